@@ -1,0 +1,118 @@
+//! What can be wrong with what a caller asks for.
+
+use std::fmt;
+
+/// The result of anything that can be refused.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A refusal that names the field, the value and what would do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Error {
+    /// A number lies outside of its domain.
+    Domain {
+        /// Path of the field, as far as the refuser knows it.
+        field: String,
+        /// The value that was given.
+        value: f64,
+        /// The condition that must hold, to be read after "must be".
+        requirement: String,
+    },
+    /// A name stands for nothing that is known here.
+    Name {
+        /// Path of the field, as far as the refuser knows it.
+        field: String,
+        /// The name that was given.
+        value: String,
+        /// Names that would do.
+        known: &'static [&'static str],
+    },
+    /// A field is missing, or is one that nothing reads.
+    Field {
+        /// Path of the field, as far as the refuser knows it.
+        field: String,
+        /// Whether the field is missing rather than unknown.
+        missing: bool,
+    },
+    /// Two random streams have the same hash.
+    Streams {
+        /// Address text of the first stream.
+        first: String,
+        /// Address text of the second stream.
+        second: String,
+    },
+    /// The caller asked for a stop before the work was done.
+    Stopped,
+}
+
+impl Error {
+    /// A number outside of its domain.
+    pub fn domain(field: &str, value: f64, requirement: impl Into<String>) -> Self {
+        Self::Domain {
+            field: field.to_owned(),
+            value,
+            requirement: requirement.into(),
+        }
+    }
+
+    /// The same refusal, one level further out: `within("law")` turns `sigma`
+    /// into `law.sigma`.
+    #[must_use]
+    pub fn within(mut self, outer: &str) -> Self {
+        match &mut self {
+            Self::Domain { field, .. } | Self::Name { field, .. } | Self::Field { field, .. } => {
+                *field = format!("{outer}.{field}");
+            }
+            Self::Streams { .. } | Self::Stopped => {}
+        }
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Domain {
+                field,
+                value,
+                requirement,
+            } => write!(f, "{field} must be {requirement}, got {value}"),
+            Self::Name {
+                field,
+                value,
+                known,
+            } => write!(
+                f,
+                "{field} must be one of {}, got {value}",
+                known.join(", ")
+            ),
+            Self::Field {
+                field,
+                missing: true,
+            } => write!(f, "{field} is missing"),
+            Self::Field { field, .. } => write!(f, "{field} is not a known field"),
+            Self::Streams { first, second } => write!(
+                f,
+                "the random streams {first} and {second} have the same hash; rename one of them"
+            ),
+            Self::Stopped => write!(f, "stopped before the end"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_caller_adds_its_part_of_the_path() {
+        let error = Error::domain("sigma", -0.2, "finite and >= 0")
+            .within("law")
+            .within("causes.jitter");
+        assert_eq!(
+            error.to_string(),
+            "causes.jitter.law.sigma must be finite and >= 0, got -0.2"
+        );
+    }
+}

@@ -1,0 +1,177 @@
+//! Random words with an address.
+//!
+//! A draw is a pure function of a seed and of four counter words, so it can be
+//! made again alone, in any order and on any thread. The generator is
+//! Philox4x32-10 (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as
+//! easy as 1, 2, 3", SC 2011).
+
+use std::fmt;
+
+const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
+const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
+const ROUNDS: usize = 10;
+
+/// Runs of one scenario, at most; the run shares a counter word with an index.
+pub const MAX_RUNS: u32 = 1 << 16;
+
+/// What a word is for; the last part of a stream's address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// The size of an effect.
+    Value,
+    /// Whether, and as which component, an effect occurs.
+    Occurrence,
+    /// 32 more bits for a word that needs them.
+    Refine,
+}
+
+impl fmt::Display for Use {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Value => "value",
+            Self::Occurrence => "occurrence",
+            Self::Refine => "refine",
+        })
+    }
+}
+
+/// A stream of random words: the FNV-1a-32 hash of `pool/cause/use`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Stream(pub u32);
+
+impl Stream {
+    /// The stream of one use of one cause; `pool` is empty where the whole
+    /// cluster shares a draw.
+    #[must_use]
+    pub fn new(pool: &str, cause: &str, usage: Use) -> Self {
+        Self::from_address(&Self::address(pool, cause, usage))
+    }
+
+    /// The text whose hash the stream is.
+    #[must_use]
+    pub fn address(pool: &str, cause: &str, usage: Use) -> String {
+        format!("{pool}/{cause}/{usage}")
+    }
+
+    fn from_address(address: &str) -> Self {
+        let hash = address.bytes().fold(0x811C_9DC5_u32, |hash, byte| {
+            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+        });
+        Self(hash)
+    }
+}
+
+/// The third counter word: a run, and an index inside of one step.
+#[must_use]
+pub fn run_word(run: u32, index: u32) -> u32 {
+    run << 16 | index
+}
+
+/// Philox4x32-10 under one seed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Random {
+    key: [u32; 2],
+}
+
+impl Random {
+    /// The generator whose key is `seed`, low half first.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self {
+            key: [seed as u32, (seed >> 32) as u32],
+        }
+    }
+
+    /// Four words at the address (unit, c1, c2, stream).
+    #[must_use]
+    pub fn block(&self, stream: Stream, unit: u32, c1: u32, c2: u32) -> [u32; 4] {
+        self.blocks::<1>(stream, unit, c1, c2).map(|[word]| word)
+    }
+
+    /// The blocks of `L` consecutive units, as `[word][unit]`.
+    ///
+    /// Lanes do not depend on each other, so a compiler can make vectors of
+    /// them.
+    #[must_use]
+    #[inline(always)]
+    pub fn blocks<const L: usize>(
+        &self,
+        stream: Stream,
+        first_unit: u32,
+        c1: u32,
+        c2: u32,
+    ) -> [[u32; L]; 4] {
+        let mut x0 = [0; L];
+        for (lane, x) in x0.iter_mut().enumerate() {
+            *x = first_unit.wrapping_add(lane as u32);
+        }
+        let (mut x1, mut x2, mut x3) = ([c1; L], [c2; L], [stream.0; L]);
+        let mut key = self.key;
+        for _ in 0..ROUNDS {
+            for lane in 0..L {
+                let a = u64::from(MULTIPLIERS[0]) * u64::from(x0[lane]);
+                let b = u64::from(MULTIPLIERS[1]) * u64::from(x2[lane]);
+                x0[lane] = (b >> 32) as u32 ^ x1[lane] ^ key[0];
+                x1[lane] = b as u32;
+                x2[lane] = (a >> 32) as u32 ^ x3[lane] ^ key[1];
+                x3[lane] = a as u32;
+            }
+            key = [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])];
+        }
+        [x0, x1, x2, x3]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
+        let seed = u64::from(key[1]) << 32 | u64::from(key[0]);
+        let [unit, c1, c2, stream] = counter;
+        Random::new(seed).block(Stream(stream), unit, c1, c2)
+    }
+
+    #[test]
+    fn words_are_the_known_answers_of_random123() {
+        assert_eq!(
+            philox([0; 4], [0; 2]),
+            [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]
+        );
+        assert_eq!(
+            philox([u32::MAX; 4], [u32::MAX; 2]),
+            [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]
+        );
+        assert_eq!(
+            philox(
+                [0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344],
+                [0xa409_3822, 0x299f_31d0]
+            ),
+            [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1]
+        );
+    }
+
+    #[test]
+    fn consecutive_units_are_the_lanes() {
+        let random = Random::new(42);
+        let stream = Stream::new("h100", "jitter", Use::Value);
+        let lanes = random.blocks::<7>(stream, u32::MAX - 3, 5, run_word(3, 0));
+        for lane in 0..7 {
+            let unit = (u32::MAX - 3).wrapping_add(lane);
+            let block = random.block(stream, unit, 5, run_word(3, 0));
+            assert_eq!(block, lanes.map(|words| words[lane as usize]));
+        }
+    }
+
+    #[test]
+    fn streams_are_fnv_1a() {
+        // Published test vectors of FNV-1a, 32 bits.
+        assert_eq!(Stream::from_address(""), Stream(0x811c_9dc5));
+        assert_eq!(Stream::from_address("a"), Stream(0xe40c_292c));
+        assert_eq!(Stream::from_address("foobar"), Stream(0xbf9c_f968));
+        assert_eq!(
+            Stream::address("", "step-common", Use::Occurrence),
+            "/step-common/occurrence"
+        );
+    }
+}
