@@ -1,0 +1,45 @@
+//! Always the same number.
+
+use super::check_positive;
+use crate::error::Result;
+
+/// The law of a number that is known.
+///
+/// For a cause whose size does not vary, such as a fixed pause.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Constant {
+    value: f64,
+}
+
+impl Constant {
+    /// # Errors
+    /// [`crate::Error::Domain`] unless `value` is finite and positive.
+    pub fn new(value: f64) -> Result<Self> {
+        check_positive("value", value)?;
+        Ok(Self { value })
+    }
+
+    pub(super) fn cdf(&self, x: f64) -> f64 {
+        if x >= self.value { 1.0 } else { 0.0 }
+    }
+
+    pub(super) fn sf(&self, x: f64) -> f64 {
+        1.0 - self.cdf(x)
+    }
+
+    pub(super) fn quantile(&self, _p: f64) -> f64 {
+        self.value
+    }
+
+    pub(super) fn upper_quantile(&self, _q: f64) -> f64 {
+        self.value
+    }
+
+    pub(super) fn mean(&self) -> f64 {
+        self.value
+    }
+
+    pub(super) fn variance(&self) -> f64 {
+        0.0
+    }
+}

@@ -1,0 +1,117 @@
+//! Empirical law.
+
+use super::check_positive;
+use crate::error::{Error, Result};
+
+/// More samples than this say nothing more and would not stay in a cache.
+const MOST_SAMPLES: usize = 1 << 20;
+
+/// The piecewise-linear quantile function of samples, clipped at its extremes.
+///
+/// For what was measured and follows no named law. Nothing above the greatest
+/// sample is ever drawn.
+///
+/// # Law
+/// With the samples in order, `Q(i / (m - 1))` is sample `i`, linear between
+/// (the default of `numpy.quantile`).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Empirical {
+    samples: Vec<f64>,
+}
+
+impl Empirical {
+    /// # Errors
+    /// [`Error::Domain`] unless there are 2 to 1,048,576 samples, all finite
+    /// and positive.
+    pub fn new(mut samples: Vec<f64>) -> Result<Self> {
+        if !(2..=MOST_SAMPLES).contains(&samples.len()) {
+            return Err(Error::domain(
+                "samples",
+                samples.len() as f64,
+                "a list of 2 to 1048576 numbers",
+            ));
+        }
+        for (index, &sample) in samples.iter().enumerate() {
+            check_positive(&format!("samples.{index}"), sample)?;
+        }
+        samples.sort_by(f64::total_cmp);
+        Ok(Self { samples })
+    }
+
+    /// The samples, in order.
+    #[must_use]
+    pub fn samples(&self) -> &[f64] {
+        &self.samples
+    }
+
+    fn gaps(&self) -> f64 {
+        (self.samples.len() - 1) as f64
+    }
+
+    /// Number `place` gaps above the first sample of `ordered`.
+    fn at<'a>(place: f64, ordered: impl Fn(usize) -> &'a f64, gaps: f64) -> f64 {
+        let place = place.clamp(0.0, gaps);
+        let index = (place as usize).min(gaps as usize - 1);
+        let (a, b) = (*ordered(index), *ordered(index + 1));
+        a + (b - a) * (place - index as f64)
+    }
+
+    pub(super) fn cdf(&self, x: f64) -> f64 {
+        let index = self.samples.partition_point(|&sample| sample <= x);
+        if index == 0 {
+            return 0.0;
+        }
+        if index == self.samples.len() {
+            return 1.0;
+        }
+        let (a, b) = (self.samples[index - 1], self.samples[index]);
+        ((index - 1) as f64 + (x - a) / (b - a)) / self.gaps()
+    }
+
+    pub(super) fn sf(&self, x: f64) -> f64 {
+        let index = self.samples.partition_point(|&sample| sample <= x);
+        if index == 0 {
+            return 1.0;
+        }
+        if index == self.samples.len() {
+            return 0.0;
+        }
+        let (a, b) = (self.samples[index - 1], self.samples[index]);
+        let above = (self.samples.len() - 1 - index) as f64;
+        (above + (b - x) / (b - a)) / self.gaps()
+    }
+
+    pub(super) fn quantile(&self, p: f64) -> f64 {
+        let gaps = self.gaps();
+        Self::at(p * gaps, |index| &self.samples[index], gaps)
+    }
+
+    pub(super) fn upper_quantile(&self, q: f64) -> f64 {
+        let gaps = self.gaps();
+        let last = self.samples.len() - 1;
+        Self::at(q * gaps, |index| &self.samples[last - index], gaps)
+    }
+
+    pub(super) fn mean(&self) -> f64 {
+        let sum: f64 = self
+            .samples
+            .windows(2)
+            .map(|gap| 0.5 * (gap[0] + gap[1]))
+            .sum();
+        sum / self.gaps()
+    }
+
+    pub(super) fn variance(&self) -> f64 {
+        let mean = self.mean();
+        // On one gap the deviations run linearly from a to b.
+        let sum: f64 = self
+            .samples
+            .windows(2)
+            .map(|gap| {
+                let (a, b) = (gap[0] - mean, gap[1] - mean);
+                (a * a + a * b + b * b) / 3.0
+            })
+            .sum();
+        sum / self.gaps()
+    }
+}

@@ -1,0 +1,94 @@
+//! Gamma law.
+
+use super::special::{Tail, gamma_cdf, gamma_log_tail, gamma_quantile};
+use super::{SMALLEST_TAIL, check_positive, is_f32};
+use crate::error::{Error, Result};
+
+/// Shapes above this are normal for all purposes, and slow to invert.
+const GREATEST_SHAPE: f64 = 1e4;
+
+/// A sum of `shape` waiting times of mean `scale`.
+///
+/// For times made of several pauses.
+///
+/// # Law
+/// Density `x^(shape - 1) exp(-x / scale) / (Gamma(shape) scale^shape)`; the
+/// expected number is `shape scale`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Gamma {
+    shape: f64,
+    scale: f64,
+}
+
+impl Gamma {
+    /// # Errors
+    /// [`Error::Domain`] unless `scale` is finite and positive and `shape` is
+    /// positive and at most 10,000.
+    pub fn new(shape: f64, scale: f64) -> Result<Self> {
+        if !(shape > 0.0 && shape <= GREATEST_SHAPE) {
+            return Err(Error::domain(
+                "shape",
+                shape,
+                "> 0 and <= 10000; above, use a lognormal law with sigma = 1 / sqrt(shape)",
+            ));
+        }
+        check_positive("scale", scale)?;
+        Ok(Self { shape, scale })
+    }
+
+    pub(super) fn cdf(&self, x: f64) -> f64 {
+        gamma_cdf(self.shape, x / self.scale, Tail::Lower)
+    }
+
+    pub(super) fn sf(&self, x: f64) -> f64 {
+        gamma_cdf(self.shape, x / self.scale, Tail::Upper)
+    }
+
+    pub(super) fn quantile(&self, p: f64) -> f64 {
+        self.scale * gamma_quantile(self.shape, p, Tail::Lower)
+    }
+
+    pub(super) fn upper_quantile(&self, q: f64) -> f64 {
+        self.scale * gamma_quantile(self.shape, q, Tail::Upper)
+    }
+
+    pub(super) fn mean(&self) -> f64 {
+        self.shape * self.scale
+    }
+
+    pub(super) fn variance(&self) -> f64 {
+        self.shape * self.scale * self.scale
+    }
+
+    pub(super) fn check_drawable(&self) -> Result<()> {
+        if !is_f32(self.upper_quantile(SMALLEST_TAIL)) {
+            return Err(Error::domain(
+                "scale",
+                self.scale,
+                "smaller, so that f32 holds every quantile",
+            ));
+        }
+        // The lowest quantile falls with the shape: the least shape is the one
+        // whose CDF at the least f32 is the smallest tail.
+        let least_x = f64::from(f32::MIN_POSITIVE) / self.scale;
+        let fits =
+            |shape: f64| gamma_log_tail(shape, least_x, Tail::Lower) <= libm::log(SMALLEST_TAIL);
+        if fits(self.shape) {
+            return Ok(());
+        }
+        let (mut low, mut high) = (self.shape, GREATEST_SHAPE);
+        for _ in 0..60 {
+            let middle = libm::sqrt(low * high);
+            if fits(middle) {
+                high = middle
+            } else {
+                low = middle
+            }
+        }
+        Err(Error::domain(
+            "shape",
+            self.shape,
+            format!(">= {high:.4}, so that f32 holds every quantile"),
+        ))
+    }
+}

@@ -1,0 +1,68 @@
+//! Log-uniform law.
+
+use super::check_positive;
+use crate::error::{Error, Result};
+
+/// Every order of magnitude between `low` and `high` alike.
+///
+/// For a rate or a count of which only the range is known.
+///
+/// # Law
+/// `ln X` is uniform on `[ln low, ln high]`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LogUniform {
+    low: f64,
+    high: f64,
+    /// `ln (high / low)`
+    span: f64,
+}
+
+impl LogUniform {
+    /// # Errors
+    /// [`Error::Domain`] unless `0 < low < high` and both are finite.
+    pub fn new(low: f64, high: f64) -> Result<Self> {
+        check_positive("low", low)?;
+        if !(high > low && high.is_finite()) {
+            return Err(Error::domain(
+                "high",
+                high,
+                format!("finite and > low ({low})"),
+            ));
+        }
+        // Not the log of the quotient, which may leave the range of f64.
+        let span = libm::log(high) - libm::log(low);
+        Ok(Self { low, high, span })
+    }
+
+    pub(super) fn cdf(&self, x: f64) -> f64 {
+        if x <= self.low {
+            return 0.0;
+        }
+        (libm::log(x / self.low) / self.span).min(1.0)
+    }
+
+    pub(super) fn sf(&self, x: f64) -> f64 {
+        if x <= self.low {
+            return 1.0;
+        }
+        (libm::log(self.high / x) / self.span).max(0.0)
+    }
+
+    pub(super) fn quantile(&self, p: f64) -> f64 {
+        self.low * libm::exp(p * self.span)
+    }
+
+    pub(super) fn upper_quantile(&self, q: f64) -> f64 {
+        self.high * libm::exp(-q * self.span)
+    }
+
+    pub(super) fn mean(&self) -> f64 {
+        (self.high - self.low) / self.span
+    }
+
+    pub(super) fn variance(&self) -> f64 {
+        // E X^2 - (E X)^2 = mean ((low + high) / 2 - mean)
+        let mean = self.mean();
+        mean * (0.5 * (self.low + self.high) - mean)
+    }
+}

@@ -1,0 +1,174 @@
+//! Laws: distributions of a positive random number.
+//!
+//! One law a file. Each knows its CDF and survival function, its quantile from
+//! either side, its mean and its variance. A new law is a file and a variant.
+
+mod capped;
+mod constant;
+mod empirical;
+mod exponential;
+mod gamma;
+mod log_uniform;
+mod lognormal;
+mod mixture;
+mod pareto;
+pub mod special;
+mod tabulated;
+mod uniform;
+
+pub use capped::Capped;
+pub use constant::Constant;
+pub use empirical::Empirical;
+pub use exponential::Exponential;
+pub use gamma::Gamma;
+pub use log_uniform::LogUniform;
+pub use lognormal::LogNormal;
+pub use mixture::Mixture;
+pub use pareto::Pareto;
+pub use tabulated::{OCTAVES, STRAIGHT, Tabulated, straight_line_miss, tail_probability};
+pub use uniform::Uniform;
+
+use crate::error::{Error, Result};
+
+/// The smallest tail probability that a draw can have.
+pub const SMALLEST_TAIL: f64 = 1.0 / (1_u128 << 65) as f64;
+
+/// Distribution of a positive random number.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Law {
+    /// Always the same number.
+    Constant(Constant),
+    /// The exponential of a normal number.
+    LogNormal(LogNormal),
+    /// A waiting time, shifted.
+    Exponential(Exponential),
+    /// A sum of waiting times.
+    Gamma(Gamma),
+    /// A power-law tail.
+    Pareto(Pareto),
+    /// Every number of an interval alike.
+    Uniform(Uniform),
+    /// Every order of magnitude of an interval alike.
+    LogUniform(LogUniform),
+    /// The piecewise-linear quantile function of samples.
+    Empirical(Empirical),
+    /// A quantile function given on the grid of tail probabilities.
+    Tabulated(Tabulated),
+    /// One of several laws.
+    Mixture(Mixture),
+    /// The smaller one of a law's number and a cap.
+    Capped(Capped),
+}
+
+/// Calls one method on whatever law it is.
+macro_rules! each {
+    ($self:expr, $law:ident => $call:expr) => {
+        match $self {
+            Law::Constant($law) => $call,
+            Law::LogNormal($law) => $call,
+            Law::Exponential($law) => $call,
+            Law::Gamma($law) => $call,
+            Law::Pareto($law) => $call,
+            Law::Uniform($law) => $call,
+            Law::LogUniform($law) => $call,
+            Law::Empirical($law) => $call,
+            Law::Tabulated($law) => $call,
+            Law::Mixture($law) => $call,
+            Law::Capped($law) => $call,
+        }
+    };
+}
+
+impl Law {
+    /// Probability of a number of at most `x`.
+    #[must_use]
+    pub fn cdf(&self, x: f64) -> f64 {
+        each!(self, law => law.cdf(x))
+    }
+
+    /// Probability of a number above `x`, accurate where it is small.
+    #[must_use]
+    pub fn sf(&self, x: f64) -> f64 {
+        each!(self, law => law.sf(x))
+    }
+
+    /// The number whose CDF is `p`, for `p` in (0, 1).
+    #[must_use]
+    pub fn quantile(&self, p: f64) -> f64 {
+        each!(self, law => law.quantile(p))
+    }
+
+    /// The number whose survival function is `q`, for `q` in (0, 1); accurate
+    /// where `q` is small.
+    #[must_use]
+    pub fn upper_quantile(&self, q: f64) -> f64 {
+        each!(self, law => law.upper_quantile(q))
+    }
+
+    /// Expected number; infinite for a Pareto tail with `alpha <= 1`.
+    #[must_use]
+    pub fn mean(&self) -> f64 {
+        each!(self, law => law.mean())
+    }
+
+    /// Variance; infinite for a Pareto tail with `alpha <= 2`.
+    #[must_use]
+    pub fn variance(&self) -> f64 {
+        each!(self, law => law.variance())
+    }
+
+    /// The laws and weights that a draw chooses from: several for a mixture,
+    /// else this one alone.
+    #[must_use]
+    pub fn components(&self) -> Vec<(f64, Law)> {
+        match self {
+            Self::Mixture(mixture) => mixture.components().to_vec(),
+            Self::Capped(capped) => capped.components(),
+            law => vec![(1.0, law.clone())],
+        }
+    }
+
+    /// Refuses a law that no table can hold.
+    ///
+    /// # Errors
+    /// [`Error::Domain`] naming the parameter that makes the variance infinite
+    /// or moves a quantile out of the range of f32, and the value that works.
+    pub fn check_drawable(&self) -> Result<()> {
+        match self {
+            Self::LogNormal(law) => law.check_drawable(),
+            Self::Gamma(law) => law.check_drawable(),
+            Self::Pareto(law) => law.check_drawable(),
+            Self::Mixture(law) => law.check_drawable(),
+            // A cap mends the upper tail, and only that.
+            Self::Capped(law) => law.check_drawable(),
+            law => {
+                check_f32("low", law.quantile(SMALLEST_TAIL))?;
+                check_f32("high", law.upper_quantile(SMALLEST_TAIL))
+            }
+        }
+    }
+}
+
+/// Whether f32 holds `x` with its full precision.
+fn is_f32(x: f64) -> bool {
+    (f64::from(f32::MIN_POSITIVE)..=f64::from(f32::MAX)).contains(&x)
+}
+
+fn check_f32(field: &str, x: f64) -> Result<()> {
+    if is_f32(x) {
+        return Ok(());
+    }
+    Err(Error::domain(
+        field,
+        x,
+        "such that every quantile lies between 1.2e-38 and 3.4e38",
+    ))
+}
+
+/// Refuses anything but a finite number above zero.
+fn check_positive(field: &str, x: f64) -> Result<()> {
+    if x > 0.0 && x.is_finite() {
+        return Ok(());
+    }
+    Err(Error::domain(field, x, "finite and > 0"))
+}

@@ -1,0 +1,256 @@
+//! A quantile function given on the grid of tail probabilities.
+
+use super::check_positive;
+use crate::error::{Error, Result};
+
+/// Octaves of tail probability on each side: 2^-65 to 2^-1.
+pub const OCTAVES: usize = 64;
+
+/// Any continuous law, as its quantiles on both sides of the median.
+///
+/// For laws that a user brings along. The grid is the one of
+/// [`tail_probability`], with 32 to 512 bins per octave; between its points the
+/// quantile function is linear.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tabulated {
+    bins: usize,
+    lower: Vec<f64>,
+    upper: Vec<f64>,
+}
+
+/// Tail probability of point `index` of the grid with `bins` per octave, from
+/// 2^-65 (index 0) to 1/2 (index `64 bins`).
+#[must_use]
+pub fn tail_probability(bins: usize, index: usize) -> f64 {
+    let octave = (index / bins) as i32;
+    let mantissa = 1.0 + (index % bins) as f64 / bins as f64;
+    libm::ldexp(mantissa, octave - 65)
+}
+
+/// How far a straight line between the quantiles `a` at tail probability `low`
+/// and `b` at `high` misses the quantile `x` at `p`: in units of `x` plus what
+/// the same relative change of `p` moves it by.
+#[must_use]
+pub fn straight_line_miss((low, a): (f64, f64), (high, b): (f64, f64), (p, x): (f64, f64)) -> f64 {
+    let slope = (b - a) / (high - low);
+    let line = a + slope * (p - low);
+    (line - x).abs() / (x + p * slope.abs())
+}
+
+/// Relative tolerance that straight lines have to keep, on the quantile and on
+/// its probability: nine tenths of the table's, the rest is for f32.
+pub const STRAIGHT: f64 = 0.9e-5;
+
+impl Tabulated {
+    /// The coarsest table that follows quantiles given on the grid of 1,024
+    /// bins per octave.
+    ///
+    /// # Errors
+    /// As [`Tabulated::new`], and [`Error::Domain`] where even 512 bins miss a
+    /// point between them: the law has a kink or a jump.
+    pub fn fit(lower: &[f64], upper: &[f64]) -> Result<Self> {
+        const FINE: usize = 1024;
+        for (field, side) in [("lower", lower), ("upper", upper)] {
+            if side.len() != OCTAVES * FINE + 1 {
+                return Err(Error::domain(
+                    field,
+                    side.len() as f64,
+                    "a list of 65537 quantiles",
+                ));
+            }
+        }
+        let every = |side: &[f64], stride| side.iter().copied().step_by(stride).collect();
+        // Numbers that are no quantiles at all come first.
+        Self::new(every(lower, 2), every(upper, 2))?;
+        let mut worst = 0.0;
+        for bins in [32, 64, 128, 256, 512] {
+            let stride = FINE / bins;
+            worst = [lower, upper]
+                .map(|side| worst_miss(side, stride))
+                .into_iter()
+                .fold(0.0, f64::max);
+            if worst <= STRAIGHT {
+                return Self::new(every(lower, stride), every(upper, stride));
+            }
+        }
+        Err(Error::domain(
+            "ppf",
+            worst,
+            "smooth: straight lines miss it by more than 1e-5",
+        ))
+    }
+
+    /// `lower[i]` has CDF `tail_probability(bins, i)`, `upper[i]` has that
+    /// survival function; `bins` follows from their length, `64 bins + 1`.
+    ///
+    /// # Errors
+    /// [`Error::Domain`] unless both have the length of a grid, all numbers
+    /// are finite and positive, `lower` rises, `upper` falls and they meet.
+    pub fn new(lower: Vec<f64>, upper: Vec<f64>) -> Result<Self> {
+        let bins = lower.len().saturating_sub(1) / OCTAVES;
+        let is_grid = bins.is_power_of_two()
+            && (32..=512).contains(&bins)
+            && lower.len() == OCTAVES * bins + 1;
+        if !is_grid {
+            return Err(Error::domain(
+                "lower",
+                lower.len() as f64,
+                "a list of 64 bins + 1 quantiles, with 32, 64, 128, 256 or 512 bins",
+            ));
+        }
+        if upper.len() != lower.len() {
+            return Err(Error::domain(
+                "upper",
+                upper.len() as f64,
+                format!("a list as long as lower ({})", lower.len()),
+            ));
+        }
+        for (side, quantiles) in [("lower", &lower), ("upper", &upper)] {
+            for (index, &quantile) in quantiles.iter().enumerate() {
+                check_positive(&format!("{side}.{index}"), quantile)?;
+            }
+        }
+        let last = lower.len() - 1;
+        for index in 0..last {
+            if lower[index] > lower[index + 1] {
+                let field = format!("lower.{}", index + 1);
+                return Err(Error::domain(&field, lower[index + 1], ">= the one before"));
+            }
+            if upper[index] < upper[index + 1] {
+                let field = format!("upper.{}", index + 1);
+                return Err(Error::domain(&field, upper[index + 1], "<= the one before"));
+            }
+        }
+        if (lower[last] - upper[last]).abs() > 1e-6 * lower[last] {
+            let field = format!("upper.{last}");
+            return Err(Error::domain(
+                &field,
+                upper[last],
+                format!("the median, {}", lower[last]),
+            ));
+        }
+        Ok(Self { bins, lower, upper })
+    }
+
+    /// Quantiles of the lower side.
+    #[must_use]
+    pub fn lower(&self) -> &[f64] {
+        &self.lower
+    }
+
+    /// Quantiles of the upper side.
+    #[must_use]
+    pub fn upper(&self) -> &[f64] {
+        &self.upper
+    }
+
+    /// Bins per octave.
+    #[must_use]
+    pub fn bins(&self) -> usize {
+        self.bins
+    }
+
+    /// Quantile at a tail probability of at most 1/2.
+    fn at(&self, quantiles: &[f64], tail: f64) -> f64 {
+        let (fraction, exponent) = libm::frexp(tail);
+        if exponent < -64 {
+            return quantiles[0];
+        }
+        let place = ((exponent + 64) as f64 + (2.0 * fraction - 1.0)) * self.bins as f64;
+        let index = (place as usize).min(quantiles.len() - 2);
+        let (a, b) = (quantiles[index], quantiles[index + 1]);
+        a + (b - a) * (place - index as f64)
+    }
+
+    /// Tail probability of `x` on the side where `reached` finds its bin.
+    fn tail(&self, quantiles: &[f64], index: usize, x: f64) -> f64 {
+        let (a, b) = (quantiles[index - 1], quantiles[index]);
+        let (p, r) = (
+            tail_probability(self.bins, index - 1),
+            tail_probability(self.bins, index),
+        );
+        if a == b {
+            r
+        } else {
+            p + (r - p) * (x - a) / (b - a)
+        }
+    }
+
+    pub(super) fn cdf(&self, x: f64) -> f64 {
+        if x >= self.lower[self.lower.len() - 1] {
+            return 1.0 - self.sf(x);
+        }
+        match self.lower.partition_point(|&quantile| quantile <= x) {
+            0 => 0.0,
+            index => self.tail(&self.lower, index, x),
+        }
+    }
+
+    pub(super) fn sf(&self, x: f64) -> f64 {
+        if x < self.lower[self.lower.len() - 1] {
+            return 1.0 - self.cdf(x);
+        }
+        match self.upper.partition_point(|&quantile| quantile > x) {
+            0 => 0.0,
+            index if index == self.upper.len() => 0.5,
+            index => self.tail(&self.upper, index, x),
+        }
+    }
+
+    pub(super) fn quantile(&self, p: f64) -> f64 {
+        if p <= 0.5 {
+            self.at(&self.lower, p)
+        } else {
+            self.at(&self.upper, 1.0 - p)
+        }
+    }
+
+    pub(super) fn upper_quantile(&self, q: f64) -> f64 {
+        if q <= 0.5 {
+            self.at(&self.upper, q)
+        } else {
+            self.at(&self.lower, 1.0 - q)
+        }
+    }
+
+    /// Integral over the probability of a quadratic form of each bin's ends.
+    fn integrate(&self, of_bin: impl Fn(f64, f64) -> f64) -> f64 {
+        let mut sum = 0.0;
+        for quantiles in [&self.lower, &self.upper] {
+            let end = tail_probability(self.bins, 0);
+            sum += end * of_bin(quantiles[0], quantiles[0]);
+            for index in 1..quantiles.len() {
+                let width =
+                    tail_probability(self.bins, index) - tail_probability(self.bins, index - 1);
+                sum += width * of_bin(quantiles[index - 1], quantiles[index]);
+            }
+        }
+        sum
+    }
+
+    pub(super) fn mean(&self) -> f64 {
+        self.integrate(|a, b| 0.5 * (a + b))
+    }
+
+    pub(super) fn variance(&self) -> f64 {
+        let mean = self.mean();
+        self.integrate(|a, b| {
+            let (a, b) = (a - mean, b - mean);
+            (a * a + a * b + b * b) / 3.0
+        })
+    }
+}
+
+/// The worst miss of straight lines between every `stride`-th quantile of one
+/// side of the grid with 1,024 bins.
+fn worst_miss(side: &[f64], stride: usize) -> f64 {
+    let point = |index| (tail_probability(1024, index), side[index]);
+    let mut worst: f64 = 0.0;
+    for first in (0..side.len() - 1).step_by(stride) {
+        let (start, end) = (point(first), point(first + stride));
+        for between in first + 1..first + stride {
+            worst = worst.max(straight_line_miss(start, end, point(between)));
+        }
+    }
+    worst
+}

@@ -1,0 +1,58 @@
+//! Uniform law.
+
+use crate::error::{Error, Result};
+
+/// Every number between `low` and `high` alike.
+///
+/// For a phase that nothing ties to the step, such as a timer's.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Uniform {
+    low: f64,
+    high: f64,
+}
+
+impl Uniform {
+    /// # Errors
+    /// [`Error::Domain`] unless `0 <= low < high` and both are finite.
+    pub fn new(low: f64, high: f64) -> Result<Self> {
+        if !(low >= 0.0 && low.is_finite()) {
+            return Err(Error::domain("low", low, "finite and >= 0"));
+        }
+        if !(high > low && high.is_finite()) {
+            return Err(Error::domain(
+                "high",
+                high,
+                format!("finite and > low ({low})"),
+            ));
+        }
+        Ok(Self { low, high })
+    }
+
+    fn width(&self) -> f64 {
+        self.high - self.low
+    }
+
+    pub(super) fn cdf(&self, x: f64) -> f64 {
+        ((x - self.low) / self.width()).clamp(0.0, 1.0)
+    }
+
+    pub(super) fn sf(&self, x: f64) -> f64 {
+        ((self.high - x) / self.width()).clamp(0.0, 1.0)
+    }
+
+    pub(super) fn quantile(&self, p: f64) -> f64 {
+        self.low + p * self.width()
+    }
+
+    pub(super) fn upper_quantile(&self, q: f64) -> f64 {
+        self.high - q * self.width()
+    }
+
+    pub(super) fn mean(&self) -> f64 {
+        0.5 * (self.low + self.high)
+    }
+
+    pub(super) fn variance(&self) -> f64 {
+        self.width() * self.width() / 12.0
+    }
+}
