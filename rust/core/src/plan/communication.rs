@@ -1,0 +1,161 @@
+//! What the ranks exchange in a step, and how much of it computing hides.
+
+use crate::error::{Error, Result};
+
+/// The collectives that hide behind one part of a step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Term {
+    /// Seconds of latency in a step, by group.
+    pub latency_s: Vec<f64>,
+    /// Seconds of transfer through undisturbed ports in a step, by group.
+    pub transfer_s: Vec<f64>,
+    /// Share of the step's compute time that this part takes.
+    pub window_share: f64,
+    /// Pieces of a collective; one of them has nothing left to hide behind.
+    pub n_buckets: u32,
+}
+
+/// All collectives of a step that go through the network.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Communication {
+    /// The parts, in order of time.
+    pub terms: Vec<Term>,
+    /// Share of a part's compute time behind which its collectives can hide.
+    pub overlap_fraction: f64,
+}
+
+/// The slowest port of a group in one step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SlowestPort {
+    /// Greatest factor on transfers.
+    pub slowdown: f64,
+    /// Longest stall, in seconds.
+    pub stall_s: f64,
+}
+
+impl SlowestPort {
+    /// A port that nothing disturbs.
+    pub const IDEAL: Self = Self {
+        slowdown: 1.0,
+        stall_s: 0.0,
+    };
+}
+
+impl Communication {
+    pub(super) fn check(&self, n_groups: usize) -> Result<()> {
+        let share = |field: &str, value: f64| {
+            if (0.0..=1.0).contains(&value) {
+                return Ok(());
+            }
+            Err(Error::domain(field, value, ">= 0 and <= 1"))
+        };
+        share("overlap_fraction", self.overlap_fraction)?;
+        for (index, term) in self.terms.iter().enumerate() {
+            let path = format!("terms.{index}");
+            let within = |error: Error| error.within(&path);
+            share("window_share", term.window_share).map_err(within)?;
+            if term.n_buckets == 0 {
+                return Err(within(Error::domain("n_buckets", 0.0, ">= 1")));
+            }
+            for (field, seconds) in [
+                ("latency_s", &term.latency_s),
+                ("transfer_s", &term.transfer_s),
+            ] {
+                if seconds.len() != n_groups {
+                    let requirement = format!("a list of {n_groups} numbers, one a group");
+                    let error = Error::domain(field, seconds.len() as f64, requirement);
+                    return Err(within(error));
+                }
+                for &value in seconds {
+                    if !(value >= 0.0 && value.is_finite()) {
+                        return Err(within(Error::domain(field, value, "finite and >= 0")));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Seconds of a step in which ranks wait for transfers and do not compute.
+    ///
+    /// A collective is complete when its slowest member is, so each term takes
+    /// the time of its slowest group: latency, and transfers at the pace of
+    /// the group's slowest port. The longest stall of any port holds up the
+    /// last term. Of a term that takes T, the last of `n_buckets` pieces has
+    /// nothing to hide behind, and neither has what exceeds the window:
+    /// `max(T / n_buckets, T - window)`.
+    #[must_use]
+    pub fn exposed_s(&self, own_compute_s: f64, ports: &[SlowestPort]) -> f64 {
+        let longest_stall_s = ports
+            .iter()
+            .fold(0.0, |longest, port| port.stall_s.max(longest));
+        let mut exposed_s = 0.0;
+        for (index, term) in self.terms.iter().enumerate() {
+            let mut time_s: f64 = 0.0;
+            for (group, port) in ports.iter().enumerate() {
+                let group_s = term.latency_s[group] + term.transfer_s[group] * port.slowdown;
+                time_s = time_s.max(group_s);
+            }
+            if index + 1 == self.terms.len() {
+                time_s += longest_stall_s;
+            }
+            let window_s = self.overlap_fraction * term.window_share * own_compute_s;
+            let tail_s = time_s / f64::from(term.n_buckets);
+            exposed_s += tail_s.max(time_s - window_s);
+        }
+        exposed_s
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_exceeds_the_window_or_has_none_is_exposed() {
+        // T 1, window 0.9, tail 0.1: golden values 0.1, 1.1, 3.1.
+        let communication = Communication {
+            terms: vec![Term {
+                latency_s: vec![0.0],
+                transfer_s: vec![1.0],
+                window_share: 1.0,
+                n_buckets: 10,
+            }],
+            overlap_fraction: 0.9,
+        };
+        for (slowdown, expected) in [(1.0, 0.1), (2.0, 1.1), (4.0, 3.1)] {
+            let port = SlowestPort {
+                slowdown,
+                stall_s: 0.0,
+            };
+            let exposed_s = communication.exposed_s(1.0, &[port]);
+            assert!(
+                (exposed_s - expected).abs() < 1e-15,
+                "{slowdown}: {exposed_s}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_slowest_group_completes_a_collective_and_a_stall_holds_the_last() {
+        let term = |transfer_s: Vec<f64>| Term {
+            latency_s: vec![0.5, 0.5],
+            transfer_s,
+            window_share: 0.5,
+            n_buckets: 1,
+        };
+        let communication = Communication {
+            terms: vec![term(vec![1.0, 2.0]), term(vec![4.0, 1.0])],
+            overlap_fraction: 1.0,
+        };
+        let ports = [
+            SlowestPort::IDEAL,
+            SlowestPort {
+                slowdown: 2.0,
+                stall_s: 3.0,
+            },
+        ];
+        // First 0.5 + 2 x 2, then 0.5 + 4 and 3 of stall; one piece hides not.
+        assert_eq!(communication.exposed_s(1.0, &ports), 4.5 + 7.5);
+    }
+}

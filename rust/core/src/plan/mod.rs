@@ -1,0 +1,116 @@
+//! What a caller hands over: plain numbers, judged and compiled once.
+
+mod cause;
+mod communication;
+mod group;
+
+pub use cause::{Affects, Cause, CauseSpec, Component, Effect, Scope, Span, Streams};
+pub use communication::{Communication, SlowestPort, Term};
+pub use group::{Group, GroupSpec};
+
+use std::collections::HashMap;
+
+use crate::error::{Error, Result};
+use crate::random::{Stream, Use};
+
+/// A step of a whole job, ready to be sampled.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    groups: Vec<Group>,
+    causes: Vec<Cause>,
+    communication: Communication,
+}
+
+impl Plan {
+    /// Judges and compiles a plan: GPUs by pool, what makes them vary, and
+    /// what they exchange.
+    ///
+    /// # Errors
+    /// Any number out of its domain, under the path of its group, cause or
+    /// term; [`Error::Streams`] where two causes would share random words.
+    pub fn new(
+        groups: Vec<GroupSpec>,
+        causes: Vec<CauseSpec>,
+        communication: Communication,
+    ) -> Result<Self> {
+        if groups.is_empty() {
+            return Err(Error::domain("groups", 0.0, "at least one group"));
+        }
+        let groups = groups
+            .into_iter()
+            .map(Group::new)
+            .collect::<Result<Vec<_>>>()?;
+        let causes = causes
+            .into_iter()
+            .map(|cause| Cause::compile(cause, &groups))
+            .collect::<Result<Vec<_>>>()?;
+        communication.check(groups.len())?;
+        let plan = Self {
+            groups,
+            causes,
+            communication,
+        };
+        plan.check_streams()?;
+        Ok(plan)
+    }
+
+    /// The pools, in document order.
+    #[must_use]
+    pub fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+
+    /// What the ranks exchange in a step.
+    #[must_use]
+    pub fn communication(&self) -> &Communication {
+        &self.communication
+    }
+
+    /// The causes of one kind that act in a group, in document order.
+    pub fn causes(
+        &self,
+        group: usize,
+        affects: Affects,
+        span: Span,
+    ) -> impl Iterator<Item = &Cause> {
+        self.causes.iter().filter(move |cause| {
+            cause.affects() == affects && cause.span() == span && cause.streams(group).is_some()
+        })
+    }
+
+    /// Values drawn for one step of all groups.
+    #[must_use]
+    pub fn draws_per_step(&self) -> u64 {
+        let of_group = |(index, group): (usize, &Group)| {
+            let causes = [Affects::Compute, Affects::Network]
+                .map(|affects| self.causes(index, affects, Span::Step).count() as u64);
+            u64::from(group.n_ranks()) * causes.iter().sum::<u64>()
+        };
+        self.groups.iter().enumerate().map(of_group).sum()
+    }
+
+    /// Refuses causes whose addresses collide.
+    fn check_streams(&self) -> Result<()> {
+        let mut seen: HashMap<Stream, String> = HashMap::new();
+        for cause in &self.causes {
+            for (index, group) in self.groups.iter().enumerate() {
+                if cause.streams(index).is_none() {
+                    continue;
+                }
+                let pool = cause.scope().pool_of_address(group.name());
+                for usage in [Use::Value, Use::Occurrence, Use::Refine] {
+                    let address = Stream::address(pool, cause.name(), usage);
+                    let stream = Stream::new(pool, cause.name(), usage);
+                    let first = seen.entry(stream).or_insert_with(|| address.clone());
+                    if *first != address {
+                        return Err(Error::Streams {
+                            first: first.clone(),
+                            second: address,
+                        });
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
