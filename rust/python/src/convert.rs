@@ -1,0 +1,201 @@
+//! Plain Python values into what the core takes.
+
+use hindmost_core::Error;
+use hindmost_core::law::{
+    Capped, Constant, Empirical, Exponential, Gamma, Law, LogNormal, LogUniform, Mixture, Pareto,
+    Tabulated, Uniform,
+};
+use hindmost_core::plan::{Affects, CauseSpec, Effect, GroupSpec, Scope, Span, Term};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::errors::{OrRaise, to_python};
+
+const LAWS: &[&str] = &[
+    "constant",
+    "lognormal",
+    "exponential",
+    "gamma",
+    "pareto",
+    "uniform",
+    "log-uniform",
+    "empirical",
+    "tabulated",
+    "mixture",
+];
+
+/// A law from a dictionary: its `name`, its parameters and an optional `cap`.
+pub fn law(from: &Bound<'_, PyDict>) -> PyResult<Law> {
+    let name: String = get(from, "name")?;
+    let number = |field| get::<f64>(from, field);
+    let law = match name.as_str() {
+        "constant" => Constant::new(number("value")?).map(Law::Constant),
+        "lognormal" => LogNormal::new(number("median")?, number("sigma")?).map(Law::LogNormal),
+        "exponential" => Exponential::new(number("mean")?, number("shift")?).map(Law::Exponential),
+        "gamma" => Gamma::new(number("shape")?, number("scale")?).map(Law::Gamma),
+        "pareto" => Pareto::new(number("minimum")?, number("alpha")?).map(Law::Pareto),
+        "uniform" => Uniform::new(number("low")?, number("high")?).map(Law::Uniform),
+        "log-uniform" => LogUniform::new(number("low")?, number("high")?).map(Law::LogUniform),
+        "empirical" => Empirical::new(get(from, "samples")?).map(Law::Empirical),
+        "tabulated" => Tabulated::new(get(from, "lower")?, get(from, "upper")?).map(Law::Tabulated),
+        "mixture" => Mixture::new(components(from)?).map(Law::Mixture),
+        _ => Err(Error::Name {
+            field: "name".to_owned(),
+            value: name,
+            known: LAWS,
+        }),
+    }
+    .or_raise()?;
+    match from.get_item("cap")? {
+        Some(cap) if !cap.is_none() => Capped::new(law, cap.extract()?).map(Law::Capped).or_raise(),
+        _ => Ok(law),
+    }
+}
+
+fn components(from: &Bound<'_, PyDict>) -> PyResult<Vec<(f64, Law)>> {
+    let components: Vec<Bound<'_, PyDict>> = get(from, "components")?;
+    components
+        .iter()
+        .map(|component| {
+            let part: Bound<'_, PyDict> = get(component, "law")?;
+            Ok((get(component, "weight")?, law(&part)?))
+        })
+        .collect()
+}
+
+fn get<'py, T>(from: &Bound<'py, PyDict>, field: &str) -> PyResult<T>
+where
+    T: for<'a> FromPyObject<'a, 'py, Error: Into<PyErr>>,
+{
+    match from.get_item(field)? {
+        Some(value) => value.extract().map_err(Into::into),
+        None => Err(to_python(Error::Field {
+            field: field.to_owned(),
+            missing: true,
+        })),
+    }
+}
+
+/// A pool, as a dictionary of the fields of [`GroupSpec`].
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub struct Group {
+    name: String,
+    n_gpus: u32,
+    node_gpus: u32,
+    domain_gpus: u32,
+    rack_gpus: Option<u32>,
+    replica_gpus: u32,
+    compute_s: f64,
+}
+
+impl From<Group> for GroupSpec {
+    fn from(group: Group) -> Self {
+        Self {
+            name: group.name,
+            n_gpus: group.n_gpus,
+            node_gpus: group.node_gpus,
+            domain_gpus: group.domain_gpus,
+            rack_gpus: group.rack_gpus,
+            replica_gpus: group.replica_gpus,
+            compute_s: group.compute_s,
+        }
+    }
+}
+
+/// A cause, as a dictionary of the fields of [`CauseSpec`].
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub struct Cause<'py> {
+    name: String,
+    affects: String,
+    effect: String,
+    scope: String,
+    span: String,
+    probability: f64,
+    law: Bound<'py, PyDict>,
+    groups: Vec<usize>,
+}
+
+impl Cause<'_> {
+    /// The cause with its words looked up.
+    pub fn to_spec(&self) -> PyResult<CauseSpec> {
+        Ok(CauseSpec {
+            name: self.name.clone(),
+            affects: choose(
+                "affects",
+                &self.affects,
+                &["compute", "network"],
+                &[Affects::Compute, Affects::Network],
+            )?,
+            effect: choose(
+                "effect",
+                &self.effect,
+                &["slowdown", "stall"],
+                &[Effect::Slowdown, Effect::Stall],
+            )?,
+            scope: choose(
+                "scope",
+                &self.scope,
+                &[
+                    "gpu", "node", "domain", "rack", "replica", "pool", "cluster",
+                ],
+                &[
+                    Scope::Gpu,
+                    Scope::Node,
+                    Scope::Domain,
+                    Scope::Rack,
+                    Scope::Replica,
+                    Scope::Pool,
+                    Scope::Cluster,
+                ],
+            )?,
+            span: choose(
+                "span",
+                &self.span,
+                &["run", "step"],
+                &[Span::Run, Span::Step],
+            )?,
+            probability: self.probability,
+            law: law(&self.law)?,
+            groups: self.groups.clone(),
+        })
+    }
+}
+
+fn choose<T: Copy>(
+    field: &str,
+    name: &str,
+    known: &'static [&'static str],
+    values: &[T],
+) -> PyResult<T> {
+    match known.iter().position(|&other| other == name) {
+        Some(index) => Ok(values[index]),
+        None => Err(to_python(Error::Name {
+            field: field.to_owned(),
+            value: name.to_owned(),
+            known,
+        })),
+    }
+}
+
+/// A term, as a dictionary of the fields of [`Term`].
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub struct CommunicationTerm {
+    latency_s: Vec<f64>,
+    transfer_s: Vec<f64>,
+    window_share: f64,
+    n_buckets: u32,
+}
+
+impl From<CommunicationTerm> for Term {
+    fn from(term: CommunicationTerm) -> Self {
+        Self {
+            latency_s: term.latency_s,
+            transfer_s: term.transfer_s,
+            window_share: term.window_share,
+            n_buckets: term.n_buckets,
+        }
+    }
+}

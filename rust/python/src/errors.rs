@@ -1,0 +1,54 @@
+//! Refusals as Python exceptions that carry their parts.
+
+use hindmost_core::Error;
+use pyo3::create_exception;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+create_exception!(
+    hindmost._core,
+    DomainError,
+    PyValueError,
+    "A field that must be otherwise: args are its path, its value and the requirement."
+);
+create_exception!(
+    hindmost._core,
+    StreamsError,
+    PyValueError,
+    "Two random streams with the same hash: args are their addresses."
+);
+
+/// The exception that stands for a refusal.
+pub fn to_python(error: Error) -> PyErr {
+    match error {
+        Error::Domain {
+            field,
+            value,
+            requirement,
+        } => DomainError::new_err((field, value, requirement)),
+        Error::Name {
+            field,
+            value,
+            known,
+        } => DomainError::new_err((field, value, format!("one of {}", known.join(", ")))),
+        Error::Field { field, missing } => {
+            let requirement = if missing { "given" } else { "absent" };
+            DomainError::new_err((field, None::<f64>, requirement))
+        }
+        Error::Streams { first, second } => StreamsError::new_err((first, second)),
+        // Who asked for the stop raises its own exception.
+        Error::Stopped => pyo3::exceptions::PyKeyboardInterrupt::new_err(()),
+    }
+}
+
+/// `?` on refusals.
+pub trait OrRaise<T> {
+    /// The value, or the exception that stands for the refusal.
+    fn or_raise(self) -> PyResult<T>;
+}
+
+impl<T> OrRaise<T> for hindmost_core::Result<T> {
+    fn or_raise(self) -> PyResult<T> {
+        self.map_err(to_python)
+    }
+}

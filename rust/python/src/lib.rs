@@ -1,0 +1,42 @@
+//! Python binding of `hindmost-core`: it converts, lets go of the GIL, and
+//! leaves. No formula lives here.
+
+mod convert;
+mod errors;
+mod laws;
+mod plans;
+mod watch;
+
+use pyo3::prelude::*;
+
+/// The Rust core of hindmost.
+#[pymodule]
+mod _core {
+    #[pymodule_export]
+    use crate::errors::{DomainError, StreamsError};
+    #[pymodule_export]
+    use crate::laws::{Law, fit_tabulated, tail_probabilities};
+    #[pymodule_export]
+    use crate::plans::{Plan, rank_times, sample};
+
+    use super::*;
+
+    /// Four words of Philox4x32-10 under `seed` at a counter of four words.
+    #[pyfunction]
+    fn philox(seed: u64, counter: [u32; 4]) -> [u32; 4] {
+        let [unit, c1, c2, stream] = counter;
+        let random = hindmost_core::random::Random::new(seed);
+        random.block(hindmost_core::random::Stream(stream), unit, c1, c2)
+    }
+
+    /// The instructions that the kernel in use is made of.
+    #[pyfunction]
+    fn instruction_set() -> &'static str {
+        hindmost_core::kernel::instruction_set()
+    }
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
+}

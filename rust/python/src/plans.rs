@@ -1,0 +1,107 @@
+//! Plans and the engines that run them.
+
+use hindmost_core::plan::Communication;
+use numpy::{IntoPyArray, PyArray1, PyArrayMethods, PyReadwriteArray2};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::convert::{Cause, CommunicationTerm, Group};
+use crate::errors::OrRaise;
+use crate::watch::watch;
+
+/// A step of a whole job, judged and compiled.
+#[pyclass(frozen)]
+pub struct Plan(hindmost_core::plan::Plan);
+
+#[pymethods]
+impl Plan {
+    #[new]
+    #[pyo3(signature = (*, groups, causes, terms, overlap_fraction))]
+    fn new(
+        groups: Vec<Group>,
+        causes: Vec<Cause<'_>>,
+        terms: Vec<CommunicationTerm>,
+        overlap_fraction: f64,
+    ) -> PyResult<Self> {
+        let causes = causes.iter().map(Cause::to_spec).collect::<PyResult<_>>()?;
+        let communication = Communication {
+            terms: terms.into_iter().map(Into::into).collect(),
+            overlap_fraction,
+        };
+        let groups = groups.into_iter().map(Into::into).collect();
+        hindmost_core::plan::Plan::new(groups, causes, communication)
+            .or_raise()
+            .map(Self)
+    }
+
+    /// GPUs that work, by pool.
+    #[getter]
+    fn n_ranks(&self) -> Vec<u32> {
+        self.0
+            .groups()
+            .iter()
+            .map(|group| group.n_ranks())
+            .collect()
+    }
+
+    /// Values drawn for one step.
+    #[getter]
+    fn draws_per_step(&self) -> u64 {
+        self.0.draws_per_step()
+    }
+}
+
+/// Samples `steps` steps of each of `runs` runs: a dictionary of columns.
+#[pyfunction]
+#[pyo3(signature = (plan, *, seed, runs, steps, threads, progress=None))]
+pub fn sample<'py>(
+    py: Python<'py>,
+    plan: &Bound<'py, Plan>,
+    seed: u64,
+    runs: u32,
+    steps: u32,
+    threads: usize,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let plan = &plan.get().0;
+    let sampled = watch(py, threads, progress, |control| {
+        hindmost_core::sample::sample(plan, seed, runs, steps, control)
+    })?;
+    let columns = PyDict::new(py);
+    let frozen = |column: Vec<f64>| freeze(column.into_pyarray(py));
+    columns.set_item("step_time_s", frozen(sampled.step_time_s))?;
+    columns.set_item("compute_s", frozen(sampled.compute_s))?;
+    columns.set_item("exposed_comm_s", frozen(sampled.exposed_comm_s))?;
+    columns.set_item("stall_s", frozen(sampled.stall_s))?;
+    columns.set_item("slowest", freeze(sampled.slowest.into_pyarray(py)))?;
+    columns.set_item("busy_s", frozen(sampled.busy_s))?;
+    columns.set_item("own_stall_s", frozen(sampled.own_stall_s))?;
+    Ok(columns)
+}
+
+fn freeze<T: numpy::Element>(column: Bound<'_, PyArray1<T>>) -> Bound<'_, PyArray1<T>> {
+    column.readwrite().make_nonwriteable();
+    column
+}
+
+/// Replays the compute time of every rank in some steps of a run, in seconds,
+/// into `times`, an array of shape (steps, ranks).
+#[pyfunction]
+#[pyo3(signature = (plan, *, seed, run, steps, times, threads, progress=None))]
+#[allow(clippy::too_many_arguments, reason = "keywords of a Python function")]
+pub fn rank_times<'py>(
+    py: Python<'py>,
+    plan: &Bound<'py, Plan>,
+    seed: u64,
+    run: u32,
+    steps: Vec<u32>,
+    mut times: PyReadwriteArray2<'py, f32>,
+    threads: usize,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<()> {
+    let plan = &plan.get().0;
+    let times = times.as_slice_mut()?;
+    watch(py, threads, progress, |control| {
+        hindmost_core::sample::rank_times(plan, seed, run, &steps, times, control)
+    })
+}
