@@ -345,7 +345,10 @@ impl Block<'_> {
         for (step, slowest) in slowest.iter_mut().enumerate() {
             let ports: Vec<SlowestPort> = ports.iter().map(|steps| steps[step]).collect();
             let own_compute_s = slowest.compute_s - slowest.stall_s;
-            slowest.exposed_comm_s = self.plan.communication().exposed_s(own_compute_s, &ports);
+            slowest.exposed_comm_s =
+                self.plan
+                    .communication()
+                    .exposed_s(slowest.group as usize, own_compute_s, &ports);
         }
         Ok(slowest)
     }

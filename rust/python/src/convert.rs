@@ -185,7 +185,7 @@ fn choose<T: Copy>(
 pub struct CommunicationTerm {
     latency_s: Vec<f64>,
     transfer_s: Vec<f64>,
-    window_share: f64,
+    window_share: Vec<f64>,
     n_buckets: u32,
 }
 

@@ -9,8 +9,8 @@ pub struct Term {
     pub latency_s: Vec<f64>,
     /// Seconds of transfer through undisturbed ports in a step, by group.
     pub transfer_s: Vec<f64>,
-    /// Share of the step's compute time that this part takes.
-    pub window_share: f64,
+    /// Share of the step's compute time that this part takes, by group.
+    pub window_share: Vec<f64>,
     /// Pieces of a collective; one of them has nothing left to hide behind.
     pub n_buckets: u32,
 }
@@ -53,24 +53,27 @@ impl Communication {
         for (index, term) in self.terms.iter().enumerate() {
             let path = format!("terms.{index}");
             let within = |error: Error| error.within(&path);
-            share("window_share", term.window_share).map_err(within)?;
             if term.n_buckets == 0 {
                 return Err(within(Error::domain("n_buckets", 0.0, ">= 1")));
             }
-            for (field, seconds) in [
+            for (field, numbers) in [
                 ("latency_s", &term.latency_s),
                 ("transfer_s", &term.transfer_s),
+                ("window_share", &term.window_share),
             ] {
-                if seconds.len() != n_groups {
+                if numbers.len() != n_groups {
                     let requirement = format!("a list of {n_groups} numbers, one a group");
-                    let error = Error::domain(field, seconds.len() as f64, requirement);
+                    let error = Error::domain(field, numbers.len() as f64, requirement);
                     return Err(within(error));
                 }
-                for &value in seconds {
+                for &value in numbers {
                     if !(value >= 0.0 && value.is_finite()) {
                         return Err(within(Error::domain(field, value, "finite and >= 0")));
                     }
                 }
+            }
+            for &value in &term.window_share {
+                share("window_share", value).map_err(within)?;
             }
         }
         Ok(())
@@ -83,9 +86,11 @@ impl Communication {
     /// the group's slowest port. The longest stall of any port holds up the
     /// last term. Of a term that takes T, the last of `n_buckets` pieces has
     /// nothing to hide behind, and neither has what exceeds the window:
-    /// `max(T / n_buckets, T - window)`.
+    /// `max(T / n_buckets, T - window)`. The window is a part of what the
+    /// slowest replica, of group `slowest`, computes: `own_compute_s`, its
+    /// stalls excluded, because the others wait for its data through a stall.
     #[must_use]
-    pub fn exposed_s(&self, own_compute_s: f64, ports: &[SlowestPort]) -> f64 {
+    pub fn exposed_s(&self, slowest: usize, own_compute_s: f64, ports: &[SlowestPort]) -> f64 {
         let longest_stall_s = ports
             .iter()
             .fold(0.0, |longest, port| port.stall_s.max(longest));
@@ -99,7 +104,7 @@ impl Communication {
             if index + 1 == self.terms.len() {
                 time_s += longest_stall_s;
             }
-            let window_s = self.overlap_fraction * term.window_share * own_compute_s;
+            let window_s = self.overlap_fraction * term.window_share[slowest] * own_compute_s;
             let tail_s = time_s / f64::from(term.n_buckets);
             exposed_s += tail_s.max(time_s - window_s);
         }
@@ -118,7 +123,7 @@ mod tests {
             terms: vec![Term {
                 latency_s: vec![0.0],
                 transfer_s: vec![1.0],
-                window_share: 1.0,
+                window_share: vec![1.0],
                 n_buckets: 10,
             }],
             overlap_fraction: 0.9,
@@ -128,7 +133,7 @@ mod tests {
                 slowdown,
                 stall_s: 0.0,
             };
-            let exposed_s = communication.exposed_s(1.0, &[port]);
+            let exposed_s = communication.exposed_s(0, 1.0, &[port]);
             assert!(
                 (exposed_s - expected).abs() < 1e-15,
                 "{slowdown}: {exposed_s}"
@@ -141,7 +146,7 @@ mod tests {
         let term = |transfer_s: Vec<f64>| Term {
             latency_s: vec![0.5, 0.5],
             transfer_s,
-            window_share: 0.5,
+            window_share: vec![0.5, 0.5],
             n_buckets: 1,
         };
         let communication = Communication {
@@ -156,6 +161,6 @@ mod tests {
             },
         ];
         // First 0.5 + 2 x 2, then 0.5 + 4 and 3 of stall; one piece hides not.
-        assert_eq!(communication.exposed_s(1.0, &ports), 4.5 + 7.5);
+        assert_eq!(communication.exposed_s(0, 1.0, &ports), 4.5 + 7.5);
     }
 }
