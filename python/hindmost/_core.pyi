@@ -1,0 +1,83 @@
+"""Types of the Rust core."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+__version__: str
+
+class DomainError(ValueError):
+    """A field that must be otherwise: args are its path, value and requirement."""
+
+class StreamsError(ValueError):
+    """Two random streams with the same hash: args are their addresses."""
+
+class Law:
+    """Distribution of a positive random number."""
+
+    def __init__(self, parameters: dict[str, Any]) -> None: ...
+    def cdf(self, x: float) -> float: ...
+    def sf(self, x: float) -> float: ...
+    def quantile(self, p: float) -> float: ...
+    def upper_quantile(self, q: float) -> float: ...
+    def mean(self) -> float: ...
+    def variance(self) -> float: ...
+    def check_drawable(self) -> None: ...
+    def values(
+        self, words: NDArray[np.uint32], refine: NDArray[np.uint32]
+    ) -> NDArray[np.float32]: ...
+
+class Plan:
+    """A step of a whole job, judged and compiled."""
+
+    def __init__(
+        self,
+        *,
+        groups: Sequence[dict[str, Any]],
+        causes: Sequence[dict[str, Any]],
+        terms: Sequence[dict[str, Any]],
+        overlap_fraction: float,
+    ) -> None: ...
+    @property
+    def n_ranks(self) -> list[int]: ...
+    @property
+    def draws_per_step(self) -> int: ...
+
+class Columns(TypedDict):
+    """What `sample` returns; runs one after another."""
+
+    step_time_s: NDArray[np.float64]
+    compute_s: NDArray[np.float64]
+    exposed_comm_s: NDArray[np.float64]
+    stall_s: NDArray[np.float64]
+    slowest: NDArray[np.uint32]
+    busy_s: NDArray[np.float64]
+    own_stall_s: NDArray[np.float64]
+
+def sample(
+    plan: Plan,
+    *,
+    seed: int,
+    runs: int,
+    steps: int,
+    threads: int,
+    progress: Callable[[int], object] | None = None,
+) -> Columns: ...
+def rank_times(
+    plan: Plan,
+    *,
+    seed: int,
+    run: int,
+    steps: Sequence[int],
+    times: NDArray[np.float32],
+    threads: int,
+    progress: Callable[[int], object] | None = None,
+) -> None: ...
+def tail_probabilities(bins: int) -> NDArray[np.float64]: ...
+def fit_tabulated(
+    lower: Sequence[float], upper: Sequence[float]
+) -> tuple[list[float], list[float]]: ...
+def philox(seed: int, counter: Sequence[int]) -> list[int]: ...
+def instruction_set() -> str: ...

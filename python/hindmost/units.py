@@ -1,0 +1,31 @@
+"""Prefixes and conversions: SI inside, these at the edge."""
+
+GIGA = 1e9
+TERA = 1e12
+GIBI = 2**30
+MEBI = 2**20
+
+BF16_BYTES = 2
+"""Bytes of one bfloat16 number."""
+
+
+def gigabytes(n_bytes: float) -> str:
+    """Return a number of bytes in GB (10^9), to three digits.
+
+    Examples
+    --------
+    >>> gigabytes(31_459_000_000)
+    '31.5 GB'
+    """
+    return f"{n_bytes / GIGA:.3g} GB"
+
+
+def counted(count: int) -> str:
+    """Return a count with its thousands set apart.
+
+    Examples
+    --------
+    >>> counted(220000)
+    '220,000'
+    """
+    return f"{count:,}"
