@@ -1,0 +1,77 @@
+"""Causes of variation as scenarios write them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from hindmost.law import Law
+
+Affects = Literal["compute", "network"]
+Effect = Literal["slowdown", "stall"]
+Scope = Literal["gpu", "node", "domain", "rack", "replica", "pool", "cluster"]
+Span = Literal["run", "step"]
+
+LATER_SPANS = ("episode", "layer", "microbatch")
+LATER_FIELDS = ("starts_per_node_hour", "mean_duration_s", "trend_per_hour")
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
+"""Name of a pool or a cause: a part of random addresses."""
+
+
+class Cause(BaseModel):
+    """Something that makes ranks or ports slower than the median GPU."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+    )
+
+    law: Law
+    """Its size where it occurs: a factor for a slowdown, seconds for a stall."""
+    affects: Affects
+    """The time that a rank computes, or the transfers through a GPU's port."""
+    effect: Effect
+    """A factor on time, or added seconds."""
+    scope: Scope
+    """Who shares one draw."""
+    span: Span
+    """How long one draw lasts."""
+    probability: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Probability that it occurs, for each draw."""
+    pools: list[Name] | None = None
+    """Pools that it acts in; all by default."""
+    enabled: bool = True
+    """false removes the cause."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_that_is_not_there_yet(cls, table: Any) -> Any:
+        if isinstance(table, dict):
+            for field in LATER_FIELDS:
+                if field in table:
+                    raise not_there_yet(field, table[field])
+        return table
+
+    @field_validator("span", mode="before")
+    @classmethod
+    def _no_span_that_is_not_there_yet(cls, span: Any) -> Any:
+        if span in LATER_SPANS:
+            raise not_there_yet("", span)
+        return span
+
+    @model_validator(mode="after")
+    def _law_can_be_drawn(self) -> Cause:
+        self.law.check_drawable()
+        return self
+
+
+def not_there_yet(field: str, value: Any) -> PydanticCustomError:
+    """Return the validation error of something that hindmost cannot do yet."""
+    context = {"field": field, "value": value}
+    return PydanticCustomError("not_there_yet", "{field} is not there yet", context)

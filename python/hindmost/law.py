@@ -1,0 +1,208 @@
+"""Laws as scenarios write them: a name and its parameters.
+
+Parameters are judged by the Rust constructor that the model calls; what stands
+here is their names, their defaults and what they mean.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from hindmost import _core
+
+FINE_BINS = 1024
+"""Bins per octave at which a law that is not ours is looked at."""
+
+
+class LawModel(BaseModel):
+    """What all laws have in common."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        use_attribute_docstrings=True,
+    )
+
+    cap: float | None = None
+    """Greatest number; all weight above it lies on it."""
+
+    @model_validator(mode="after")
+    def _judged_by_the_core(self) -> LawModel:
+        try:
+            _ = self.core
+        except _core.DomainError as error:
+            field, value, requirement = error.args
+            raise domain_error(field, value, requirement) from None
+        return self
+
+    @cached_property
+    def core(self) -> _core.Law:
+        """The law itself."""
+        return _core.Law(self.model_dump(exclude_none=True))
+
+    def check_drawable(self) -> None:
+        """Refuse a law that no table can hold, such as one of infinite variance."""
+        try:
+            self.core.check_drawable()
+        except _core.DomainError as error:
+            field, value, requirement = error.args
+            raise domain_error(f"law.{field}", value, requirement) from None
+
+
+def domain_error(field: str, value: Any, requirement: str) -> PydanticCustomError:
+    """Return the validation error of a number out of its domain."""
+    context = {"field": field, "value": value, "requirement": requirement}
+    return PydanticCustomError("domain", "{field} must be {requirement}", context)
+
+
+class Constant(LawModel):
+    """Always the same number."""
+
+    name: Literal["constant"] = "constant"
+    value: float
+    """The number, > 0."""
+
+
+class LogNormal(LawModel):
+    """The logarithm is normal."""
+
+    name: Literal["lognormal"] = "lognormal"
+    sigma: float
+    """Standard deviation of the logarithm, >= 0."""
+    median: float = 1.0
+    """Median, > 0; the mean is ``median * exp(sigma**2 / 2)``."""
+
+
+class Exponential(LawModel):
+    """A waiting time without memory."""
+
+    name: Literal["exponential"] = "exponential"
+    mean: float
+    """Mean above the shift, > 0."""
+    shift: float = 0.0
+    """Least number, >= 0."""
+
+
+class Gamma(LawModel):
+    """A sum of waiting times."""
+
+    name: Literal["gamma"] = "gamma"
+    shape: float
+    """Shape, > 0 and <= 10,000."""
+    scale: float = 1.0
+    """Scale, > 0; the mean is ``shape * scale``."""
+
+
+class Pareto(LawModel):
+    """A power-law tail; needs a cap for ``alpha <= 2``."""
+
+    name: Literal["pareto"] = "pareto"
+    alpha: float
+    """Exponent of the tail, > 0."""
+    minimum: float = 1.0
+    """Least number, > 0."""
+
+
+class Uniform(LawModel):
+    """Every number of an interval alike."""
+
+    name: Literal["uniform"] = "uniform"
+    low: float
+    """Least number, >= 0."""
+    high: float
+    """Greatest number, > low."""
+
+
+class LogUniform(LawModel):
+    """Every order of magnitude of an interval alike."""
+
+    name: Literal["log-uniform"] = "log-uniform"
+    low: float
+    """Least number, > 0."""
+    high: float
+    """Greatest number, > low."""
+
+
+class Empirical(LawModel):
+    """Piecewise-linear quantile function of samples, clipped at their extremes."""
+
+    name: Literal["empirical"] = "empirical"
+    samples: list[float]
+    """At least two numbers, all > 0."""
+
+
+class Tabulated(LawModel):
+    """Quantiles on the grid of tail probabilities; made from a Python object."""
+
+    name: Literal["tabulated"] = "tabulated"
+    lower: list[float]
+    """Quantiles at the tail probabilities, 2^-65 to 1/2."""
+    upper: list[float]
+    """Quantiles at one minus the tail probabilities."""
+
+
+class Component(BaseModel):
+    """One law of a mixture."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    weight: float
+    law: Law
+
+
+class Mixture(LawModel):
+    """One of several laws, chosen anew at each draw."""
+
+    name: Literal["mixture"] = "mixture"
+    components: list[Component]
+    """Laws with weights that add up to 1."""
+
+
+def _from_object(value: Any) -> Any:
+    """Turn a frozen distribution of scipy, or what looks like one, into a table."""
+    if isinstance(value, BaseModel | dict) or not all(
+        callable(getattr(value, method, None)) for method in ("cdf", "sf", "ppf", "isf")
+    ):
+        return value
+    grid = _core.tail_probabilities(FINE_BINS)
+    lower, upper = (
+        np.asarray(quantile(grid), dtype=np.float64) for quantile in (value.ppf, value.isf)
+    )
+    if lower.shape != grid.shape or upper.shape != grid.shape:
+        raise domain_error("ppf", None, "a function of arrays, as in scipy.stats")
+    # Both sides are the median there, each by a way of its own.
+    upper[-1] = lower[-1]
+    try:
+        coarse_lower, coarse_upper = _core.fit_tabulated(lower.tolist(), upper.tolist())
+    except _core.DomainError as error:
+        field, wrong, requirement = error.args
+        raise domain_error(field, wrong, requirement) from None
+    return {"name": "tabulated", "lower": coarse_lower, "upper": coarse_upper}
+
+
+Law = Annotated[
+    Annotated[
+        Constant
+        | LogNormal
+        | Exponential
+        | Gamma
+        | Pareto
+        | Uniform
+        | LogUniform
+        | Empirical
+        | Tabulated
+        | Mixture,
+        Field(discriminator="name"),
+    ],
+    BeforeValidator(_from_object),
+]
+"""Any law: a table with a name, or an object with cdf, sf, ppf and isf."""
+
+Component.model_rebuild()
+Mixture.model_rebuild()
