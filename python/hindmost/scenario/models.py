@@ -1,0 +1,209 @@
+"""What a scenario holds: a cluster, a job on it, and what disturbs them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from hindmost import catalog
+from hindmost.catalog.schema import Basis, Count, Share, Strict
+from hindmost.cause import Cause, Name, not_there_yet
+from hindmost.law import Law
+from hindmost.scenario.merge import merged
+
+__all__ = ["Collective", "Fabric", "Layout", "Pool", "Scenario", "Workload"]
+
+NotNegative = Annotated[float, Field(ge=0)]
+MAX_GPUS = 2**31
+PoolSize = Annotated[int, Field(ge=1, lt=MAX_GPUS)]
+
+
+def _known(kind: catalog.Kind, name: str) -> str:
+    if name not in catalog.names(kind):
+        context = {"value": name, "kind": kind, "known": list(catalog.names(kind))}
+        raise PydanticCustomError("catalog", "must be one of the catalogue's {kind}", context)
+    return name
+
+
+class Pool(Strict):
+    """GPUs of one type."""
+
+    gpu: str
+    """Catalogue name; node and domain sizes come with it."""
+    n_gpus: PoolSize
+    """All GPUs of the pool, spares included."""
+    software_efficiency: Share = 1.0
+    """Share of the kernel efficiency that the job's software keeps here."""
+    kernel_efficiency: Share | None = None
+    """Share of the peak that matrix products reach; the catalogue's by default."""
+    rack_gpus: Count | None = None
+    """GPUs of one rack, for causes of scope rack."""
+
+    @field_validator("gpu")
+    @classmethod
+    def _in_the_catalogue(cls, name: str) -> str:
+        return _known("gpus", name)
+
+
+class Fabric(Strict):
+    """The network between nodes."""
+
+    name: str
+    """Catalogue name."""
+    bandwidth_efficiency: Share | None = None
+    """Share of the line rate that large transfers reach; the catalogue's by default."""
+    latency_s: NotNegative | None = None
+    """Latency of one hop, in seconds; the catalogue's by default."""
+    noise: Cause | None = None
+    """What slows a port for a whole collective; the catalogue's by default."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _noise_lies_over_the_catalogues(cls, table: Any) -> Any:
+        if not isinstance(table, dict) or not isinstance(table.get("noise"), dict):
+            return table
+        if table.get("name") not in catalog.names("fabrics"):
+            return table
+        base = catalog.fabric(table["name"]).noise.model_dump(exclude_none=True)
+        return {**table, "noise": merged(base, table["noise"])}
+
+    @field_validator("name")
+    @classmethod
+    def _in_the_catalogue(cls, name: str) -> str:
+        return _known("fabrics", name)
+
+
+class Workload(Strict):
+    """What one step computes."""
+
+    model: str
+    """Catalogue name."""
+    seq_len: Count
+    """Tokens of a sequence."""
+    microbatch_seqs: Count
+    """Sequences of a microbatch of one replica."""
+    n_microbatches: Count | None = None
+    """Microbatches of a replica in a step; or give global_batch_seqs."""
+    global_batch_seqs: Count | None = None
+    """Sequences of a step of all replicas; or give n_microbatches."""
+    dtype: Literal["bf16"] = "bf16"
+    """Number format of the matrix products."""
+    mfu_dtype: Literal["bf16"] = "bf16"
+    """Number format whose dense peak MFU is measured against."""
+    attention: Literal["causal", "full"] = "causal"
+    """Convention of the attention FLOPs: half of the scores, or all."""
+    recompute: Literal["none", "selective", "full"] = "none"
+    """What the backward pass computes again instead of keeping it."""
+    overhead_s: NotNegative = 0.0
+    """Seconds of a step for the optimizer, the gradient norm and data."""
+
+    @field_validator("model")
+    @classmethod
+    def _in_the_catalogue(cls, name: str) -> str:
+        return _known("models", name)
+
+    @field_validator("dtype", "mfu_dtype", mode="before")
+    @classmethod
+    def _there(cls, value: Any) -> Any:
+        return _refuse_later(value, "fp8", "fp4")
+
+
+class Layout(Strict):
+    """How ranks divide the work."""
+
+    tensor: Count = 1
+    """Ranks of a tensor group, which stays inside of a domain."""
+    pipeline: Count = 1
+    """Pipeline stages; only 1 is there yet."""
+    context: Count = 1
+    """Ranks that share a sequence; only 1 is there yet."""
+    expert: Count = 1
+    """Ranks that share experts; only 1 is there yet."""
+    sharding: Literal["none", "hybrid"] = "none"
+    """Whether each replica keeps all states, or a shard group shares them."""
+    shard_group_replicas: Count | None = None
+    """Consecutive replicas of a shard group; the last group may be smaller."""
+    schedule: Literal["1f1b"] = "1f1b"
+    """Order of a pipeline's work."""
+    chunks: Count = 1
+    """Model chunks of a stage; only 1 is there yet."""
+    placement: Literal["aligned"] = "aligned"
+    """aligned: a tensor group stays in a domain, a replica in a pool."""
+
+    @field_validator("pipeline", "context", "expert", "chunks")
+    @classmethod
+    def _only_one_is_there(cls, value: int) -> int:
+        if value > 1:
+            raise not_there_yet("", value)
+        return value
+
+    @field_validator("sharding", mode="before")
+    @classmethod
+    def _sharding_is_there(cls, value: Any) -> Any:
+        return _refuse_later(value, "zero1", "zero2", "zero3")
+
+    @field_validator("schedule", mode="before")
+    @classmethod
+    def _schedule_is_there(cls, value: Any) -> Any:
+        return _refuse_later(value, "gpipe", "interleaved", "zero-bubble")
+
+    @field_validator("placement", mode="before")
+    @classmethod
+    def _placement_is_there(cls, value: Any) -> Any:
+        return _refuse_later(value, "mixed")
+
+
+class Collective(Strict):
+    """How ranks exchange data, and how much of it computing hides."""
+
+    algorithm: Literal["hierarchical"] = "hierarchical"
+    """Inside of domains first, then between them."""
+    n_buckets: Count | None = None
+    """Pieces of a collective; one a layer by default, as FSDP wraps layers."""
+    overlap_fraction: Annotated[float, Field(ge=0, le=1)] = 0.9
+    """Share of a pass behind which its collectives can hide."""
+
+    @field_validator("algorithm", mode="before")
+    @classmethod
+    def _there(cls, value: Any) -> Any:
+        return _refuse_later(value, "ring", "tree", "pat", "all-to-all", "torus")
+
+
+def _refuse_later(value: Any, *later: str) -> Any:
+    if value in later:
+        raise not_there_yet("", value)
+    return value
+
+
+class Scenario(Strict):
+    """A cluster, a job on it, and what disturbs them."""
+
+    name: str = Field(min_length=1, max_length=200)
+    """Name for people."""
+    pools: dict[Name, Pool]
+    """Pools by name, in order."""
+    fabric: Fabric
+    workload: Workload
+    layout: Layout = Layout()
+    collective: Collective = Collective()
+    causes: dict[Name, Cause] = Field(default_factory=dict)
+    """Causes by name."""
+    unknowns: dict[str, Law] = Field(default_factory=dict)
+    """What the data leave open: key path to the law of its value."""
+    basis: dict[str, Basis] = Field(default_factory=dict)
+    """Where numbers come from, by key path."""
+    not_modelled: list[str] = Field(default_factory=list)
+    """What is known to matter here and is left out."""
+
+    @property
+    def enabled_causes(self) -> dict[str, Cause]:
+        """Causes that are not switched off."""
+        return {name: cause for name, cause in self.causes.items() if cause.enabled}
+
+    @property
+    def noise(self) -> Cause | None:
+        """The fabric's noise, unless it is switched off."""
+        noise = self.fabric.noise or catalog.fabric(self.fabric.name).noise
+        return noise if noise.enabled else None

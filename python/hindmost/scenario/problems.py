@@ -1,0 +1,157 @@
+"""What is wrong with a scenario that takes two fields to see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hindmost import catalog
+from hindmost.cause import Cause
+from hindmost.errors import Problem, did_you_mean
+from hindmost.scenario.merge import leaves
+from hindmost.scenario.models import Scenario
+
+MAX_RANKS = 2**31
+
+
+def problems(scenario: Scenario) -> list[Problem]:
+    """Return everything about a scenario that does not fit together."""
+    return [
+        *_pools(scenario),
+        *_workload(scenario),
+        *_layout(scenario),
+        *_causes(scenario),
+        *_unknowns(scenario),
+        *_basis(scenario),
+    ]
+
+
+def n_replicas_of_pool(scenario: Scenario, pool: str) -> int:
+    """Return how many replicas a pool's full domains hold."""
+    gpu = catalog.gpu(scenario.pools[pool].gpu)
+    return (
+        scenario.pools[pool].n_gpus // gpu.domain_gpus * (gpu.domain_gpus // scenario.layout.tensor)
+    )
+
+
+def n_replicas(scenario: Scenario) -> int:
+    """Return how many replicas all pools hold."""
+    return sum(n_replicas_of_pool(scenario, pool) for pool in scenario.pools)
+
+
+def _pools(scenario: Scenario) -> Iterator[Problem]:
+    if not scenario.pools:
+        yield Problem(path="pools", requirement="must hold at least one pool")
+    total = sum(pool.n_gpus for pool in scenario.pools.values())
+    if total >= MAX_RANKS:
+        requirement = f"must hold fewer than {MAX_RANKS:,} GPUs together"
+        yield Problem(path="pools", requirement=requirement, value=total)
+    for name, pool in scenario.pools.items():
+        gpu = catalog.gpu(pool.gpu)
+        if pool.n_gpus < gpu.domain_gpus:
+            requirement = (
+                f"must be >= {gpu.domain_gpus}, one domain of {pool.gpu}: the pool fills no replica"
+            )
+            yield Problem(path=f"pools.{name}.n_gpus", requirement=requirement, value=pool.n_gpus)
+
+
+def _workload(scenario: Scenario) -> Iterator[Problem]:
+    workload = scenario.workload
+    given = workload.n_microbatches, workload.global_batch_seqs
+    if given == (None, None):
+        hint = "or give workload.global_batch_seqs"
+        yield Problem(path="workload.n_microbatches", requirement="is missing", hint=hint)
+    elif None not in given:
+        requirement = "must be absent where workload.n_microbatches is given"
+        yield Problem(
+            path="workload.global_batch_seqs",
+            requirement=requirement,
+            value=workload.global_batch_seqs,
+        )
+    elif workload.global_batch_seqs is not None:
+        per_round = n_replicas(scenario) * workload.microbatch_seqs
+        if per_round and workload.global_batch_seqs % per_round:
+            requirement = (
+                f"must be a multiple of {per_round}, the replicas times workload.microbatch_seqs"
+            )
+            yield Problem(
+                path="workload.global_batch_seqs",
+                requirement=requirement,
+                value=workload.global_batch_seqs,
+            )
+
+
+def _layout(scenario: Scenario) -> Iterator[Problem]:
+    layout = scenario.layout
+    path = "layout.tensor"
+    for name, pool in scenario.pools.items():
+        domain_gpus = catalog.gpu(pool.gpu).domain_gpus
+        if layout.tensor > domain_gpus:
+            requirement = f"must be <= {domain_gpus}, the domain of pool {name} ({pool.gpu})"
+            yield Problem(path=path, requirement=requirement, value=layout.tensor)
+    model = catalog.model(scenario.workload.model)
+    if model.n_heads % layout.tensor:
+        requirement = f"must divide the {model.n_heads} heads of {scenario.workload.model}"
+        yield Problem(path=path, requirement=requirement, value=layout.tensor)
+    path = "layout.shard_group_replicas"
+    if layout.sharding == "hybrid" and layout.shard_group_replicas is None:
+        requirement = 'is missing where layout.sharding is "hybrid"'
+        yield Problem(path=path, requirement=requirement)
+    if layout.sharding == "none" and layout.shard_group_replicas is not None:
+        requirement = 'must be absent where layout.sharding is "none"'
+        yield Problem(path=path, requirement=requirement, value=layout.shard_group_replicas)
+
+
+def _causes(scenario: Scenario) -> Iterator[Problem]:
+    for name, cause in scenario.enabled_causes.items():
+        yield from _cause(scenario, f"causes.{name}", cause)
+    noise = scenario.noise
+    if noise is not None:
+        yield from _cause(scenario, "fabric.noise", noise)
+        if noise.affects != "network":
+            yield Problem(
+                path="fabric.noise.affects", requirement="must be network", value=noise.affects
+            )
+    if "fabric-noise" in scenario.causes:
+        hint = "it is the address of fabric.noise; choose another name"
+        yield Problem(path="causes.fabric-noise", requirement="must not be a cause", hint=hint)
+
+
+def _cause(scenario: Scenario, path: str, cause: Cause) -> Iterator[Problem]:
+    pools = list(scenario.pools) if cause.pools is None else cause.pools
+    if not pools:
+        yield Problem(path=f"{path}.pools", requirement="must name at least one pool")
+    for pool in pools:
+        if pool not in scenario.pools:
+            hint = did_you_mean(pool, scenario.pools)
+            requirement = "must name pools of this scenario"
+            yield Problem(path=f"{path}.pools", requirement=requirement, value=pool, hint=hint)
+        elif cause.scope == "rack" and scenario.pools[pool].rack_gpus is None:
+            requirement = f"is missing, and {path} has scope rack"
+            yield Problem(path=f"pools.{pool}.rack_gpus", requirement=requirement)
+
+
+def _unknowns(scenario: Scenario) -> Iterator[Problem]:
+    known = _settable(scenario)
+    for path in scenario.unknowns:
+        if path not in known:
+            hint = did_you_mean(path, known)
+            requirement = "must be a key path of this scenario"
+            yield Problem(path="unknowns", requirement=requirement, value=path, hint=hint)
+
+
+def _basis(scenario: Scenario) -> Iterator[Problem]:
+    known = _settable(scenario)
+    for path in scenario.basis:
+        above = any(other.startswith(f"{path}.") for other in known)
+        if path not in known and not above:
+            hint = did_you_mean(path, known)
+            requirement = "must hold key paths of this scenario"
+            yield Problem(path="basis", requirement=requirement, value=path, hint=hint)
+
+
+def _settable(scenario: Scenario) -> list[str]:
+    """Return the key paths of all values, those left at None included."""
+    table = scenario.model_dump(exclude={"unknowns", "basis", "name", "not_modelled"})
+    if table["fabric"]["noise"] is None and scenario.noise is not None:
+        table["fabric"]["noise"] = scenario.noise.model_dump()
+    return list(leaves(table))
