@@ -1,0 +1,68 @@
+"""Hierarchical: inside of domains by rings, between domains by doubling.
+
+The ranks of a domain divide the data between domains among their ports: each
+port carries the part that its own rank gathers. Between domains the distance
+doubles each round (recursive doubling, and NCCL's PAT), so latency grows with
+the logarithm of the number of domains and each byte still crosses a port once.
+"""
+
+from __future__ import annotations
+
+from hindmost.collective import ring
+from hindmost.collective.cost import Cost, Link
+
+
+def all_gather(n_bytes: float, *, n: int, per_domain: int, inside: Link, port: Link) -> Cost:
+    """Return the cost of gathering `n_bytes` in all on each rank.
+
+    Parameters
+    ----------
+    n_bytes
+        Bytes that each rank has in the end.
+    n
+        Ranks of the communicator, >= 1.
+    per_domain
+        Ranks of the communicator in one domain, >= 1; the last domain may
+        hold fewer.
+    inside, port
+        A rank's links to its domain and to the network.
+
+    Notes
+    -----
+    With N domains of g ranks: ``ceil(log2 N) a + (N - 1) / N b / (g B)``
+    through the ports, and then a ring inside of the domain.
+
+    Examples
+    --------
+    One rank in each of 64 domains, without latency:
+
+    >>> idle = Link(latency_s=0.0, bytes_per_s=450e9)
+    >>> port = Link(latency_s=0.0, bytes_per_s=45e9)
+    >>> cost = all_gather(101.46e9, n=64, per_domain=1, inside=idle, port=port)
+    >>> round(cost.total_s, 4)
+    2.2194
+    """
+    members = min(n, per_domain)
+    domains = -(-n // members)
+    within = ring.all_gather(n_bytes, n=members, link=inside)
+    return Cost(
+        latency_s=(domains - 1).bit_length() * port.latency_s + within.latency_s,
+        inside_s=within.transfer_s,
+        transfer_s=(domains - 1) / domains * n_bytes / members / port.bytes_per_s,
+    )
+
+
+def reduce_scatter(n_bytes: float, *, n: int, per_domain: int, inside: Link, port: Link) -> Cost:
+    """Return the cost of reducing `n_bytes` over all ranks, a part left on each.
+
+    The same rounds as `all_gather`, the other way round.
+    """
+    return all_gather(n_bytes, n=n, per_domain=per_domain, inside=inside, port=port)
+
+
+def all_reduce(n_bytes: float, *, n: int, per_domain: int, inside: Link, port: Link) -> Cost:
+    """Return the cost of reducing `n_bytes` over all ranks, all of it left on each.
+
+    A reduce-scatter and an all-gather.
+    """
+    return all_gather(n_bytes, n=n, per_domain=per_domain, inside=inside, port=port).times(2)

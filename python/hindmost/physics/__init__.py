@@ -1,0 +1,1 @@
+"""What GPUs, models and layouts come to in FLOPs, bytes and seconds."""
