@@ -1,0 +1,215 @@
+"""From a scenario to a plan: GPUs, models and fabrics become plain numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hindmost import _core, catalog
+from hindmost.cause import Cause
+from hindmost.errors import Problem, ScenarioError
+from hindmost.physics.compute import (
+    ComputeTime,
+    compute_time,
+    microbatch_model_flops,
+    microbatch_tokens,
+    n_microbatches,
+)
+from hindmost.physics.exchange import Exchange, exchanges, n_buckets
+from hindmost.physics.memory import Memory, memory
+from hindmost.scenario import Scenario, n_replicas, n_replicas_of_pool
+from hindmost.units import gigabytes
+
+NOISE = "fabric-noise"
+"""Name of the fabric's noise among the causes, a part of its random addresses."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolPlan:
+    """What a pool comes to.
+
+    Attributes
+    ----------
+    name : str
+        Name of the pool.
+    n_gpus, n_spares, n_replicas : int
+        GPUs in all, GPUs that fill no replica or no domain, and replicas.
+    peak_flop_per_s : float
+        Dense BF16 peak of one GPU, in FLOP/s.
+    compute : ComputeTime
+        Seconds that a rank computes without any cause.
+    exchanges : tuple of Exchange
+        What a rank exchanges with other replicas.
+    """
+
+    name: str
+    n_gpus: int
+    n_spares: int
+    n_replicas: int
+    peak_flop_per_s: float
+    compute: ComputeTime
+    exchanges: tuple[Exchange, ...]
+
+    @property
+    def n_ranks(self) -> int:
+        """GPUs that work."""
+        return self.n_gpus - self.n_spares
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A step of a whole job, ready for an engine.
+
+    Attributes
+    ----------
+    pools : tuple of PoolPlan
+        Pools in document order.
+    tokens : int
+        Tokens of a step.
+    model_flops : float
+        Model FLOPs of a step.
+    memory : Memory
+        Memory of the fullest GPU.
+    core : _core.Plan
+        The same in plain arrays.
+    """
+
+    pools: tuple[PoolPlan, ...]
+    tokens: int
+    model_flops: float
+    memory: Memory
+    core: _core.Plan
+
+    @property
+    def n_ranks(self) -> int:
+        """GPUs that work, in all pools."""
+        return sum(pool.n_ranks for pool in self.pools)
+
+    @property
+    def peak_flop_per_s(self) -> float:
+        """Dense BF16 peak of all ranks together, in FLOP/s."""
+        return sum(pool.n_ranks * pool.peak_flop_per_s for pool in self.pools)
+
+    @property
+    def rank_model_flops(self) -> float:
+        """Model FLOPs of a step that each rank computes."""
+        return self.model_flops / self.n_ranks
+
+
+def make_plan(scenario: Scenario) -> Plan:
+    """Return the plan of a scenario.
+
+    Raises
+    ------
+    ScenarioError
+        If the job does not fit into the memory of some pool's GPUs, or two
+        causes would share random numbers.
+    """
+    needed = memory(scenario)
+    found = list(memory_problems(scenario, needed))
+    if found:
+        raise ScenarioError(found)
+    pools = tuple(_pool_plan(scenario, name) for name in scenario.pools)
+    rounds = n_replicas(scenario) * n_microbatches(scenario)
+    return Plan(
+        pools=pools,
+        tokens=rounds * microbatch_tokens(scenario),
+        model_flops=rounds * microbatch_model_flops(scenario),
+        memory=needed,
+        core=_core_plan(scenario, pools),
+    )
+
+
+def memory_problems(scenario: Scenario, needed: Memory) -> list[Problem]:
+    """Return a problem for each pool whose GPUs hold less than is needed."""
+    return [
+        Problem(
+            path="layout",
+            requirement=(
+                f"needs {gigabytes(needed.total_bytes)} a GPU, "
+                f"{gigabytes(needed.total_bytes - gpu.memory_bytes)} more than the "
+                f"{gigabytes(gpu.memory_bytes)} of pool {name} ({gpu.name})"
+            ),
+            hint="shard over more replicas, or raise layout.tensor or workload.recompute",
+            source=scenario.name,
+        )
+        for name, pool in scenario.pools.items()
+        if needed.total_bytes > (gpu := catalog.gpu(pool.gpu)).memory_bytes
+    ]
+
+
+def _pool_plan(scenario: Scenario, name: str) -> PoolPlan:
+    pool = scenario.pools[name]
+    replicas = n_replicas_of_pool(scenario, name)
+    time = compute_time(scenario, name)
+    return PoolPlan(
+        name=name,
+        n_gpus=pool.n_gpus,
+        n_spares=pool.n_gpus - replicas * scenario.layout.tensor,
+        n_replicas=replicas,
+        peak_flop_per_s=catalog.gpu(pool.gpu).peak_bf16_flop_per_s,
+        compute=time,
+        exchanges=tuple(exchanges(scenario, name, time)),
+    )
+
+
+def _core_plan(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> _core.Plan:
+    causes = [_core_cause(scenario, name, cause) for name, cause in scenario.enabled_causes.items()]
+    if scenario.noise is not None:
+        causes.append(_core_cause(scenario, NOISE, scenario.noise))
+    try:
+        return _core.Plan(
+            groups=[_core_group(scenario, pool) for pool in pools],
+            causes=causes,
+            terms=[_core_term(scenario, same_part) for same_part in _parts(pools)],
+            overlap_fraction=scenario.collective.overlap_fraction,
+        )
+    except _core.StreamsError as error:
+        first, second = error.args
+        requirement = f"must not hold both {first} and {second}: their random numbers are the same"
+        hint = "rename one of the causes or pools"
+        problem = Problem(path="causes", requirement=requirement, hint=hint, source=scenario.name)
+        raise ScenarioError([problem]) from None
+
+
+def _core_group(scenario: Scenario, pool: PoolPlan) -> dict[str, object]:
+    gpu = catalog.gpu(scenario.pools[pool.name].gpu)
+    return {
+        "name": pool.name,
+        "n_gpus": pool.n_gpus,
+        "node_gpus": gpu.node_gpus,
+        "domain_gpus": gpu.domain_gpus,
+        "rack_gpus": scenario.pools[pool.name].rack_gpus,
+        "replica_gpus": scenario.layout.tensor,
+        "compute_s": pool.compute.step_s,
+    }
+
+
+def _core_cause(scenario: Scenario, name: str, cause: Cause) -> dict[str, object]:
+    names = list(scenario.pools)
+    return {
+        "name": name,
+        "affects": cause.affects,
+        "effect": cause.effect,
+        "scope": cause.scope,
+        "span": cause.span,
+        "probability": cause.probability,
+        "law": cause.law.model_dump(exclude_none=True),
+        "groups": [names.index(pool) for pool in dict.fromkeys(cause.pools or names)],
+    }
+
+
+def _parts(pools: tuple[PoolPlan, ...]) -> list[list[tuple[PoolPlan, Exchange]]]:
+    """Return, for each part of a step, what each pool exchanges in it."""
+    return [
+        list(zip(pools, same_part, strict=True))
+        for same_part in zip(*(pool.exchanges for pool in pools), strict=True)
+    ]
+
+
+def _core_term(scenario: Scenario, same_part: list[tuple[PoolPlan, Exchange]]) -> dict[str, object]:
+    return {
+        "latency_s": [part.cost.latency_s + part.cost.inside_s for _, part in same_part],
+        "transfer_s": [part.cost.transfer_s for _, part in same_part],
+        "window_share": [part.behind_s / pool.compute.step_s for pool, part in same_part],
+        "n_buckets": n_buckets(scenario),
+    }

@@ -1,0 +1,211 @@
+"""The main call: a scenario goes in, a result comes out."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hindmost import _core
+from hindmost.errors import Problem, ScenarioError
+from hindmost.plan import Plan, make_plan
+from hindmost.result import Result
+from hindmost.scenario import Changes, Scenario, load, to_table, with_changes
+
+DEFAULT_RUNS = 8
+DEFAULT_STEPS = 250
+MAX_RUNS = 65_536
+MAX_ROWS = 100_000_000
+"""Rows of a result, at most: some 6 GB."""
+SEED_BITS = 53
+"""Bits of a drawn seed, so that JSON can hold it."""
+
+METHODS = ("auto", "sample")
+
+Progress = Callable[[int, int], object]
+"""Called with the draws done and the draws to do."""
+
+
+def simulate(
+    scenario: Scenario | str | Path,
+    *,
+    steps: int | None = None,
+    runs: int | None = None,
+    seed: int | None = None,
+    method: str = "auto",
+    threads: int | None = None,
+    changes: Changes | None = None,
+    progress: Progress | None = None,
+) -> Result:
+    """Return the distribution of a scenario's step time and MFU.
+
+    Parameters
+    ----------
+    scenario
+        A scenario, or what `load` takes.
+    steps
+        Steps of a run, >= 1; 250 by default.
+    runs
+        Realisations of all that lasts longer than a step, 1 to 65,536; 8 by
+        default. With one run there are no errors: it is one given cluster.
+    seed
+        0 to 2^64 - 1; drawn from the operating system by default. The same
+        seed gives the same numbers on any number of threads.
+    method
+        ``sample`` draws every rank of every step; ``auto`` chooses it.
+    threads
+        Threads; all of this process by default.
+    changes
+        Key path to new value, laid over the scenario.
+    progress
+        Called some twenty times a second.
+
+    Raises
+    ------
+    ScenarioError
+        With every problem of the scenario or the call.
+    """
+    scenario = _scenario(scenario, changes)
+    steps = DEFAULT_STEPS if steps is None else steps
+    runs = DEFAULT_RUNS if runs is None else runs
+    seed = secrets.randbits(SEED_BITS) if seed is None else seed
+    threads = _available_threads() if threads is None else threads
+    _refuse(
+        [
+            *_bounds("steps", steps, 1, 2**32 - 1),
+            *_bounds("runs", runs, 1, MAX_RUNS),
+            *_bounds("seed", seed, 0, 2**64 - 1),
+            *_bounds("threads", threads, 1, 1024),
+            *_rows(runs, steps),
+            *_method(method),
+        ]
+    )
+    started = time.monotonic()
+    plan = make_plan(scenario)
+    columns = _core.sample(
+        plan.core,
+        seed=seed,
+        runs=runs,
+        steps=steps,
+        threads=threads,
+        progress=_counting(progress, plan, runs * steps),
+    )
+    inputs = {
+        "scenario": to_table(scenario),
+        "seed": seed,
+        "runs": runs,
+        "steps": steps,
+        "method": "sample",
+        "version": _core.__version__,
+    }
+    machine = {
+        "threads": threads,
+        "instruction_set": _core.instruction_set(),
+        "wall_time_s": round(time.monotonic() - started, 3),
+    }
+    return Result(plan=plan, columns=columns, inputs=inputs, machine=machine)
+
+
+def rank_times(
+    scenario: Scenario | str | Path,
+    *,
+    seed: int,
+    run: int,
+    steps: Sequence[int] | range,
+    threads: int | None = None,
+    changes: Changes | None = None,
+) -> NDArray[np.float32]:
+    """Return the time that every rank computes in some steps of a sample result.
+
+    Parameters
+    ----------
+    scenario, seed, changes
+        As in the call of `simulate` that made the result.
+    run
+        The run, counted from 0.
+    steps
+        The steps, counted from 0, in any order.
+    threads
+        Threads; all of this process by default.
+
+    Returns
+    -------
+    array of float32, shape (steps, ranks)
+        Seconds, stalls included; ranks of the pools in document order, by
+        physical index, without spares. The largest of a row is the step's
+        ``compute_s``, rounded to float32.
+
+    Raises
+    ------
+    ScenarioError
+        With every problem of the scenario or the call.
+    """
+    scenario = _scenario(scenario, changes)
+    threads = _available_threads() if threads is None else threads
+    wanted = [int(step) for step in steps]
+    out_of_range = [step for step in wanted if not 0 <= step < 2**32]
+    _refuse(
+        [
+            *_bounds("seed", seed, 0, 2**64 - 1),
+            *_bounds("run", run, 0, MAX_RUNS - 1),
+            *_bounds("threads", threads, 1, 1024),
+            *(problem for step in out_of_range for problem in _bounds("steps", step, 0, 2**32 - 1)),
+        ]
+    )
+    plan = make_plan(scenario)
+    times = np.empty((len(wanted), plan.n_ranks), dtype=np.float32)
+    _core.rank_times(plan.core, seed=seed, run=run, steps=wanted, times=times, threads=threads)
+    times.flags.writeable = False
+    return times
+
+
+def _scenario(scenario: Scenario | str | Path, changes: Changes | None) -> Scenario:
+    if isinstance(scenario, str | Path):
+        return load(scenario, changes)
+    return with_changes(scenario, changes or {})
+
+
+def _available_threads() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _counting(
+    progress: Progress | None, plan: Plan, n_steps: int
+) -> Callable[[int], object] | None:
+    if progress is None:
+        return None
+    total = plan.core.draws_per_step * n_steps
+    return lambda done: progress(done, total)
+
+
+def _bounds(path: str, value: int, low: int, high: int) -> list[Problem]:
+    if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
+        return []
+    requirement = f"must be an integer from {low} to {high}"
+    return [Problem(path=path, requirement=requirement, value=value)]
+
+
+def _rows(runs: int, steps: int) -> list[Problem]:
+    if not (isinstance(runs, int) and isinstance(steps, int)) or runs * steps <= MAX_ROWS:
+        return []
+    requirement = f"must make at most {MAX_ROWS:,} rows"
+    return [Problem(path="runs x steps", requirement=requirement, value=runs * steps)]
+
+
+def _method(method: str) -> list[Problem]:
+    if method in METHODS:
+        return []
+    if method == "order-statistics":
+        return [Problem(path="method", requirement="is not there yet", value=method)]
+    requirement = f"must be one of {', '.join(METHODS)}"
+    return [Problem(path="method", requirement=requirement, value=method)]
+
+
+def _refuse(found: list[Problem]) -> None:
+    if found:
+        raise ScenarioError(found)
