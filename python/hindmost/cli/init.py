@@ -1,0 +1,53 @@
+"""``hindmost init``: a scenario to begin with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hindmost.cli.options import debug_option, echo_data
+
+
+@click.command()
+@click.argument("path", required=False, type=click.Path(path_type=Path))
+@debug_option
+def init(path: Path | None) -> None:
+    """Write a commented scenario to PATH, or to stdout.
+
+    A file that is there already is left as it is.
+    """
+    from importlib import resources
+
+    text = (resources.files("hindmost.scenario") / "template.toml").read_text(encoding="utf-8")
+    if path is None:
+        echo_data(text)
+        return
+    _write_new(path, text)
+    click.echo(f"wrote {path}; try: hindmost run {path}", err=True)
+
+
+def _write_new(path: Path, text: str) -> None:
+    from hindmost.errors import OutputError, Problem, ScenarioError
+
+    requirement = ""
+    if path.suffix != ".toml":
+        requirement = "must end in .toml"
+    elif path.exists():
+        requirement = "must not exist yet"
+    elif not path.parent.is_dir():
+        requirement = "must lie in a folder that exists"
+    if requirement:
+        raise ScenarioError([Problem(path="PATH", requirement=requirement, value=str(path))])
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except PermissionError:
+        requirement = "must be writable"
+        raise ScenarioError(
+            [Problem(path="PATH", requirement=requirement, value=str(path))]
+        ) from None
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        reason = (error.strerror or str(error)).lower()
+        raise OutputError(f"{path} could not be written: {reason}") from None

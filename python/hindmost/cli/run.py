@@ -1,0 +1,142 @@
+"""``hindmost run``: simulate a scenario."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hindmost.cli.options import (
+    MAX_SEED,
+    debug_option,
+    echo_data,
+    parsed_settings,
+    set_option,
+)
+
+if TYPE_CHECKING:
+    from hindmost.cli.threshold import Threshold
+    from hindmost.result import Result
+
+STYLES = ("table", "json", "csv", "markdown")
+
+
+@click.command()
+@click.argument("scenario")
+@click.option("--steps", type=click.IntRange(min=1), help="Steps of a run.  [default: 250]")
+@click.option("--runs", type=click.IntRange(min=1), help="Runs.  [default: 8]")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0, max=MAX_SEED),
+    help="Drawn from the operating system and printed when omitted.",
+)
+@click.option(
+    "--method",
+    type=click.Choice(["auto", "sample"]),
+    default="auto",
+    show_default=True,
+    help="How the slowest rank is found.",
+)
+@click.option("--threads", type=click.IntRange(min=1, max=1024), help="Threads.  [default: all]")
+@set_option
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(STYLES),
+    default="table",
+    show_default=True,
+    help="Format of what is printed.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Write every step to a .parquet, .csv or .json file.",
+)
+@click.option(
+    "--fail-if",
+    "thresholds",
+    multiple=True,
+    metavar="METRIC.STATISTIC<VALUE",
+    help="Exit with status 1 if this holds, such as 'mfu.p50<0.38'.",
+)
+@debug_option
+def run(
+    scenario: str,
+    settings: tuple[str, ...],
+    style: str,
+    output: Path | None,
+    thresholds: tuple[str, ...],
+    **call: Any,
+) -> None:
+    """Simulate SCENARIO and print its MFU distribution.
+
+    SCENARIO is a preset (see `hindmost catalog presets`), a TOML file, or a
+    Parquet file of a former run, which is repeated.
+    """
+    from hindmost.cli.threshold import parsed_thresholds
+    from hindmost.report import render
+    from hindmost.storage import check_output, write
+
+    limits = parsed_thresholds(thresholds)
+    if output is not None:
+        check_output(output)
+    result = _simulated(scenario, settings, call)
+    if output is not None:
+        write(result, output)
+        click.echo(f"wrote {output}", err=True)
+    echo_data(render(result, style))
+    if _any_holds(limits, result):
+        sys.exit(1)
+
+
+def _simulated(scenario: str, settings: tuple[str, ...], call: dict[str, Any]) -> Result:
+    from hindmost.scenario import from_table, load, with_changes
+    from hindmost.simulate import simulate
+    from hindmost.storage import read_inputs
+
+    changes = parsed_settings(settings)
+    if scenario.endswith(".parquet"):
+        stored = read_inputs(Path(scenario))
+        _tell_of_another_version(stored["version"])
+        loaded = with_changes(from_table(stored["scenario"], scenario), changes)
+        call |= {key: stored[key] for key in ("seed", "runs", "steps") if call[key] is None}
+    else:
+        loaded = load(scenario, changes, changes_from="--set")
+    with _progress() as progress:
+        return simulate(loaded, progress=progress, **call)
+
+
+def _tell_of_another_version(version: str) -> None:
+    from hindmost import __version__
+
+    if version != __version__:
+        click.echo(f"this run was made by version {version}; values may differ", err=True)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], object]]:
+    """Show progress on stderr where somebody looks at it."""
+    bar = click.progressbar(
+        length=1, label="simulating", file=sys.stderr, hidden=not sys.stderr.isatty()
+    )
+    with bar:
+
+        def show(done: int, total: int) -> None:
+            bar.length = max(total, 1)
+            bar.update(min(done, total) - bar.pos)
+
+        yield show
+        bar.update((bar.length or 1) - bar.pos)
+
+
+def _any_holds(limits: list[Threshold], result: Result) -> bool:
+    reached = [limit for limit in limits if limit.holds(result)]
+    for limit in reached:
+        value = result.value(limit.metric, limit.statistic)
+        click.echo(f"{limit.metric}.{limit.statistic} is {value:.6g}: {limit.text}", err=True)
+    return bool(reached)

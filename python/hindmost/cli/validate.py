@@ -1,0 +1,24 @@
+"""``hindmost validate``: judge a scenario without running it."""
+
+from __future__ import annotations
+
+import click
+
+from hindmost.cli.options import debug_option, echo_data, parsed_settings, set_option
+
+
+@click.command()
+@click.argument("scenario")
+@set_option
+@debug_option
+def validate(scenario: str, settings: tuple[str, ...]) -> None:
+    """Judge SCENARIO, a preset or a TOML file, and print its cluster in one line."""
+    from hindmost.plan import make_plan
+    from hindmost.report import headline
+    from hindmost.scenario import load
+    from hindmost.units import gigabytes
+
+    loaded = load(scenario, parsed_settings(settings), changes_from="--set")
+    plan = make_plan(loaded)
+    needed = gigabytes(plan.memory.total_bytes)
+    echo_data(f"{headline(loaded, plan)}; {needed} a GPU\n")

@@ -1,0 +1,219 @@
+"""Results as people read them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hindmost import catalog
+from hindmost.plan import Plan
+from hindmost.result import Result
+from hindmost.scenario import Scenario, from_table
+from hindmost.statistics import PERCENTILES
+from hindmost.storage import to_json
+from hindmost.units import counted
+
+FORMATS = ("table", "json", "csv", "markdown")
+
+_ROWS = {
+    "step_time_s": "step time, s",
+    "mfu": "MFU",
+    "exposed_comm_s": "exposed communication, s",
+    "stall_s": "stall of the slowest, s",
+}
+
+FLAG = "*"
+
+
+def render(result: Result, style: str) -> str:
+    """Return a result in one of `FORMATS`."""
+    if style == "json":
+        return json.dumps(to_json(result), indent=2, allow_nan=False) + "\n"
+    if style == "csv":
+        return _csv(result)
+    return _text(result, markdown=style == "markdown")
+
+
+def headline(scenario: Scenario, plan: Plan) -> str:
+    """Return the cluster and its job in one line."""
+    pools = " + ".join(
+        f"{counted(pool.n_gpus)} {catalog.gpu(scenario.pools[pool.name].gpu).name}"
+        for pool in plan.pools
+    )
+    layout = scenario.layout
+    sharding = (
+        f"shard groups of {layout.shard_group_replicas}"
+        if layout.sharding == "hybrid"
+        else "no sharding"
+    )
+    total = sum(pool.n_gpus for pool in plan.pools)
+    replicas = sum(pool.n_replicas for pool in plan.pools)
+    return (
+        f"{scenario.name}: {counted(total)} GPUs ({pools}) on {scenario.fabric.name}; "
+        f"{scenario.workload.model}, {_tokens(plan.tokens)} tokens a step; "
+        f"{counted(replicas)} replicas of {layout.tensor} (tensor), {sharding}"
+    )
+
+
+def _tokens(count: int) -> str:
+    return f"{count / 1e9:.3g}e9" if count >= 1e8 else f"{count / 1e6:.3g}e6"
+
+
+def with_error(value: float, std_error: float | None) -> str:
+    """Return a value with no more digits than its error allows.
+
+    Examples
+    --------
+    >>> with_error(0.41234567, 0.00123)
+    '0.4123 ± 0.0012'
+    >>> with_error(0.41234567, 0.0056)
+    '0.412 ± 0.006'
+    >>> with_error(0.41234567, None)
+    '0.4123'
+    """
+    if std_error is None or std_error == 0 or not math.isfinite(std_error):
+        return rounded(value, std_error)
+    places = _places(value, std_error)
+    if std_error < 0.5 * 10.0**-places:
+        return f"{rounded(value, std_error)} ± {std_error:.1g}"
+    return f"{rounded(value, std_error)} ± {std_error:.{places}f}"
+
+
+def rounded(value: float, std_error: float | None) -> str:
+    """Return a value rounded to its error, or to four digits without one."""
+    if std_error is None or not math.isfinite(std_error):
+        return f"{value:.4g}"
+    if std_error == 0:
+        return f"{value:.6g}"
+    return f"{value:.{_places(value, std_error)}f}"
+
+
+def _places(value: float, std_error: float) -> int:
+    """Return the decimals that show an error: one digit of it, two if it begins with 1.
+
+    But no more than five digits of the value.
+    """
+    exponent = math.floor(math.log10(std_error))
+    places = -exponent + (1 if std_error / 10**exponent < 2 else 0)
+    most = 4 - math.floor(math.log10(abs(value))) if value else places
+    return max(min(places, most), 0)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells under headings, as plain text or Markdown."""
+
+    headings: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def render(self, *, markdown: bool) -> str:
+        """Return the table; the first column to the left, the others to the right."""
+        lines = [self.headings, *self.rows]
+        widths = [max(len(line[column]) for line in lines) for column in range(len(self.headings))]
+        cells = [
+            [
+                cell.ljust(width) if column == 0 else cell.rjust(width)
+                for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+            ]
+            for line in lines
+        ]
+        if not markdown:
+            rule = "  ".join("-" * width for width in widths)
+            head, *body = ["  ".join(line).rstrip() for line in cells]
+            return "\n".join([head, rule, *body])
+        rule = "|".join(
+            "-" * (width + 2) if column == 0 else "-" * (width + 1) + ":"
+            for column, width in enumerate(widths)
+        )
+        head, *body = [f"| {' | '.join(line)} |" for line in cells]
+        return "\n".join([head, f"|{rule}|", *body])
+
+
+def _text(result: Result, *, markdown: bool) -> str:
+    inputs = result.inputs
+    scenario = from_table(inputs["scenario"])
+    workload = scenario.workload
+    blocks = [
+        headline(scenario, result.plan),
+        _summary_table(result).render(markdown=markdown),
+        _pools_table(result).render(markdown=markdown),
+    ]
+    given = "; given this cluster, so without errors" if inputs["runs"] == 1 else ""
+    notes = [
+        f"MFU: model FLOPs ({workload.attention} attention, nothing counted twice) over the dense "
+        f"{workload.mfu_dtype} peak of the GPUs in the job; spares do not count.",
+        f"Seed {inputs['seed']}, {inputs['runs']} runs of {counted(inputs['steps'])} steps, "
+        f"method {inputs['method']}{given}.",
+    ]
+    if any(metric in _ROWS for metric, _ in result.warnings):
+        notes.append(f"{FLAG} few rows lie beyond it, or most of those are of one run.")
+    blocks.append("\n\n".join(notes) if markdown else "\n".join(notes))
+    blocks += [
+        _listed(title, lines, markdown=markdown)
+        for title, lines in (
+            ("Assumed", _assumed_lines(result)),
+            ("Unknown", [f"{path}: {_law(law)}" for path, law in scenario.unknowns.items()]),
+            ("Not modelled", scenario.not_modelled),
+        )
+        if lines
+    ]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _summary_table(result: Result) -> Table:
+    by_key = {(row[0], row[1]): (row[2], row[3]) for row in result.summary.iter_rows()}
+    rows = []
+    for metric, title in _ROWS.items():
+        cells = [title, with_error(*by_key[metric, "mean"])]
+        for name in PERCENTILES:
+            flag = FLAG if (metric, name) in result.warnings else ""
+            cells.append(rounded(*by_key[metric, name]) + flag)
+        rows.append(cells)
+    return Table(["", "mean", *PERCENTILES], rows)
+
+
+def _pools_table(result: Result) -> Table:
+    headings = ["pool", "GPUs", "spares", "busy", "waiting", "slowest in", "MFU"]
+    rows = [
+        [
+            row["pool"],
+            counted(row["n_gpus"]),
+            counted(row["n_spares"]),
+            f"{row['busy_frac']:.1%}",
+            f"{row['wait_frac']:.1%}",
+            f"{row['slowest_frac']:.1%}",
+            f"{row['mfu']:.4f}",
+        ]
+        for row in result.pools.iter_rows(named=True)
+    ]
+    return Table(headings, rows)
+
+
+def _assumed_lines(result: Result) -> list[str]:
+    return [f"{entry['path']}: {entry['where']}" for entry in result.assumed]
+
+
+def _law(law: Any) -> str:
+    table = law.model_dump(exclude_none=True)
+    name = table.pop("name")
+    shown = [f"{key} {value:g}" for key, value in table.items() if isinstance(value, float)]
+    return f"{name}, {', '.join(shown)}" if shown else name
+
+
+def _listed(title: str, lines: Sequence[str], *, markdown: bool) -> str:
+    if markdown:
+        return "\n".join([f"**{title}**", "", *(f"- {line}" for line in lines)])
+    return "\n".join([f"{title}:", *(f"  {line}" for line in lines)])
+
+
+def _csv(result: Result) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(result.summary.columns)
+    writer.writerows(result.summary.iter_rows())
+    return text.getvalue()
