@@ -1,0 +1,54 @@
+# Everything a newcomer needs: `make demo`, then `make test`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUST := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
+STAMP := $(VENV)/built
+
+.PHONY: demo test quick bench lint fmt wheel clean
+
+## Build, and predict the MFU of colossus-1.
+demo: $(STAMP)
+	$(BIN)/hindmost run colossus-1
+
+## Every check, the slow ones last.
+test: lint quick
+	$(BIN)/pytest -q tests/statistics tests/docs tests/package
+	$(BIN)/pytest -q benches
+
+## The checks that take seconds.
+quick: $(STAMP)
+	cargo test --locked --quiet
+	$(BIN)/pytest -q tests/python
+
+## Speed against NumPy.
+bench: $(STAMP)
+	$(BIN)/pytest benches --benchmark-columns=min,median,rounds
+
+lint: $(STAMP)
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+
+fmt: $(STAMP)
+	cargo fmt --all
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+## A wheel and a source distribution in dist/.
+wheel: $(STAMP)
+	$(BIN)/maturin build --release --locked --sdist --out dist
+
+clean:
+	rm -rf $(VENV) target dist
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# Installs the package in place, so that Python files need no second install.
+$(STAMP): $(BIN)/python pyproject.toml $(RUST)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
