@@ -1,0 +1,73 @@
+"""What the documents show works."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import hindmost as hm
+from hindmost.law import Law
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
+
+
+def test_the_readme_names_the_two_commands() -> None:
+    assert blocks(README, "sh")[0].split("\n")[:2] == ["make demo", "make test"]
+
+
+def test_the_readmes_python_runs() -> None:
+    (code,) = blocks(README, "python")
+    names: dict[str, object] = {}
+    exec(compile(code, "README.md", "exec"), names)
+    times = names["times"]
+    assert getattr(times, "shape", None) == (8, 2048)
+
+
+def test_the_readmes_scenario_runs(tmp_path: Path) -> None:
+    (text,) = blocks(README, "toml")
+    path = tmp_path / "readme.toml"
+    path.write_text(text, encoding="utf-8")
+    result = hm.simulate(path, runs=1, steps=4, seed=0)
+    assert 0.2 < result.value("mfu") < 0.6
+
+
+def commands() -> list[str]:
+    lines = blocks(README, "sh")[1].splitlines()
+    return [line.partition("#")[0].strip() for line in lines]
+
+
+@pytest.mark.parametrize("command", commands())
+def test_the_readmes_commands_run(command: str, tmp_path: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "hindmost", "init", "my-cluster.toml"],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+    )
+    if "hindmost init" in command:
+        (tmp_path / "my-cluster.toml").unlink()
+    quick = " --runs 2 --steps 8" if "hindmost run" in command else ""
+    command = command.replace("hindmost", f"{sys.executable} -m hindmost", 1) + quick
+    done = subprocess.run(command, cwd=tmp_path, shell=True, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_model_names_every_law() -> None:
+    text = (ROOT / "docs" / "model.md").read_text(encoding="utf-8")
+    models = Law.__origin__.__args__  # type: ignore[attr-defined]
+    names = {model.model_fields["name"].default for model in models}
+    missing = {name for name in names if f"`{name}`" not in text}
+    assert missing == set()
+
+
+def test_every_link_between_documents_leads_somewhere() -> None:
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
