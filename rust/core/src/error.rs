@@ -26,6 +26,15 @@ pub enum Error {
         /// Names that would do.
         known: &'static [&'static str],
     },
+    /// A text has a form that would not do.
+    Text {
+        /// Path of the field, as far as the refuser knows it.
+        field: String,
+        /// The text that was given.
+        value: String,
+        /// The condition that must hold, to be read after "must".
+        requirement: &'static str,
+    },
     /// A field is missing, or is one that nothing reads.
     Field {
         /// Path of the field, as far as the refuser knows it.
@@ -59,7 +68,10 @@ impl Error {
     #[must_use]
     pub fn within(mut self, outer: &str) -> Self {
         match &mut self {
-            Self::Domain { field, .. } | Self::Name { field, .. } | Self::Field { field, .. } => {
+            Self::Domain { field, .. }
+            | Self::Name { field, .. }
+            | Self::Text { field, .. }
+            | Self::Field { field, .. } => {
                 *field = format!("{outer}.{field}");
             }
             Self::Streams { .. } | Self::Stopped => {}
@@ -85,6 +97,11 @@ impl fmt::Display for Error {
                 "{field} must be one of {}, got {value}",
                 known.join(", ")
             ),
+            Self::Text {
+                field,
+                value,
+                requirement,
+            } => write!(f, "{field} must {requirement}, got {value:?}"),
             Self::Field {
                 field,
                 missing: true,

@@ -91,10 +91,11 @@ impl Table {
                 return Ok(Self::octaves(bins, &sides));
             }
             if bins == MOST_BINS {
+                let (field, value) = law.bend();
                 return Err(Error::domain(
-                    "bins",
-                    as_f64(2 * bins),
-                    "at most 512 per octave: the law has a kink or a jump",
+                    field,
+                    value,
+                    "less extreme: a table of 512 bins per octave cannot follow the law",
                 ));
             }
             for (knots, halfway) in sides.iter_mut().zip(&halfway) {

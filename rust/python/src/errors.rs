@@ -31,6 +31,11 @@ pub fn to_python(error: Error) -> PyErr {
             value,
             known,
         } => DomainError::new_err((field, value, format!("one of {}", known.join(", ")))),
+        Error::Text {
+            field,
+            value,
+            requirement,
+        } => DomainError::new_err((field, value, requirement)),
         Error::Field { field, missing } => {
             let requirement = if missing { "given" } else { "absent" };
             DomainError::new_err((field, None::<f64>, requirement))

@@ -1,6 +1,6 @@
 //! A law with a cap.
 
-use super::{Law, SMALLEST_TAIL, check_f32, check_positive};
+use super::{Law, SMALLEST_TAIL, check_highest, check_positive};
 use crate::error::{Error, Result};
 
 /// The smaller one of a law's number and a cap.
@@ -27,7 +27,10 @@ impl Capped {
                 format!("> {least}, the least number of the law"),
             ));
         }
-        let law = Box::new(law);
+        let (law, cap) = match law {
+            Law::Capped(inner) => (inner.law, cap.min(inner.cap)),
+            law => (Box::new(law), cap),
+        };
         Ok(Self { law, cap })
     }
 
@@ -93,22 +96,25 @@ impl Capped {
                 })
                 .sum();
         }
+        if let Law::Empirical(law) = &*self.law {
+            return expect_of_samples(law.samples(), self.cap, f);
+        }
         let on_cap = self.law.sf(self.cap);
         let lower = integrate_tail(0.0, (1.0 - on_cap).min(0.5), |p| f(self.law.quantile(p)));
         let upper = integrate_tail(on_cap.min(0.5), 0.5, |q| f(self.law.upper_quantile(q)));
         lower + upper + on_cap * f(self.cap)
     }
 
-    pub(super) fn check_drawable(&self) -> Result<()> {
-        check_f32("cap", self.cap)?;
-        match &*self.law {
-            Law::Pareto(_) => check_f32("minimum", self.law.quantile(SMALLEST_TAIL)),
-            Law::Mixture(_) => self
-                .components()
-                .iter()
-                .try_for_each(|(_, law)| law.check_drawable()),
-            law => law.check_drawable(),
-        }
+    pub(super) fn check_lower(&self) -> Result<()> {
+        self.law.check_lower()
+    }
+
+    pub(super) fn check_upper(&self) -> Result<()> {
+        check_highest("cap", self.cap, self.cap)
+    }
+
+    pub(super) fn bend(&self) -> (&'static str, f64) {
+        self.law.bend()
     }
 }
 
@@ -138,4 +144,20 @@ fn integrate_tail(from: f64, to: f64, f: impl Fn(f64) -> f64) -> f64 {
         high = low;
     }
     sum
+}
+
+/// `E f(min(X, cap))` of an empirical law, exact for polynomials up to the
+/// third degree: Simpson's rule on each gap, which the cap may cut.
+fn expect_of_samples(samples: &[f64], cap: f64, f: &dyn Fn(f64) -> f64) -> f64 {
+    let simpson = |a: f64, b: f64| (f(a) + 4.0 * f(0.5 * (a + b)) + f(b)) / 6.0;
+    let of_gap = |gap: &[f64]| {
+        let (a, b) = (gap[0], gap[1]);
+        if b <= cap {
+            return simpson(a, b);
+        }
+        let below = ((cap - a) / (b - a)).max(0.0);
+        below * simpson(a.min(cap), cap) + (1.0 - below) * f(cap)
+    };
+    let sum: f64 = samples.windows(2).map(of_gap).sum();
+    sum / (samples.len() - 1) as f64
 }

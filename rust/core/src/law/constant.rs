@@ -1,6 +1,6 @@
 //! Always the same number.
 
-use super::check_positive;
+use super::{check_highest, check_lowest, check_positive};
 use crate::error::Result;
 
 /// The law of a number that is known.
@@ -41,5 +41,17 @@ impl Constant {
 
     pub(super) fn variance(&self) -> f64 {
         0.0
+    }
+
+    pub(super) fn check_lower(&self) -> Result<()> {
+        check_lowest("value", self.value, self.value)
+    }
+
+    pub(super) fn check_upper(&self) -> Result<()> {
+        check_highest("value", self.value, self.value)
+    }
+
+    pub(super) fn bend(&self) -> (&'static str, f64) {
+        ("value", self.value)
     }
 }

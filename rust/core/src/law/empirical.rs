@@ -1,6 +1,6 @@
 //! Empirical law.
 
-use super::check_positive;
+use super::{check_highest, check_lowest, check_positive};
 use crate::error::{Error, Result};
 
 /// More samples than this say nothing more and would not stay in a cache.
@@ -113,5 +113,22 @@ impl Empirical {
             })
             .sum();
         sum / self.gaps()
+    }
+
+    pub(super) fn check_lower(&self) -> Result<()> {
+        check_lowest("samples.0", self.samples[0], self.samples[0])
+    }
+
+    pub(super) fn check_upper(&self) -> Result<()> {
+        let last = self.samples.len() - 1;
+        check_highest(
+            &format!("samples.{last}"),
+            self.samples[last],
+            self.samples[last],
+        )
+    }
+
+    pub(super) fn bend(&self) -> (&'static str, f64) {
+        ("samples", self.samples[self.samples.len() - 1])
     }
 }

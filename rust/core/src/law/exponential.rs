@@ -1,6 +1,6 @@
 //! Exponential law, shifted.
 
-use super::check_positive;
+use super::{F32, SMALLEST_TAIL, check_highest, check_lowest, check_positive, round_down};
 use crate::error::{Error, Result};
 
 /// A waiting time without memory, after a fixed shift.
@@ -56,5 +56,24 @@ impl Exponential {
 
     pub(super) fn variance(&self) -> f64 {
         self.mean * self.mean
+    }
+
+    pub(super) fn check_lower(&self) -> Result<()> {
+        check_lowest("mean", self.mean, self.quantile(SMALLEST_TAIL))
+    }
+
+    pub(super) fn check_upper(&self) -> Result<()> {
+        check_highest("shift", self.shift, self.shift)?;
+        let above = self.upper_quantile(SMALLEST_TAIL) - self.shift;
+        if self.shift + above <= F32.1 {
+            return Ok(());
+        }
+        let greatest = round_down(self.mean / above * (F32.1 - self.shift));
+        let requirement = format!("<= {greatest:e}, so that f32 holds every quantile");
+        Err(Error::domain("mean", self.mean, requirement))
+    }
+
+    pub(super) fn bend(&self) -> (&'static str, f64) {
+        ("mean", self.mean)
     }
 }

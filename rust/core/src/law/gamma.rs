@@ -1,7 +1,7 @@
 //! Gamma law.
 
 use super::special::{Tail, gamma_cdf, gamma_log_tail, gamma_quantile};
-use super::{SMALLEST_TAIL, check_positive, is_f32};
+use super::{F32, SMALLEST_TAIL, check_highest, check_lowest, check_positive, round_up};
 use crate::error::{Error, Result};
 
 /// Shapes above this are normal for all purposes, and slow to invert.
@@ -60,35 +60,37 @@ impl Gamma {
         self.shape * self.scale * self.scale
     }
 
-    pub(super) fn check_drawable(&self) -> Result<()> {
-        if !is_f32(self.upper_quantile(SMALLEST_TAIL)) {
-            return Err(Error::domain(
-                "scale",
-                self.scale,
-                "smaller, so that f32 holds every quantile",
-            ));
-        }
-        // The lowest quantile falls with the shape: the least shape is the one
+    pub(super) fn check_lower(&self) -> Result<()> {
+        // The lowest quantile rises with the shape: the least shape is the one
         // whose CDF at the least f32 is the smallest tail.
-        let least_x = f64::from(f32::MIN_POSITIVE) / self.scale;
+        let least_x = F32.0 / self.scale;
         let fits =
             |shape: f64| gamma_log_tail(shape, least_x, Tail::Lower) <= libm::log(SMALLEST_TAIL);
         if fits(self.shape) {
             return Ok(());
         }
+        if !fits(GREATEST_SHAPE) {
+            return check_lowest("scale", self.scale, self.quantile(SMALLEST_TAIL));
+        }
         let (mut low, mut high) = (self.shape, GREATEST_SHAPE);
         for _ in 0..60 {
             let middle = libm::sqrt(low * high);
             if fits(middle) {
-                high = middle
+                high = middle;
             } else {
-                low = middle
+                low = middle;
             }
         }
-        Err(Error::domain(
-            "shape",
-            self.shape,
-            format!(">= {high:.4}, so that f32 holds every quantile"),
-        ))
+        let least = round_up(high);
+        let requirement = format!(">= {least}, so that f32 holds every quantile");
+        Err(Error::domain("shape", self.shape, requirement))
+    }
+
+    pub(super) fn check_upper(&self) -> Result<()> {
+        check_highest("scale", self.scale, self.upper_quantile(SMALLEST_TAIL))
+    }
+
+    pub(super) fn bend(&self) -> (&'static str, f64) {
+        ("shape", self.shape)
     }
 }

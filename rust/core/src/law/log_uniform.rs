@@ -1,6 +1,6 @@
 //! Log-uniform law.
 
-use super::check_positive;
+use super::{check_highest, check_lowest, check_positive};
 use crate::error::{Error, Result};
 
 /// Every order of magnitude between `low` and `high` alike.
@@ -29,8 +29,14 @@ impl LogUniform {
                 format!("finite and > low ({low})"),
             ));
         }
-        // Not the log of the quotient, which may leave the range of f64.
-        let span = libm::log(high) - libm::log(low);
+        let span = libm::log(high / low);
+        if !span.is_finite() {
+            return Err(Error::domain(
+                "high",
+                high,
+                format!("< 1e308 times low ({low})"),
+            ));
+        }
         Ok(Self { low, high, span })
     }
 
@@ -64,5 +70,17 @@ impl LogUniform {
         // E X^2 - (E X)^2 = mean ((low + high) / 2 - mean)
         let mean = self.mean();
         mean * (0.5 * (self.low + self.high) - mean)
+    }
+
+    pub(super) fn check_lower(&self) -> Result<()> {
+        check_lowest("low", self.low, self.low)
+    }
+
+    pub(super) fn check_upper(&self) -> Result<()> {
+        check_highest("high", self.high, self.high)
+    }
+
+    pub(super) fn bend(&self) -> (&'static str, f64) {
+        ("high", self.high)
     }
 }

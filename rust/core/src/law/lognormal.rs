@@ -1,7 +1,7 @@
 //! Log-normal law.
 
 use super::special::{normal_cdf, normal_quantile};
-use super::{SMALLEST_TAIL, check_positive};
+use super::{F32, SMALLEST_TAIL, check_highest, check_lowest, check_positive, round_down};
 use crate::error::{Error, Result};
 
 /// Log-normal law, given by its median.
@@ -73,18 +73,41 @@ impl LogNormal {
         mean * mean * libm::expm1(self.sigma * self.sigma)
     }
 
-    pub(super) fn check_drawable(&self) -> Result<()> {
-        let z = -normal_quantile(SMALLEST_TAIL);
-        let below = libm::log(self.median / f64::from(f32::MIN_POSITIVE)) / z;
-        let above = libm::log(f64::from(f32::MAX) / self.median) / z;
-        let greatest = below.min(above);
-        if self.sigma <= greatest {
+    pub(super) fn check_both(&self) -> Result<()> {
+        self.check_sigma(self.greatest_below().min(self.greatest_above()))
+    }
+
+    pub(super) fn check_lower(&self) -> Result<()> {
+        self.check_sigma(self.greatest_below())?;
+        check_lowest("median", self.median, self.quantile(SMALLEST_TAIL))
+    }
+
+    pub(super) fn check_upper(&self) -> Result<()> {
+        self.check_sigma(self.greatest_above())?;
+        check_highest("median", self.median, self.upper_quantile(SMALLEST_TAIL))
+    }
+
+    /// The sigma whose lowest quantile is the least f32.
+    fn greatest_below(&self) -> f64 {
+        libm::log(self.median / F32.0) / -normal_quantile(SMALLEST_TAIL)
+    }
+
+    /// The sigma whose highest quantile is the greatest f32.
+    fn greatest_above(&self) -> f64 {
+        libm::log(F32.1 / self.median) / -normal_quantile(SMALLEST_TAIL)
+    }
+
+    /// Refuses a sigma above what works with the median, if any does.
+    fn check_sigma(&self, greatest: f64) -> Result<()> {
+        if self.sigma <= greatest || greatest <= 0.0 {
             return Ok(());
         }
-        Err(Error::domain(
-            "sigma",
-            self.sigma,
-            format!("<= {greatest:.4}, so that f32 holds every quantile"),
-        ))
+        let greatest = round_down(greatest);
+        let requirement = format!("<= {greatest}, so that f32 holds every quantile");
+        Err(Error::domain("sigma", self.sigma, requirement))
+    }
+
+    pub(super) fn bend(&self) -> (&'static str, f64) {
+        ("sigma", self.sigma)
     }
 }

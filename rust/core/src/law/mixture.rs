@@ -52,6 +52,15 @@ impl Mixture {
                 "laws whose weights add up to 1",
             ));
         }
+        // A mixture of one law is that law.
+        let components = components
+            .into_iter()
+            .flat_map(|(weight, law)| {
+                law.components()
+                    .into_iter()
+                    .map(move |(_, law)| (weight, law))
+            })
+            .collect();
         Ok(Self { components })
     }
 
@@ -117,11 +126,22 @@ impl Mixture {
         })
     }
 
-    pub(super) fn check_drawable(&self) -> Result<()> {
+    pub(super) fn check_lower(&self) -> Result<()> {
+        self.each_component(Law::check_lower)
+    }
+
+    pub(super) fn check_upper(&self) -> Result<()> {
+        self.each_component(Law::check_upper)
+    }
+
+    fn each_component(&self, check: impl Fn(&Law) -> Result<()>) -> Result<()> {
         for (index, (_, law)) in self.components.iter().enumerate() {
-            law.check_drawable()
-                .map_err(|error| error.within(&format!("components.{index}.law")))?;
+            check(law).map_err(|error| error.within(&format!("components.{index}.law")))?;
         }
         Ok(())
+    }
+
+    pub(super) fn bend(&self) -> (&'static str, f64) {
+        ("components", self.components.len() as f64)
     }
 }

@@ -132,37 +132,81 @@ impl Law {
     ///
     /// # Errors
     /// [`Error::Domain`] naming the parameter that makes the variance infinite
-    /// or moves a quantile out of the range of f32, and the value that works.
+    /// or moves a quantile out of the range of f32, and a value that works.
     pub fn check_drawable(&self) -> Result<()> {
-        match self {
-            Self::LogNormal(law) => law.check_drawable(),
-            Self::Gamma(law) => law.check_drawable(),
-            Self::Pareto(law) => law.check_drawable(),
-            Self::Mixture(law) => law.check_drawable(),
-            // A cap mends the upper tail, and only that.
-            Self::Capped(law) => law.check_drawable(),
-            law => {
-                check_f32("low", law.quantile(SMALLEST_TAIL))?;
-                check_f32("high", law.upper_quantile(SMALLEST_TAIL))
-            }
+        if let Self::LogNormal(law) = self {
+            // The narrower one of two ends is the one to name.
+            law.check_both()?;
         }
+        self.check_lower()?;
+        self.check_upper()
+    }
+
+    /// Refuses a law whose lowest quantiles f32 does not hold.
+    fn check_lower(&self) -> Result<()> {
+        each!(self, law => law.check_lower())
+    }
+
+    /// Refuses a law whose highest quantiles f32 does not hold, or whose
+    /// variance is infinite: what a cap mends.
+    fn check_upper(&self) -> Result<()> {
+        each!(self, law => law.check_upper())
+    }
+
+    /// The parameter that makes the law's quantiles bend, for refusals.
+    #[must_use]
+    pub fn bend(&self) -> (&'static str, f64) {
+        each!(self, law => law.bend())
     }
 }
 
-/// Whether f32 holds `x` with its full precision.
-fn is_f32(x: f64) -> bool {
-    (f64::from(f32::MIN_POSITIVE)..=f64::from(f32::MAX)).contains(&x)
-}
+/// The least and the greatest number that f32 holds with its full precision.
+const F32: (f64, f64) = (f32::MIN_POSITIVE as f64, f32::MAX as f64);
 
-fn check_f32(field: &str, x: f64) -> Result<()> {
-    if is_f32(x) {
+/// Refuses a scale whose law has its lowest quantile below the range of f32.
+fn check_lowest(field: &str, scale: f64, lowest: f64) -> Result<()> {
+    if lowest >= F32.0 {
         return Ok(());
     }
-    Err(Error::domain(
-        field,
-        x,
-        "such that every quantile lies between 1.2e-38 and 3.4e38",
-    ))
+    let least = round_up(scale * (F32.0 / lowest));
+    let requirement = format!(">= {least:e}, so that f32 holds every quantile");
+    Err(Error::domain(field, scale, requirement))
+}
+
+/// Refuses a scale whose law has its highest quantile above the range of f32.
+fn check_highest(field: &str, scale: f64, highest: f64) -> Result<()> {
+    if highest <= F32.1 {
+        return Ok(());
+    }
+    let greatest = round_down(scale / highest * F32.1);
+    let requirement = format!("<= {greatest:e}, so that f32 holds every quantile");
+    Err(Error::domain(field, scale, requirement))
+}
+
+/// The next number above `x` of five digits.
+fn round_up(x: f64) -> f64 {
+    let nearest = five_digits(x);
+    if nearest >= x {
+        nearest
+    } else {
+        five_digits(x * (1.0 + 1e-4))
+    }
+}
+
+/// The next number below `x` of five digits.
+fn round_down(x: f64) -> f64 {
+    let nearest = five_digits(x);
+    if nearest <= x {
+        nearest
+    } else {
+        five_digits(x * (1.0 - 1e-4))
+    }
+}
+
+/// The nearest number of five digits; decimal text rounds where powers of ten
+/// do not.
+fn five_digits(x: f64) -> f64 {
+    format!("{x:.4e}").parse().unwrap_or(x)
 }
 
 /// Refuses anything but a finite number above zero.

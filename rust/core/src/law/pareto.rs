@@ -1,6 +1,6 @@
 //! Pareto law.
 
-use super::{SMALLEST_TAIL, check_positive};
+use super::{F32, SMALLEST_TAIL, check_highest, check_lowest, check_positive, round_up};
 use crate::error::{Error, Result};
 
 /// A power-law tail above a minimum.
@@ -62,7 +62,11 @@ impl Pareto {
         self.minimum * self.minimum * self.alpha / (excess * excess * (self.alpha - 2.0))
     }
 
-    pub(super) fn check_drawable(&self) -> Result<()> {
+    pub(super) fn check_lower(&self) -> Result<()> {
+        check_lowest("minimum", self.minimum, self.minimum)
+    }
+
+    pub(super) fn check_upper(&self) -> Result<()> {
         if self.alpha <= 2.0 {
             return Err(Error::domain(
                 "alpha",
@@ -70,15 +74,23 @@ impl Pareto {
                 "> 2, or the law must have a cap, because its variance is infinite",
             ));
         }
-        let room = libm::log(f64::from(f32::MAX) / self.minimum);
+        let room = libm::log(F32.1 / self.minimum);
+        if room <= 0.0 {
+            return check_highest("minimum", self.minimum, self.upper_quantile(SMALLEST_TAIL));
+        }
         let least = -libm::log(SMALLEST_TAIL) / room;
-        if room > 0.0 && self.alpha >= least {
+        if self.alpha >= least {
             return Ok(());
         }
+        let least = round_up(least);
         Err(Error::domain(
             "alpha",
             self.alpha,
-            format!(">= {least:.4}, or the law must have a cap, so that f32 holds every quantile"),
+            format!(">= {least}, or the law must have a cap, so that f32 holds every quantile"),
         ))
+    }
+
+    pub(super) fn bend(&self) -> (&'static str, f64) {
+        ("alpha", self.alpha)
     }
 }

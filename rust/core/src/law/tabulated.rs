@@ -1,6 +1,6 @@
 //! A quantile function given on the grid of tail probabilities.
 
-use super::check_positive;
+use super::{check_highest, check_lowest, check_positive};
 use crate::error::{Error, Result};
 
 /// Octaves of tail probability on each side: 2^-65 to 2^-1.
@@ -121,7 +121,7 @@ impl Tabulated {
                 return Err(Error::domain(&field, upper[index + 1], "<= the one before"));
             }
         }
-        if (lower[last] - upper[last]).abs() > 1e-6 * lower[last] {
+        if lower[last] != upper[last] {
             let field = format!("upper.{last}");
             return Err(Error::domain(
                 &field,
@@ -238,6 +238,18 @@ impl Tabulated {
             let (a, b) = (a - mean, b - mean);
             (a * a + a * b + b * b) / 3.0
         })
+    }
+
+    pub(super) fn check_lower(&self) -> Result<()> {
+        check_lowest("lower.0", self.lower[0], self.lower[0])
+    }
+
+    pub(super) fn check_upper(&self) -> Result<()> {
+        check_highest("upper.0", self.upper[0], self.upper[0])
+    }
+
+    pub(super) fn bend(&self) -> (&'static str, f64) {
+        ("upper", self.upper[0])
     }
 }
 

@@ -1,5 +1,6 @@
 //! Uniform law.
 
+use super::{SMALLEST_TAIL, check_highest, check_lowest};
 use crate::error::{Error, Result};
 
 /// Every number between `low` and `high` alike.
@@ -54,5 +55,21 @@ impl Uniform {
 
     pub(super) fn variance(&self) -> f64 {
         self.width() * self.width() / 12.0
+    }
+
+    pub(super) fn check_lower(&self) -> Result<()> {
+        let lowest = self.quantile(SMALLEST_TAIL);
+        if self.low > 0.0 {
+            return check_lowest("low", self.low, lowest);
+        }
+        check_lowest("high", self.high, lowest)
+    }
+
+    pub(super) fn check_upper(&self) -> Result<()> {
+        check_highest("high", self.high, self.high)
+    }
+
+    pub(super) fn bend(&self) -> (&'static str, f64) {
+        ("high", self.high)
     }
 }

@@ -1,6 +1,6 @@
 //! Causes of variation: what varies, for whom, and for how long.
 
-use super::Group;
+use super::{Group, check_name};
 use crate::error::{Error, Result};
 use crate::law::Law;
 use crate::random::{Stream, Use};
@@ -116,6 +116,7 @@ pub struct Cause {
 
 impl Cause {
     pub(super) fn compile(spec: CauseSpec, groups: &[Group]) -> Result<Self> {
+        check_name("causes", &spec.name)?;
         let path = format!("causes.{}", spec.name);
         if !(0.0..=1.0).contains(&spec.probability) {
             return Err(

@@ -1,6 +1,6 @@
 //! GPUs of one pool: which of them work, and who belongs together.
 
-use super::Scope;
+use super::{Scope, check_name};
 use crate::error::{Error, Result};
 
 /// A pool in plain numbers.
@@ -39,6 +39,7 @@ impl Group {
     /// [`Error::Domain`] unless all sizes are positive, a replica fits into a
     /// domain, the pool fills at least one domain, and the time is positive.
     pub(super) fn new(spec: GroupSpec) -> Result<Self> {
+        check_name("groups", &spec.name)?;
         let path = format!("groups.{}", spec.name);
         let refuse = |field: &str, value: f64, requirement: String| {
             Err(Error::domain(field, value, requirement).within(&path))

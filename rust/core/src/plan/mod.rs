@@ -89,20 +89,23 @@ impl Plan {
         self.groups.iter().enumerate().map(of_group).sum()
     }
 
-    /// Refuses causes whose addresses collide.
+    /// Refuses causes that would share random words.
     fn check_streams(&self) -> Result<()> {
-        let mut seen: HashMap<Stream, String> = HashMap::new();
-        for cause in &self.causes {
+        let mut seen: HashMap<Stream, (String, (usize, usize))> = HashMap::new();
+        for (cause_index, cause) in self.causes.iter().enumerate() {
             for (index, group) in self.groups.iter().enumerate() {
                 if cause.streams(index).is_none() {
                     continue;
                 }
                 let pool = cause.scope().pool_of_address(group.name());
+                // Groups share the words of a cause of scope cluster, and no others.
+                let owner = (cause_index, if pool.is_empty() { 0 } else { index });
                 for usage in [Use::Value, Use::Occurrence, Use::Refine] {
                     let address = Stream::address(pool, cause.name(), usage);
                     let stream = Stream::new(pool, cause.name(), usage);
-                    let first = seen.entry(stream).or_insert_with(|| address.clone());
-                    if *first != address {
+                    let new = (address.clone(), owner);
+                    let (first, first_owner) = seen.entry(stream).or_insert(new);
+                    if *first_owner != owner || *first != address {
                         return Err(Error::Streams {
                             first: first.clone(),
                             second: address,
@@ -113,4 +116,18 @@ impl Plan {
         }
         Ok(())
     }
+}
+
+/// Refuses a name that an address cannot hold.
+fn check_name(path: &str, name: &str) -> Result<()> {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if !name.is_empty() && name.bytes().all(plain) {
+        return Ok(());
+    }
+    let error = Error::Text {
+        field: "name".to_owned(),
+        value: name.to_owned(),
+        requirement: "have a-z, 0-9 and - only",
+    };
+    Err(error.within(path))
 }
