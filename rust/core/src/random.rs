@@ -15,14 +15,23 @@ const ROUNDS: usize = 10;
 pub const MAX_RUNS: u32 = 1 << 16;
 
 /// What a word is for; the last part of a stream's address.
+///
+/// [`Use::ALL`] lists them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Use {
     /// The size of an effect.
     Value,
-    /// Whether, and as which component, an effect occurs.
+    /// Whether an effect occurs.
     Occurrence,
+    /// Which law of a mixture an effect has.
+    Component,
     /// 32 more bits for a word that needs them.
     Refine,
+}
+
+impl Use {
+    /// Every use.
+    pub const ALL: [Self; 4] = [Self::Value, Self::Occurrence, Self::Component, Self::Refine];
 }
 
 impl fmt::Display for Use {
@@ -30,6 +39,7 @@ impl fmt::Display for Use {
         f.write_str(match self {
             Self::Value => "value",
             Self::Occurrence => "occurrence",
+            Self::Component => "component",
             Self::Refine => "refine",
         })
     }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::plan::{Affects, Cause, Effect, Plan, Scope, Span, Streams};
 use crate::random::{Random, Stream, run_word};
-use crate::table::{REFINED_BELOW, magnitude};
+use crate::table::{REFINED_BELOW, Table, magnitude};
 
 /// Ranks of a tile, at most.
 pub const TILE: usize = 64;
@@ -136,57 +136,68 @@ impl Source<'_> {
     #[inline(always)]
     fn effects<const L: usize>(&self, first_unit: u32) -> [[f32; L]; STEPS] {
         match self.cause.only_table() {
-            Some(table) => {
-                let words = self.blocks::<L>(self.streams.value, first_unit);
-                let mut values = [[0.0; L]; STEPS];
-                let mut refined_words = 0;
-                for step in 0..STEPS {
-                    for lane in 0..L {
-                        let word = words[step][lane];
-                        values[step][lane] = table.coarse_value(word);
-                        refined_words += u32::from(is_refined(word));
-                    }
-                }
-                if refined_words > 0 {
-                    for lane in 0..L {
-                        for step in 0..STEPS {
-                            let word = words[step][lane];
-                            if is_refined(word) {
-                                let unit = first_unit.wrapping_add(lane as u32);
-                                values[step][lane] = table.value(word, || self.refine(unit, step));
-                            }
-                        }
-                    }
-                }
-                values
-            }
-            None => self.rare_effects(first_unit),
+            Some(table) if self.cause.is_certain() => self.values(table, first_unit),
+            _ => self.rare_values(first_unit),
         }
     }
 
-    /// The same for a cause that does not always occur.
-    fn rare_effects<const L: usize>(&self, first_unit: u32) -> [[f32; L]; STEPS] {
+    /// The sizes of a cause that occurs at each draw under one law.
+    #[inline(always)]
+    fn values<const L: usize>(&self, table: &Table, first_unit: u32) -> [[f32; L]; STEPS] {
+        let words = self.blocks::<L>(self.streams.value, first_unit);
+        let mut values = [[0.0; L]; STEPS];
+        let mut refined_words = 0;
+        for step in 0..STEPS {
+            for lane in 0..L {
+                let word = words[step][lane];
+                values[step][lane] = table.coarse_value(word);
+                refined_words += u32::from(is_refined(word));
+            }
+        }
+        if refined_words > 0 {
+            for (step, words) in words.iter().enumerate() {
+                for (lane, &word) in words.iter().enumerate() {
+                    if is_refined(word) {
+                        let unit = first_unit.wrapping_add(lane as u32);
+                        values[step][lane] = table.value(word, || self.refine(unit, step));
+                    }
+                }
+            }
+        }
+        values
+    }
+
+    /// The sizes of a cause that does not always occur, or has several laws.
+    fn rare_values<const L: usize>(&self, first_unit: u32) -> [[f32; L]; STEPS] {
         let neutral = match self.cause.effect() {
             Effect::Slowdown => 1.0,
             Effect::Stall => 0.0,
         };
         let mut values = [[neutral; L]; STEPS];
-        let words = self.blocks::<L>(self.streams.occurrence, first_unit);
-        for lane in 0..L {
-            for step in 0..STEPS {
-                let word = words[step][lane];
-                if self.cause.is_absent(word) {
-                    continue;
-                }
+        let words = if self.cause.is_certain() {
+            [[0; L]; STEPS]
+        } else {
+            self.blocks::<L>(self.streams.occurrence, first_unit)
+        };
+        for (step, words) in words.iter().enumerate() {
+            for (lane, &word) in words.iter().enumerate() {
                 let unit = first_unit.wrapping_add(lane as u32);
                 let refine = || self.refine(unit, step);
-                if let Some(table) = self.cause.chosen_table(word, refine) {
-                    let [size] = self.blocks::<1>(self.streams.value, unit)[step];
-                    values[step][lane] = table.value(size, refine);
+                if self.cause.may_occur(word) && self.cause.occurs(word, refine) {
+                    let size = self.word(self.streams.value, unit, step);
+                    values[step][lane] = self.table(unit, step).value(size, refine);
                 }
             }
         }
         values
+    }
+
+    /// The table of the law that a unit has in a step.
+    fn table(&self, unit: u32, step: usize) -> &Table {
+        self.cause.only_table().unwrap_or_else(|| {
+            let word = self.word(self.streams.component, unit, step);
+            self.cause.chosen_table(word, || self.refine(unit, step))
+        })
     }
 
     #[inline(always)]
@@ -194,9 +205,12 @@ impl Source<'_> {
         self.random.blocks::<L>(stream, unit, self.c1, self.c2)
     }
 
+    fn word(&self, stream: Stream, unit: u32, step: usize) -> u32 {
+        self.random.block(stream, unit, self.c1, self.c2)[step]
+    }
+
     fn refine(&self, unit: u32, step: usize) -> u32 {
-        let [word] = self.blocks::<1>(self.streams.refine, unit)[step];
-        word
+        self.word(self.streams.refine, unit, step)
     }
 }
 

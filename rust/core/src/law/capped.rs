@@ -110,7 +110,8 @@ impl Capped {
     }
 
     pub(super) fn check_upper(&self) -> Result<()> {
-        check_highest("cap", self.cap, self.cap)
+        // The knots beyond the cap's own must be numbers, too.
+        check_highest("cap", self.cap, 4.0 * self.cap)
     }
 
     pub(super) fn bend(&self) -> (&'static str, f64) {

@@ -59,7 +59,10 @@ impl Exponential {
     }
 
     pub(super) fn check_lower(&self) -> Result<()> {
-        check_lowest("mean", self.mean, self.quantile(SMALLEST_TAIL))
+        if self.shift >= F32.0 {
+            return Ok(());
+        }
+        check_lowest("mean", self.mean, self.quantile(SMALLEST_TAIL) - self.shift)
     }
 
     pub(super) fn check_upper(&self) -> Result<()> {

@@ -1,6 +1,6 @@
 //! Uniform law.
 
-use super::{SMALLEST_TAIL, check_highest, check_lowest};
+use super::{F32, SMALLEST_TAIL, check_highest, check_lowest};
 use crate::error::{Error, Result};
 
 /// Every number between `low` and `high` alike.
@@ -58,11 +58,10 @@ impl Uniform {
     }
 
     pub(super) fn check_lower(&self) -> Result<()> {
-        let lowest = self.quantile(SMALLEST_TAIL);
-        if self.low > 0.0 {
-            return check_lowest("low", self.low, lowest);
+        if self.low >= F32.0 {
+            return Ok(());
         }
-        check_lowest("high", self.high, lowest)
+        check_lowest("high", self.high, SMALLEST_TAIL * self.width())
     }
 
     pub(super) fn check_upper(&self) -> Result<()> {

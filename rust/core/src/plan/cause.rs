@@ -1,5 +1,7 @@
 //! Causes of variation: what varies, for whom, and for how long.
 
+use std::cmp::Ordering;
+
 use super::{Group, check_name};
 use crate::error::{Error, Result};
 use crate::law::Law;
@@ -87,16 +89,54 @@ pub struct Streams {
     pub value: Stream,
     /// Words of the occurrence.
     pub occurrence: Stream,
-    /// 32 more bits for either.
+    /// Words of the choice of a mixture's law.
+    pub component: Stream,
+    /// 32 more bits for any of them.
     pub refine: Stream,
 }
 
-/// One law that a draw may choose.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Component {
-    /// The greatest 64-bit occurrence that chooses this component or one
-    /// before it.
+/// A part of all 64-bit numbers, from the lowest on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Share {
+    /// The greatest number of the share.
     last: u64,
+}
+
+impl Share {
+    /// All numbers.
+    const ALL: Self = Self { last: u64::MAX };
+
+    /// The share that makes up `probability`; none where it holds no number.
+    fn new(probability: f64) -> Option<Self> {
+        let count = libm::ldexp(probability, 64) as u128;
+        let last = count.checked_sub(1)?;
+        Some(Self { last: last as u64 })
+    }
+
+    /// Whether a number of which `word` is the upper half may be in the share.
+    #[inline(always)]
+    fn may_hold(self, word: u32) -> bool {
+        u64::from(word) <= self.last >> 32
+    }
+
+    /// Whether the number `word`, `refine()` is in the share; the lower half is
+    /// asked for only where the upper one ties.
+    #[inline(always)]
+    fn holds(self, word: u32, refine: impl FnOnce() -> u32) -> bool {
+        let (upper, lower) = (self.last >> 32, self.last & u64::from(u32::MAX));
+        match u64::from(word).cmp(&upper) {
+            Ordering::Less => true,
+            Ordering::Greater => false,
+            Ordering::Equal => u64::from(refine()) <= lower,
+        }
+    }
+}
+
+/// One law of a mixture, or the only one.
+#[derive(Debug, Clone, PartialEq)]
+struct Component {
+    /// The numbers that choose this law or one before it.
+    share: Share,
     table: Table,
 }
 
@@ -108,6 +148,9 @@ pub struct Cause {
     effect: Effect,
     scope: Scope,
     span: Span,
+    /// The numbers that make it occur; none where it never does.
+    occurrence: Option<Share>,
+    /// At least one.
     components: Vec<Component>,
     mean: f64,
     /// By group; none where the cause does not act.
@@ -142,26 +185,24 @@ impl Cause {
             streams[index] = Some(Streams {
                 value: stream(Use::Value),
                 occurrence: stream(Use::Occurrence),
+                component: stream(Use::Component),
                 refine: stream(Use::Refine),
             });
         }
-        let components = compile_components(&spec.law, spec.probability)
-            .map_err(|error| error.within("law").within(&path))?;
+        let components =
+            compile_components(&spec.law).map_err(|error| error.within("law").within(&path))?;
         let neutral = match spec.effect {
             Effect::Slowdown => 1.0,
             Effect::Stall => 0.0,
         };
-        let mean = if components.is_empty() {
-            neutral
-        } else {
-            neutral + spec.probability * (spec.law.mean() - neutral)
-        };
+        let mean = neutral + spec.probability * (spec.law.mean() - neutral);
         Ok(Self {
             name: spec.name,
             affects: spec.affects,
             effect: spec.effect,
             scope: spec.scope,
             span: spec.span,
+            occurrence: Share::new(spec.probability),
             components,
             mean,
             streams,
@@ -210,72 +251,62 @@ impl Cause {
         self.streams[group]
     }
 
-    /// The table of a cause that always occurs and has one law.
+    /// Whether it occurs at each draw, so that no word has to say so.
+    #[must_use]
+    pub fn is_certain(&self) -> bool {
+        self.occurrence == Some(Share::ALL)
+    }
+
+    /// Whether an occurrence word may stand for an occurrence: a quick look.
+    #[must_use]
+    #[inline(always)]
+    pub fn may_occur(&self, word: u32) -> bool {
+        self.occurrence.is_some_and(|share| share.may_hold(word))
+    }
+
+    /// Whether it occurs; `refine` gives 32 more bits where they are due.
+    #[must_use]
+    pub fn occurs(&self, word: u32, refine: impl FnOnce() -> u32) -> bool {
+        self.occurrence
+            .is_some_and(|share| share.holds(word, refine))
+    }
+
+    /// The table of its law, if it is no mixture.
     #[must_use]
     pub fn only_table(&self) -> Option<&Table> {
         match self.components.as_slice() {
-            [component] if component.last == u64::MAX => Some(&component.table),
+            [component] => Some(&component.table),
             _ => None,
         }
     }
 
-    /// Whether an occurrence word alone already says that nothing occurs.
+    /// The table of the law that a component word chooses.
     #[must_use]
-    pub fn is_absent(&self, word: u32) -> bool {
-        self.components
-            .last()
-            .is_none_or(|component| u64::from(word) > component.last >> 32)
-    }
-
-    /// The table that an occurrence chooses, or none. `refine` gives the lower
-    /// 32 bits, asked for only where the word ties with a threshold.
-    #[must_use]
-    pub fn chosen_table(&self, word: u32, refine: impl Fn() -> u32) -> Option<&Table> {
-        let reaches = |component: &&Component| {
-            let top = component.last >> 32;
-            match u64::from(word).cmp(&top) {
-                std::cmp::Ordering::Less => true,
-                std::cmp::Ordering::Greater => false,
-                std::cmp::Ordering::Equal => {
-                    u64::from(refine()) <= component.last & u64::from(u32::MAX)
-                }
-            }
-        };
-        let component = self.components.iter().find(reaches)?;
-        Some(&component.table)
+    pub fn chosen_table(&self, word: u32, refine: impl Fn() -> u32) -> &Table {
+        let last = self.components.len() - 1;
+        let chosen = self.components[..last]
+            .iter()
+            .find(|component| component.share.holds(word, &refine));
+        &chosen.unwrap_or(&self.components[last]).table
     }
 }
 
-/// Thresholds and tables of a law under a probability of occurrence.
-fn compile_components(law: &Law, probability: f64) -> Result<Vec<Component>> {
+/// The laws that a draw chooses from, with the numbers that choose them.
+fn compile_components(law: &Law) -> Result<Vec<Component>> {
     law.check_drawable()?;
-    let parts = law.components();
-    let whole: f64 = parts.iter().map(|(weight, _)| weight).sum();
-    let mut compiled = Vec::with_capacity(parts.len());
+    let mut compiled = Vec::new();
     let mut sum = 0.0;
-    for (index, (weight, part)) in parts.iter().enumerate() {
+    for (weight, part) in law.components() {
         sum += weight;
-        // The last part ends at the probability itself, whatever the rounding.
-        let share = if index + 1 == parts.len() {
-            1.0
-        } else {
-            sum / whole
-        };
-        if let Some(last) = last_occurrence(probability * share) {
+        // A weight below 2^-64 chooses nothing.
+        if let Some(share) = Share::new(sum.min(1.0)) {
             compiled.push(Component {
-                last,
-                table: Table::compile(part)?,
+                share,
+                table: Table::compile(&part)?,
             });
         }
     }
     Ok(compiled)
-}
-
-/// The greatest of the 2^64 occurrences that make up `probability`; none where
-/// there is no such.
-fn last_occurrence(probability: f64) -> Option<u64> {
-    let count = libm::ldexp(probability, 64) as u128;
-    count.checked_sub(1).map(|last| last as u64)
 }
 
 #[cfg(test)]
@@ -305,7 +336,7 @@ mod tests {
     fn an_occurrence_is_an_exact_comparison_of_64_bits() {
         // 2^-3 + 2^-40: the word decides but for one tie.
         let cause = cause(constant(2.0), 0.125 + libm::ldexp(1.0, -40));
-        let occurs = |word, refine| cause.chosen_table(word, || refine).is_some();
+        let occurs = |word, refine| cause.occurs(word, || refine);
         assert!(occurs((1 << 29) - 1, u32::MAX));
         assert!(occurs(1 << 29, (1 << 24) - 1));
         assert!(!occurs(1 << 29, 1 << 24));
@@ -314,25 +345,23 @@ mod tests {
 
     #[test]
     fn probabilities_zero_and_one_need_no_word() {
-        assert!(cause(constant(2.0), 0.0).is_absent(0));
-        assert!(cause(constant(2.0), 1.0).only_table().is_some());
-        assert!(cause(constant(2.0), 1.0 - 1e-9).only_table().is_none());
+        assert!(!cause(constant(2.0), 0.0).may_occur(0));
+        assert!(!cause(constant(2.0), 0.0).occurs(0, || 0));
+        assert!(cause(constant(2.0), 1.0).is_certain());
+        assert!(cause(constant(2.0), 1.0).occurs(u32::MAX, || u32::MAX));
+        assert!(!cause(constant(2.0), 1.0 - 1e-9).is_certain());
         assert_eq!(cause(constant(2.0), 0.25).mean(), 1.25);
     }
 
     #[test]
-    fn a_mixture_is_a_choice_by_the_same_word() {
+    fn a_component_word_chooses_a_mixtures_law() {
         let law = Mixture::new(vec![(0.75, constant(1.0)), (0.25, constant(3.0))]).unwrap();
         let cause = cause(Law::Mixture(law), 0.5);
-        let value = |word| {
-            cause
-                .chosen_table(word, || 0)
-                .map(|table| table.coarse_value(1 << 31))
-        };
-        assert_eq!(value(0), Some(1.0));
-        assert_eq!(value((3 << 29) - 1), Some(1.0));
-        assert_eq!(value((3 << 29) + 1), Some(3.0));
-        assert_eq!(value((1 << 31) + 1), None);
+        let value = |word| cause.chosen_table(word, || 0).coarse_value(1 << 31);
+        assert_eq!(value(0), 1.0);
+        assert_eq!(value((3 << 30) - 1), 1.0);
+        assert_eq!(value(3 << 30), 3.0);
+        assert_eq!(value(u32::MAX), 3.0);
         assert_eq!(cause.mean(), 1.25);
     }
 }

@@ -4,7 +4,7 @@ mod cause;
 mod communication;
 mod group;
 
-pub use cause::{Affects, Cause, CauseSpec, Component, Effect, Scope, Span, Streams};
+pub use cause::{Affects, Cause, CauseSpec, Effect, Scope, Span, Streams};
 pub use communication::{Communication, SlowestPort, Term};
 pub use group::{Group, GroupSpec};
 
@@ -100,7 +100,7 @@ impl Plan {
                 let pool = cause.scope().pool_of_address(group.name());
                 // Groups share the words of a cause of scope cluster, and no others.
                 let owner = (cause_index, if pool.is_empty() { 0 } else { index });
-                for usage in [Use::Value, Use::Occurrence, Use::Refine] {
+                for usage in Use::ALL {
                     let address = Stream::address(pool, cause.name(), usage);
                     let stream = Stream::new(pool, cause.name(), usage);
                     let new = (address.clone(), owner);

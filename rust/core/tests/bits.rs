@@ -1,0 +1,336 @@
+//! Every sampled number is, bit for bit, the one that its address gives.
+
+mod common;
+
+use common::laws::{capped, constant, empirical, exponential, lognormal, mixture, pareto, uniform};
+use common::plans::{cause, jitter, pool, with_probability};
+use common::replay::Replay;
+use hindmost_core::control::Control;
+use hindmost_core::law::Law;
+use hindmost_core::plan::{
+    Affects, CauseSpec, Communication, Effect, GroupSpec, Plan, Scope, Span, Term,
+};
+use hindmost_core::sample::{Sampled, rank_times, sample};
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+
+fn config(seed: u64) -> ProptestConfig {
+    ProptestConfig {
+        cases: 256,
+        rng_seed: RngSeed::Fixed(seed),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
+/// A plan before it is judged.
+#[derive(Debug, Clone)]
+struct Draft {
+    groups: Vec<GroupSpec>,
+    causes: Vec<CauseSpec>,
+    communication: Communication,
+}
+
+impl Draft {
+    fn plan(&self) -> Plan {
+        let (groups, causes) = (self.groups.clone(), self.causes.clone());
+        Plan::new(groups, causes, self.communication.clone()).unwrap()
+    }
+
+    fn replay(&self, seed: u64, run: u32) -> Replay {
+        Replay::new(seed, run, &self.groups, &self.causes, &self.communication)
+    }
+
+    fn rank_times(&self, seed: u64, run: u32, steps: &[u32]) -> Vec<Vec<f32>> {
+        let plan = self.plan();
+        let n_ranks: u32 = plan.groups().iter().map(|group| group.n_ranks()).sum();
+        let mut times = vec![0.0; steps.len() * n_ranks as usize];
+        rank_times(&plan, seed, run, steps, &mut times, &Control::default()).unwrap();
+        let of_steps = times.chunks(n_ranks as usize);
+        of_steps.map(<[f32]>::to_vec).collect()
+    }
+
+    fn sample(&self, seed: u64, runs: u32, steps: u32) -> Sampled {
+        sample(&self.plan(), seed, runs, steps, &Control::default()).unwrap()
+    }
+}
+
+fn bits(times: &[f32]) -> Vec<u32> {
+    times.iter().map(|time| time.to_bits()).collect()
+}
+
+proptest! {
+    #![proptest_config(config(600))]
+
+    #[test]
+    fn rank_times_are_the_products_and_sums_of_the_values_at_their_addresses(
+        draft in any_draft(),
+        seed in any::<u64>(),
+        run in prop_oneof![0..3_u32, Just(65_535)],
+        steps in prop::collection::vec(prop_oneof![0..12_u32, any::<u32>()], 1..6),
+    ) {
+        let times = draft.rank_times(seed, run, &steps);
+        let replay = draft.replay(seed, run);
+        for (times, &step) in times.iter().zip(&steps) {
+            prop_assert_eq!(bits(times), bits(&replay.rank_times(step)), "step {}", step);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(config(601))]
+
+    #[test]
+    fn a_sample_is_the_slowest_rank_of_each_step_and_what_its_transfers_expose(
+        draft in any_draft(),
+        seed in any::<u64>(),
+        runs in 1..3_u32,
+        steps in 1..11_u32,
+    ) {
+        let sampled = draft.sample(seed, runs, steps);
+        for run in 0..runs {
+            let replay = draft.replay(seed, run);
+            for step in 0..steps {
+                let index = (run * steps + step) as usize;
+                let row = replay.row(step);
+                let time_s = row.compute_s + row.exposed_comm_s;
+                prop_assert_eq!(sampled.slowest[index], row.slowest);
+                for (ours, theirs) in [
+                    (sampled.compute_s[index], row.compute_s),
+                    (sampled.stall_s[index], row.stall_s),
+                    (sampled.exposed_comm_s[index], row.exposed_comm_s),
+                    (sampled.step_time_s[index], time_s),
+                ] {
+                    prop_assert_eq!(ours.to_bits(), theirs.to_bits(), "{} {}", ours, theirs);
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(config(602))]
+
+    #[test]
+    fn the_greatest_rank_time_of_a_step_is_its_compute_time_rounded(
+        draft in any_draft(),
+        seed in any::<u64>(),
+    ) {
+        let steps: Vec<u32> = (0..9).collect();
+        let sampled = draft.sample(seed, 2, 9);
+        for run in 0..2 {
+            for (step, times) in draft.rank_times(seed, run, &steps).iter().enumerate() {
+                let greatest = times.iter().copied().fold(0.0, f32::max);
+                let compute_s = sampled.compute_s[run as usize * 9 + step] as f32;
+                prop_assert_eq!(greatest.to_bits(), compute_s.to_bits());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_tile_border_changes_nothing() {
+    // In domains of 76 and replicas of 25 a tile of 64 ranks and one of 11
+    // follow each other; where nothing is spare, tiles end across domains.
+    for (n_gpus, domain_gpus, replica_gpus) in [(152, 76, 25), (200, 200, 1), (65, 65, 65)] {
+        let group = GroupSpec {
+            rack_gpus: Some(50),
+            ..pool("a", n_gpus, 3, domain_gpus, replica_gpus, 2.5)
+        };
+        let causes = SCOPES.iter().enumerate().map(|(index, &scope)| CauseSpec {
+            name: format!("cause-{index}"),
+            affects: Affects::Compute,
+            effect: if index % 2 == 0 {
+                Effect::Slowdown
+            } else {
+                Effect::Stall
+            },
+            scope,
+            span: if index % 3 == 0 {
+                Span::Run
+            } else {
+                Span::Step
+            },
+            probability: if index % 4 == 0 { 0.5 } else { 1.0 },
+            law: lognormal(1.0, 0.3),
+            groups: vec![0],
+        });
+        let draft = Draft {
+            groups: vec![group],
+            causes: causes.collect(),
+            communication: Communication::default(),
+        };
+        let steps = [0, 1, 2, 3, 4, 400];
+        let replay = draft.replay(603, 1);
+        for (times, step) in draft.rank_times(603, 1, &steps).iter().zip(steps) {
+            assert_eq!(bits(times), bits(&replay.rank_times(step)), "step {step}");
+        }
+    }
+}
+
+#[test]
+fn ten_thousand_ranks_meet_refined_words_and_keep_their_bits() {
+    // One word in 32,768 takes more bits: 64 steps bring some twenty for each
+    // cause that always occurs and some ten for the other.
+    let draft = Draft {
+        groups: vec![pool("a", 10_000, 8, 8, 8, 1.0)],
+        causes: vec![
+            jitter("jitter", lognormal(1.0, 0.3), &[0]),
+            with_probability(jitter("rare", pareto(1.0, 3.0), &[0]), 0.5),
+        ],
+        communication: Communication::default(),
+    };
+    let steps: Vec<u32> = (0..64).collect();
+    let replay = draft.replay(604, 0);
+    for (times, &step) in draft.rank_times(604, 0, &steps).iter().zip(&steps) {
+        assert_eq!(bits(times), bits(&replay.rank_times(step)), "step {step}");
+    }
+}
+
+#[test]
+fn the_first_of_equally_slow_ranks_of_a_group_is_the_slowest() {
+    // A rank takes 1, 3 by its factor, 3 by its stall, or 5 by both.
+    let both = [
+        jitter("slow", constant(3.0), &[0]),
+        cause(
+            "stall",
+            Scope::Gpu,
+            Span::Step,
+            Effect::Stall,
+            constant(2.0),
+            &[0],
+        ),
+    ];
+    let draft = Draft {
+        groups: vec![pool("a", 2, 1, 1, 1, 1.0)],
+        causes: both.map(|cause| with_probability(cause, 0.5)).to_vec(),
+        communication: Communication::default(),
+    };
+    let n_steps = 200;
+    let sampled = draft.sample(605, 1, n_steps);
+    let replay = draft.replay(605, 0);
+    let mut stalls_of_ties = vec![];
+    for (step, &stall_s) in (0..n_steps).zip(&sampled.stall_s) {
+        assert_eq!(stall_s, replay.row(step).stall_s, "step {step}");
+        if replay.rank_times(step) == [3.0, 3.0] {
+            stalls_of_ties.push(stall_s);
+        }
+    }
+    assert!(stalls_of_ties.contains(&0.0) && stalls_of_ties.contains(&2.0));
+}
+
+const SCOPES: [Scope; 7] = [
+    Scope::Gpu,
+    Scope::Node,
+    Scope::Domain,
+    Scope::Rack,
+    Scope::Replica,
+    Scope::Pool,
+    Scope::Cluster,
+];
+
+fn any_draft() -> impl Strategy<Value = Draft> {
+    prop::collection::vec(any_group(), 1..4).prop_flat_map(|groups| {
+        let n_groups = groups.len();
+        let causes = prop::collection::vec(any_cause(n_groups), 0..7);
+        (Just(groups), causes, any_communication(n_groups)).prop_map(
+            |(mut groups, mut causes, communication)| {
+                for (index, group) in groups.iter_mut().enumerate() {
+                    group.name = format!("pool-{index}");
+                }
+                for (index, cause) in causes.iter_mut().enumerate() {
+                    cause.name = format!("cause-{index}");
+                }
+                Draft {
+                    groups,
+                    causes,
+                    communication,
+                }
+            },
+        )
+    })
+}
+
+/// HGX, NVL72 and odd sizes that leave spares or do not nest.
+fn any_group() -> impl Strategy<Value = GroupSpec> {
+    let sizes = prop_oneof![
+        Just((8, 8, 8, 16)),
+        Just((8, 8, 3, 32)),
+        Just((4, 72, 8, 72)),
+        Just((4, 72, 16, 144)),
+        Just((3, 5, 2, 7)),
+        Just((1, 1, 1, 5)),
+    ];
+    (sizes, 0..20_u32, 1..3_u32, 0.01..50.0).prop_map(|(sizes, more, domains, compute_s)| {
+        let (node_gpus, domain_gpus, replica_gpus, rack_gpus) = sizes;
+        GroupSpec {
+            name: String::new(),
+            n_gpus: domains * domain_gpus + more,
+            node_gpus,
+            domain_gpus,
+            rack_gpus: Some(rack_gpus),
+            replica_gpus,
+            compute_s,
+        }
+    })
+}
+
+fn any_cause(n_groups: usize) -> impl Strategy<Value = CauseSpec> {
+    (
+        prop_oneof![3 => Just(Affects::Compute), 1 => Just(Affects::Network)],
+        prop_oneof![Just(Effect::Slowdown), Just(Effect::Stall)],
+        prop::sample::select(SCOPES.to_vec()),
+        prop_oneof![Just(Span::Run), Just(Span::Step)],
+        prop::sample::select(vec![1.0, 0.5, 0.1, 1e-6, 0.0]),
+        any_law(),
+        prop::sample::subsequence((0..n_groups).collect::<Vec<_>>(), 1..=n_groups),
+    )
+        .prop_map(
+            |(affects, effect, scope, span, probability, law, groups)| CauseSpec {
+                name: String::new(),
+                affects,
+                effect,
+                scope,
+                span,
+                probability,
+                law,
+                groups,
+            },
+        )
+}
+
+fn any_law() -> impl Strategy<Value = Law> {
+    let pieces = mixture(vec![
+        (0.5, constant(1.0)),
+        (0.25, lognormal(1.0, 0.2)),
+        (0.25, uniform(0.5, 2.0)),
+    ]);
+    prop::sample::select(vec![
+        constant(1.1),
+        lognormal(1.0, 0.1),
+        exponential(0.5, 0.5),
+        uniform(0.9, 1.4),
+        empirical(&[0.9, 1.0, 1.0, 1.3]),
+        capped(pareto(1.0, 1.2), 9.0),
+        pieces.clone(),
+        capped(pieces, 1.2),
+    ])
+}
+
+fn any_communication(n_groups: usize) -> impl Strategy<Value = Communication> {
+    let numbers = move |most| prop::collection::vec(0.0..most, n_groups);
+    let any_term = (numbers(5.0), numbers(5.0), numbers(1.0), 1..20_u32).prop_map(
+        |(latency_s, transfer_s, window_share, n_buckets)| Term {
+            latency_s,
+            transfer_s,
+            window_share,
+            n_buckets,
+        },
+    );
+    (prop::collection::vec(any_term, 0..4), 0.0..1.0).prop_map(|(terms, overlap_fraction)| {
+        Communication {
+            terms,
+            overlap_fraction,
+        }
+    })
+}

@@ -1,0 +1,83 @@
+//! Pools and causes in one line each.
+
+use hindmost_core::law::Law;
+use hindmost_core::plan::{
+    Affects, CauseSpec, Communication, Effect, GroupSpec, Plan, Scope, Span, Term,
+};
+
+/// A pool with racks of two domains.
+pub fn pool(
+    name: &str,
+    n_gpus: u32,
+    node_gpus: u32,
+    domain_gpus: u32,
+    replica_gpus: u32,
+    compute_s: f64,
+) -> GroupSpec {
+    GroupSpec {
+        name: name.to_owned(),
+        n_gpus,
+        node_gpus,
+        domain_gpus,
+        rack_gpus: Some(2 * domain_gpus),
+        replica_gpus,
+        compute_s,
+    }
+}
+
+/// A cause of compute time that always occurs.
+pub fn cause(
+    name: &str,
+    scope: Scope,
+    span: Span,
+    effect: Effect,
+    law: Law,
+    groups: &[usize],
+) -> CauseSpec {
+    CauseSpec {
+        name: name.to_owned(),
+        affects: Affects::Compute,
+        effect,
+        scope,
+        span,
+        probability: 1.0,
+        law,
+        groups: groups.to_vec(),
+    }
+}
+
+/// The cause that each GPU draws anew at each step as a slowdown.
+pub fn jitter(name: &str, law: Law, groups: &[usize]) -> CauseSpec {
+    cause(name, Scope::Gpu, Span::Step, Effect::Slowdown, law, groups)
+}
+
+/// The same cause, of the network.
+pub fn network(cause: CauseSpec) -> CauseSpec {
+    CauseSpec {
+        affects: Affects::Network,
+        ..cause
+    }
+}
+
+/// The same cause, which occurs with this probability.
+pub fn with_probability(cause: CauseSpec, probability: f64) -> CauseSpec {
+    CauseSpec {
+        probability,
+        ..cause
+    }
+}
+
+/// A plan that exchanges nothing.
+pub fn plan(groups: Vec<GroupSpec>, causes: Vec<CauseSpec>) -> Plan {
+    Plan::new(groups, causes, Communication::default()).unwrap()
+}
+
+/// One collective with the same window in all groups.
+pub fn term(latency_s: &[f64], transfer_s: &[f64], window_share: f64, n_buckets: u32) -> Term {
+    Term {
+        latency_s: latency_s.to_vec(),
+        transfer_s: transfer_s.to_vec(),
+        window_share: vec![window_share; latency_s.len()],
+        n_buckets,
+    }
+}

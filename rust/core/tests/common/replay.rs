@@ -1,0 +1,268 @@
+//! A second kernel, made from section 4 of DESIGN alone: one draw at a time,
+//! every word fetched by its address. It shares nothing with the crate but the
+//! tables.
+
+use hindmost_core::law::Law;
+use hindmost_core::plan::{Affects, CauseSpec, Communication, Effect, GroupSpec, Scope, Span};
+use hindmost_core::table::Table;
+
+/// A plan, a seed and a run to be replayed.
+pub struct Replay {
+    pub seed: u64,
+    pub run: u32,
+    pub groups: Vec<GroupSpec>,
+    pub communication: Communication,
+    causes: Vec<(CauseSpec, Vec<Choice>)>,
+}
+
+/// A law that a number below a threshold chooses.
+struct Choice {
+    below: u128,
+    table: Table,
+}
+
+/// A working GPU: its number in its pool, and that of its replica.
+struct Rank {
+    gpu: u32,
+    replica: u32,
+}
+
+/// One rank's or one port's factors and stalls in one step.
+#[derive(Clone, Copy)]
+struct Effects {
+    slowdown: f32,
+    stall: f32,
+}
+
+/// One row of a sample.
+#[derive(Debug, PartialEq)]
+pub struct Row {
+    pub compute_s: f64,
+    pub stall_s: f64,
+    pub exposed_comm_s: f64,
+    pub slowest: u32,
+}
+
+impl Replay {
+    pub fn new(
+        seed: u64,
+        run: u32,
+        groups: &[GroupSpec],
+        causes: &[CauseSpec],
+        communication: &Communication,
+    ) -> Self {
+        let causes = causes.iter().map(|cause| (cause.clone(), choices(cause)));
+        Self {
+            seed,
+            run,
+            groups: groups.to_vec(),
+            communication: communication.clone(),
+            causes: causes.collect(),
+        }
+    }
+
+    /// Seconds of all ranks in one step, group after group.
+    pub fn rank_times(&self, step: u32) -> Vec<f32> {
+        let of_group = |index: usize| {
+            let base = self.groups[index].compute_s;
+            let effects = self.all_effects(index, Affects::Compute, step);
+            effects
+                .into_iter()
+                .map(move |effects| (base * f64::from(effects.slowdown + effects.stall)) as f32)
+        };
+        (0..self.groups.len()).flat_map(of_group).collect()
+    }
+
+    /// What a sample says of one step.
+    pub fn row(&self, step: u32) -> Row {
+        let mut row = Row {
+            compute_s: 0.0,
+            stall_s: 0.0,
+            exposed_comm_s: 0.0,
+            slowest: 0,
+        };
+        for (index, group) in self.groups.iter().enumerate() {
+            for effects in self.all_effects(index, Affects::Compute, step) {
+                let time_s = group.compute_s * f64::from(effects.slowdown + effects.stall);
+                if time_s > row.compute_s {
+                    row.compute_s = time_s;
+                    row.stall_s = group.compute_s * f64::from(effects.stall);
+                    row.slowest = index as u32;
+                }
+            }
+        }
+        row.exposed_comm_s = self.exposed_s(step, &row);
+        row
+    }
+
+    /// Sum over terms of `max(T / n_buckets, T - window)`.
+    fn exposed_s(&self, step: u32, row: &Row) -> f64 {
+        let mut slowdowns = vec![];
+        let mut longest_stall_s: f64 = 0.0;
+        for index in 0..self.groups.len() {
+            let ports = self.all_effects(index, Affects::Network, step);
+            let worst = |of: fn(&Effects) -> f32| ports.iter().map(of).fold(0.0, f32::max);
+            slowdowns.push(f64::from(worst(|port| port.slowdown)));
+            longest_stall_s = longest_stall_s.max(f64::from(worst(|port| port.stall)));
+        }
+        let mut exposed_s = 0.0;
+        for (place, term) in self.communication.terms.iter().enumerate() {
+            let mut time_s: f64 = 0.0;
+            for (index, slowdown) in slowdowns.iter().enumerate() {
+                time_s = time_s.max(term.latency_s[index] + term.transfer_s[index] * slowdown);
+            }
+            if place == self.communication.terms.len() - 1 {
+                time_s += longest_stall_s;
+            }
+            let share = term.window_share[row.slowest as usize];
+            let own_s = row.compute_s - row.stall_s;
+            let window_s = self.communication.overlap_fraction * share * own_s;
+            exposed_s += (time_s / f64::from(term.n_buckets)).max(time_s - window_s);
+        }
+        exposed_s
+    }
+
+    fn all_effects(&self, index: usize, affects: Affects, step: u32) -> Vec<Effects> {
+        ranks(&self.groups[index])
+            .iter()
+            .map(|rank| self.effects(index, affects, rank, step))
+            .collect()
+    }
+
+    /// What lasts a run comes first, then the step's own, in document order.
+    fn effects(&self, index: usize, affects: Affects, rank: &Rank, step: u32) -> Effects {
+        let group = &self.groups[index];
+        let stall_unit = match affects {
+            Affects::Compute => (1.0 / group.compute_s) as f32,
+            Affects::Network => 1.0,
+        };
+        let mut effects = Effects {
+            slowdown: 1.0,
+            stall: 0.0,
+        };
+        for span in [Span::Run, Span::Step] {
+            for (cause, choices) in &self.causes {
+                if cause.affects != affects || cause.span != span || !cause.groups.contains(&index)
+                {
+                    continue;
+                }
+                let size = self.size(cause, choices, group, rank, step);
+                match (cause.effect, size) {
+                    (Effect::Slowdown, size) => effects.slowdown *= size.unwrap_or(1.0),
+                    (Effect::Stall, size) => effects.stall += size.unwrap_or(0.0) * stall_unit,
+                }
+            }
+        }
+        effects
+    }
+
+    /// The size of a cause where it occurs.
+    fn size(
+        &self,
+        cause: &CauseSpec,
+        choices: &[Choice],
+        group: &GroupSpec,
+        rank: &Rank,
+        step: u32,
+    ) -> Option<f32> {
+        let pool = match cause.scope {
+            Scope::Cluster => "",
+            _ => group.name.as_str(),
+        };
+        let unit = match cause.scope {
+            Scope::Gpu => rank.gpu,
+            Scope::Node => rank.gpu / group.node_gpus,
+            Scope::Domain => rank.gpu / group.domain_gpus,
+            Scope::Rack => rank.gpu / group.rack_gpus.unwrap(),
+            Scope::Replica => rank.replica,
+            Scope::Pool | Scope::Cluster => 0,
+        };
+        let (c1, lane) = match cause.span {
+            Span::Run => (0, 0),
+            Span::Step => (step / 4, step as usize % 4),
+        };
+        let word = |usage: &str| {
+            let stream = fnv_1a(&format!("{pool}/{}/{usage}", cause.name));
+            philox([unit, c1, self.run << 16, stream], self.seed)[lane]
+        };
+        let number = |usage: &str| u128::from(word(usage)) << 32 | u128::from(word("refine"));
+        if number("occurrence") >= below(cause.probability) {
+            return None;
+        }
+        let component = number("component");
+        let choice = choices.iter().find(|choice| component < choice.below)?;
+        Some(choice.table.value(word("value"), || word("refine")))
+    }
+}
+
+/// How many of the 2^64 numbers make up a probability.
+fn below(probability: f64) -> u128 {
+    (probability * 18_446_744_073_709_551_616.0) as u128
+}
+
+/// The 2^64 numbers, shared out among the components.
+fn choices(cause: &CauseSpec) -> Vec<Choice> {
+    let parts = match &cause.law {
+        law @ (Law::Mixture(_) | Law::Capped(_)) => law.components(),
+        law => vec![(1.0, law.clone())],
+    };
+    let mut weight_before = 0.0;
+    let n_parts = parts.len();
+    let mut choices = vec![];
+    for (index, (weight, law)) in parts.into_iter().enumerate() {
+        weight_before += weight;
+        let share = if index + 1 == n_parts {
+            1.0
+        } else {
+            weight_before
+        };
+        choices.push(Choice {
+            below: below(share),
+            table: Table::compile(&law).unwrap(),
+        });
+    }
+    choices
+}
+
+/// GPUs of full domains that fill a replica.
+fn ranks(group: &GroupSpec) -> Vec<Rank> {
+    let of_domain = group.domain_gpus / group.replica_gpus;
+    let works = |gpu: u32| {
+        let (domain, inside) = (gpu / group.domain_gpus, gpu % group.domain_gpus);
+        let is_full = (domain + 1) * group.domain_gpus <= group.n_gpus;
+        let place = inside / group.replica_gpus;
+        (is_full && place < of_domain).then(|| Rank {
+            gpu,
+            replica: domain * of_domain + place,
+        })
+    };
+    (0..group.n_gpus).filter_map(works).collect()
+}
+
+/// Philox4x32-10 as its paper writes it.
+fn philox(counter: [u32; 4], seed: u64) -> [u32; 4] {
+    let mut x = counter;
+    let (mut k0, mut k1) = (seed as u32, (seed >> 32) as u32);
+    for _ in 0..10 {
+        let low = u64::from(x[0]) * 0xD251_1F53;
+        let high = u64::from(x[2]) * 0xCD9E_8D57;
+        x = [
+            (high >> 32) as u32 ^ x[1] ^ k0,
+            high as u32,
+            (low >> 32) as u32 ^ x[3] ^ k1,
+            low as u32,
+        ];
+        k0 = k0.wrapping_add(0x9E37_79B9);
+        k1 = k1.wrapping_add(0xBB67_AE85);
+    }
+    x
+}
+
+fn fnv_1a(text: &str) -> u32 {
+    let mut hash: u32 = 2_166_136_261;
+    for byte in text.bytes() {
+        hash ^= u32::from(byte);
+        hash = hash.wrapping_mul(16_777_619);
+    }
+    hash
+}
