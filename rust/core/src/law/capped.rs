@@ -111,7 +111,7 @@ impl Capped {
 
     pub(super) fn check_upper(&self) -> Result<()> {
         // The knots beyond the cap's own must be numbers, too.
-        check_highest("cap", self.cap, 4.0 * self.cap)
+        check_highest("cap", self.cap, 3.0 * self.cap)
     }
 
     pub(super) fn bend(&self) -> (&'static str, f64) {
