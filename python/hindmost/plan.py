@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hindmost import _core, catalog
@@ -21,6 +22,10 @@ from hindmost.units import gigabytes
 
 NOISE = "fabric-noise"
 """Name of the fabric's noise among the causes, a part of its random addresses."""
+
+
+MAX_STEP_S = 1e9
+"""Seconds of a step, at most: some thirty years."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +114,9 @@ def make_plan(scenario: Scenario) -> Plan:
     if found:
         raise ScenarioError(found)
     pools = tuple(_pool_plan(scenario, name) for name in scenario.pools)
+    found = list(_endless_steps(scenario, pools))
+    if found:
+        raise ScenarioError(found)
     rounds = n_replicas(scenario) * n_microbatches(scenario)
     return Plan(
         pools=pools,
@@ -135,6 +143,18 @@ def memory_problems(scenario: Scenario, needed: Memory) -> list[Problem]:
         for name, pool in scenario.pools.items()
         if needed.total_bytes > (gpu := catalog.gpu(pool.gpu)).memory_bytes
     ]
+
+
+def _endless_steps(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> Iterator[Problem]:
+    for pool in pools:
+        step_s = pool.compute.step_s + sum(part.cost.total_s for part in pool.exchanges)
+        if not step_s <= MAX_STEP_S:
+            requirement = (
+                f"must make a step of pool {pool.name} that takes at most {MAX_STEP_S:g} s"
+            )
+            yield Problem(
+                path="workload", requirement=requirement, value=step_s, source=scenario.name
+            )
 
 
 def _pool_plan(scenario: Scenario, name: str) -> PoolPlan:

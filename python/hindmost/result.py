@@ -92,7 +92,8 @@ class Result:
         busy_s = columns["busy_s"].reshape(shape).mean(axis=0)
         own_stall_s = columns["own_stall_s"].reshape(shape).mean(axis=0)
         step_time_s = columns["step_time_s"].mean()
-        waited_s = columns["compute_s"].mean() - busy_s - own_stall_s
+        # Expected seconds against sampled ones: what nobody waited may come out below 0.
+        waited_s = np.maximum(columns["compute_s"].mean() - busy_s - own_stall_s, 0.0)
         slowest = np.bincount(columns["slowest"], minlength=len(plan.pools))
         peaks = np.array([pool.peak_flop_per_s for pool in plan.pools])
         return pl.DataFrame(

@@ -6,6 +6,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -184,14 +185,16 @@ def _counting(
 
 
 def _bounds(path: str, value: int, low: int, high: int) -> list[Problem]:
-    if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
+    if isinstance(value, Integral) and not isinstance(value, bool) and low <= value <= high:
         return []
     requirement = f"must be an integer from {low} to {high}"
     return [Problem(path=path, requirement=requirement, value=value)]
 
 
 def _rows(runs: int, steps: int) -> list[Problem]:
-    if not (isinstance(runs, int) and isinstance(steps, int)) or runs * steps <= MAX_ROWS:
+    if not (isinstance(runs, Integral) and isinstance(steps, Integral)):
+        return []
+    if runs * steps <= MAX_ROWS:
         return []
     requirement = f"must make at most {MAX_ROWS:,} rows"
     return [Problem(path="runs x steps", requirement=requirement, value=runs * steps)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -105,20 +106,12 @@ def _percentile(ordered: Rows, percent: float) -> float:
 
 
 def _warning(ordered: Rows, run_of: NDArray[np.uint32], n_runs: int, percent: float) -> str:
-    n_rows = len(ordered)
-    n_beyond = int(n_rows * min(percent, 100 - percent) / 100)
-    place = n_rows - 1 - n_beyond if percent > 50 else n_beyond
-    if _is_on_an_atom(ordered, place):
+    if ordered[0] == ordered[-1]:
         return ""
-    if n_beyond < FEWEST_EXCEEDANCES:
-        return f"only {n_beyond} rows lie beyond it"
-    beyond = run_of[place:] if percent > 50 else run_of[:place]
-    if n_runs > 1 and np.bincount(beyond).max() > n_beyond / 2:
+    place = percent / 100 * (len(ordered) - 1)
+    beyond = run_of[math.floor(place) + 1 :] if percent > 50 else run_of[: math.ceil(place)]
+    if len(beyond) < FEWEST_EXCEEDANCES:
+        return f"only {len(beyond)} rows lie beyond it"
+    if n_runs > 1 and np.bincount(beyond).max() > len(beyond) / 2:
         return "most rows beyond it are of one run"
     return ""
-
-
-def _is_on_an_atom(ordered: Rows, place: int) -> bool:
-    """Return whether the rows around a place are equal, so that chance cannot move it."""
-    around = ordered[max(place - 10, 0) : place + 11]
-    return bool(around[0] == around[-1])

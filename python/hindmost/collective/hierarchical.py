@@ -38,9 +38,9 @@ def all_gather(n_bytes: float, *, n: int, per_domain: int, inside: Link, port: L
 
     >>> idle = Link(latency_s=0.0, bytes_per_s=450e9)
     >>> port = Link(latency_s=0.0, bytes_per_s=45e9)
-    >>> cost = all_gather(101.46e9, n=64, per_domain=1, inside=idle, port=port)
-    >>> round(cost.total_s, 4)
-    2.2194
+    >>> cost = all_gather(101.4633472e9, n=64, per_domain=1, inside=idle, port=port)
+    >>> round(cost.total_s, 5)
+    2.21951
     """
     members = min(n, per_domain)
     domains = -(-n // members)

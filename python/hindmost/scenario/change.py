@@ -40,7 +40,7 @@ def parse_change(text: str) -> tuple[str, Any]:
     try:
         # A value of several lines could smuggle in further keys.
         parsed = tomllib.loads(f"value = {value}") if "\n" not in value else {}
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         parsed = {}
     return path, parsed.get("value", value)
 

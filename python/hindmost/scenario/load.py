@@ -197,7 +197,8 @@ def _with(problem: Problem, requirement: str) -> Problem:
 def _parsed(text: str, source: str) -> Table:
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:
+        # TOMLDecodeError, and what Python says of integers of thousands of digits.
         requirement = f"is no TOML: {error}"
         raise ScenarioError([Problem(path="", requirement=requirement, source=source)]) from None
     except RecursionError:
