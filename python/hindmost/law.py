@@ -176,8 +176,9 @@ def _from_object(value: Any) -> Any:
     )
     if lower.shape != grid.shape or upper.shape != grid.shape:
         raise domain_error("ppf", None, "a function of arrays, as in scipy.stats")
-    # Both sides are the median there, each by a way of its own.
+    # Each side came to the median by a way of its own.
     upper[-1] = lower[-1]
+    upper = np.maximum(upper, lower[-1])
     try:
         coarse_lower, coarse_upper = _core.fit_tabulated(lower.tolist(), upper.tolist())
     except _core.DomainError as error:

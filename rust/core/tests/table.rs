@@ -138,6 +138,19 @@ fn a_component_of_a_mixture_keeps_the_contract_of_its_own_law() {
 }
 
 #[test]
+fn the_sides_of_few_samples_meet_in_the_median() {
+    let random = Random::new(503);
+    for unit in 0..20_000 {
+        let words = random.block(Stream(0), unit, 0, 0);
+        let samples = words.map(|word| 1e-3 + f64::from(word) / f64::from(word >> 20 | 1));
+        for n in [2, 3, 4] {
+            let table = Table::compile(&empirical(&samples[..n])).unwrap();
+            assert_meets(&format!("{:?}", &samples[..n]), &table);
+        }
+    }
+}
+
+#[test]
 fn the_lower_one_of_two_caps_counts() {
     for (inner, outer) in [(7.0, 5.0), (5.0, 7.0)] {
         let twice = capped(capped(pareto(1.0, 1.0), inner), outer);

@@ -11,8 +11,8 @@ const HALVINGS: usize = 200;
 /// For populations of two kinds, such as healthy and faulty devices.
 ///
 /// # Law
-/// `P(X <= x) = sum of weight_i P(X_i <= x)`. A draw is an occurrence, which
-/// chooses the component, and a value under the component's own law.
+/// `P(X <= x) = sum of weight_i P(X_i <= x)`. A draw takes two words: one that
+/// chooses the component, and one for the value under the component's law.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mixture {
     components: Vec<(f64, Law)>,
