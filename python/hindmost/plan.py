@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -23,6 +24,9 @@ from hindmost.units import gigabytes
 NOISE = "fabric-noise"
 """Name of the fabric's noise among the causes, a part of its random addresses."""
 
+
+INSTRUCTIONS_VARIABLE = "HINDMOST_INSTRUCTIONS"
+"""Environment variable that forces an instruction set; all give the same bytes."""
 
 MAX_STEP_S = 1e9
 """Seconds of a step, at most: some thirty years."""
@@ -182,6 +186,7 @@ def _core_plan(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> _core.Plan:
             causes=causes,
             terms=[_core_term(scenario, same_part) for same_part in _parts(pools)],
             overlap_fraction=scenario.collective.overlap_fraction,
+            instructions=_instructions(),
         )
     except _core.StreamsError as error:
         first, second = error.args
@@ -189,6 +194,16 @@ def _core_plan(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> _core.Plan:
         hint = "rename one of the causes or pools"
         problem = Problem(path="causes", requirement=requirement, hint=hint, source=scenario.name)
         raise ScenarioError([problem]) from None
+
+
+def _instructions() -> str | None:
+    """Return the instruction set that the environment asks for, if any."""
+    wanted = os.environ.get(INSTRUCTIONS_VARIABLE)
+    available = _core.instruction_sets()
+    if not wanted or wanted in available:
+        return wanted or None
+    requirement = f"must be one of {', '.join(available)} on this processor"
+    raise ScenarioError([Problem(path=INSTRUCTIONS_VARIABLE, requirement=requirement, value=wanted)])
 
 
 def _core_group(scenario: Scenario, pool: PoolPlan) -> dict[str, object]:

@@ -106,7 +106,7 @@ def simulate(
     }
     machine = {
         "threads": threads,
-        "instruction_set": _core.instruction_set(),
+        "instruction_set": plan.core.instructions,
         "wall_time_s": round(time.monotonic() - started, 3),
     }
     return Result(plan=plan, columns=columns, inputs=inputs, machine=machine)

@@ -89,6 +89,9 @@ def run(
     if output is not None:
         write(result, output)
         click.echo(f"wrote {output}", err=True)
+    if style == "csv":
+        # The other formats hold it themselves.
+        click.echo(f"seed {result.inputs['seed']}", err=True)
     echo_data(render(result, style))
     if _any_holds(limits, result):
         sys.exit(1)

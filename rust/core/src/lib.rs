@@ -4,11 +4,13 @@
 //! caller hands over is a [`plan::Plan`] of plain numbers, what it gets back
 //! are rows. It has no I/O, no clock and no Python.
 //!
-//! Modules build on each other in this order: `error`, `random` < `law` <
-//! `table` < `plan` < `kernel` < `sample`; `control` stands beside them.
+//! Modules build on each other in this order: `error`, `random`,
+//! `instructions` < `law` < `table` < `plan` < `kernel` < `sample`; `control`
+//! stands beside them.
 
 pub mod control;
 pub mod error;
+pub mod instructions;
 pub mod kernel;
 pub mod law;
 pub mod plan;

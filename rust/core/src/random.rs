@@ -7,9 +7,9 @@
 
 use std::fmt;
 
-const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
+pub(crate) const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
 const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
-const ROUNDS: usize = 10;
+pub(crate) const ROUNDS: usize = 10;
 
 /// Runs of one scenario, at most; the run shares a counter word with an index.
 pub const MAX_RUNS: u32 = 1 << 16;
@@ -92,6 +92,16 @@ impl Random {
         }
     }
 
+    /// The keys of the rounds.
+    pub(crate) fn round_keys(&self) -> [[u32; 2]; ROUNDS] {
+        let mut key = self.key;
+        std::array::from_fn(|_| {
+            let this = key;
+            key = [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])];
+            this
+        })
+    }
+
     /// Four words at the address (unit, c1, c2, stream).
     #[must_use]
     pub fn block(&self, stream: Stream, unit: u32, c1: u32, c2: u32) -> [u32; 4] {
@@ -116,8 +126,7 @@ impl Random {
             *x = first_unit.wrapping_add(lane as u32);
         }
         let (mut x1, mut x2, mut x3) = ([c1; L], [c2; L], [stream.0; L]);
-        let mut key = self.key;
-        for _ in 0..ROUNDS {
+        for key in self.round_keys() {
             for lane in 0..L {
                 let a = u64::from(MULTIPLIERS[0]) * u64::from(x0[lane]);
                 let b = u64::from(MULTIPLIERS[1]) * u64::from(x2[lane]);
@@ -126,7 +135,6 @@ impl Random {
                 x2[lane] = (a >> 32) as u32 ^ x3[lane] ^ key[1];
                 x3[lane] = a as u32;
             }
-            key = [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])];
         }
         [x0, x1, x2, x3]
     }

@@ -27,7 +27,7 @@ const REFINED_UNIT: f32 = 1.0 / 4_294_967_296.0;
 
 /// How tail probabilities map to knots.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Grid {
+pub(crate) enum Grid {
     /// Log-spaced: the exponent and `bits` leading mantissa bits of the tail
     /// probability are the index.
     Octaves { bits: u32 },
@@ -201,6 +201,33 @@ impl Table {
         (self.knots[index], self.knots[index + 1])
     }
 
+    /// How tail probabilities map to knots.
+    pub(crate) fn grid(&self) -> Grid {
+        self.grid
+    }
+
+    /// The lower side's knots, then the upper side's.
+    pub(crate) fn knots(&self) -> &[f32] {
+        &self.knots
+    }
+
+    /// Knots of one side.
+    pub(crate) fn side(&self) -> usize {
+        self.side
+    }
+
+    /// Greatest value.
+    pub(crate) fn cap(&self) -> f32 {
+        self.cap
+    }
+
+    /// A value that no word at or below `word` exceeds, whatever its further
+    /// bits.
+    #[must_use]
+    pub fn bound(&self, word: u32) -> f32 {
+        self.value(word, || if is_upper(word) { 0 } else { u32::MAX })
+    }
+
     /// Bins per octave, or none where the knots are samples.
     #[must_use]
     pub fn bins(&self) -> Option<u32> {
@@ -223,6 +250,13 @@ pub fn is_upper(word: u32) -> bool {
 #[inline(always)]
 pub fn magnitude(word: u32) -> u32 {
     word ^ ((word as i32 >> 31) as u32)
+}
+
+/// Whether a word takes 32 more bits.
+#[must_use]
+#[inline(always)]
+pub fn is_refined(word: u32) -> bool {
+    magnitude(word) < REFINED_BELOW
 }
 
 fn sample(bins: usize, quantile: impl Fn(usize, usize) -> f64) -> Vec<f64> {

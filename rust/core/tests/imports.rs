@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module may use itself and what stands before it.
-const ORDER: [&[&str]; 6] = [
-    &["error", "random"],
+const ORDER: [&[&str]; 7] = [
+    &["error"],
+    &["random", "instructions"],
     &["law"],
     &["table"],
     &["plan"],

@@ -29,10 +29,12 @@ mod _core {
         random.block(hindmost_core::random::Stream(stream), unit, c1, c2)
     }
 
-    /// The instructions that the kernel in use is made of.
+    /// Instruction sets that this processor has kernels for, the best one last.
     #[pyfunction]
-    fn instruction_set() -> &'static str {
-        hindmost_core::kernel::instruction_set()
+    fn instruction_sets() -> Vec<&'static str> {
+        let sets = hindmost_core::instructions::InstructionSet::ALL;
+        let available = sets.into_iter().filter(|set| set.is_available());
+        available.map(|set| set.name()).collect()
     }
 
     #[pymodule_init]

@@ -1,5 +1,6 @@
 //! Plans and the engines that run them.
 
+use hindmost_core::instructions::InstructionSet;
 use hindmost_core::plan::Communication;
 use numpy::{IntoPyArray, PyArray1, PyArrayMethods, PyReadwriteArray2};
 use pyo3::prelude::*;
@@ -16,12 +17,13 @@ pub struct Plan(hindmost_core::plan::Plan);
 #[pymethods]
 impl Plan {
     #[new]
-    #[pyo3(signature = (*, groups, causes, terms, overlap_fraction))]
+    #[pyo3(signature = (*, groups, causes, terms, overlap_fraction, instructions=None))]
     fn new(
         groups: Vec<Group>,
         causes: Vec<Cause<'_>>,
         terms: Vec<CommunicationTerm>,
         overlap_fraction: f64,
+        instructions: Option<&str>,
     ) -> PyResult<Self> {
         let causes = causes.iter().map(Cause::to_spec).collect::<PyResult<_>>()?;
         let communication = Communication {
@@ -29,9 +31,11 @@ impl Plan {
             overlap_fraction,
         };
         let groups = groups.into_iter().map(Into::into).collect();
-        hindmost_core::plan::Plan::new(groups, causes, communication)
-            .or_raise()
-            .map(Self)
+        let plan = hindmost_core::plan::Plan::new(groups, causes, communication).or_raise()?;
+        Ok(Self(match instructions {
+            Some(name) => plan.with_instructions(InstructionSet::named(name).or_raise()?),
+            None => plan,
+        }))
     }
 
     /// GPUs that work, by pool.
@@ -42,6 +46,12 @@ impl Plan {
             .iter()
             .map(|group| group.n_ranks())
             .collect()
+    }
+
+    /// The instruction set that it is run in.
+    #[getter]
+    fn instructions(&self) -> &'static str {
+        self.0.instructions().name()
     }
 
     /// Values drawn for one step.

@@ -1,11 +1,128 @@
-//! The inner loop: the effects of causes on a tile of ranks over four steps.
+//! The inner loops: random words, their values, and the slowest of many.
+//!
+//! [`Kernel`] does them for 64 units and 4 steps at once, in the instructions
+//! of its choice. The scalar ones are the truth; a faster one equals their
+//! bits. On it stand [`tile`], the effects of causes on a tile of ranks, and
+//! [`slowest`], which finds the slowest rank without drawing all of them.
 
+#[cfg(target_arch = "x86_64")]
+#[allow(
+    unsafe_code,
+    reason = "vector instructions; each block says why it is sound"
+)]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+#[allow(
+    unsafe_code,
+    reason = "vector instructions; each block says why it is sound"
+)]
+mod avx512;
 mod scalar;
+pub mod slowest;
+pub mod tile;
 
-pub use scalar::{Draw, STEPS, TILE, Tile};
+use crate::instructions::InstructionSet;
+use crate::random::{Random, Stream};
+use crate::table::Table;
 
-/// The instructions that the kernel in use is made of.
-#[must_use]
-pub fn instruction_set() -> &'static str {
-    "portable"
+/// Units of a block.
+pub const UNITS: usize = 64;
+/// Steps of a block: the words of one random block.
+pub const STEPS: usize = 4;
+
+/// One number for each of 64 consecutive units and 4 consecutive steps.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[repr(C, align(64))]
+pub struct Block<T>(pub [[T; UNITS]; STEPS]);
+
+/// Where a block's words are: all of their address but the step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Address {
+    /// The stream.
+    pub stream: Stream,
+    /// The first of the units.
+    pub first_unit: u32,
+    /// The second counter word.
+    pub c1: u32,
+    /// The third counter word.
+    pub c2: u32,
+}
+
+/// The least and the greatest word of each step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extremes {
+    /// The least words.
+    pub least: [u32; STEPS],
+    /// The greatest words.
+    pub greatest: [u32; STEPS],
+}
+
+/// The inner loops in one instruction set.
+#[derive(Debug, Clone, Copy)]
+pub struct Kernel(InstructionSet);
+
+impl Kernel {
+    /// The kernel of an instruction set, or the portable one where the
+    /// processor has not got it.
+    #[must_use]
+    pub fn new(set: InstructionSet) -> Self {
+        Self(if set.is_available() {
+            set
+        } else {
+            InstructionSet::Portable
+        })
+    }
+
+    /// Fills a block with random words.
+    pub fn words(self, random: &Random, address: Address, words: &mut Block<u32>) {
+        match self.0 {
+            InstructionSet::Portable => scalar::words(random, address, words),
+            #[cfg(target_arch = "x86_64")]
+            #[allow(unsafe_code, reason = "a call of vector instructions")]
+            // SAFETY: `new` has seen that the processor has them.
+            InstructionSet::Avx2 => unsafe { avx2::words(random, address, words) },
+            #[cfg(target_arch = "x86_64")]
+            #[allow(unsafe_code, reason = "a call of vector instructions")]
+            // SAFETY: `new` has seen that the processor has them.
+            InstructionSet::Avx512 => unsafe { avx512::words(random, address, words) },
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => scalar::words(random, address, words),
+        }
+    }
+
+    /// Fills a block with the values of words that need no more bits, and says
+    /// whether there are others among them.
+    pub fn values(self, table: &Table, words: &Block<u32>, values: &mut Block<f32>) -> bool {
+        match self.0 {
+            InstructionSet::Portable => scalar::values(table, words, values),
+            #[cfg(target_arch = "x86_64")]
+            #[allow(unsafe_code, reason = "a call of vector instructions")]
+            // SAFETY: `new` has seen that the processor has them.
+            InstructionSet::Avx2 => unsafe { avx2::values(table, words, values) },
+            #[cfg(target_arch = "x86_64")]
+            #[allow(unsafe_code, reason = "a call of vector instructions")]
+            // SAFETY: `new` has seen that the processor has them.
+            InstructionSet::Avx512 => unsafe { avx512::values(table, words, values) },
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => scalar::values(table, words, values),
+        }
+    }
+
+    /// The least and the greatest word of each step.
+    #[must_use]
+    pub fn extremes(self, words: &Block<u32>) -> Extremes {
+        match self.0 {
+            InstructionSet::Portable => scalar::extremes(words),
+            #[cfg(target_arch = "x86_64")]
+            #[allow(unsafe_code, reason = "a call of vector instructions")]
+            // SAFETY: `new` has seen that the processor has them.
+            InstructionSet::Avx2 => unsafe { avx2::extremes(words) },
+            #[cfg(target_arch = "x86_64")]
+            #[allow(unsafe_code, reason = "a call of vector instructions")]
+            // SAFETY: `new` has seen that the processor has them.
+            InstructionSet::Avx512 => unsafe { avx512::extremes(words) },
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => scalar::extremes(words),
+        }
+    }
 }

@@ -245,6 +245,25 @@ impl Cause {
         self.mean
     }
 
+    /// The greatest factor or the most seconds that a draw can give.
+    #[must_use]
+    pub fn greatest(&self) -> f32 {
+        let neutral = match self.effect {
+            Effect::Slowdown => 1.0,
+            Effect::Stall => 0.0,
+        };
+        let greatest = self
+            .components
+            .iter()
+            .map(|component| component.table.bound(u32::MAX))
+            .fold(0.0, f32::max);
+        match self.occurrence {
+            None => neutral,
+            Some(Share::ALL) => greatest,
+            Some(_) => greatest.max(neutral),
+        }
+    }
+
     /// Its random streams in a group, if it acts there.
     #[must_use]
     pub fn streams(&self, group: usize) -> Option<Streams> {

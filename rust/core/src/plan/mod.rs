@@ -11,6 +11,7 @@ pub use group::{Group, GroupSpec};
 use std::collections::HashMap;
 
 use crate::error::{Error, Result};
+use crate::instructions::InstructionSet;
 use crate::random::{Stream, Use};
 
 /// A step of a whole job, ready to be sampled.
@@ -19,6 +20,7 @@ pub struct Plan {
     groups: Vec<Group>,
     causes: Vec<Cause>,
     communication: Communication,
+    instructions: InstructionSet,
 }
 
 impl Plan {
@@ -49,6 +51,7 @@ impl Plan {
             groups,
             causes,
             communication,
+            instructions: InstructionSet::best(),
         };
         plan.check_streams()?;
         Ok(plan)
@@ -64,6 +67,21 @@ impl Plan {
     #[must_use]
     pub fn communication(&self) -> &Communication {
         &self.communication
+    }
+
+    /// The plan, to be run in other instructions than the best ones.
+    #[must_use]
+    pub fn with_instructions(self, instructions: InstructionSet) -> Self {
+        Self {
+            instructions,
+            ..self
+        }
+    }
+
+    /// The instructions that the plan is run in.
+    #[must_use]
+    pub fn instructions(&self) -> InstructionSet {
+        self.instructions
     }
 
     /// The causes of one kind that act in a group, in document order.

@@ -1,0 +1,405 @@
+//! The slowest rank and the slowest port of a group, without drawing all.
+//!
+//! A tile whose ranks cannot be the slowest is skipped: not drawn at all where
+//! even the greatest numbers of its laws would not do, and not looked up where
+//! its own greatest words would not. Products and sums of upper bounds bound
+//! those of the numbers themselves, because rounding is monotone, so what is
+//! found is what drawing everything finds, ties included.
+
+use std::ops::Range;
+
+use super::tile::{Drawn, Draws, Tile};
+use super::{Kernel, STEPS, UNITS};
+use crate::error::Result;
+use crate::plan::{Cause, Effect, Group, Scope};
+
+/// Tiles after which skipping is judged, again and again.
+const TRIAL: usize = 64;
+/// Skipping goes on while at least one tile in this many is skipped.
+const WORTHWHILE: usize = 8;
+
+/// What a search keeps of the best that it has seen.
+pub trait Best: Copy {
+    /// Nothing seen yet.
+    const NONE: Self;
+
+    /// Whether a rank with this factor and this stall would change it. It
+    /// grows with both, and falls with the rank.
+    fn yields_to(&self, slowdown: f32, stall: f32, rank: u32) -> bool;
+
+    /// Takes in a rank that it yields to.
+    fn take(&mut self, slowdown: f32, stall: f32, rank: u32);
+}
+
+/// The rank that a barrier waits for; of several, the first.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SlowestRank {
+    /// Time in units of the group's noiseless compute time.
+    pub time_rel: f32,
+    /// Stalls among it, in the same units.
+    pub stall_rel: f32,
+    /// The rank's number in the group.
+    pub rank: u32,
+}
+
+impl Best for SlowestRank {
+    const NONE: Self = Self {
+        time_rel: f32::NEG_INFINITY,
+        stall_rel: 0.0,
+        rank: u32::MAX,
+    };
+
+    #[inline(always)]
+    fn yields_to(&self, slowdown: f32, stall: f32, rank: u32) -> bool {
+        let time_rel = slowdown + stall;
+        time_rel > self.time_rel || (time_rel == self.time_rel && rank < self.rank)
+    }
+
+    #[inline(always)]
+    fn take(&mut self, slowdown: f32, stall: f32, rank: u32) {
+        *self = Self {
+            time_rel: slowdown + stall,
+            stall_rel: stall,
+            rank,
+        };
+    }
+}
+
+/// The greatest factor and the longest stall of all ports, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct WorstPorts {
+    /// Greatest factor.
+    pub slowdown: f32,
+    /// Longest stall, in seconds.
+    pub stall_s: f32,
+}
+
+impl Best for WorstPorts {
+    const NONE: Self = Self {
+        slowdown: 0.0,
+        stall_s: 0.0,
+    };
+
+    #[inline(always)]
+    fn yields_to(&self, slowdown: f32, stall: f32, _rank: u32) -> bool {
+        slowdown > self.slowdown || stall > self.stall_s
+    }
+
+    #[inline(always)]
+    fn take(&mut self, slowdown: f32, stall: f32, _rank: u32) {
+        self.slowdown = self.slowdown.max(slowdown);
+        self.stall_s = self.stall_s.max(stall);
+    }
+}
+
+/// Factors and stalls of a group that last a whole run, by rank; empty where
+/// nothing lasts that long.
+#[derive(Debug, Default)]
+pub struct Lasting {
+    /// Products of the slowdowns.
+    pub slowdown: Vec<f32>,
+    /// Sums of the stalls.
+    pub stall: Vec<f32>,
+}
+
+/// Up to 64 ranks on consecutive GPUs, with bounds of what lasts.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    rank: u32,
+    gpu: u32,
+    n: u32,
+    slowdown: f32,
+    stall: f32,
+}
+
+impl Span {
+    fn gpus(&self) -> Range<u32> {
+        self.gpu..self.gpu + self.n
+    }
+
+    fn ranks(&self) -> Range<usize> {
+        self.rank as usize..(self.rank + self.n) as usize
+    }
+}
+
+/// A group in one run, ready to be searched.
+pub struct Searched<'a> {
+    draws: Draws<'a>,
+    lasting: Lasting,
+    tiles: Vec<Span>,
+    /// The tile to begin with: the one of the greatest lasting factor.
+    first: usize,
+    /// The greatest number of each cause.
+    limits: Vec<f32>,
+    /// The causes in the order of drawing: rare ones first, which bound most.
+    order: Vec<usize>,
+    kernel: Kernel,
+}
+
+impl<'a> Searched<'a> {
+    /// A group whose step-span causes are `draws`, with what its run fixed.
+    #[must_use]
+    pub fn new(draws: Draws<'a>, lasting: Lasting, kernel: Kernel) -> Self {
+        let greatest = |column: &[f32], ranks: Range<usize>, neutral: f32| {
+            column
+                .get(ranks)
+                .map_or(neutral, |part| part.iter().copied().fold(0.0, f32::max))
+        };
+        let mut tiles = Vec::new();
+        let group = draws.group();
+        for_each_stretch(group, 0..group.n_ranks(), |rank, gpus| {
+            let ranks = rank as usize..rank as usize + gpus.len();
+            tiles.push(Span {
+                rank,
+                gpu: gpus.start,
+                n: gpus.len() as u32,
+                slowdown: greatest(&lasting.slowdown, ranks.clone(), 1.0),
+                stall: greatest(&lasting.stall, ranks, 0.0),
+            });
+        });
+        let first = (0..tiles.len())
+            .max_by(|&a, &b| tiles[a].slowdown.total_cmp(&tiles[b].slowdown))
+            .unwrap_or(0);
+        let mut order: Vec<usize> = (0..draws.len()).collect();
+        let rare: Vec<bool> = draws.causes().map(|cause| !cause.is_certain()).collect();
+        order.sort_by_key(|&cause| !rare[cause]);
+        Self {
+            limits: draws.causes().map(Cause::greatest).collect(),
+            first,
+            order,
+            tiles,
+            lasting,
+            draws,
+            kernel,
+        }
+    }
+
+    /// What the run fixed.
+    #[must_use]
+    pub fn lasting(&self) -> &Lasting {
+        &self.lasting
+    }
+
+    /// How many causes are drawn anew in each step.
+    #[must_use]
+    pub fn n_causes(&self) -> usize {
+        self.draws.len()
+    }
+
+    /// Whether nothing acts on the group.
+    #[must_use]
+    pub fn is_ideal(&self) -> bool {
+        self.draws.is_empty() && self.lasting.slowdown.is_empty() && self.lasting.stall.is_empty()
+    }
+
+    /// The best of each of the four steps of `block`; `looked` is told now and
+    /// then how many ranks have been dealt with.
+    ///
+    /// # Errors
+    /// Those of `looked`.
+    pub fn search<B: Best>(
+        &self,
+        block: u32,
+        mut looked: impl FnMut(u32) -> Result<()>,
+    ) -> Result<[B; STEPS]> {
+        let mut search = Search::new(self, block);
+        for index in self.in_order() {
+            let tile = &self.tiles[index];
+            search.visit(tile);
+            looked(tile.n)?;
+        }
+        Ok(search.best)
+    }
+
+    /// Calls `f` with the first rank, the number of ranks and the effects of
+    /// each tile in order.
+    ///
+    /// # Errors
+    /// Those of `f`.
+    pub fn each_tile(
+        &self,
+        block: u32,
+        mut f: impl FnMut(usize, usize, &Tile) -> Result<()>,
+    ) -> Result<()> {
+        for span in &self.tiles {
+            let mut tile = self.lasting_tile(span);
+            self.draws.apply_all(block, &span.gpus(), &mut tile);
+            f(span.rank as usize, span.n as usize, &tile)?;
+        }
+        Ok(())
+    }
+
+    /// The most promising tile, then the others by rank.
+    fn in_order(&self) -> impl Iterator<Item = usize> {
+        let first = self.first;
+        let others = (0..self.tiles.len()).filter(move |&index| index != first);
+        (0..self.tiles.len())
+            .filter(move |&index| index == first)
+            .take(1)
+            .chain(others)
+    }
+
+    fn lasting_tile(&self, span: &Span) -> Tile {
+        let mut tile = Tile::NEUTRAL;
+        let n = span.n as usize;
+        for (rows, column) in [
+            (&mut tile.slowdown.0, &self.lasting.slowdown),
+            (&mut tile.stall.0, &self.lasting.stall),
+        ] {
+            if let Some(lasting) = column.get(span.ranks()) {
+                for row in rows {
+                    row[..n].copy_from_slice(lasting);
+                }
+            }
+        }
+        tile
+    }
+}
+
+/// Calls `f` with the first rank and the GPUs of each tile of `ranks`.
+pub fn for_each_stretch(group: &Group, ranks: Range<u32>, mut f: impl FnMut(u32, Range<u32>)) {
+    let mut rank = ranks.start;
+    while rank < ranks.end {
+        let (gpu, n_consecutive) = group.stretch(rank);
+        let n = n_consecutive.min(UNITS as u32).min(ranks.end - rank);
+        f(rank, gpu..gpu + n);
+        rank += n;
+    }
+}
+
+/// One search through four steps.
+struct Search<'a, 's, B> {
+    group: &'s Searched<'a>,
+    block: u32,
+    best: [B; STEPS],
+    /// What each cause does at most, in the tile at hand.
+    upper: Vec<[f32; STEPS]>,
+    /// The same before a tile is drawn.
+    limits: Vec<[f32; STEPS]>,
+    drawn: Vec<Drawn>,
+    skipping: bool,
+    seen: usize,
+    skipped: usize,
+}
+
+impl<'a, 's, B: Best> Search<'a, 's, B> {
+    fn new(group: &'s Searched<'a>, block: u32) -> Self {
+        let mut drawn = vec![Drawn::Nothing; group.draws.len()];
+        let mut limits: Vec<[f32; STEPS]> =
+            group.limits.iter().map(|&limit| [limit; STEPS]).collect();
+        // What all share is drawn once, and known from the start.
+        for (index, cause) in group.draws.causes().enumerate() {
+            if matches!(cause.scope(), Scope::Pool | Scope::Cluster) {
+                group.draws.draw(index, block, &(0..1), &mut drawn[index]);
+                if let Drawn::Common(values) = drawn[index] {
+                    limits[index] = values;
+                }
+            }
+        }
+        Self {
+            group,
+            block,
+            best: [B::NONE; STEPS],
+            upper: limits.clone(),
+            limits,
+            drawn,
+            skipping: true,
+            seen: 0,
+            skipped: 0,
+        }
+    }
+
+    fn visit(&mut self, span: &Span) {
+        if self.is_beaten(span) {
+            return;
+        }
+        let group = self.group;
+        let mut tile = group.lasting_tile(span);
+        for (index, drawn) in self.drawn.iter().enumerate() {
+            group
+                .draws
+                .apply(index, self.block, &span.gpus(), drawn, &mut tile);
+        }
+        let n = span.n as usize;
+        for (step, best) in self.best.iter_mut().enumerate() {
+            let (slowdown, stall) = (&tile.slowdown.0[step][..n], &tile.stall.0[step][..n]);
+            for ((&slowdown, &stall), rank) in slowdown.iter().zip(stall).zip(span.rank..) {
+                if best.yields_to(slowdown, stall, rank) {
+                    best.take(slowdown, stall, rank);
+                }
+            }
+        }
+    }
+
+    /// Draws the causes of a tile, as long as it may change the best; says
+    /// whether it cannot.
+    fn is_beaten(&mut self, span: &Span) -> bool {
+        self.seen += 1;
+        if self.seen.is_multiple_of(TRIAL) {
+            self.skipping = self.skipped * WORTHWHILE >= self.seen;
+        }
+        self.upper.copy_from_slice(&self.limits);
+        if self.skipping && self.cannot_change(span) {
+            self.skipped += 1;
+            return true;
+        }
+        let group = self.group;
+        for &index in &group.order {
+            if matches!(self.drawn[index], Drawn::Common(_)) {
+                continue;
+            }
+            group
+                .draws
+                .draw(index, self.block, &span.gpus(), &mut self.drawn[index]);
+            if self.skipping {
+                self.upper[index] = self.greatest(index, span);
+                if self.cannot_change(span) {
+                    self.skipped += 1;
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    /// What a cause does at most in a tile, now that it is drawn.
+    fn greatest(&self, index: usize, span: &Span) -> [f32; STEPS] {
+        let cause = self.group.draws.cause(index);
+        match &self.drawn[index] {
+            Drawn::Nothing => [neutral(cause); STEPS],
+            Drawn::Common(values) => *values,
+            Drawn::Words(words) => {
+                let greatest = self.group.kernel.extremes(words).greatest;
+                cause.only_table().map_or(self.limits[index], |table| {
+                    greatest.map(|word| table.bound(word))
+                })
+            }
+            Drawn::Values(values) => std::array::from_fn(|step| {
+                let row = &values.0[step][..span.n as usize];
+                row.iter().copied().fold(0.0, f32::max)
+            }),
+        }
+    }
+
+    /// Whether no rank of a tile can change the best of any step, by the same
+    /// operations in the same order as on the numbers themselves.
+    fn cannot_change(&self, span: &Span) -> bool {
+        (0..STEPS).all(|step| {
+            let (mut slowdown, mut stall) = (span.slowdown, span.stall);
+            for (cause, upper) in self.group.draws.causes().zip(&self.upper) {
+                match cause.effect() {
+                    Effect::Slowdown => slowdown *= upper[step],
+                    Effect::Stall => stall += upper[step] * self.group.draws.per_second(),
+                }
+            }
+            !self.best[step].yields_to(slowdown, stall, span.rank)
+        })
+    }
+}
+
+fn neutral(cause: &Cause) -> f32 {
+    match cause.effect() {
+        Effect::Slowdown => 1.0,
+        Effect::Stall => 0.0,
+    }
+}

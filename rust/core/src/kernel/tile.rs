@@ -1,0 +1,323 @@
+//! The effects of causes on a tile: up to 64 consecutive GPUs over 4 steps.
+
+use std::ops::Range;
+
+use super::{Address, Block, Kernel, STEPS, UNITS};
+use crate::plan::{Affects, Cause, Effect, Group, Plan, Scope, Span, Streams};
+use crate::random::{Random, Stream, run_word};
+use crate::table::{Table, is_refined};
+
+/// Factors and stalls of the ranks or ports of a tile.
+///
+/// Slowdowns multiply and stalls add in document order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tile {
+    /// Product of the slowdowns.
+    pub slowdown: Block<f32>,
+    /// Sum of the stalls, in units of the group's noiseless compute time
+    /// (seconds for ports).
+    pub stall: Block<f32>,
+}
+
+impl Tile {
+    /// Ranks that nothing has slowed yet.
+    pub const NEUTRAL: Self = Self {
+        slowdown: Block([[1.0; UNITS]; STEPS]),
+        stall: Block([[0.0; UNITS]; STEPS]),
+    };
+}
+
+/// The causes of one span that act on the ranks or the ports of a group, under
+/// one seed in one run.
+#[derive(Clone)]
+pub struct Draws<'a> {
+    group: &'a Group,
+    causes: Vec<(&'a Cause, Streams)>,
+    random: &'a Random,
+    kernel: Kernel,
+    c2: u32,
+    /// What a stall is multiplied by: a rank's are measured in its own time, a
+    /// port's stay seconds.
+    per_second: f32,
+}
+
+/// What a cause does to a tile, drawn as far as needed.
+#[derive(Debug, Clone, Copy)]
+pub enum Drawn {
+    /// Nothing.
+    Nothing,
+    /// The same to all of the tile's units.
+    Common([f32; STEPS]),
+    /// One value a unit, still to be looked up.
+    Words(Block<u32>),
+    /// One value a GPU.
+    Values(Block<f32>),
+}
+
+impl<'a> Draws<'a> {
+    /// The causes of `span` that act in a group.
+    #[must_use]
+    pub fn new(
+        plan: &'a Plan,
+        index: usize,
+        affects: Affects,
+        span: Span,
+        random: &'a Random,
+        run: u32,
+    ) -> Self {
+        let group = &plan.groups()[index];
+        let causes = plan.causes(index, affects, span);
+        let with_streams = |cause: &'a Cause| Some((cause, cause.streams(index)?));
+        Self {
+            group,
+            causes: causes.filter_map(with_streams).collect(),
+            random,
+            kernel: Kernel::new(plan.instructions()),
+            c2: run_word(run, 0),
+            per_second: match affects {
+                Affects::Compute => (1.0 / group.compute_s()) as f32,
+                Affects::Network => 1.0,
+            },
+        }
+    }
+
+    /// The group that the causes act in.
+    #[must_use]
+    pub fn group(&self) -> &'a Group {
+        self.group
+    }
+
+    /// How many causes there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.causes.len()
+    }
+
+    /// Whether there is no cause.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.causes.is_empty()
+    }
+
+    /// One of the causes.
+    #[must_use]
+    pub fn cause(&self, index: usize) -> &'a Cause {
+        self.causes[index].0
+    }
+
+    /// The causes.
+    pub fn causes(&self) -> impl Iterator<Item = &'a Cause> {
+        self.causes.iter().map(|&(cause, _)| cause)
+    }
+
+    /// What a stall is multiplied by before it is added.
+    #[must_use]
+    pub fn per_second(&self) -> f32 {
+        self.per_second
+    }
+
+    /// Draws one cause for a tile at the second counter word `c1`.
+    #[inline]
+    pub fn draw(&self, cause: usize, c1: u32, gpus: &Range<u32>, drawn: &mut Drawn) {
+        let source = self.source(cause, c1);
+        match source.cause.scope() {
+            Scope::Gpu => source.draw_gpus(gpus, drawn),
+            Scope::Pool | Scope::Cluster => *drawn = Drawn::Common(source.unit_values(0)),
+            scope => *drawn = Drawn::Values(self.shared_values(&source, scope, gpus)),
+        }
+    }
+
+    /// Applies what was drawn of a cause to a tile.
+    pub fn apply(&self, cause: usize, c1: u32, gpus: &Range<u32>, drawn: &Drawn, tile: &mut Tile) {
+        let effect = self.causes[cause].0.effect();
+        match drawn {
+            Drawn::Nothing => {}
+            Drawn::Common(values) => {
+                for (step, &value) in values.iter().enumerate() {
+                    self.apply_step(tile, effect, step, |_| value);
+                }
+            }
+            Drawn::Words(words) => {
+                let values = self.source(cause, c1).look_up(words, gpus.start);
+                for (step, values) in values.0.iter().enumerate() {
+                    self.apply_step(tile, effect, step, |unit| values[unit]);
+                }
+            }
+            Drawn::Values(values) => {
+                for (step, values) in values.0.iter().enumerate() {
+                    self.apply_step(tile, effect, step, |unit| values[unit]);
+                }
+            }
+        }
+    }
+
+    /// Draws and applies all causes to a tile.
+    pub fn apply_all(&self, c1: u32, gpus: &Range<u32>, tile: &mut Tile) {
+        let mut drawn = Drawn::Nothing;
+        for cause in 0..self.causes.len() {
+            self.draw(cause, c1, gpus, &mut drawn);
+            self.apply(cause, c1, gpus, &drawn, tile);
+        }
+    }
+
+    fn source(&self, cause: usize, c1: u32) -> Source<'a, '_> {
+        let (cause, streams) = self.causes[cause];
+        Source {
+            cause,
+            streams,
+            draws: self,
+            c1,
+        }
+    }
+
+    /// Values of GPUs that share them in units between one GPU and the pool.
+    fn shared_values(&self, source: &Source, scope: Scope, gpus: &Range<u32>) -> Block<f32> {
+        let mut values = Block([[0.0; UNITS]; STEPS]);
+        let mut gpu = gpus.start;
+        while gpu < gpus.end {
+            let (unit, end) = self.group.unit(scope, gpu);
+            let end = end.min(gpus.end);
+            let of_unit = source.unit_values(unit);
+            let places = (gpu - gpus.start) as usize..(end - gpus.start) as usize;
+            for (row, value) in values.0.iter_mut().zip(of_unit) {
+                row[places.clone()].fill(value);
+            }
+            gpu = end;
+        }
+        values
+    }
+
+    #[inline(always)]
+    fn apply_step(&self, tile: &mut Tile, effect: Effect, step: usize, of: impl Fn(usize) -> f32) {
+        match effect {
+            Effect::Slowdown => {
+                for (unit, slowdown) in tile.slowdown.0[step].iter_mut().enumerate() {
+                    *slowdown *= of(unit);
+                }
+            }
+            Effect::Stall => {
+                for (unit, stall) in tile.stall.0[step].iter_mut().enumerate() {
+                    *stall += of(unit) * self.per_second;
+                }
+            }
+        }
+    }
+}
+
+/// One cause at one place.
+struct Source<'a, 'd> {
+    cause: &'a Cause,
+    streams: Streams,
+    draws: &'d Draws<'a>,
+    c1: u32,
+}
+
+impl Source<'_, '_> {
+    fn address(&self, stream: Stream, first_unit: u32) -> Address {
+        Address {
+            stream,
+            first_unit,
+            c1: self.c1,
+            c2: self.draws.c2,
+        }
+    }
+
+    fn neutral(&self) -> f32 {
+        match self.cause.effect() {
+            Effect::Slowdown => 1.0,
+            Effect::Stall => 0.0,
+        }
+    }
+
+    /// Draws the cause for consecutive GPUs, each with values of its own.
+    fn draw_gpus(&self, gpus: &Range<u32>, drawn: &mut Drawn) {
+        let kernel = self.draws.kernel;
+        if self.cause.is_certain() && self.cause.only_table().is_some() {
+            if !matches!(drawn, Drawn::Words(_)) {
+                *drawn = Drawn::Words(Block([[0; UNITS]; STEPS]));
+            }
+            if let Drawn::Words(words) = drawn {
+                let address = self.address(self.streams.value, gpus.start);
+                kernel.words(self.draws.random, address, words);
+            }
+            return;
+        }
+        *drawn = Drawn::Nothing;
+        let mut occurrences = Block([[0; UNITS]; STEPS]);
+        if !self.cause.is_certain() {
+            let address = self.address(self.streams.occurrence, gpus.start);
+            kernel.words(self.draws.random, address, &mut occurrences);
+            let least = kernel.extremes(&occurrences).least;
+            if !least.iter().any(|&word| self.cause.may_occur(word)) {
+                return;
+            }
+        }
+        let mut values = Block([[self.neutral(); UNITS]; STEPS]);
+        for (step, words) in occurrences.0.iter().enumerate() {
+            for (place, &word) in words[..gpus.len()].iter().enumerate() {
+                if self.cause.may_occur(word) {
+                    let unit = gpus.start + place as u32;
+                    values.0[step][place] = self.value(unit, step, word);
+                }
+            }
+        }
+        *drawn = Drawn::Values(values);
+    }
+
+    /// Values of one unit over four steps.
+    fn unit_values(&self, unit: u32) -> [f32; STEPS] {
+        let stream = self.streams.occurrence;
+        let words = if self.cause.is_certain() {
+            [0; STEPS]
+        } else {
+            self.draws
+                .random
+                .block(stream, unit, self.c1, self.draws.c2)
+        };
+        std::array::from_fn(|step| self.value(unit, step, words[step]))
+    }
+
+    /// Value of one unit in one step, given its word of occurrence.
+    fn value(&self, unit: u32, step: usize, occurrence: u32) -> f32 {
+        let refine = || self.word(self.streams.refine, unit, step);
+        if !self.cause.occurs(occurrence, refine) {
+            return self.neutral();
+        }
+        let table = self.cause.only_table().unwrap_or_else(|| {
+            let component = self.word(self.streams.component, unit, step);
+            self.cause.chosen_table(component, refine)
+        });
+        table.value(self.word(self.streams.value, unit, step), refine)
+    }
+
+    fn word(&self, stream: Stream, unit: u32, step: usize) -> u32 {
+        self.draws
+            .random
+            .block(stream, unit, self.c1, self.draws.c2)[step]
+    }
+
+    /// Values of words of consecutive GPUs.
+    fn look_up(&self, words: &Block<u32>, first_gpu: u32) -> Block<f32> {
+        let mut values = Block([[0.0; UNITS]; STEPS]);
+        let Some(table) = self.cause.only_table() else {
+            return values;
+        };
+        if self.draws.kernel.values(table, words, &mut values) {
+            self.refine(table, words, first_gpu, &mut values);
+        }
+        values
+    }
+
+    #[cold]
+    fn refine(&self, table: &Table, words: &Block<u32>, first_gpu: u32, values: &mut Block<f32>) {
+        for (step, words) in words.0.iter().enumerate() {
+            for (place, &word) in words.iter().enumerate() {
+                if is_refined(word) {
+                    let unit = first_gpu.wrapping_add(place as u32);
+                    let refine = || self.word(self.streams.refine, unit, step);
+                    values.0[step][place] = table.value(word, refine);
+                }
+            }
+        }
+    }
+}
