@@ -4,7 +4,8 @@ use rayon::prelude::*;
 
 use crate::control::{Control, DRAWS_BETWEEN_LOOKS};
 use crate::error::{Error, Result};
-use crate::kernel::slowest::{Best, Lasting, Searched, SlowestRank, WorstPorts, for_each_stretch};
+use crate::kernel::best::{Best, SlowestRank, WorstPorts};
+use crate::kernel::slowest::{Lasting, Searched, for_each_stretch};
 use crate::kernel::tile::{Draws, Tile};
 use crate::kernel::{Kernel, STEPS, UNITS};
 use crate::plan::{Affects, Effect, Group, Plan, SlowestPort, Span};

@@ -3,8 +3,7 @@
 mod common;
 
 use common::laws::{
-    capped, constant, empirical, exponential, gamma, log_uniform, lognormal, mixture, pareto,
-    shapes, uniform,
+    capped, empirical, exponential, gamma, log_uniform, lognormal, mixture, pareto, shapes, uniform,
 };
 use hindmost_core::law::{Law, tail_probability};
 use hindmost_core::random::{Random, Stream};
@@ -160,16 +159,6 @@ fn the_lower_one_of_two_caps_counts() {
         }
         let [twice, once] = [twice, once].map(|law| Table::compile(&law));
         assert!(twice == once, "{:?}", twice.map(|table| table.bins()));
-    }
-}
-
-#[test]
-fn a_mixture_of_one_law_is_that_law_inside_a_mixture_too() {
-    let inner = mixture(vec![(1.0, capped(pareto(1.0, 1.0), 7.0))]);
-    let outer = mixture(vec![(0.5, inner), (0.5, constant(1.0))]);
-    for (_, part) in outer.components() {
-        let bins = Table::compile(&part).map(|table| table.bins());
-        assert!(bins.is_ok(), "{bins:?}");
     }
 }
 

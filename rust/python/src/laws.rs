@@ -53,10 +53,16 @@ impl Law {
 
     /// Refuses a law that no table can hold.
     fn check_drawable(&self) -> PyResult<()> {
-        for (_, part) in self.0.components() {
-            Table::compile(&part).or_raise()?;
+        self.0.check_drawable().or_raise()?;
+        let parts = self.0.components();
+        for (index, (_, part)) in parts.iter().enumerate() {
+            let compiled = Table::compile(part).map_err(|error| match parts.len() {
+                1 => error,
+                _ => error.within(&format!("components.{index}.law")),
+            });
+            compiled.or_raise()?;
         }
-        self.0.check_drawable().or_raise()
+        Ok(())
     }
 
     /// The table's values of words, each with 32 more bits for where they are

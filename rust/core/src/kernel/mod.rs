@@ -17,6 +17,7 @@ mod avx2;
     reason = "vector instructions; each block says why it is sound"
 )]
 mod avx512;
+pub mod best;
 mod scalar;
 pub mod slowest;
 pub mod tile;

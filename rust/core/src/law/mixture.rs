@@ -35,7 +35,7 @@ impl Mixture {
             if !(*weight > 0.0 && *weight <= 1.0) {
                 return Err(Error::domain("weight", *weight, "> 0 and <= 1").within(&path));
             }
-            if law.components().len() > 1 {
+            if law.is_mixture() {
                 return Err(Error::domain(
                     "components",
                     law.components().len() as f64,
@@ -52,15 +52,6 @@ impl Mixture {
                 "laws whose weights add up to 1",
             ));
         }
-        // A mixture of one law is that law.
-        let components = components
-            .into_iter()
-            .flat_map(|(weight, law)| {
-                law.components()
-                    .into_iter()
-                    .map(move |(_, law)| (weight, law))
-            })
-            .collect();
         Ok(Self { components })
     }
 

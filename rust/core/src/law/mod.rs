@@ -128,6 +128,14 @@ impl Law {
         }
     }
 
+    fn is_mixture(&self) -> bool {
+        match self {
+            Self::Mixture(_) => true,
+            Self::Capped(capped) => capped.law().is_mixture(),
+            _ => false,
+        }
+    }
+
     /// Refuses a law that no table can hold.
     ///
     /// # Errors

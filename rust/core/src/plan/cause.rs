@@ -1,7 +1,6 @@
 //! Causes of variation: what varies, for whom, and for how long.
 
-use std::cmp::Ordering;
-
+use super::share::Share;
 use super::{Group, check_name};
 use crate::error::{Error, Result};
 use crate::law::Law;
@@ -93,43 +92,6 @@ pub struct Streams {
     pub component: Stream,
     /// 32 more bits for any of them.
     pub refine: Stream,
-}
-
-/// A part of all 64-bit numbers, from the lowest on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Share {
-    /// The greatest number of the share.
-    last: u64,
-}
-
-impl Share {
-    /// All numbers.
-    const ALL: Self = Self { last: u64::MAX };
-
-    /// The share that makes up `probability`; none where it holds no number.
-    fn new(probability: f64) -> Option<Self> {
-        let count = libm::ldexp(probability, 64) as u128;
-        let last = count.checked_sub(1)?;
-        Some(Self { last: last as u64 })
-    }
-
-    /// Whether a number of which `word` is the upper half may be in the share.
-    #[inline(always)]
-    fn may_hold(self, word: u32) -> bool {
-        u64::from(word) <= self.last >> 32
-    }
-
-    /// Whether the number `word`, `refine()` is in the share; the lower half is
-    /// asked for only where the upper one ties.
-    #[inline(always)]
-    fn holds(self, word: u32, refine: impl FnOnce() -> u32) -> bool {
-        let (upper, lower) = (self.last >> 32, self.last & u64::from(u32::MAX));
-        match u64::from(word).cmp(&upper) {
-            Ordering::Less => true,
-            Ordering::Greater => false,
-            Ordering::Equal => u64::from(refine()) <= lower,
-        }
-    }
 }
 
 /// One law of a mixture, or the only one.
@@ -243,6 +205,22 @@ impl Cause {
     #[must_use]
     pub fn mean(&self) -> f64 {
         self.mean
+    }
+
+    /// The least factor that a draw can give, or none of a stall.
+    #[must_use]
+    pub fn least(&self) -> f32 {
+        let least = self
+            .components
+            .iter()
+            .map(|component| component.table.value(0, || 0))
+            .fold(f32::INFINITY, f32::min);
+        match (self.effect, self.occurrence) {
+            (Effect::Stall, _) => 0.0,
+            (Effect::Slowdown, None) => 1.0,
+            (Effect::Slowdown, Some(Share::ALL)) => least,
+            (Effect::Slowdown, Some(_)) => least.min(1.0),
+        }
     }
 
     /// The greatest factor or the most seconds that a draw can give.

@@ -3,6 +3,7 @@
 mod cause;
 mod communication;
 mod group;
+mod share;
 
 pub use cause::{Affects, Cause, CauseSpec, Effect, Scope, Span, Streams};
 pub use communication::{Communication, SlowestPort, Term};
@@ -54,6 +55,7 @@ impl Plan {
             instructions: InstructionSet::best(),
         };
         plan.check_streams()?;
+        plan.check_range()?;
         Ok(plan)
     }
 
@@ -105,6 +107,44 @@ impl Plan {
             u64::from(group.n_ranks()) * causes.iter().sum::<u64>()
         };
         self.groups.iter().enumerate().map(of_group).sum()
+    }
+
+    /// Refuses causes whose factors or stalls f32 cannot hold together.
+    fn check_range(&self) -> Result<()> {
+        const MOST: f64 = f32::MAX as f64 / 4.0;
+        const LEAST: f64 = f32::MIN_POSITIVE as f64;
+        for (index, group) in self.groups.iter().enumerate() {
+            for affects in [Affects::Compute, Affects::Network] {
+                let causes = || {
+                    let spans = [Span::Run, Span::Step];
+                    spans
+                        .into_iter()
+                        .flat_map(move |span| self.causes(index, affects, span))
+                };
+                let slowdowns = || causes().filter(|cause| cause.effect() == Effect::Slowdown);
+                let stalls = causes().filter(|cause| cause.effect() == Effect::Stall);
+                let greatest: f64 = slowdowns()
+                    .map(|cause| f64::from(cause.greatest()))
+                    .product();
+                let least: f64 = slowdowns().map(|cause| f64::from(cause.least())).product();
+                let longest_s: f64 = stalls.map(|cause| f64::from(cause.greatest())).sum();
+                let longest = match affects {
+                    Affects::Compute => longest_s / group.compute_s(),
+                    Affects::Network => longest_s,
+                };
+                // Infinite where even f64 overflows, and never a NaN.
+                if greatest + longest > MOST {
+                    let requirement =
+                        "less extreme together: their greatest effects are beyond f32";
+                    return Err(Error::domain("causes", greatest + longest, requirement));
+                }
+                if least < LEAST {
+                    let requirement = "less extreme together: their least effects are beyond f32";
+                    return Err(Error::domain("causes", least, requirement));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Refuses causes that would share random words.
