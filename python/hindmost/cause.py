@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
+from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
 from hindmost.law import Law
@@ -15,10 +23,22 @@ Scope = Literal["gpu", "node", "domain", "rack", "replica", "pool", "cluster"]
 Span = Literal["run", "step"]
 
 LATER_SPANS = ("episode", "layer", "microbatch")
-LATER_FIELDS = ("starts_per_node_hour", "mean_duration_s", "trend_per_hour")
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
 """Name of a pool or a cause: a part of random addresses."""
+
+
+def not_there_yet() -> PydanticCustomError:
+    """Return the validation error of something that hindmost cannot do yet."""
+    return PydanticCustomError("not_there_yet", "is not there yet")
+
+
+def _refuse(_: Any) -> None:
+    raise not_there_yet()
+
+
+Later = Annotated[SkipJsonSchema[None], BeforeValidator(_refuse), Field(exclude=True)]
+"""A field whose name is taken for what hindmost cannot do yet."""
 
 
 class Cause(BaseModel):
@@ -49,29 +69,18 @@ class Cause(BaseModel):
     enabled: bool = True
     """false removes the cause."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _nothing_that_is_not_there_yet(cls, table: Any) -> Any:
-        if isinstance(table, dict):
-            for field in LATER_FIELDS:
-                if field in table:
-                    raise not_there_yet(field, table[field])
-        return table
+    starts_per_node_hour: Later = None
+    mean_duration_s: Later = None
+    trend_per_hour: Later = None
 
     @field_validator("span", mode="before")
     @classmethod
     def _no_span_that_is_not_there_yet(cls, span: Any) -> Any:
         if span in LATER_SPANS:
-            raise not_there_yet("", span)
+            raise not_there_yet()
         return span
 
     @model_validator(mode="after")
     def _law_can_be_drawn(self) -> Cause:
         self.law.check_drawable()
         return self
-
-
-def not_there_yet(field: str, value: Any) -> PydanticCustomError:
-    """Return the validation error of something that hindmost cannot do yet."""
-    context = {"field": field, "value": value}
-    return PydanticCustomError("not_there_yet", "{field} is not there yet", context)

@@ -78,12 +78,24 @@ class OutputError(HindmostError, OSError):
     """A result that could not be written in full; nothing was left behind."""
 
 
+class Verbatim(str):
+    """A value that a message shows as it stands."""
+
+    __slots__ = ()
+
+
 def shown(value: Any) -> str:
     """Return `value` as a message shows it: as TOML would, and not too long."""
-    if isinstance(value, bool):
+    if isinstance(value, Verbatim):
+        text = str(value)
+    elif isinstance(value, bool):
         text = str(value).lower()
     elif isinstance(value, str):
-        text = f'"{value}"'
+        # Nothing that a terminal would obey.
+        plain = (char if char.isprintable() else repr(char)[1:-1] for char in value)
+        text = f'"{"".join(plain)}"'
+    elif isinstance(value, int) and abs(value) >= 10**60:
+        text = "an integer of more than 60 digits"
     elif value is None:
         text = "nothing"
     elif isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
@@ -93,10 +105,10 @@ def shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a hint that names what `name` may have meant, or what there is."""
+def did_you_mean(name: str, known: Iterable[str], *, or_list: bool = True) -> str:
+    """Return a hint that names what `name` may have meant, or else what there is."""
     known = list(known)
     close = get_close_matches(name, known, n=1, cutoff=0.6)
     if close:
         return f'did you mean "{close[0]}"?'
-    return f"there is {', '.join(known)}" if known else ""
+    return f"there is {', '.join(known)}" if known and or_list else ""

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from numbers import Integral, Real
 from typing import Any
 
 from hindmost.errors import Problem, ScenarioError
-from hindmost.scenario.merge import Document, Table
+from hindmost.scenario.merge import KEYED_BY_PATH, Document, Table
 
 Changes = Mapping[str, Any]
 
-KEYED_BY_PATH = ("basis", "unknowns")
-"""Tables whose keys are key paths themselves."""
+MAX_NESTING = 32
+"""Levels of tables and lists of a scenario, at most."""
 
 
 def parse_change(text: str) -> tuple[str, Any]:
@@ -51,27 +52,47 @@ def apply_changes(document: Document, changes: Changes, source: str) -> None:
     Raises
     ------
     ScenarioError
-        If a key path leads through something that is no table.
+        If a key path leads through something that is no table, or nowhere.
     """
     problems = []
     for path, value in changes.items():
-        through = _no_table_on_the_way(path.split("."), document.table)
-        if through is None:
-            document.lay(_nested(path, value), source)
-            continue
-        requirement = f"cannot be set, because {through} is no table"
-        problems.append(Problem(path=path, requirement=requirement, value=value, source=source))
+        requirement = _unsettable(path, document.table)
+        if requirement is None:
+            document.lay(_nested(path, _plain(value)), source)
+        else:
+            problems.append(Problem(path=path, requirement=requirement, value=value, source=source))
     if problems:
         raise ScenarioError(problems)
 
 
-def _no_table_on_the_way(parts: list[str], table: Table) -> str | None:
+def _unsettable(path: str, table: Table) -> str | None:
+    """Return why a key path cannot be set, if it cannot."""
+    parts = path.split(".")
+    if len(parts) > MAX_NESTING:
+        return f"is nested too deeply: at most {MAX_NESTING} levels"
+    if parts[0] == "extends":
+        return "cannot be set: it belongs to a file"
     below: Any = table
     for depth, part in enumerate(parts[:-1]):
         below = below.get(part, {})
         if not isinstance(below, dict):
-            return ".".join(parts[: depth + 1])
+            return f"cannot be set, because {'.'.join(parts[: depth + 1])} is no table"
     return None
+
+
+def _plain(value: Any) -> Any:
+    """Return NumPy's numbers as Python's, which TOML has."""
+    if isinstance(value, bool | int | float | str) or value is None:
+        return value
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        return float(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return value
 
 
 def _nested(path: str, value: Any) -> Table:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from hindmost.errors import UNSET, Problem, did_you_mean
+from hindmost.errors import UNSET, Problem, Verbatim, did_you_mean
 from hindmost.law import Law
 from hindmost.scenario.models import Scenario
 
@@ -31,7 +31,8 @@ _BOUNDS = {
     "less_than_equal": ("le", "<="),
 }
 
-_LAWS = {model.model_fields["name"].default: model for model in get_args(get_args(Law)[0])}
+_ANY_LAW = get_args(Law)[0]
+_LAWS = {model.model_fields["name"].default: model for model in get_args(_ANY_LAW)}
 
 
 def field_problems(error: ValidationError) -> list[Problem]:
@@ -43,16 +44,18 @@ def _problem(details: Mapping[str, Any]) -> Problem:
     kind: str = details["type"]
     context: Mapping[str, Any] = details.get("ctx", {})
     value = details.get("input", UNSET)
-    parts = _key_path(details["loc"])
+    location = details["loc"]
+    if kind == "string_pattern_mismatch" and location[-1] == "[key]":
+        location = location[:-1]
+    parts, keys = _walk(location)
     path = ".".join(parts)
     if kind == "missing":
         return Problem(path=path, requirement="is missing")
     if kind == "extra_forbidden":
-        hint = did_you_mean(parts[-1], _keys_at(details["loc"][:-1]))
+        hint = did_you_mean(parts[-1], keys)
         return Problem(path=path, requirement="is not a known key", hint=hint)
     if kind == "not_there_yet":
-        path = ".".join([*parts, context["field"]]).rstrip(".")
-        return Problem(path=path, requirement="is not there yet", value=context["value"])
+        return Problem(path=path, requirement="is not there yet", value=value)
     if kind == "domain":
         path = ".".join([*parts, context["field"]])
         given = UNSET if context["value"] is None else context["value"]
@@ -63,11 +66,13 @@ def _problem(details: Mapping[str, Any]) -> Problem:
         return Problem(path=path, requirement=requirement, value=value, hint=hint)
     if kind in _BOUNDS:
         key, sign = _BOUNDS[kind]
-        return Problem(path=path, requirement=f"must be {sign} {context[key]}", value=value)
+        bound = context[key]
+        shown = f"{bound:g}" if isinstance(bound, float) else str(bound)
+        return Problem(path=path, requirement=f"must be {sign} {shown}", value=value)
     if kind == "literal_error":
-        hint = did_you_mean(str(value), _expected(context["expected"]))
-        requirement = f"must be {context['expected'].replace(chr(39), '')}"
-        return Problem(path=path, requirement=requirement, value=value, hint=hint)
+        expected = context["expected"].replace("'", "")
+        hint = did_you_mean(str(value), expected.replace(" or ", ", ").split(", "), or_list=False)
+        return Problem(path=path, requirement=f"must be {expected}", value=value, hint=hint)
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         return _law_problem(path, value)
     if kind == "string_pattern_mismatch":
@@ -76,6 +81,8 @@ def _problem(details: Mapping[str, Any]) -> Problem:
     if kind in ("string_too_short", "string_too_long"):
         requirement = "must have 1 to 200 characters"
         return Problem(path=path, requirement=requirement, value=value)
+    if kind in ("int_type", "int_from_float") and isinstance(value, float):
+        value = Verbatim(repr(value))
     requirement = _TYPES.get(kind, f"is wrong: {details['msg']}")
     return Problem(path=path, requirement=requirement, value=value)
 
@@ -90,40 +97,40 @@ def _law_problem(path: str, value: Any) -> Problem:
     return Problem(path=f"{path}.name", requirement=requirement, value=name, hint=hint)
 
 
-def _expected(text: str) -> list[str]:
-    return text.replace(" or ", ", ").replace("'", "").split(", ")
+def _walk(location: tuple[int | str, ...]) -> tuple[list[str], list[str]]:
+    """Return a location's key path, and the keys that its last table can have.
 
-
-def _key_path(location: tuple[int | str, ...]) -> list[str]:
-    """Return a location without what pydantic adds: law tags and dictionary keys."""
+    Pydantic's locations name the law that a table was taken for; key paths do not.
+    """
     parts: list[str] = []
-    for index, part in enumerate(location):
-        is_tag = part in _LAWS and index > 0 and location[index - 1] == "law"
-        is_unknowns_tag = part in _LAWS and index == 2 and location[0] == "unknowns"
-        if not (is_tag or is_unknowns_tag or part == "[key]"):
-            parts.append(str(part))
-    return parts
-
-
-def _keys_at(location: tuple[int | str, ...]) -> list[str]:
-    """Return the keys that the table at a location can have."""
-    model: Any = Scenario
+    keys: list[str] = []
+    here: Any = Scenario
     for part in location:
-        if part in _LAWS:
-            model = _LAWS[str(part)]
-        elif isinstance(model, type) and issubclass(model, BaseModel):
-            field = model.model_fields.get(str(part))
-            model = field.annotation if field else None
+        if here is _ANY_LAW:
+            here = _LAWS.get(str(part))
+            continue
+        parts.append(str(part))
+        here = _plain_type(here)
+        if isinstance(here, type) and issubclass(here, BaseModel):
+            keys = list(here.model_fields)
+            field = here.model_fields.get(str(part))
+            here = field.annotation if field else None
+        elif get_origin(here) in (dict, list):
+            keys = []
+            here = get_args(here)[-1]
+        here = _plain_type(here)
+    return parts, keys
+
+
+def _plain_type(annotation: Any) -> Any:
+    """Return an annotation without its metadata and without None."""
+    while True:
+        if annotation is None or annotation is _ANY_LAW:
+            return annotation
+        arguments = get_args(annotation)
+        if get_origin(annotation) is Annotated:
+            annotation = arguments[0]
+        elif type(None) in arguments:
+            (annotation,) = (other for other in arguments if other is not type(None))
         else:
-            # A dictionary's entry: its values are of the last of its types.
-            model = (get_args(model) or (None,))[-1]
-        while not isinstance(model, type) and get_args(model) and model is not None:
-            candidates = [arg for arg in get_args(model) if _is_model(arg)]
-            if not candidates:
-                break
-            model = candidates[0]
-    return list(model.model_fields) if _is_model(model) else []
-
-
-def _is_model(candidate: Any) -> bool:
-    return isinstance(candidate, type) and issubclass(candidate, BaseModel)
+            return annotation

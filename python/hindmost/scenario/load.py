@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from hindmost import catalog
-from hindmost.errors import Problem, ScenarioError, did_you_mean
-from hindmost.scenario.change import Changes, apply_changes
+from hindmost.errors import UNSET, Problem, ScenarioError, did_you_mean, shown
+from hindmost.scenario.change import MAX_NESTING, Changes, apply_changes
 from hindmost.scenario.fields import field_problems
 from hindmost.scenario.merge import Document, Table
 from hindmost.scenario.models import Scenario
@@ -22,8 +24,8 @@ MAX_BYTES = MEBI
 """Size of a scenario file, at most."""
 MAX_DEPTH = 8
 """Levels of ``extends``, at most."""
-MAX_NESTING = 32
-"""Levels of tables and lists, at most."""
+MAX_LAYERS = 64
+"""Files and presets of a scenario, at most."""
 
 _DEFAULT_OVERLAP = {
     "kind": "assumed",
@@ -61,7 +63,7 @@ def load(
     2048
     """
     document = Document(str(name_or_path))
-    for table, source in _layers(name_or_path, Path(), ()):
+    for table, source in _Layers().of(name_or_path):
         document.lay(table, source)
     apply_changes(document, changes or {}, changes_from)
     return judged(document)
@@ -75,12 +77,16 @@ def from_table(table: Mapping[str, Any], source: str = "scenario") -> Scenario:
     ScenarioError
         As `load`.
     """
+    if _is_too_deep(table):
+        raise _refused(source, f"is nested too deeply: at most {MAX_NESTING} levels")
     document = Document(source)
     document.lay(dict(table), source)
     return judged(document)
 
 
-def with_changes(scenario: Scenario, changes: Changes) -> Scenario:
+def with_changes(
+    scenario: Scenario, changes: Changes, *, changes_from: str = "changes"
+) -> Scenario:
     """Return a scenario with some key paths set anew.
 
     Raises
@@ -90,9 +96,9 @@ def with_changes(scenario: Scenario, changes: Changes) -> Scenario:
     """
     if not changes:
         return scenario
-    document = Document(scenario.name)
-    document.lay(to_table(scenario), scenario.name)
-    apply_changes(document, changes, "changes")
+    document = Document(scenario.source)
+    document.lay(to_table(scenario), scenario.source)
+    apply_changes(document, changes, changes_from)
     return judged(document)
 
 
@@ -111,121 +117,164 @@ def judged(document: Document) -> Scenario:
     if tables and "overlap_fraction" not in collective:
         basis["collective.overlap_fraction"] = _DEFAULT_OVERLAP
     try:
-        scenario = Scenario.model_validate(table)
+        scenario = Scenario.of(table, document.source)
         found = problems(scenario)
     except ValidationError as error:
-        found = field_problems(error)
+        found = _without_half_causes(field_problems(error), table)
     if found:
         raise ScenarioError(
-            [
-                Problem(
-                    path=problem.path,
-                    requirement=problem.requirement,
-                    value=problem.value,
-                    hint=problem.hint,
-                    source=document.origin(problem.path),
-                )
-                for problem in found
-            ]
+            replace(problem, source=document.origin(problem.path)) for problem in found
         )
     return scenario
 
 
-def _layers(
-    name_or_path: str | Path, folder: Path, above: tuple[str, ...]
-) -> list[tuple[Table, str]]:
-    """Return the tables of a file and of all that it extends, lowest first."""
-    is_path = isinstance(name_or_path, Path) or _looks_like_a_path(name_or_path)
-    path = folder / name_or_path
-    source = str(path) if is_path else str(name_or_path)
-    identity = str(path.resolve()) if is_path else source
-    if identity in above:
-        raise _refused(above[-1], "extends must not come back to where it began", source)
-    if len(above) > MAX_DEPTH:
-        raise _refused(above[-1], f"extends must not go deeper than {MAX_DEPTH} levels", source)
-    text = _read(path) if is_path else _preset(source)
-    table = _parsed(text, source)
-    extends = table.pop("extends", [])
-    if not (isinstance(extends, list) and all(isinstance(base, str) for base in extends)):
-        raise _refused(source, "extends must be a list of names and paths", extends)
-    layers = []
-    for base in extends:
-        layers += _layers(base, path.parent if is_path else Path(), (*above, identity))
-    return [*layers, (table, source)]
+def _without_half_causes(found: list[Problem], table: Table) -> list[Problem]:
+    """Return problems with one for each cause that is switched on or off, but unknown."""
+    causes = table.get("causes")
+    if not isinstance(causes, dict):
+        return found
+    half = [
+        name
+        for name, cause in causes.items()
+        if isinstance(cause, dict) and set(cause) == {"enabled"}
+    ]
+    others = [name for name in causes if name not in half]
+    kept = [
+        problem
+        for problem in found
+        if not any(problem.path.startswith(f"causes.{name}.") for name in half)
+    ]
+    return [
+        *kept,
+        *(
+            Problem(
+                path=f"causes.{name}",
+                requirement="is not a known cause",
+                hint=did_you_mean(name, others),
+            )
+            for name in half
+        ),
+    ]
+
+
+class _Layers:
+    """Reads a file and all that it extends."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def of(
+        self,
+        name_or_path: str | Path,
+        folder: Path | None = None,
+        above: tuple[tuple[str, str], ...] = (),
+    ) -> list[tuple[Table, str]]:
+        """Return the tables of a file and of all that it extends, lowest first.
+
+        `above` are the identities and the names of the files that led here.
+        """
+        is_path = isinstance(name_or_path, Path) or _looks_like_a_path(name_or_path)
+        path = Path(name_or_path) if folder is None else folder / name_or_path
+        source = str(path) if is_path else str(name_or_path)
+        identity = os.path.realpath(path) if is_path and "\0" not in source else source
+        named_by = above[-1][1] if above else ""
+        if identity in [other for other, _ in above]:
+            requirement = f"must not come back to {shown(source)}"
+            raise _refused(named_by, requirement, path="extends")
+        if len(above) > MAX_DEPTH:
+            requirement = f"must not go deeper than {MAX_DEPTH} levels"
+            raise _refused(named_by, requirement, path="extends")
+        self.count += 1
+        if self.count > MAX_LAYERS:
+            requirement = f"must not lead to more than {MAX_LAYERS} files"
+            raise _refused(named_by, requirement, path="extends")
+        text = _read(path, named_by) if is_path else _preset(source, named_by)
+        table = _parsed(text, source)
+        extends = table.pop("extends", [])
+        if not (isinstance(extends, list) and all(isinstance(base, str) for base in extends)):
+            requirement = "must be a list of names and paths"
+            raise _refused(source, requirement, path="extends", value=extends)
+        layers = []
+        for base in extends:
+            below = path.parent if is_path else Path()
+            layers += self.of(base, below, (*above, (identity, source)))
+        return [*layers, (table, source)]
 
 
 def _looks_like_a_path(name: str) -> bool:
     return name.endswith(".toml") or "/" in name or "\\" in name
 
 
-def _refused(source: str, requirement: str, value: Any) -> ScenarioError:
-    return ScenarioError([Problem(path="", requirement=requirement, value=value, source=source)])
+def _refused(
+    source: str, requirement: str, *, path: str = "", value: Any = UNSET, hint: str = ""
+) -> ScenarioError:
+    problem = Problem(path=path, requirement=requirement, value=value, hint=hint, source=source)
+    return ScenarioError([problem])
 
 
-def _preset(name: str) -> str:
+def _preset(name: str, named_by: str) -> str:
     presets = catalog.names("presets")
     if name in presets:
         return catalog.text("presets", name)
     hint = did_you_mean(name, presets)
+    if named_by:
+        requirement = "must name presets and paths of .toml files"
+        raise _refused(named_by, requirement, path="extends", value=name, hint=hint)
     requirement = "must be a preset or the path of a .toml file"
-    raise ScenarioError([Problem(path="scenario", requirement=requirement, value=name, hint=hint)])
+    raise _refused("", requirement, path="scenario", value=name, hint=hint)
 
 
-def _read(path: Path) -> str:
-    problem = Problem(path="", requirement="", source=str(path))
+def _read(path: Path, named_by: str) -> str:
+    source = str(path)
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        requirement = f"cannot be read: {reason}"
-        raise ScenarioError([_with(problem, requirement)]) from None
+        by = f" (named by {named_by})" if named_by else ""
+        raise _refused(source, f"cannot be read: {reason}{by}") from None
+    except ValueError:
+        raise _refused(named_by, "must be a path", path="extends", value=source) from None
     if len(data) > MAX_BYTES:
         requirement = f"is too large: a scenario has at most {MAX_BYTES:,} bytes"
-        raise ScenarioError([_with(problem, requirement)])
+        raise _refused(source, requirement)
     try:
-        return data.decode()
+        # Some editors put a mark before the first character.
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         requirement = f"is no text: byte {error.start} is not UTF-8"
-        raise ScenarioError([_with(problem, requirement)]) from None
-
-
-def _with(problem: Problem, requirement: str) -> Problem:
-    return Problem(path="", requirement=requirement, source=problem.source)
+        raise _refused(source, requirement) from None
 
 
 def _parsed(text: str, source: str) -> Table:
     try:
         table = tomllib.loads(text)
-    except ValueError as error:
-        # TOMLDecodeError, and what Python says of integers of thousands of digits.
-        requirement = f"is no TOML: {error}"
-        raise ScenarioError([Problem(path="", requirement=requirement, source=source)]) from None
+    except tomllib.TOMLDecodeError as error:
+        raise _refused(source, f"is no TOML: {error}") from None
+    except ValueError:
+        requirement = "is no TOML: it holds an integer of thousands of digits"
+        raise _refused(source, requirement) from None
     except RecursionError:
         table = {}
         too_deep = True
     else:
-        too_deep = _depth(table) > MAX_NESTING
+        too_deep = _is_too_deep(table)
     if too_deep:
-        requirement = f"is nested too deeply: at most {MAX_NESTING} levels"
-        raise ScenarioError([Problem(path="", requirement=requirement, source=source)])
+        raise _refused(source, f"is nested too deeply: at most {MAX_NESTING} levels")
     return table
 
 
-def _depth(value: Any) -> int:
-    """Return the levels of tables and lists, found without recursion."""
-    depth, level = 0, [value]
-    while level:
-        level = [
-            inner
-            for outer in level
-            for inner in (
-                outer.values()
-                if isinstance(outer, dict)
-                else outer
-                if isinstance(outer, list)
-                else ()
-            )
-        ]
-        depth += 1
-    return depth
+def _is_too_deep(value: Any) -> bool:
+    """Return whether tables and lists are nested too deeply, found without recursion."""
+    level = [value]
+    for _ in range(MAX_NESTING + 1):
+        level = [inner for outer in level for inner in _inside(outer)]
+        if not level:
+            return False
+    return True
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, Mapping):
+        return value.values()
+    return value if isinstance(value, list) else ()

@@ -8,6 +8,9 @@ from typing import Any
 
 Table = dict[str, Any]
 
+KEYED_BY_PATH = ("basis", "unknowns")
+"""Tables whose keys are key paths of others."""
+
 EITHER_OR = {"n_microbatches": "global_batch_seqs", "global_batch_seqs": "n_microbatches"}
 """Keys of [workload] of which a later layer's replaces an earlier layer's."""
 
@@ -63,12 +66,16 @@ class Document:
     def lay(self, over: Table, source: str) -> None:
         """Lay one more table over the document.
 
-        A value that is set anew loses the basis that the old one had, unless
-        the same table brings another.
+        What is said of a value, in the basis and the unknowns, goes with it
+        when it is set anew, unless the same table says it again.
         """
-        values = {key: value for key, value in over.items() if key != "basis"}
-        table = merged(_without_alternatives(self.table, values), values)
-        table["basis"] = _bases(self.table.get("basis", {}), over.get("basis", {}), values)
+        values = {key: value for key, value in over.items() if key not in KEYED_BY_PATH}
+        below = _without_alternatives(self.table, values)
+        table = merged(below, values)
+        for key in KEYED_BY_PATH:
+            said = _said(self.table.get(key, {}), over.get(key, {}), below, values)
+            if said or key in over:
+                table[key] = said
         self.table = table
         for path in leaves(over):
             self.origins[path] = source
@@ -95,16 +102,29 @@ def _without_alternatives(table: Table, over: Table) -> Table:
     return {**table, "workload": kept}
 
 
-def _bases(below: Any, over: Any, values: Table) -> Any:
-    if not isinstance(below, dict) or not isinstance(over, dict):
-        return over
-    fresh = set(leaves(values))
-    kept = {path: basis for path, basis in below.items() if not _is_set_anew(path, fresh)}
-    return {**kept, **over}
+def _said(lower: Any, upper: Any, below: Table, values: Table) -> Any:
+    """Return what is still said of values, by key path, when others are laid over them."""
+    if not isinstance(lower, dict):
+        # It is wrong, and stays so.
+        return lower
+    if not isinstance(upper, dict):
+        return upper
+    gone = [*leaves(values), *_replaced(below, values)]
+    kept = {path: said for path, said in lower.items() if not _is_one_of(path, gone)}
+    return {**kept, **upper}
 
 
-def _is_set_anew(path: str, fresh: set[str]) -> bool:
-    return any(
-        path == other or path.startswith(f"{other}.") or other.startswith(f"{path}.")
-        for other in fresh
-    )
+def _replaced(base: Table, over: Table, prefix: str = "") -> Iterator[str]:
+    """Return the key paths of tables that are replaced as a whole."""
+    for key, value in over.items():
+        below = base.get(key)
+        if isinstance(below, dict) and isinstance(value, dict):
+            path = f"{prefix}{key}"
+            if _renamed(below, value):
+                yield path
+            else:
+                yield from _replaced(below, value, f"{path}.")
+
+
+def _is_one_of(path: str, gone: list[str]) -> bool:
+    return any(path == other or path.startswith(f"{other}.") for other in gone)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from hindmost import catalog
@@ -136,7 +136,7 @@ class Layout(Strict):
     @classmethod
     def _only_one_is_there(cls, value: int) -> int:
         if value > 1:
-            raise not_there_yet("", value)
+            raise not_there_yet()
         return value
 
     @field_validator("sharding", mode="before")
@@ -173,7 +173,7 @@ class Collective(Strict):
 
 def _refuse_later(value: Any, *later: str) -> Any:
     if value in later:
-        raise not_there_yet("", value)
+        raise not_there_yet()
     return value
 
 
@@ -196,6 +196,24 @@ class Scenario(Strict):
     """Where numbers come from, by key path."""
     not_modelled: list[str] = Field(default_factory=list)
     """What is known to matter here and is left out."""
+
+    _source: str = PrivateAttr(default="")
+
+    @property
+    def source(self) -> str:
+        """Who speaks for the scenario: its file, or its name."""
+        return self._source or self.name
+
+    def __eq__(self, other: object) -> bool:
+        """Compare what scenarios hold, whoever speaks for them."""
+        return isinstance(other, Scenario) and self.__dict__ == other.__dict__
+
+    @classmethod
+    def of(cls, table: dict[str, Any], source: str) -> Scenario:
+        """Return the scenario of a table; raises ValidationError."""
+        scenario = cls.model_validate(table)
+        scenario._source = source
+        return scenario
 
     @property
     def enabled_causes(self) -> dict[str, Cause]:

@@ -118,7 +118,7 @@ def _causes(scenario: Scenario) -> Iterator[Problem]:
 
 def _cause(scenario: Scenario, path: str, cause: Cause) -> Iterator[Problem]:
     pools = list(scenario.pools) if cause.pools is None else cause.pools
-    if not pools:
+    if cause.pools == []:
         yield Problem(path=f"{path}.pools", requirement="must name at least one pool")
     for pool in pools:
         if pool not in scenario.pools:
@@ -134,9 +134,9 @@ def _unknowns(scenario: Scenario) -> Iterator[Problem]:
     known = _settable(scenario)
     for path in scenario.unknowns:
         if path not in known:
-            hint = did_you_mean(path, known)
-            requirement = "must be a key path of this scenario"
-            yield Problem(path="unknowns", requirement=requirement, value=path, hint=hint)
+            hint = did_you_mean(path, known, or_list=False)
+            requirement = "is not a key path of this scenario"
+            yield Problem(path=f"unknowns.{path}", requirement=requirement, hint=hint)
 
 
 def _basis(scenario: Scenario) -> Iterator[Problem]:
@@ -144,9 +144,9 @@ def _basis(scenario: Scenario) -> Iterator[Problem]:
     for path in scenario.basis:
         above = any(other.startswith(f"{path}.") for other in known)
         if path not in known and not above:
-            hint = did_you_mean(path, known)
-            requirement = "must hold key paths of this scenario"
-            yield Problem(path="basis", requirement=requirement, value=path, hint=hint)
+            hint = did_you_mean(path, known, or_list=False)
+            requirement = "is not a key path of this scenario"
+            yield Problem(path=f"basis.{path}", requirement=requirement, hint=hint)
 
 
 def _settable(scenario: Scenario) -> list[str]:
