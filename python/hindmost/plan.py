@@ -141,8 +141,8 @@ def memory_problems(scenario: Scenario, needed: Memory) -> list[Problem]:
                 f"{gigabytes(needed.total_bytes - gpu.memory_bytes)} more than the "
                 f"{gigabytes(gpu.memory_bytes)} of pool {name} ({gpu.name})"
             ),
-            hint="shard over more replicas, or raise layout.tensor or workload.recompute",
-            source=scenario.name,
+            hint="shard over more replicas, raise layout.tensor, or recompute more",
+            source=scenario.source,
         )
         for name, pool in scenario.pools.items()
         if needed.total_bytes > (gpu := catalog.gpu(pool.gpu)).memory_bytes
@@ -157,7 +157,7 @@ def _endless_steps(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> Iterator[
                 f"must make a step of pool {pool.name} that takes at most {MAX_STEP_S:g} s"
             )
             yield Problem(
-                path="workload", requirement=requirement, value=step_s, source=scenario.name
+                path="workload", requirement=requirement, value=step_s, source=scenario.source
             )
 
 
@@ -192,7 +192,16 @@ def _core_plan(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> _core.Plan:
         first, second = error.args
         requirement = f"must not hold both {first} and {second}: their random numbers are the same"
         hint = "rename one of the causes or pools"
-        problem = Problem(path="causes", requirement=requirement, hint=hint, source=scenario.name)
+        problem = Problem(path="causes", requirement=requirement, hint=hint, source=scenario.source)
+        raise ScenarioError([problem]) from None
+    except _core.DomainError as error:
+        # What takes several laws to see; the rest was judged before.
+        field, value, requirement = error.args
+        if field != "causes":
+            raise
+        problem = Problem(
+            path=field, requirement=f"must be {requirement}", value=value, source=scenario.source
+        )
         raise ScenarioError([problem]) from None
 
 
@@ -203,7 +212,9 @@ def _instructions() -> str | None:
     if not wanted or wanted in available:
         return wanted or None
     requirement = f"must be one of {', '.join(available)} on this processor"
-    raise ScenarioError([Problem(path=INSTRUCTIONS_VARIABLE, requirement=requirement, value=wanted)])
+    raise ScenarioError(
+        [Problem(path=INSTRUCTIONS_VARIABLE, requirement=requirement, value=wanted)]
+    )
 
 
 def _core_group(scenario: Scenario, pool: PoolPlan) -> dict[str, object]:

@@ -98,9 +98,9 @@ def simulate(
     )
     inputs = {
         "scenario": to_table(scenario),
-        "seed": seed,
-        "runs": runs,
-        "steps": steps,
+        "seed": int(seed),
+        "runs": int(runs),
+        "steps": int(steps),
         "method": "sample",
         "version": _core.__version__,
     }

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +28,31 @@ def check_output(path: Path) -> None:
     ScenarioError
         If the suffix is unknown, or the folder is missing or cannot be written.
     """
-    problem = None
+    try:
+        requirement = _unwritable(path)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        requirement = f"must be a path of a file: {reason.lower()}"
+    if requirement:
+        raise ScenarioError([Problem(path="--output", requirement=requirement, value=str(path))])
+
+
+def _unwritable(path: Path) -> str:
+    """Return what a path must be to be written to, if it is not."""
     if path.suffix not in SUFFIXES:
-        problem = f"must end in {', '.join(SUFFIXES)}"
-    elif path.is_dir():
-        problem = "must not be a folder"
-    elif not path.parent.is_dir():
-        problem = "must lie in a folder that exists"
-    elif not os.access(path.parent, os.W_OK | os.X_OK) or (
-        path.exists() and not os.access(path, os.W_OK)
-    ):
-        problem = "must be writable"
-    if problem:
-        raise ScenarioError([Problem(path="--output", requirement=problem, value=str(path))])
+        return f"must end in {', '.join(SUFFIXES)}"
+    is_there = os.path.lexists(path)
+    if not is_there:
+        # A name that is too long shows only when it is looked for.
+        with suppress(FileNotFoundError):
+            path.lstat()
+    if path.is_dir():
+        return "must not be a folder"
+    if not path.parent.is_dir():
+        return "must lie in a folder that exists"
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        return "must lie in a folder that can be written to"
+    return "must be writable" if is_there and not os.access(path, os.W_OK) else ""
 
 
 def write(result: Result, path: Path) -> None:
@@ -94,14 +108,19 @@ def read_inputs(path: Path) -> dict[str, Any]:
         If the file cannot be read or is not of a result.
     """
     try:
+        path.open("rb").close()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise _unreadable(path, f"cannot be read: {reason.lower()}") from None
+    try:
         metadata = pl.read_parquet_metadata(path)
-        inputs: dict[str, Any] = json.loads(metadata[KEY])["inputs"]
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise _unreadable(path, f"cannot be read: {reason}") from None
-    except (pl.exceptions.PolarsError, KeyError, ValueError, TypeError):
-        raise _unreadable(path, "is no result that hindmost has written") from None
-    return inputs
+        inputs = json.loads(metadata[KEY])["inputs"]
+        kinds = {"scenario": dict, "seed": int, "runs": int, "steps": int, "version": str}
+        if all(isinstance(inputs[key], kind) for key, kind in kinds.items()):
+            return dict(inputs)
+    except (pl.exceptions.PolarsError, OSError, LookupError, ValueError, TypeError, RecursionError):
+        pass
+    raise _unreadable(path, "is no result that hindmost has written")
 
 
 def _unreadable(path: Path, requirement: str) -> ScenarioError:
@@ -109,16 +128,32 @@ def _unreadable(path: Path, requirement: str) -> ScenarioError:
 
 
 def _replace(path: Path, data: memoryview) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with beside.open("wb") as file:
+        descriptor, name = tempfile.mkstemp(prefix=".hindmost-", dir=path.parent)
+    except OSError as error:
+        raise _failed(path, error) from None
+    beside = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        beside.chmod(0o666 & ~_umask())
         beside.replace(path)
     except BaseException as error:
         beside.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            reason = (error.strerror or str(error)).lower()
-            raise OutputError(f"{path} could not be written: {reason}") from None
+            raise _failed(path, error) from None
         raise
+
+
+def _failed(path: Path, error: OSError) -> OutputError:
+    reason = (error.strerror or str(error)).lower()
+    return OutputError(f"{path} could not be written: {reason}")
+
+
+def _umask() -> int:
+    """Return the mask of new files; the only way to read it is to set it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import sys
 import traceback
+from contextlib import suppress
 from typing import NoReturn
 
 import click
 
 from hindmost.cli.catalog import catalog
 from hindmost.cli.init import init
-from hindmost.cli.options import debug_option
+from hindmost.cli.options import close_stdout, debug_option, tell
 from hindmost.cli.run import run
 from hindmost.cli.schema import schema
 from hindmost.cli.validate import validate
@@ -42,7 +41,8 @@ def main() -> NoReturn:
     """Run the command line and exit."""
     try:
         status = cli.main(standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except BaseException as error:
         status = _status_of(error)
     sys.exit(status if isinstance(status, int) else 0)
@@ -53,35 +53,29 @@ def _status_of(error: BaseException) -> int:
     from hindmost.errors import OutputError, ScenarioError
 
     if isinstance(error, SystemExit):
-        return error.code if isinstance(error.code, int) else 0
+        # Click's own answer to a closed pipe is not one of a threshold.
+        closed = type(sys.stdout).__name__ == "PacifyFlushWrapper"
+        return error.code if isinstance(error.code, int) and not closed else 0
     if "--debug" in sys.argv[1:]:
-        traceback.print_exception(error)
+        tell("".join(traceback.format_exception(error)))
     if isinstance(error, click.exceptions.Exit):
         return error.exit_code
     if isinstance(error, click.ClickException):
-        error.show()
+        with suppress(OSError):
+            error.show()
         return EXIT_WRONG_CALL
     if isinstance(error, KeyboardInterrupt | click.Abort):
-        click.echo("hindmost: interrupted", err=True)
+        tell("hindmost: interrupted")
         return EXIT_INTERRUPTED
     if isinstance(error, ScenarioError):
         for problem in error.problems:
-            click.echo(f"hindmost: {problem}", err=True)
+            tell(f"hindmost: {problem}")
         return EXIT_WRONG_CALL
-    if isinstance(error, OSError) and error.errno == errno.EPIPE:
-        _close_stdout()
-        return 0
     if isinstance(error, OutputError | OSError | MemoryError):
-        _close_stdout()
-        click.echo(f"hindmost: {error or 'out of memory'}", err=True)
+        close_stdout()
+        reason = getattr(error, "strerror", None)
+        tell(f"hindmost: {reason.lower() if reason else str(error) or 'out of memory'}")
         return EXIT_OUR_ERROR
-    click.echo(
-        f"hindmost: an error of ours, {type(error).__name__}: {error} (--debug shows where)",
-        err=True,
-    )
+    kind = type(error).__name__
+    tell(f"hindmost: an error of ours, {kind}: {error} (--debug shows where)")
     return EXIT_OUR_ERROR
-
-
-def _close_stdout() -> None:
-    """Let the interpreter's own flush at exit go nowhere."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

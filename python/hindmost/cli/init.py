@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from hindmost.cli.options import debug_option, echo_data
+from hindmost.cli.options import debug_option, echo_data, tell
 
 
 @click.command()
@@ -24,7 +24,7 @@ def init(path: Path | None) -> None:
         echo_data(text)
         return
     _write_new(path, text)
-    click.echo(f"wrote {path}; try: hindmost run {path}", err=True)
+    tell(f"wrote {path}; try: hindmost run {path}")
 
 
 def _write_new(path: Path, text: str) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -51,11 +53,42 @@ def parsed_settings(settings: tuple[str, ...]) -> Changes:
 
 
 def echo_data(text: str) -> None:
-    """Write data to stdout, in what characters its encoding has."""
+    """Write data to stdout, in what characters its encoding has.
+
+    Nobody may listen: a closed pipe ends the writing quietly.
+
+    Raises
+    ------
+    OutputError
+        If stdout takes no more.
+    """
+    if sys.stdout is None:
+        return
     encoding = sys.stdout.encoding or "utf-8"
     try:
         text.encode(encoding)
     except UnicodeEncodeError:
         text = text.replace("±", "+-").encode(encoding, errors="replace").decode(encoding)
-    sys.stdout.write(text)
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        close_stdout()
+    except OSError as error:
+        from hindmost.errors import OutputError
+
+        close_stdout()
+        reason = (error.strerror or str(error)).lower()
+        raise OutputError(f"stdout could not be written: {reason}") from None
+
+
+def close_stdout() -> None:
+    """Let what is still to be flushed at exit go nowhere."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def tell(text: str) -> None:
+    """Write talk to stderr, if anybody listens."""
+    with suppress(OSError):
+        click.echo(text, err=True)

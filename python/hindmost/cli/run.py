@@ -16,6 +16,7 @@ from hindmost.cli.options import (
     echo_data,
     parsed_settings,
     set_option,
+    tell,
 )
 
 if TYPE_CHECKING:
@@ -88,10 +89,10 @@ def run(
     result = _simulated(scenario, settings, call)
     if output is not None:
         write(result, output)
-        click.echo(f"wrote {output}", err=True)
+        tell(f"wrote {output}")
     if style == "csv":
         # The other formats hold it themselves.
-        click.echo(f"seed {result.inputs['seed']}", err=True)
+        tell(f"seed {result.inputs['seed']}")
     echo_data(render(result, style))
     if _any_holds(limits, result):
         sys.exit(1)
@@ -106,7 +107,8 @@ def _simulated(scenario: str, settings: tuple[str, ...], call: dict[str, Any]) -
     if scenario.endswith(".parquet"):
         stored = read_inputs(Path(scenario))
         _tell_of_another_version(stored["version"])
-        loaded = with_changes(from_table(stored["scenario"], scenario), changes)
+        repeated = from_table(stored["scenario"], scenario)
+        loaded = with_changes(repeated, changes, changes_from="--set")
         call |= {key: stored[key] for key in ("seed", "runs", "steps") if call[key] is None}
     else:
         loaded = load(scenario, changes, changes_from="--set")
@@ -118,14 +120,14 @@ def _tell_of_another_version(version: str) -> None:
     from hindmost import __version__
 
     if version != __version__:
-        click.echo(f"this run was made by version {version}; values may differ", err=True)
+        tell(f"this run was made by version {version}; values may differ")
 
 
 @contextmanager
 def _progress() -> Iterator[Callable[[int, int], object]]:
     """Show progress on stderr where somebody looks at it."""
     bar = click.progressbar(
-        length=1, label="simulating", file=sys.stderr, hidden=not sys.stderr.isatty()
+        length=1, label="simulating", file=sys.stderr, hidden=not _somebody_looks()
     )
     with bar:
 
@@ -137,9 +139,13 @@ def _progress() -> Iterator[Callable[[int, int], object]]:
         bar.update((bar.length or 1) - bar.pos)
 
 
+def _somebody_looks() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
 def _any_holds(limits: list[Threshold], result: Result) -> bool:
     reached = [limit for limit in limits if limit.holds(result)]
     for limit in reached:
         value = result.value(limit.metric, limit.statistic)
-        click.echo(f"{limit.metric}.{limit.statistic} is {value:.6g}: {limit.text}", err=True)
+        tell(f"{limit.metric}.{limit.statistic} is {value:.6g}: {limit.text}")
     return bool(reached)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import click
 
@@ -21,6 +22,13 @@ def schema() -> None:
         "items": {"type": "string"},
         "description": "Presets or relative paths of files that this one is laid over, in order.",
     }
-    # A file's stem stands for a name that is not given.
-    table["required"].remove("name")
-    echo_data(json.dumps(table, indent=2) + "\n")
+    echo_data(json.dumps(_without_required(table), indent=2) + "\n")
+
+
+def _without_required(schema: Any) -> Any:
+    """Return a schema that leaves to what a file extends whatever it does not hold."""
+    if isinstance(schema, dict):
+        return {key: _without_required(value) for key, value in schema.items() if key != "required"}
+    if isinstance(schema, list):
+        return [_without_required(item) for item in schema]
+    return schema
