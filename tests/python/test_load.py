@@ -95,17 +95,13 @@ def test_lists_are_replaced() -> None:
     assert scenario.not_modelled == ["hail"]
 
 
-def test_another_law_replaces_a_law_as_a_whole() -> None:
-    upper = 'extends = ["base.toml"]\ncauses.own.law = { name = "gamma", shape = 9.0 }\n'
-    scenario = load(base=SMALL + OWN, top=upper)
+def test_another_law_replaces_a_law_and_the_same_one_named_again_is_merged() -> None:
+    upper = 'extends = ["base.toml"]\ncauses.own.law = '
+    other = load(base=SMALL + OWN, top=upper + '{ name = "gamma", shape = 9.0 }')
     law = {"name": "gamma", "shape": 9.0, "scale": 1.0, "cap": None}
-    assert scenario.causes["own"].law.model_dump() == law
-
-
-def test_the_same_law_named_again_keeps_its_other_parameters() -> None:
-    upper = 'extends = ["base.toml"]\ncauses.own.law = { name = "lognormal", sigma = 0.02 }\n'
-    scenario = load(base=SMALL + OWN, top=upper)
-    assert scenario.causes["own"].law.cap == 1.05
+    assert other.causes["own"].law.model_dump() == law
+    same = load(top=upper + '{ name = "lognormal", sigma = 0.02 }')
+    assert same.causes["own"].law.cap == 1.05
 
 
 def test_another_law_takes_the_basis_and_the_unknowns_of_the_old_parameters_with_it() -> None:
@@ -159,15 +155,15 @@ def test_bases_may_lie_eight_levels_deep() -> None:
 
 
 def test_bases_nine_levels_deep_are_refused() -> None:
-    message = f'{Path.cwd()}/f1.toml: extends must not go deeper than 8 levels, got "f0.toml"'
+    message = "f1.toml: extends must not go deeper than 8 levels"
     assert refused(**chain(9)) == message
 
 
 @pytest.mark.parametrize("length", [1, 2, 3])
 def test_a_circle_of_bases_is_refused(length: int) -> None:
     files = {f"f{i}": f'extends = ["f{(i + 1) % length}.toml"]' for i in range(length)}
-    end = Path.cwd() / f"f{(length - 2) % length}.toml"
-    message = f'{end}: extends must not come back to where it began, got "f{length - 1}.toml"'
+    end = f"f{(length - 2) % length}.toml"
+    message = f'{end}: extends must not come back to "f{length - 1}.toml"'
     assert refused(**files) == message
 
 
@@ -200,7 +196,7 @@ def test_paths_of_bases_are_relative_to_the_file_that_names_them(
 
 
 def test_a_missing_base_is_named() -> None:
-    message = "none.toml: cannot be read: no such file or directory"
+    message = "none.toml: cannot be read: no such file or directory (named by top.toml)"
     assert refused(top='extends = ["none.toml"]') == message
 
 

@@ -1,0 +1,386 @@
+"""The command line: exit codes, what goes where, formats, and rude surroundings."""
+
+import contextlib
+import csv
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+import hindmost as hm
+from hindmost import catalog, cli
+from hindmost.storage import to_json
+
+COMMAND = (sys.executable, "-m", "hindmost")
+SMALL = ("h100-1k", "--steps", "6", "--runs", "2", "--seed", "4")
+ENDLESS = ("colossus-1", "--steps", "200000")
+
+Done = subprocess.CompletedProcess[str]
+Inside = Callable[..., Done]
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def call(*words: str, stdout: int = subprocess.PIPE, **environment: str) -> Done:
+    """Run hindmost with some words in a process of its own."""
+    return subprocess.run(
+        [*COMMAND, *words],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        env={**os.environ, **environment},
+        timeout=20,
+        check=False,
+    )
+
+
+def shell(line: str, *words: str) -> Done:
+    """Run a line of bash in which "$@" is hindmost with some words."""
+    command = ["bash", "-o", "pipefail", "-c", line, "bash", *COMMAND, *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+
+
+@pytest.fixture
+def inside(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Inside:
+    """Return what runs hindmost with some words in this process, which is quicker."""
+
+    def run(*words: str) -> Done:
+        monkeypatch.setattr(sys, "argv", ["hindmost", *words])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        assert isinstance(caught.value.code, int)
+        return Done(words, caught.value.code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def small() -> hm.Result:
+    """Return what `run` of SMALL simulates."""
+    return hm.simulate("h100-1k", steps=6, runs=2, seed=4)
+
+
+def summary_of(done: Done) -> list[dict[str, Any]]:
+    summary: list[dict[str, Any]] = json.loads(done.stdout)["summary"]
+    return summary
+
+
+def test_json_is_what_simulate_returns_on_any_number_of_threads(small: hm.Result) -> None:
+    documents = []
+    for threads in (1, 2):
+        done = call("run", *SMALL, "--format", "json", "--threads", str(threads))
+        assert (done.returncode, done.stderr) == (0, "")
+        document = json.loads(done.stdout)
+        machine = document.pop("machine")
+        assert machine.keys() == {"threads", "instruction_set", "wall_time_s"}
+        assert machine["threads"] == threads
+        documents.append(json.dumps(document))
+    assert documents[0] == documents[1]
+    expected = to_json(small)
+    del expected["machine"]
+    assert json.loads(documents[0]) == json.loads(json.dumps(expected))
+    assert document["inputs"]["seed"] == 4
+
+
+def test_csv_is_the_summary(inside: Inside, small: hm.Result) -> None:
+    done = inside("run", *SMALL, "--format", "csv")
+    head, *rows = csv.reader(done.stdout.splitlines())
+    assert head == small.summary.columns
+    read = [
+        (metric, statistic, float(value), float(error)) for metric, statistic, value, error in rows
+    ]
+    assert read == small.summary.rows()
+    assert done.returncode == 0
+
+
+def test_a_table_says_what_was_simulated_and_how(small: hm.Result) -> None:
+    done = call("run", *SMALL)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("h100-1k: 1,024 GPUs")
+    assert "\nSeed 4, 2 runs of 6 steps, method sample.\n" in done.stdout
+    assert f"{small.value('mfu'):.3f}" in done.stdout
+    for block in ("Assumed:", "Unknown:", "Not modelled:", "few rows lie beyond it"):
+        assert block in done.stdout
+
+
+def test_markdown_tables_have_as_many_cells_in_every_row(inside: Inside) -> None:
+    done = inside("run", *SMALL, "--format", "markdown")
+    lines = [line for line in done.stdout.splitlines() if line.startswith("|")]
+    assert sorted({line.count("|") for line in lines}) == [8, 9]
+    assert sum(set(line) <= set("|-:") for line in lines) == 2
+    assert "**Assumed**\n\n- " in done.stdout
+
+
+def test_a_drawn_seed_is_told_and_repeats_the_run(inside: Inside) -> None:
+    words = ("run", "h100-1k", "--steps", "2", "--runs", "2")
+    first, second = (inside(*words, "--format", "json") for _ in range(2))
+    seeds = [json.loads(done.stdout)["inputs"]["seed"] for done in (first, second)]
+    assert seeds[0] != seeds[1]
+    assert all(0 <= seed < 2**53 for seed in seeds)
+    again = inside(*words, "--format", "json", "--seed", str(seeds[0]))
+    assert summary_of(again) == summary_of(first)
+    table = inside(*words)
+    assert re.search(r"^Seed \d+, 2 runs", table.stdout, re.MULTILINE)
+
+
+def test_a_drawn_seed_is_told_beside_csv(inside: Inside) -> None:
+    done = inside("run", "h100-1k", "--steps", "2", "--runs", "2", "--format", "csv")
+    assert re.search(r"[Ss]eed \d+", done.stderr)
+
+
+def test_set_sets_values_anew(inside: Inside) -> None:
+    setting = ("--set", "pools.h100.n_gpus=2_048", "--set", "fabric.name=roce-400g")
+    done = inside("run", *SMALL, *setting, "--format", "json")
+    scenario = json.loads(done.stdout)["inputs"]["scenario"]
+    assert scenario["pools"]["h100"]["n_gpus"] == 2048
+    assert scenario["fabric"] == {"name": "roce-400g"}
+
+
+def test_wrong_settings_are_all_named_at_once(inside: Inside) -> None:
+    settings = ("--set", "pools.h100.n_gpus=0", "--set", "workload.seqlen=8")
+    done = inside("validate", "h100-1k", *settings)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        "hindmost: --set: pools.h100.n_gpus must be >= 1, got 0",
+        'hindmost: --set: workload.seqlen is not a known key; did you mean "seq_len"?',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("threshold", "status"),
+    [
+        ("mfu.p50<0.9", 1),
+        ("mfu.p50 > 0.9", 0),
+        ("step_time_s.p99.9>=1e9", 0),
+        ("stall_s.mean<=1", 1),
+    ],
+)
+def test_a_threshold_decides_the_status(inside: Inside, threshold: str, status: int) -> None:
+    done = inside(
+        "run", *SMALL, "--format", "csv", "--fail-if", "mfu.mean<0", "--fail-if", threshold
+    )
+    assert done.returncode == status
+    assert done.stdout.startswith("metric,")
+    assert (threshold in done.stderr) == bool(status)
+
+
+WRONG = {
+    "": "Usage:",
+    "run": "Missing argument",
+    "rum": "No such command 'rum'",
+    "run h100-2k": 'did you mean "h100-1k"?',
+    "run none.toml": "none.toml: cannot be read: no such file or directory",
+    "run none.parquet": "none.parquet: cannot be read: no such file or directory",
+    "run wrong.parquet": "wrong.parquet: is no result that hindmost has written",
+    "run h100-1k --steps 0": "'--steps'",
+    "run h100-1k --runs 65537": "runs must be an integer from 1 to 65536, got 65537",
+    "run h100-1k --seed -1": "'--seed'",
+    "run h100-1k --seed 9007199254740992": "'--seed'",
+    "run h100-1k --threads 0": "'--threads'",
+    "run h100-1k --format xml": "'--format'",
+    "run h100-1k --method order-statistics": "'--method'",
+    "run h100-1k --set abc": '--set must be KEY.PATH=VALUE, got "abc"',
+    "run h100-1k --fail-if mfu<0.5": "--fail-if must be METRIC.STATISTIC",
+    "run h100-1k --fail-if mfu.p42<0.5": "--fail-if must be METRIC.STATISTIC",
+    "validate h100-1k --set layout.shard_group_replicas=1": "64.3 GB more than the 80 GB",
+    "catalog gpu": "'gpu' is not one of 'gpus'",
+    "catalog gpus h100": 'did you mean "h100-sxm"?',
+    "init x.txt": 'PATH must end in .toml, got "x.txt"',
+    "init none/x.toml": "PATH must lie in a folder that exists",
+}
+
+
+@pytest.mark.parametrize(("words", "said"), WRONG.items(), ids=list(WRONG))
+def test_a_wrong_call_has_status_2_and_says_why(inside: Inside, words: str, said: str) -> None:
+    Path("wrong.parquet").write_text("PAR1")
+    done = inside(*words.split())
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("path", ["none/x.csv", "folder.csv", "x.txt", "x" * 300 + ".csv"])
+def test_an_output_that_cannot_be_is_refused_before_the_simulation(path: str) -> None:
+    Path("folder.csv").mkdir()
+    done = call("run", *ENDLESS, "-o", path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--output must " in done.stderr
+    assert [here.name for here in Path.cwd().rglob("*")] == ["folder.csv"]
+
+
+def test_a_stored_run_repeats(inside: Inside, small: hm.Result) -> None:
+    stored = inside("run", *SMALL, "-o", "out.parquet", "--format", "json")
+    assert stored.stderr == "wrote out.parquet\n"
+    assert pl.read_parquet("out.parquet").equals(small.steps)
+    again = inside("run", "out.parquet", "--format", "json", "-o", "out.csv")
+    assert summary_of(again) == summary_of(stored) == small.summary.to_dicts()
+    assert len(Path("out.csv").read_text().splitlines()) == 1 + 12
+    other = inside("run", "out.parquet", "--format", "json", "--steps", "3", "-o", "out.json")
+    assert json.loads(other.stdout)["inputs"]["steps"] == 3
+    assert len(json.loads(Path("out.json").read_text())["steps"]["mfu"]) == 6
+    wrong = inside("run", "out.parquet", "--set", "layout.tensor=3")
+    assert wrong.stderr.startswith("hindmost: --set: layout.tensor must divide")
+
+
+@pytest.mark.parametrize("words", ["run " + " ".join(SMALL), "schema", "--help"])
+def test_a_full_disk_behind_stdout_has_status_3(words: str) -> None:
+    done = shell('"$@" > /dev/full', *words.split())
+    assert done.returncode == 3
+    assert re.fullmatch(r"hindmost: .*no space left on device\n", done.stderr, re.IGNORECASE)
+
+
+@pytest.mark.parametrize("words", [("schema",), ("run", *SMALL, "--format", "csv")])
+def test_a_closed_pipe_ends_quietly(words: tuple[str, ...]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = call(*words, stdout=writer)
+    os.close(writer)
+    told = "seed 4\n" if "csv" in words else ""
+    assert (done.returncode, done.stderr) == (0, told)
+
+
+def test_a_reader_of_one_line_gets_one_line_quietly() -> None:
+    done = shell('"$@" | head -1', "run", *SMALL)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("h100-1k: 1,024 GPUs")
+
+
+@pytest.mark.parametrize(
+    ("line", "words", "status"),
+    [
+        ('"$@" 2>&-', SMALL, 0),
+        ('"$@" 2>/dev/full', SMALL, 0),
+        ('"$@" 2>&-', ("nope",), 2),
+        ('"$@" 2>/dev/full', ("nope",), 2),
+    ],
+)
+def test_a_stderr_that_takes_nothing_leaves_the_status(
+    line: str, words: tuple[str, ...], status: int
+) -> None:
+    assert shell(line, "run", *words).returncode == status
+
+
+def test_a_closed_stdout_is_no_error_of_ours() -> None:
+    done = shell('"$@" >&-', "run", *SMALL)
+    assert "error of ours" not in done.stderr
+
+
+def in_a_terminal(words: tuple[str, ...], until: bytes, then: Callable[[int], None]) -> bytes:
+    """Return what a terminal shows of a call, to whose process something is done."""
+    terminal, side = pty.openpty()
+    environment = {**os.environ, "NO_COLOR": "1"}
+    process = subprocess.Popen([*COMMAND, *words], stdout=side, stderr=side, env=environment)
+    os.close(side)
+    shown = b""
+    # The end of a terminal is an error.
+    with contextlib.suppress(OSError):
+        while part := os.read(terminal, 4096):
+            shown += part
+            if until in shown:
+                then(process.pid)
+                until = b"never again"
+    os.close(terminal)
+    return shown + f"status {process.wait()}".encode()
+
+
+def test_an_interrupt_ends_a_long_run_within_a_second_without_a_trace() -> None:
+    interrupted = []
+
+    def interrupt(process: int) -> None:
+        time.sleep(0.3)
+        interrupted.append(time.monotonic())
+        os.kill(process, signal.SIGINT)
+
+    shown = in_a_terminal(("run", *ENDLESS, "-o", "out.parquet"), b"simulating", interrupt)
+    assert time.monotonic() - interrupted[0] < 1
+    assert shown.endswith(b"hindmost: interrupted\r\nstatus 130")
+    assert b"Traceback" not in shown
+    assert shown.rindex(b"\x1b[?25h") > shown.rindex(b"\x1b[?25l")
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_a_terminal_shows_progress_and_no_colour_where_none_is_wanted() -> None:
+    shown = in_a_terminal(("run", *SMALL), b"simulating", lambda _: None)
+    assert b"100%" in shown
+    assert re.search(rb"\x1b\[[\d;]*m", shown) is None
+    assert shown.endswith(b"status 0")
+
+
+def test_debug_shows_where_an_error_comes_from() -> None:
+    for words in (("--debug", "run", "nope"), ("run", "nope", "--debug")):
+        done = call(*words)
+        assert done.stderr.startswith("Traceback (most recent call last):\n")
+        assert done.returncode == 2
+
+
+def test_an_error_of_ours_has_status_3_and_no_trace(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr("hindmost.scenario.load", fail)
+    done = inside("validate", "h100-1k")
+    message = "hindmost: an error of ours, ZeroDivisionError: by zero (--debug shows where)\n"
+    assert (done.returncode, done.stderr) == (3, message)
+
+
+def test_a_terminal_of_ascii_gets_ascii() -> None:
+    done = call("run", *SMALL, PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.isascii()
+    assert " +- " in done.stdout
+    missing = call("run", "größe.toml", PYTHONIOENCODING="ascii")
+    assert missing.returncode == 2
+    assert missing.stderr.endswith("cannot be read: no such file or directory\n")
+
+
+def test_init_writes_a_scenario_that_runs_and_leaves_one_that_is_there(
+    inside: Inside,
+) -> None:
+    first = inside("init", "mine.toml")
+    assert (first.returncode, first.stdout) == (0, "")
+    text = Path("mine.toml").read_text()
+    assert inside("init").stdout == text
+    valid = inside("validate", "mine.toml")
+    assert valid.returncode == 0
+    assert valid.stdout.startswith("my-cluster: 1,536 GPUs (1,024 h100-sxm + 512 h200-sxm)")
+    assert inside("run", "mine.toml", "--steps", "2", "--runs", "2").returncode == 0
+    Path("mine.toml").write_text(text + "# mine\n")
+    again = inside("init", "mine.toml")
+    assert (again.returncode, Path("mine.toml").read_text()) == (2, text + "# mine\n")
+    assert again.stderr == 'hindmost: PATH must not exist yet, got "mine.toml"\n'
+
+
+def test_the_catalogue_lists_names_and_shows_entries(inside: Inside) -> None:
+    listing = {kind: list(catalog.names(kind)) for kind in catalog.KINDS}
+    assert json.loads(inside("catalog", "--format", "json").stdout) == listing
+    lines = [f"{kind}: {', '.join(names)}" for kind, names in listing.items()]
+    assert inside("catalog").stdout.splitlines() == lines
+    assert inside("catalog", "models").stdout == f"{lines[2]}\n"
+    text = inside("catalog", "gpus", "h100-sxm").stdout
+    assert text == catalog.text("gpus", "h100-sxm")
+    shown = json.loads(inside("catalog", "gpus", "h100-sxm", "--format", "json").stdout)
+    assert shown == tomllib.loads(text)
+
+
+def test_help_and_version_have_status_0() -> None:
+    shown = call("--help")
+    assert shown.returncode == 0
+    assert all(name in shown.stdout for name in ("run", "init", "validate", "schema", "catalog"))
+    assert hm.__version__ in call("--version").stdout
