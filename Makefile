@@ -14,7 +14,8 @@ demo: $(STAMP)
 
 ## Every check, the slow ones last.
 test: lint quick
-	$(BIN)/pytest -q tests/statistics tests/docs tests/package
+	$(BIN)/pytest -q tests/statistics tests/validation tests/docs tests/package
+	$(BIN)/pytest -q --doctest-modules python/hindmost
 	$(BIN)/pytest -q benches
 
 ## The checks that take seconds.
