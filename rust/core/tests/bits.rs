@@ -6,6 +6,7 @@ use common::laws::{capped, constant, empirical, exponential, lognormal, mixture,
 use common::plans::{cause, jitter, pool, with_probability};
 use common::replay::Replay;
 use hindmost_core::control::Control;
+use hindmost_core::instructions::InstructionSet;
 use hindmost_core::law::Law;
 use hindmost_core::plan::{
     Affects, CauseSpec, Communication, Effect, GroupSpec, Plan, Scope, Span, Term,
@@ -32,9 +33,14 @@ struct Draft {
 }
 
 impl Draft {
-    fn plan(&self) -> Plan {
+    /// The same plan for each instruction set that there is.
+    fn plans(&self) -> Vec<Plan> {
         let (groups, causes) = (self.groups.clone(), self.causes.clone());
-        Plan::new(groups, causes, self.communication.clone()).unwrap()
+        let plan = Plan::new(groups, causes, self.communication.clone()).unwrap();
+        let sets = InstructionSet::ALL.into_iter();
+        sets.filter(|set| set.is_available())
+            .map(|set| plan.clone().with_instructions(set))
+            .collect()
     }
 
     fn replay(&self, seed: u64, run: u32) -> Replay {
@@ -42,16 +48,35 @@ impl Draft {
     }
 
     fn rank_times(&self, seed: u64, run: u32, steps: &[u32]) -> Vec<Vec<f32>> {
-        let plan = self.plan();
-        let n_ranks: u32 = plan.groups().iter().map(|group| group.n_ranks()).sum();
-        let mut times = vec![0.0; steps.len() * n_ranks as usize];
-        rank_times(&plan, seed, run, steps, &mut times, &Control::default()).unwrap();
+        let plans = self.plans();
+        let groups = plans[0].groups().iter();
+        let n_ranks: u32 = groups.map(|group| group.n_ranks()).sum();
+        let of_plan = |plan: &Plan| {
+            let mut times = vec![0.0; steps.len() * n_ranks as usize];
+            rank_times(plan, seed, run, steps, &mut times, &Control::default()).unwrap();
+            times
+        };
+        let times = of_plan(&plans[0]);
+        for plan in &plans[1..] {
+            assert_eq!(
+                bits(&of_plan(plan)),
+                bits(&times),
+                "{:?}",
+                plan.instructions()
+            );
+        }
         let of_steps = times.chunks(n_ranks as usize);
         of_steps.map(<[f32]>::to_vec).collect()
     }
 
     fn sample(&self, seed: u64, runs: u32, steps: u32) -> Sampled {
-        sample(&self.plan(), seed, runs, steps, &Control::default()).unwrap()
+        let plans = self.plans();
+        let of_plan = |plan: &Plan| sample(plan, seed, runs, steps, &Control::default()).unwrap();
+        let sampled = of_plan(&plans[0]);
+        for plan in &plans[1..] {
+            assert_eq!(of_plan(plan), sampled, "{:?}", plan.instructions());
+        }
+        sampled
     }
 }
 
