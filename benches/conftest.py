@@ -1,0 +1,33 @@
+"""What benchmarks share: instruction sets to force, and a table of ratios."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hindmost import _core
+from hindmost.plan import INSTRUCTIONS_VARIABLE
+
+SETS = _core.instruction_sets()
+BEST = SETS[-1]
+
+
+@pytest.fixture(params=SETS)
+def instructions(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Force each instruction set that this processor has."""
+    name: str = request.param
+    monkeypatch.setenv(INSTRUCTIONS_VARIABLE, name)
+    return name
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: Any) -> None:
+    """Print the ratio and the bar of every gate."""
+    session = getattr(config, "_benchmarksession", None)
+    gates = [bench for bench in getattr(session, "benchmarks", []) if "bar" in bench.extra_info]
+    if not gates:
+        return
+    terminalreporter.section("gates: rate of ours over theirs")
+    for bench in gates:
+        ratio, bar = bench.extra_info["ratio"], bench.extra_info["bar"]
+        terminalreporter.write_line(f"{ratio:8.2f}x  bar {bar:6.2f}x  {bench.name}")

@@ -1,0 +1,43 @@
+"""Whole processes: how soon they start and how much memory they take."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+from benches.gate import gate
+
+
+def test_help_starts_soon(benchmark: Any) -> None:
+    def run(*words: str) -> None:
+        subprocess.run([sys.executable, *words], check=True, stdout=subprocess.DEVNULL)
+
+    gate(
+        benchmark,
+        ours=lambda: run("-m", "hindmost", "--help"),
+        theirs=lambda: run("-c", "import click"),
+        at_least=1 / 3,
+    )
+
+
+MOST_BYTES = 400e6
+
+
+def resident_bytes(n_steps: int) -> int:
+    """Return the most memory that a run of h100-1k holds at once."""
+    command = [sys.executable, "-m", "hindmost", "run", "h100-1k", "--seed", "1", "--runs", "8"]
+    process = subprocess.Popen([*command, "--steps", str(n_steps)], stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    # Waited for above, where its memory is told.
+    process.returncode = status
+    assert status == 0
+    return usage.ru_maxrss * 1024
+
+
+def test_a_million_steps_fit_into_memory(benchmark: Any) -> None:
+    held = benchmark.pedantic(resident_bytes, args=(125_000,), rounds=1)
+    benchmark.extra_info["resident_mb"] = round(held / 1e6)
+    # Rows are 60 bytes or so; what they are turned into comes and goes.
+    assert held < MOST_BYTES

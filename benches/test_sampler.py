@@ -1,0 +1,87 @@
+"""The sampler against NumPy: rank-draws, random words, whole arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import hindmost as hm
+from benches import numpy_side
+from benches.conftest import BEST
+from benches.gate import gate
+from hindmost import _core
+from hindmost.plan import make_plan
+from hindmost.simulate import rank_times, simulate
+
+SEED = 1
+N_STEPS = 1_000
+SPEEDS = numpy_side.speeds()
+
+
+def one_cause() -> hm.Scenario:
+    """Return a pool with a persistent factor and one residual, and nothing else."""
+    off = {f"causes.{name}.enabled": False for name in ("step-common", "stall", "pause")}
+    n_gpus = {"pools.h100.n_gpus": numpy_side.N_RANKS}
+    return hm.load("h100-1k", {**off, **n_gpus, "fabric.noise.enabled": False})
+
+
+ONE_CAUSE_BARS = {"portable": 4.0, "avx2": 8.0, "avx512": 12.0}
+
+
+def test_one_cause_with_a_persistent_factor_and_max(benchmark: Any, instructions: str) -> None:
+    scenario = one_cause()
+    gate(
+        benchmark,
+        ours=lambda: simulate(scenario, runs=1, steps=N_STEPS, seed=SEED, threads=2),
+        theirs=lambda: numpy_side.slowest(SPEEDS, N_STEPS // 4),
+        work=4.0,
+        at_least=ONE_CAUSE_BARS[instructions],
+    )
+
+
+WORD_BARS = {"avx2": 2.0, "avx512": 2.5}
+
+
+@pytest.mark.parametrize("name", [name for name in WORD_BARS if name in _core.instruction_sets()])
+def test_random_words(benchmark: Any, name: str) -> None:
+    n_words = 1 << 24
+    rng = np.random.Generator(np.random.SFC64(SEED))
+    numbers = np.empty(n_words // 256, dtype=np.float32)
+
+    def theirs() -> None:
+        # In pieces that stay in the cache, as ours do.
+        for _ in range(256):
+            rng.random(dtype=np.float32, out=numbers)
+
+    gate(
+        benchmark,
+        ours=lambda: _core.probe_words(n_words // 256, name),
+        theirs=theirs,
+        at_least=WORD_BARS[name],
+    )
+
+
+def test_colossus_1_draws_a_third_as_fast_as_one_cause(benchmark: Any) -> None:
+    shipped, plain = hm.load("colossus-1"), one_cause()
+    draws = [make_plan(scenario).core.draws_per_step for scenario in (shipped, plain)]
+    gate(
+        benchmark,
+        ours=lambda: simulate(shipped, runs=1, steps=N_STEPS, seed=SEED, threads=2),
+        theirs=lambda: simulate(plain, runs=1, steps=N_STEPS, seed=SEED, threads=2),
+        work=draws[0] / draws[1],
+        at_least=1 / 3,
+    )
+
+
+@pytest.mark.skipif(BEST != "avx512", reason="the bar is of AVX-512")
+def test_the_times_of_all_ranks_in_one_array(benchmark: Any) -> None:
+    scenario = one_cause()
+    steps = range(200)
+    gate(
+        benchmark,
+        ours=lambda: rank_times(scenario, seed=SEED, run=0, steps=steps, threads=2),
+        theirs=lambda: numpy_side.rank_times(SPEEDS, len(steps)),
+        at_least=4.0,
+    )
