@@ -6,9 +6,9 @@ use crate::control::{Control, DRAWS_BETWEEN_LOOKS};
 use crate::error::{Error, Result};
 use crate::kernel::best::{Best, SlowestRank, WorstPorts};
 use crate::kernel::slowest::{Lasting, Searched, for_each_stretch};
-use crate::kernel::tile::{Draws, Tile};
+use crate::kernel::tile::{Drawn, Draws, Tile};
 use crate::kernel::{Kernel, STEPS, UNITS};
-use crate::plan::{Affects, Effect, Group, Plan, SlowestPort, Span};
+use crate::plan::{Affects, Effect, Plan, SlowestPort, Span};
 use crate::random::{MAX_RUNS, Random};
 
 /// Ranks whose draws of one run one task makes.
@@ -136,12 +136,16 @@ pub fn rank_times(
         rest = later;
     }
     tasks.into_par_iter().try_for_each(|(steps, rows)| {
+        let kernel = Kernel::new(plan.instructions());
         let mut first = 0;
         for (group, state) in plan.groups().iter().zip(&states) {
             state.ranks.each_tile(steps[0] / 4, |rank, n, tile| {
                 for (row, &step) in steps.iter().enumerate() {
                     let start = row * n_ranks + first + rank;
-                    fill_seconds(group, tile, step % 4, &mut rows[start..start + n]);
+                    let times = &mut rows[start..start + n];
+                    let step = (step % 4) as usize;
+                    let (slowdown, stall) = (&tile.slowdown.0[step], &tile.stall.0[step]);
+                    kernel.seconds(slowdown, stall, group.compute_s(), times);
                 }
                 control.advance((n * STEPS) as u64)
             })?;
@@ -149,15 +153,6 @@ pub fn rank_times(
         }
         Ok(())
     })
-}
-
-/// Seconds of the ranks of a tile in one of its steps.
-fn fill_seconds(group: &Group, tile: &Tile, step: u32, times: &mut [f32]) {
-    let step = step as usize;
-    let ranks = tile.slowdown.0[step].iter().zip(&tile.stall.0[step]);
-    for (time, (slowdown, stall)) in times.iter_mut().zip(ranks) {
-        *time = (group.compute_s() * f64::from(slowdown + stall)) as f32;
-    }
 }
 
 /// A group in one run: its ranks and its ports.
@@ -220,7 +215,7 @@ fn lasting(
             for_each_stretch(group, ranks, |rank, gpus| {
                 let mut tile = Tile::NEUTRAL;
                 // A draw that lasts a run takes word 0 of its block.
-                draws.apply_all(0, &gpus, &mut tile);
+                draws.apply_all(0, &gpus, &mut Drawn::Nothing, &mut tile);
                 let start = (rank - first) as usize;
                 column[start..start + gpus.len()].copy_from_slice(&of_tile(&tile)[..gpus.len()]);
             });

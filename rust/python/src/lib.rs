@@ -5,6 +5,7 @@ mod convert;
 mod errors;
 mod laws;
 mod plans;
+mod probe;
 mod watch;
 
 use pyo3::prelude::*;
@@ -18,6 +19,8 @@ mod _core {
     use crate::laws::{Law, fit_tabulated, tail_probabilities};
     #[pymodule_export]
     use crate::plans::{Plan, rank_times, sample};
+    #[pymodule_export]
+    use crate::probe::probe_words;
 
     use super::*;
 

@@ -184,10 +184,25 @@ fn store(values: &mut [f32; super::UNITS], start: usize, value: __m512) {
     unsafe { _mm512_storeu_ps(target.as_mut_ptr(), value) };
 }
 
-/// The compiler makes AVX-512 of the scalar loop.
+/// The compiler makes AVX-512 of the scalar loops below.
 #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl")]
 pub(super) fn extremes(words: &Block<u32>) -> Extremes {
     scalar::extremes(words)
+}
+
+#[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl")]
+pub(super) fn multiply(products: &mut Block<f32>, factors: &Block<f32>) {
+    scalar::multiply(products, factors);
+}
+
+#[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl")]
+pub(super) fn add(sums: &mut Block<f32>, terms: &Block<f32>, times: f32) {
+    scalar::add(sums, terms, times);
+}
+
+#[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl")]
+pub(super) fn seconds(slowdown: &[f32], stall: &[f32], unit_s: f64, times: &mut [f32]) {
+    scalar::seconds(slowdown, stall, unit_s, times);
 }
 
 #[inline(always)]

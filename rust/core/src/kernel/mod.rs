@@ -62,6 +62,25 @@ pub struct Extremes {
 #[derive(Debug, Clone, Copy)]
 pub struct Kernel(InstructionSet);
 
+/// Calls one loop in the kernel's instruction set.
+macro_rules! dispatch {
+    ($kernel:expr, $name:ident($($argument:expr),*)) => {
+        match $kernel.0 {
+            InstructionSet::Portable => scalar::$name($($argument),*),
+            #[cfg(target_arch = "x86_64")]
+            #[allow(unsafe_code, reason = "a call of vector instructions")]
+            // SAFETY: `Kernel::new` has seen that the processor has them.
+            InstructionSet::Avx2 => unsafe { avx2::$name($($argument),*) },
+            #[cfg(target_arch = "x86_64")]
+            #[allow(unsafe_code, reason = "a call of vector instructions")]
+            // SAFETY: `Kernel::new` has seen that the processor has them.
+            InstructionSet::Avx512 => unsafe { avx512::$name($($argument),*) },
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => scalar::$name($($argument),*),
+        }
+    };
+}
+
 impl Kernel {
     /// The kernel of an instruction set, or the portable one where the
     /// processor has not got it.
@@ -76,54 +95,34 @@ impl Kernel {
 
     /// Fills a block with random words.
     pub fn words(self, random: &Random, address: Address, words: &mut Block<u32>) {
-        match self.0 {
-            InstructionSet::Portable => scalar::words(random, address, words),
-            #[cfg(target_arch = "x86_64")]
-            #[allow(unsafe_code, reason = "a call of vector instructions")]
-            // SAFETY: `new` has seen that the processor has them.
-            InstructionSet::Avx2 => unsafe { avx2::words(random, address, words) },
-            #[cfg(target_arch = "x86_64")]
-            #[allow(unsafe_code, reason = "a call of vector instructions")]
-            // SAFETY: `new` has seen that the processor has them.
-            InstructionSet::Avx512 => unsafe { avx512::words(random, address, words) },
-            #[cfg(not(target_arch = "x86_64"))]
-            _ => scalar::words(random, address, words),
-        }
+        dispatch!(self, words(random, address, words));
     }
 
     /// Fills a block with the values of words that need no more bits, and says
     /// whether there are others among them.
     pub fn values(self, table: &Table, words: &Block<u32>, values: &mut Block<f32>) -> bool {
-        match self.0 {
-            InstructionSet::Portable => scalar::values(table, words, values),
-            #[cfg(target_arch = "x86_64")]
-            #[allow(unsafe_code, reason = "a call of vector instructions")]
-            // SAFETY: `new` has seen that the processor has them.
-            InstructionSet::Avx2 => unsafe { avx2::values(table, words, values) },
-            #[cfg(target_arch = "x86_64")]
-            #[allow(unsafe_code, reason = "a call of vector instructions")]
-            // SAFETY: `new` has seen that the processor has them.
-            InstructionSet::Avx512 => unsafe { avx512::values(table, words, values) },
-            #[cfg(not(target_arch = "x86_64"))]
-            _ => scalar::values(table, words, values),
-        }
+        dispatch!(self, values(table, words, values))
     }
 
     /// The least and the greatest word of each step.
     #[must_use]
     pub fn extremes(self, words: &Block<u32>) -> Extremes {
-        match self.0 {
-            InstructionSet::Portable => scalar::extremes(words),
-            #[cfg(target_arch = "x86_64")]
-            #[allow(unsafe_code, reason = "a call of vector instructions")]
-            // SAFETY: `new` has seen that the processor has them.
-            InstructionSet::Avx2 => unsafe { avx2::extremes(words) },
-            #[cfg(target_arch = "x86_64")]
-            #[allow(unsafe_code, reason = "a call of vector instructions")]
-            // SAFETY: `new` has seen that the processor has them.
-            InstructionSet::Avx512 => unsafe { avx512::extremes(words) },
-            #[cfg(not(target_arch = "x86_64"))]
-            _ => scalar::extremes(words),
-        }
+        dispatch!(self, extremes(words))
+    }
+
+    /// Multiplies products by factors.
+    pub fn multiply(self, products: &mut Block<f32>, factors: &Block<f32>) {
+        dispatch!(self, multiply(products, factors));
+    }
+
+    /// Adds terms, each `times` a number, to sums.
+    pub fn add(self, sums: &mut Block<f32>, terms: &Block<f32>, times: f32) {
+        dispatch!(self, add(sums, terms, times));
+    }
+
+    /// Times in seconds of ranks whose factors and stalls are in units of
+    /// `unit_s`.
+    pub fn seconds(self, slowdown: &[f32], stall: &[f32], unit_s: f64, times: &mut [f32]) {
+        dispatch!(self, seconds(slowdown, stall, unit_s, times));
     }
 }

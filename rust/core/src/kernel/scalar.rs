@@ -33,3 +33,28 @@ pub(super) fn extremes(words: &Block<u32>) -> Extremes {
     }
     extremes
 }
+
+#[inline(always)]
+pub(super) fn multiply(products: &mut Block<f32>, factors: &Block<f32>) {
+    for (products, factors) in products.0.iter_mut().zip(&factors.0) {
+        for (product, factor) in products.iter_mut().zip(factors) {
+            *product *= factor;
+        }
+    }
+}
+
+#[inline(always)]
+pub(super) fn add(sums: &mut Block<f32>, terms: &Block<f32>, times: f32) {
+    for (sums, terms) in sums.0.iter_mut().zip(&terms.0) {
+        for (sum, term) in sums.iter_mut().zip(terms) {
+            *sum += term * times;
+        }
+    }
+}
+
+#[inline(always)]
+pub(super) fn seconds(slowdown: &[f32], stall: &[f32], unit_s: f64, times: &mut [f32]) {
+    for ((time, slowdown), stall) in times.iter_mut().zip(slowdown).zip(stall) {
+        *time = (unit_s * f64::from(slowdown + stall)) as f32;
+    }
+}

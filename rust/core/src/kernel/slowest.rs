@@ -148,9 +148,12 @@ impl<'a> Searched<'a> {
         block: u32,
         mut f: impl FnMut(usize, usize, &Tile) -> Result<()>,
     ) -> Result<()> {
+        let mut tile = Tile::NEUTRAL;
+        let mut drawn = Drawn::Nothing;
         for span in &self.tiles {
-            let mut tile = self.lasting_tile(span);
-            self.draws.apply_all(block, &span.gpus(), &mut tile);
+            self.load(span, &mut tile);
+            self.draws
+                .apply_all(block, &span.gpus(), &mut drawn, &mut tile);
             f(span.rank as usize, span.n as usize, &tile)?;
         }
         Ok(())
@@ -166,20 +169,21 @@ impl<'a> Searched<'a> {
             .chain(others)
     }
 
-    fn lasting_tile(&self, span: &Span) -> Tile {
-        let mut tile = Tile::NEUTRAL;
-        let n = span.n as usize;
-        for (rows, column) in [
-            (&mut tile.slowdown.0, &self.lasting.slowdown),
-            (&mut tile.stall.0, &self.lasting.stall),
+    /// Fills a tile with what lasts.
+    fn load(&self, span: &Span, tile: &mut Tile) {
+        for (block, column, neutral) in [
+            (&mut tile.slowdown, &self.lasting.slowdown, 1.0),
+            (&mut tile.stall, &self.lasting.stall, 0.0),
         ] {
-            if let Some(lasting) = column.get(span.ranks()) {
-                for row in rows {
-                    row[..n].copy_from_slice(lasting);
+            match column.get(span.ranks()) {
+                Some(lasting) => {
+                    for row in &mut block.0 {
+                        row[..lasting.len()].copy_from_slice(lasting);
+                    }
                 }
+                None => block.0 = [[neutral; UNITS]; STEPS],
             }
         }
-        tile
     }
 }
 
@@ -204,6 +208,8 @@ struct Search<'a, 's, B> {
     /// The same before a tile is drawn.
     limits: Vec<[f32; STEPS]>,
     drawn: Vec<Drawn>,
+    /// Room to work in.
+    tile: Tile,
     skipping: bool,
     seen: usize,
     skipped: usize,
@@ -230,6 +236,7 @@ impl<'a, 's, B: Best> Search<'a, 's, B> {
             upper: limits.clone(),
             limits,
             drawn,
+            tile: Tile::NEUTRAL,
             skipping: true,
             seen: 0,
             skipped: 0,
@@ -241,11 +248,12 @@ impl<'a, 's, B: Best> Search<'a, 's, B> {
             return;
         }
         let group = self.group;
-        let mut tile = group.lasting_tile(span);
+        let tile = &mut self.tile;
+        group.load(span, tile);
         for (index, drawn) in self.drawn.iter().enumerate() {
             group
                 .draws
-                .apply(index, self.block, &span.gpus(), drawn, &mut tile);
+                .apply(index, self.block, &span.gpus(), drawn, tile);
         }
         let n = span.n as usize;
         for (step, best) in self.best.iter_mut().enumerate() {

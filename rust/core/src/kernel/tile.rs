@@ -133,30 +133,29 @@ impl<'a> Draws<'a> {
         match drawn {
             Drawn::Nothing => {}
             Drawn::Common(values) => {
-                for (step, &value) in values.iter().enumerate() {
-                    self.apply_step(tile, effect, step, |_| value);
-                }
+                self.apply_values(effect, &Block(values.map(|value| [value; UNITS])), tile);
             }
             Drawn::Words(words) => {
                 let values = self.source(cause, c1).look_up(words, gpus.start);
-                for (step, values) in values.0.iter().enumerate() {
-                    self.apply_step(tile, effect, step, |unit| values[unit]);
-                }
+                self.apply_values(effect, &values, tile);
             }
-            Drawn::Values(values) => {
-                for (step, values) in values.0.iter().enumerate() {
-                    self.apply_step(tile, effect, step, |unit| values[unit]);
-                }
-            }
+            Drawn::Values(values) => self.apply_values(effect, values, tile),
         }
     }
 
-    /// Draws and applies all causes to a tile.
-    pub fn apply_all(&self, c1: u32, gpus: &Range<u32>, tile: &mut Tile) {
-        let mut drawn = Drawn::Nothing;
+    #[inline(always)]
+    fn apply_values(&self, effect: Effect, values: &Block<f32>, tile: &mut Tile) {
+        match effect {
+            Effect::Slowdown => self.kernel.multiply(&mut tile.slowdown, values),
+            Effect::Stall => self.kernel.add(&mut tile.stall, values, self.per_second),
+        }
+    }
+
+    /// Draws and applies all causes to a tile; `drawn` is room to work in.
+    pub fn apply_all(&self, c1: u32, gpus: &Range<u32>, drawn: &mut Drawn, tile: &mut Tile) {
         for cause in 0..self.causes.len() {
-            self.draw(cause, c1, gpus, &mut drawn);
-            self.apply(cause, c1, gpus, &drawn, tile);
+            self.draw(cause, c1, gpus, drawn);
+            self.apply(cause, c1, gpus, drawn, tile);
         }
     }
 
@@ -185,22 +184,6 @@ impl<'a> Draws<'a> {
             gpu = end;
         }
         values
-    }
-
-    #[inline(always)]
-    fn apply_step(&self, tile: &mut Tile, effect: Effect, step: usize, of: impl Fn(usize) -> f32) {
-        match effect {
-            Effect::Slowdown => {
-                for (unit, slowdown) in tile.slowdown.0[step].iter_mut().enumerate() {
-                    *slowdown *= of(unit);
-                }
-            }
-            Effect::Stall => {
-                for (unit, stall) in tile.stall.0[step].iter_mut().enumerate() {
-                    *stall += of(unit) * self.per_second;
-                }
-            }
-        }
     }
 }
 
