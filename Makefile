@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 RUST := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
 STAMP := $(VENV)/built
 
-.PHONY: demo test quick bench lint fmt wheel clean
+.PHONY: demo test quick bench memcheck lint fmt wheel clean
 
 ## Build, and predict the MFU of colossus-1.
 demo: $(STAMP)
@@ -23,9 +23,14 @@ quick: $(STAMP)
 	cargo test --locked --quiet
 	$(BIN)/pytest -q tests/python
 
-## Speed against NumPy.
+## Speed against NumPy: the table of docs/performance.md.
 bench: $(STAMP)
-	$(BIN)/pytest benches --benchmark-columns=min,median,rounds
+	$(BIN)/pytest -q benches --benchmark-columns=min
+
+## The vector kernels under valgrind, which knows no AVX-512.
+memcheck:
+	CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="valgrind --quiet --error-exitcode=1" \
+		cargo test --locked --package hindmost-core --test kernels
 
 lint: $(STAMP)
 	cargo fmt --all --check
