@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from hindmost import _core, catalog
 from hindmost.cause import Cause
-from hindmost.errors import Problem, ScenarioError
+from hindmost.errors import Problem, ScenarioError, Verbatim
 from hindmost.physics.compute import (
     ComputeTime,
     compute_time,
@@ -18,7 +18,7 @@ from hindmost.physics.compute import (
 )
 from hindmost.physics.exchange import Exchange, exchanges, n_buckets
 from hindmost.physics.memory import Memory, memory
-from hindmost.scenario import Scenario, n_replicas, n_replicas_of_pool
+from hindmost.scenario import Scenario, n_replicas, n_replicas_of_pool, smallest_shard_group
 from hindmost.units import gigabytes
 
 NOISE = "fabric-noise"
@@ -48,6 +48,8 @@ class PoolPlan:
         Seconds that a rank computes without any cause.
     exchanges : tuple of Exchange
         What a rank exchanges with other replicas.
+    memory : Memory
+        Memory of the pool's fullest GPU.
     """
 
     name: str
@@ -57,6 +59,7 @@ class PoolPlan:
     peak_flop_per_s: float
     compute: ComputeTime
     exchanges: tuple[Exchange, ...]
+    memory: Memory
 
     @property
     def n_ranks(self) -> int:
@@ -76,8 +79,6 @@ class Plan:
         Tokens of a step.
     model_flops : float
         Model FLOPs of a step.
-    memory : Memory
-        Memory of the fullest GPU.
     core : _core.Plan
         The same in plain arrays.
     """
@@ -85,8 +86,12 @@ class Plan:
     pools: tuple[PoolPlan, ...]
     tokens: int
     model_flops: float
-    memory: Memory
     core: _core.Plan
+
+    @property
+    def fullest_bytes(self) -> float:
+        """Memory that the fullest GPU needs, in bytes."""
+        return max(pool.memory.total_bytes for pool in self.pools)
 
     @property
     def n_ranks(self) -> int:
@@ -113,12 +118,8 @@ def make_plan(scenario: Scenario) -> Plan:
         If the job does not fit into the memory of some pool's GPUs, or two
         causes would share random numbers.
     """
-    needed = memory(scenario)
-    found = list(memory_problems(scenario, needed))
-    if found:
-        raise ScenarioError(found)
     pools = tuple(_pool_plan(scenario, name) for name in scenario.pools)
-    found = list(_endless_steps(scenario, pools))
+    found = [*memory_problems(scenario, pools), *_endless_steps(scenario, pools)]
     if found:
         raise ScenarioError(found)
     rounds = n_replicas(scenario) * n_microbatches(scenario)
@@ -126,27 +127,31 @@ def make_plan(scenario: Scenario) -> Plan:
         pools=pools,
         tokens=rounds * microbatch_tokens(scenario),
         model_flops=rounds * microbatch_model_flops(scenario),
-        memory=needed,
         core=_core_plan(scenario, pools),
     )
 
 
-def memory_problems(scenario: Scenario, needed: Memory) -> list[Problem]:
-    """Return a problem for each pool whose GPUs hold less than is needed."""
-    return [
-        Problem(
+def memory_problems(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> Iterator[Problem]:
+    """Yield a problem for each pool whose GPUs hold less than is needed."""
+    layout = scenario.layout
+    for pool in pools:
+        gpu = catalog.gpu(scenario.pools[pool.name].gpu)
+        needed = pool.memory.total_bytes
+        if needed <= gpu.memory_bytes:
+            continue
+        hint = "shard over more replicas, raise layout.tensor, or recompute more"
+        last = smallest_shard_group(scenario, pool.name)
+        if layout.sharding == "hybrid" and last < (layout.shard_group_replicas or 1):
+            hint = f"the last shard group holds only {last} replicas; choose another size"
+        yield Problem(
             path="layout",
             requirement=(
-                f"needs {gigabytes(needed.total_bytes)} a GPU, "
-                f"{gigabytes(needed.total_bytes - gpu.memory_bytes)} more than the "
-                f"{gigabytes(gpu.memory_bytes)} of pool {name} ({gpu.name})"
+                f"needs {gigabytes(needed)} a GPU, {gigabytes(needed - gpu.memory_bytes)} more "
+                f"than the {gigabytes(gpu.memory_bytes)} of pool {pool.name} ({gpu.name})"
             ),
-            hint="shard over more replicas, raise layout.tensor, or recompute more",
+            hint=hint,
             source=scenario.source,
         )
-        for name, pool in scenario.pools.items()
-        if needed.total_bytes > (gpu := catalog.gpu(pool.gpu)).memory_bytes
-    ]
 
 
 def _endless_steps(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> Iterator[Problem]:
@@ -156,8 +161,9 @@ def _endless_steps(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> Iterator[
             requirement = (
                 f"must make a step of pool {pool.name} that takes at most {MAX_STEP_S:g} s"
             )
+            value = Verbatim(f"{step_s:.3g}")
             yield Problem(
-                path="workload", requirement=requirement, value=step_s, source=scenario.source
+                path="workload", requirement=requirement, value=value, source=scenario.source
             )
 
 
@@ -173,6 +179,7 @@ def _pool_plan(scenario: Scenario, name: str) -> PoolPlan:
         peak_flop_per_s=catalog.gpu(pool.gpu).peak_bf16_flop_per_s,
         compute=time,
         exchanges=tuple(exchanges(scenario, name, time)),
+        memory=memory(scenario, name),
     )
 
 

@@ -39,6 +39,12 @@ def test_ranks_of_one_domain_divide_the_data_among_their_ports() -> None:
     assert cost.latency_s == pytest.approx(3e-5 + 8e-6)
 
 
+def test_the_domain_with_the_fewest_ranks_sets_the_pace() -> None:
+    cost = all_gather(64e9, n=64, per_domain=9, inside=INSIDE, port=PORT)
+    # Seven domains of nine, and one rank whose port carries all of its data.
+    assert cost.transfer_s == pytest.approx(7 / 8 * 64e9 / 45e9)
+
+
 def test_a_communicator_inside_of_one_domain_uses_no_port() -> None:
     cost = all_gather(1e9, n=8, per_domain=9, inside=INSIDE, port=PORT)
     assert cost.transfer_s == 0
@@ -76,6 +82,15 @@ def test_hybrid_sharding_gathers_twice_and_scatters_once_a_microbatch() -> None:
         assert found["last backward"].cost.transfer_s == pytest.approx(2 * gather_s + between_s)
         early = found["early backward"].cost.transfer_s if count > 1 else 0.0
         assert early == pytest.approx((count - 1) * 2 * gather_s)
+
+
+def test_groups_smaller_than_a_domain_meet_inside_of_it_too() -> None:
+    changes = {"layout.shard_group_replicas": 2, "layout.tensor": 2, "fabric.latency_s": 0.0}
+    found = parts("h100-1k", "h100", {**changes, "pools.h100.gpu": "b200-sxm"})
+    # Four replicas a domain are two groups: between groups, two ranks a domain.
+    shard_bytes = 2 * 70_553_706_496 / 2 / 2
+    between_s = 2 * 127 / 128 * shard_bytes / 2 / (0.915 * 50e9)
+    assert found["last backward"].cost.transfer_s == pytest.approx(between_s)
 
 
 def test_exchanges_hide_behind_their_own_part_of_the_step() -> None:

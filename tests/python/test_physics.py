@@ -16,8 +16,9 @@ from hindmost.physics.flops import (
     parameters,
     recomputed_share,
 )
-from hindmost.physics.memory import memory, smallest_shard_group
-from hindmost.scenario import Scenario
+from hindmost.physics.memory import memory
+from hindmost.plan import make_plan
+from hindmost.scenario import Scenario, smallest_shard_group
 
 LLAMA_8B = {
     "n_layers": 32,
@@ -82,13 +83,21 @@ def test_recomputation_costs_a_forward_pass_or_nothing() -> None:
 
 def test_colossus_1_needs_31_5_gb_a_gpu() -> None:
     scenario = hm.load("colossus-1")
-    needed = memory(scenario)
-    # 27,493 replicas are 429 groups of 64 and one of 37.
-    assert smallest_shard_group(scenario) == 37
+    needed = memory(scenario, "gb200")
+    # 27,493 replicas are 429 groups of 64 and one of 37, which lies in the last pool.
+    assert smallest_shard_group(scenario) == smallest_shard_group(scenario, "gb200") == 37
     assert needed.states_bytes == pytest.approx(16 * 405853388800 / 8 / 37)
     assert needed.activations_bytes == pytest.approx(2 * 16384 * 16384 * 126 / 8)
     assert needed.recomputed_bytes == pytest.approx(31.75 * 16384 * 16384 / 8)
     assert round(needed.total_bytes / 1e9, 1) == 31.5
+    assert make_plan(scenario).fullest_bytes == needed.total_bytes
+
+
+def test_only_pools_with_a_part_in_the_last_shard_group_pay_for_it() -> None:
+    scenario = hm.load("colossus-1")
+    assert smallest_shard_group(scenario, "h100") == smallest_shard_group(scenario, "h200") == 64
+    states = 16 * 405853388800 / 8 / 64
+    assert memory(scenario, "h100").states_bytes == pytest.approx(states)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +108,7 @@ def test_activations_kept_depend_on_what_is_computed_again(
 ) -> None:
     scenario = hm.load("h100-1k", {"workload.recompute": recompute})
     kept = kept_bytes * 2 * 8192 * 8192 * 80 / 8
-    assert memory(scenario).activations_bytes == pytest.approx(kept)
+    assert memory(scenario, "h100").activations_bytes == pytest.approx(kept)
 
 
 def test_a_rank_of_colossus_1_computes_as_by_hand() -> None:

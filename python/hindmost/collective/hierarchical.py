@@ -22,14 +22,14 @@ def all_gather(n_bytes: float, *, n: int, per_domain: int, inside: Link, port: L
     n
         Ranks of the communicator, >= 1.
     per_domain
-        Ranks of the communicator in one domain, >= 1; the last domain may
-        hold fewer.
+        Ranks of the communicator in one domain, >= 1. The last domain may hold
+        fewer; then its ports carry the most, and the others wait.
     inside, port
         A rank's links to its domain and to the network.
 
     Notes
     -----
-    With N domains of g ranks: ``ceil(log2 N) a + (N - 1) / N b / (g B)``
+    With N domains of at least g ranks: ``ceil(log2 N) a + (N - 1) / N b / (g B)``
     through the ports, and then a ring inside of the domain.
 
     Examples
@@ -44,11 +44,12 @@ def all_gather(n_bytes: float, *, n: int, per_domain: int, inside: Link, port: L
     """
     members = min(n, per_domain)
     domains = -(-n // members)
+    fewest = n % members or members
     within = ring.all_gather(n_bytes, n=members, link=inside)
     return Cost(
         latency_s=(domains - 1).bit_length() * port.latency_s + within.latency_s,
         inside_s=within.transfer_s,
-        transfer_s=(domains - 1) / domains * n_bytes / members / port.bytes_per_s,
+        transfer_s=(domains - 1) / domains * n_bytes / fewest / port.bytes_per_s,
     )
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from hindmost import catalog
 from hindmost.collective import Cost, Link, all_gather, all_reduce, reduce_scatter
 from hindmost.physics.compute import ComputeTime
 from hindmost.physics.flops import parameters
-from hindmost.physics.memory import smallest_shard_group
-from hindmost.scenario import Scenario, n_replicas
+from hindmost.scenario import Scenario, n_replicas, smallest_shard_group
 from hindmost.units import BF16_BYTES
 
 
@@ -35,6 +35,8 @@ class Exchange:
 def exchanges(scenario: Scenario, pool: str, time: ComputeTime) -> list[Exchange]:
     """Return what a rank of a pool exchanges with other replicas, in order of time.
 
+    Nothing, where there is one replica only.
+
     Notes
     -----
     Without sharding the gradients are reduced once a step, behind the last
@@ -50,15 +52,16 @@ def exchanges(scenario: Scenario, pool: str, time: ComputeTime) -> list[Exchange
     if replicas == 1:
         return []
     if scenario.layout.sharding == "none":
-        cost = ports.all_reduce(rank_bytes, n=replicas, per_domain=ports.replicas_per_domain)
+        cost = ports.cost(all_reduce, rank_bytes, n=replicas)
         return [Exchange(part="last backward", cost=cost, behind_s=time.backward_s)]
     size = min(scenario.layout.shard_group_replicas or 1, replicas)
-    gather = ports.all_gather(rank_bytes, n=size)
-    scatter = ports.reduce_scatter(rank_bytes, n=size)
-    # Shard groups meet where the shards are largest; their peers sit in domains
-    # of their own.
+    gather = ports.cost(all_gather, rank_bytes, n=size)
+    scatter = ports.cost(reduce_scatter, rank_bytes, n=size)
+    # Shard groups meet where the shards are largest. Their members in one domain
+    # are of as many groups as fit into it.
     shard_bytes = rank_bytes / smallest_shard_group(scenario)
-    between = ports.all_reduce(shard_bytes, n=-(-replicas // size), per_domain=1)
+    n_groups = -(-replicas // size)
+    between = ports.cost(all_reduce, shard_bytes, n=n_groups, stride=size)
     early = time.n_microbatches - 1
     parts = [
         Exchange(
@@ -95,20 +98,13 @@ class _Ports:
         self.replicas_per_domain = gpu.domain_gpus // scenario.layout.tensor
         self.n_buckets = n_buckets(scenario)
 
-    def all_gather(self, n_bytes: float, *, n: int) -> Cost:
-        return all_gather(
-            n_bytes, n=n, per_domain=self.replicas_per_domain, inside=self.inside, port=self.port
-        ).in_pieces(self.n_buckets)
-
-    def reduce_scatter(self, n_bytes: float, *, n: int) -> Cost:
-        return reduce_scatter(
-            n_bytes, n=n, per_domain=self.replicas_per_domain, inside=self.inside, port=self.port
-        ).in_pieces(self.n_buckets)
-
-    def all_reduce(self, n_bytes: float, *, n: int, per_domain: int) -> Cost:
-        return all_reduce(
-            n_bytes, n=n, per_domain=per_domain, inside=self.inside, port=self.port
-        ).in_pieces(self.n_buckets)
+    def cost(
+        self, collective: Callable[..., Cost], n_bytes: float, *, n: int, stride: int = 1
+    ) -> Cost:
+        """Return the cost of a collective over every `stride`-th of consecutive replicas."""
+        per_domain = max(1, self.replicas_per_domain // stride)
+        cost = collective(n_bytes, n=n, per_domain=per_domain, inside=self.inside, port=self.port)
+        return cost.in_pieces(self.n_buckets)
 
 
 def n_buckets(scenario: Scenario) -> int:

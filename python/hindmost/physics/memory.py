@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hindmost import catalog
 from hindmost.physics.flops import parameters
-from hindmost.scenario import Scenario, n_replicas
+from hindmost.scenario import Scenario, smallest_shard_group
 
 STATE_BYTES = 16
 """Bytes of states a parameter: BF16 weight and gradient, and in FP32 the weight
@@ -40,15 +40,15 @@ class Memory:
         return self.states_bytes + self.activations_bytes + self.recomputed_bytes
 
 
-def memory(scenario: Scenario) -> Memory:
-    """Return the memory that the fullest GPU of a scenario needs.
+def memory(scenario: Scenario, pool: str) -> Memory:
+    """Return the memory that the fullest GPU of a pool needs.
 
     Gathered weights of the layer at work, the logits and what an allocator
     wastes are not counted.
     """
     workload, layout = scenario.workload, scenario.layout
     model = catalog.model(workload.model)
-    sharers = smallest_shard_group(scenario) if layout.sharding == "hybrid" else 1
+    sharers = smallest_shard_group(scenario, pool) if layout.sharding == "hybrid" else 1
     states = STATE_BYTES * parameters(model) / layout.tensor / sharers
     unit = workload.microbatch_seqs * workload.seq_len * model.hidden / layout.tensor
     recomputed = KEPT_BYTES["none"] * unit if workload.recompute == "full" else 0.0
@@ -57,12 +57,3 @@ def memory(scenario: Scenario) -> Memory:
         activations_bytes=KEPT_BYTES[workload.recompute] * unit * model.n_layers,
         recomputed_bytes=recomputed,
     )
-
-
-def smallest_shard_group(scenario: Scenario) -> int:
-    """Return the replicas of the last shard group, whose members hold the most."""
-    size = scenario.layout.shard_group_replicas or 1
-    replicas = n_replicas(scenario)
-    if replicas <= size:
-        return replicas
-    return replicas % size or size
