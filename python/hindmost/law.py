@@ -6,6 +6,7 @@ here is their names, their defaults and what they mean.
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -45,6 +46,22 @@ class LawModel(BaseModel):
     def core(self) -> _core.Law:
         """The law itself."""
         return _core.Law(self.model_dump(exclude_none=True))
+
+    def cdf(self, x: float) -> float:
+        """Return the probability of a number of at most `x`."""
+        return self.core.cdf(x)
+
+    def sf(self, x: float) -> float:
+        """Return the probability of a number above `x`, accurate where it is small."""
+        return self.core.sf(x)
+
+    def ppf(self, p: float) -> float:
+        """Return the number whose CDF is `p`."""
+        return self.core.quantile(p)
+
+    def isf(self, q: float) -> float:
+        """Return the number whose survival function is `q`, accurate where it is small."""
+        return self.core.upper_quantile(q)
 
     def check_drawable(self) -> None:
         """Refuse a law that no table can hold, such as one of infinite variance."""
@@ -171,9 +188,15 @@ def _from_object(value: Any) -> Any:
     ):
         return value
     grid = _core.tail_probabilities(FINE_BINS)
-    lower, upper = (
-        np.asarray(quantile(grid), dtype=np.float64) for quantile in (value.ppf, value.isf)
-    )
+    try:
+        lower, upper = (
+            np.asarray(quantile(grid), dtype=np.float64) for quantile in (value.ppf, value.isf)
+        )
+        variance = float(value.var()) if hasattr(value, "var") else 0.0
+    except TypeError as error:
+        raise domain_error("ppf", None, f"that of a frozen distribution: {error}") from None
+    if not math.isfinite(variance):
+        raise domain_error("var", variance, "finite; give the law by its name, with a cap")
     if lower.shape != grid.shape or upper.shape != grid.shape:
         raise domain_error("ppf", None, "a function of arrays, as in scipy.stats")
     # Each side came to the median by a way of its own.

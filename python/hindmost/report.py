@@ -13,7 +13,7 @@ from typing import Any
 from hindmost import catalog
 from hindmost.plan import Plan
 from hindmost.result import Result
-from hindmost.scenario import Scenario, from_table
+from hindmost.scenario import Scenario, from_table, not_modelled
 from hindmost.statistics import PERCENTILES
 from hindmost.storage import to_json
 from hindmost.units import counted
@@ -61,7 +61,9 @@ def headline(scenario: Scenario, plan: Plan) -> str:
 
 
 def _tokens(count: int) -> str:
-    return f"{count / 1e9:.3g}e9" if count >= 1e8 else f"{count / 1e6:.3g}e6"
+    """Return a count of tokens in millions or billions, or a power of a thousand more."""
+    exponent = 6 if count < 1e8 else max(9, 3 * (math.floor(math.log10(count)) // 3))
+    return f"{count / 10**exponent:.3g}e{exponent}"
 
 
 def with_error(value: float, std_error: float | None) -> str:
@@ -86,6 +88,8 @@ def with_error(value: float, std_error: float | None) -> str:
 
 def rounded(value: float, std_error: float | None) -> str:
     """Return a value rounded to its error, or to four digits without one."""
+    if value == 0:
+        return "0"
     if std_error is None or not math.isfinite(std_error):
         return f"{value:.4g}"
     if std_error == 0:
@@ -158,7 +162,7 @@ def _text(result: Result, *, markdown: bool) -> str:
         for title, lines in (
             ("Assumed", _assumed_lines(result)),
             ("Unknown", [f"{path}: {_law(law)}" for path, law in scenario.unknowns.items()]),
-            ("Not modelled", scenario.not_modelled),
+            ("Not modelled", not_modelled(scenario)),
         )
         if lines
     ]
@@ -178,6 +182,8 @@ def _summary_table(result: Result) -> Table:
 
 
 def _pools_table(result: Result) -> Table:
+    means = result.summary.filter(metric="mfu", statistic="mean")
+    mfu, mfu_error = means["value"][0], means["std_error"][0]
     headings = ["pool", "GPUs", "spares", "busy", "waiting", "slowest in", "MFU"]
     rows = [
         [
@@ -187,7 +193,7 @@ def _pools_table(result: Result) -> Table:
             f"{row['busy_frac']:.1%}",
             f"{row['wait_frac']:.1%}",
             f"{row['slowest_frac']:.1%}",
-            f"{row['mfu']:.4f}",
+            rounded(row["mfu"], None if mfu_error is None else row["mfu"] / mfu * mfu_error),
         ]
         for row in result.pools.iter_rows(named=True)
     ]

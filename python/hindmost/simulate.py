@@ -23,6 +23,9 @@ DEFAULT_STEPS = 250
 MAX_RUNS = 65_536
 MAX_ROWS = 100_000_000
 """Rows of a result, at most: some 6 GB."""
+MAX_TIMES = 2**31
+"""Numbers that `rank_times` returns, at most: some 9 GB."""
+MAX_THREADS = 1024
 SEED_BITS = 53
 """Bits of a drawn seed, so that JSON can hold it."""
 
@@ -81,7 +84,7 @@ def simulate(
             *_bounds("steps", steps, 1, 2**32 - 1),
             *_bounds("runs", runs, 1, MAX_RUNS),
             *_bounds("seed", seed, 0, 2**64 - 1),
-            *_bounds("threads", threads, 1, 1024),
+            *_bounds("threads", threads, 1, MAX_THREADS),
             *_rows(runs, steps),
             *_method(method),
         ]
@@ -105,7 +108,7 @@ def simulate(
         "version": _core.__version__,
     }
     machine = {
-        "threads": threads,
+        "threads": int(threads),
         "instruction_set": plan.core.instructions,
         "wall_time_s": round(time.monotonic() - started, 3),
     }
@@ -148,27 +151,29 @@ def rank_times(
     """
     scenario = _scenario(scenario, changes)
     threads = _available_threads() if threads is None else threads
-    wanted = [int(step) for step in steps]
-    out_of_range = [step for step in wanted if not 0 <= step < 2**32]
     _refuse(
         [
             *_bounds("seed", seed, 0, 2**64 - 1),
             *_bounds("run", run, 0, MAX_RUNS - 1),
-            *_bounds("threads", threads, 1, 1024),
-            *(problem for step in out_of_range for problem in _bounds("steps", step, 0, 2**32 - 1)),
+            *_bounds("threads", threads, 1, MAX_THREADS),
+            *_wanted(steps),
         ]
     )
     plan = make_plan(scenario)
-    times = np.empty((len(wanted), plan.n_ranks), dtype=np.float32)
+    if len(steps) * plan.n_ranks > MAX_TIMES:
+        requirement = f"must make at most {MAX_TIMES:,} numbers with {plan.n_ranks:,} ranks"
+        _refuse([Problem(path="steps", requirement=requirement, value=len(steps))])
+    times = np.empty((len(steps), plan.n_ranks), dtype=np.float32)
+    wanted = [int(step) for step in steps]
     _core.rank_times(plan.core, seed=seed, run=run, steps=wanted, times=times, threads=threads)
     times.flags.writeable = False
     return times
 
 
 def _scenario(scenario: Scenario | str | Path, changes: Changes | None) -> Scenario:
-    if isinstance(scenario, str | Path):
-        return load(scenario, changes)
-    return with_changes(scenario, changes or {})
+    if isinstance(scenario, Scenario):
+        return with_changes(scenario, changes or {})
+    return load(scenario, changes)
 
 
 def _available_threads() -> int:
@@ -189,6 +194,15 @@ def _bounds(path: str, value: int, low: int, high: int) -> list[Problem]:
         return []
     requirement = f"must be an integer from {low} to {high}"
     return [Problem(path=path, requirement=requirement, value=value)]
+
+
+def _wanted(steps: Sequence[int] | range) -> list[Problem]:
+    if isinstance(steps, range):
+        ends = list(steps[:1]) + list(steps[-1:])
+        return [problem for step in ends for problem in _bounds("steps", step, 0, 2**32 - 1)]
+    if isinstance(steps, str) or not hasattr(steps, "__len__"):
+        return [Problem(path="steps", requirement="must be a list of integers", value=steps)]
+    return [problem for step in steps for problem in _bounds("steps", step, 0, 2**32 - 1)]
 
 
 def _rows(runs: int, steps: int) -> list[Problem]:

@@ -14,6 +14,7 @@ import polars as pl
 
 from hindmost.errors import OutputError, Problem, ScenarioError
 from hindmost.result import Result
+from hindmost.scenario import from_table, not_modelled
 
 SUFFIXES = (".parquet", ".csv", ".json")
 KEY = "hindmost"
@@ -83,15 +84,15 @@ def write(result: Result, path: Path) -> None:
 
 def to_json(result: Result) -> dict[str, Any]:
     """Return a result without its steps, as JSON holds it."""
-    scenario = result.inputs["scenario"]
+    scenario = from_table(result.inputs["scenario"])
     return {
         "inputs": result.inputs,
         "machine": result.machine,
         "summary": result.summary.to_dicts(),
         "pools": result.pools.to_dicts(),
         "assumed": result.assumed,
-        "unknowns": scenario["unknowns"],
-        "not_modelled": scenario["not_modelled"],
+        "unknowns": result.inputs["scenario"]["unknowns"],
+        "not_modelled": not_modelled(scenario),
         "warnings": [
             {"metric": metric, "statistic": statistic, "warning": warning}
             for (metric, statistic), warning in result.warnings.items()

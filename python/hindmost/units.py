@@ -1,8 +1,6 @@
 """Prefixes and conversions: SI inside, these at the edge."""
 
 GIGA = 1e9
-TERA = 1e12
-GIBI = 2**30
 MEBI = 2**20
 
 BF16_BYTES = 2

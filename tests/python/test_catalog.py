@@ -82,6 +82,7 @@ def test_colossus_1_assumes_only_what_nobody_has_published() -> None:
         "causes.stall.probability",
         "causes.pause.probability",
         "causes.pause.law.cap",
+        "roce-400g.noise.law.sigma",
     }
 
 

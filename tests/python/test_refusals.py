@@ -95,10 +95,10 @@ ELSEWHERE = {
     'must have a name of a-z, 0-9 and - only, got "h 1"',
     "workload.n_microbatches = 1\nworkload.global_batch_seqs = 256": "mine.toml: "
     "workload.global_batch_seqs must be absent where workload.n_microbatches is given, got 256",
-    'layout.sharding = "none"': "h100-1k: layout.shard_group_replicas "
-    'must be absent where layout.sharding is "none", got 16',
+    'layout.sharding = "none"\nlayout.shard_group_replicas = 16': "mine.toml: "
+    'layout.shard_group_replicas must be absent where layout.sharding is "none", got 16',
     'unknowns."workload.seqlen" = { name = "constant", value = 1 }': "mine.toml: "
-    f"unknowns.workload.seqlen {NO_PATH}",
+    f"unknowns.workload.seqlen {NO_PATH.replace('a key path', 'the key path of a number')}",
     'unknowns."workload.seq_len" = { name = "constant", valu = 1, value = 1 }': "mine.toml: "
     f'unknowns.workload.seq_len.valu {NO_KEY} "value"?',
     'unknowns."workload.seq_len" = { name = "uniform", low = 2.5, high = 1.5 }': "mine.toml: "

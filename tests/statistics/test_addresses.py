@@ -1,4 +1,4 @@
-"""A second engine, written from DESIGN 4 in NumPy, that must find the same numbers.
+"""A second engine, written from docs/reproducibility.md in NumPy, that must find the same numbers.
 
 Only the values of tables come from the core. What a rank multiplies it rounds to
 float32, here it is float64: the base and some two operations, each wrong by at
@@ -117,7 +117,7 @@ def is_below(at: Counts, probability: float) -> NDArray[np.bool_]:
 
 
 class Replay:
-    """A scenario, and its numbers as DESIGN 4 says that they come about."""
+    """A scenario, and its numbers as docs/reproducibility.md says that they come about."""
 
     def __init__(self, scenario: hm.Scenario) -> None:
         self.scenario = scenario
@@ -188,7 +188,7 @@ class Replay:
     def exposed(self, own_s: Floats, pools: Places) -> Floats:
         """Return the seconds of collectives that the slowest replica's computing leaves bare.
 
-        A stall of the network is the last part's; DESIGN does not say so, and
+        A stall of the network is the last part's; docs/model.md says so, and
         only a step of one part is tested with one.
         """
         steps = range(len(own_s))

@@ -28,6 +28,7 @@ QUIET: Changes = {f"causes.{name}.enabled": False for name in CAUSES} | {
     "fabric.noise.enabled": False
 }
 BUSY: Changes = {
+    "causes.residual.law.sigma": 0.003,
     "pools.h100.n_gpus": 260,
     "pools.h200": {"gpu": "h200-sxm", "n_gpus": 512, "software_efficiency": 0.999},
     "causes.cooling": {
@@ -44,7 +45,7 @@ BUSY: Changes = {
 }
 NO_STALLS: Changes = {"causes.stall.probability": 0.0, "causes.pause.probability": 0.0}
 
-# Catalogue values, copied by hand from data sheets and the design.
+# Catalogue values, copied by hand from data sheets.
 PEAK, KERNEL_EFFICIENCY = 989e12, 0.803
 LAYERS, HIDDEN, HEADS, HEAD_DIM = 80, 8192, 64, 128
 PARAMETERS, MATMUL_PARAMETERS = 70_553_706_496, 69_501_714_432
@@ -262,7 +263,7 @@ def test_summary_and_runs_are_the_statistics_of_the_steps(busy: hm.Result) -> No
 
 
 def rank_flops() -> float:
-    """Return the model FLOPs of a rank in a step, from DESIGN 2.1 at tensor 8."""
+    """Return the model FLOPs of a rank in a step, as docs/model.md has them, at tensor 8."""
     attention = 6 * LAYERS * HEADS * (HEAD_DIM + HEAD_DIM) * SEQ_LEN / 2
     tokens = MICROBATCHES * SEQS * SEQ_LEN
     return tokens * (6 * MATMUL_PARAMETERS + attention) / 8

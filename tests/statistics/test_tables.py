@@ -1,12 +1,11 @@
-"""The table contract of DESIGN 3, checked against scipy.stats and numpy.quantile.
+"""The table contract of docs/model.md, checked against scipy.stats and numpy.quantile.
 
 For a tail probability q the table must lie between the quantiles of q changed by
-1e-5, themselves changed by 1e-5, on the side of the tail that q belongs to.
+1e-5, themselves changed by 1e-5.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -365,40 +364,3 @@ def test_an_infinite_variance_needs_a_cap(alpha: float) -> None:
     assert law.variance() == np.inf
     with pytest.raises(_core.DomainError, match="cap"):
         law.check_drawable()
-
-
-def test_a_scipy_distribution_whose_quantiles_reach_zero_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"lower\.0 must be finite and > 0"):
-        law_of(stats.halfnorm())
-
-
-def test_a_law_that_bends_more_than_a_table_can_is_refused_by_its_parameter() -> None:
-    law = _core.Law({"name": "log-uniform", "low": 1e-30, "high": 1e30})
-    with pytest.raises(_core.DomainError) as refusal:
-        law.check_drawable()
-    assert refusal.value.args[:2] == ("high", 1e30)
-    assert "512 bins per octave" in refusal.value.args[2]
-
-
-@pytest.mark.parametrize(
-    "parameters",
-    [
-        {"name": "lognormal", "sigma": 20.0, "median": 1.0},
-        {"name": "lognormal", "sigma": 0.1, "median": 1e-38},
-        {"name": "gamma", "shape": 0.3, "scale": 1.0},
-        {"name": "exponential", "mean": 1e-30, "shift": 0.0},
-        {"name": "uniform", "low": 0.0, "high": 1e-30},
-        {"name": "pareto", "alpha": 3.0, "minimum": 1e-46},
-    ],
-    ids=lambda parameters: str(list(parameters.values())),
-)
-def test_a_law_beyond_f32_is_refused_with_the_least_parameter_that_works(
-    parameters: dict[str, Any],
-) -> None:
-    with pytest.raises(_core.DomainError) as refusal:
-        _core.Law(parameters).check_drawable()
-    field, _, requirement = refusal.value.args
-    assert field in parameters
-    bound = re.search(r"[<>]= (\S+?),", requirement)
-    assert bound is not None, requirement
-    _core.Law({**parameters, field: float(bound.group(1))}).check_drawable()

@@ -16,7 +16,6 @@ from hindmost.cli.run import run
 from hindmost.cli.schema import schema
 from hindmost.cli.validate import validate
 
-EXIT_THRESHOLD = 1
 EXIT_WRONG_CALL = 2
 EXIT_OUR_ERROR = 3
 EXIT_INTERRUPTED = 130
@@ -54,7 +53,7 @@ def _status_of(error: BaseException) -> int:
 
     if isinstance(error, SystemExit):
         # Click's own answer to a closed pipe is not one of a threshold.
-        closed = type(sys.stdout).__name__ == "PacifyFlushWrapper"
+        closed = isinstance(error.__context__, BrokenPipeError)
         return error.code if isinstance(error.code, int) and not closed else 0
     if "--debug" in sys.argv[1:]:
         tell("".join(traceback.format_exception(error)))

@@ -30,23 +30,23 @@ def init(path: Path | None) -> None:
 def _write_new(path: Path, text: str) -> None:
     from hindmost.errors import OutputError, Problem, ScenarioError
 
-    requirement = ""
+    def refused(requirement: str) -> ScenarioError:
+        return ScenarioError([Problem(path="PATH", requirement=requirement, value=str(path))])
+
     if path.suffix != ".toml":
-        requirement = "must end in .toml"
-    elif path.exists():
-        requirement = "must not exist yet"
-    elif not path.parent.is_dir():
-        requirement = "must lie in a folder that exists"
-    if requirement:
-        raise ScenarioError([Problem(path="PATH", requirement=requirement, value=str(path))])
+        raise refused("must end in .toml")
     try:
-        with path.open("x", encoding="utf-8") as file:
+        file = path.open("x", encoding="utf-8")
+    except FileExistsError:
+        raise refused("must not exist yet") from None
+    except FileNotFoundError:
+        raise refused("must lie in a folder that exists") from None
+    except (OSError, ValueError) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        raise refused(f"must be writable: {reason}") from None
+    try:
+        with file:
             file.write(text)
-    except PermissionError:
-        requirement = "must be writable"
-        raise ScenarioError(
-            [Problem(path="PATH", requirement=requirement, value=str(path))]
-        ) from None
     except OSError as error:
         path.unlink(missing_ok=True)
         reason = (error.strerror or str(error)).lower()

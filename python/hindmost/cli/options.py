@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
 if TYPE_CHECKING:
     from hindmost.scenario import Changes
 
-AnyCommand = TypeVar("AnyCommand", bound=Callable[..., Any])
+T = TypeVar("T")
 
 MAX_SEED = 2**53 - 1
 """The greatest integer that every JSON reader keeps."""
@@ -50,6 +50,38 @@ def parsed_settings(settings: tuple[str, ...]) -> Changes:
     if found:
         raise ScenarioError(found)
     return changes
+
+
+class Judge(Protocol):
+    """Calls a function and keeps the problems that it raises."""
+
+    def __call__(self, function: Callable[..., T], /, *arguments: Any) -> T | None:
+        """Return what the function returns, or None for problems."""
+
+
+@contextmanager
+def collected_problems() -> Iterator[Judge]:
+    """Let several judgements be made, and raise the problems of all of them together.
+
+    Raises
+    ------
+    ScenarioError
+        If any of them found a problem.
+    """
+    from hindmost.errors import Problem, ScenarioError
+
+    found: list[Problem] = []
+
+    def judge(function: Callable[..., T], /, *arguments: Any) -> T | None:
+        try:
+            return function(*arguments)
+        except ScenarioError as error:
+            found.extend(error.problems)
+            return None
+
+    yield judge
+    if found:
+        raise ScenarioError(found)
 
 
 def echo_data(text: str) -> None:

@@ -12,6 +12,7 @@ import click
 
 from hindmost.cli.options import (
     MAX_SEED,
+    collected_problems,
     debug_option,
     echo_data,
     parsed_settings,
@@ -22,7 +23,9 @@ from hindmost.cli.options import (
 if TYPE_CHECKING:
     from hindmost.cli.threshold import Threshold
     from hindmost.result import Result
+    from hindmost.scenario import Scenario
 
+EXIT_THRESHOLD = 1
 STYLES = ("table", "json", "csv", "markdown")
 
 
@@ -81,12 +84,17 @@ def run(
     """
     from hindmost.cli.threshold import parsed_thresholds
     from hindmost.report import render
+    from hindmost.simulate import simulate
     from hindmost.storage import check_output, write
 
-    limits = parsed_thresholds(thresholds)
-    if output is not None:
-        check_output(output)
-    result = _simulated(scenario, settings, call)
+    with collected_problems() as judge:
+        limits = judge(parsed_thresholds, thresholds) or []
+        if output is not None:
+            judge(check_output, output)
+        loaded = judge(_loaded, scenario, settings, call)
+    assert loaded is not None
+    with _progress() as progress:
+        result = simulate(loaded, progress=progress, **call)
     if output is not None:
         write(result, output)
         tell(f"wrote {output}")
@@ -95,12 +103,12 @@ def run(
         tell(f"seed {result.inputs['seed']}")
     echo_data(render(result, style))
     if _any_holds(limits, result):
-        sys.exit(1)
+        sys.exit(EXIT_THRESHOLD)
 
 
-def _simulated(scenario: str, settings: tuple[str, ...], call: dict[str, Any]) -> Result:
+def _loaded(scenario: str, settings: tuple[str, ...], call: dict[str, Any]) -> Scenario:
+    """Return a scenario; a stored run adds to the call what it does not say."""
     from hindmost.scenario import from_table, load, with_changes
-    from hindmost.simulate import simulate
     from hindmost.storage import read_inputs
 
     changes = parsed_settings(settings)
@@ -108,12 +116,10 @@ def _simulated(scenario: str, settings: tuple[str, ...], call: dict[str, Any]) -
         stored = read_inputs(Path(scenario))
         _tell_of_another_version(stored["version"])
         repeated = from_table(stored["scenario"], scenario)
-        loaded = with_changes(repeated, changes, changes_from="--set")
+        changed = with_changes(repeated, changes, changes_from="--set")
         call |= {key: stored[key] for key in ("seed", "runs", "steps") if call[key] is None}
-    else:
-        loaded = load(scenario, changes, changes_from="--set")
-    with _progress() as progress:
-        return simulate(loaded, progress=progress, **call)
+        return changed
+    return load(scenario, changes, changes_from="--set")
 
 
 def _tell_of_another_version(version: str) -> None:

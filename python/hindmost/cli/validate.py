@@ -20,5 +20,5 @@ def validate(scenario: str, settings: tuple[str, ...]) -> None:
 
     loaded = load(scenario, parsed_settings(settings), changes_from="--set")
     plan = make_plan(loaded)
-    needed = gigabytes(plan.memory.total_bytes)
+    needed = gigabytes(plan.fullest_bytes)
     echo_data(f"{headline(loaded, plan)}; {needed} a GPU\n")

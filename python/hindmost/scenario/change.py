@@ -56,17 +56,23 @@ def apply_changes(document: Document, changes: Changes, source: str) -> None:
     """
     problems = []
     for path, value in changes.items():
-        requirement = _unsettable(path, document.table)
+        requirement = _unsettable(path, value, document.table)
         if requirement is None:
             document.lay(_nested(path, _plain(value)), source)
         else:
-            problems.append(Problem(path=path, requirement=requirement, value=value, source=source))
+            problems.append(
+                Problem(path=str(path), requirement=requirement, value=value, source=source)
+            )
     if problems:
         raise ScenarioError(problems)
 
 
-def _unsettable(path: str, table: Table) -> str | None:
+def _unsettable(path: Any, value: Any, table: Table) -> str | None:
     """Return why a key path cannot be set, if it cannot."""
+    if not isinstance(path, str):
+        return "must be a key path"
+    if isinstance(value, Mapping) and not value:
+        return "cannot be set to an empty table; enabled = false removes a cause"
     parts = path.split(".")
     if len(parts) > MAX_NESTING:
         return f"is nested too deeply: at most {MAX_NESTING} levels"

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from hindmost import catalog
-from hindmost.errors import UNSET, Problem, ScenarioError, did_you_mean, shown
+from hindmost.errors import UNSET, Problem, ScenarioError, Verbatim, did_you_mean, shown
 from hindmost.scenario.change import MAX_NESTING, Changes, apply_changes
 from hindmost.scenario.fields import field_problems
 from hindmost.scenario.merge import Document, Table
@@ -62,6 +62,10 @@ def load(
     >>> load("h100-1k", {"pools.h100.n_gpus": 2048}).pools["h100"].n_gpus
     2048
     """
+    if not isinstance(name_or_path, str | Path):
+        requirement = "must be the name of a preset or the path of a file"
+        kind = Verbatim(f"a {type(name_or_path).__name__}")
+        raise _refused("", requirement, path="scenario", value=kind)
     document = Document(str(name_or_path))
     for table, source in _Layers().of(name_or_path):
         document.lay(table, source)
@@ -234,7 +238,8 @@ def _read(path: Path, named_by: str) -> str:
         by = f" (named by {named_by})" if named_by else ""
         raise _refused(source, f"cannot be read: {reason}{by}") from None
     except ValueError:
-        raise _refused(named_by, "must be a path", path="extends", value=source) from None
+        path_of = "extends" if named_by else "scenario"
+        raise _refused(named_by, "must be a path", path=path_of, value=source) from None
     if len(data) > MAX_BYTES:
         requirement = f"is too large: a scenario has at most {MAX_BYTES:,} bytes"
         raise _refused(source, requirement)

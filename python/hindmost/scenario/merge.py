@@ -94,12 +94,25 @@ class Document:
 
 
 def _without_alternatives(table: Table, over: Table) -> Table:
-    workload, new = table.get("workload"), over.get("workload")
-    if not (isinstance(workload, dict) and isinstance(new, dict)):
-        return table
-    replaced = {other for key, other in EITHER_OR.items() if key in new and other not in new}
-    kept = {key: value for key, value in workload.items() if key not in replaced}
-    return {**table, "workload": kept}
+    """Return a table without what another one makes void."""
+    workload, layout = _inside(over, "workload"), _inside(over, "layout")
+    void = {
+        "workload": {
+            other for key, other in EITHER_OR.items() if key in workload and other not in workload
+        },
+        "layout": {"shard_group_replicas"} if layout.get("sharding") == "none" else set(),
+    }
+    return {
+        key: {name: inner for name, inner in value.items() if name not in void[key]}
+        if key in void and isinstance(value, dict)
+        else value
+        for key, value in table.items()
+    }
+
+
+def _inside(table: Table, key: str) -> Table:
+    inner = table.get(key)
+    return inner if isinstance(inner, dict) else {}
 
 
 def _said(lower: Any, upper: Any, below: Table, values: Table) -> Any:

@@ -195,7 +195,7 @@ class Scenario(Strict):
     basis: dict[str, Basis] = Field(default_factory=dict)
     """Where numbers come from, by key path."""
     not_modelled: list[str] = Field(default_factory=list)
-    """What is known to matter here and is left out."""
+    """What is known to matter here and is left out, besides what every run says."""
 
     _source: str = PrivateAttr(default="")
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from hindmost import catalog
 from hindmost.cause import Cause
 from hindmost.errors import Problem, did_you_mean
-from hindmost.scenario.merge import leaves
+from hindmost.scenario.counts import n_replicas
+from hindmost.scenario.merge import Table, leaves
 from hindmost.scenario.models import Scenario
 
 MAX_RANKS = 2**31
@@ -23,19 +25,6 @@ def problems(scenario: Scenario) -> list[Problem]:
         *_unknowns(scenario),
         *_basis(scenario),
     ]
-
-
-def n_replicas_of_pool(scenario: Scenario, pool: str) -> int:
-    """Return how many replicas a pool's full domains hold."""
-    gpu = catalog.gpu(scenario.pools[pool].gpu)
-    return (
-        scenario.pools[pool].n_gpus // gpu.domain_gpus * (gpu.domain_gpus // scenario.layout.tensor)
-    )
-
-
-def n_replicas(scenario: Scenario) -> int:
-    """Return how many replicas all pools hold."""
-    return sum(n_replicas_of_pool(scenario, pool) for pool in scenario.pools)
 
 
 def _pools(scenario: Scenario) -> Iterator[Problem]:
@@ -131,11 +120,11 @@ def _cause(scenario: Scenario, path: str, cause: Cause) -> Iterator[Problem]:
 
 
 def _unknowns(scenario: Scenario) -> Iterator[Problem]:
-    known = _settable(scenario)
+    known = _settable(scenario, numbers_only=True)
     for path in scenario.unknowns:
         if path not in known:
             hint = did_you_mean(path, known, or_list=False)
-            requirement = "is not a key path of this scenario"
+            requirement = "is not the key path of a number of this scenario"
             yield Problem(path=f"unknowns.{path}", requirement=requirement, hint=hint)
 
 
@@ -149,9 +138,17 @@ def _basis(scenario: Scenario) -> Iterator[Problem]:
             yield Problem(path=f"basis.{path}", requirement=requirement, hint=hint)
 
 
-def _settable(scenario: Scenario) -> list[str]:
+def _settable(scenario: Scenario, *, numbers_only: bool = False) -> list[str]:
     """Return the key paths of all values, those left at None included."""
     table = scenario.model_dump(exclude={"unknowns", "basis", "name", "not_modelled"})
     if table["fabric"]["noise"] is None and scenario.noise is not None:
         table["fabric"]["noise"] = scenario.noise.model_dump()
-    return list(leaves(table))
+    paths = list(leaves(table))
+    return [path for path in paths if not numbers_only or _may_be_a_number(table, path)]
+
+
+def _may_be_a_number(table: Table, path: str) -> bool:
+    value: Any = table
+    for part in path.split("."):
+        value = value[part]
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))

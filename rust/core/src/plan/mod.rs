@@ -132,13 +132,12 @@ impl Plan {
                     Affects::Compute => longest_s / group.compute_s(),
                     Affects::Network => longest_s,
                 };
-                // Infinite where even f64 overflows, and never a NaN.
-                if greatest + longest > MOST {
+                if !(0.0..=MOST).contains(&(greatest + longest)) {
                     let requirement =
                         "less extreme together: their greatest effects are beyond f32";
                     return Err(Error::domain("causes", greatest + longest, requirement));
                 }
-                if least < LEAST {
+                if !(LEAST..).contains(&least) {
                     let requirement = "less extreme together: their least effects are beyond f32";
                     return Err(Error::domain("causes", least, requirement));
                 }

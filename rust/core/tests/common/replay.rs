@@ -1,4 +1,4 @@
-//! A second kernel, made from section 4 of DESIGN alone: one draw at a time,
+//! A second kernel, made from docs/reproducibility.md alone: one draw at a time,
 //! every word fetched by its address. It shares nothing with the crate but the
 //! tables.
 
