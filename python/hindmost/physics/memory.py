@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hindmost import catalog
+from hindmost.catalog import Model
 from hindmost.physics.flops import parameters
 from hindmost.scenario import Scenario, smallest_shard_group
+from hindmost.units import BF16_BYTES
+
+RECOMPUTATIONS = ("none", "selective", "full")
+"""What the backward pass computes again, from nothing to all."""
 
 STATE_BYTES = 16
 """Bytes of states a parameter: BF16 weight and gradient, and in FP32 the weight
 and the two moments of Adam (Rajbhandari et al., ZeRO, SC 2020, section 3.1)."""
-
-KEPT_BYTES = {"none": 31.75, "selective": 21.25, "full": 2.0}
-"""Bytes of activations kept a token, layer and unit of hidden width."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,10 +52,39 @@ def memory(scenario: Scenario, pool: str) -> Memory:
     model = catalog.model(workload.model)
     sharers = smallest_shard_group(scenario, pool) if layout.sharding == "hybrid" else 1
     states = STATE_BYTES * parameters(model) / layout.tensor / sharers
-    unit = workload.microbatch_seqs * workload.seq_len * model.hidden / layout.tensor
-    recomputed = KEPT_BYTES["none"] * unit if workload.recompute == "full" else 0.0
+    tokens = workload.microbatch_seqs * workload.seq_len / layout.tensor
+    kept = kept_bytes_per_token(model, workload.recompute)
+    again = kept_bytes_per_token(model, "none") if workload.recompute == "full" else 0.0
     return Memory(
         states_bytes=states,
-        activations_bytes=KEPT_BYTES[workload.recompute] * unit * model.n_layers,
-        recomputed_bytes=recomputed,
+        activations_bytes=kept * tokens * model.n_layers,
+        recomputed_bytes=again * tokens,
     )
+
+
+def kept_bytes_per_token(model: Model, recompute: str) -> float:
+    """Return the bytes of activations that one layer keeps of a token for its backward pass.
+
+    Notes
+    -----
+    In BF16, of hidden width h, with k and v of width ``h * n_kv_heads / n_heads``
+    each and a gated product of width f: nothing is computed again with ``none``
+    (input and output of both norms, q, k, v, the attention's output, gate, up
+    and product), norm outputs and the product with ``selective``, all but the
+    layer's input with ``full``.
+
+    Examples
+    --------
+    In units of the hidden width:
+
+    >>> model = catalog.model("llama3-405b")
+    >>> [kept_bytes_per_token(model, kind) / model.hidden for kind in RECOMPUTATIONS]
+    [31.75, 21.25, 2.0]
+    """
+    keys_and_values = 2 * model.n_kv_heads * model.head_dim
+    widths = {
+        "none": 6 * model.hidden + keys_and_values + 3 * model.ffn_hidden,
+        "selective": 4 * model.hidden + keys_and_values + 2 * model.ffn_hidden,
+        "full": model.hidden,
+    }
+    return float(BF16_BYTES * widths[recompute])
