@@ -11,6 +11,7 @@ use common::laws::{
 use common::plans::{cause, jitter, network, pool, term, with_probability};
 use common::replay::{Replay, Row};
 use hindmost_core::control::Control;
+use hindmost_core::instructions::InstructionSet;
 use hindmost_core::plan::{CauseSpec, Communication, Effect, GroupSpec, Plan, Scope, Span};
 use hindmost_core::sample::{rank_times, sample};
 
@@ -194,12 +195,17 @@ fn replay() -> Replay {
     Replay::new(SEED, RUN, &groups(), &causes(), &communication())
 }
 
+/// The small plan in each instruction set that there is.
+fn plans() -> impl Iterator<Item = Plan> {
+    let sets = InstructionSet::ALL.into_iter();
+    sets.filter(|set| set.is_available()).map(|set| {
+        let plan = Plan::new(groups(), causes(), communication()).unwrap();
+        plan.with_instructions(set)
+    })
+}
+
 #[test]
 fn a_small_plan_has_these_rank_times() {
-    let plan = Plan::new(groups(), causes(), communication()).unwrap();
-    let mut times = vec![0.0; 2 * 20];
-    rank_times(&plan, SEED, RUN, &[2, 7], &mut times, &Control::default()).unwrap();
-    let bits: Vec<u32> = times.iter().map(|time| time.to_bits()).collect();
     let pinned: [u32; 40] = [
         0x40bdaf45, 0x40c5b43b, 0x40d6dfe9, 0x4014a16e, 0x4060c27c, 0x404b73f8, 0x4060c260,
         0x4034894e, 0x40486fde, 0x4034d2c0, 0x401d953d, 0x401f01a2, 0x40211af6, 0x4099a160,
@@ -208,16 +214,19 @@ fn a_small_plan_has_these_rank_times() {
         0x40f6490e, 0x40c85ee2, 0x40b3ea6e, 0x40afd2ed, 0x403b05b4, 0x403082ac, 0x410dd046,
         0x403a8def, 0x403abeab, 0x403dd24a, 0x40462f49, 0x40551536,
     ];
-    assert_eq!(bits, pinned, "{bits:#x?}");
     let replayed = [2, 7].map(|step| replay().rank_times(step)).concat();
-    assert_eq!(times, replayed);
+    for plan in plans() {
+        let mut times = vec![0.0; 2 * 20];
+        rank_times(&plan, SEED, RUN, &[2, 7], &mut times, &Control::default()).unwrap();
+        let bits: Vec<u32> = times.iter().map(|time| time.to_bits()).collect();
+        assert_eq!(bits, pinned, "{:?} {bits:#x?}", plan.instructions());
+        assert_eq!(times, replayed);
+    }
 }
 
 #[test]
 fn a_small_plan_has_these_rows() {
-    let plan = Plan::new(groups(), causes(), communication()).unwrap();
     let n_steps = 5;
-    let sampled = sample(&plan, SEED, RUN + 1, n_steps, &Control::default()).unwrap();
     let pinned: [Row; 5] = [
         Row {
             compute_s: 8.097565174102783,
@@ -250,18 +259,21 @@ fn a_small_plan_has_these_rows() {
             slowest: 0,
         },
     ];
-    for (step, pinned) in (0..n_steps).zip(pinned) {
-        let index = (RUN * n_steps + step) as usize;
-        let row = Row {
-            compute_s: sampled.compute_s[index],
-            stall_s: sampled.stall_s[index],
-            exposed_comm_s: sampled.exposed_comm_s[index],
-            slowest: sampled.slowest[index],
-        };
-        assert_eq!(row, replay().row(step));
-        assert_eq!(row, pinned);
-        let time_s = pinned.compute_s + pinned.exposed_comm_s;
-        assert_eq!(sampled.step_time_s[index], time_s);
+    for plan in plans() {
+        let sampled = sample(&plan, SEED, RUN + 1, n_steps, &Control::default()).unwrap();
+        for (step, pinned) in (0..n_steps).zip(&pinned) {
+            let index = (RUN * n_steps + step) as usize;
+            let row = Row {
+                compute_s: sampled.compute_s[index],
+                stall_s: sampled.stall_s[index],
+                exposed_comm_s: sampled.exposed_comm_s[index],
+                slowest: sampled.slowest[index],
+            };
+            assert_eq!(row, replay().row(step));
+            assert_eq!(row, *pinned, "{:?}", plan.instructions());
+            let time_s = pinned.compute_s + pinned.exposed_comm_s;
+            assert_eq!(sampled.step_time_s[index], time_s);
+        }
     }
 }
 
