@@ -77,7 +77,51 @@ fn laws() -> Vec<Law> {
         empirical(&[0.9, 1.0, 1.0, 1.25]),
         empirical(&(1..=1001).map(f64::from).collect::<Vec<_>>()),
         capped(empirical(&[0.9, 1.0, 1.1, 1.25, 7.0]), 1.2),
+        // The largest tables: 512 bins an octave, and 2^20 samples.
+        capped(pareto(1.0, 0.1), 1e6),
+        empirical(&samples(1 << 20)),
+        empirical(&samples((1 << 20) - 1)),
     ]
+}
+
+fn samples(count: u32) -> Vec<f64> {
+    (1..=count).map(|i| 1.0 + f64::from(i) * 1e-6).collect()
+}
+
+#[test]
+fn the_laws_that_are_tried_have_the_largest_tables() {
+    let bins: Vec<Option<u32>> = laws()
+        .iter()
+        .map(|law| Table::compile(law).unwrap().bins())
+        .collect();
+    assert!(bins.contains(&Some(512)), "{bins:?}");
+}
+
+#[test]
+fn loops_over_a_tile_are_those_of_the_scalar_kernel() {
+    let table = Table::compile(&lognormal(1.0, 0.5)).unwrap();
+    let blocks = blocks_of_words();
+    let values = |words: &Block<u32>| {
+        let mut values = Block([[0.0; UNITS]; STEPS]);
+        Kernel::new(SCALAR).values(&table, words, &mut values);
+        values
+    };
+    for pair in blocks.windows(2) {
+        let (a, b) = (values(&pair[0]), values(&pair[1]));
+        let by = |kernel: Kernel| {
+            let (mut product, mut sum) = (a, a);
+            kernel.multiply(&mut product, &b);
+            kernel.add(&mut sum, &b, 0.3);
+            let mut times = [0.0; 61];
+            kernel.seconds(&product.0[1], &sum.0[2], 10.7, &mut times);
+            let bits = |block: Block<f32>| block.0.map(|row| row.map(f32::to_bits));
+            (bits(product), bits(sum), times.map(f32::to_bits))
+        };
+        let scalar = by(Kernel::new(SCALAR));
+        for (set, kernel) in vector_kernels() {
+            assert_eq!(by(kernel), scalar, "{set:?}");
+        }
+    }
 }
 
 #[test]
