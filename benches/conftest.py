@@ -10,7 +10,6 @@ from hindmost import _core
 from hindmost.plan import INSTRUCTIONS_VARIABLE
 
 SETS = _core.instruction_sets()
-BEST = SETS[-1]
 
 
 @pytest.fixture(params=SETS)
@@ -24,6 +23,9 @@ def instructions(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 def pytest_terminal_summary(terminalreporter: Any, config: Any) -> None:
     """Print the ratio and the bar of every gate."""
     session = getattr(config, "_benchmarksession", None)
+    for bench in getattr(session, "benchmarks", []):
+        if "resident_mb" in bench.extra_info:
+            terminalreporter.section(f"{bench.name}: {bench.extra_info['resident_mb']} MB")
     gates = [bench for bench in getattr(session, "benchmarks", []) if "bar" in bench.extra_info]
     if not gates:
         return

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 N_RANKS = 220_000
+SPEED_SIGMA = 0.0172
+SPEED_CAP = 1.062
 SIGMA = 0.003
 
 Floats = NDArray[np.float32]
@@ -17,8 +19,8 @@ _POOL = ThreadPoolExecutor(2)
 
 def speeds() -> Floats:
     """Return a persistent factor for every rank."""
-    factors = np.exp(np.random.default_rng(1).normal(0, 0.0172, N_RANKS))
-    return factors.clip(max=1.062).astype(np.float32)
+    factors = np.exp(np.random.default_rng(1).normal(0, SPEED_SIGMA, N_RANKS))
+    return factors.clip(max=SPEED_CAP).astype(np.float32)
 
 
 def slowest(speed: Floats, n_steps: int) -> Floats:
@@ -51,6 +53,8 @@ def rank_times(speed: Floats, n_steps: int) -> Floats:
     return times
 
 
+# Whole halves at once are the fastest on two threads; smaller pieces keep them
+# waiting for each other.
 def _draw(rng: np.random.Generator, speed: Floats, times: Floats) -> None:
     rng.standard_normal(dtype=np.float32, out=times)
     np.multiply(times, np.float32(SIGMA), out=times)
