@@ -5,14 +5,16 @@ use rayon::prelude::*;
 use crate::control::{Control, DRAWS_BETWEEN_LOOKS};
 use crate::error::{Error, Result};
 use crate::kernel::best::{Best, SlowestRank, WorstPorts};
-use crate::kernel::slowest::{Lasting, Searched, for_each_stretch};
+use crate::kernel::slowest::{Lasting, Piece, Searched, for_each_stretch};
 use crate::kernel::tile::{Drawn, Draws, Tile};
 use crate::kernel::{Kernel, STEPS, UNITS};
 use crate::plan::{Affects, Effect, Plan, SlowestPort, Span};
 use crate::random::{MAX_RUNS, Random};
 
-/// Ranks whose draws of one run one task makes.
-const RANKS_PER_TASK: usize = 64 * UNITS;
+/// Tiles whose draws one task makes.
+const TILES_PER_TASK: usize = 64;
+/// Their ranks, at most.
+const RANKS_PER_TASK: usize = TILES_PER_TASK * UNITS;
 
 /// What was sampled: one row a step, runs one after another.
 #[derive(Debug, Clone, PartialEq)]
@@ -128,31 +130,52 @@ pub fn rank_times(
     }
     let random = Random::new(seed);
     let states = states(plan, &random, run, control)?;
+    let pieces: Vec<(usize, Piece)> = states
+        .iter()
+        .enumerate()
+        .flat_map(|(group, state)| {
+            let pieces = state.ranks.pieces(TILES_PER_TASK).into_iter();
+            pieces.map(move |piece| (group, piece))
+        })
+        .collect();
     let mut tasks = Vec::new();
     let mut rest = times;
     for steps in steps.chunk_by(|a, b| a / 4 == b / 4) {
         let (rows, later) = rest.split_at_mut(steps.len() * n_ranks);
-        tasks.push((steps, rows));
         rest = later;
+        // Each task fills the same ranks of up to four rows.
+        let mut targets: Vec<Vec<&mut [f32]>> = pieces.iter().map(|_| Vec::new()).collect();
+        for mut row in rows.chunks_exact_mut(n_ranks) {
+            for ((_, piece), target) in pieces.iter().zip(&mut targets) {
+                let (ranks, others) = row.split_at_mut(piece.n_ranks);
+                target.push(ranks);
+                row = others;
+            }
+        }
+        tasks.extend(
+            pieces
+                .iter()
+                .zip(targets)
+                .map(|(piece, rows)| (steps, piece, rows)),
+        );
     }
-    tasks.into_par_iter().try_for_each(|(steps, rows)| {
-        let kernel = Kernel::new(plan.instructions());
-        let mut first = 0;
-        for (group, state) in plan.groups().iter().zip(&states) {
-            state.ranks.each_tile(steps[0] / 4, |rank, n, tile| {
-                for (row, &step) in steps.iter().enumerate() {
-                    let start = row * n_ranks + first + rank;
-                    let times = &mut rows[start..start + n];
+    let kernel = Kernel::new(plan.instructions());
+    tasks
+        .into_par_iter()
+        .try_for_each(|(steps, (group, piece), mut rows)| {
+            let unit_s = plan.groups()[*group].compute_s();
+            let ranks = &states[*group].ranks;
+            let mut first = 0;
+            ranks.each_tile(steps[0] / 4, piece, |n, tile| {
+                for (row, &step) in rows.iter_mut().zip(steps) {
                     let step = (step % 4) as usize;
                     let (slowdown, stall) = (&tile.slowdown.0[step], &tile.stall.0[step]);
-                    kernel.seconds(slowdown, stall, group.compute_s(), times);
+                    kernel.seconds(slowdown, stall, unit_s, &mut row[first..first + n]);
                 }
-                control.advance((n * STEPS) as u64)
-            })?;
-            first += group.n_ranks() as usize;
-        }
-        Ok(())
-    })
+                first += n;
+            });
+            control.advance((piece.n_ranks * STEPS * ranks.n_causes().max(1)) as u64)
+        })
 }
 
 /// A group in one run: its ranks and its ports.

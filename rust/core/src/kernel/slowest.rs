@@ -14,9 +14,10 @@ use super::{Kernel, STEPS, UNITS};
 use crate::error::Result;
 use crate::plan::{Cause, Effect, Group, Scope};
 
-/// Tiles after which skipping is judged, again and again.
+/// Tiles of four steps after which skipping is judged, and again after as many.
 const TRIAL: usize = 64;
-/// Skipping goes on while at least one tile in this many is skipped.
+/// Skipping ends for these steps once fewer than one tile in this many was
+/// skipped.
 const WORTHWHILE: usize = 8;
 
 /// Factors and stalls of a group that last a whole run, by rank; empty where
@@ -31,7 +32,7 @@ pub struct Lasting {
 
 /// Up to 64 ranks on consecutive GPUs, with bounds of what lasts.
 #[derive(Debug, Clone, Copy)]
-struct Span {
+struct Stretch {
     rank: u32,
     gpu: u32,
     n: u32,
@@ -39,7 +40,7 @@ struct Span {
     stall: f32,
 }
 
-impl Span {
+impl Stretch {
     fn gpus(&self) -> Range<u32> {
         self.gpu..self.gpu + self.n
     }
@@ -49,12 +50,20 @@ impl Span {
     }
 }
 
+/// Some consecutive tiles of a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    stretches: Range<usize>,
+    /// Ranks of these tiles.
+    pub n_ranks: usize,
+}
+
 /// A group in one run, ready to be searched.
 pub struct Searched<'a> {
     draws: Draws<'a>,
     lasting: Lasting,
-    tiles: Vec<Span>,
-    /// The tile to begin with: the one of the greatest lasting factor.
+    stretches: Vec<Stretch>,
+    /// The tile to begin with: the one whose lasting effects are the greatest.
     first: usize,
     /// The greatest number of each cause.
     limits: Vec<f32>,
@@ -72,11 +81,11 @@ impl<'a> Searched<'a> {
                 .get(ranks)
                 .map_or(neutral, |part| part.iter().copied().fold(0.0, f32::max))
         };
-        let mut tiles = Vec::new();
+        let mut stretches = Vec::new();
         let group = draws.group();
         for_each_stretch(group, 0..group.n_ranks(), |rank, gpus| {
             let ranks = rank as usize..rank as usize + gpus.len();
-            tiles.push(Span {
+            stretches.push(Stretch {
                 rank,
                 gpu: gpus.start,
                 n: gpus.len() as u32,
@@ -84,8 +93,11 @@ impl<'a> Searched<'a> {
                 stall: greatest(&lasting.stall, ranks, 0.0),
             });
         });
-        let first = (0..tiles.len())
-            .max_by(|&a, &b| tiles[a].slowdown.total_cmp(&tiles[b].slowdown))
+        let promise = |stretch: &Stretch| stretch.slowdown + stretch.stall;
+        // Of several, the first: the last one that is met from behind.
+        let first = (0..stretches.len())
+            .rev()
+            .max_by(|&a, &b| promise(&stretches[a]).total_cmp(&promise(&stretches[b])))
             .unwrap_or(0);
         let mut order: Vec<usize> = (0..draws.len()).collect();
         let rare: Vec<bool> = draws.causes().map(|cause| !cause.is_certain()).collect();
@@ -94,7 +106,7 @@ impl<'a> Searched<'a> {
             limits: draws.causes().map(Cause::greatest).collect(),
             first,
             order,
-            tiles,
+            stretches,
             lasting,
             draws,
             kernel,
@@ -131,54 +143,62 @@ impl<'a> Searched<'a> {
     ) -> Result<[B; STEPS]> {
         let mut search = Search::new(self, block);
         for index in self.in_order() {
-            let tile = &self.tiles[index];
-            search.visit(tile);
-            looked(tile.n)?;
+            let stretch = &self.stretches[index];
+            search.visit(stretch);
+            looked(stretch.n)?;
         }
         Ok(search.best)
     }
 
-    /// Calls `f` with the first rank, the number of ranks and the effects of
-    /// each tile in order.
-    ///
-    /// # Errors
-    /// Those of `f`.
-    pub fn each_tile(
-        &self,
-        block: u32,
-        mut f: impl FnMut(usize, usize, &Tile) -> Result<()>,
-    ) -> Result<()> {
+    /// The group cut into pieces of up to `most` tiles, with the ranks of each.
+    #[must_use]
+    pub fn pieces(&self, most: usize) -> Vec<Piece> {
+        let of_chunk = |(index, chunk): (usize, &[Stretch])| Piece {
+            stretches: index * most..index * most + chunk.len(),
+            n_ranks: chunk.iter().map(|stretch| stretch.n as usize).sum(),
+        };
+        self.stretches
+            .chunks(most)
+            .enumerate()
+            .map(of_chunk)
+            .collect()
+    }
+
+    /// Calls `f` with the number of ranks and the effects of each tile of a
+    /// piece, in order.
+    pub fn each_tile(&self, block: u32, piece: &Piece, mut f: impl FnMut(usize, &Tile)) {
         let mut tile = Tile::NEUTRAL;
         let mut drawn = Drawn::Nothing;
-        for span in &self.tiles {
-            self.load(span, &mut tile);
+        for stretch in &self.stretches[piece.stretches.clone()] {
+            self.load(stretch, &mut tile);
             self.draws
-                .apply_all(block, &span.gpus(), &mut drawn, &mut tile);
-            f(span.rank as usize, span.n as usize, &tile)?;
+                .apply_all(block, &stretch.gpus(), &mut drawn, &mut tile);
+            f(stretch.n as usize, &tile);
         }
-        Ok(())
     }
 
     /// The most promising tile, then the others by rank.
     fn in_order(&self) -> impl Iterator<Item = usize> {
         let first = self.first;
-        let others = (0..self.tiles.len()).filter(move |&index| index != first);
-        (0..self.tiles.len())
+        let others = (0..self.stretches.len()).filter(move |&index| index != first);
+        (0..self.stretches.len())
             .filter(move |&index| index == first)
             .take(1)
             .chain(others)
     }
 
     /// Fills a tile with what lasts.
-    fn load(&self, span: &Span, tile: &mut Tile) {
+    fn load(&self, stretch: &Stretch, tile: &mut Tile) {
         for (block, column, neutral) in [
             (&mut tile.slowdown, &self.lasting.slowdown, 1.0),
             (&mut tile.stall, &self.lasting.stall, 0.0),
         ] {
-            match column.get(span.ranks()) {
+            match column.get(stretch.ranks()) {
                 Some(lasting) => {
                     for row in &mut block.0 {
-                        row[..lasting.len()].copy_from_slice(lasting);
+                        let (ranks, rest) = row.split_at_mut(lasting.len());
+                        ranks.copy_from_slice(lasting);
+                        rest.fill(neutral);
                     }
                 }
                 None => block.0 = [[neutral; UNITS]; STEPS],
@@ -243,22 +263,22 @@ impl<'a, 's, B: Best> Search<'a, 's, B> {
         }
     }
 
-    fn visit(&mut self, span: &Span) {
-        if self.is_beaten(span) {
+    fn visit(&mut self, stretch: &Stretch) {
+        if self.is_beaten(stretch) {
             return;
         }
         let group = self.group;
         let tile = &mut self.tile;
-        group.load(span, tile);
+        group.load(stretch, tile);
         for (index, drawn) in self.drawn.iter().enumerate() {
             group
                 .draws
-                .apply(index, self.block, &span.gpus(), drawn, tile);
+                .apply(index, self.block, &stretch.gpus(), drawn, tile);
         }
-        let n = span.n as usize;
+        let n = stretch.n as usize;
         for (step, best) in self.best.iter_mut().enumerate() {
             let (slowdown, stall) = (&tile.slowdown.0[step][..n], &tile.stall.0[step][..n]);
-            for ((&slowdown, &stall), rank) in slowdown.iter().zip(stall).zip(span.rank..) {
+            for ((&slowdown, &stall), rank) in slowdown.iter().zip(stall).zip(stretch.rank..) {
                 if best.yields_to(slowdown, stall, rank) {
                     best.take(slowdown, stall, rank);
                 }
@@ -268,13 +288,13 @@ impl<'a, 's, B: Best> Search<'a, 's, B> {
 
     /// Draws the causes of a tile, as long as it may change the best; says
     /// whether it cannot.
-    fn is_beaten(&mut self, span: &Span) -> bool {
+    fn is_beaten(&mut self, stretch: &Stretch) -> bool {
         self.seen += 1;
         if self.seen.is_multiple_of(TRIAL) {
             self.skipping = self.skipped * WORTHWHILE >= self.seen;
         }
         self.upper.copy_from_slice(&self.limits);
-        if self.skipping && self.cannot_change(span) {
+        if self.skipping && self.cannot_change(stretch) {
             self.skipped += 1;
             return true;
         }
@@ -285,10 +305,10 @@ impl<'a, 's, B: Best> Search<'a, 's, B> {
             }
             group
                 .draws
-                .draw(index, self.block, &span.gpus(), &mut self.drawn[index]);
+                .draw(index, self.block, &stretch.gpus(), &mut self.drawn[index]);
             if self.skipping {
-                self.upper[index] = self.greatest(index, span);
-                if self.cannot_change(span) {
+                self.upper[index] = self.greatest(index, stretch);
+                if self.cannot_change(stretch) {
                     self.skipped += 1;
                     return true;
                 }
@@ -298,10 +318,10 @@ impl<'a, 's, B: Best> Search<'a, 's, B> {
     }
 
     /// What a cause does at most in a tile, now that it is drawn.
-    fn greatest(&self, index: usize, span: &Span) -> [f32; STEPS] {
+    fn greatest(&self, index: usize, stretch: &Stretch) -> [f32; STEPS] {
         let cause = self.group.draws.cause(index);
         match &self.drawn[index] {
-            Drawn::Nothing => [neutral(cause); STEPS],
+            Drawn::Nothing => [cause.effect().neutral(); STEPS],
             Drawn::Common(values) => *values,
             Drawn::Words(words) => {
                 let greatest = self.group.kernel.extremes(words).greatest;
@@ -310,7 +330,7 @@ impl<'a, 's, B: Best> Search<'a, 's, B> {
                 })
             }
             Drawn::Values(values) => std::array::from_fn(|step| {
-                let row = &values.0[step][..span.n as usize];
+                let row = &values.0[step][..stretch.n as usize];
                 row.iter().copied().fold(0.0, f32::max)
             }),
         }
@@ -318,23 +338,16 @@ impl<'a, 's, B: Best> Search<'a, 's, B> {
 
     /// Whether no rank of a tile can change the best of any step, by the same
     /// operations in the same order as on the numbers themselves.
-    fn cannot_change(&self, span: &Span) -> bool {
+    fn cannot_change(&self, stretch: &Stretch) -> bool {
         (0..STEPS).all(|step| {
-            let (mut slowdown, mut stall) = (span.slowdown, span.stall);
+            let (mut slowdown, mut stall) = (stretch.slowdown, stretch.stall);
             for (cause, upper) in self.group.draws.causes().zip(&self.upper) {
                 match cause.effect() {
                     Effect::Slowdown => slowdown *= upper[step],
                     Effect::Stall => stall += upper[step] * self.group.draws.per_second(),
                 }
             }
-            !self.best[step].yields_to(slowdown, stall, span.rank)
+            !self.best[step].yields_to(slowdown, stall, stretch.rank)
         })
-    }
-}
-
-fn neutral(cause: &Cause) -> f32 {
-    match cause.effect() {
-        Effect::Slowdown => 1.0,
-        Effect::Stall => 0.0,
     }
 }

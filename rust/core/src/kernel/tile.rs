@@ -205,13 +205,6 @@ impl Source<'_, '_> {
         }
     }
 
-    fn neutral(&self) -> f32 {
-        match self.cause.effect() {
-            Effect::Slowdown => 1.0,
-            Effect::Stall => 0.0,
-        }
-    }
-
     /// Draws the cause for consecutive GPUs, each with values of its own.
     fn draw_gpus(&self, gpus: &Range<u32>, drawn: &mut Drawn) {
         let kernel = self.draws.kernel;
@@ -235,7 +228,7 @@ impl Source<'_, '_> {
                 return;
             }
         }
-        let mut values = Block([[self.neutral(); UNITS]; STEPS]);
+        let mut values = Block([[self.cause.effect().neutral(); UNITS]; STEPS]);
         for (step, words) in occurrences.0.iter().enumerate() {
             for (place, &word) in words[..gpus.len()].iter().enumerate() {
                 if self.cause.may_occur(word) {
@@ -264,7 +257,7 @@ impl Source<'_, '_> {
     fn value(&self, unit: u32, step: usize, occurrence: u32) -> f32 {
         let refine = || self.word(self.streams.refine, unit, step);
         if !self.cause.occurs(occurrence, refine) {
-            return self.neutral();
+            return self.cause.effect().neutral();
         }
         let table = self.cause.only_table().unwrap_or_else(|| {
             let component = self.word(self.streams.component, unit, step);

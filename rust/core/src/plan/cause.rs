@@ -25,6 +25,17 @@ pub enum Effect {
     Stall,
 }
 
+impl Effect {
+    /// What changes nothing.
+    #[must_use]
+    pub fn neutral(self) -> f32 {
+        match self {
+            Self::Slowdown => 1.0,
+            Self::Stall => 0.0,
+        }
+    }
+}
+
 /// Who shares one draw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
@@ -153,10 +164,7 @@ impl Cause {
         }
         let components =
             compile_components(&spec.law).map_err(|error| error.within("law").within(&path))?;
-        let neutral = match spec.effect {
-            Effect::Slowdown => 1.0,
-            Effect::Stall => 0.0,
-        };
+        let neutral = f64::from(spec.effect.neutral());
         let mean = neutral + spec.probability * (spec.law.mean() - neutral);
         Ok(Self {
             name: spec.name,
@@ -226,10 +234,7 @@ impl Cause {
     /// The greatest factor or the most seconds that a draw can give.
     #[must_use]
     pub fn greatest(&self) -> f32 {
-        let neutral = match self.effect {
-            Effect::Slowdown => 1.0,
-            Effect::Stall => 0.0,
-        };
+        let neutral = self.effect.neutral();
         let greatest = self
             .components
             .iter()

@@ -71,9 +71,15 @@ impl Plan {
         &self.communication
     }
 
-    /// The plan, to be run in other instructions than the best ones.
+    /// The plan, to be run in other instructions than the best ones; in the
+    /// portable ones where the processor has not got them.
     #[must_use]
     pub fn with_instructions(self, instructions: InstructionSet) -> Self {
+        let instructions = if instructions.is_available() {
+            instructions
+        } else {
+            InstructionSet::Portable
+        };
         Self {
             instructions,
             ..self
@@ -98,7 +104,8 @@ impl Plan {
         })
     }
 
-    /// Values drawn for one step of all groups.
+    /// Effects of step-span causes on ranks and ports in one step: a draw that
+    /// several share counts for each of them.
     #[must_use]
     pub fn draws_per_step(&self) -> u64 {
         let of_group = |(index, group): (usize, &Group)| {
@@ -128,6 +135,12 @@ impl Plan {
                     .product();
                 let least: f64 = slowdowns().map(|cause| f64::from(cause.least())).product();
                 let longest_s: f64 = stalls.map(|cause| f64::from(cause.greatest())).sum();
+                // What a stall is multiplied by must be a number itself.
+                if affects == Affects::Compute && (1.0 / group.compute_s()) > MOST {
+                    let requirement = format!(">= {:e}", 1.0 / MOST);
+                    let error = Error::domain("compute_s", group.compute_s(), requirement);
+                    return Err(error.within(&format!("groups.{}", group.name())));
+                }
                 let longest = match affects {
                     Affects::Compute => longest_s / group.compute_s(),
                     Affects::Network => longest_s,
