@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 
 import pytest
-
 from benches import gate as gates
 
 
