@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    field_validator,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
 from hindmost.law import Law
+from hindmost.strict import Strict
 
 Affects = Literal["compute", "network"]
 Effect = Literal["slowdown", "stall"]
@@ -41,16 +35,8 @@ Later = Annotated[SkipJsonSchema[None], BeforeValidator(_refuse), Field(exclude=
 """A field whose name is taken for what hindmost cannot do yet."""
 
 
-class Cause(BaseModel):
+class Cause(Strict):
     """Something that makes ranks or ports slower than the median GPU."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        strict=True,
-        allow_inf_nan=False,
-        use_attribute_docstrings=True,
-    )
 
     law: Law
     """Its size where it occurs: a factor for a slowdown, seconds for a stall."""

@@ -15,20 +15,17 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from pydantic_core import PydanticCustomError
 
 from hindmost import _core
+from hindmost.strict import Strict
 
 FINE_BINS = 1024
 """Bins per octave at which a law that is not ours is looked at."""
 
 
-class LawModel(BaseModel):
+class LawModel(Strict):
     """What all laws have in common."""
 
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        strict=True,
-        use_attribute_docstrings=True,
-    )
+    # The core says of a number that is not finite what it must be besides.
+    model_config = ConfigDict(allow_inf_nan=True)
 
     cap: float | None = None
     """Greatest number; all weight above it lies on it."""
@@ -164,10 +161,10 @@ class Tabulated(LawModel):
     """Quantiles at one minus the tail probabilities."""
 
 
-class Component(BaseModel):
+class Component(Strict):
     """One law of a mixture."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(allow_inf_nan=True)
 
     weight: float
     law: Law

@@ -197,7 +197,7 @@ WRONG = {
     "run h100-1k --set abc": '--set must be KEY.PATH=VALUE, got "abc"',
     "run h100-1k --fail-if mfu<0.5": "--fail-if must be METRIC.STATISTIC",
     "run h100-1k --fail-if mfu.p42<0.5": "--fail-if must be METRIC.STATISTIC",
-    "validate h100-1k --set layout.shard_group_replicas=1": "64.3 GB more than the 80 GB",
+    "validate h100-1k --set layout.shard_group_replicas=1": "64.4 GB more than the 80 GB",
     "catalog gpu": "'gpu' is not one of 'gpus'",
     "catalog gpus h100": 'did you mean "h100-sxm"?',
     "init x.txt": 'PATH must end in .toml, got "x.txt"',

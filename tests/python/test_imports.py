@@ -10,7 +10,7 @@ import hindmost as hm
 PACKAGE = Path(hm.__file__).parent
 
 ORDER = [
-    ["errors", "units"],
+    ["errors", "units", "strict"],
     ["_core"],
     ["law"],
     ["cause"],

@@ -4,27 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from hindmost.cause import Cause
+from hindmost.strict import Strict
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1, lt=2**31)]
 Share = Annotated[float, Field(gt=0, le=1)]
 
 BasisKind = Literal["quoted", "secondary", "computed", "assumed"]
-
-
-class Strict(BaseModel):
-    """A frozen table whose keys are all known and whose numbers are finite."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        strict=True,
-        allow_inf_nan=False,
-        use_attribute_docstrings=True,
-    )
 
 
 class Basis(Strict):

@@ -8,10 +8,11 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from hindmost import catalog
-from hindmost.catalog.schema import Basis, Count, Share, Strict
+from hindmost.catalog.schema import Basis, Count, Share
 from hindmost.cause import Cause, Name, not_there_yet
 from hindmost.law import Law
 from hindmost.scenario.merge import merged
+from hindmost.strict import Strict
 
 __all__ = ["Collective", "Fabric", "Layout", "Pool", "Scenario", "Workload"]
 

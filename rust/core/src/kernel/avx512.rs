@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Address, Block, Extremes, scalar};
+use super::{Address, Block, chunk, chunk_mut};
 use crate::random::{MULTIPLIERS, ROUNDS, Random};
 use crate::table::{Grid, REFINED_BELOW, Table};
 
@@ -184,35 +184,4 @@ fn store(values: &mut [f32; super::UNITS], start: usize, value: __m512) {
     unsafe { _mm512_storeu_ps(target.as_mut_ptr(), value) };
 }
 
-/// The compiler makes AVX-512 of the scalar loops below.
-#[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl")]
-pub(super) fn extremes(words: &Block<u32>) -> Extremes {
-    scalar::extremes(words)
-}
-
-#[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl")]
-pub(super) fn multiply(products: &mut Block<f32>, factors: &Block<f32>) {
-    scalar::multiply(products, factors);
-}
-
-#[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl")]
-pub(super) fn add(sums: &mut Block<f32>, terms: &Block<f32>, times: f32) {
-    scalar::add(sums, terms, times);
-}
-
-#[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl")]
-pub(super) fn seconds(slowdown: &[f32], stall: &[f32], unit_s: f64, times: &mut [f32]) {
-    scalar::seconds(slowdown, stall, unit_s, times);
-}
-
-#[inline(always)]
-fn chunk<T>(row: &[T; super::UNITS], start: usize) -> &[T; LANES] {
-    let (chunk, _) = row[start..].split_first_chunk().expect("16 divides 64");
-    chunk
-}
-
-#[inline(always)]
-fn chunk_mut<T>(row: &mut [T; super::UNITS], start: usize) -> &mut [T; LANES] {
-    let (chunk, _) = row[start..].split_first_chunk_mut().expect("16 divides 64");
-    chunk
-}
+compiled_for!("avx512f,avx512dq,avx512bw,avx512vl");

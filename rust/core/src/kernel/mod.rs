@@ -5,6 +5,31 @@
 //! bits. On it stand [`tile`], the effects of causes on a tile of ranks, and
 //! [`slowest`], which finds the slowest rank without drawing all of them.
 
+/// The scalar loops that a compiler makes vectors of, for some instructions.
+#[cfg(target_arch = "x86_64")]
+macro_rules! compiled_for {
+    ($features:literal) => {
+        #[target_feature(enable = $features)]
+        pub(super) fn extremes(words: &Block<u32>) -> super::Extremes {
+            super::scalar::extremes(words)
+        }
+
+        #[target_feature(enable = $features)]
+        pub(super) fn multiply(products: &mut Block<f32>, factors: &Block<f32>) {
+            super::scalar::multiply(products, factors);
+        }
+
+        #[target_feature(enable = $features)]
+        pub(super) fn add(sums: &mut Block<f32>, terms: &Block<f32>, times: f32) {
+            super::scalar::add(sums, terms, times);
+        }
+
+        #[target_feature(enable = $features)]
+        pub(super) fn seconds(slowdown: &[f32], stall: &[f32], unit_s: f64, times: &mut [f32]) {
+            super::scalar::seconds(slowdown, stall, unit_s, times);
+        }
+    };
+}
 #[cfg(target_arch = "x86_64")]
 #[allow(
     unsafe_code,
@@ -35,6 +60,20 @@ pub const STEPS: usize = 4;
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[repr(C, align(64))]
 pub struct Block<T>(pub [[T; UNITS]; STEPS]);
+
+/// `LANES` numbers of a row from `start` on, a multiple of `LANES`.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn chunk<const LANES: usize, T>(row: &[T; UNITS], start: usize) -> &[T; LANES] {
+    &row.as_chunks().0[start / LANES]
+}
+
+/// The same, to be written to.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn chunk_mut<const LANES: usize, T>(row: &mut [T; UNITS], start: usize) -> &mut [T; LANES] {
+    &mut row.as_chunks_mut().0[start / LANES]
+}
 
 /// Where a block's words are: all of their address but the step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
