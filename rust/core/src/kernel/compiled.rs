@@ -1,0 +1,26 @@
+//! Loops that need no vector code of their own: the compiler makes it.
+
+/// The scalar loops that a compiler makes vectors of, for some instructions.
+macro_rules! compiled_for {
+    ($features:literal) => {
+        #[target_feature(enable = $features)]
+        pub(super) fn extremes(words: &Block<u32>) -> super::Extremes {
+            super::scalar::extremes(words)
+        }
+
+        #[target_feature(enable = $features)]
+        pub(super) fn multiply(products: &mut Block<f32>, factors: &Block<f32>) {
+            super::scalar::multiply(products, factors);
+        }
+
+        #[target_feature(enable = $features)]
+        pub(super) fn add(sums: &mut Block<f32>, terms: &Block<f32>, times: f32) {
+            super::scalar::add(sums, terms, times);
+        }
+
+        #[target_feature(enable = $features)]
+        pub(super) fn seconds(slowdown: &[f32], stall: &[f32], unit_s: f64, times: &mut [f32]) {
+            super::scalar::seconds(slowdown, stall, unit_s, times);
+        }
+    };
+}
