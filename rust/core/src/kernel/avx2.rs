@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Address, Block, chunk, chunk_mut};
+use super::{Address, Block, chunk, chunk_mut, scalar};
 use crate::random::{MULTIPLIERS, ROUNDS, Random};
 use crate::table::{Grid, REFINED_BELOW, Table};
 
@@ -184,3 +184,9 @@ fn store(values: &mut [f32; super::UNITS], start: usize, value: __m256) {
 }
 
 compiled_for!("avx2");
+
+/// The compiler makes AVX2 of the scalar loop.
+#[target_feature(enable = "avx2")]
+pub(super) fn seconds(slowdown: &[f32], stall: &[f32], unit_s: f64, times: &mut [f32]) {
+    scalar::seconds(slowdown, stall, unit_s, times);
+}

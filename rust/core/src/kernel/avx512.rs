@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Address, Block, chunk, chunk_mut};
+use super::{Address, Block, chunk, chunk_mut, scalar};
 use crate::random::{MULTIPLIERS, ROUNDS, Random};
 use crate::table::{Grid, REFINED_BELOW, Table};
 
@@ -185,3 +185,29 @@ fn store(values: &mut [f32; super::UNITS], start: usize, value: __m512) {
 }
 
 compiled_for!("avx512f,avx512dq,avx512bw,avx512vl");
+
+/// Sixteen ranks at once, of which the compiler would make four vectors.
+#[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl")]
+pub(super) fn seconds(slowdown: &[f32], stall: &[f32], unit_s: f64, times: &mut [f32]) {
+    let unit = _mm512_set1_pd(unit_s);
+    let (whole, rest) = times.as_chunks_mut::<LANES>();
+    let slowdowns: &[[f32; LANES]] = slowdown.as_chunks().0;
+    let stalls: &[[f32; LANES]] = stall.as_chunks().0;
+    for ((time, ranks), stalls) in whole.iter_mut().zip(slowdowns).zip(stalls) {
+        // SAFETY: each of the three holds 16 numbers.
+        unsafe {
+            let relative = _mm512_add_ps(
+                _mm512_loadu_ps(ranks.as_ptr()),
+                _mm512_loadu_ps(stalls.as_ptr()),
+            );
+            let low = _mm512_cvtps_pd(_mm512_castps512_ps256(relative));
+            let high = _mm512_cvtps_pd(_mm512_extractf32x8_ps::<1>(relative));
+            let low = _mm512_cvtpd_ps(_mm512_mul_pd(low, unit));
+            let high = _mm512_cvtpd_ps(_mm512_mul_pd(high, unit));
+            _mm256_storeu_ps(time.as_mut_ptr(), low);
+            _mm256_storeu_ps(time.as_mut_ptr().add(LANES / 2), high);
+        }
+    }
+    let done = whole.len() * LANES;
+    scalar::seconds(&slowdown[done..], &stall[done..], unit_s, rest);
+}

@@ -17,10 +17,5 @@ macro_rules! compiled_for {
         pub(super) fn add(sums: &mut Block<f32>, terms: &Block<f32>, times: f32) {
             super::scalar::add(sums, terms, times);
         }
-
-        #[target_feature(enable = $features)]
-        pub(super) fn seconds(slowdown: &[f32], stall: &[f32], unit_s: f64, times: &mut [f32]) {
-            super::scalar::seconds(slowdown, stall, unit_s, times);
-        }
     };
 }

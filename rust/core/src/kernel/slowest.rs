@@ -70,6 +70,8 @@ pub struct Searched<'a> {
     /// The causes in the order of drawing: rare ones first, which bound most.
     order: Vec<usize>,
     kernel: Kernel,
+    /// Whether anything stalls; if not, a tile's stalls stay as they are.
+    stalls: bool,
 }
 
 impl<'a> Searched<'a> {
@@ -107,6 +109,8 @@ impl<'a> Searched<'a> {
             first,
             order,
             stretches,
+            stalls: !lasting.stall.is_empty()
+                || draws.causes().any(|cause| cause.effect() == Effect::Stall),
             lasting,
             draws,
             kernel,
@@ -194,6 +198,7 @@ impl<'a> Searched<'a> {
             (&mut tile.stall, &self.lasting.stall, 0.0),
         ] {
             match column.get(stretch.ranks()) {
+                None if neutral == 0.0 && !self.stalls => {}
                 Some(lasting) => {
                     for row in &mut block.0 {
                         let (ranks, rest) = row.split_at_mut(lasting.len());
