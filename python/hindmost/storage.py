@@ -121,6 +121,10 @@ def read_inputs(path: Path) -> dict[str, Any]:
             return dict(inputs)
     except (pl.exceptions.PolarsError, OSError, LookupError, ValueError, TypeError, RecursionError):
         pass
+    except BaseException as error:
+        # A damaged file may make Polars panic, with an exception of no public class.
+        if type(error).__name__ != "PanicException":
+            raise
     raise _unreadable(path, "is no result that hindmost has written")
 
 

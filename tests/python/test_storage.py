@@ -320,3 +320,18 @@ def test_the_schema_holds_for_files_as_they_are_written() -> None:
     schema = schema_of_files()
     for name in catalog.names("presets"):
         assert fits(tomllib.loads(catalog.text("presets", name)), schema, schema), name
+
+
+class PanicException(BaseException):
+    """Stands for what a panic in Polars raises."""
+
+
+def test_a_file_that_polars_panics_over_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def panic(_: Path) -> None:
+        raise PanicException
+
+    Path("x.parquet").write_bytes(b"PAR1")
+    monkeypatch.setattr(pl, "read_parquet_metadata", panic)
+    assert said(lambda: read_inputs(Path("x.parquet"))).endswith(
+        "is no result that hindmost has written"
+    )
