@@ -42,7 +42,11 @@ pub struct Table {
     grid: Grid,
     /// The lower side's knots, then the upper side's.
     knots: Vec<f32>,
-    /// Knots of one side.
+    /// Knots of one side. A tail of 2^-33 to 2^31 units falls on one of the
+    /// first `side - 1` of them, so that there is always a next one: with
+    /// octaves on 0 to 64 bins of 64 bins + 2, with samples on 0 to half of
+    /// the gaps, rounded down, of that + 2. Both sides together are fewer
+    /// than 2^31. Kernels rest on this.
     side: usize,
     cap: f32,
 }

@@ -78,8 +78,8 @@ fn octave_values(table: &Table, bits: u32, words: &Block<u32>, values: &mut Bloc
             let index = _mm256_add_epi32(index, _mm256_and_si256(upper, side));
             let rest = _mm256_cvtepi32_ps(_mm256_and_si256(tail, rest_mask));
             let place = _mm256_mul_ps(rest, scale);
-            // SAFETY: a tail of 2^-1 to 2^31 units has an index of 0 to 64 bins
-            // on its side, and both sides hold one knot more than that.
+            // SAFETY: a tail of 2^-1 to 2^31 units falls on a knot of its side that
+            // has a next one (`Table`'s `side`).
             let (a, b) = unsafe { gather_bins(table.knots(), index) };
             let value = line(a, b, place);
             let (below, above) = (_mm256_min_ps(value, b), _mm256_max_ps(value, b));
@@ -111,8 +111,8 @@ fn even_values(
             let index = _mm256_cvttps_epi32(place);
             let place = _mm256_sub_ps(place, _mm256_cvtepi32_ps(index));
             let index = _mm256_add_epi32(index, _mm256_and_si256(upper, side));
-            // SAFETY: a tail of at most 2^31 units lies at most half of the gaps
-            // from its side's end, and each side holds two knots more than that.
+            // SAFETY: a tail of 2^-1 to 2^31 units falls on a knot of its side that
+            // has a next one (`Table`'s `side`).
             let (a, b) = unsafe { gather_bins(table.knots(), index) };
             let value = line(a, b, place);
             let below = _mm256_min_ps(_mm256_min_ps(value, b), median);
@@ -153,6 +153,18 @@ fn line(a: __m256, b: __m256, place: __m256) -> __m256 {
 #[inline]
 #[target_feature(enable = "avx2")]
 unsafe fn gather_bins(knots: &[f32], index: __m256i) -> (__m256, __m256) {
+    debug_assert!(
+        {
+            // As signed numbers, all of -1 < index < the number of knots less one.
+            let last = _mm256_set1_epi32(knots.len() as i32 - 1);
+            let inside = _mm256_and_si256(
+                _mm256_cmpgt_epi32(last, index),
+                _mm256_cmpgt_epi32(index, _mm256_set1_epi32(-1)),
+            );
+            _mm256_movemask_epi8(inside) == -1
+        },
+        "an index without a next knot"
+    );
     let pointer = knots.as_ptr().cast();
     let (low, high) = (
         _mm256_castsi256_si128(index),

@@ -83,8 +83,8 @@ fn octave_values(table: &Table, bits: u32, words: &Block<u32>, values: &mut Bloc
             let index = _mm512_mask_add_epi32(index, upper, index, side);
             let rest = _mm512_cvtepi32_ps(_mm512_and_si512(tail, rest_mask));
             let place = _mm512_mul_ps(rest, scale);
-            // SAFETY: a tail of 2^-1 to 2^31 units has an index of 0 to 64 bins
-            // on its side, and both sides hold one knot more than that.
+            // SAFETY: a tail of 2^-1 to 2^31 units falls on a knot of its side that
+            // has a next one (`Table`'s `side`).
             let (a, b) = unsafe { gather_bins(table.knots(), index) };
             let value = line(a, b, place);
             let value = _mm512_mask_max_ps(_mm512_min_ps(value, b), upper, value, b);
@@ -115,8 +115,8 @@ fn even_values(
             let index = _mm512_cvttps_epi32(place);
             let place = _mm512_sub_ps(place, _mm512_cvtepi32_ps(index));
             let index = _mm512_mask_add_epi32(index, upper, index, side);
-            // SAFETY: a tail of at most 2^31 units lies at most half of the gaps
-            // from its side's end, and each side holds two knots more than that.
+            // SAFETY: a tail of 2^-1 to 2^31 units falls on a knot of its side that
+            // has a next one (`Table`'s `side`).
             let (a, b) = unsafe { gather_bins(table.knots(), index) };
             let value = line(a, b, place);
             let below = _mm512_min_ps(_mm512_min_ps(value, b), median);
@@ -155,6 +155,7 @@ fn line(a: __m512, b: __m512, place: __m512) -> __m512 {
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl")]
 unsafe fn gather_bins(knots: &[f32], index: __m512i) -> (__m512, __m512) {
+    debug_assert!((_mm512_reduce_max_epu32(index) as usize) + 1 < knots.len());
     let pointer = knots.as_ptr().cast();
     let (low, high) = (
         _mm512_castsi512_si256(index),
