@@ -39,6 +39,7 @@ class Plan:
         causes: Sequence[dict[str, Any]],
         terms: Sequence[dict[str, Any]],
         overlap_fraction: float,
+        pipeline: dict[str, Any] | None = None,
         instructions: str | None = None,
     ) -> None: ...
     @property
@@ -47,6 +48,23 @@ class Plan:
     def instructions(self) -> str: ...
     @property
     def draws_per_step(self) -> int: ...
+
+class Schedule:
+    """The order of a pipeline's passes."""
+
+    def __init__(
+        self, *, kind: str, stages: int, microbatches: int, chunks: int = 1
+    ) -> None: ...
+    def order(self, stage: int) -> list[tuple[str, int, int]]: ...
+    def in_flight(self, stage: int) -> int: ...
+    def seconds(
+        self,
+        forward_s: NDArray[np.float64],
+        backward_s: NDArray[np.float64],
+        weight_s: NDArray[np.float64] | None = None,
+        *,
+        transfer_s: float = 0.0,
+    ) -> float: ...
 
 class Columns(TypedDict):
     """What `sample` returns; runs one after another."""

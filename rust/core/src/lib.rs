@@ -5,7 +5,7 @@
 //! are rows. It has no I/O, no clock and no Python.
 //!
 //! Modules build on each other in this order: `error`, `random`,
-//! `instructions` < `law` < `table` < `plan` < `kernel` < `sample`; `control`
+//! `instructions`, `schedule` < `law` < `table` < `plan` < `kernel` < `sample`; `control`
 //! stands beside them.
 
 pub mod control;
@@ -16,6 +16,7 @@ pub mod law;
 pub mod plan;
 pub mod random;
 pub mod sample;
+pub mod schedule;
 pub mod table;
 
 pub use error::{Error, Result};

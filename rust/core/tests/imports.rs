@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// Each module may use itself and what stands before it.
 const ORDER: [&[&str]; 7] = [
     &["error"],
-    &["random", "instructions"],
+    &["random", "instructions", "schedule"],
     &["law"],
     &["table"],
     &["plan"],

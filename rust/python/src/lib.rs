@@ -6,6 +6,7 @@ mod errors;
 mod laws;
 mod plans;
 mod probe;
+mod schedules;
 mod watch;
 
 use pyo3::prelude::*;
@@ -21,6 +22,8 @@ mod _core {
     use crate::plans::{Plan, rank_times, sample};
     #[pymodule_export]
     use crate::probe::probe_words;
+    #[pymodule_export]
+    use crate::schedules::Schedule;
 
     use super::*;
 

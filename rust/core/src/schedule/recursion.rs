@@ -1,0 +1,185 @@
+//! The walk through a schedule, for several replicas at once.
+
+use super::program::NOBODY;
+use super::{Direction, Schedule};
+use crate::error::{Error, Result};
+
+/// One number for each of some replicas.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[repr(C, align(64))]
+pub struct Lanes<const L: usize>(pub [f64; L]);
+
+impl<const L: usize> Lanes<L> {
+    /// The same number for all.
+    #[must_use]
+    pub fn all(value: f64) -> Self {
+        Self([value; L])
+    }
+}
+
+/// In how much detail factors are given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// One factor a stage.
+    Stage,
+    /// One factor a stage and microbatch.
+    Microbatch,
+    /// One factor a class and microbatch.
+    Pass,
+}
+
+/// What a walk reads: seconds of each pass, and what slows it.
+#[derive(Debug, Clone, Copy)]
+pub struct Times<'a, const L: usize> {
+    /// Seconds by class, without any cause.
+    pub base_s: &'a [Lanes<L>],
+    /// Factors, by [`Detail`], microbatches of one kind side by side.
+    pub factors: &'a [Lanes<L>],
+    /// What a factor is for.
+    pub detail: Detail,
+    /// Seconds for which a stage stalls before the forward pass of its first
+    /// chunk, by stage and microbatch; empty where nothing stalls.
+    pub stalls_s: &'a [Lanes<L>],
+    /// Seconds until a result has reached another stage.
+    pub transfer_s: f64,
+}
+
+/// Room for a walk, and the times at which the stages are done.
+#[derive(Debug, Clone)]
+pub struct Room<const L: usize> {
+    places: Vec<Lanes<L>>,
+    /// When each stage has done its last pass, in seconds.
+    pub ends_s: Vec<Lanes<L>>,
+}
+
+impl<const L: usize> Room<L> {
+    /// Room for walks through a schedule.
+    #[must_use]
+    pub fn new(schedule: &Schedule) -> Self {
+        Self {
+            places: vec![Lanes::all(0.0); schedule.n_places()],
+            ends_s: vec![Lanes::all(0.0); schedule.shape().stages as usize],
+        }
+    }
+}
+
+/// Walks through a schedule: a pass begins when its stage is free and its data
+/// are there.
+#[inline(always)]
+pub fn walk<const L: usize>(schedule: &Schedule, times: &Times<L>, room: &mut Room<L>) {
+    let shape = schedule.shape();
+    let microbatches = shape.microbatches as usize;
+    let transfer_s = if shape.stages > 1 {
+        times.transfer_s
+    } else {
+        0.0
+    };
+    let Room { places, ends_s } = room;
+    ends_s.fill(Lanes::all(0.0));
+    for pass in schedule.passes() {
+        let stage = pass.stage as usize;
+        let microbatch = pass.op.microbatch as usize;
+        let factor = match times.detail {
+            Detail::Stage => stage,
+            Detail::Microbatch => stage * microbatches + microbatch,
+            Detail::Pass => pass.class as usize * microbatches + microbatch,
+        };
+        let (base, factor) = (
+            &times.base_s[pass.class as usize].0,
+            &times.factors[factor].0,
+        );
+        let mut time = ends_s[stage].0;
+        if pass.wait != NOBODY {
+            let arrived = &places[pass.wait as usize].0;
+            for (time, &arrived) in time.iter_mut().zip(arrived) {
+                *time = if arrived > *time { arrived } else { *time };
+            }
+        }
+        if !times.stalls_s.is_empty()
+            && pass.op.direction == Direction::Forward
+            && pass.op.chunk == 0
+        {
+            let stalls = &times.stalls_s[stage * microbatches + microbatch].0;
+            for (time, stall) in time.iter_mut().zip(stalls) {
+                *time += stall;
+            }
+        }
+        for ((time, base), factor) in time.iter_mut().zip(base).zip(factor) {
+            *time += base * factor;
+        }
+        ends_s[stage].0 = time;
+        if pass.hand != NOBODY {
+            let place = &mut places[pass.hand as usize].0;
+            for (place, time) in place.iter_mut().zip(&time) {
+                *place = time + transfer_s;
+            }
+        }
+    }
+}
+
+/// Seconds of each pass of one replica, by virtual stage and microbatch.
+#[derive(Debug, Clone, Default)]
+pub struct PassTimes {
+    /// Forward passes.
+    pub forward_s: Vec<f64>,
+    /// Backward passes; without the gradients of weights where those are
+    /// passes of their own.
+    pub backward_s: Vec<f64>,
+    /// Gradients of weights, where they are passes of their own.
+    pub weight_s: Vec<f64>,
+}
+
+impl Schedule {
+    /// Seconds from the first pass to the end of the last one.
+    ///
+    /// # Errors
+    /// [`Error::Domain`] for a wrong number of times, or one that is not
+    /// finite or negative; [`Error::Field`] for weight gradients that are
+    /// missing or have no passes.
+    pub fn seconds(&self, times: &PassTimes, transfer_s: f64) -> Result<f64> {
+        let shape = self.shape();
+        let expected = shape.virtual_stages() as usize * shape.microbatches as usize;
+        let weight = self.kind().has_weight_passes();
+        let mut factors = Vec::with_capacity(3 * expected);
+        for (field, times, there) in [
+            ("forward_s", &times.forward_s, true),
+            ("backward_s", &times.backward_s, true),
+            ("weight_s", &times.weight_s, weight),
+        ] {
+            if there == times.is_empty() {
+                return Err(Error::Field {
+                    field: field.to_owned(),
+                    missing: there,
+                });
+            }
+            if there && times.len() != expected {
+                let requirement = format!("of {expected} times");
+                return Err(Error::domain(field, times.len() as f64, requirement));
+            }
+            check_times(field, times)?;
+            factors.extend(times.iter().map(|&time| Lanes([time])));
+        }
+        check_times("transfer_s", &[transfer_s])?;
+        let base_s = vec![Lanes([1.0]); 3 * shape.virtual_stages() as usize];
+        let mut room = Room::<1>::new(self);
+        let times = Times {
+            base_s: &base_s,
+            factors: &factors,
+            detail: Detail::Pass,
+            stalls_s: &[],
+            transfer_s,
+        };
+        walk(self, &times, &mut room);
+        Ok(room.ends_s.iter().fold(0.0, |last, end| end.0[0].max(last)))
+    }
+}
+
+fn check_times(field: &str, times: &[f64]) -> Result<()> {
+    match times
+        .iter()
+        .find(|&&time| !(time >= 0.0 && time.is_finite()))
+    {
+        Some(&time) => Err(Error::domain(field, time, "finite and >= 0")),
+        None => Ok(()),
+    }
+}

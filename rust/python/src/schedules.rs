@@ -1,0 +1,89 @@
+//! Pipeline schedules by themselves.
+
+use hindmost_core::Error;
+use hindmost_core::schedule::recursion::PassTimes;
+use hindmost_core::schedule::{Kind, Shape};
+use numpy::{PyReadonlyArray2, PyUntypedArrayMethods};
+use pyo3::prelude::*;
+
+use crate::errors::OrRaise;
+
+/// The order of a pipeline's passes.
+#[pyclass(frozen)]
+pub struct Schedule(hindmost_core::schedule::Schedule);
+
+#[pymethods]
+impl Schedule {
+    #[new]
+    #[pyo3(signature = (*, kind, stages, microbatches, chunks=1))]
+    fn new(kind: &str, stages: u32, microbatches: u32, chunks: u32) -> PyResult<Self> {
+        let shape = Shape {
+            stages,
+            chunks,
+            microbatches,
+        };
+        let kind = Kind::named(kind).or_raise()?;
+        let schedule = hindmost_core::schedule::Schedule::new(kind, shape).or_raise()?;
+        Ok(Self(schedule))
+    }
+
+    /// Direction, microbatch and chunk of each pass of a stage, in order.
+    fn order(&self, stage: u32) -> PyResult<Vec<(&'static str, u32, u32)>> {
+        self.check(stage)?;
+        let passes = self.0.order(stage);
+        Ok(passes
+            .map(|op| (op.direction.name(), op.microbatch, op.chunk))
+            .collect())
+    }
+
+    /// Chunks of microbatches whose activations a stage keeps, at most.
+    fn in_flight(&self, stage: u32) -> PyResult<u32> {
+        self.check(stage)?;
+        Ok(self.0.in_flight(stage))
+    }
+
+    /// Seconds of a step, of arrays of shape (virtual stages, microbatches).
+    #[pyo3(signature = (forward_s, backward_s, weight_s=None, *, transfer_s=0.0))]
+    fn seconds(
+        &self,
+        forward_s: PyReadonlyArray2<'_, f64>,
+        backward_s: PyReadonlyArray2<'_, f64>,
+        weight_s: Option<PyReadonlyArray2<'_, f64>>,
+        transfer_s: f64,
+    ) -> PyResult<f64> {
+        let times = PassTimes {
+            forward_s: self.times("forward_s", &forward_s)?,
+            backward_s: self.times("backward_s", &backward_s)?,
+            weight_s: match weight_s {
+                Some(times) => self.times("weight_s", &times)?,
+                None => vec![],
+            },
+        };
+        self.0.seconds(&times, transfer_s).or_raise()
+    }
+}
+
+impl Schedule {
+    fn check(&self, stage: u32) -> PyResult<()> {
+        let stages = self.0.shape().stages;
+        if stage < stages {
+            return Ok(());
+        }
+        Err(Error::domain(
+            "stage",
+            f64::from(stage),
+            format!("< {stages}"),
+        ))
+        .or_raise()
+    }
+
+    fn times(&self, field: &str, array: &PyReadonlyArray2<'_, f64>) -> PyResult<Vec<f64>> {
+        let shape = self.0.shape();
+        let (rows, columns) = (shape.virtual_stages() as usize, shape.microbatches as usize);
+        if array.shape() != [rows, columns] {
+            let requirement = format!("an array of shape ({rows}, {columns})");
+            return Err(Error::domain(field, array.len() as f64, requirement)).or_raise();
+        }
+        Ok(array.as_array().iter().copied().collect())
+    }
+}
