@@ -31,7 +31,7 @@ LAST_DIGIT = 6e-8
 
 def group(name: str, n_gpus: int, compute_s: float = 1.0) -> dict[str, Any]:
     """Return a pool of single GPUs."""
-    sizes = {"node_gpus": 1, "domain_gpus": 1, "rack_gpus": None, "replica_gpus": 1}
+    sizes = {"node_gpus": 1, "domain_gpus": 1, "rack_gpus": None, "tensor_gpus": 1}
     return {"name": name, "n_gpus": n_gpus, "compute_s": compute_s, **sizes}
 
 
@@ -174,7 +174,7 @@ def test_the_slowest_of_n_follows_the_nth_power_of_the_law(name: str, n_gpus: in
 @pytest.mark.parametrize("n_gpus", [8, 64, 1_024])
 def test_ranks_that_share_a_draw_wait_as_one(n_gpus: int) -> None:
     steps = 20_000
-    nodes = {**group("a", n_gpus), "node_gpus": 8, "domain_gpus": 8, "replica_gpus": 8}
+    nodes = {**group("a", n_gpus), "node_gpus": 8, "domain_gpus": 8, "tensor_gpus": 8}
     shared = cause("x", lognormal(0.01), [0], scope="node")
     columns = sampled(plan([nodes], [shared]), steps)
     law = stats.lognorm(0.01)

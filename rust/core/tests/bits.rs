@@ -157,10 +157,10 @@ proptest! {
 fn a_tile_border_changes_nothing() {
     // In domains of 76 and replicas of 25 a tile of 64 ranks and one of 11
     // follow each other; where nothing is spare, tiles end across domains.
-    for (n_gpus, domain_gpus, replica_gpus) in [(152, 76, 25), (200, 200, 1), (65, 65, 65)] {
+    for (n_gpus, domain_gpus, tensor_gpus) in [(152, 76, 25), (200, 200, 1), (65, 65, 65)] {
         let group = GroupSpec {
             rack_gpus: Some(50),
-            ..pool("a", n_gpus, 3, domain_gpus, replica_gpus, 2.5)
+            ..pool("a", n_gpus, 3, domain_gpus, tensor_gpus, 2.5)
         };
         let causes = SCOPES.iter().enumerate().map(|(index, &scope)| CauseSpec {
             name: format!("cause-{index}"),
@@ -287,14 +287,14 @@ fn any_group() -> impl Strategy<Value = GroupSpec> {
         Just((1, 1, 1, 5)),
     ];
     (sizes, 0..20_u32, 1..3_u32, 0.01..50.0).prop_map(|(sizes, more, domains, compute_s)| {
-        let (node_gpus, domain_gpus, replica_gpus, rack_gpus) = sizes;
+        let (node_gpus, domain_gpus, tensor_gpus, rack_gpus) = sizes;
         GroupSpec {
             name: String::new(),
             n_gpus: domains * domain_gpus + more,
             node_gpus,
             domain_gpus,
             rack_gpus: Some(rack_gpus),
-            replica_gpus,
+            tensor_gpus,
             compute_s,
         }
     })

@@ -74,9 +74,9 @@ fn sizes_of_a_group_are_at_least_one() {
             },
         ),
         (
-            "replica_gpus",
+            "tensor_gpus",
             GroupSpec {
-                replica_gpus: 0,
+                tensor_gpus: 0,
                 ..good()
             },
         ),
@@ -98,7 +98,7 @@ fn a_group_fills_a_domain_and_a_domain_holds_a_replica() {
         0.0,
     );
     let wide = pool("a", 16, 4, 8, 9, 1.0);
-    refused(with_pool(wide), "groups.a.replica_gpus", 9.0);
+    refused(with_pool(wide), "groups.a.tensor_gpus", 9.0);
     assert!(with_pool(pool("a", 8, 4, 8, 8, 1.0)).is_ok());
 }
 

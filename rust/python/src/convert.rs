@@ -5,7 +5,10 @@ use hindmost_core::law::{
     Capped, Constant, Empirical, Exponential, Gamma, Law, LogNormal, LogUniform, Mixture, Pareto,
     Tabulated, Uniform,
 };
-use hindmost_core::plan::{Affects, CauseSpec, Effect, GroupSpec, Scope, Span, Term};
+use hindmost_core::plan::{
+    Affects, CauseSpec, Effect, GroupSpec, PipelineSpec, Placement, Scope, Span, StageTimes, Term,
+};
+use hindmost_core::schedule::{Kind, Shape};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -85,7 +88,7 @@ pub struct Group {
     node_gpus: u32,
     domain_gpus: u32,
     rack_gpus: Option<u32>,
-    replica_gpus: u32,
+    tensor_gpus: u32,
     compute_s: f64,
 }
 
@@ -97,7 +100,7 @@ impl From<Group> for GroupSpec {
             node_gpus: group.node_gpus,
             domain_gpus: group.domain_gpus,
             rack_gpus: group.rack_gpus,
-            replica_gpus: group.replica_gpus,
+            tensor_gpus: group.tensor_gpus,
             compute_s: group.compute_s,
         }
     }
@@ -153,8 +156,8 @@ impl Cause<'_> {
             span: choose(
                 "span",
                 &self.span,
-                &["run", "step"],
-                &[Span::Run, Span::Step],
+                &["run", "step", "microbatch", "layer"],
+                &Span::ALL,
             )?,
             probability: self.probability,
             law: law(&self.law)?,
@@ -197,5 +200,67 @@ impl From<CommunicationTerm> for Term {
             window_share: term.window_share,
             n_buckets: term.n_buckets,
         }
+    }
+}
+
+/// Seconds of a group's passes, as a dictionary of the fields of [`StageTimes`].
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct GroupTimes {
+    forward_s: Vec<f64>,
+    backward_s: Vec<f64>,
+    weight_s: Vec<f64>,
+    overhead_s: f64,
+    transfer_s: f64,
+}
+
+impl From<GroupTimes> for StageTimes {
+    fn from(times: GroupTimes) -> Self {
+        Self {
+            forward_s: times.forward_s,
+            backward_s: times.backward_s,
+            weight_s: times.weight_s,
+            overhead_s: times.overhead_s,
+            transfer_s: times.transfer_s,
+        }
+    }
+}
+
+/// A pipeline, as a dictionary of the fields of [`PipelineSpec`].
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub struct Pipeline {
+    kind: String,
+    stages: u32,
+    chunks: u32,
+    microbatches: u32,
+    context_groups: u32,
+    crew_replicas: u32,
+    placement: String,
+    layers: Vec<u32>,
+    times: Vec<GroupTimes>,
+}
+
+impl Pipeline {
+    /// The pipeline with its words looked up.
+    pub fn into_spec(self) -> PyResult<PipelineSpec> {
+        Ok(PipelineSpec {
+            kind: Kind::named(&self.kind).or_raise()?,
+            shape: Shape {
+                stages: self.stages,
+                chunks: self.chunks,
+                microbatches: self.microbatches,
+            },
+            context_groups: self.context_groups,
+            crew_replicas: self.crew_replicas,
+            placement: choose(
+                "placement",
+                &self.placement,
+                &["aligned", "mixed"],
+                &[Placement::Aligned, Placement::Mixed],
+            )?,
+            layers: self.layers,
+            times: self.times.into_iter().map(Into::into).collect(),
+        })
     }
 }

@@ -6,7 +6,7 @@ use numpy::{IntoPyArray, PyArray1, PyArrayMethods, PyReadwriteArray2};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::convert::{Cause, CommunicationTerm, Group};
+use crate::convert::{Cause, CommunicationTerm, Group, Pipeline};
 use crate::errors::OrRaise;
 use crate::watch::watch;
 
@@ -17,12 +17,13 @@ pub struct Plan(hindmost_core::plan::Plan);
 #[pymethods]
 impl Plan {
     #[new]
-    #[pyo3(signature = (*, groups, causes, terms, overlap_fraction, instructions=None))]
+    #[pyo3(signature = (*, groups, causes, terms, overlap_fraction, pipeline=None, instructions=None))]
     fn new(
         groups: Vec<Group>,
         causes: Vec<Cause<'_>>,
         terms: Vec<CommunicationTerm>,
         overlap_fraction: f64,
+        pipeline: Option<Pipeline>,
         instructions: Option<&str>,
     ) -> PyResult<Self> {
         let causes = causes.iter().map(Cause::to_spec).collect::<PyResult<_>>()?;
@@ -31,7 +32,9 @@ impl Plan {
             overlap_fraction,
         };
         let groups = groups.into_iter().map(Into::into).collect();
-        let plan = hindmost_core::plan::Plan::new(groups, causes, communication).or_raise()?;
+        let pipeline = pipeline.map(Pipeline::into_spec).transpose()?;
+        let plan = hindmost_core::plan::Plan::pipelined(groups, causes, communication, pipeline)
+            .or_raise()?;
         Ok(Self(match instructions {
             Some(name) => plan.with_instructions(InstructionSet::named(name).or_raise()?),
             None => plan,

@@ -17,5 +17,14 @@ macro_rules! compiled_for {
         pub(super) fn add(sums: &mut Block<f32>, terms: &Block<f32>, times: f32) {
             super::scalar::add(sums, terms, times);
         }
+
+        #[target_feature(enable = $features)]
+        pub(super) fn walk(
+            schedule: &super::Schedule,
+            times: &super::Times<{ super::REPLICAS }>,
+            room: &mut super::Room<{ super::REPLICAS }>,
+        ) {
+            super::scalar::walk(schedule, times, room);
+        }
     };
 }

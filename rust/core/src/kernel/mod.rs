@@ -27,12 +27,17 @@ pub mod tile;
 
 use crate::instructions::InstructionSet;
 use crate::random::{Random, Stream};
+use crate::schedule::Schedule;
+use crate::schedule::recursion::{Room, Times};
 use crate::table::Table;
 
 /// Units of a block.
 pub const UNITS: usize = 64;
 /// Steps of a block: the words of one random block.
 pub const STEPS: usize = 4;
+
+/// Replicas whose schedules are walked through at once.
+pub const REPLICAS: usize = 16;
 
 /// One number for each of 64 consecutive units and 4 consecutive steps.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -141,5 +146,10 @@ impl Kernel {
     /// `unit_s`.
     pub fn seconds(self, slowdown: &[f32], stall: &[f32], unit_s: f64, times: &mut [f32]) {
         dispatch!(self, seconds(slowdown, stall, unit_s, times));
+    }
+
+    /// Walks through a schedule of several replicas.
+    pub fn walk(self, schedule: &Schedule, times: &Times<REPLICAS>, room: &mut Room<REPLICAS>) {
+        dispatch!(self, walk(schedule, times, room));
     }
 }

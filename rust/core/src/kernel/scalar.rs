@@ -1,7 +1,9 @@
 //! The inner loops in plain Rust: the truth.
 
-use super::{Address, Block, Extremes, STEPS, UNITS};
+use super::{Address, Block, Extremes, REPLICAS, STEPS, UNITS};
 use crate::random::Random;
+use crate::schedule::Schedule;
+use crate::schedule::recursion::{self, Room, Times};
 use crate::table::{Table, is_refined};
 
 pub(super) fn words(random: &Random, address: Address, words: &mut Block<u32>) {
@@ -57,4 +59,9 @@ pub(super) fn seconds(slowdown: &[f32], stall: &[f32], unit_s: f64, times: &mut 
     for ((time, slowdown), stall) in times.iter_mut().zip(slowdown).zip(stall) {
         *time = (unit_s * f64::from(slowdown + stall)) as f32;
     }
+}
+
+#[inline(always)]
+pub(super) fn walk(schedule: &Schedule, times: &Times<REPLICAS>, room: &mut Room<REPLICAS>) {
+    recursion::walk(schedule, times, room);
 }

@@ -54,6 +54,8 @@ impl Stretch {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Piece {
     stretches: Range<usize>,
+    /// The first of their ranks.
+    pub first_rank: usize,
     /// Ranks of these tiles.
     pub n_ranks: usize,
 }
@@ -159,6 +161,7 @@ impl<'a> Searched<'a> {
     pub fn pieces(&self, most: usize) -> Vec<Piece> {
         let of_chunk = |(index, chunk): (usize, &[Stretch])| Piece {
             stretches: index * most..index * most + chunk.len(),
+            first_rank: chunk.first().map_or(0, |stretch| stretch.rank as usize),
             n_ranks: chunk.iter().map(|stretch| stretch.n as usize).sum(),
         };
         self.stretches
@@ -190,15 +193,22 @@ impl<'a> Searched<'a> {
             .take(1)
             .chain(others)
     }
-
     /// Fills a tile with what lasts.
     fn load(&self, stretch: &Stretch, tile: &mut Tile) {
+        self.lasting.load(stretch.ranks(), self.stalls, tile);
+    }
+}
+
+impl Lasting {
+    /// Fills a tile with what lasts for some ranks; its stalls only where there
+    /// may be any.
+    pub fn load(&self, ranks: Range<usize>, stalls: bool, tile: &mut Tile) {
         for (block, column, neutral) in [
-            (&mut tile.slowdown, &self.lasting.slowdown, 1.0),
-            (&mut tile.stall, &self.lasting.stall, 0.0),
+            (&mut tile.slowdown, &self.slowdown, 1.0),
+            (&mut tile.stall, &self.stall, 0.0),
         ] {
-            match column.get(stretch.ranks()) {
-                None if neutral == 0.0 && !self.stalls => {}
+            match column.get(ranks.clone()) {
+                None if neutral == 0.0 && !stalls => {}
                 Some(lasting) => {
                     for row in &mut block.0 {
                         let (ranks, rest) = row.split_at_mut(lasting.len());

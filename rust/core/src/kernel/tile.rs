@@ -35,6 +35,7 @@ pub struct Draws<'a> {
     causes: Vec<(&'a Cause, Streams)>,
     random: &'a Random,
     kernel: Kernel,
+    run: u32,
     c2: u32,
     /// What a stall is multiplied by: a rank's are measured in its own time, a
     /// port's stay seconds.
@@ -73,12 +74,33 @@ impl<'a> Draws<'a> {
             causes: causes.filter_map(with_streams).collect(),
             random,
             kernel: Kernel::new(plan.instructions()),
+            run,
             c2: run_word(run, 0),
             per_second: match affects {
                 Affects::Compute => (1.0 / group.compute_s()) as f32,
                 Affects::Network => 1.0,
             },
         }
+    }
+
+    /// The same without the causes that `keeps` refuses.
+    #[must_use]
+    pub fn only(mut self, keeps: impl Fn(&Cause) -> bool) -> Self {
+        self.causes.retain(|&(cause, _)| keeps(cause));
+        self
+    }
+
+    /// Turns to the four microbatches or passes from `index` on, a multiple of
+    /// four; the second counter word is then the step, and the rows of a tile
+    /// are the four indices.
+    pub fn turn_to(&mut self, index: u32) {
+        self.c2 = run_word(self.run, index / STEPS as u32);
+    }
+
+    /// Values that one unit has of a cause at the second counter word `c1`.
+    #[must_use]
+    pub fn of_unit(&self, cause: usize, c1: u32, unit: u32) -> [f32; STEPS] {
+        self.source(cause, c1).unit_values(unit)
     }
 
     /// The group that the causes act in.

@@ -69,6 +69,15 @@ pub enum Span {
     Run,
     /// One step.
     Step,
+    /// One microbatch of a step, in both directions.
+    Microbatch,
+    /// One layer of one pass of a microbatch.
+    Layer,
+}
+
+impl Span {
+    /// Every span.
+    pub const ALL: [Self; 4] = [Self::Run, Self::Step, Self::Microbatch, Self::Layer];
 }
 
 /// A cause in plain numbers.

@@ -16,29 +16,33 @@ pub struct GroupSpec {
     pub domain_gpus: u32,
     /// GPUs of one rack, where the pool's causes need it.
     pub rack_gpus: Option<u32>,
-    /// Ranks of one replica; a replica stays inside of a domain.
-    pub replica_gpus: u32,
-    /// Time that a rank computes in a step without any cause, in seconds.
+    /// Ranks of one tensor group, which stays inside of a domain.
+    pub tensor_gpus: u32,
+    /// Time that a replica computes in a step without any cause, in seconds.
     pub compute_s: f64,
 }
 
-/// A pool whose domains are cut into replicas.
+/// A pool whose domains are cut into tensor groups, and these into replicas.
 ///
-/// Ranks follow physical order. A domain that is not full and GPUs of a domain
-/// that fill no replica are spares.
+/// Ranks follow physical order. A domain that is not full, GPUs of a domain
+/// that fill no tensor group and tensor groups that fill no replica are spares.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Group {
     spec: GroupSpec,
-    /// GPUs of a domain that are ranks.
+    /// GPUs of a domain that are in tensor groups.
     used_gpus: u32,
-    n_domains: u32,
+    /// Tensor groups that work.
+    n_tensor_groups: u32,
+    /// Tensor groups of a replica.
+    replica_groups: u32,
 }
 
 impl Group {
     /// # Errors
-    /// [`Error::Domain`] unless all sizes are positive, a replica fits into a
-    /// domain, the pool fills at least one domain, and the time is positive.
-    pub(super) fn new(spec: GroupSpec) -> Result<Self> {
+    /// [`Error::Domain`] unless all sizes are positive, a tensor group fits
+    /// into a domain, the pool fills at least one domain, and the time is
+    /// positive.
+    pub(super) fn new(spec: GroupSpec, replica_groups: u32) -> Result<Self> {
         check_name("groups", &spec.name)?;
         let path = format!("groups.{}", spec.name);
         let refuse = |field: &str, value: f64, requirement: String| {
@@ -48,16 +52,16 @@ impl Group {
             ("node_gpus", spec.node_gpus),
             ("domain_gpus", spec.domain_gpus),
             ("rack_gpus", spec.rack_gpus.unwrap_or(1)),
-            ("replica_gpus", spec.replica_gpus),
+            ("tensor_gpus", spec.tensor_gpus),
         ];
         for (field, size) in sizes {
             if size == 0 {
                 return refuse(field, 0.0, ">= 1".to_owned());
             }
         }
-        if spec.replica_gpus > spec.domain_gpus {
+        if spec.tensor_gpus > spec.domain_gpus {
             let requirement = format!("<= domain_gpus ({})", spec.domain_gpus);
-            return refuse("replica_gpus", f64::from(spec.replica_gpus), requirement);
+            return refuse("tensor_gpus", f64::from(spec.tensor_gpus), requirement);
         }
         if spec.n_gpus < spec.domain_gpus {
             let requirement = format!(">= domain_gpus ({})", spec.domain_gpus);
@@ -66,13 +70,31 @@ impl Group {
         if !(spec.compute_s > 0.0 && spec.compute_s.is_finite()) {
             return refuse("compute_s", spec.compute_s, "finite and > 0".to_owned());
         }
-        let used_gpus = spec.domain_gpus / spec.replica_gpus * spec.replica_gpus;
+        let used_gpus = spec.domain_gpus / spec.tensor_gpus * spec.tensor_gpus;
         let n_domains = spec.n_gpus / spec.domain_gpus;
         Ok(Self {
-            spec,
             used_gpus,
-            n_domains,
+            n_tensor_groups: n_domains * (used_gpus / spec.tensor_gpus),
+            replica_groups,
+            spec,
         })
+    }
+
+    /// Leaves all but the first `n` tensor groups to the spares.
+    pub(super) fn keep(&mut self, n: u32) {
+        self.n_tensor_groups = self.n_tensor_groups.min(n);
+    }
+
+    /// Tensor groups that work.
+    #[must_use]
+    pub fn n_tensor_groups(&self) -> u32 {
+        self.n_tensor_groups
+    }
+
+    /// Ranks of one tensor group.
+    #[must_use]
+    pub fn tensor_gpus(&self) -> u32 {
+        self.spec.tensor_gpus
     }
 
     /// Name of the pool.
@@ -81,7 +103,7 @@ impl Group {
         &self.spec.name
     }
 
-    /// Time that a rank computes in a step without any cause, in seconds.
+    /// Time that a replica computes in a step without any cause, in seconds.
     #[must_use]
     pub fn compute_s(&self) -> f64 {
         self.spec.compute_s
@@ -90,19 +112,32 @@ impl Group {
     /// GPUs that work.
     #[must_use]
     pub fn n_ranks(&self) -> u32 {
-        self.n_domains * self.used_gpus
+        self.n_tensor_groups * self.spec.tensor_gpus
     }
 
-    /// GPUs that fill no replica or no domain.
+    /// GPUs that fill no domain, tensor group or replica.
     #[must_use]
     pub fn n_spares(&self) -> u32 {
         self.spec.n_gpus - self.n_ranks()
     }
 
-    /// Replicas of the pool.
+    /// Replicas that lie in the pool as a whole.
     #[must_use]
     pub fn n_replicas(&self) -> u32 {
-        self.n_ranks() / self.spec.replica_gpus
+        self.n_tensor_groups / self.replica_groups
+    }
+
+    /// GPUs that share one draw of a scope, at most; none of them of another
+    /// pool.
+    pub(super) fn scope_gpus(&self, scope: Scope) -> u32 {
+        match scope {
+            Scope::Gpu => 1,
+            Scope::Node => self.spec.node_gpus,
+            Scope::Domain => self.spec.domain_gpus,
+            Scope::Rack => self.spec.rack_gpus.unwrap_or(u32::MAX),
+            Scope::Replica => self.replica_groups.saturating_mul(self.spec.tensor_gpus),
+            Scope::Pool | Scope::Cluster => u32::MAX,
+        }
     }
 
     pub(super) fn has_racks(&self) -> bool {
@@ -138,11 +173,15 @@ impl Group {
             // Without a size there is one rack; a plan refuses such causes.
             Scope::Rack => of_size(self.spec.rack_gpus.unwrap_or(u32::MAX)),
             Scope::Replica => {
-                let size = self.spec.replica_gpus;
+                let per_domain = self.used_gpus / self.spec.tensor_gpus;
                 let (domain, inside) = (gpu / self.spec.domain_gpus, gpu % self.spec.domain_gpus);
-                let replica = inside / size;
-                let end = domain * self.spec.domain_gpus + (replica + 1) * size;
-                (domain * (self.spec.domain_gpus / size) + replica, end)
+                let tensor_group = domain * per_domain + inside / self.spec.tensor_gpus;
+                let replica = tensor_group / self.replica_groups;
+                // Up to the tensor group that begins the next replica.
+                let next = (replica + 1) * self.replica_groups;
+                let end = next / per_domain * self.spec.domain_gpus
+                    + next % per_domain * self.spec.tensor_gpus;
+                (replica, end)
             }
             Scope::Pool | Scope::Cluster => (0, u32::MAX),
         }
@@ -153,17 +192,21 @@ impl Group {
 mod tests {
     use super::*;
 
-    fn group(n_gpus: u32, domain_gpus: u32, replica_gpus: u32) -> Group {
-        Group::new(GroupSpec {
+    fn group(n_gpus: u32, domain_gpus: u32, tensor_gpus: u32) -> Group {
+        group_of(n_gpus, domain_gpus, tensor_gpus, 1)
+    }
+
+    fn group_of(n_gpus: u32, domain_gpus: u32, tensor_gpus: u32, replica_groups: u32) -> Group {
+        let spec = GroupSpec {
             name: "pool".to_owned(),
             n_gpus,
             node_gpus: 4,
             domain_gpus,
             rack_gpus: None,
-            replica_gpus,
+            tensor_gpus,
             compute_s: 1.0,
-        })
-        .unwrap()
+        };
+        Group::new(spec, replica_groups).unwrap()
     }
 
     #[test]
@@ -193,5 +236,17 @@ mod tests {
         assert_eq!(group.unit(Scope::Replica, 71), (8, 72));
         assert_eq!(group.unit(Scope::Replica, 72), (9, 80));
         assert_eq!(group.unit(Scope::Pool, 5), (0, u32::MAX));
+    }
+
+    #[test]
+    fn a_replica_of_several_tensor_groups_goes_on_in_the_next_domain() {
+        // Two groups of 3 in each domain of 8; replicas of three groups.
+        let mut group = group_of(64, 8, 3, 3);
+        group.keep(15);
+        assert_eq!((group.n_ranks(), group.n_replicas()), (45, 5));
+        assert_eq!(group.unit(Scope::Replica, 0), (0, 11));
+        assert_eq!(group.unit(Scope::Replica, 10), (0, 11));
+        assert_eq!(group.unit(Scope::Replica, 11), (1, 24));
+        assert_eq!(group.unit(Scope::Replica, 24), (2, 35));
     }
 }

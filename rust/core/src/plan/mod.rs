@@ -3,11 +3,13 @@
 mod cause;
 mod communication;
 mod group;
+mod pipeline;
 mod share;
 
 pub use cause::{Affects, Cause, CauseSpec, Effect, Scope, Span, Streams};
 pub use communication::{Communication, SlowestPort, Term};
 pub use group::{Group, GroupSpec};
+pub use pipeline::{Pipeline, PipelineSpec, Placement, StageTimes};
 
 use std::collections::HashMap;
 
@@ -21,12 +23,13 @@ pub struct Plan {
     groups: Vec<Group>,
     causes: Vec<Cause>,
     communication: Communication,
+    pipeline: Option<Pipeline>,
     instructions: InstructionSet,
 }
 
 impl Plan {
-    /// Judges and compiles a plan: GPUs by pool, what makes them vary, and
-    /// what they exchange.
+    /// Judges and compiles a plan without stages: GPUs by pool, what makes them
+    /// vary, and what they exchange.
     ///
     /// # Errors
     /// Any number out of its domain, under the path of its group, cause or
@@ -36,22 +39,46 @@ impl Plan {
         causes: Vec<CauseSpec>,
         communication: Communication,
     ) -> Result<Self> {
+        Self::pipelined(groups, causes, communication, None)
+    }
+
+    /// The same for a replica of several stages, or for causes that change
+    /// inside of a step.
+    ///
+    /// # Errors
+    /// Those of [`Plan::new`], and what is wrong with the pipeline.
+    pub fn pipelined(
+        groups: Vec<GroupSpec>,
+        causes: Vec<CauseSpec>,
+        communication: Communication,
+        pipeline: Option<PipelineSpec>,
+    ) -> Result<Self> {
         if groups.is_empty() {
             return Err(Error::domain("groups", 0.0, "at least one group"));
         }
-        let groups = groups
+        let mut pipeline = pipeline.map(Pipeline::new).transpose()?;
+        let replica_groups = pipeline.as_ref().map_or(1, Pipeline::replica_groups);
+        let mut groups = groups
             .into_iter()
-            .map(Group::new)
+            .map(|group| Group::new(group, replica_groups))
             .collect::<Result<Vec<_>>>()?;
+        if let Some(pipeline) = &pipeline {
+            fill_replicas(&mut groups, pipeline)?;
+        }
         let causes = causes
             .into_iter()
             .map(|cause| Cause::compile(cause, &groups))
             .collect::<Result<Vec<_>>>()?;
+        match &mut pipeline {
+            Some(pipeline) => pipeline.check(&groups, &causes)?,
+            None => check_spans(&causes)?,
+        }
         communication.check(groups.len())?;
         let plan = Self {
             groups,
             causes,
             communication,
+            pipeline,
             instructions: InstructionSet::best(),
         };
         plan.check_streams()?;
@@ -69,6 +96,12 @@ impl Plan {
     #[must_use]
     pub fn communication(&self) -> &Communication {
         &self.communication
+    }
+
+    /// The stages of a replica, where a step is more than one barrier.
+    #[must_use]
+    pub fn pipeline(&self) -> Option<&Pipeline> {
+        self.pipeline.as_ref()
     }
 
     /// The plan, to be run in other instructions than the best ones; in the
@@ -104,14 +137,22 @@ impl Plan {
         })
     }
 
-    /// Effects of step-span causes on ranks and ports in one step: a draw that
-    /// several share counts for each of them.
+    /// Effects on ranks and ports in one step of causes that change in it: a
+    /// draw that several share counts for each of them.
     #[must_use]
     pub fn draws_per_step(&self) -> u64 {
+        let per_step = |span| match (span, &self.pipeline) {
+            (Span::Run, _) => 0,
+            (Span::Step, _) | (_, None) => 1,
+            (Span::Microbatch, Some(pipeline)) => u64::from(pipeline.spec().shape.microbatches),
+            (Span::Layer, Some(pipeline)) => {
+                2 * u64::from(pipeline.spec().shape.microbatches) * u64::from(pipeline.n_layers())
+            }
+        };
         let of_group = |(index, group): (usize, &Group)| {
-            let causes = [Affects::Compute, Affects::Network]
-                .map(|affects| self.causes(index, affects, Span::Step).count() as u64);
-            u64::from(group.n_ranks()) * causes.iter().sum::<u64>()
+            let here = |cause: &&Cause| cause.streams(index).is_some();
+            let causes = self.causes.iter().filter(here);
+            u64::from(group.n_ranks()) * causes.map(|cause| per_step(cause.span())).sum::<u64>()
         };
         self.groups.iter().enumerate().map(of_group).sum()
     }
@@ -123,8 +164,7 @@ impl Plan {
         for (index, group) in self.groups.iter().enumerate() {
             for affects in [Affects::Compute, Affects::Network] {
                 let causes = || {
-                    let spans = [Span::Run, Span::Step];
-                    spans
+                    Span::ALL
                         .into_iter()
                         .flat_map(move |span| self.causes(index, affects, span))
                 };
@@ -185,6 +225,59 @@ impl Plan {
             }
         }
         Ok(())
+    }
+}
+
+/// Leaves tensor groups that fill no replica to the spares.
+fn fill_replicas(groups: &mut [Group], pipeline: &Pipeline) -> Result<()> {
+    let refuse = |name: &str, n: u32, unit: u32| {
+        let requirement = format!("enough for {unit} tensor groups, those of a replica");
+        Err(Error::domain("n_gpus", f64::from(n), requirement).within(&format!("groups.{name}")))
+    };
+    let replica = pipeline.replica_groups();
+    match pipeline.spec().placement {
+        Placement::Aligned => {
+            for group in groups {
+                let n = group.n_tensor_groups();
+                if n < replica {
+                    return refuse(group.name(), n, replica);
+                }
+                group.keep(n - n % replica);
+            }
+        }
+        Placement::Mixed => {
+            let stage = pipeline.stage_groups();
+            let mut total = 0;
+            for group in groups.iter_mut() {
+                let n = group.n_tensor_groups();
+                group.keep(n - n % stage);
+                total += group.n_tensor_groups();
+            }
+            if total < replica {
+                return refuse(groups[0].name(), total, replica);
+            }
+            // The last tensor groups stay over.
+            let mut over = total % replica;
+            for group in groups.iter_mut().rev() {
+                let given = over.min(group.n_tensor_groups());
+                group.keep(group.n_tensor_groups() - given);
+                over -= given;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Refuses causes that change inside of a step where a step has no inside.
+fn check_spans(causes: &[Cause]) -> Result<()> {
+    let inside = |cause: &&Cause| matches!(cause.span(), Span::Microbatch | Span::Layer);
+    match causes.iter().find(inside) {
+        Some(cause) => Err(Error::Field {
+            field: "pipeline".to_owned(),
+            missing: true,
+        }
+        .within(&format!("causes.{}", cause.name()))),
+        None => Ok(()),
     }
 }
 

@@ -11,7 +11,7 @@ pub fn pool(
     n_gpus: u32,
     node_gpus: u32,
     domain_gpus: u32,
-    replica_gpus: u32,
+    tensor_gpus: u32,
     compute_s: f64,
 ) -> GroupSpec {
     GroupSpec {
@@ -20,7 +20,7 @@ pub fn pool(
         node_gpus,
         domain_gpus,
         rack_gpus: Some(2 * domain_gpus),
-        replica_gpus,
+        tensor_gpus,
         compute_s,
     }
 }

@@ -180,6 +180,7 @@ impl Replay {
         let (c1, lane) = match cause.span {
             Span::Run => (0, 0),
             Span::Step => (step / 4, step as usize % 4),
+            other => panic!("{other:?} takes a pipeline"),
         };
         let word = |usage: &str| {
             let stream = fnv_1a(&format!("{pool}/{}/{usage}", cause.name));
@@ -226,11 +227,11 @@ fn choices(cause: &CauseSpec) -> Vec<Choice> {
 
 /// GPUs of full domains that fill a replica.
 fn ranks(group: &GroupSpec) -> Vec<Rank> {
-    let of_domain = group.domain_gpus / group.replica_gpus;
+    let of_domain = group.domain_gpus / group.tensor_gpus;
     let works = |gpu: u32| {
         let (domain, inside) = (gpu / group.domain_gpus, gpu % group.domain_gpus);
         let is_full = (domain + 1) * group.domain_gpus <= group.n_gpus;
-        let place = inside / group.replica_gpus;
+        let place = inside / group.tensor_gpus;
         (is_full && place < of_domain).then(|| Rank {
             gpu,
             replica: domain * of_domain + place,

@@ -1,0 +1,273 @@
+//! Steps in which crews wait inside: pipelines, and causes that change from
+//! one microbatch or layer to the next.
+
+use super::Slowest;
+use super::inside::{Inside, Walked};
+use super::lasting::{expected_times, lasting};
+use super::lineup::{Batch, Lineup, Spot};
+use crate::control::Control;
+use crate::error::Result;
+use crate::kernel::slowest::{Lasting, for_each_stretch};
+use crate::kernel::tile::{Drawn, Draws, Tile};
+use crate::kernel::{Kernel, REPLICAS, STEPS};
+use crate::plan::{Affects, Cause, Effect, Pipeline, Plan, Span};
+use crate::random::Random;
+use crate::schedule::recursion::{Lanes, Room};
+
+/// What acts on the ranks of one group in one run.
+pub(super) struct Acting<'a> {
+    /// Slowdowns of a step, and stalls that stop one stage.
+    pub(super) step: Draws<'a>,
+    /// Stalls of a step that stop several stages of a crew at once.
+    wide: Draws<'a>,
+    lasting: Lasting,
+    wide_lasting: Lasting,
+    /// Causes of span microbatch that ranks of a crew do not share.
+    pub(super) microbatch: Draws<'a>,
+    /// Those that a whole crew shares.
+    pub(super) shared: Draws<'a>,
+    /// Causes of span layer.
+    pub(super) layer: Draws<'a>,
+}
+
+impl<'a> Acting<'a> {
+    fn new(
+        plan: &'a Plan,
+        pipeline: &'a Pipeline,
+        index: usize,
+        random: &'a Random,
+        run: u32,
+        control: &Control,
+    ) -> Result<Self> {
+        let group = &plan.groups()[index];
+        let draws = |span| Draws::new(plan, index, Affects::Compute, span, random, run);
+        let wide =
+            |cause: &Cause| cause.effect() == Effect::Stall && pipeline.is_wide(cause, group);
+        let shared = |cause: &Cause| pipeline.is_shared(cause);
+        Ok(Self {
+            step: draws(Span::Step).only(|cause| !wide(cause)),
+            wide: draws(Span::Step).only(wide),
+            lasting: lasting(&draws(Span::Run).only(|cause| !wide(cause)), control)?,
+            wide_lasting: lasting(&draws(Span::Run).only(wide), control)?,
+            microbatch: draws(Span::Microbatch).only(|cause| !shared(cause)),
+            shared: draws(Span::Microbatch).only(shared),
+            layer: draws(Span::Layer),
+        })
+    }
+
+    /// Whether a stage may stall by itself.
+    fn stalls(&self) -> bool {
+        let stall = |draws: &Draws| draws.causes().any(|cause| cause.effect() == Effect::Stall);
+        !self.lasting.stall.is_empty() || stall(&self.step) || stall(&self.microbatch)
+    }
+
+    fn stalls_wide(&self) -> bool {
+        !self.wide.is_empty() || !self.wide_lasting.stall.is_empty()
+    }
+
+    /// Draws of one rank in a step.
+    fn n_draws(&self, pipeline: &Pipeline) -> u64 {
+        let microbatches = pipeline.spec().shape.microbatches as usize;
+        let once = self.step.len() + self.wide.len();
+        let inside = self.microbatch.len() + self.shared.len();
+        let layers = 2 * pipeline.n_layers() as usize * self.layer.len();
+        (once + microbatches * (inside + layers)).max(1) as u64
+    }
+}
+
+/// Ranks of a batch on consecutive GPUs, with their factors in four steps.
+pub(super) struct Ranks {
+    pub(super) group: usize,
+    pub(super) gpus: std::ops::Range<u32>,
+    pub(super) tile: Tile,
+    pub(super) spots: Vec<Spot>,
+}
+
+/// All crews of a job in one run.
+pub(super) struct Crews<'a> {
+    plan: &'a Plan,
+    pipeline: &'a Pipeline,
+    lineup: Lineup<'a>,
+    batches: Vec<Batch>,
+    acting: Vec<Acting<'a>>,
+    /// Whether a stage may stall by itself.
+    stalls: bool,
+}
+
+impl<'a> Crews<'a> {
+    pub(super) fn new(
+        plan: &'a Plan,
+        pipeline: &'a Pipeline,
+        random: &'a Random,
+        run: u32,
+        control: &Control,
+    ) -> Result<Self> {
+        let acting = (0..plan.groups().len())
+            .map(|index| Acting::new(plan, pipeline, index, random, run, control))
+            .collect::<Result<Vec<_>>>()?;
+        let lineup = Lineup::new(plan, pipeline);
+        Ok(Self {
+            plan,
+            pipeline,
+            batches: lineup.batches(),
+            lineup,
+            stalls: acting.iter().any(Acting::stalls),
+            acting,
+        })
+    }
+
+    /// Expected busy and stalled seconds of each group's average rank.
+    pub(super) fn expected_times(&self) -> Vec<(f64, f64)> {
+        let of = |(index, acting): (usize, &Acting)| {
+            expected_times(self.plan, index, &[&acting.lasting, &acting.wide_lasting])
+        };
+        self.acting.iter().enumerate().map(of).collect()
+    }
+
+    /// The slowest crew of the first `n_steps` of four steps.
+    pub(super) fn slowest(
+        &self,
+        block: u32,
+        n_steps: usize,
+        control: &Control,
+    ) -> Result<[Slowest; STEPS]> {
+        let kernel = Kernel::new(self.plan.instructions());
+        let mut slowest = [Slowest::NOBODY; STEPS];
+        let mut room = Room::new(self.pipeline.schedule());
+        let mut inside = Inside::new(self.pipeline, &self.acting, self.stalls);
+        for batch in &self.batches {
+            let ranks = self.draw(batch, block, control)?;
+            let base_s = self.base_s(batch);
+            for (step, slowest) in slowest.iter_mut().enumerate().take(n_steps) {
+                inside.fill(
+                    batch,
+                    &ranks,
+                    block * STEPS as u32 + step as u32,
+                    step,
+                    control,
+                )?;
+                let wide_s = self.wide_s(batch, block, step);
+                let times = inside.times(&base_s, self.transfer_s(batch));
+                kernel.walk(self.pipeline.schedule(), &times, &mut room);
+                let walked = Walked {
+                    ends_s: &room.ends_s,
+                    wide_s: &wide_s,
+                    factors: inside.stage_factors(),
+                    stalls_s: inside.stalls_s(),
+                };
+                self.meet(slowest, batch, &walked);
+            }
+        }
+        Ok(slowest)
+    }
+
+    /// Draws what lasts at least a step for the ranks of a batch.
+    fn draw(&self, batch: &Batch, block: u32, control: &Control) -> Result<Vec<Ranks>> {
+        let mut all = Vec::new();
+        let mut drawn = Drawn::Nothing;
+        let mut draws = 0;
+        for part in &batch.parts {
+            let acting = &self.acting[part.group];
+            let group = &self.plan.groups()[part.group];
+            for_each_stretch(group, part.ranks.clone(), |rank, gpus| {
+                let mut tile = Tile::NEUTRAL;
+                let places = rank as usize..rank as usize + gpus.len();
+                acting.lasting.load(places, true, &mut tile);
+                acting.step.apply_all(block, &gpus, &mut drawn, &mut tile);
+                all.push(Ranks {
+                    group: part.group,
+                    spots: self.lineup.spots(part, rank, gpus.len()),
+                    gpus,
+                    tile,
+                });
+            });
+            draws += part.ranks.len() as u64 * acting.n_draws(self.pipeline) * STEPS as u64;
+        }
+        control.advance(draws)?;
+        Ok(all)
+    }
+
+    /// Seconds for which each crew of a batch stops as a whole in one step.
+    fn wide_s(&self, batch: &Batch, block: u32, step: usize) -> Lanes<REPLICAS> {
+        let mut wide_s = Lanes::all(0.0);
+        let mut drawn = Drawn::Nothing;
+        for part in &batch.parts {
+            let acting = &self.acting[part.group];
+            if !acting.stalls_wide() {
+                continue;
+            }
+            let group = &self.plan.groups()[part.group];
+            for_each_stretch(group, part.ranks.clone(), |rank, gpus| {
+                let mut tile = Tile::NEUTRAL;
+                let places = rank as usize..rank as usize + gpus.len();
+                acting.wide_lasting.load(places, true, &mut tile);
+                acting.wide.apply_all(block, &gpus, &mut drawn, &mut tile);
+                for spot in self.lineup.spots(part, rank, gpus.len()) {
+                    let longest = greatest(&tile.stall.0[step][spot.places]);
+                    let lane = &mut wide_s.0[spot.lane];
+                    *lane = lane.max(group.compute_s() * longest);
+                }
+            });
+        }
+        wide_s
+    }
+
+    /// Seconds of each class of passes, without any cause.
+    fn base_s(&self, batch: &Batch) -> Vec<Lanes<REPLICAS>> {
+        let shape = self.pipeline.spec().shape;
+        let n_virtual = shape.virtual_stages() as usize;
+        let mut base_s = vec![Lanes::all(0.0); 3 * n_virtual];
+        for part in &batch.parts {
+            let times = &self.pipeline.spec().times[part.group];
+            let passes = [&times.forward_s, &times.backward_s, &times.weight_s];
+            let n = part.ranks.len();
+            for spot in self.lineup.spots(part, part.ranks.start, n) {
+                for (direction, by_stage) in passes.into_iter().enumerate() {
+                    for chunk in 0..shape.chunks as usize {
+                        let k = chunk * shape.stages as usize + spot.stage;
+                        let seconds = by_stage.get(k).copied().unwrap_or(0.0);
+                        base_s[direction * n_virtual + k].0[spot.lane] = seconds;
+                    }
+                }
+            }
+        }
+        base_s
+    }
+
+    /// Seconds until a result has reached another stage: of the slowest group.
+    fn transfer_s(&self, batch: &Batch) -> f64 {
+        let of = |part: &super::lineup::Part| self.pipeline.spec().times[part.group].transfer_s;
+        batch.parts.iter().map(of).fold(0.0, f64::max)
+    }
+
+    /// Compares the crews of a batch with the slowest so far.
+    fn meet(&self, slowest: &mut Slowest, batch: &Batch, walked: &Walked) {
+        for lane in 0..batch.n_crews {
+            let (mut end_s, mut last) = (0.0, (0, 0.0));
+            for stage in 0..walked.ends_s.len() {
+                let group = self.lineup.group_of(batch, lane, stage);
+                let factor = walked.factors[stage].0[lane];
+                let overhead_s = self.pipeline.spec().times[group].overhead_s * factor;
+                end_s = f64::max(end_s, walked.ends_s[stage].0[lane] + overhead_s);
+                let work_s = factor * self.pipeline.busy_s(group, stage as u32);
+                if work_s > last.1 {
+                    last = (group, work_s);
+                }
+            }
+            let stages_s: f64 = walked.stalls_s.iter().map(|stall_s| stall_s.0[lane]).sum();
+            let wide_s = walked.wide_s.0[lane];
+            slowest.meet(Slowest {
+                // Of stages in several pools, the one that works longest.
+                group: last.0 as u32,
+                compute_s: end_s + wide_s,
+                stall_s: stages_s + wide_s,
+                exposed_comm_s: 0.0,
+            });
+        }
+    }
+}
+
+/// The greatest of some factors or stalls.
+pub(super) fn greatest(values: &[f32]) -> f64 {
+    f64::from(values.iter().copied().fold(0.0, f32::max))
+}

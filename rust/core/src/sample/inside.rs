@@ -1,0 +1,338 @@
+//! What changes inside of a step: factors and stalls of each pass.
+
+use super::crews::{Acting, Ranks, greatest};
+use super::lineup::Batch;
+use crate::control::Control;
+use crate::error::Result;
+use crate::kernel::tile::{Drawn, Tile};
+use crate::kernel::{Block, REPLICAS, STEPS, UNITS};
+use crate::plan::{Cause, Effect, Pipeline, Placement, Scope};
+use crate::schedule::recursion::{Detail, Lanes, Times};
+
+/// What a walk through a schedule gave.
+pub(super) struct Walked<'a> {
+    pub(super) ends_s: &'a [Lanes<REPLICAS>],
+    pub(super) wide_s: &'a Lanes<REPLICAS>,
+    pub(super) factors: &'a [Lanes<REPLICAS>],
+    pub(super) stalls_s: &'a [Lanes<REPLICAS>],
+}
+
+/// Factors and stalls of a batch in one step.
+pub(super) struct Inside<'a> {
+    pipeline: &'a Pipeline,
+    acting: &'a [Acting<'a>],
+    /// By stage: the factor of its slowest rank, as far as it lasts the step.
+    stages: Vec<Lanes<REPLICAS>>,
+    /// As fine as the causes are.
+    factors: Vec<Lanes<REPLICAS>>,
+    /// By stage and microbatch; empty where nothing stalls.
+    stalls_s: Vec<Lanes<REPLICAS>>,
+    /// The virtual stage of each layer.
+    stage_of_layer: Vec<usize>,
+}
+
+impl<'a> Inside<'a> {
+    pub(super) fn new(pipeline: &'a Pipeline, acting: &'a [Acting<'a>], stalls: bool) -> Self {
+        let spec = pipeline.spec();
+        let (stages, microbatches) = (spec.shape.stages as usize, spec.shape.microbatches as usize);
+        let shared_stalls = acting.iter().any(|acting| {
+            acting
+                .shared
+                .causes()
+                .any(|cause| cause.effect() == Effect::Stall)
+        });
+        let n_factors = match pipeline.detail() {
+            Detail::Stage => 0,
+            Detail::Microbatch => stages * microbatches,
+            Detail::Pass => 3 * spec.shape.virtual_stages() as usize * microbatches,
+        };
+        let n_stalls = if stalls || shared_stalls {
+            stages * microbatches
+        } else {
+            0
+        };
+        let of_stage = |(k, &n): (usize, &u32)| std::iter::repeat_n(k, n as usize);
+        Self {
+            pipeline,
+            acting,
+            stages: vec![Lanes::all(0.0); stages],
+            factors: vec![Lanes::all(0.0); n_factors],
+            stalls_s: vec![Lanes::all(0.0); n_stalls],
+            stage_of_layer: spec.layers.iter().enumerate().flat_map(of_stage).collect(),
+        }
+    }
+
+    /// The factor of each stage's slowest rank, as far as it lasts the step.
+    pub(super) fn stage_factors(&self) -> &[Lanes<REPLICAS>] {
+        &self.stages
+    }
+
+    /// Stalls of all stages.
+    pub(super) fn stalls_s(&self) -> &[Lanes<REPLICAS>] {
+        &self.stalls_s
+    }
+
+    /// What a walk reads.
+    pub(super) fn times<'t>(
+        &'t self,
+        base_s: &'t [Lanes<REPLICAS>],
+        transfer_s: f64,
+    ) -> Times<'t, REPLICAS> {
+        let detail = self.pipeline.detail();
+        Times {
+            base_s,
+            factors: match detail {
+                Detail::Stage => &self.stages,
+                _ => &self.factors,
+            },
+            detail,
+            stalls_s: &self.stalls_s,
+            transfer_s,
+        }
+    }
+
+    /// Draws a step: number `step` of its run, `row` of the ranks' tiles.
+    pub(super) fn fill(
+        &mut self,
+        batch: &Batch,
+        ranks: &[Ranks],
+        step: u32,
+        row: usize,
+        control: &Control,
+    ) -> Result<()> {
+        let microbatches = self.microbatches();
+        self.stages.fill(Lanes::all(0.0));
+        self.factors.fill(Lanes::all(0.0));
+        self.stalls_s.fill(Lanes::all(0.0));
+        for tile in ranks {
+            let unit_s = self.acting[tile.group].step.group().compute_s();
+            for spot in &tile.spots {
+                let slowest = greatest(&tile.tile.slowdown.0[row][spot.places.clone()]);
+                raise(&mut self.stages[spot.stage].0[spot.lane], slowest);
+                if let Some(stall) = self.stalls_s.get_mut(spot.stage * microbatches) {
+                    let longest = greatest(&tile.tile.stall.0[row][spot.places.clone()]);
+                    raise(&mut stall.0[spot.lane], unit_s * longest);
+                }
+            }
+        }
+        match self.pipeline.detail() {
+            Detail::Stage => return Ok(()),
+            Detail::Microbatch => self.fill_microbatches(ranks, step, row),
+            Detail::Pass => {
+                self.stall_microbatches(ranks, step);
+                self.fill_layers(ranks, step, row, control)?;
+            }
+        }
+        self.share(batch, ranks, step);
+        Ok(())
+    }
+}
+
+impl Inside<'_> {
+    fn microbatches(&self) -> usize {
+        self.pipeline.spec().shape.microbatches as usize
+    }
+
+    /// Factors and stalls of each stage and microbatch, of its slowest rank.
+    fn fill_microbatches(&mut self, ranks: &[Ranks], step: u32, row: usize) {
+        let n = self.microbatches();
+        let mut stalls_s = vec![Lanes::all(0.0); self.stalls_s.len()];
+        let mut drawn = Drawn::Nothing;
+        for tile in ranks {
+            let acting = &self.acting[tile.group];
+            let unit_s = acting.step.group().compute_s();
+            let mut draws = acting.microbatch.clone();
+            for first in (0..n).step_by(STEPS) {
+                let mut work = repeated(&tile.tile, row);
+                draws.turn_to(first as u32);
+                draws.apply_all(step, &tile.gpus, &mut drawn, &mut work);
+                for microbatch in first..n.min(first + STEPS) {
+                    let slowdown = &work.slowdown.0[microbatch - first];
+                    let stall = &work.stall.0[microbatch - first];
+                    for spot in &tile.spots {
+                        let index = spot.stage * n + microbatch;
+                        let slowest = greatest(&slowdown[spot.places.clone()]);
+                        raise(&mut self.factors[index].0[spot.lane], slowest);
+                        if let Some(stall_s) = stalls_s.get_mut(index) {
+                            let longest = greatest(&stall[spot.places.clone()]);
+                            raise(&mut stall_s.0[spot.lane], unit_s * longest);
+                        }
+                    }
+                }
+            }
+        }
+        self.add_stalls(&stalls_s);
+    }
+
+    /// Stalls of each stage and microbatch, of the rank that stalls longest.
+    fn stall_microbatches(&mut self, ranks: &[Ranks], step: u32) {
+        let n = self.microbatches();
+        let mut stalls_s = vec![Lanes::all(0.0); self.stalls_s.len()];
+        if stalls_s.is_empty() {
+            return;
+        }
+        let mut drawn = Drawn::Nothing;
+        for tile in ranks {
+            let acting = &self.acting[tile.group];
+            let unit_s = acting.step.group().compute_s();
+            let stalls = |cause: &Cause| cause.effect() == Effect::Stall;
+            let mut draws = acting.microbatch.clone().only(stalls);
+            for first in (0..n).step_by(STEPS) {
+                let mut work = Tile::NEUTRAL;
+                draws.turn_to(first as u32);
+                draws.apply_all(step, &tile.gpus, &mut drawn, &mut work);
+                for microbatch in first..n.min(first + STEPS) {
+                    for spot in &tile.spots {
+                        let stall = &work.stall.0[microbatch - first];
+                        let longest = greatest(&stall[spot.places.clone()]);
+                        let lanes = &mut stalls_s[spot.stage * n + microbatch];
+                        raise(&mut lanes.0[spot.lane], unit_s * longest);
+                    }
+                }
+            }
+        }
+        self.add_stalls(&stalls_s);
+    }
+
+    fn add_stalls(&mut self, more_s: &[Lanes<REPLICAS>]) {
+        for (stalls_s, more_s) in self.stalls_s.iter_mut().zip(more_s) {
+            for (stall_s, more_s) in stalls_s.0.iter_mut().zip(&more_s.0) {
+                *stall_s += more_s;
+            }
+        }
+    }
+
+    /// Factors of each pass: the mean over its layers of the slowest rank's.
+    fn fill_layers(
+        &mut self,
+        ranks: &[Ranks],
+        step: u32,
+        row: usize,
+        control: &Control,
+    ) -> Result<()> {
+        let n_microbatches = self.microbatches();
+        let n_layers = self.stage_of_layer.len();
+        let spec = self.pipeline.spec();
+        let (stages, n_virtual) = (spec.shape.stages as usize, spec.layers.len());
+        let n_indices = 2 * n_microbatches * n_layers;
+        for first in (0..n_indices).step_by(STEPS) {
+            let mut slowest = [Lanes::<REPLICAS>::all(0.0); STEPS];
+            let indices = first..n_indices.min(first + STEPS);
+            for tile in ranks {
+                let here = |index: usize| {
+                    let stage = self.stage_of_layer[index % n_layers] % stages;
+                    tile.spots.iter().any(|spot| spot.stage == stage)
+                };
+                if !indices.clone().any(here) {
+                    continue;
+                }
+                let work = self.layers_of(tile, step, row, &indices);
+                for index in indices.clone() {
+                    let stage = self.stage_of_layer[index % n_layers] % stages;
+                    for spot in tile.spots.iter().filter(|spot| spot.stage == stage) {
+                        let values = &work.slowdown.0[index - first][spot.places.clone()];
+                        raise(&mut slowest[index - first].0[spot.lane], greatest(values));
+                    }
+                }
+            }
+            for index in indices {
+                let (pass, layer) = (index / n_layers, index % n_layers);
+                let (microbatch, direction) = (pass / 2, pass % 2);
+                let k = self.stage_of_layer[layer];
+                let share = 1.0 / f64::from(spec.layers[k]);
+                // Gradients of weights share the draws of those of inputs.
+                let directions = if direction == 1 { 1..3 } else { 0..1 };
+                for direction in directions {
+                    let class = direction * n_virtual + k;
+                    let factors = &mut self.factors[class * n_microbatches + microbatch].0;
+                    for (factor, slowest) in factors.iter_mut().zip(&slowest[index - first].0) {
+                        *factor += share * slowest;
+                    }
+                }
+            }
+            control.advance(0)?;
+        }
+        Ok(())
+    }
+
+    /// Factors of a tile's ranks for four consecutive layers.
+    fn layers_of(
+        &self,
+        ranks: &Ranks,
+        step: u32,
+        row: usize,
+        indices: &std::ops::Range<usize>,
+    ) -> Tile {
+        let acting = &self.acting[ranks.group];
+        let mut drawn = Drawn::Nothing;
+        let mut work = repeated(&ranks.tile, row);
+        if !acting.microbatch.is_empty() {
+            let mut draws = acting.microbatch.clone();
+            for index in indices.clone() {
+                let microbatch = index / self.stage_of_layer.len() / 2;
+                let mut of_microbatch = repeated(&ranks.tile, row);
+                draws.turn_to((microbatch - microbatch % STEPS) as u32);
+                draws.apply_all(step, &ranks.gpus, &mut drawn, &mut of_microbatch);
+                let values = of_microbatch.slowdown.0[microbatch % STEPS];
+                work.slowdown.0[index - indices.start] = values;
+            }
+        }
+        let mut draws = acting.layer.clone();
+        draws.turn_to(indices.start as u32);
+        draws.apply_all(step, &ranks.gpus, &mut drawn, &mut work);
+        work
+    }
+
+    /// Applies causes that a whole crew shares in a microbatch.
+    fn share(&mut self, batch: &Batch, ranks: &[Ranks], step: u32) {
+        // Where replicas spread over groups, they have the words of the first.
+        let Some(first) = ranks.first() else { return };
+        let group = match self.pipeline.spec().placement {
+            Placement::Aligned => first.group,
+            Placement::Mixed => 0,
+        };
+        let mut draws = self.acting[group].shared.clone();
+        let n = self.microbatches();
+        for first in (0..n).step_by(STEPS) {
+            draws.turn_to(first as u32);
+            for index in 0..draws.len() {
+                let cause = draws.cause(index);
+                for lane in 0..batch.n_crews {
+                    let unit = match cause.scope() {
+                        Scope::Replica => batch.first_crew + lane as u32,
+                        _ => 0,
+                    };
+                    let values = draws.of_unit(index, step, unit).map(f64::from);
+                    for (value, microbatch) in values.into_iter().zip(first..n) {
+                        match cause.effect() {
+                            Effect::Slowdown => self.slow_all(lane, microbatch, value),
+                            // A crew that stops as a whole stops once.
+                            Effect::Stall => self.stalls_s[microbatch].0[lane] += value,
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn slow_all(&mut self, lane: usize, microbatch: usize, factor: f64) {
+        let n = self.microbatches();
+        for of_stage in self.factors.chunks_exact_mut(n) {
+            of_stage[microbatch].0[lane] *= factor;
+        }
+    }
+}
+
+/// A tile whose rows are all one row of another, and in which nothing stalls.
+fn repeated(tile: &Tile, row: usize) -> Tile {
+    Tile {
+        slowdown: Block([tile.slowdown.0[row]; STEPS]),
+        stall: Block([[0.0; UNITS]; STEPS]),
+    }
+}
+
+fn raise(value: &mut f64, other: f64) {
+    if other > *value {
+        *value = other;
+    }
+}
