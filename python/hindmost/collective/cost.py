@@ -62,3 +62,17 @@ class Cost:
     def total_s(self) -> float:
         """Seconds without disturbance."""
         return self.latency_s + self.inside_s + self.transfer_s
+
+
+def at_once(*, latency_s: float, inside_s: float, transfer_s: float) -> Cost:
+    """Return the cost where domains and ports work at the same time.
+
+    `inside_s` of the result is only what is left when the ports are done, so that
+    the parts add up to the slower of both. What slows a port slows all of its
+    time, also where the domain would hide it: never too little.
+    """
+    return Cost(
+        latency_s=latency_s,
+        inside_s=max(0.0, inside_s - transfer_s),
+        transfer_s=transfer_s,
+    )

@@ -1,4 +1,4 @@
-"""Ring: each rank hands on to the next."""
+"""Ring: each rank hands on to the next over links that are all alike."""
 
 from __future__ import annotations
 
@@ -32,3 +32,13 @@ def reduce_scatter(n_bytes: float, *, n: int, link: Link) -> Cost:
     The same rounds as `all_gather`, the other way round.
     """
     return all_gather(n_bytes, n=n, link=link)
+
+
+def all_reduce(n_bytes: float, *, n: int, link: Link) -> Cost:
+    """Return the cost of reducing `n_bytes` over `n` ranks, all of it left on each.
+
+    Notes
+    -----
+    ``2 (n - 1) (a + b / (n B))``: a reduce-scatter and an all-gather.
+    """
+    return all_gather(n_bytes, n=n, link=link).times(2)

@@ -1,0 +1,64 @@
+"""Algorithms by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from hindmost.collective import flat_ring, hierarchical, pat, tree
+from hindmost.collective.cost import Cost, Link
+from hindmost.collective.hops import Pattern
+
+
+class Collective(Protocol):
+    """A collective over domains that a network joins."""
+
+    def __call__(
+        self, n_bytes: float, *, n: int, per_domain: int, inside: Link, port: Link
+    ) -> Cost:
+        """Return the cost of moving `n_bytes` among `n` ranks."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Algorithm:
+    """The collectives of one algorithm; None where it has no such collective.
+
+    Parameters
+    ----------
+    all_gather, reduce_scatter, all_reduce
+        What they cost.
+    gather_hops, reduce_hops
+        Recursion of the hops between domains, of an all-gather or reduce-scatter
+        and of an all-reduce; its n is the number of domains.
+    """
+
+    all_gather: Collective | None = None
+    reduce_scatter: Collective | None = None
+    all_reduce: Collective | None = None
+    gather_hops: Pattern | None = None
+    reduce_hops: Pattern | None = None
+
+
+ALGORITHMS = {
+    "hierarchical": Algorithm(
+        all_gather=hierarchical.all_gather,
+        reduce_scatter=hierarchical.reduce_scatter,
+        all_reduce=hierarchical.all_reduce,
+        gather_hops="doubling",
+        reduce_hops="doubling-all-reduce",
+    ),
+    "ring": Algorithm(
+        all_gather=flat_ring.all_gather,
+        reduce_scatter=flat_ring.reduce_scatter,
+        all_reduce=flat_ring.all_reduce,
+        gather_hops="ring",
+        reduce_hops="ring-all-reduce",
+    ),
+    "tree": Algorithm(all_reduce=tree.all_reduce, reduce_hops="tree"),
+    "pat": Algorithm(
+        all_gather=pat.all_gather,
+        reduce_scatter=pat.reduce_scatter,
+        gather_hops="doubling",
+    ),
+}
+"""Algorithms over a network of domains. A torus has a shape instead, see `torus`."""

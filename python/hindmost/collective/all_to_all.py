@@ -1,0 +1,38 @@
+"""All-to-all: every rank has a part for every other one, as experts exchange tokens."""
+
+from __future__ import annotations
+
+from hindmost.collective.cost import Cost, Link, at_once
+
+
+def all_to_all(n_bytes: float, *, n: int, per_domain: int, inside: Link, port: Link) -> Cost:
+    """Return the cost of handing one n-th of each rank's `n_bytes` to each rank.
+
+    Parameters
+    ----------
+    n_bytes
+        Bytes of one rank, its own part included.
+    n
+        Ranks of the communicator, >= 1.
+    per_domain
+        Ranks of the communicator in one domain, >= 1. The last domain may hold
+        fewer; then its ranks send the most through their ports.
+    inside, port
+        A rank's links to its domain and to the network.
+
+    Notes
+    -----
+    ``(n - f) / n b / B`` through the port of a rank in a domain of f,
+    ``(g - 1) / n b / B'`` inside of a domain of g. Both run at once, as NCCL's
+    grouped sends and receives do, and the slower one sets the pace. All messages
+    are posted at once: the latency is that of one hop, the longest. Parts do not
+    depend on each other, and no rank hands on for another.
+    """
+    members = min(n, per_domain)
+    fewest = n % members or members
+    hops = [link.latency_s for link, there in ((inside, members > 1), (port, n > members)) if there]
+    return at_once(
+        latency_s=max(hops, default=0.0),
+        inside_s=(members - 1) / n * n_bytes / inside.bytes_per_s,
+        transfer_s=(n - fewest) / n * n_bytes / port.bytes_per_s if n > members else 0.0,
+    )

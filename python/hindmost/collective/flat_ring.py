@@ -1,0 +1,76 @@
+"""Flat ring: one ring through all ranks of all domains, as often as there are ports.
+
+A domain of g ranks has g ports. g rings run at once, each with one g-th of the
+data, and each enters and leaves a domain at a rank of its own, so that every
+port carries one ring. NCCL searches for its channels in this way.
+"""
+
+from __future__ import annotations
+
+from hindmost.collective import ring
+from hindmost.collective.cost import Cost, Link, at_once
+
+
+def all_gather(n_bytes: float, *, n: int, per_domain: int, inside: Link, port: Link) -> Cost:
+    """Return the cost of gathering `n_bytes` in all on each rank.
+
+    Parameters
+    ----------
+    n_bytes
+        Bytes that each rank has in the end.
+    n
+        Ranks of the communicator, >= 1.
+    per_domain
+        Ranks of the communicator in one domain, >= 1. The last domain may hold
+        fewer; then its ports carry the most, and the others wait.
+    inside, port
+        A rank's links to its domain and to the network.
+
+    Notes
+    -----
+    Of n - 1 hops, N - 1 are between the N domains and n - N inside of them, as
+    NCCL counts: ``(N - 1) a + (n - N) a'``.
+
+    Through the ports of a domain of f ranks goes all that the ring hands on:
+    ``(n - 1) / n b / (f B)``. A rank sends inside of its domain in all rings but
+    the one that it hands out: ``(n - 1) / n b (g - 1) / g / B'``. Rounds do both
+    at once, and the slower one sets the pace.
+
+    Examples
+    --------
+    One rank in each of 64 domains, without latency:
+
+    >>> idle = Link(latency_s=0.0, bytes_per_s=450e9)
+    >>> port = Link(latency_s=0.0, bytes_per_s=45e9)
+    >>> cost = all_gather(101.4633472e9, n=64, per_domain=1, inside=idle, port=port)
+    >>> round(cost.total_s, 5)
+    2.21951
+    """
+    members = min(n, per_domain)
+    domains = -(-n // members)
+    if domains == 1:
+        alone = ring.all_gather(n_bytes, n=n, link=inside)
+        return Cost(latency_s=alone.latency_s, inside_s=alone.transfer_s)
+    fewest = n % members or members
+    handed_on = (n - 1) / n * n_bytes
+    return at_once(
+        latency_s=(domains - 1) * port.latency_s + (n - domains) * inside.latency_s,
+        inside_s=handed_on * (members - 1) / members / inside.bytes_per_s,
+        transfer_s=handed_on / fewest / port.bytes_per_s,
+    )
+
+
+def reduce_scatter(n_bytes: float, *, n: int, per_domain: int, inside: Link, port: Link) -> Cost:
+    """Return the cost of reducing `n_bytes` over all ranks, a part left on each.
+
+    The same rounds as `all_gather`, the other way round.
+    """
+    return all_gather(n_bytes, n=n, per_domain=per_domain, inside=inside, port=port)
+
+
+def all_reduce(n_bytes: float, *, n: int, per_domain: int, inside: Link, port: Link) -> Cost:
+    """Return the cost of reducing `n_bytes` over all ranks, all of it left on each.
+
+    A reduce-scatter and an all-gather.
+    """
+    return all_gather(n_bytes, n=n, per_domain=per_domain, inside=inside, port=port).times(2)

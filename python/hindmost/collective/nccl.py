@@ -1,0 +1,233 @@
+"""NCCL's own latencies: the rules and constants by which its tuner chooses.
+
+The rules of NCCL 2.30.7, commit 5067397c, ``ncclTopoTuneModel`` and
+``ncclTopoGetAlgoTime`` in ``src/graph/tuning.cc``, with its default constants, in
+microseconds here as there. They are NCCL's expectation, not a measurement.
+Logarithms are rounded down, as NCCL's ``log2i`` does. The latency that a network
+plugin may report of itself is taken as zero.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from hindmost.collective import pat
+
+VERSION = "5067397c"
+"""Commit of NCCL whose rules and constants these are."""
+
+Protocol = Literal["LL", "LL128", "Simple"]
+Collective = Literal["all_gather", "reduce_scatter", "all_reduce"]
+Host = Literal["intel", "amd"]
+Intra = Literal["nvlink", "pci"]
+Algorithm = Literal["ring", "tree", "pat"]
+
+_US = 1e-6
+
+# Microseconds: baseLatencies[algorithm][protocol].
+_BASE: dict[str, dict[Protocol, float]] = {
+    "tree": {"LL": 6.8, "LL128": 14.0, "Simple": 8.4},
+    "ring": {"LL": 6.6, "LL128": 14.0, "Simple": 8.4},
+    "pat": {"LL": 8.0, "LL128": 8.0, "Simple": 8.0},
+}
+
+# Microseconds: hwLatencies[link][algorithm][protocol].
+_HOP: dict[str, dict[str, dict[Protocol, float]]] = {
+    "nvlink": {
+        "tree": {"LL": 0.6, "LL128": 1.25, "Simple": 4.0},
+        "ring": {"LL": 0.6, "LL128": 1.9, "Simple": 3.4},
+    },
+    "pci": {
+        "tree": {"LL": 1.0, "LL128": 1.9, "Simple": 4.0},
+        "ring": {"LL": 1.0, "LL128": 2.5, "Simple": 5.7},
+    },
+    "net": {
+        "tree": {"LL": 5.0, "LL128": 8.5, "Simple": 14.0},
+        "ring": {"LL": 2.7, "LL128": 4.0, "Simple": 14.0},
+        "pat": {"Simple": 14.0},
+    },
+}
+
+# Microseconds to post a send, getNetOverhead(); three times that for Simple.
+_NET_OVERHEAD: dict[Host, float] = {"intel": 1.0, "amd": 2.0}
+_SIMPLE_OVERHEADS = 3
+
+
+def ring_s(
+    collective: Collective,
+    *,
+    protocol: Protocol,
+    n: int,
+    n_nodes: int,
+    host: Host = "intel",
+    intra: Intra = "nvlink",
+) -> float:
+    """Return NCCL's latency of a ring, in seconds; without the plateau.
+
+    Parameters
+    ----------
+    collective
+        What the ring does; an all-reduce takes twice as many steps.
+    protocol
+        NCCL's protocol.
+    n
+        Ranks of the communicator, >= 1.
+    n_nodes
+        Nodes of the communicator, as NCCL counts them: 1 to `n`.
+    host
+        Processor of the hosts; others than AMD's are taken as Intel's.
+    intra
+        Links inside of a node.
+
+    Notes
+    -----
+    ``base + (steps - between) inside + between net`` with n - 1 steps, N - 1 of
+    them between nodes. Where there are several nodes each step inside of a node
+    takes at least the overhead of posting to the network. With one rank a node a
+    step between nodes takes the tree's network constant.
+
+    Examples
+    --------
+    >>> round(1e6 * ring_s("all_reduce", protocol="LL", n=16, n_nodes=2), 1)
+    40.0
+    >>> round(1e6 * ring_s("all_reduce", protocol="LL", n=16, n_nodes=2, host="amd"), 1)
+    68.0
+    """
+    if n == 1:
+        return 0.0
+    passes = 2 if collective == "all_reduce" else 1
+    inside_us = _HOP[intra]["ring"][protocol]
+    if n_nodes > 1:
+        overheads = _SIMPLE_OVERHEADS if protocol == "Simple" else 1
+        inside_us = max(inside_us, overheads * _NET_OVERHEAD[host])
+    net_us = _HOP["net"]["tree" if n == n_nodes else "ring"][protocol]
+    steps_us = (n - n_nodes) * inside_us + (n_nodes - 1) * net_us
+    return _US * (_BASE["ring"][protocol] + passes * steps_us)
+
+
+def tree_s(*, protocol: Protocol, n: int, n_nodes: int, intra: Intra = "nvlink") -> float:
+    """Return NCCL's latency of an all-reduce over its trees, in seconds.
+
+    Parameters
+    ----------
+    protocol, n, n_nodes, intra
+        As for `ring_s`.
+
+    Notes
+    -----
+    ``base + 2 ((n // N - 1) inside + floor(log2 N) net)``.
+
+    Examples
+    --------
+    >>> round(1e6 * tree_s(protocol="Simple", n=16_384, n_nodes=2_048), 1)
+    372.4
+    """
+    if n == 1:
+        return 0.0
+    chain_us = (n // n_nodes - 1) * _HOP[intra]["tree"][protocol]
+    between_us = _floor_log2(n_nodes) * _HOP["net"]["tree"][protocol]
+    return _US * (_BASE["tree"][protocol] + 2 * (chain_us + between_us))
+
+
+def pat_s(*, n: int) -> float:
+    """Return NCCL's latency of PAT, in seconds: Simple, one rank a node.
+
+    Parameters
+    ----------
+    n
+        Ranks and nodes of the communicator, >= 1.
+
+    Notes
+    -----
+    ``base + floor(log2 n) net / 3.5 + 2.8 n``: NCCL keeps a linear part.
+
+    Examples
+    --------
+    >>> round(1e6 * pat_s(n=64), 1)
+    211.2
+    """
+    if n == 1:
+        return 0.0
+    rounds_us = _floor_log2(n) * _HOP["net"]["pat"]["Simple"] / 3.5
+    return _US * (_BASE["pat"]["Simple"] + rounds_us + 2.8 * n)
+
+
+def plateau(
+    n_bytes: float, *, n: int, n_nodes: int, n_channels: int = 16, compute_capability: int = 90
+) -> float:
+    """Return what NCCL multiplies the latency of a ring all-reduce by, under Simple.
+
+    Parameters
+    ----------
+    n_bytes
+        Bytes of the all-reduce.
+    n, n_nodes
+        Ranks and nodes of the communicator.
+    n_channels
+        Rings at once, >= 1; NCCL finds the number by itself.
+    compute_capability
+        The least of the GPUs, times ten: 90 for Hopper.
+
+    Notes
+    -----
+    1.4 from compute capability 80 on, 1.9 before, where there are several nodes
+    and each rank has at least 64 whole bytes a channel; otherwise 1.
+    """
+    if n_nodes == 1 or n_bytes // (n_channels * n) < 64:
+        return 1.0
+    return 1.9 if compute_capability < 80 else 1.4
+
+
+def latency_s(
+    collective: Collective,
+    n_bytes: float,
+    *,
+    algorithm: Algorithm,
+    n: int,
+    per_domain: int,
+    host: Host = "intel",
+    intra: Intra = "nvlink",
+) -> float:
+    """Return NCCL's latency of a large message, in seconds: Simple, plateau included.
+
+    It takes the place of `Cost.latency_s` of the same algorithm, and is paid by
+    each piece that is sent on its own. A domain is what NCCL takes as a node.
+
+    Parameters
+    ----------
+    collective, n, host, intra
+        As for `ring_s`.
+    n_bytes
+        Bytes of one piece.
+    algorithm
+        ``tree`` for an all-reduce only, ``pat`` for the others only.
+    per_domain
+        Ranks of the communicator in one domain, >= 1; 1 for ``pat``.
+
+    Raises
+    ------
+    ValueError
+        If NCCL has no such algorithm for the collective.
+
+    Examples
+    --------
+    >>> s = latency_s("all_reduce", 1e9, algorithm="tree", n=16_384, per_domain=8)
+    >>> round(1e6 * s, 1)
+    372.4
+    """
+    n_nodes = -(-n // per_domain)
+    reduces_all = collective == "all_reduce"
+    if algorithm == "tree" and reduces_all:
+        return tree_s(protocol="Simple", n=n, n_nodes=n_nodes, intra=intra)
+    if algorithm == "pat" and not reduces_all and pat.applies(n=n, per_domain=per_domain):
+        return pat_s(n=n)
+    if algorithm == "ring":
+        steps_s = ring_s(
+            collective, protocol="Simple", n=n, n_nodes=n_nodes, host=host, intra=intra
+        )
+        return steps_s * (plateau(n_bytes, n=n, n_nodes=n_nodes) if reduces_all else 1.0)
+    raise ValueError(f"NCCL has no {algorithm} for {collective} at {per_domain} ranks a node")
+
+
+def _floor_log2(number: int) -> int:
+    return number.bit_length() - 1

@@ -1,0 +1,60 @@
+"""PAT: all-gather and reduce-scatter in a logarithmic number of rounds.
+
+Parallel aggregated trees, as NCCL has them since 2.23: Bruck's distances in
+another order, so that a fixed buffer is enough. One rank a domain only.
+"""
+
+from __future__ import annotations
+
+from hindmost.collective.cost import Cost, Link
+
+
+def applies(*, n: int, per_domain: int) -> bool:
+    """Return whether no domain holds more than one of the `n` ranks.
+
+    NCCL refuses PAT otherwise ("only supports 1 GPU per node").
+    """
+    return min(n, per_domain) == 1
+
+
+def all_gather(n_bytes: float, *, n: int, per_domain: int, inside: Link, port: Link) -> Cost:
+    """Return the cost of gathering `n_bytes` in all on each rank.
+
+    Parameters
+    ----------
+    n_bytes
+        Bytes that each rank has in the end.
+    n
+        Ranks of the communicator, >= 1.
+    per_domain
+        Ranks of the communicator in one domain; 1, unless `n` is.
+    inside, port
+        A rank's links to its domain, which nothing crosses, and to the network.
+
+    Raises
+    ------
+    ValueError
+        If a domain holds more than one rank; `applies` tells.
+
+    Notes
+    -----
+    ``ceil(log2 n) a + (n - 1) / n b / B``: each round doubles what a rank has,
+    and each byte comes in once. J. Bruck et al., "Efficient algorithms for
+    all-to-all communications in multiport message-passing systems", IEEE TPDS 8
+    (1997); S. Jeaugey, "PAT: a new algorithm for all-gather and reduce-scatter
+    operations at scale" (2025).
+    """
+    if not applies(n=n, per_domain=per_domain):
+        raise ValueError(f"PAT takes one rank a domain, got {min(n, per_domain)}")
+    return Cost(
+        latency_s=(n - 1).bit_length() * port.latency_s,
+        transfer_s=(n - 1) / n * n_bytes / port.bytes_per_s,
+    )
+
+
+def reduce_scatter(n_bytes: float, *, n: int, per_domain: int, inside: Link, port: Link) -> Cost:
+    """Return the cost of reducing `n_bytes` over all ranks, a part left on each.
+
+    The same rounds as `all_gather`, the other way round.
+    """
+    return all_gather(n_bytes, n=n, per_domain=per_domain, inside=inside, port=port)

@@ -1,0 +1,58 @@
+"""Double binary tree: all-reduce only, latency grows with the logarithm.
+
+Two trees carry half of the data each. Who hands on in one of them is a leaf of
+the other, so that all send and receive alike.
+"""
+
+from __future__ import annotations
+
+from hindmost.collective.cost import Cost, Link, at_once
+
+
+def all_reduce(n_bytes: float, *, n: int, per_domain: int, inside: Link, port: Link) -> Cost:
+    """Return the cost of reducing `n_bytes` over all ranks, all of it left on each.
+
+    Parameters
+    ----------
+    n_bytes
+        Bytes that each rank has before and after.
+    n
+        Ranks of the communicator, >= 1.
+    per_domain
+        Ranks of the communicator in one domain, >= 1. The last domain may hold
+        fewer; then its ports carry the most, and the others wait.
+    inside, port
+        A rank's links to its domain and to the network.
+
+    Notes
+    -----
+    Domains are the nodes of both trees, which are ``ceil(log2 N)`` deep; inside
+    of a domain the g ranks form a chain. Up and down again:
+    ``2 (ceil(log2 N) a + (g - 1) a')``.
+
+    A domain with two children in one tree sends half of the data to each child
+    and, once, to its parent; as a leaf of the other tree it sends a half to its
+    parent: 2 b in all, and it receives as much. Pieces go up and down at once
+    over links that send and receive at once: ``2 b / (f B)`` through the ports of
+    a domain of f ranks, ``3/2 b`` of three domains and ``b`` of two, where nobody
+    has that many neighbours. Each of the g chains of a domain carries a g-th of
+    the data and starts at another rank, so a rank sends up in all but one and
+    down in all but one: ``2 (g - 1) / g b / B'``. Both at once: the slower one
+    sets the pace.
+
+    References
+    ----------
+    P. Sanders, J. Speck and J. L. Traeff, "Two-tree algorithms for full bandwidth
+    broadcast, reduction and scan", Parallel Computing 35 (2009); used for
+    all-reduce since NCCL 2.4.
+    """
+    members = min(n, per_domain)
+    domains = -(-n // members)
+    fewest = n % members or members
+    chain = (members - 1) * inside.latency_s
+    sent = n_bytes * min(2.0, domains / 2) if domains > 1 else 0.0
+    return at_once(
+        latency_s=2 * ((domains - 1).bit_length() * port.latency_s + chain),
+        inside_s=2 * (members - 1) / members * n_bytes / inside.bytes_per_s,
+        transfer_s=sent / fewest / port.bytes_per_s,
+    )
