@@ -43,7 +43,7 @@ class PoolPlan:
     n_gpus, n_spares, n_replicas : int
         GPUs in all, GPUs that fill no replica or no domain, and replicas.
     peak_flop_per_s : float
-        Dense BF16 peak of one GPU, in FLOP/s.
+        Dense peak of one GPU that MFU is measured against, in FLOP/s.
     compute : ComputeTime
         Seconds that a rank computes without any cause.
     exchanges : tuple of Exchange
@@ -100,7 +100,7 @@ class Plan:
 
     @property
     def peak_flop_per_s(self) -> float:
-        """Dense BF16 peak of all ranks together, in FLOP/s."""
+        """Dense peak of all ranks together, in FLOP/s."""
         return sum(pool.n_ranks * pool.peak_flop_per_s for pool in self.pools)
 
     @property
@@ -169,6 +169,8 @@ def _endless_steps(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> Iterator[
 
 def _pool_plan(scenario: Scenario, name: str) -> PoolPlan:
     pool = scenario.pools[name]
+    peak_flop_per_s = catalog.gpu(pool.gpu).peak_flop_per_s(scenario.workload.mfu_dtype)
+    assert peak_flop_per_s is not None
     replicas = n_replicas_of_pool(scenario, name)
     time = compute_time(scenario, name)
     return PoolPlan(
@@ -176,7 +178,7 @@ def _pool_plan(scenario: Scenario, name: str) -> PoolPlan:
         n_gpus=pool.n_gpus,
         n_spares=pool.n_gpus - replicas * scenario.layout.tensor,
         n_replicas=replicas,
-        peak_flop_per_s=catalog.gpu(pool.gpu).peak_bf16_flop_per_s,
+        peak_flop_per_s=peak_flop_per_s,
         compute=time,
         exchanges=tuple(exchanges(scenario, name, time)),
         memory=memory(scenario, name),
@@ -232,7 +234,7 @@ def _core_group(scenario: Scenario, pool: PoolPlan) -> dict[str, object]:
         "node_gpus": gpu.node_gpus,
         "domain_gpus": gpu.domain_gpus,
         "rack_gpus": scenario.pools[pool.name].rack_gpus,
-        "replica_gpus": scenario.layout.tensor,
+        "tensor_gpus": scenario.layout.tensor,
         "compute_s": pool.compute.step_s,
     }
 

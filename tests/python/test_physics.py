@@ -1,4 +1,4 @@
-"""FLOPs, memory and compute time against worked values and hand calculations.
+"""Memory and compute time against worked values and hand calculations.
 
 Worked values are from an independent calculation, unless another source is named.
 """
@@ -6,79 +6,10 @@ Worked values are from an independent calculation, unless another source is name
 import pytest
 
 import hindmost as hm
-from hindmost import catalog
-from hindmost.catalog import Basis, Model
 from hindmost.physics.compute import compute_time, n_microbatches
-from hindmost.physics.flops import (
-    attention_flops_per_token,
-    matmul_parameters,
-    model_flops_per_token,
-    parameters,
-    recomputed_share,
-)
 from hindmost.physics.memory import memory
 from hindmost.plan import make_plan
 from hindmost.scenario import Scenario, smallest_shard_group
-
-LLAMA_8B = {
-    "n_layers": 32,
-    "hidden": 4096,
-    "n_heads": 32,
-    "n_kv_heads": 8,
-    "head_dim": 128,
-    "ffn_hidden": 14336,
-    "vocabulary": 128256,
-}
-
-
-def llama_8b() -> Model:
-    basis = {field: Basis(kind="quoted", where="arXiv 2407.21783, table 3") for field in LLAMA_8B}
-    return Model(name="llama3-8b", title="Llama 3 8B", basis=basis, **LLAMA_8B)
-
-
-@pytest.mark.parametrize(
-    ("model", "all_e9", "matmul_e9"),
-    [
-        (llama_8b(), 8.030261, 7.504658),
-        (catalog.model("llama3-70b"), 70.554, 69.502),
-        (catalog.model("llama3-405b"), 405.853, 403.748),
-    ],
-    ids=lambda value: value.name if isinstance(value, Model) else str(value),
-)
-def test_parameters_follow_from_dimensions(model: Model, all_e9: float, matmul_e9: float) -> None:
-    digits = 6 if model.name == "llama3-8b" else 3
-    assert round(parameters(model) / 1e9, digits) == all_e9
-    assert round(matmul_parameters(model) / 1e9, digits) == matmul_e9
-
-
-@pytest.mark.parametrize(
-    ("n_gpus", "sequences", "step_s", "mfu"),
-    [(256, 768, 40.0, 0.5300), (12288, 6144, 8.57, 0.4123)],
-)
-def test_mfu_of_gpt_3_with_full_attention(
-    n_gpus: int, sequences: int, step_s: float, mfu: float
-) -> None:
-    attention = attention_flops_per_token(
-        n_layers=96, n_heads=96, d_qk=128, d_v=128, seq_len=2048, causal=False
-    )
-    flops = sequences * 2048 * (6 * 174.6e9 + attention)
-    assert round(flops / (n_gpus * 312e12 * step_s), 4) == mfu
-
-
-def test_attention_of_deepseek_v3() -> None:
-    full, causal = (
-        attention_flops_per_token(
-            n_layers=61, n_heads=128, d_qk=192, d_v=128, seq_len=4096, causal=causal
-        )
-        for causal in (False, True)
-    )
-    assert round(full / 1e9, 3) == 61.405
-    assert round((6 * 37e9 + causal) / (6 * 37e9 + full), 4) == 0.8917
-
-
-def test_recomputation_costs_a_forward_pass_or_nothing() -> None:
-    assert recomputed_share("none") == recomputed_share("selective") == 0
-    assert recomputed_share("full") == pytest.approx(1 / 3)
 
 
 def test_colossus_1_needs_31_5_gb_a_gpu() -> None:
@@ -157,8 +88,24 @@ def test_a_global_batch_is_shared_out_to_microbatches() -> None:
     assert n_microbatches(scenario) == 5
 
 
-def test_model_flops_do_not_count_recomputation() -> None:
-    model = catalog.model("llama3-70b")
-    per_token = model_flops_per_token(model, seq_len=8192, causal=True)
-    attention = 6 * 80 * 64 * 256 * 8192 / 2
-    assert per_token == 6 * matmul_parameters(model) + attention
+def test_a_number_format_computes_at_its_own_peak_and_efficiency() -> None:
+    bf16 = compute_time(hm.load("h100-1k"), "h100")
+    fp8 = compute_time(hm.load("h100-1k", {"workload.dtype": "fp8"}), "h100")
+    assert fp8.tensor_s == bf16.tensor_s
+    ratio = (bf16.step_s - bf16.tensor_s) / (fp8.step_s - fp8.tensor_s)
+    assert ratio == pytest.approx(1979 * 0.709 / (989 * 0.803))
+
+
+def test_measured_passes_replace_computed_ones() -> None:
+    measured = {"pools.h100.forward_s": 0.5, "pools.h100.backward_s": 1.25}
+    scenario = hm.load("h100-1k", {**measured, "workload.overhead_s": 0.25})
+    time = compute_time(scenario, "h100")
+    assert (time.forward_s, time.backward_s) == (0.5, 1.25)
+    assert time.step_s == 2 * (0.5 + 1.25) + 0.25
+
+
+def test_a_pools_own_hop_enters_what_its_tensor_groups_pay() -> None:
+    hop = {"pools.h100.scale_up_latency_s": 0.0}
+    plain, without = (compute_time(hm.load("h100-1k", changes), "h100") for changes in ({}, hop))
+    # Seven hops for each of four exchanges a layer, in three passes of two microbatches.
+    assert plain.tensor_s - without.tensor_s == pytest.approx(2 * 3 * 4 * 80 * 7 * 3.4e-6)

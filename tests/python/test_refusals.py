@@ -47,7 +47,7 @@ KEYS = {
     "the replicas times workload.microbatch_seqs, got 255",
     "workload.overhead_s = nan": "must be finite, got nan",
     'workload.overhead_s = "1 s"': 'must be a number, got "1 s"',
-    'workload.dtype = "fp8"': 'is not there yet, got "fp8"',
+    'workload.dtype = "fp4"': 'must be one that pool h100 (h100-sxm) has a peak for, got "fp4"',
     'workload.recompute = "ful"': 'must be none, selective or full, got "ful"; '
     'did you mean "full"?',
     "workload.seqlen = 8": f'{NO_KEY} "seq_len"?',
@@ -107,8 +107,8 @@ ELSEWHERE = {
     f"basis.workload.seqlen {NO_PATH}",
     'basis.layout = { kind = "assumed", wher = "x", where = "x" }': "mine.toml: "
     f'basis.layout.wher {NO_KEY} "where"?',
-    '"[key]" = 8': "mine.toml: [key] is not a known key; there is name, pools, fabric, workload, "
-    "layout, collective, causes, unknowns, basis, not_modelled",
+    '"[key]" = 8': "mine.toml: [key] is not a known key; there is name, pools, fabric, models, "
+    "workload, layout, collective, causes, unknowns, basis, not_modelled",
 }
 
 # What is said of a law, after `causes.own.law.`.

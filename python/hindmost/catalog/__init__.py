@@ -8,17 +8,19 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import Any, Literal, TypeVar, cast
 
-from hindmost.catalog.schema import Basis, BasisKind, Entry, Fabric, Gpu, Model
+from hindmost.catalog.schema import Basis, BasisKind, Dtype, Entry, Fabric, Gpu, Model, Transformer
 
 __all__ = [
     "KINDS",
     "Basis",
     "BasisKind",
+    "Dtype",
     "Entry",
     "Fabric",
     "Gpu",
     "Kind",
     "Model",
+    "Transformer",
     "fabric",
     "gpu",
     "model",

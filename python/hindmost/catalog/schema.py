@@ -7,11 +7,17 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from hindmost.cause import Cause
+from hindmost.law import domain_error
 from hindmost.strict import Strict
 
 Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1, lt=2**31)]
+NoneOrMore = Annotated[int, Field(ge=0, lt=2**31)]
 Share = Annotated[float, Field(gt=0, le=1)]
+
+Dtype = Literal["bf16", "fp8", "fp4"]
+"""Number format of matrix products."""
 
 BasisKind = Literal["quoted", "secondary", "computed", "assumed"]
 
@@ -52,30 +58,65 @@ def _paths(table: dict[str, object], prefix: str = "") -> set[str]:
     for key, value in table.items():
         if isinstance(value, dict):
             paths |= _paths(value, f"{prefix}{key}.")
-        elif isinstance(value, int | float):
+        elif isinstance(value, int | float) and not isinstance(value, bool):
             paths.add(f"{prefix}{key}")
     return paths
 
 
 class Gpu(Entry):
-    """A type of GPU, with the host and the scale-up domain that it comes in."""
+    """A type of GPU, with the host and the scale-up domain that it comes in.
 
+    What nobody has published is left out, and a pool that needs it gives its own.
+    """
+
+    architecture: Literal["ampere", "hopper", "blackwell"] | None = None
+    """Generation, for what NCCL's tables say of it; none for what NCCL does not run on."""
     peak_bf16_flop_per_s: Positive
     """Dense BF16 peak, in FLOP/s."""
-    kernel_efficiency: Share
-    """Share of the peak that the best measured matrix product reaches."""
+    peak_fp8_flop_per_s: Positive | None = None
+    """Dense FP8 peak, in FLOP/s."""
+    peak_fp4_flop_per_s: Positive | None = None
+    """Dense FP4 peak, in FLOP/s."""
+    kernel_efficiency: Share | None = None
+    """Share of the BF16 peak that the best measured matrix product reaches."""
+    kernel_efficiency_fp8: Share | None = None
+    """Share of the FP8 peak that the best measured matrix product reaches."""
+    kernel_efficiency_fp4: Share | None = None
+    """Share of the FP4 peak that the best measured matrix product reaches."""
     memory_bytes: Positive
     """Memory of one GPU, in bytes."""
     scale_up_bytes_per_s: Positive
     """Usable bandwidth to the other GPUs of the domain, one direction, in B/s."""
-    scale_up_latency_s: Annotated[float, Field(ge=0)]
+    scale_up_latency_s: NotNegative | None = None
     """Latency of one hop inside of the domain, in seconds."""
-    nic_bytes_per_s: Positive
+    nic_bytes_per_s: Positive | None = None
     """Line rate of the network port of one GPU, one direction, in B/s."""
     node_gpus: Count
     """GPUs of one host."""
     domain_gpus: Count
     """GPUs behind one scale-up switch."""
+    peak_power_w: Positive | None = None
+    """Power of one GPU at work, at most, in watts."""
+    idle_power_w: NotNegative | None = None
+    """Power of one GPU without work, in watts."""
+
+    def peak_flop_per_s(self, dtype: Dtype) -> float | None:
+        """Return the dense peak of a number format, in FLOP/s, if there is one."""
+        peaks = {
+            "bf16": self.peak_bf16_flop_per_s,
+            "fp8": self.peak_fp8_flop_per_s,
+            "fp4": self.peak_fp4_flop_per_s,
+        }
+        return peaks[dtype]
+
+    def kernel_efficiency_of(self, dtype: Dtype) -> float | None:
+        """Return the kernel efficiency of a number format, if it was measured."""
+        efficiencies = {
+            "bf16": self.kernel_efficiency,
+            "fp8": self.kernel_efficiency_fp8,
+            "fp4": self.kernel_efficiency_fp4,
+        }
+        return efficiencies[dtype]
 
 
 class Fabric(Entry):
@@ -91,8 +132,41 @@ class Fabric(Entry):
     """What slows a port for the whole of a collective."""
 
 
-class Model(Entry):
-    """A dense transformer with grouped-query attention and a gated product."""
+class Latent(Strict):
+    """Latent attention: low ranks that queries, and keys with values, come from."""
+
+    q_rank: Count
+    """Width that queries are made from."""
+    kv_rank: Count
+    """Width that keys and values are made from."""
+    rope_head_dim: Count
+    """Part of a key with the position, shared by all heads; the head's width includes it."""
+
+
+class Experts(Strict):
+    """Mixture of experts: gated products of which a router picks a few for each token."""
+
+    n_experts: Count
+    """Experts of a layer that the router picks from."""
+    per_token: Count
+    """Experts that it picks for a token."""
+    ffn_hidden: Count
+    """Width of one expert's product."""
+    n_shared: NoneOrMore = 0
+    """Experts of the same width that every token passes."""
+    n_dense_layers: NoneOrMore = 0
+    """First layers, which have one dense product instead."""
+
+    @model_validator(mode="after")
+    def _no_more_than_there_are(self) -> Experts:
+        if self.per_token > self.n_experts:
+            requirement = f"<= n_experts ({self.n_experts})"
+            raise domain_error("per_token", self.per_token, requirement)
+        return self
+
+
+class Transformer(Strict):
+    """Dimensions of a transformer: grouped queries, one output layer."""
 
     n_layers: Count
     """Transformer layers."""
@@ -103,8 +177,45 @@ class Model(Entry):
     n_kv_heads: Count
     """Key and value heads."""
     head_dim: Count
-    """Width of one head."""
+    """Width of one head's queries and keys."""
+    v_head_dim: Count | None = None
+    """Width of one head's values; that of its keys by default."""
     ffn_hidden: Count
-    """Width of the gated product."""
+    """Width of the product of a layer without experts."""
     vocabulary: Count
-    """Tokens of the vocabulary; input and output embeddings are not tied."""
+    """Tokens of the vocabulary."""
+    gated: bool = True
+    """Whether products are gated: three matrices instead of two."""
+    tied: bool = False
+    """Whether the output layer shares the input embedding's weights."""
+    window: Count | None = None
+    """Tokens that a token attends to, at most; all of the sequence by default."""
+    latent: Latent | None = None
+    """Latent attention, which then has keys and values for every head."""
+    experts: Experts | None = None
+    """Mixture of experts."""
+
+    @model_validator(mode="after")
+    def _dimensions_fit(self) -> Transformer:
+        if self.n_heads % self.n_kv_heads:
+            requirement = f"a divisor of n_heads ({self.n_heads})"
+            raise domain_error("n_kv_heads", self.n_kv_heads, requirement)
+        if self.latent and self.n_kv_heads != self.n_heads:
+            requirement = f"n_heads ({self.n_heads}), as attention is latent"
+            raise domain_error("n_kv_heads", self.n_kv_heads, requirement)
+        if self.latent and self.latent.rope_head_dim >= self.head_dim:
+            requirement = f"< head_dim ({self.head_dim})"
+            raise domain_error("latent.rope_head_dim", self.latent.rope_head_dim, requirement)
+        if self.experts and self.experts.n_dense_layers >= self.n_layers:
+            requirement = f"< n_layers ({self.n_layers})"
+            raise domain_error("experts.n_dense_layers", self.experts.n_dense_layers, requirement)
+        return self
+
+    @property
+    def value_head_dim(self) -> int:
+        """Width of one head's values."""
+        return self.v_head_dim or self.head_dim
+
+
+class Model(Transformer, Entry):
+    """A published transformer."""

@@ -12,6 +12,7 @@ from hindmost.physics.flops import (
     recomputed_share,
 )
 from hindmost.scenario import Scenario, n_replicas
+from hindmost.scenario.models import Pool
 from hindmost.units import BF16_BYTES
 
 COLLECTIVES_PER_PASS = 4
@@ -69,7 +70,7 @@ def microbatch_model_flops(scenario: Scenario) -> float:
     """Return the model FLOPs of one microbatch of one replica."""
     workload = scenario.workload
     per_token = model_flops_per_token(
-        catalog.model(workload.model),
+        scenario.model,
         seq_len=workload.seq_len,
         causal=workload.attention == "causal",
     )
@@ -83,15 +84,27 @@ def compute_time(scenario: Scenario, pool: str) -> ComputeTime:
     -----
     ``flops_of_rank * (1 + recompute) / (peak * kernel_efficiency *
     software_efficiency) + overhead_s``, and the tensor group's exchange, which
-    nothing hides.
+    nothing hides; or the passes that the pool has measured, of whose exchange
+    nothing is known apart.
     """
     this = scenario.pools[pool]
-    gpu = catalog.gpu(this.gpu)
-    efficiency = this.kernel_efficiency or gpu.kernel_efficiency
-    flop_per_s = gpu.peak_bf16_flop_per_s * efficiency * this.software_efficiency
+    if this.forward_s is not None and this.backward_s is not None:
+        return ComputeTime(
+            forward_s=this.forward_s,
+            backward_s=this.backward_s,
+            tensor_s=0.0,
+            overhead_s=scenario.workload.overhead_s,
+            n_microbatches=n_microbatches(scenario),
+        )
+    dtype = scenario.workload.dtype
+    peak_flop_per_s = catalog.gpu(this.gpu).peak_flop_per_s(dtype)
+    efficiency = this.efficiency(dtype)
+    assert peak_flop_per_s is not None
+    assert efficiency is not None
+    flop_per_s = peak_flop_per_s * efficiency * this.software_efficiency
     flops_s = microbatch_model_flops(scenario) / scenario.layout.tensor / flop_per_s
     again = recomputed_share(scenario.workload.recompute)
-    exchange_s = _tensor_exchange_of_a_pass_s(scenario, gpu)
+    exchange_s = _tensor_exchange_of_a_pass_s(scenario, this)
     forward_s = FORWARD_SHARE_OF_PASSES * flops_s + exchange_s
     backward_passes = 2 if again else 1
     backward_s = (1 - FORWARD_SHARE_OF_PASSES + again) * flops_s + backward_passes * exchange_s
@@ -105,10 +118,13 @@ def compute_time(scenario: Scenario, pool: str) -> ComputeTime:
     )
 
 
-def _tensor_exchange_of_a_pass_s(scenario: Scenario, gpu: catalog.Gpu) -> float:
+def _tensor_exchange_of_a_pass_s(scenario: Scenario, pool: Pool) -> float:
     """Return the seconds in which a tensor group exchanges activations in one pass."""
-    model = catalog.model(scenario.workload.model)
-    link = Link(latency_s=gpu.scale_up_latency_s, bytes_per_s=gpu.scale_up_bytes_per_s)
+    model = scenario.model
+    # Where nothing is exchanged there may be no figure.
+    latency_s = pool.figure("scale_up_latency_s") or 0.0
+    bytes_per_s = catalog.gpu(pool.gpu).scale_up_bytes_per_s
+    link = Link(latency_s=latency_s, bytes_per_s=bytes_per_s)
     n_bytes = microbatch_tokens(scenario) * model.hidden * BF16_BYTES
     one = ring.all_gather(n_bytes, n=scenario.layout.tensor, link=link)
     return COLLECTIVES_PER_PASS * model.n_layers * one.total_s

@@ -46,7 +46,7 @@ def exchanges(scenario: Scenario, pool: str, time: ComputeTime) -> list[Exchange
     shard groups.
     """
     ports = _Ports(scenario, pool)
-    weights_bytes = BF16_BYTES * parameters(catalog.model(scenario.workload.model))
+    weights_bytes = BF16_BYTES * parameters(scenario.model)
     rank_bytes = weights_bytes / scenario.layout.tensor
     replicas = n_replicas(scenario)
     if replicas == 1:
@@ -87,14 +87,19 @@ class _Ports:
     """Collectives over the network as a rank of one pool pays for them, in buckets."""
 
     def __init__(self, scenario: Scenario, pool: str) -> None:
-        gpu = catalog.gpu(scenario.pools[pool].gpu)
+        this = scenario.pools[pool]
+        gpu = catalog.gpu(this.gpu)
         fabric = catalog.fabric(scenario.fabric.name)
         override = scenario.fabric
         efficiency = override.bandwidth_efficiency or fabric.bandwidth_efficiency
         latency_s = fabric.latency_s if override.latency_s is None else override.latency_s
-        line_rate = min(gpu.nic_bytes_per_s, fabric.port_bytes_per_s)
+        nic_bytes_per_s = this.figure("nic_bytes_per_s")
+        assert nic_bytes_per_s is not None
+        line_rate = min(nic_bytes_per_s, fabric.port_bytes_per_s)
         self.port = Link(latency_s=latency_s, bytes_per_s=efficiency * line_rate)
-        self.inside = Link(latency_s=gpu.scale_up_latency_s, bytes_per_s=gpu.scale_up_bytes_per_s)
+        # Where replicas do not share a domain there may be no figure.
+        inside_s = this.figure("scale_up_latency_s") or 0.0
+        self.inside = Link(latency_s=inside_s, bytes_per_s=gpu.scale_up_bytes_per_s)
         self.replicas_per_domain = gpu.domain_gpus // scenario.layout.tensor
         self.n_buckets = n_buckets(scenario)
 
@@ -109,4 +114,4 @@ class _Ports:
 
 def n_buckets(scenario: Scenario) -> int:
     """Return the pieces of a collective: as set, or one a layer."""
-    return scenario.collective.n_buckets or catalog.model(scenario.workload.model).n_layers
+    return scenario.collective.n_buckets or scenario.model.n_layers

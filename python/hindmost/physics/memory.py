@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hindmost import catalog
-from hindmost.catalog import Model
+from hindmost.catalog import Transformer
 from hindmost.physics.flops import parameters
 from hindmost.scenario import Scenario, smallest_shard_group
 from hindmost.units import BF16_BYTES
@@ -49,7 +48,7 @@ def memory(scenario: Scenario, pool: str) -> Memory:
     wastes are not counted.
     """
     workload, layout = scenario.workload, scenario.layout
-    model = catalog.model(workload.model)
+    model = scenario.model
     sharers = smallest_shard_group(scenario, pool) if layout.sharding == "hybrid" else 1
     states = STATE_BYTES * parameters(model) / layout.tensor / sharers
     tokens = workload.microbatch_seqs * workload.seq_len / layout.tensor
@@ -62,7 +61,7 @@ def memory(scenario: Scenario, pool: str) -> Memory:
     )
 
 
-def kept_bytes_per_token(model: Model, recompute: str) -> float:
+def kept_bytes_per_token(model: Transformer, recompute: str) -> float:
     """Return the bytes of activations that one layer keeps of a token for its backward pass.
 
     Notes
@@ -77,6 +76,7 @@ def kept_bytes_per_token(model: Model, recompute: str) -> float:
     --------
     In units of the hidden width:
 
+    >>> from hindmost import catalog
     >>> model = catalog.model("llama3-405b")
     >>> [kept_bytes_per_token(model, kind) / model.hidden for kind in RECOMPUTATIONS]
     [31.75, 21.25, 2.0]

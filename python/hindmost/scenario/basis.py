@@ -4,25 +4,50 @@ from __future__ import annotations
 
 from hindmost import catalog
 from hindmost.catalog import Basis
-from hindmost.scenario.models import Scenario
+from hindmost.scenario.models import Pool, Scenario
+
+_OF_A_DTYPE = {
+    "peak_bf16_flop_per_s": "bf16",
+    "peak_fp8_flop_per_s": "fp8",
+    "peak_fp4_flop_per_s": "fp4",
+    "kernel_efficiency": "bf16",
+    "kernel_efficiency_fp8": "fp8",
+    "kernel_efficiency_fp4": "fp4",
+}
+"""Number format that a figure of a GPU is for."""
 
 
 def bases(scenario: Scenario) -> dict[str, Basis]:
     """Return the basis of every number that has one, by key path.
 
     Those of the scenario come first, then those of the catalogue entries that
-    it uses, without what the scenario overrides; a catalogue entry's key paths
-    begin with its name.
+    it uses, without what the scenario overrides and without the figures of
+    number formats that it does not use; a catalogue entry's key paths begin
+    with its name.
     """
     found = dict(scenario.basis)
     for pool in scenario.pools.values():
         for field, basis in catalog.gpu(pool.gpu).basis.items():
-            if not (field == "kernel_efficiency" and pool.kernel_efficiency is not None):
+            if _is_used(scenario, pool, field):
                 found.setdefault(f"{pool.gpu}.{field}", basis)
     fabric = scenario.fabric
     for path, basis in catalog.fabric(fabric.name).basis.items():
         if getattr(fabric, path.partition(".")[0], None) is None:
             found.setdefault(f"{fabric.name}.{path}", basis)
-    for field, basis in catalog.model(scenario.workload.model).basis.items():
-        found.setdefault(f"{scenario.workload.model}.{field}", basis)
+    name = scenario.workload.model
+    if name not in scenario.models:
+        for path, basis in catalog.model(name).basis.items():
+            found.setdefault(f"{name}.{path}", basis)
     return found
+
+
+def _is_used(scenario: Scenario, pool: Pool, field: str) -> bool:
+    """Return whether a scenario uses a figure of a pool's GPU."""
+    workload = scenario.workload
+    dtype = _OF_A_DTYPE.get(field)
+    if field.startswith("kernel_efficiency"):
+        own = pool.kernel_efficiency is not None or pool.forward_s is not None
+        return dtype == workload.dtype and not own
+    if dtype is not None:
+        return dtype in (workload.dtype, workload.mfu_dtype)
+    return getattr(pool, field, None) is None

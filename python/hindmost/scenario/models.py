@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from hindmost import catalog
-from hindmost.catalog.schema import Basis, Count, Share
+from hindmost.catalog.schema import Basis, Count, Dtype, NotNegative, Positive, Share, Transformer
 from hindmost.cause import Cause, Name, not_there_yet
 from hindmost.law import Law
 from hindmost.scenario.merge import merged
@@ -16,14 +16,18 @@ from hindmost.strict import Strict
 
 __all__ = ["Collective", "Fabric", "Layout", "Pool", "Scenario", "Workload"]
 
-NotNegative = Annotated[float, Field(ge=0)]
 MAX_GPUS = 2**31
 PoolSize = Annotated[int, Field(ge=1, lt=MAX_GPUS)]
 
 
-def _known(kind: catalog.Kind, name: str) -> str:
-    if name not in catalog.names(kind):
-        context = {"value": name, "kind": kind, "known": list(catalog.names(kind))}
+Figure = Literal["scale_up_latency_s", "nic_bytes_per_s", "peak_power_w", "idle_power_w"]
+"""Figure of a GPU that a pool can have its own of."""
+
+
+def _known(kind: catalog.Kind, name: str, own: tuple[str, ...] = ()) -> str:
+    known = [*own, *catalog.names(kind)]
+    if name not in known:
+        context = {"value": name, "kind": kind, "known": known}
         raise PydanticCustomError("catalog", "must be one of the catalogue's {kind}", context)
     return name
 
@@ -41,11 +45,36 @@ class Pool(Strict):
     """Share of the peak that matrix products reach; the catalogue's by default."""
     rack_gpus: Count | None = None
     """GPUs of one rack, for causes of scope rack."""
+    scale_up_latency_s: NotNegative | None = None
+    """Latency of one hop inside of a domain, in seconds; the catalogue's by default."""
+    nic_bytes_per_s: Positive | None = None
+    """Line rate of one GPU's network port, one direction, in B/s; the catalogue's by default."""
+    peak_power_w: Positive | None = None
+    """Power of one GPU at work, at most, in watts; the catalogue's by default."""
+    idle_power_w: NotNegative | None = None
+    """Power of one GPU without work, in watts; the catalogue's by default."""
+    forward_s: Positive | None = None
+    """Seconds of a microbatch's forward pass in one replica, all stages together and
+    the tensor group's exchange included, for who has measured theirs."""
+    backward_s: Positive | None = None
+    """Seconds of its backward pass, what is computed again included; with forward_s."""
 
     @field_validator("gpu")
     @classmethod
     def _in_the_catalogue(cls, name: str) -> str:
         return _known("gpus", name)
+
+    def efficiency(self, dtype: Dtype) -> float | None:
+        """Return the kernel efficiency in force: the pool's own, or the catalogue's."""
+        if self.kernel_efficiency is not None:
+            return self.kernel_efficiency
+        return catalog.gpu(self.gpu).kernel_efficiency_of(dtype)
+
+    def figure(self, name: Figure) -> float | None:
+        """Return a figure in force: the pool's own, or the catalogue's."""
+        own: float | None = getattr(self, name)
+        catalogues: float | None = getattr(catalog.gpu(self.gpu), name)
+        return catalogues if own is None else own
 
 
 class Fabric(Strict):
@@ -80,7 +109,7 @@ class Workload(Strict):
     """What one step computes."""
 
     model: str
-    """Catalogue name."""
+    """Name of the catalogue or of this scenario's models."""
     seq_len: Count
     """Tokens of a sequence."""
     microbatch_seqs: Count
@@ -89,9 +118,9 @@ class Workload(Strict):
     """Microbatches of a replica in a step; or give global_batch_seqs."""
     global_batch_seqs: Count | None = None
     """Sequences of a step of all replicas; or give n_microbatches."""
-    dtype: Literal["bf16"] = "bf16"
+    dtype: Dtype = "bf16"
     """Number format of the matrix products."""
-    mfu_dtype: Literal["bf16"] = "bf16"
+    mfu_dtype: Dtype = "bf16"
     """Number format whose dense peak MFU is measured against."""
     attention: Literal["causal", "full"] = "causal"
     """Convention of the attention FLOPs: half of the scores, or all."""
@@ -102,13 +131,9 @@ class Workload(Strict):
 
     @field_validator("model")
     @classmethod
-    def _in_the_catalogue(cls, name: str) -> str:
-        return _known("models", name)
-
-    @field_validator("dtype", "mfu_dtype", mode="before")
-    @classmethod
-    def _there(cls, value: Any) -> Any:
-        return _refuse_later(value, "fp8", "fp4")
+    def _there_is_one(cls, name: str, info: ValidationInfo) -> str:
+        # A scenario names its own models in the context.
+        return _known("models", name, tuple(info.context or ()))
 
 
 class Layout(Strict):
@@ -186,6 +211,8 @@ class Scenario(Strict):
     pools: dict[Name, Pool]
     """Pools by name, in order."""
     fabric: Fabric
+    models: dict[Name, Transformer] = Field(default_factory=dict)
+    """Models of the scenario's own by name."""
     workload: Workload
     layout: Layout = Layout()
     collective: Collective = Collective()
@@ -212,9 +239,17 @@ class Scenario(Strict):
     @classmethod
     def of(cls, table: dict[str, Any], source: str) -> Scenario:
         """Return the scenario of a table; raises ValidationError."""
-        scenario = cls.model_validate(table)
+        models = table.get("models")
+        own = list(models) if isinstance(models, dict) else []
+        scenario = cls.model_validate(table, context=own)
         scenario._source = source
         return scenario
+
+    @property
+    def model(self) -> Transformer:
+        """The model in force: the scenario's own, or the catalogue's."""
+        name = self.workload.model
+        return self.models[name] if name in self.models else catalog.model(name)
 
     @property
     def enabled_causes(self) -> dict[str, Cause]:

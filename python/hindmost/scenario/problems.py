@@ -10,7 +10,7 @@ from hindmost.cause import Cause
 from hindmost.errors import Problem, did_you_mean
 from hindmost.scenario.counts import n_replicas
 from hindmost.scenario.merge import Table, leaves
-from hindmost.scenario.models import Scenario
+from hindmost.scenario.models import Pool, Scenario
 
 MAX_RANKS = 2**31
 
@@ -19,6 +19,7 @@ def problems(scenario: Scenario) -> list[Problem]:
     """Return everything about a scenario that does not fit together."""
     return [
         *_pools(scenario),
+        *_models(scenario),
         *_workload(scenario),
         *_layout(scenario),
         *_causes(scenario),
@@ -41,10 +42,66 @@ def _pools(scenario: Scenario) -> Iterator[Problem]:
                 f"must be >= {gpu.domain_gpus}, one domain of {pool.gpu}: the pool fills no replica"
             )
             yield Problem(path=f"pools.{name}.n_gpus", requirement=requirement, value=pool.n_gpus)
+        yield from _passes(f"pools.{name}", pool)
+        yield from _power(f"pools.{name}", pool)
+        yield from _figures(scenario, f"pools.{name}", pool)
+
+
+def _passes(path: str, pool: Pool) -> Iterator[Problem]:
+    """Yield a problem where one pass was measured and the other was not."""
+    if (pool.forward_s is None) != (pool.backward_s is None):
+        missing, given = "forward_s", "backward_s"
+        if pool.backward_s is None:
+            missing, given = given, missing
+        requirement = f"is missing where {path}.{given} is given"
+        yield Problem(path=f"{path}.{missing}", requirement=requirement)
+
+
+def _power(path: str, pool: Pool) -> Iterator[Problem]:
+    peak_w, idle_w = pool.figure("peak_power_w"), pool.figure("idle_power_w")
+    if peak_w is not None and idle_w is not None and idle_w > peak_w:
+        requirement = f"must be <= {peak_w:g}, the peak power"
+        yield Problem(path=f"{path}.idle_power_w", requirement=requirement, value=idle_w)
+
+
+def _figures(scenario: Scenario, path: str, pool: Pool) -> Iterator[Problem]:
+    """Yield a problem for each figure that neither the pool nor the catalogue has."""
+    dtype = scenario.workload.dtype
+    has_peak = catalog.gpu(pool.gpu).peak_flop_per_s(dtype) is not None
+    if has_peak and pool.forward_s is None and pool.efficiency(dtype) is None:
+        of = "" if dtype == "bf16" else f" with {dtype}"
+        yield _missing(f"{path}.kernel_efficiency", f"{pool.gpu}{of}")
+    if pool.figure("nic_bytes_per_s") is None:
+        yield _missing(f"{path}.nic_bytes_per_s", pool.gpu)
+    if _crosses_scale_up(scenario, pool) and pool.figure("scale_up_latency_s") is None:
+        yield _missing(f"{path}.scale_up_latency_s", pool.gpu)
+
+
+def _missing(path: str, of: str) -> Problem:
+    return Problem(path=path, requirement=f"is missing: the catalogue has none for {of}")
+
+
+def _crosses_scale_up(scenario: Scenario, pool: Pool) -> bool:
+    """Return whether a tensor group or several replicas of a domain meet inside of it."""
+    tensor = scenario.layout.tensor
+    together = catalog.gpu(pool.gpu).domain_gpus // tensor > 1 and n_replicas(scenario) > 1
+    return together or (tensor > 1 and pool.forward_s is None)
+
+
+def _models(scenario: Scenario) -> Iterator[Problem]:
+    for name in scenario.models:
+        if name in catalog.names("models"):
+            requirement = "must not be a name of the catalogue"
+            yield Problem(path=f"models.{name}", requirement=requirement)
 
 
 def _workload(scenario: Scenario) -> Iterator[Problem]:
     workload = scenario.workload
+    for key, dtype in (("dtype", workload.dtype), ("mfu_dtype", workload.mfu_dtype)):
+        for name, pool in scenario.pools.items():
+            if catalog.gpu(pool.gpu).peak_flop_per_s(dtype) is None:
+                requirement = f"must be one that pool {name} ({pool.gpu}) has a peak for"
+                yield Problem(path=f"workload.{key}", requirement=requirement, value=dtype)
     given = workload.n_microbatches, workload.global_batch_seqs
     if given == (None, None):
         hint = "or give workload.global_batch_seqs"
@@ -77,7 +134,7 @@ def _layout(scenario: Scenario) -> Iterator[Problem]:
         if layout.tensor > domain_gpus:
             requirement = f"must be <= {domain_gpus}, the domain of pool {name} ({pool.gpu})"
             yield Problem(path=path, requirement=requirement, value=layout.tensor)
-    model = catalog.model(scenario.workload.model)
+    model = scenario.model
     if model.n_heads % layout.tensor:
         requirement = f"must divide the {model.n_heads} heads of {scenario.workload.model}"
         yield Problem(path=path, requirement=requirement, value=layout.tensor)
@@ -143,6 +200,10 @@ def _settable(scenario: Scenario, *, numbers_only: bool = False) -> list[str]:
     table = scenario.model_dump(exclude={"unknowns", "basis", "name", "not_modelled"})
     if table["fabric"]["noise"] is None and scenario.noise is not None:
         table["fabric"]["noise"] = scenario.noise.model_dump()
+    for model in table["models"].values():
+        for key in ("latent", "experts"):
+            if model[key] is None:
+                del model[key]
     paths = list(leaves(table))
     return [path for path in paths if not numbers_only or _may_be_a_number(table, path)]
 
