@@ -14,9 +14,9 @@ from hindmost.strict import Strict
 Affects = Literal["compute", "network"]
 Effect = Literal["slowdown", "stall"]
 Scope = Literal["gpu", "node", "domain", "rack", "replica", "pool", "cluster"]
-Span = Literal["run", "step"]
+Span = Literal["run", "step", "microbatch", "layer"]
 
-LATER_SPANS = ("episode", "layer", "microbatch")
+LATER_SPANS = ("episode",)
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
 """Name of a pool or a cause: a part of random addresses."""

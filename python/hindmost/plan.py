@@ -14,11 +14,17 @@ from hindmost.physics.compute import (
     compute_time,
     microbatch_model_flops,
     microbatch_tokens,
-    n_microbatches,
 )
 from hindmost.physics.exchange import Exchange, exchanges, n_buckets
 from hindmost.physics.memory import Memory, memory
-from hindmost.scenario import Scenario, n_replicas, n_replicas_of_pool, smallest_shard_group
+from hindmost.physics.stages import layers_of_stages
+from hindmost.scenario import (
+    Scenario,
+    crew_replicas,
+    n_microbatches,
+    n_replicas,
+    smallest_shard_group,
+)
 from hindmost.units import gigabytes
 
 NOISE = "fabric-noise"
@@ -40,12 +46,12 @@ class PoolPlan:
     ----------
     name : str
         Name of the pool.
-    n_gpus, n_spares, n_replicas : int
-        GPUs in all, GPUs that fill no replica or no domain, and replicas.
+    n_gpus : int
+        GPUs in all.
     peak_flop_per_s : float
         Dense peak of one GPU that MFU is measured against, in FLOP/s.
     compute : ComputeTime
-        Seconds that a rank computes without any cause.
+        Seconds that a replica computes without any cause.
     exchanges : tuple of Exchange
         What a rank exchanges with other replicas.
     memory : Memory
@@ -54,17 +60,10 @@ class PoolPlan:
 
     name: str
     n_gpus: int
-    n_spares: int
-    n_replicas: int
     peak_flop_per_s: float
     compute: ComputeTime
     exchanges: tuple[Exchange, ...]
     memory: Memory
-
-    @property
-    def n_ranks(self) -> int:
-        """GPUs that work."""
-        return self.n_gpus - self.n_spares
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +74,8 @@ class Plan:
     ----------
     pools : tuple of PoolPlan
         Pools in document order.
+    n_replicas : int
+        Replicas of the job.
     tokens : int
         Tokens of a step.
     model_flops : float
@@ -84,6 +85,7 @@ class Plan:
     """
 
     pools: tuple[PoolPlan, ...]
+    n_replicas: int
     tokens: int
     model_flops: float
     core: _core.Plan
@@ -94,14 +96,20 @@ class Plan:
         return max(pool.memory.total_bytes for pool in self.pools)
 
     @property
+    def ranks(self) -> list[int]:
+        """GPUs that work, by pool; the others fill no domain, tensor group or replica."""
+        return self.core.n_ranks
+
+    @property
     def n_ranks(self) -> int:
         """GPUs that work, in all pools."""
-        return sum(pool.n_ranks for pool in self.pools)
+        return sum(self.ranks)
 
     @property
     def peak_flop_per_s(self) -> float:
         """Dense peak of all ranks together, in FLOP/s."""
-        return sum(pool.n_ranks * pool.peak_flop_per_s for pool in self.pools)
+        by_pool = zip(self.ranks, self.pools, strict=True)
+        return sum(n_ranks * pool.peak_flop_per_s for n_ranks, pool in by_pool)
 
     @property
     def rank_model_flops(self) -> float:
@@ -125,6 +133,7 @@ def make_plan(scenario: Scenario) -> Plan:
     rounds = n_replicas(scenario) * n_microbatches(scenario)
     return Plan(
         pools=pools,
+        n_replicas=n_replicas(scenario),
         tokens=rounds * microbatch_tokens(scenario),
         model_flops=rounds * microbatch_model_flops(scenario),
         core=_core_plan(scenario, pools),
@@ -139,19 +148,24 @@ def memory_problems(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> Iterator
         needed = pool.memory.total_bytes
         if needed <= gpu.memory_bytes:
             continue
-        hint = "shard over more replicas, raise layout.tensor, or recompute more"
+        hint = "shard over more ranks, raise layout.tensor or layout.pipeline, or recompute more"
         last = smallest_shard_group(scenario, pool.name)
         if layout.sharding == "hybrid" and last < (layout.shard_group_replicas or 1):
             hint = f"the last shard group holds only {last} replicas; choose another size"
         yield Problem(
             path="layout",
             requirement=(
-                f"needs {gigabytes(needed)} a GPU, {gigabytes(needed - gpu.memory_bytes)} more "
-                f"than the {gigabytes(gpu.memory_bytes)} of pool {pool.name} ({gpu.name})"
+                f"needs {gigabytes(needed)} a GPU{_where(scenario, pool)}, "
+                f"{gigabytes(needed - gpu.memory_bytes)} more than the "
+                f"{gigabytes(gpu.memory_bytes)} of pool {pool.name} ({gpu.name})"
             ),
             hint=hint,
             source=scenario.source,
         )
+
+
+def _where(scenario: Scenario, pool: PoolPlan) -> str:
+    return f" of stage {pool.memory.stage}" if scenario.layout.pipeline > 1 else ""
 
 
 def _endless_steps(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> Iterator[Problem]:
@@ -171,13 +185,10 @@ def _pool_plan(scenario: Scenario, name: str) -> PoolPlan:
     pool = scenario.pools[name]
     peak_flop_per_s = catalog.gpu(pool.gpu).peak_flop_per_s(scenario.workload.mfu_dtype)
     assert peak_flop_per_s is not None
-    replicas = n_replicas_of_pool(scenario, name)
     time = compute_time(scenario, name)
     return PoolPlan(
         name=name,
         n_gpus=pool.n_gpus,
-        n_spares=pool.n_gpus - replicas * scenario.layout.tensor,
-        n_replicas=replicas,
         peak_flop_per_s=peak_flop_per_s,
         compute=time,
         exchanges=tuple(exchanges(scenario, name, time)),
@@ -195,6 +206,7 @@ def _core_plan(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> _core.Plan:
             causes=causes,
             terms=[_core_term(scenario, same_part) for same_part in _parts(pools)],
             overlap_fraction=scenario.collective.overlap_fraction,
+            pipeline=_core_pipeline(scenario, pools),
             instructions=_instructions(),
         )
     except _core.StreamsError as error:
@@ -239,6 +251,39 @@ def _core_group(scenario: Scenario, pool: PoolPlan) -> dict[str, object]:
     }
 
 
+def _core_pipeline(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> dict[str, object] | None:
+    """Return the stages of a replica, or None where a step is one barrier."""
+    layout = scenario.layout
+    changing = ("microbatch", "layer")
+    if layout.pipeline == 1 and not any(
+        cause.span in changing for cause in scenario.enabled_causes.values()
+    ):
+        return None
+    has_weight_passes = layout.pipeline > 1 and layout.schedule == "zero-bubble"
+    return {
+        "kind": layout.schedule if layout.pipeline > 1 else "1f1b",
+        "stages": layout.pipeline,
+        "chunks": layout.chunks,
+        "microbatches": n_microbatches(scenario),
+        "context_groups": layout.context,
+        "crew_replicas": crew_replicas(scenario),
+        "placement": layout.placement,
+        "layers": layers_of_stages(scenario),
+        "times": [
+            {
+                "forward_s": [stage.forward_s for stage in pool.compute.stages],
+                "backward_s": [stage.backward_s for stage in pool.compute.stages],
+                "weight_s": [stage.weight_s for stage in pool.compute.stages]
+                if has_weight_passes
+                else [],
+                "overhead_s": pool.compute.overhead_s,
+                "transfer_s": pool.compute.transfer_s,
+            }
+            for pool in pools
+        ],
+    }
+
+
 def _core_cause(scenario: Scenario, name: str, cause: Cause) -> dict[str, object]:
     names = list(scenario.pools)
     return {
@@ -265,6 +310,6 @@ def _core_term(scenario: Scenario, same_part: list[tuple[PoolPlan, Exchange]]) -
     return {
         "latency_s": [part.cost.latency_s + part.cost.inside_s for _, part in same_part],
         "transfer_s": [part.cost.transfer_s for _, part in same_part],
-        "window_share": [part.behind_s / pool.compute.step_s for pool, part in same_part],
+        "window_share": [min(1.0, part.behind_s / pool.compute.step_s) for pool, part in same_part],
         "n_buckets": n_buckets(scenario),
     }

@@ -45,19 +45,29 @@ def headline(scenario: Scenario, plan: Plan) -> str:
         f"{counted(pool.n_gpus)} {catalog.gpu(scenario.pools[pool.name].gpu).name}"
         for pool in plan.pools
     )
-    layout = scenario.layout
-    sharding = (
-        f"shard groups of {layout.shard_group_replicas}"
-        if layout.sharding == "hybrid"
-        else "no sharding"
-    )
     total = sum(pool.n_gpus for pool in plan.pools)
-    replicas = sum(pool.n_replicas for pool in plan.pools)
     return (
         f"{scenario.name}: {counted(total)} GPUs ({pools}) on {scenario.fabric.name}; "
         f"{scenario.workload.model}, {_tokens(plan.tokens)} tokens a step; "
-        f"{counted(replicas)} replicas of {layout.tensor} (tensor), {sharding}"
+        f"{counted(plan.n_replicas)} replicas of {_layout(scenario)}"
     )
+
+
+def _layout(scenario: Scenario) -> str:
+    """Return how ranks divide the work, in words."""
+    layout = scenario.layout
+    parts = [f"{layout.tensor} (tensor)"]
+    if layout.context > 1:
+        parts.append(f"{layout.context} (context)")
+    if layout.pipeline > 1:
+        chunks = f", {layout.chunks} chunks a stage" if layout.chunks > 1 else ""
+        parts.append(f"{layout.pipeline} (pipeline, {layout.schedule}{chunks})")
+    sharding = {
+        "none": "no sharding",
+        "hybrid": f"shard groups of {layout.shard_group_replicas}",
+    }.get(layout.sharding, layout.sharding)
+    experts = f", experts over {layout.expert}" if layout.expert > 1 else ""
+    return f"{' x '.join(parts)}{experts}, {sharding}"
 
 
 def _tokens(count: int) -> str:

@@ -100,7 +100,10 @@ class Result:
             {
                 "pool": [pool.name for pool in plan.pools],
                 "n_gpus": [pool.n_gpus for pool in plan.pools],
-                "n_spares": [pool.n_spares for pool in plan.pools],
+                "n_spares": [
+                    pool.n_gpus - n_ranks
+                    for pool, n_ranks in zip(plan.pools, plan.ranks, strict=True)
+                ],
                 "busy_frac": busy_s / step_time_s,
                 "wait_frac": waited_s / step_time_s,
                 "slowest_frac": slowest / len(columns["slowest"]),

@@ -79,7 +79,9 @@ def test_what_is_not_modelled_follows_from_the_layout() -> None:
     (episodes,) = not_modelled(hm.load("h100-1k", alone))
     assert "episodes" in episodes
     _, waiting = not_modelled(hm.load("h100-1k"))
-    assert waiting == "waiting of tensor and shard groups for each other in every layer"
+    assert waiting == (
+        "waiting of tensor and shard groups for each other in every layer (no cause has span layer)"
+    )
 
 
 def test_an_instruction_set_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

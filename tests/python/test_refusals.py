@@ -55,14 +55,17 @@ KEYS = {
     "layout.tensor = 3": "must divide the 64 heads of llama3-70b, got 3",
     "layout.tensor = 16": "must be <= 8, the domain of pool h100 (h100-sxm), got 16",
     "layout.tensr = 8": f'{NO_KEY} "tensor"?',
-    "layout.pipeline = 2": "is not there yet, got 2",
-    "layout.context = 2": "is not there yet, got 2",
-    "layout.expert = 2": "is not there yet, got 2",
-    "layout.chunks = 2": "is not there yet, got 2",
-    'layout.sharding = "zero3"': 'is not there yet, got "zero3"',
-    'layout.schedule = "gpipe"': 'is not there yet, got "gpipe"',
-    'layout.placement = "mixed"': 'is not there yet, got "mixed"',
-    'collective.algorithm = "ring"': 'is not there yet, got "ring"',
+    "layout.chunks = 2": 'must be 1 unless layout.schedule is "interleaved", got 2',
+    "layout.expert = 2": "must be 1: llama3-70b has no experts, got 2",
+    'layout.sharding = "zero4"': 'must be none, zero1, zero2, zero3 or hybrid, got "zero4"; '
+    'did you mean "zero3"?',
+    'layout.schedule = "dualpipe"': "must be gpipe, 1f1b, interleaved or zero-bubble, "
+    'got "dualpipe"; did you mean "gpipe"?',
+    'layout.placement = "spread"': 'must be aligned or mixed, got "spread"',
+    'collective.algorithm = "torus"': 'must not be torus: infiniband-ndr has switches, got "torus"',
+    'collective.latency = "nccl"': 'must be "hops" unless collective.algorithm is ring, '
+    'tree or pat, got "nccl"',
+    "fabric.shape = [4, 4]": "must be absent: infiniband-ndr is no torus, got [4, 4]",
     "collective.n_bucket = 8": f'{NO_KEY} "n_buckets"?',
     "collective.overlap_fraction = 1.5": "must be <= 1, got 1.5",
     "causes.stall.enabled = 1": "must be true or false, got 1",
@@ -71,8 +74,7 @@ KEYS = {
     'causes.stall.scope = "gpus"': "must be gpu, node, domain, rack, replica, pool or cluster, "
     'got "gpus"; did you mean "gpu"?',
     'causes.stall.span = "episode"': 'is not there yet, got "episode"',
-    'causes.stall.span = "layer"': 'is not there yet, got "layer"',
-    'causes.stall.span = "microbatch"': 'is not there yet, got "microbatch"',
+    'causes.stall.span = "layer"': 'must not be layer where effect is stall, got "layer"',
     "causes.stall.starts_per_node_hour = 0.5": "is not there yet, got 0.5",
     "causes.stall.pools = []": "must name at least one pool",
     'causes.stall.pools = ["h10"]': "must name pools of this scenario, "
@@ -356,7 +358,7 @@ def test_what_takes_two_fields_is_named_at_once() -> None:
 
 def test_memory_that_does_not_fit_is_refused_with_what_is_missing() -> None:
     message = "layout needs 144 GB a GPU, 64.4 GB more than the 80 GB of pool h100 (h100-sxm); "
-    message += "shard over more replicas, raise layout.tensor, or recompute more"
+    message += "shard over more ranks, raise layout.tensor or layout.pipeline, or recompute more"
     assert said_by_simulate("layout.shard_group_replicas = 1").endswith(f": {message}")
 
 

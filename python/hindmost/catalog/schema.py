@@ -122,8 +122,10 @@ class Gpu(Entry):
 class Fabric(Entry):
     """A concrete network; a shared one is another fabric, not a flag."""
 
+    kind: Literal["switched", "torus"] = "switched"
+    """Ports into switches, or links to the next ranks along each dimension."""
     port_bytes_per_s: Positive
-    """Line rate of one port, one direction, in B/s."""
+    """Line rate of one port, or of one link of a torus, one direction, in B/s."""
     bandwidth_efficiency: Share
     """Share of the line rate that large transfers reach."""
     latency_s: Annotated[float, Field(ge=0)]

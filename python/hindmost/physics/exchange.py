@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import cast
 
 from hindmost import catalog
-from hindmost.collective import Cost, Link, all_gather, all_reduce, reduce_scatter
+from hindmost.collective import ALGORITHMS, Cost, Link, nccl, torus
+from hindmost.collective.algorithm import Collective as Function
+from hindmost.collective.nccl import Collective
 from hindmost.physics.compute import ComputeTime
-from hindmost.physics.flops import parameters
-from hindmost.scenario import Scenario, n_replicas, smallest_shard_group
+from hindmost.physics.links import Links, links
+from hindmost.physics.stages import RankParameters, fullest_stage
+from hindmost.scenario import Scenario, n_data_ranks, n_replicas, smallest_shard_group
 from hindmost.units import BF16_BYTES
 
 
@@ -35,83 +39,188 @@ class Exchange:
 def exchanges(scenario: Scenario, pool: str, time: ComputeTime) -> list[Exchange]:
     """Return what a rank of a pool exchanges with other replicas, in order of time.
 
-    Nothing, where there is one replica only.
+    Nothing, where no other rank has the same part of the model. A rank of the
+    stage with the most parameters pays.
 
     Notes
     -----
-    Without sharding the gradients are reduced once a step, behind the last
-    backward pass. With hybrid sharding every microbatch gathers the weights in
-    the forward and again in the backward pass and scatters the gradients over
-    the shard group; after the last microbatch the shards are reduced over the
-    shard groups.
+    ========  ========================  ==========================================
+    sharding  every microbatch          once a step
+    ========  ========================  ==========================================
+    none                                all-reduce of the gradients
+    zero1                               gather of the weights, scatter of the
+                                        gradients
+    zero2     scatter of the gradients  gather of the weights
+    zero3     gather of the weights in
+              both passes, scatter of
+              the gradients
+    hybrid    the same over the shard   all-reduce of the shards over the shard
+              group                     groups
+    ========  ========================  ==========================================
+
+    What happens once hides behind the first forward or the last backward pass
+    of a stage. Where a stage holds several chunks of the model, the gradients of
+    its last chunk are complete while a group of microbatches still goes back
+    through the others, and weights of later chunks are not needed before a group
+    has gone through earlier ones: the window is ``(1 + (chunks - 1) min(stages,
+    microbatches)) / chunks`` passes.
     """
-    ports = _Ports(scenario, pool)
-    weights_bytes = BF16_BYTES * parameters(scenario.model)
-    rank_bytes = weights_bytes / scenario.layout.tensor
-    replicas = n_replicas(scenario)
-    if replicas == 1:
+    data_ranks = n_data_ranks(scenario)
+    if data_ranks == 1:
         return []
-    if scenario.layout.sharding == "none":
-        cost = ports.cost(all_reduce, rank_bytes, n=replicas)
-        return [Exchange(part="last backward", cost=cost, behind_s=time.backward_s)]
-    size = min(scenario.layout.shard_group_replicas or 1, replicas)
-    gather = ports.cost(all_gather, rank_bytes, n=size)
-    scatter = ports.cost(reduce_scatter, rank_bytes, n=size)
-    # Shard groups meet where the shards are largest. Their members in one domain
-    # are of as many groups as fit into it.
-    shard_bytes = rank_bytes / smallest_shard_group(scenario)
-    n_groups = -(-replicas // size)
-    between = ports.cost(all_reduce, shard_bytes, n=n_groups, stride=size)
-    early = time.n_microbatches - 1
-    parts = [
-        Exchange(
-            part="forward",
-            cost=gather.times(time.n_microbatches),
-            behind_s=time.n_microbatches * time.forward_s,
-        ),
-        Exchange(
-            part="early backward",
-            cost=(gather + scatter).times(early),
-            behind_s=early * time.backward_s,
-        ),
-        Exchange(
-            part="last backward",
-            cost=gather + scatter + between,
-            behind_s=time.backward_s,
-        ),
-    ]
-    return [part for part in parts if part.cost.total_s > 0]
+    network = _Network(scenario, pool)
+    weights = fullest_stage(scenario)
+    parts = {
+        "none": _unsharded,
+        "zero1": _zero1,
+        "zero2": _zero2,
+        "zero3": _sharded,
+        "hybrid": _sharded,
+    }[scenario.layout.sharding]
+    window = _Window(scenario, time)
+    found = parts(scenario, network, weights, window)
+    return [part for part in found if part.cost.total_s > 0]
 
 
-class _Ports:
+class _Window:
+    """Seconds of computing of one stage, the average one, that can hide exchange."""
+
+    def __init__(self, scenario: Scenario, time: ComputeTime) -> None:
+        layout = scenario.layout
+        self.n_microbatches = time.n_microbatches
+        self.forward_s = time.forward_s / layout.pipeline
+        self.backward_s = time.backward_s / layout.pipeline
+        together = min(layout.pipeline, time.n_microbatches)
+        passes = (1 + (layout.chunks - 1) * together) / layout.chunks
+        self.first_forward_s = passes * self.forward_s
+        self.last_backward_s = passes * self.backward_s
+
+
+def _unsharded(
+    scenario: Scenario, network: _Network, weights: RankParameters, window: _Window
+) -> Iterator[Exchange]:
+    cost = network.of_weights("all_reduce", weights)
+    yield Exchange(part="last backward", cost=cost, behind_s=window.last_backward_s)
+
+
+def _zero1(
+    scenario: Scenario, network: _Network, weights: RankParameters, window: _Window
+) -> Iterator[Exchange]:
+    gather = network.of_weights("all_gather", weights)
+    yield Exchange(part="first forward", cost=gather, behind_s=window.first_forward_s)
+    scatter = network.of_weights("reduce_scatter", weights)
+    yield Exchange(part="last backward", cost=scatter, behind_s=window.last_backward_s)
+
+
+def _zero2(
+    scenario: Scenario, network: _Network, weights: RankParameters, window: _Window
+) -> Iterator[Exchange]:
+    gather = network.of_weights("all_gather", weights)
+    yield Exchange(part="first forward", cost=gather, behind_s=window.first_forward_s)
+    scatter = network.of_weights("reduce_scatter", weights)
+    early = window.n_microbatches - 1
+    yield Exchange(
+        part="early backward", cost=scatter.times(early), behind_s=early * window.backward_s
+    )
+    yield Exchange(part="last backward", cost=scatter, behind_s=window.last_backward_s)
+
+
+def _sharded(
+    scenario: Scenario, network: _Network, weights: RankParameters, window: _Window
+) -> Iterator[Exchange]:
+    replicas = n_replicas(scenario)
+    size = replicas
+    between = Cost()
+    if scenario.layout.sharding == "hybrid":
+        size = min(scenario.layout.shard_group_replicas or 1, replicas)
+        # Shard groups meet where the shards are largest. Their members in one domain
+        # are of as many groups as fit into it.
+        shard_bytes = BF16_BYTES * weights.total / smallest_shard_group(scenario)
+        between = network.cost("all_reduce", shard_bytes, n=-(-replicas // size), stride=size)
+    gather = network.of_weights("all_gather", weights, replicas=size)
+    scatter = network.of_weights("reduce_scatter", weights, replicas=size)
+    count = window.n_microbatches
+    yield Exchange(part="forward", cost=gather.times(count), behind_s=count * window.forward_s)
+    early = count - 1
+    yield Exchange(
+        part="early backward",
+        cost=(gather + scatter).times(early),
+        behind_s=early * window.backward_s,
+    )
+    yield Exchange(
+        part="last backward",
+        cost=gather + scatter + between,
+        behind_s=window.backward_s,
+    )
+
+
+class _Network:
     """Collectives over the network as a rank of one pool pays for them, in buckets."""
 
     def __init__(self, scenario: Scenario, pool: str) -> None:
-        this = scenario.pools[pool]
-        gpu = catalog.gpu(this.gpu)
-        fabric = catalog.fabric(scenario.fabric.name)
-        override = scenario.fabric
-        efficiency = override.bandwidth_efficiency or fabric.bandwidth_efficiency
-        latency_s = fabric.latency_s if override.latency_s is None else override.latency_s
-        nic_bytes_per_s = this.figure("nic_bytes_per_s")
-        assert nic_bytes_per_s is not None
-        line_rate = min(nic_bytes_per_s, fabric.port_bytes_per_s)
-        self.port = Link(latency_s=latency_s, bytes_per_s=efficiency * line_rate)
-        # Where replicas do not share a domain there may be no figure.
-        inside_s = this.figure("scale_up_latency_s") or 0.0
-        self.inside = Link(latency_s=inside_s, bytes_per_s=gpu.scale_up_bytes_per_s)
-        self.replicas_per_domain = gpu.domain_gpus // scenario.layout.tensor
+        self.scenario = scenario
+        self.there: Links = links(scenario, pool)
         self.n_buckets = n_buckets(scenario)
 
-    def cost(
-        self, collective: Callable[..., Cost], n_bytes: float, *, n: int, stride: int = 1
+    def of_weights(
+        self, collective: Collective, weights: RankParameters, *, replicas: int | None = None
     ) -> Cost:
-        """Return the cost of a collective over every `stride`-th of consecutive replicas."""
-        per_domain = max(1, self.replicas_per_domain // stride)
-        cost = collective(n_bytes, n=n, per_domain=per_domain, inside=self.inside, port=self.port)
+        """Return the cost of weights or gradients of a rank, among replicas (all of them).
+
+        Those of experts go only to the ranks that have the same experts.
+        """
+        layout = self.scenario.layout
+        replicas = n_replicas(self.scenario) if replicas is None else replicas
+        n = replicas * layout.context
+        cost = self.cost(collective, BF16_BYTES * weights.dense, n=n)
+        if weights.routed:
+            same = max(1, n // layout.expert)
+            n_bytes = BF16_BYTES * weights.routed
+            cost = cost + self.cost(collective, n_bytes, n=same, stride=layout.expert)
+        return cost
+
+    def cost(self, collective: Collective, n_bytes: float, *, n: int, stride: int = 1) -> Cost:
+        """Return the cost of a collective over every `stride`-th of consecutive data ranks."""
+        chosen = self.scenario.collective
+        if chosen.algorithm == "torus":
+            cost = self._on_a_torus(collective, n_bytes) if n > 1 else Cost()
+            return cost.in_pieces(self.n_buckets)
+        name = _algorithm(chosen.algorithm, collective)
+        per_domain = max(1, self.there.data_ranks_per_domain // stride)
+        function: Function = getattr(ALGORITHMS[name], collective)
+        inside, port = self.there.inside, self.there.port
+        cost = function(n_bytes, n=n, per_domain=per_domain, inside=inside, port=port)
+        if chosen.latency == "nccl" and n > 1:
+            latency_s = nccl.latency_s(
+                collective,
+                n_bytes / self.n_buckets,
+                algorithm=cast(nccl.Algorithm, name),
+                n=n,
+                per_domain=min(n, per_domain),
+                host=chosen.host,
+            )
+            cost = replace(cost, latency_s=latency_s)
         return cost.in_pieces(self.n_buckets)
+
+    def _on_a_torus(self, collective: Collective, n_bytes: float) -> Cost:
+        shape = self.scenario.fabric.shape
+        assert shape is not None
+        fabric = catalog.fabric(self.scenario.fabric.name)
+        efficiency = self.scenario.fabric.bandwidth_efficiency or fabric.bandwidth_efficiency
+        link = Link(
+            latency_s=self.there.port.latency_s,
+            bytes_per_s=efficiency * fabric.port_bytes_per_s,
+        )
+        cost: Cost = getattr(torus, collective)(n_bytes, shape=shape, link=link)
+        return cost
+
+
+def _algorithm(name: str, collective: Collective) -> str:
+    """Return the algorithm that does a collective: what one cannot do, rings do."""
+    return name if getattr(ALGORITHMS[name], collective) is not None else "ring"
 
 
 def n_buckets(scenario: Scenario) -> int:
-    """Return the pieces of a collective: as set, or one a layer."""
-    return scenario.collective.n_buckets or scenario.model.n_layers
+    """Return the pieces of a collective: as set, or one a layer of the stage."""
+    layers = -(-scenario.model.n_layers // scenario.layout.pipeline)
+    return scenario.collective.n_buckets or layers

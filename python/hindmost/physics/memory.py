@@ -5,16 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hindmost.catalog import Transformer
-from hindmost.physics.flops import parameters
-from hindmost.scenario import Scenario, smallest_shard_group
+from hindmost.physics.compute import schedule
+from hindmost.physics.flops import has_experts
+from hindmost.physics.stages import RankParameters, Stage, parameters_of_rank, stages
+from hindmost.scenario import Scenario, n_data_ranks, smallest_shard_group
 from hindmost.units import BF16_BYTES
 
 RECOMPUTATIONS = ("none", "selective", "full")
 """What the backward pass computes again, from nothing to all."""
 
-STATE_BYTES = 16
-"""Bytes of states a parameter: BF16 weight and gradient, and in FP32 the weight
-and the two moments of Adam (Rajbhandari et al., ZeRO, SC 2020, section 3.1)."""
+WEIGHT_BYTES = GRADIENT_BYTES = BF16_BYTES
+"""Bytes of a weight and of its gradient in BF16."""
+
+OPTIMIZER_BYTES = 12
+"""Bytes of optimizer states a parameter: the weight and the two moments of Adam in
+FP32 (Rajbhandari et al., ZeRO, SC 2020, section 3.1)."""
+
+STATE_BYTES = WEIGHT_BYTES + GRADIENT_BYTES + OPTIMIZER_BYTES
+"""Bytes of all states a parameter."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +31,8 @@ class Memory:
 
     Attributes
     ----------
+    stage : int
+        The pipeline stage whose GPUs need the most.
     states_bytes : float
         Weights, gradients and optimizer states.
     activations_bytes : float
@@ -31,6 +41,7 @@ class Memory:
         Activations of the one layer that is being computed again.
     """
 
+    stage: int
     states_bytes: float
     activations_bytes: float
     recomputed_bytes: float
@@ -46,31 +57,72 @@ def memory(scenario: Scenario, pool: str) -> Memory:
 
     Gathered weights of the layer at work, the logits and what an allocator
     wastes are not counted.
+
+    Notes
+    -----
+    A stage keeps the activations of as many chunks of microbatches as its
+    schedule begins before it takes the first of them back.
     """
-    workload, layout = scenario.workload, scenario.layout
-    model = scenario.model
-    sharers = smallest_shard_group(scenario, pool) if layout.sharding == "hybrid" else 1
-    states = STATE_BYTES * parameters(model) / layout.tensor / sharers
-    tokens = workload.microbatch_seqs * workload.seq_len / layout.tensor
-    kept = kept_bytes_per_token(model, workload.recompute)
-    again = kept_bytes_per_token(model, "none") if workload.recompute == "full" else 0.0
+    every = (_of_stage(scenario, pool, stage) for stage in range(scenario.layout.pipeline))
+    return max(every, key=lambda memory: memory.total_bytes)
+
+
+def _of_stage(scenario: Scenario, pool: str, stage: int) -> Memory:
+    model, layout = scenario.model, scenario.layout
+    tokens = scenario.workload.microbatch_seqs * scenario.workload.seq_len
+    rank_tokens = tokens / (layout.tensor * layout.context)
+    recompute = scenario.workload.recompute
+    chunks = stages(scenario)[stage :: layout.pipeline]
+    # Of several chunks, those in flight are of all of them alike.
+    kept = sum(_kept_bytes(model, chunk, recompute) for chunk in chunks) / len(chunks)
+    in_flight = schedule(scenario).in_flight(stage)
+    again = max(_largest_layer_bytes(model, chunk) for chunk in chunks)
     return Memory(
-        states_bytes=states,
-        activations_bytes=kept * tokens * model.n_layers,
-        recomputed_bytes=again * tokens,
+        stage=stage,
+        states_bytes=_states_bytes(scenario, pool, parameters_of_rank(scenario, stage)),
+        activations_bytes=in_flight * kept * rank_tokens,
+        recomputed_bytes=again * rank_tokens if recompute == "full" else 0.0,
     )
 
 
-def kept_bytes_per_token(model: Transformer, recompute: str) -> float:
+def _states_bytes(scenario: Scenario, pool: str, parameters: RankParameters) -> float:
+    """Return the bytes of a rank's states, shared as the layout says.
+
+    Experts' states are shared among the ranks that have the same experts.
+    """
+    sharing = scenario.layout.sharding
+    own = {"none": STATE_BYTES, "zero1": WEIGHT_BYTES + GRADIENT_BYTES, "zero2": WEIGHT_BYTES}
+    own_bytes = own.get(sharing, 0)
+    data_ranks = n_data_ranks(scenario)
+    if sharing == "hybrid":
+        data_ranks = smallest_shard_group(scenario, pool) * scenario.layout.context
+    same_experts = max(1, data_ranks // scenario.layout.expert)
+    dense = own_bytes + (STATE_BYTES - own_bytes) / data_ranks
+    routed = own_bytes + (STATE_BYTES - own_bytes) / same_experts
+    return dense * parameters.dense + routed * parameters.routed
+
+
+def _kept_bytes(model: Transformer, stage: Stage, recompute: str) -> float:
+    """Return the bytes of activations that a virtual stage keeps of a token."""
+    return sum(kept_bytes_per_token(model, recompute, layer) for layer in stage.layers)
+
+
+def _largest_layer_bytes(model: Transformer, stage: Stage) -> float:
+    return max(kept_bytes_per_token(model, "none", layer) for layer in stage.layers)
+
+
+def kept_bytes_per_token(model: Transformer, recompute: str, layer: int = 0) -> float:
     """Return the bytes of activations that one layer keeps of a token for its backward pass.
 
     Notes
     -----
-    In BF16, of hidden width h, with k and v of width ``h * n_kv_heads / n_heads``
-    each and a gated product of width f: nothing is computed again with ``none``
-    (input and output of both norms, q, k, v, the attention's output, gate, up
-    and product), norm outputs and the product with ``selective``, all but the
-    layer's input with ``full``.
+    In BF16, of hidden width h, with queries, keys, values and the attention's
+    output of their widths and a product of width f: nothing is computed again
+    with ``none`` (input and output of both norms, q, k, v, the attention's
+    output, what the product begins with, two of them where it is gated, and the
+    product), norm outputs and the product with ``selective``, all but the layer's
+    input with ``full``. Of experts, those that a token meets count. Latent
+    attention keeps its latent vectors besides.
 
     Examples
     --------
@@ -81,10 +133,26 @@ def kept_bytes_per_token(model: Transformer, recompute: str) -> float:
     >>> [kept_bytes_per_token(model, kind) / model.hidden for kind in RECOMPUTATIONS]
     [31.75, 21.25, 2.0]
     """
-    keys_and_values = 2 * model.n_kv_heads * model.head_dim
+    if recompute == "full":
+        return float(BF16_BYTES * model.hidden)
+    values = model.n_heads * model.value_head_dim
+    attention = model.n_heads * model.head_dim + values
+    attention += model.n_kv_heads * (model.head_dim + model.value_head_dim)
+    if model.latent is not None:
+        latent = model.latent
+        attention += latent.q_rank + latent.kv_rank + latent.rope_head_dim
+    product = _product_width(model, layer)
+    before = 2 if model.gated else 1
     widths = {
-        "none": 6 * model.hidden + keys_and_values + 3 * model.ffn_hidden,
-        "selective": 4 * model.hidden + keys_and_values + 2 * model.ffn_hidden,
-        "full": model.hidden,
+        "none": 4 * model.hidden + attention + (before + 1) * product,
+        "selective": 2 * model.hidden + attention + before * product,
     }
     return float(BF16_BYTES * widths[recompute])
+
+
+def _product_width(model: Transformer, layer: int) -> int:
+    """Return the width of the products that a token passes in a layer."""
+    experts = model.experts
+    if experts is None or not has_experts(model, layer):
+        return model.ffn_hidden
+    return (experts.per_token + experts.n_shared) * experts.ffn_hidden

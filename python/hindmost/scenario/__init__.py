@@ -2,7 +2,17 @@
 
 from hindmost.scenario.basis import bases
 from hindmost.scenario.change import Changes, parse_change
-from hindmost.scenario.counts import n_replicas, n_replicas_of_pool, smallest_shard_group
+from hindmost.scenario.counts import (
+    crew_replicas,
+    n_data_ranks,
+    n_microbatches,
+    n_replicas,
+    n_replicas_of_pool,
+    n_tensor_groups,
+    replica_gpus,
+    smallest_shard_group,
+    stage_gpus,
+)
 from hindmost.scenario.limits import not_modelled
 from hindmost.scenario.load import from_table, load, to_table, with_changes
 from hindmost.scenario.models import Scenario
@@ -12,14 +22,20 @@ __all__ = [
     "Changes",
     "Scenario",
     "bases",
+    "crew_replicas",
     "from_table",
     "load",
+    "n_data_ranks",
+    "n_microbatches",
     "n_replicas",
     "n_replicas_of_pool",
+    "n_tensor_groups",
     "not_modelled",
     "parse_change",
     "problems",
+    "replica_gpus",
     "smallest_shard_group",
+    "stage_gpus",
     "to_table",
     "with_changes",
 ]

@@ -6,16 +6,54 @@ from hindmost import catalog
 from hindmost.scenario.models import Scenario
 
 
-def n_replicas_of_pool(scenario: Scenario, pool: str) -> int:
-    """Return how many replicas a pool's full domains hold."""
+def stage_gpus(scenario: Scenario) -> int:
+    """Return the ranks of one pipeline stage of a replica."""
+    return scenario.layout.tensor * scenario.layout.context
+
+
+def replica_gpus(scenario: Scenario) -> int:
+    """Return the ranks of a replica."""
+    return scenario.layout.pipeline * stage_gpus(scenario)
+
+
+def n_tensor_groups(scenario: Scenario, pool: str) -> int:
+    """Return how many tensor groups a pool's full domains hold."""
     gpu = catalog.gpu(scenario.pools[pool].gpu)
     per_domain = gpu.domain_gpus // scenario.layout.tensor
     return scenario.pools[pool].n_gpus // gpu.domain_gpus * per_domain
 
 
+def n_replicas_of_pool(scenario: Scenario, pool: str) -> int:
+    """Return how many whole replicas a pool holds."""
+    layout = scenario.layout
+    return n_tensor_groups(scenario, pool) // (layout.pipeline * layout.context)
+
+
 def n_replicas(scenario: Scenario) -> int:
-    """Return how many replicas all pools hold."""
+    """Return how many replicas all pools hold.
+
+    Mixed placement spreads the stages of a replica over the pools, so that
+    replicas may be made of what pools have left over.
+    """
+    layout = scenario.layout
+    if layout.placement == "mixed":
+        stages = (n_tensor_groups(scenario, pool) // layout.context for pool in scenario.pools)
+        return sum(stages) // layout.pipeline
     return sum(n_replicas_of_pool(scenario, pool) for pool in scenario.pools)
+
+
+def n_data_ranks(scenario: Scenario) -> int:
+    """Return how many ranks have the same part of the model, but other tokens."""
+    return n_replicas(scenario) * scenario.layout.context
+
+
+def n_microbatches(scenario: Scenario) -> int:
+    """Return the microbatches of a replica in a step."""
+    workload = scenario.workload
+    if workload.global_batch_seqs is None:
+        assert workload.n_microbatches is not None
+        return workload.n_microbatches
+    return workload.global_batch_seqs // (n_replicas(scenario) * workload.microbatch_seqs)
 
 
 def smallest_shard_group(scenario: Scenario, pool: str | None = None) -> int:
@@ -27,9 +65,23 @@ def smallest_shard_group(scenario: Scenario, pool: str | None = None) -> int:
     size = scenario.layout.shard_group_replicas or 1
     replicas = n_replicas(scenario)
     last = replicas % size or min(size, replicas)
-    if pool is None:
+    if pool is None or scenario.layout.placement == "mixed":
         return last
     names = list(scenario.pools)
     before = names[: names.index(pool) + 1]
     end = sum(n_replicas_of_pool(scenario, name) for name in before)
     return last if end > replicas - last else min(size, replicas)
+
+
+def crew_replicas(scenario: Scenario) -> int:
+    """Return the replicas that wait for each other in every layer.
+
+    They do where each holds a part of what all need for it: shards of the weights
+    or experts. With several stages this waiting is not modelled: 1.
+    """
+    layout, replicas = scenario.layout, n_replicas(scenario)
+    if layout.pipeline > 1:
+        return 1
+    shards = {"zero3": replicas, "hybrid": layout.shard_group_replicas or 1}
+    experts = -(-layout.expert // layout.context)
+    return min(replicas, max(shards.get(layout.sharding, 1), experts))

@@ -9,12 +9,20 @@ def not_modelled(scenario: Scenario) -> list[str]:
     """Return what a run of a scenario leaves out: of hindmost, and of the scenario itself."""
     found = ["fail-slow episodes (GPUs and links that are slow for minutes)"]
     layout = scenario.layout
-    groups = [
-        name
-        for name, there in (("tensor", layout.tensor > 1), ("shard", layout.sharding == "hybrid"))
-        if there
-    ]
-    if groups:
+    spans = {cause.span for cause in scenario.enabled_causes.values()}
+    shards = layout.sharding in ("zero3", "hybrid")
+    there = {
+        "tensor": layout.tensor > 1,
+        "shard": shards,
+        "expert": layout.expert > 1,
+    }
+    groups = [name for name, is_there in there.items() if is_there]
+    if groups and "layer" not in spans:
         waits = " and ".join(groups)
-        found.append(f"waiting of {waits} groups for each other in every layer")
+        found.append(
+            f"waiting of {waits} groups for each other in every layer (no cause has span layer)"
+        )
+    elif layout.pipeline > 1 and (shards or layout.expert > 1):
+        waits = " and ".join(name for name in groups if name != "tensor")
+        found.append(f"waiting of {waits} groups of different replicas in every layer of a stage")
     return [*found, *scenario.not_modelled]

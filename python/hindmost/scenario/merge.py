@@ -100,7 +100,9 @@ def _without_alternatives(table: Table, over: Table) -> Table:
         "workload": {
             other for key, other in EITHER_OR.items() if key in workload and other not in workload
         },
-        "layout": {"shard_group_replicas"} if layout.get("sharding") == "none" else set(),
+        "layout": set()
+        if layout.get("sharding", "hybrid") == "hybrid"
+        else {"shard_group_replicas"},
     }
     return {
         key: {name: inner for name, inner in value.items() if name not in void[key]}

@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from hindmost import catalog
 from hindmost.catalog.schema import Basis, Count, Dtype, NotNegative, Positive, Share, Transformer
-from hindmost.cause import Cause, Name, not_there_yet
+from hindmost.cause import Cause, Name
 from hindmost.law import Law
 from hindmost.scenario.merge import merged
 from hindmost.strict import Strict
@@ -88,6 +88,8 @@ class Fabric(Strict):
     """Latency of one hop, in seconds; the catalogue's by default."""
     noise: Cause | None = None
     """What slows a port for a whole collective; the catalogue's by default."""
+    shape: list[Count] | None = None
+    """Ranks along each dimension of a torus."""
 
     @model_validator(mode="before")
     @classmethod
@@ -142,65 +144,49 @@ class Layout(Strict):
     tensor: Count = 1
     """Ranks of a tensor group, which stays inside of a domain."""
     pipeline: Count = 1
-    """Pipeline stages; only 1 is there yet."""
+    """Pipeline stages."""
     context: Count = 1
-    """Ranks that share a sequence; only 1 is there yet."""
+    """Ranks that share a sequence, over the ranks of a tensor group."""
     expert: Count = 1
-    """Ranks that share experts; only 1 is there yet."""
-    sharding: Literal["none", "hybrid"] = "none"
-    """Whether each replica keeps all states, or a shard group shares them."""
+    """Data-parallel ranks that share the experts of a layer."""
+    sharding: Literal["none", "zero1", "zero2", "zero3", "hybrid"] = "none"
+    """What data-parallel ranks share: nothing, optimizer states (zero1), gradients too
+    (zero2), weights too (zero3), or all of it inside of a shard group (hybrid)."""
     shard_group_replicas: Count | None = None
     """Consecutive replicas of a shard group; the last group may be smaller."""
-    schedule: Literal["1f1b"] = "1f1b"
-    """Order of a pipeline's work."""
+    schedule: Literal["gpipe", "1f1b", "interleaved", "zero-bubble"] = "1f1b"
+    """Order of a pipeline's passes."""
     chunks: Count = 1
-    """Model chunks of a stage; only 1 is there yet."""
-    placement: Literal["aligned"] = "aligned"
-    """aligned: a tensor group stays in a domain, a replica in a pool."""
-
-    @field_validator("pipeline", "context", "expert", "chunks")
-    @classmethod
-    def _only_one_is_there(cls, value: int) -> int:
-        if value > 1:
-            raise not_there_yet()
-        return value
-
-    @field_validator("sharding", mode="before")
-    @classmethod
-    def _sharding_is_there(cls, value: Any) -> Any:
-        return _refuse_later(value, "zero1", "zero2", "zero3")
-
-    @field_validator("schedule", mode="before")
-    @classmethod
-    def _schedule_is_there(cls, value: Any) -> Any:
-        return _refuse_later(value, "gpipe", "interleaved", "zero-bubble")
-
-    @field_validator("placement", mode="before")
-    @classmethod
-    def _placement_is_there(cls, value: Any) -> Any:
-        return _refuse_later(value, "mixed")
+    """Chunks of the model in each stage; more than 1 are interleaved."""
+    stage_layers: list[Count] | None = None
+    """Layers of each virtual stage, chunk c of stage s being number c * pipeline + s; as
+    even as can be by default."""
+    last_stage_forward: Positive | None = None
+    """Time of the last stage's forward pass over the mean of the other stages; what its
+    layers and the output layer take by default."""
+    last_stage_backward: Positive | None = None
+    """Time of its backward pass over the mean of the other stages."""
+    placement: Literal["aligned", "mixed"] = "aligned"
+    """aligned: a replica stays in a pool; mixed: its stages are spread over the pools. A
+    tensor group stays in a domain."""
 
 
 class Collective(Strict):
     """How ranks exchange data, and how much of it computing hides."""
 
-    algorithm: Literal["hierarchical"] = "hierarchical"
-    """Inside of domains first, then between them."""
+    algorithm: Literal["hierarchical", "ring", "tree", "pat", "torus"] = "hierarchical"
+    """Inside of domains first, then between them; rings; double binary trees for
+    all-reduces and rings for the rest; PAT for gathers and scatters and rings for
+    the rest; all dimensions of a torus at once."""
+    latency: Literal["hops", "nccl"] = "hops"
+    """Latency of a collective: of its hops over the fabric, or as NCCL's tuner
+    expects it of a ring, a tree or PAT."""
+    host: Literal["intel", "amd"] = "intel"
+    """Processor of the hosts, whose overhead NCCL's latency counts."""
     n_buckets: Count | None = None
-    """Pieces of a collective; one a layer by default, as FSDP wraps layers."""
+    """Pieces of a collective; one a layer of a stage by default, as FSDP wraps layers."""
     overlap_fraction: Annotated[float, Field(ge=0, le=1)] = 0.9
     """Share of a pass behind which its collectives can hide."""
-
-    @field_validator("algorithm", mode="before")
-    @classmethod
-    def _there(cls, value: Any) -> Any:
-        return _refuse_later(value, "ring", "tree", "pat", "all-to-all", "torus")
-
-
-def _refuse_later(value: Any, *later: str) -> Any:
-    if value in later:
-        raise not_there_yet()
-    return value
 
 
 class Scenario(Strict):
