@@ -128,15 +128,11 @@ def compute_time(scenario: Scenario, pool: str) -> ComputeTime:
     """
     this = scenario.pools[pool]
     there = links(scenario, pool)
-    exchange_s = [_exchange_of_a_pass_s(scenario, there, stage) for stage in stages(scenario)]
     tensor_s = 0.0
     if this.forward_s is not None and this.backward_s is not None:
         times = _measured(scenario, this.forward_s, this.backward_s)
     else:
-        times = [
-            _stage_time(scenario, this, stage, seconds)
-            for stage, seconds in zip(stages(scenario), exchange_s, strict=True)
-        ]
+        times = [_stage_time(scenario, this, stage, there) for stage in stages(scenario)]
         passes = 3 if recomputed_share(scenario.workload.recompute) else 2
         tensor_s = n_microbatches(scenario) * passes * _tensor_exchange_of_a_pass_s(scenario, there)
     times = _with_a_heavy_last_stage(scenario, times)
@@ -180,14 +176,17 @@ def _step_s(scenario: Scenario, times: list[StageTime], transfer_s: float) -> fl
     )
 
 
-def _stage_time(scenario: Scenario, pool: Pool, stage: Stage, exchange_s: float) -> StageTime:
+def _stage_time(scenario: Scenario, pool: Pool, stage: Stage, there: Links) -> StageTime:
     """Return the seconds of a stage's passes, computed."""
+    exchange_s = _exchange_of_a_pass_s(scenario, there, stage)
+    scatter_s = len(stage.layers) * _context_exchange_s(scenario, there)
     layers_s, attention_s, output_s = _flops_s(scenario, pool, stage)
     flops_s = layers_s + attention_s + output_s
     again = recomputed_share(scenario.workload.recompute)
     forward_s = FORWARD_SHARE_OF_PASSES * flops_s + exchange_s
     backward_passes = 2 if again else 1
-    backward_s = (1 - FORWARD_SHARE_OF_PASSES + again) * flops_s + backward_passes * exchange_s
+    backward_s = (1 - FORWARD_SHARE_OF_PASSES + again) * flops_s
+    backward_s += backward_passes * exchange_s + scatter_s
     # Attention scores have no weights.
     weight_s = FORWARD_SHARE_OF_PASSES * (layers_s + output_s)
     if not _has_weight_passes(scenario):
@@ -282,8 +281,8 @@ def _tensor_exchange_of_a_layer_s(scenario: Scenario, there: Links) -> float:
 def _context_exchange_s(scenario: Scenario, there: Links) -> float:
     """Return the seconds in which context ranks gather a layer's keys and values.
 
-    Once in a pass (Llama 3 Herd of Models, section 3.3.2); gradients are
-    scattered in the backward pass instead of being gathered.
+    As all-gather in each pass (Llama 3 Herd of Models, section 3.3.2); the
+    backward pass scatters their gradients as well, in the same time.
     """
     model, layout = scenario.model, scenario.layout
     if layout.context == 1:

@@ -108,7 +108,8 @@ def _kept_bytes(model: Transformer, stage: Stage, recompute: str) -> float:
 
 
 def _largest_layer_bytes(model: Transformer, stage: Stage) -> float:
-    return max(kept_bytes_per_token(model, "none", layer) for layer in stage.layers)
+    layers = (kept_bytes_per_token(model, "none", layer) for layer in stage.layers)
+    return max(layers, default=0.0)
 
 
 def kept_bytes_per_token(model: Transformer, recompute: str, layer: int = 0) -> float:

@@ -8,7 +8,16 @@ from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_
 from pydantic_core import PydanticCustomError
 
 from hindmost import catalog
-from hindmost.catalog.schema import Basis, Count, Dtype, NotNegative, Positive, Share, Transformer
+from hindmost.catalog.schema import (
+    Basis,
+    Count,
+    Dtype,
+    NoneOrMore,
+    NotNegative,
+    Positive,
+    Share,
+    Transformer,
+)
 from hindmost.cause import Cause, Name
 from hindmost.law import Law
 from hindmost.scenario.merge import merged
@@ -158,9 +167,10 @@ class Layout(Strict):
     """Order of a pipeline's passes."""
     chunks: Count = 1
     """Chunks of the model in each stage; more than 1 are interleaved."""
-    stage_layers: list[Count] | None = None
+    stage_layers: list[NoneOrMore] | None = None
     """Layers of each virtual stage, chunk c of stage s being number c * pipeline + s; as
-    even as can be by default."""
+    even as can be by default. The first may hold the input embedding alone, and the
+    last the output layer."""
     last_stage_forward: Positive | None = None
     """Time of the last stage's forward pass over the mean of the other stages; what its
     layers and the output layer take by default."""

@@ -208,15 +208,21 @@ def _stages(scenario: Scenario) -> Iterator[Problem]:
     elif layout.chunks > 1 and layout.pipeline == 1:
         requirement = "must be 1 where layout.pipeline is 1"
         yield Problem(path="layout.chunks", requirement=requirement, value=layout.chunks)
-    if n_stages > n_layers:
-        requirement = f"must leave each chunk a layer: {scenario.workload.model} has {n_layers}"
+    # The first chunk may hold the input embedding alone, and the last one the output layer.
+    if n_stages > n_layers + 2:
+        requirement = (
+            f"times layout.chunks must be <= {n_layers + 2}: {scenario.workload.model} has "
+            f"{n_layers} layers, an input embedding and an output layer"
+        )
         yield Problem(path="layout.pipeline", requirement=requirement, value=n_stages)
     if layout.stage_layers is not None and (
-        len(layout.stage_layers) != n_stages or sum(layout.stage_layers) != n_layers
+        len(layout.stage_layers) != n_stages
+        or sum(layout.stage_layers) != n_layers
+        or 0 in layout.stage_layers[1:-1]
     ):
         requirement = (
-            f"must be {n_stages} counts (pipeline x chunks) that add up to {n_layers}, "
-            f"the layers of {scenario.workload.model}"
+            f"must be {n_stages} counts (pipeline x chunks) that add up to {n_layers}, the layers "
+            f"of {scenario.workload.model}; only the first and the last may be 0"
         )
         yield Problem(
             path="layout.stage_layers", requirement=requirement, value=layout.stage_layers

@@ -86,8 +86,8 @@ impl Pipeline {
             )));
         }
         let n_virtual = spec.shape.virtual_stages() as usize;
-        if spec.layers.len() != n_virtual || spec.layers.contains(&0) {
-            let requirement = format!("{n_virtual} counts >= 1, one a virtual stage");
+        if spec.layers.len() != n_virtual {
+            let requirement = format!("{n_virtual} counts, one a virtual stage");
             let value = spec.layers.len() as f64;
             return Err(within(Error::domain("layers", value, requirement)));
         }

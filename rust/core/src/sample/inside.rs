@@ -215,6 +215,7 @@ impl Inside<'_> {
         let spec = self.pipeline.spec();
         let (stages, n_virtual) = (spec.shape.stages as usize, spec.layers.len());
         let n_indices = 2 * n_microbatches * n_layers;
+        self.fill_passes_without_layers();
         for first in (0..n_indices).step_by(STEPS) {
             let mut slowest = [Lanes::<REPLICAS>::all(0.0); STEPS];
             let indices = first..n_indices.min(first + STEPS);
@@ -253,6 +254,18 @@ impl Inside<'_> {
             control.advance(0)?;
         }
         Ok(())
+    }
+
+    /// Factors of passes through a chunk that holds no layer: its stage's.
+    fn fill_passes_without_layers(&mut self) {
+        let (n, stages) = (self.microbatches(), self.stages.len());
+        let layers = &self.pipeline.spec().layers;
+        for (class, of_class) in self.factors.chunks_exact_mut(n).enumerate() {
+            let k = class % layers.len();
+            if layers[k] == 0 {
+                of_class.fill(self.stages[k % stages]);
+            }
+        }
     }
 
     /// Factors of a tile's ranks for four consecutive layers.
