@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from hindmost import _core, catalog
 from hindmost.cause import Cause
+from hindmost.collective.hops import total as hop_total
 from hindmost.errors import Problem, ScenarioError, Verbatim
 from hindmost.physics.compute import (
     ComputeTime,
@@ -312,4 +313,22 @@ def _core_term(scenario: Scenario, same_part: list[tuple[PoolPlan, Exchange]]) -
         "transfer_s": [part.cost.transfer_s for _, part in same_part],
         "window_share": [min(1.0, part.behind_s / pool.compute.step_s) for pool, part in same_part],
         "n_buckets": n_buckets(scenario),
+        "hops": _hop_law(scenario, [part for _, part in same_part]),
     }
+
+
+def _hop_law(scenario: Scenario, same_part: list[Exchange]) -> dict[str, object] | None:
+    """Return the law of a part's latency over its nominal latency, if hops are random.
+
+    Of the pool whose ranks are spread over the most domains. All collectives of a
+    part share a draw.
+    """
+    law = scenario.hop_noise
+    hops = [part.hops for part in same_part if part.hops is not None]
+    if law is None or not hops:
+        return None
+    widest = max(hops, key=lambda hops: hops.n_domains)
+    if widest.n_domains < 2:
+        return None
+    total = hop_total(law, pattern=widest.pattern, n=widest.n_domains)
+    return total.law().model_dump(exclude_none=True)

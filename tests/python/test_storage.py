@@ -287,7 +287,7 @@ def fits(value: Any, schema: dict[str, Any], whole: dict[str, Any]) -> bool:
     if value not in schema.get("enum", [value]) or value != schema.get("const", value):
         return False
     if isinstance(value, list):
-        return all(fits(item, schema["items"], whole) for item in value)
+        return all(fits(item, schema.get("items", {}), whole) for item in value)
     if not isinstance(value, dict):
         return True
     known, others = schema.get("properties", {}), schema.get("additionalProperties", True)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from hindmost.cause import Cause
-from hindmost.law import domain_error
+from hindmost.law import Law, domain_error
 from hindmost.strict import Strict
 
 Positive = Annotated[float, Field(gt=0)]
@@ -132,6 +132,8 @@ class Fabric(Entry):
     """Latency of one hop between nodes, in seconds."""
     noise: Cause
     """What slows a port for the whole of a collective."""
+    hop_noise: Law | None = None
+    """Law of one hop's latency over its nominal latency, where it is known."""
 
 
 class Latent(Strict):

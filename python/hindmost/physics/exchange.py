@@ -9,6 +9,7 @@ from typing import cast
 from hindmost import catalog
 from hindmost.collective import ALGORITHMS, Cost, Link, nccl, torus
 from hindmost.collective.algorithm import Collective as Function
+from hindmost.collective.hops import Pattern
 from hindmost.collective.nccl import Collective
 from hindmost.physics.compute import ComputeTime
 from hindmost.physics.links import Links, links
@@ -29,11 +30,30 @@ class Exchange:
         Seconds of its collectives in a step.
     behind_s : float
         Seconds of computing of the same part in a step.
+    hops : Hops or None
+        How its hops follow each other, where their time is random.
     """
 
     part: str
     cost: Cost
     behind_s: float
+    hops: Hops | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hops:
+    """How the hops of a collective follow each other.
+
+    Attributes
+    ----------
+    pattern : str
+        The recursion, as `hindmost.collective.hops` knows it.
+    n_domains : int
+        Domains that the hops join.
+    """
+
+    pattern: Pattern
+    n_domains: int
 
 
 def exchanges(scenario: Scenario, pool: str, time: ComputeTime) -> list[Exchange]:
@@ -99,30 +119,49 @@ class _Window:
 def _unsharded(
     scenario: Scenario, network: _Network, weights: RankParameters, window: _Window
 ) -> Iterator[Exchange]:
-    cost = network.of_weights("all_reduce", weights)
-    yield Exchange(part="last backward", cost=cost, behind_s=window.last_backward_s)
+    yield Exchange(
+        part="last backward",
+        cost=network.of_weights("all_reduce", weights),
+        behind_s=window.last_backward_s,
+        hops=network.hops("all_reduce"),
+    )
 
 
 def _zero1(
     scenario: Scenario, network: _Network, weights: RankParameters, window: _Window
 ) -> Iterator[Exchange]:
-    gather = network.of_weights("all_gather", weights)
-    yield Exchange(part="first forward", cost=gather, behind_s=window.first_forward_s)
-    scatter = network.of_weights("reduce_scatter", weights)
-    yield Exchange(part="last backward", cost=scatter, behind_s=window.last_backward_s)
+    yield _first_gather(network, weights, window)
+    yield Exchange(
+        part="last backward",
+        cost=network.of_weights("reduce_scatter", weights),
+        behind_s=window.last_backward_s,
+        hops=network.hops("reduce_scatter"),
+    )
 
 
 def _zero2(
     scenario: Scenario, network: _Network, weights: RankParameters, window: _Window
 ) -> Iterator[Exchange]:
-    gather = network.of_weights("all_gather", weights)
-    yield Exchange(part="first forward", cost=gather, behind_s=window.first_forward_s)
+    yield _first_gather(network, weights, window)
     scatter = network.of_weights("reduce_scatter", weights)
+    hops = network.hops("reduce_scatter")
     early = window.n_microbatches - 1
     yield Exchange(
-        part="early backward", cost=scatter.times(early), behind_s=early * window.backward_s
+        part="early backward",
+        cost=scatter.times(early),
+        behind_s=early * window.backward_s,
+        hops=hops,
     )
-    yield Exchange(part="last backward", cost=scatter, behind_s=window.last_backward_s)
+    yield Exchange(part="last backward", cost=scatter, behind_s=window.last_backward_s, hops=hops)
+
+
+def _first_gather(network: _Network, weights: RankParameters, window: _Window) -> Exchange:
+    return Exchange(
+        part="first forward",
+        cost=network.of_weights("all_gather", weights),
+        behind_s=window.first_forward_s,
+        hops=network.hops("all_gather"),
+    )
 
 
 def _sharded(
@@ -140,17 +179,25 @@ def _sharded(
     gather = network.of_weights("all_gather", weights, replicas=size)
     scatter = network.of_weights("reduce_scatter", weights, replicas=size)
     count = window.n_microbatches
-    yield Exchange(part="forward", cost=gather.times(count), behind_s=count * window.forward_s)
+    hops = network.hops("all_gather", replicas=size)
+    yield Exchange(
+        part="forward",
+        cost=gather.times(count),
+        behind_s=count * window.forward_s,
+        hops=hops,
+    )
     early = count - 1
     yield Exchange(
         part="early backward",
         cost=(gather + scatter).times(early),
         behind_s=early * window.backward_s,
+        hops=hops,
     )
     yield Exchange(
         part="last backward",
         cost=gather + scatter + between,
         behind_s=window.backward_s,
+        hops=hops,
     )
 
 
@@ -178,6 +225,22 @@ class _Network:
             n_bytes = BF16_BYTES * weights.routed
             cost = cost + self.cost(collective, n_bytes, n=same, stride=layout.expert)
         return cost
+
+    def hops(self, collective: Collective, *, replicas: int | None = None) -> Hops | None:
+        """Return how the hops of a collective among replicas follow each other.
+
+        None, where they are not random, or on a torus.
+        """
+        scenario = self.scenario
+        if scenario.hop_noise is None or scenario.collective.algorithm == "torus":
+            return None
+        algorithm = ALGORITHMS[_algorithm(scenario.collective.algorithm, collective)]
+        reduces_all = collective == "all_reduce"
+        pattern = algorithm.reduce_hops if reduces_all else algorithm.gather_hops
+        assert pattern is not None
+        replicas = n_replicas(scenario) if replicas is None else replicas
+        ranks = replicas * scenario.layout.context
+        return Hops(pattern=pattern, n_domains=-(-ranks // self.there.data_ranks_per_domain))
 
     def cost(self, collective: Collective, n_bytes: float, *, n: int, stride: int = 1) -> Cost:
         """Return the cost of a collective over every `stride`-th of consecutive data ranks."""

@@ -97,6 +97,9 @@ class Fabric(Strict):
     """Latency of one hop, in seconds; the catalogue's by default."""
     noise: Cause | None = None
     """What slows a port for a whole collective; the catalogue's by default."""
+    hop_noise: Law | None = None
+    """Law of one hop's latency over its nominal latency; the catalogue's by default, and
+    without one hops take what they should."""
     shape: list[Count] | None = None
     """Ranks along each dimension of a torus."""
 
@@ -257,3 +260,8 @@ class Scenario(Strict):
         """The fabric's noise, unless it is switched off."""
         noise = self.fabric.noise or catalog.fabric(self.fabric.name).noise
         return noise if noise.enabled else None
+
+    @property
+    def hop_noise(self) -> Law | None:
+        """The law of one hop's latency over its nominal latency, if it is random."""
+        return self.fabric.hop_noise or catalog.fabric(self.fabric.name).hop_noise

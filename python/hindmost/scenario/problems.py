@@ -300,9 +300,10 @@ def _causes(scenario: Scenario) -> Iterator[Problem]:
             yield Problem(
                 path="fabric.noise.affects", requirement="must be network", value=noise.affects
             )
-    if "fabric-noise" in scenario.causes:
-        hint = "it is the address of fabric.noise; choose another name"
-        yield Problem(path="causes.fabric-noise", requirement="must not be a cause", hint=hint)
+    for name, key in (("fabric-noise", "fabric.noise"), ("fabric-hops", "fabric.hop_noise")):
+        if name in scenario.causes:
+            hint = f"it is the address of {key}; choose another name"
+            yield Problem(path=f"causes.{name}", requirement="must not be a cause", hint=hint)
 
 
 def _cause(scenario: Scenario, path: str, cause: Cause) -> Iterator[Problem]:

@@ -350,6 +350,7 @@ fn any_communication(n_groups: usize) -> impl Strategy<Value = Communication> {
             transfer_s,
             window_share,
             n_buckets,
+            hops: None,
         },
     );
     (prop::collection::vec(any_term, 0..4), 0.0..1.0).prop_map(|(terms, overlap_fraction)| {

@@ -185,21 +185,24 @@ fn choose<T: Copy>(
 /// A term, as a dictionary of the fields of [`Term`].
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
-pub struct CommunicationTerm {
+pub struct CommunicationTerm<'py> {
     latency_s: Vec<f64>,
     transfer_s: Vec<f64>,
     window_share: Vec<f64>,
     n_buckets: u32,
+    hops: Option<Bound<'py, PyDict>>,
 }
 
-impl From<CommunicationTerm> for Term {
-    fn from(term: CommunicationTerm) -> Self {
-        Self {
-            latency_s: term.latency_s,
-            transfer_s: term.transfer_s,
-            window_share: term.window_share,
-            n_buckets: term.n_buckets,
-        }
+impl CommunicationTerm<'_> {
+    /// The term with its law made.
+    pub fn to_term(&self) -> PyResult<Term> {
+        Ok(Term {
+            latency_s: self.latency_s.clone(),
+            transfer_s: self.transfer_s.clone(),
+            window_share: self.window_share.clone(),
+            n_buckets: self.n_buckets,
+            hops: self.hops.as_ref().map(law).transpose()?,
+        })
     }
 }
 

@@ -21,7 +21,7 @@ mod _core {
     #[pymodule_export]
     use crate::plans::{Plan, rank_times, sample};
     #[pymodule_export]
-    use crate::probe::probe_words;
+    use crate::probe::{probe_walks, probe_words};
     #[pymodule_export]
     use crate::schedules::Schedule;
 

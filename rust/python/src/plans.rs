@@ -21,14 +21,17 @@ impl Plan {
     fn new(
         groups: Vec<Group>,
         causes: Vec<Cause<'_>>,
-        terms: Vec<CommunicationTerm>,
+        terms: Vec<CommunicationTerm<'_>>,
         overlap_fraction: f64,
         pipeline: Option<Pipeline>,
         instructions: Option<&str>,
     ) -> PyResult<Self> {
         let causes = causes.iter().map(Cause::to_spec).collect::<PyResult<_>>()?;
         let communication = Communication {
-            terms: terms.into_iter().map(Into::into).collect(),
+            terms: terms
+                .iter()
+                .map(CommunicationTerm::to_term)
+                .collect::<PyResult<_>>()?,
             overlap_fraction,
         };
         let groups = groups.into_iter().map(Into::into).collect();

@@ -1,8 +1,12 @@
 //! What benchmarks need to see of a kernel by itself; not for users.
 
+use std::hint::black_box;
+
 use hindmost_core::instructions::InstructionSet;
 use hindmost_core::kernel::{Address, Block, Kernel, STEPS, UNITS};
 use hindmost_core::random::{Random, Stream};
+use hindmost_core::schedule::recursion::{Detail, Lanes, Room, Times};
+use hindmost_core::schedule::{Kind, Schedule, Shape};
 use pyo3::prelude::*;
 
 use crate::errors::OrRaise;
@@ -27,5 +31,41 @@ pub fn probe_words(py: Python<'_>, n_blocks: u32, instructions: &str) -> PyResul
             check ^= words.0[3][UNITS - 1];
         }
         check
+    }))
+}
+
+/// Walks `n_walks` times through 1F1B for 16 replicas whose passes all have
+/// times of their own, on this thread, and returns a replica's seconds.
+#[pyfunction]
+pub fn probe_walks(
+    py: Python<'_>,
+    stages: u32,
+    microbatches: u32,
+    n_walks: u32,
+    instructions: &str,
+) -> PyResult<f64> {
+    let kernel = Kernel::new(InstructionSet::named(instructions).or_raise()?);
+    let shape = Shape {
+        stages,
+        chunks: 1,
+        microbatches,
+    };
+    let schedule = Schedule::new(Kind::OneFOneB, shape).or_raise()?;
+    Ok(py.detach(|| {
+        let n_classes = 3 * stages as usize;
+        let base_s = vec![Lanes::all(1.0); n_classes];
+        let factors = vec![Lanes::all(1.0); n_classes * microbatches as usize];
+        let times = Times {
+            base_s: &base_s,
+            factors: &factors,
+            detail: Detail::Pass,
+            stalls_s: &[],
+            transfer_s: 0.0,
+        };
+        let mut room = Room::new(&schedule);
+        for _ in 0..n_walks {
+            kernel.walk(&schedule, black_box(&times), &mut room);
+        }
+        room.ends_s[0].0[0]
     }))
 }

@@ -262,6 +262,12 @@ impl Cause {
         self.streams[group]
     }
 
+    /// Whether it acts in all groups.
+    #[must_use]
+    pub fn acts_everywhere(&self) -> bool {
+        self.streams.iter().all(Option::is_some)
+    }
+
     /// Whether it occurs at each draw, so that no word has to say so.
     #[must_use]
     pub fn is_certain(&self) -> bool {

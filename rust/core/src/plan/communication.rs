@@ -1,6 +1,7 @@
 //! What the ranks exchange in a step, and how much of it computing hides.
 
 use crate::error::{Error, Result};
+use crate::law::Law;
 
 /// The collectives that hide behind one part of a step.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,6 +14,8 @@ pub struct Term {
     pub window_share: Vec<f64>,
     /// Pieces of a collective; one of them has nothing left to hide behind.
     pub n_buckets: u32,
+    /// Law of the factor on the latency: what hops of random length make of it.
+    pub hops: Option<Law>,
 }
 
 /// All collectives of a step that go through the network.
@@ -82,7 +85,7 @@ impl Communication {
     /// Seconds of a step in which ranks wait for transfers and do not compute.
     ///
     /// A collective is complete when its slowest member is, so each term takes
-    /// the time of its slowest group: latency, and transfers at the pace of
+    /// the time of its slowest group: latency times its factor of `hops`, and transfers at the pace of
     /// the group's slowest port. The longest stall of any port holds up the
     /// last term. Of a term that takes T, the last of `n_buckets` pieces has
     /// nothing to hide behind, and neither has what exceeds the window:
@@ -90,7 +93,13 @@ impl Communication {
     /// slowest replica, of group `slowest`, computes: `own_compute_s`, its
     /// stalls excluded, because the others wait for its data through a stall.
     #[must_use]
-    pub fn exposed_s(&self, slowest: usize, own_compute_s: f64, ports: &[SlowestPort]) -> f64 {
+    pub fn exposed_s(
+        &self,
+        slowest: usize,
+        own_compute_s: f64,
+        ports: &[SlowestPort],
+        hops: &[f64],
+    ) -> f64 {
         let longest_stall_s = ports
             .iter()
             .fold(0.0, |longest, port| port.stall_s.max(longest));
@@ -98,7 +107,8 @@ impl Communication {
         for (index, term) in self.terms.iter().enumerate() {
             let mut time_s: f64 = 0.0;
             for (group, port) in ports.iter().enumerate() {
-                let group_s = term.latency_s[group] + term.transfer_s[group] * port.slowdown;
+                let group_s =
+                    term.latency_s[group] * hops[index] + term.transfer_s[group] * port.slowdown;
                 time_s = time_s.max(group_s);
             }
             if index + 1 == self.terms.len() {
@@ -125,6 +135,7 @@ mod tests {
                 transfer_s: vec![1.0],
                 window_share: vec![1.0],
                 n_buckets: 10,
+                hops: None,
             }],
             overlap_fraction: 0.9,
         };
@@ -133,7 +144,7 @@ mod tests {
                 slowdown,
                 stall_s: 0.0,
             };
-            let exposed_s = communication.exposed_s(0, 1.0, &[port]);
+            let exposed_s = communication.exposed_s(0, 1.0, &[port], &[1.0]);
             assert!(
                 (exposed_s - expected).abs() < 1e-15,
                 "{slowdown}: {exposed_s}"
@@ -148,6 +159,7 @@ mod tests {
             transfer_s,
             window_share: vec![0.5, 0.5],
             n_buckets: 1,
+            hops: None,
         };
         let communication = Communication {
             terms: vec![term(vec![1.0, 2.0]), term(vec![4.0, 1.0])],
@@ -161,6 +173,9 @@ mod tests {
             },
         ];
         // First 0.5 + 2 x 2, then 0.5 + 4 and 3 of stall; one piece hides not.
-        assert_eq!(communication.exposed_s(0, 1.0, &ports), 4.5 + 7.5);
+        assert_eq!(
+            communication.exposed_s(0, 1.0, &ports, &[1.0, 1.0]),
+            4.5 + 7.5
+        );
     }
 }

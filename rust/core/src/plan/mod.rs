@@ -3,12 +3,14 @@
 mod cause;
 mod communication;
 mod group;
+mod hops;
 mod pipeline;
 mod share;
 
 pub use cause::{Affects, Cause, CauseSpec, Effect, Scope, Span, Streams};
 pub use communication::{Communication, SlowestPort, Term};
 pub use group::{Group, GroupSpec};
+pub use hops::Hops;
 pub use pipeline::{Pipeline, PipelineSpec, Placement, StageTimes};
 
 use std::collections::HashMap;
@@ -23,6 +25,7 @@ pub struct Plan {
     groups: Vec<Group>,
     causes: Vec<Cause>,
     communication: Communication,
+    hops: Hops,
     pipeline: Option<Pipeline>,
     instructions: InstructionSet,
 }
@@ -77,6 +80,7 @@ impl Plan {
         let plan = Self {
             groups,
             causes,
+            hops: Hops::compile(&communication)?,
             communication,
             pipeline,
             instructions: InstructionSet::best(),
@@ -96,6 +100,12 @@ impl Plan {
     #[must_use]
     pub fn communication(&self) -> &Communication {
         &self.communication
+    }
+
+    /// What hops of random length make of its latencies.
+    #[must_use]
+    pub fn hops(&self) -> &Hops {
+        &self.hops
     }
 
     /// The stages of a replica, where a step is more than one barrier.
@@ -202,6 +212,12 @@ impl Plan {
     /// Refuses causes that would share random words.
     fn check_streams(&self) -> Result<()> {
         let mut seen: HashMap<Stream, (String, (usize, usize))> = HashMap::new();
+        for usage in Use::ALL {
+            let address = Stream::address("", hops::NAME, usage);
+            // No cause owns it.
+            let owner = (usize::MAX, 0);
+            seen.insert(Stream::new("", hops::NAME, usage), (address, owner));
+        }
         for (cause_index, cause) in self.causes.iter().enumerate() {
             for (index, group) in self.groups.iter().enumerate() {
                 if cause.streams(index).is_none() {

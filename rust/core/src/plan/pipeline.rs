@@ -149,11 +149,10 @@ impl Pipeline {
                 "microbatch for a stall",
             ));
         }
-        let everywhere = (0..groups.len()).all(|group| cause.streams(group).is_some());
         let mixed = self.spec.placement == Placement::Mixed;
         if mixed && cause.scope() == Scope::Replica {
             let of_microbatch = cause.span() == Span::Microbatch;
-            if !(of_microbatch && everywhere) {
+            if !(of_microbatch && cause.acts_everywhere()) {
                 let requirement = "of span microbatch and act in all pools where replicas spread";
                 return Err(Error::domain("scope", 0.0, requirement));
             }
@@ -215,10 +214,11 @@ impl Pipeline {
     /// Whether a whole crew shares each draw of a cause.
     #[must_use]
     pub fn is_shared(&self, cause: &Cause) -> bool {
+        let mixed = self.spec.placement == Placement::Mixed;
         match cause.scope() {
-            Scope::Pool | Scope::Cluster => {
-                self.spec.placement == Placement::Aligned || cause.scope() == Scope::Cluster
-            }
+            Scope::Pool => !mixed,
+            // Of a crew in several pools it may reach some stages only.
+            Scope::Cluster => !mixed || cause.acts_everywhere(),
             Scope::Replica => self.spec.crew_replicas == 1,
             _ => false,
         }

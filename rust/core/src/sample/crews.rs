@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::kernel::slowest::{Lasting, for_each_stretch};
 use crate::kernel::tile::{Drawn, Draws, Tile};
 use crate::kernel::{Kernel, REPLICAS, STEPS};
-use crate::plan::{Affects, Cause, Effect, Pipeline, Plan, Span};
+use crate::plan::{Affects, Cause, Effect, Pipeline, Placement, Plan, Span};
 use crate::random::Random;
 use crate::schedule::recursion::{Lanes, Room};
 
@@ -234,10 +234,17 @@ impl<'a> Crews<'a> {
         base_s
     }
 
-    /// Seconds until a result has reached another stage: of the slowest group.
+    /// Seconds until a result has reached another stage: of the slowest group
+    /// that crews of the batch may reach.
     fn transfer_s(&self, batch: &Batch) -> f64 {
-        let of = |part: &super::lineup::Part| self.pipeline.spec().times[part.group].transfer_s;
-        batch.parts.iter().map(of).fold(0.0, f64::max)
+        let times = &self.pipeline.spec().times;
+        match self.pipeline.spec().placement {
+            Placement::Aligned => times[batch.parts[0].group].transfer_s,
+            Placement::Mixed => times
+                .iter()
+                .map(|times| times.transfer_s)
+                .fold(0.0, f64::max),
+        }
     }
 
     /// Compares the crews of a batch with the slowest so far.

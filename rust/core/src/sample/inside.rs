@@ -1,10 +1,10 @@
 //! What changes inside of a step: factors and stalls of each pass.
 
 use super::crews::{Acting, Ranks, greatest};
-use super::lineup::Batch;
+use super::lineup::{Batch, Spot};
 use crate::control::Control;
 use crate::error::Result;
-use crate::kernel::tile::{Drawn, Tile};
+use crate::kernel::tile::{Drawn, Draws, Tile};
 use crate::kernel::{Block, REPLICAS, STEPS, UNITS};
 use crate::plan::{Cause, Effect, Pipeline, Placement, Scope};
 use crate::schedule::recursion::{Detail, Lanes, Times};
@@ -25,7 +25,7 @@ pub(super) struct Inside<'a> {
     stages: Vec<Lanes<REPLICAS>>,
     /// As fine as the causes are.
     factors: Vec<Lanes<REPLICAS>>,
-    /// By stage and microbatch; empty where nothing stalls.
+    /// By microbatch and stage; empty where nothing stalls.
     stalls_s: Vec<Lanes<REPLICAS>>,
     /// The virtual stage of each layer.
     stage_of_layer: Vec<usize>,
@@ -100,7 +100,6 @@ impl<'a> Inside<'a> {
         row: usize,
         control: &Control,
     ) -> Result<()> {
-        let microbatches = self.microbatches();
         self.stages.fill(Lanes::all(0.0));
         self.factors.fill(Lanes::all(0.0));
         self.stalls_s.fill(Lanes::all(0.0));
@@ -109,7 +108,7 @@ impl<'a> Inside<'a> {
             for spot in &tile.spots {
                 let slowest = greatest(&tile.tile.slowdown.0[row][spot.places.clone()]);
                 raise(&mut self.stages[spot.stage].0[spot.lane], slowest);
-                if let Some(stall) = self.stalls_s.get_mut(spot.stage * microbatches) {
+                if let Some(stall) = self.stalls_s.get_mut(spot.stage) {
                     let longest = greatest(&tile.tile.stall.0[row][spot.places.clone()]);
                     raise(&mut stall.0[spot.lane], unit_s * longest);
                 }
@@ -138,25 +137,30 @@ impl Inside<'_> {
         let n = self.microbatches();
         let mut stalls_s = vec![Lanes::all(0.0); self.stalls_s.len()];
         let mut drawn = Drawn::Nothing;
-        for tile in ranks {
-            let acting = &self.acting[tile.group];
-            let unit_s = acting.step.group().compute_s();
-            let mut draws = acting.microbatch.clone();
-            for first in (0..n).step_by(STEPS) {
-                let mut work = repeated(&tile.tile, row);
+        let mut work = Tile::NEUTRAL;
+        let draws = self.acting.iter().map(|acting| acting.microbatch.clone());
+        let mut draws: Vec<Draws> = draws.collect();
+        // Microbatches outside, so that what is written stays near.
+        for first in (0..n).step_by(STEPS) {
+            for draws in &mut draws {
                 draws.turn_to(first as u32);
+            }
+            for tile in ranks {
+                let draws = &draws[tile.group];
+                work.slowdown.0 = [tile.tile.slowdown.0[row]; STEPS];
+                if !stalls_s.is_empty() {
+                    work.stall = Tile::NEUTRAL.stall;
+                }
                 draws.apply_all(step, &tile.gpus, &mut drawn, &mut work);
-                for microbatch in first..n.min(first + STEPS) {
-                    let slowdown = &work.slowdown.0[microbatch - first];
-                    let stall = &work.stall.0[microbatch - first];
-                    for spot in &tile.spots {
-                        let index = spot.stage * n + microbatch;
-                        let slowest = greatest(&slowdown[spot.places.clone()]);
-                        raise(&mut self.factors[index].0[spot.lane], slowest);
-                        if let Some(stall_s) = stalls_s.get_mut(index) {
-                            let longest = greatest(&stall[spot.places.clone()]);
-                            raise(&mut stall_s.0[spot.lane], unit_s * longest);
-                        }
+                for (k, microbatch) in (first..n).take(STEPS).enumerate() {
+                    let start = microbatch * self.stages.len();
+                    let factors = &mut self.factors[start..];
+                    raise_all(factors, &tile.spots, &work.slowdown.0[k], 1.0);
+                    if let Some(stalls_s) =
+                        stalls_s.get_mut(start..).filter(|lanes| !lanes.is_empty())
+                    {
+                        let unit_s = draws.group().compute_s();
+                        raise_all(stalls_s, &tile.spots, &work.stall.0[k], unit_s);
                     }
                 }
             }
@@ -181,13 +185,9 @@ impl Inside<'_> {
                 let mut work = Tile::NEUTRAL;
                 draws.turn_to(first as u32);
                 draws.apply_all(step, &tile.gpus, &mut drawn, &mut work);
-                for microbatch in first..n.min(first + STEPS) {
-                    for spot in &tile.spots {
-                        let stall = &work.stall.0[microbatch - first];
-                        let longest = greatest(&stall[spot.places.clone()]);
-                        let lanes = &mut stalls_s[spot.stage * n + microbatch];
-                        raise(&mut lanes.0[spot.lane], unit_s * longest);
-                    }
+                for (k, microbatch) in (first..n).take(STEPS).enumerate() {
+                    let stalls_s = &mut stalls_s[microbatch * self.stages.len()..];
+                    raise_all(stalls_s, &tile.spots, &work.stall.0[k], unit_s);
                 }
             }
         }
@@ -245,7 +245,7 @@ impl Inside<'_> {
                 let directions = if direction == 1 { 1..3 } else { 0..1 };
                 for direction in directions {
                     let class = direction * n_virtual + k;
-                    let factors = &mut self.factors[class * n_microbatches + microbatch].0;
+                    let factors = &mut self.factors[microbatch * 3 * n_virtual + class].0;
                     for (factor, slowest) in factors.iter_mut().zip(&slowest[index - first].0) {
                         *factor += share * slowest;
                     }
@@ -258,12 +258,13 @@ impl Inside<'_> {
 
     /// Factors of passes through a chunk that holds no layer: its stage's.
     fn fill_passes_without_layers(&mut self) {
-        let (n, stages) = (self.microbatches(), self.stages.len());
         let layers = &self.pipeline.spec().layers;
-        for (class, of_class) in self.factors.chunks_exact_mut(n).enumerate() {
-            let k = class % layers.len();
-            if layers[k] == 0 {
-                of_class.fill(self.stages[k % stages]);
+        for of_microbatch in self.factors.chunks_exact_mut(3 * layers.len()) {
+            for (class, factors) in of_microbatch.iter_mut().enumerate() {
+                let k = class % layers.len();
+                if layers[k] == 0 {
+                    *factors = self.stages[k % self.stages.len()];
+                }
             }
         }
     }
@@ -320,7 +321,10 @@ impl Inside<'_> {
                         match cause.effect() {
                             Effect::Slowdown => self.slow_all(lane, microbatch, value),
                             // A crew that stops as a whole stops once.
-                            Effect::Stall => self.stalls_s[microbatch].0[lane] += value,
+                            Effect::Stall => {
+                                let stall_s = &mut self.stalls_s[microbatch * self.stages.len()];
+                                stall_s.0[lane] += value;
+                            }
                         }
                     }
                 }
@@ -329,9 +333,9 @@ impl Inside<'_> {
     }
 
     fn slow_all(&mut self, lane: usize, microbatch: usize, factor: f64) {
-        let n = self.microbatches();
-        for of_stage in self.factors.chunks_exact_mut(n) {
-            of_stage[microbatch].0[lane] *= factor;
+        let n = self.factors.len() / self.microbatches();
+        for factors in &mut self.factors[microbatch * n..(microbatch + 1) * n] {
+            factors.0[lane] *= factor;
         }
     }
 }
@@ -344,6 +348,18 @@ fn repeated(tile: &Tile, row: usize) -> Tile {
     }
 }
 
+/// Raises the lanes of stages to the greatest of their ranks.
+fn raise_all(stages: &mut [Lanes<REPLICAS>], spots: &[Spot], of_ranks: &[f32; UNITS], unit: f64) {
+    for spot in spots {
+        let value = match of_ranks[spot.places.clone()] {
+            [value] => f64::from(value),
+            ref several => greatest(several),
+        };
+        raise(&mut stages[spot.stage].0[spot.lane], unit * value);
+    }
+}
+
+#[inline(always)]
 fn raise(value: &mut f64, other: f64) {
     if other > *value {
         *value = other;

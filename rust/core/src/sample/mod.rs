@@ -132,6 +132,8 @@ impl Slowest {
 /// A job in one run.
 struct State<'a> {
     plan: &'a Plan,
+    random: &'a Random,
+    run: u32,
     ranks: Ranks<'a>,
     ports: Vec<Searched<'a>>,
 }
@@ -151,7 +153,13 @@ impl<'a> State<'a> {
             Some(pipeline) => Ranks::Crews(Crews::new(plan, pipeline, random, run, control)?),
         };
         let ports = searched(plan, Affects::Network, random, run, control)?;
-        Ok(Self { plan, ranks, ports })
+        Ok(Self {
+            plan,
+            random,
+            run,
+            ranks,
+            ports,
+        })
     }
 
     /// Expected busy and stalled seconds of each group's average rank.
@@ -180,11 +188,13 @@ impl<'a> State<'a> {
             .iter()
             .map(|ports| worst_ports(self.plan, ports, block, control))
             .collect::<Result<Vec<_>>>()?;
+        let hops = self.plan.hops().factors(self.random, self.run, block);
         for (step, slowest) in slowest.iter_mut().enumerate() {
             let ports: Vec<SlowestPort> = ports.iter().map(|steps| steps[step]).collect();
             let own_compute_s = slowest.compute_s - slowest.stall_s;
             let group = slowest.group as usize;
-            slowest.exposed_comm_s = communication.exposed_s(group, own_compute_s, &ports);
+            slowest.exposed_comm_s =
+                communication.exposed_s(group, own_compute_s, &ports, &hops[step]);
         }
         Ok(slowest)
     }

@@ -22,9 +22,9 @@ impl<const L: usize> Lanes<L> {
 pub enum Detail {
     /// One factor a stage.
     Stage,
-    /// One factor a stage and microbatch.
+    /// One factor a microbatch and stage.
     Microbatch,
-    /// One factor a class and microbatch.
+    /// One factor a microbatch and class.
     Pass,
 }
 
@@ -33,12 +33,12 @@ pub enum Detail {
 pub struct Times<'a, const L: usize> {
     /// Seconds by class, without any cause.
     pub base_s: &'a [Lanes<L>],
-    /// Factors, by [`Detail`], microbatches of one kind side by side.
+    /// Factors, by [`Detail`]; those of one microbatch side by side.
     pub factors: &'a [Lanes<L>],
     /// What a factor is for.
     pub detail: Detail,
     /// Seconds for which a stage stalls before the forward pass of its first
-    /// chunk, by stage and microbatch; empty where nothing stalls.
+    /// chunk, by microbatch and stage; empty where nothing stalls.
     pub stalls_s: &'a [Lanes<L>],
     /// Seconds until a result has reached another stage.
     pub transfer_s: f64,
@@ -68,12 +68,8 @@ impl<const L: usize> Room<L> {
 #[inline(always)]
 pub fn walk<const L: usize>(schedule: &Schedule, times: &Times<L>, room: &mut Room<L>) {
     let shape = schedule.shape();
-    let microbatches = shape.microbatches as usize;
-    let transfer_s = if shape.stages > 1 {
-        times.transfer_s
-    } else {
-        0.0
-    };
+    let stages = shape.stages as usize;
+    let transfer_s = if stages > 1 { times.transfer_s } else { 0.0 };
     let Room { places, ends_s } = room;
     ends_s.fill(Lanes::all(0.0));
     for pass in schedule.passes() {
@@ -81,8 +77,8 @@ pub fn walk<const L: usize>(schedule: &Schedule, times: &Times<L>, room: &mut Ro
         let microbatch = pass.op.microbatch as usize;
         let factor = match times.detail {
             Detail::Stage => stage,
-            Detail::Microbatch => stage * microbatches + microbatch,
-            Detail::Pass => pass.class as usize * microbatches + microbatch,
+            Detail::Microbatch => microbatch * stages + stage,
+            Detail::Pass => microbatch * times.base_s.len() + pass.class as usize,
         };
         let (base, factor) = (
             &times.base_s[pass.class as usize].0,
@@ -99,7 +95,7 @@ pub fn walk<const L: usize>(schedule: &Schedule, times: &Times<L>, room: &mut Ro
             && pass.op.direction == Direction::Forward
             && pass.op.chunk == 0
         {
-            let stalls = &times.stalls_s[stage * microbatches + microbatch].0;
+            let stalls = &times.stalls_s[microbatch * stages + stage].0;
             for (time, stall) in time.iter_mut().zip(stalls) {
                 *time += stall;
             }
@@ -140,12 +136,16 @@ impl Schedule {
         let shape = self.shape();
         let expected = shape.virtual_stages() as usize * shape.microbatches as usize;
         let weight = self.kind().has_weight_passes();
-        let mut factors = Vec::with_capacity(3 * expected);
-        for (field, times, there) in [
+        let n_classes = 3 * shape.virtual_stages() as usize;
+        let mut factors = vec![Lanes([0.0]); n_classes * shape.microbatches as usize];
+        for (direction, (field, times, there)) in [
             ("forward_s", &times.forward_s, true),
             ("backward_s", &times.backward_s, true),
             ("weight_s", &times.weight_s, weight),
-        ] {
+        ]
+        .into_iter()
+        .enumerate()
+        {
             if there == times.is_empty() {
                 return Err(Error::Field {
                     field: field.to_owned(),
@@ -157,10 +157,16 @@ impl Schedule {
                 return Err(Error::domain(field, times.len() as f64, requirement));
             }
             check_times(field, times)?;
-            factors.extend(times.iter().map(|&time| Lanes([time])));
+            let by_class = times.chunks_exact(shape.microbatches as usize);
+            let first = direction * shape.virtual_stages() as usize;
+            for (class, times) in (first..).zip(by_class) {
+                for (microbatch, &time) in times.iter().enumerate() {
+                    factors[microbatch * n_classes + class] = Lanes([time]);
+                }
+            }
         }
         check_times("transfer_s", &[transfer_s])?;
-        let base_s = vec![Lanes([1.0]); 3 * shape.virtual_stages() as usize];
+        let base_s = vec![Lanes([1.0]); n_classes];
         let mut room = Room::<1>::new(self);
         let times = Times {
             base_s: &base_s,

@@ -79,5 +79,6 @@ pub fn term(latency_s: &[f64], transfer_s: &[f64], window_share: f64, n_buckets:
         transfer_s: transfer_s.to_vec(),
         window_share: vec![window_share; latency_s.len()],
         n_buckets,
+        hops: None,
     }
 }

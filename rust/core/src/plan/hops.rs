@@ -1,0 +1,55 @@
+//! How much longer than nominal the hops of a term's collectives take together.
+
+use super::Communication;
+use crate::error::Result;
+use crate::random::{Random, Stream, Use, run_word};
+use crate::table::Table;
+
+/// Name of the hops' noise, a part of its random addresses.
+pub const NAME: &str = "fabric-hops";
+
+/// Laws of the terms' latencies as tables; a term without one has no noise.
+#[derive(Debug, Clone, Default)]
+pub struct Hops {
+    tables: Vec<Option<Table>>,
+}
+
+impl Hops {
+    pub(super) fn compile(communication: &Communication) -> Result<Self> {
+        let compile = |(index, term): (usize, &super::Term)| {
+            let law = term.hops.as_ref();
+            let table = law.map(|law| law.check_drawable().and_then(|()| Table::compile(law)));
+            table
+                .transpose()
+                .map_err(|error| error.within("hops").within(&format!("terms.{index}")))
+        };
+        let terms = communication.terms.iter().enumerate();
+        Ok(Self {
+            tables: terms.map(compile).collect::<Result<_>>()?,
+        })
+    }
+
+    /// Factors on the latencies of all terms in four steps, by step and term:
+    /// one draw a term, its number being the unit.
+    #[must_use]
+    pub fn factors(&self, random: &Random, run: u32, block: u32) -> [Vec<f64>; 4] {
+        let (value, refine) = (
+            Stream::new("", NAME, Use::Value),
+            Stream::new("", NAME, Use::Refine),
+        );
+        let mut factors = [(); 4].map(|()| Vec::with_capacity(self.tables.len()));
+        for (unit, table) in (0..).zip(&self.tables) {
+            let Some(table) = table else {
+                factors.iter_mut().for_each(|step| step.push(1.0));
+                continue;
+            };
+            let c2 = run_word(run, 0);
+            let words = random.block(value, unit, block, c2);
+            for (step, word) in words.into_iter().enumerate() {
+                let more = || random.block(refine, unit, block, c2)[step];
+                factors[step].push(f64::from(table.value(word, more)));
+            }
+        }
+        factors
+    }
+}
