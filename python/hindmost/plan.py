@@ -51,6 +51,8 @@ class PoolPlan:
         GPUs in all.
     peak_flop_per_s : float
         Dense peak of one GPU that MFU is measured against, in FLOP/s.
+    peak_power_w, idle_power_w : float or None
+        Power of one GPU at work and without work, in watts, where they are known.
     compute : ComputeTime
         Seconds that a replica computes without any cause.
     exchanges : tuple of Exchange
@@ -62,6 +64,8 @@ class PoolPlan:
     name: str
     n_gpus: int
     peak_flop_per_s: float
+    peak_power_w: float | None
+    idle_power_w: float | None
     compute: ComputeTime
     exchanges: tuple[Exchange, ...]
     memory: Memory
@@ -191,6 +195,8 @@ def _pool_plan(scenario: Scenario, name: str) -> PoolPlan:
         name=name,
         n_gpus=pool.n_gpus,
         peak_flop_per_s=peak_flop_per_s,
+        peak_power_w=pool.figure("peak_power_w"),
+        idle_power_w=pool.figure("idle_power_w"),
         compute=time,
         exchanges=tuple(exchanges(scenario, name, time)),
         memory=memory(scenario, name),

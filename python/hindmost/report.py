@@ -16,7 +16,7 @@ from hindmost.result import Result
 from hindmost.scenario import Scenario, from_table, not_modelled
 from hindmost.statistics import PERCENTILES
 from hindmost.storage import to_json
-from hindmost.units import counted
+from hindmost.units import MEGA, counted
 
 FORMATS = ("table", "json", "csv", "markdown")
 
@@ -195,6 +195,9 @@ def _pools_table(result: Result) -> Table:
     means = result.summary.filter(metric="mfu", statistic="mean")
     mfu, mfu_error = means["value"][0], means["std_error"][0]
     headings = ["pool", "GPUs", "spares", "busy", "waiting", "slowest in", "MFU"]
+    energy = result.pools["energy_j"].null_count() < len(result.pools)
+    if energy:
+        headings.append("energy a step, MJ")
     rows = [
         [
             row["pool"],
@@ -204,10 +207,15 @@ def _pools_table(result: Result) -> Table:
             f"{row['wait_frac']:.1%}",
             f"{row['slowest_frac']:.1%}",
             rounded(row["mfu"], None if mfu_error is None else row["mfu"] / mfu * mfu_error),
+            *([_megajoules(row["energy_j"])] if energy else []),
         ]
         for row in result.pools.iter_rows(named=True)
     ]
     return Table(headings, rows)
+
+
+def _megajoules(energy_j: float | None) -> str:
+    return "" if energy_j is None else f"{energy_j / MEGA:.4g}"
 
 
 def _assumed_lines(result: Result) -> list[str]:

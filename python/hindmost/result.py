@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from hindmost import _core
-from hindmost.plan import Plan
+from hindmost.plan import Plan, PoolPlan
 from hindmost.scenario import bases, from_table
 from hindmost.statistics import Estimate, Rows, estimates
 
@@ -81,11 +81,14 @@ class Result:
     def pools(self) -> pl.DataFrame:
         """One row a pool.
 
-        Columns pool, n_gpus, n_spares, busy_frac, wait_frac, slowest_frac and mfu.
+        Columns pool, n_gpus, n_spares, busy_frac, wait_frac, slowest_frac, mfu and
+        energy_j.
         busy_frac is the share of time in which a rank computes, wait_frac that
         in which it waits for a slower rank; the rest are exposed communication
         and the rank's own stalls. slowest_frac is the share of steps in which
-        the barrier waited for the pool. Spares count in none of them.
+        the barrier waited for the pool. Spares count in none of them. energy_j is what
+        all GPUs of the pool take in a step, spares included: peak power while a rank
+        computes, idle power else; null where one of the two is not known.
         """
         plan, columns = self.plan, self._columns
         shape = (self._runs, len(plan.pools))
@@ -96,6 +99,10 @@ class Result:
         waited_s = np.maximum(columns["compute_s"].mean() - busy_s - own_stall_s, 0.0)
         slowest = np.bincount(columns["slowest"], minlength=len(plan.pools))
         peaks = np.array([pool.peak_flop_per_s for pool in plan.pools])
+        energy_j = [
+            _energy_j(pool, n_ranks, float(busy), float(step_time_s))
+            for pool, n_ranks, busy in zip(plan.pools, plan.ranks, busy_s, strict=True)
+        ]
         return pl.DataFrame(
             {
                 "pool": [pool.name for pool in plan.pools],
@@ -108,6 +115,7 @@ class Result:
                 "wait_frac": waited_s / step_time_s,
                 "slowest_frac": slowest / len(columns["slowest"]),
                 "mfu": plan.rank_model_flops / (peaks * step_time_s),
+                "energy_j": pl.Series(energy_j, dtype=pl.Float64),
             }
         )
 
@@ -191,3 +199,11 @@ class Result:
 
     def _mfu(self, step_time_s: Rows) -> Rows:
         return self.plan.model_flops / self.plan.peak_flop_per_s / step_time_s
+
+
+def _energy_j(pool: PoolPlan, n_ranks: int, busy_s: float, step_time_s: float) -> float | None:
+    """Return the joules that a pool takes in a step, if its powers are known."""
+    if pool.peak_power_w is None or pool.idle_power_w is None:
+        return None
+    above_idle_w = pool.peak_power_w - pool.idle_power_w
+    return pool.n_gpus * pool.idle_power_w * step_time_s + n_ranks * above_idle_w * busy_s

@@ -1,5 +1,6 @@
 """Prefixes and conversions: SI inside, these at the edge."""
 
+MEGA = 1e6
 GIGA = 1e9
 MEBI = 2**20
 

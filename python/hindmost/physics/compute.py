@@ -15,6 +15,7 @@ from hindmost.physics.flops import (
     recomputed_share,
 )
 from hindmost.physics.links import Links, links
+from hindmost.physics.products import layer_efficiency
 from hindmost.physics.stages import (
     Stage,
     attention_flops_per_token,
@@ -201,21 +202,21 @@ def _has_weight_passes(scenario: Scenario) -> bool:
 def _flops_s(scenario: Scenario, pool: Pool, stage: Stage) -> tuple[float, float, float]:
     """Return a rank's seconds in layers' products, attention scores and output layer."""
 
-    def seconds(per_token: float, dtype: catalog.Dtype) -> float:
+    def seconds(per_token: float, dtype: catalog.Dtype, efficiency: float | None) -> float:
         if per_token == 0:
             return 0.0
         peak_flop_per_s = catalog.gpu(pool.gpu).peak_flop_per_s(dtype)
-        efficiency = pool.efficiency(dtype)
         assert peak_flop_per_s is not None
         assert efficiency is not None
         flop_per_s = peak_flop_per_s * efficiency * pool.software_efficiency
         ranks = scenario.layout.tensor * scenario.layout.context
         return microbatch_tokens(scenario) * per_token / ranks / flop_per_s
 
+    of_layers, plain = layer_efficiency(scenario, pool, stage), pool.efficiency("bf16")
     return (
-        seconds(matmul_flops_per_token(scenario, stage), scenario.workload.dtype),
-        seconds(attention_flops_per_token(scenario, stage), "bf16"),
-        seconds(output_flops_per_token(scenario, stage), "bf16"),
+        seconds(matmul_flops_per_token(scenario, stage), scenario.workload.dtype, of_layers),
+        seconds(attention_flops_per_token(scenario, stage), "bf16", plain),
+        seconds(output_flops_per_token(scenario, stage), "bf16", plain),
     )
 
 

@@ -41,6 +41,19 @@ def _known(kind: catalog.Kind, name: str, own: tuple[str, ...] = ()) -> str:
     return name
 
 
+class Product(Strict):
+    """A matrix product of (rows, inner) and (inner, columns) that was measured on one GPU."""
+
+    rows: Count
+    """Tokens, mostly."""
+    columns: Count
+    """Width of the result."""
+    inner: Count
+    """Width that is summed over."""
+    efficiency: Share
+    """Share of the dense peak of the workload's number format that it reached."""
+
+
 class Pool(Strict):
     """GPUs of one type."""
 
@@ -52,6 +65,9 @@ class Pool(Strict):
     """Share of the kernel efficiency that the job's software keeps here."""
     kernel_efficiency: Share | None = None
     """Share of the peak that matrix products reach; the catalogue's by default."""
+    products: list[Product] | None = None
+    """Matrix products that were measured. A product of a layer reaches the share of the
+    peak that the one nearest in shape reached; kernel_efficiency is for the rest."""
     rack_gpus: Count | None = None
     """GPUs of one rack, for causes of scope rack."""
     scale_up_latency_s: NotNegative | None = None

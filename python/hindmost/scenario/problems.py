@@ -78,11 +78,13 @@ def _power(path: str, pool: Pool) -> Iterator[Problem]:
 
 def _figures(scenario: Scenario, path: str, pool: Pool) -> Iterator[Problem]:
     """Yield a problem for each figure that neither the pool nor the catalogue has."""
-    dtype = scenario.workload.dtype
-    has_peak = catalog.gpu(pool.gpu).peak_flop_per_s(dtype) is not None
-    if has_peak and pool.forward_s is None and pool.efficiency(dtype) is None:
-        of = "" if dtype == "bf16" else f" with {dtype}"
-        yield _missing(f"{path}.kernel_efficiency", f"{pool.gpu}{of}")
+    # Attention scores and the output layer stay in BF16.
+    for dtype in dict.fromkeys((scenario.workload.dtype, "bf16")):
+        has_peak = catalog.gpu(pool.gpu).peak_flop_per_s(dtype) is not None
+        if has_peak and pool.forward_s is None and pool.efficiency(dtype) is None:
+            of = "" if dtype == "bf16" else f" with {dtype}"
+            yield _missing(f"{path}.kernel_efficiency", f"{pool.gpu}{of}")
+            break
     if pool.figure("nic_bytes_per_s") is None:
         yield _missing(f"{path}.nic_bytes_per_s", pool.gpu)
     if _crosses_scale_up(scenario, pool) and pool.figure("scale_up_latency_s") is None:

@@ -1,0 +1,103 @@
+"""Matrix products of a layer, and how well a GPU does products of their shapes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from hindmost.physics.flops import has_experts
+from hindmost.physics.stages import Stage
+from hindmost.scenario import Scenario
+from hindmost.scenario.models import Pool, Product
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """A product of (rows, inner) and (inner, columns), as one rank does it."""
+
+    rows: float
+    columns: float
+    inner: float
+
+    @property
+    def flops(self) -> float:
+        """Multiplications and additions."""
+        return 2 * self.rows * self.columns * self.inner
+
+
+def layer_efficiency(scenario: Scenario, pool: Pool, stage: Stage) -> float | None:
+    """Return the share of the peak that the products of a stage's layers reach together.
+
+    Without measured products that is the pool's kernel efficiency; with them, each
+    product takes the efficiency of the one nearest to it.
+
+    Notes
+    -----
+    ``sum(flops) / sum(flops / efficiency)``. The distance of two shapes is that of
+    the logarithms of rows, columns and inner width. Passes back do products of
+    the same three numbers in other roles; they count like the forward pass.
+    """
+    kernel = pool.efficiency(scenario.workload.dtype)
+    if not pool.products or not stage.layers:
+        return kernel
+    flops = at_peak = 0.0
+    for layer in stage.layers:
+        for shape in layer_products(scenario, layer):
+            flops += shape.flops
+            at_peak += shape.flops / nearest(pool.products, shape).efficiency
+    return flops / at_peak
+
+
+def nearest(products: list[Product], shape: Shape) -> Product:
+    """Return the measured product whose shape is nearest; of several, the first."""
+    return min(products, key=lambda product: _distance(product, shape))
+
+
+def _distance(product: Product, shape: Shape) -> float:
+    return math.hypot(
+        math.log(product.rows / shape.rows),
+        math.log(product.columns / shape.columns),
+        math.log(product.inner / shape.inner),
+    )
+
+
+def layer_products(scenario: Scenario, layer: int) -> list[Shape]:
+    """Return the products of one microbatch in the forward pass of a layer, for one rank.
+
+    Tensor ranks divide columns of what widens and the inner width of what narrows
+    (Shoeybi et al., Megatron-LM, arXiv 1909.08053, section 3). The products of all
+    experts that a rank holds have the tokens that come to each on average.
+    """
+    model, layout = scenario.model, scenario.layout
+    tokens = scenario.workload.microbatch_seqs * scenario.workload.seq_len / layout.context
+    hidden, t = model.hidden, layout.tensor
+    queries, values = model.n_heads * model.head_dim, model.n_heads * model.value_head_dim
+    if model.latent is None:
+        keys_and_values = model.n_kv_heads * (model.head_dim + model.value_head_dim)
+        shapes = [Shape(rows=tokens, columns=(queries + keys_and_values) / t, inner=hidden)]
+    else:
+        latent = model.latent
+        down = latent.q_rank + latent.kv_rank + latent.rope_head_dim
+        up = model.n_heads * (model.head_dim - latent.rope_head_dim) + values
+        shapes = [
+            Shape(rows=tokens, columns=down / t, inner=hidden),
+            Shape(rows=tokens, columns=queries / t, inner=latent.q_rank),
+            Shape(rows=tokens, columns=up / t, inner=latent.kv_rank),
+        ]
+    shapes.append(Shape(rows=tokens, columns=hidden, inner=values / t))
+    if not has_experts(model, layer):
+        return [*shapes, *_feed_forward(tokens, hidden, model.ffn_hidden / t, model.gated)]
+    experts = model.experts
+    assert experts is not None
+    shared = _feed_forward(tokens, hidden, experts.n_shared * experts.ffn_hidden / t, model.gated)
+    held = experts.n_experts // layout.expert
+    arriving = tokens * experts.per_token * layout.expert / experts.n_experts
+    one = _feed_forward(arriving, hidden, experts.ffn_hidden / t, model.gated)
+    return [*shapes, *(shared if experts.n_shared else []), *one * held]
+
+
+def _feed_forward(tokens: float, hidden: int, width: float, gated: bool) -> list[Shape]:
+    return [
+        Shape(rows=tokens, columns=(2 if gated else 1) * width, inner=hidden),
+        Shape(rows=tokens, columns=hidden, inner=width),
+    ]
