@@ -60,15 +60,18 @@ def test_each_product_takes_the_efficiency_of_the_nearest_one() -> None:
 
 
 def test_experts_have_the_tokens_that_come_to_each() -> None:
-    changes = {"workload.model": "mixtral-8x7b", "layout.tensor": 1, "layout.expert": 4}
+    changes: dict[str, Any] = {
+        "workload.model": "mixtral-8x7b",
+        "layout.tensor": 1,
+        "layout.expert": 4,
+    }
     changes |= {"layout.shard_group_replicas": 64, "workload.recompute": "full"}
     scenario = hm.load("h100-1k", {**changes, "workload.microbatch_seqs": 1})
-    shapes = layer_products(scenario, 0)
-    # Two of eight experts a rank, and each token goes to two: 8192 tokens of four ranks.
-    experts = [shape for shape in shapes if shape.rows == 8192 * 2 * 4 / 8]
-    assert [(shape.columns, shape.inner) for shape in experts] == 2 * [
-        (2 * 14336, 4096),
-        (4096, 14336),
+    # Two of eight experts a rank; each token of four ranks goes to two of the eight.
+    experts = layer_products(scenario, 0)[-4:]
+    assert [(shape.rows, shape.columns, shape.inner) for shape in experts] == 2 * [
+        (8192 * 4 * 2 / 8, 2 * 14336, 4096),
+        (8192 * 4 * 2 / 8, 4096, 14336),
     ]
 
 
@@ -83,7 +86,7 @@ def test_a_product_that_cannot_be_is_refused(field: str, value: float, said: str
 
 
 def test_energy_is_peak_power_while_a_rank_computes_and_idle_power_else() -> None:
-    quiet = {f"causes.{name}.enabled": False for name in hm.load("h100-1k").causes}
+    quiet: dict[str, Any] = {f"causes.{name}.enabled": False for name in hm.load("h100-1k").causes}
     quiet |= {"fabric.noise.enabled": False, "pools.h100.n_gpus": 1030}
     power = {"pools.h100.peak_power_w": 600.0, "pools.h100.idle_power_w": 100.0}
     result = hm.simulate(hm.load("h100-1k", {**quiet, **power}), seed=1, runs=1, steps=1)

@@ -1,4 +1,4 @@
-"""The defaults of `measured` follow from published data, derived anew here.
+"""The defaults of presets and fabrics follow from published data, derived anew here.
 
 The data lie beside the project, not in it; without them these tests are skipped.
 """
@@ -6,7 +6,9 @@ The data lie beside the project, not in it; without them these tests are skipped
 from __future__ import annotations
 
 import math
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -195,3 +197,159 @@ def test_noise_of_shared_ports_slows_transfers_as_jobs_were_slowed() -> None:
     largest = stats.norm.isf(-np.expm1(np.log(p) / 512))
     law = catalog.fabric("roce-400g-shared").noise.law.model_dump()
     assert law["sigma"] == pytest.approx(np.log1p(slowed) / largest.mean(), rel=0.01)
+
+
+MLPERF_STEPS = [
+    # GPUs, sequences of a step.
+    (512, 2_048),
+    (768, 3_072),
+    (4_096, 2_048),
+    (6_144, 3_072),
+    (8_192, 4_096),
+    (10_240, 2_560),
+    (10_752, 2_688),
+]
+
+
+def published_steps(n_gpus: int) -> tuple[float, float]:
+    """Return the median step and its robust deviation of a system of MLPerf Training v3.1."""
+    table = pl.read_csv(DATA / "mlperf_gpt3_h100_summary.csv").filter(
+        (pl.col("round") == "v3.1")
+        & pl.col("system").str.starts_with("eos")
+        & (pl.col("n_accel") == n_gpus)
+    )
+    return table["step_median_s"].item(), table["step_mad_sigma_pct"].item() / 100
+
+
+def at_scale(pool: str, n_gpus: int, step_s: float) -> dict[str, object]:
+    """Return changes of a preset's size, with stalls and pauses of its own steps."""
+    return {
+        f"pools.{pool}.n_gpus": n_gpus,
+        "causes.stall.probability": 4.0e-6 * step_s,
+        "causes.pause.probability": 2.7e-4 * step_s,
+    }
+
+
+@pytest.mark.parametrize(("n_gpus", "batch"), MLPERF_STEPS)
+def test_noise_of_microbatches_gives_the_published_noise_of_steps(n_gpus: int, batch: int) -> None:
+    step_s, noise = published_steps(n_gpus)
+    changes = {**at_scale("h100", n_gpus, step_s), "workload.global_batch_seqs": batch}
+    result = hm.simulate("gpt3-h100-512", changes=changes, seed=11, runs=16, steps=100)
+    times = result.steps["step_time_s"].to_numpy().reshape(16, 100)
+    middle = np.median(times, axis=1, keepdims=True)
+    simulated = MAD_TO_SIGMA * np.median(np.abs(times - middle), axis=1) / middle[:, 0]
+    assert 1 / 1.7 < np.median(simulated) / noise < 1.7
+
+
+@pytest.mark.parametrize(("n_gpus", "batch"), [MLPERF_STEPS[0], MLPERF_STEPS[2]])
+def test_gpt_3_is_fitted_to_two_systems(n_gpus: int, batch: int) -> None:
+    step_s, _ = published_steps(n_gpus)
+    changes = {**at_scale("h100", n_gpus, step_s), "workload.global_batch_seqs": batch}
+    result = hm.simulate("gpt3-h100-512", changes=changes, seed=7, runs=64, steps=8)
+    assert result.value("step_time_s", "p50") == pytest.approx(step_s, rel=0.005)
+
+
+@pytest.mark.parametrize("n_gpus", [3_072, 6_144])
+def test_megatron_is_fitted_to_two_rows(n_gpus: int) -> None:
+    rows = pl.read_csv(DATA / "mfu_vs_scale.csv").filter(
+        pl.col("table_or_section").str.starts_with("Table 2 (strong scaling)")
+        & pl.col("source").str.contains("MegaScale")
+        & (pl.col("global_batch_seqs") == 6_144)
+        & (pl.col("n_accel") == n_gpus)
+    )
+    step_s = float(rows["iteration_time_s"].item())
+    changes = at_scale("a100", n_gpus, step_s)
+    result = hm.simulate("megascale-175b-12288", changes=changes, seed=7, runs=64, steps=8)
+    assert result.value("step_time_s") == pytest.approx(step_s, rel=0.005)
+    assert result.value("mfu") * 100 == pytest.approx(float(rows["mfu_pct"].item()), rel=0.01)
+
+
+def test_llama_3_is_fitted_to_one_row() -> None:
+    rows = pl.read_csv(DATA / "mfu_vs_scale.csv").filter(
+        pl.col("model") == "Llama3.1-405B", pl.col("n_accel") == 8_192
+    )
+    result = hm.simulate("llama3-405b-8192", seed=7, runs=64, steps=8)
+    tflops = result.value("mfu") * result.plan.pools[0].peak_flop_per_s / 1e12
+    assert tflops == pytest.approx(float(rows["tflops_per_gpu"].item()), rel=0.003)
+
+
+PIPELINE_STEP_S = {
+    "colossus-1-pp16": 7.7,
+    "colossus-2": 3.5,
+    "gpt3-h100-512": 10.5,
+    "gpt3-h100-10752": 0.81,
+    "llama3-405b-8192": 11.4,
+    "llama3-405b-16384": 6.1,
+    "megascale-175b-12288": 7.2,
+    "palm-tpu-v4": 15.5,
+}
+
+
+@pytest.mark.parametrize("name", PIPELINE_STEP_S)
+def test_stalls_and_pauses_of_a_preset_go_with_its_steps(name: str) -> None:
+    scenario, step_s = hm.load(name), PIPELINE_STEP_S[name]
+    assert make_plan(scenario).pools[0].compute.step_s == pytest.approx(step_s, rel=0.05)
+    assert scenario.causes["stall"].probability == pytest.approx(4.0e-6 * step_s, rel=0.03)
+    assert scenario.causes["pause"].probability == pytest.approx(2.7e-4 * step_s, rel=0.03)
+
+
+def part(name: str) -> dict[str, dict[str, dict[str, float]]]:
+    """Return the table of a preset that is no whole scenario."""
+    table: dict[str, dict[str, dict[str, float]]] = tomllib.loads(catalog.text("presets", name))
+    return table
+
+
+def test_the_law_of_uneven_sequences_is_that_of_the_traces() -> None:
+    law: Any = part("sequence-imbalance")["causes"]["sequences"]["law"]
+    spread = (0.19 + 2 * 0.34) / 3
+    assert law["sigma"] == pytest.approx(math.sqrt(math.log1p(spread**2)), rel=2e-3)
+    assert law["median"] == pytest.approx(math.exp(-(law["sigma"] ** 2) / 2), rel=1e-4)
+    rng = np.random.default_rng(1)
+    for count, expected in ((3, 1.40), (4, 1.34)):
+        draws = law["median"] * np.exp(law["sigma"] * rng.standard_normal((20_000, 32, count)))
+        ranks = draws.mean(axis=2)
+        assert np.mean(ranks.max(axis=1) / ranks.mean(axis=1)) == pytest.approx(expected, abs=0.01)
+
+
+def test_unplanned_collection_costs_what_planning_it_gained() -> None:
+    cause: Any = part("unplanned-gc")["causes"]["garbage-collection"]
+    some_rank = -math.expm1(128 * math.log1p(-cause["probability"]))
+    assert some_rank * cause["law"]["value"] == pytest.approx(0.126, rel=5e-3)
+    # The ranks of the preset stop as its law says, whatever their stages and steps are.
+    causes = {f"causes.garbage-collection.{key}": value for key, value in cause.items()}
+    result = hm.simulate("h100-1k", changes=causes, seed=3, runs=4, steps=1_000)
+    assert result.plan.n_replicas == 128
+    stalls = result.steps["stall_s"].to_numpy()
+    assert np.mean((stalls > 0.29) & (stalls < 0.31)) == pytest.approx(some_rank, abs=0.03)
+
+
+def test_the_last_stage_is_as_heavy_as_in_the_study() -> None:
+    table = pl.read_csv(DATA / "straggler_stats.csv")
+    layout: Any = part("heavy-last-stage")["layout"]
+    for way, key in (("fwd", "last_stage_forward"), ("bwd", "last_stage_backward")):
+        found = table.filter(pl.col("metric") == f"last stage {way} vs mean stage")
+        assert float(found["value"].item()) == layout[key]
+
+
+def test_the_clouds_ethernet_is_as_fast_as_was_measured() -> None:
+    table = pl.read_csv(DATA / "network_jitter_summary.csv").filter(
+        pl.col("system") == "GCP", pl.col("instance") == "HPC"
+    )
+    fabric = catalog.fabric("ethernet-cloud-shared")
+    transfer = table.filter(pl.col("metric") == "time_16MiB_us")
+    latency = table.filter(pl.col("metric") == "latency_1B_us")
+    rate = transfer["msg_bytes"].item() / (transfer["median_us"].item() * 1e-6)
+    assert fabric.port_bytes_per_s == pytest.approx(rate, rel=2e-3)
+    assert fabric.latency_s == pytest.approx(latency["median_us"].item() * 1e-6, rel=2e-3)
+    sigma = fabric.noise.law.model_dump()["sigma"]
+    dedicated = catalog.fabric("infiniband-ndr").noise.law.model_dump()["sigma"]
+    assert dedicated < sigma < transfer["cv_pct"].item() / 100
+
+
+@pytest.mark.parametrize(
+    ("fabric", "gpu"), [("nvlink-8", "h100-sxm"), ("nvlink-72", "gb200-nvl72")]
+)
+def test_a_port_of_nvlink_is_what_nccl_counts(fabric: str, gpu: str) -> None:
+    entry = catalog.fabric(fabric)
+    assert entry.port_bytes_per_s == catalog.gpu(gpu).scale_up_bytes_per_s
+    assert entry.latency_s == catalog.gpu(gpu).scale_up_latency_s

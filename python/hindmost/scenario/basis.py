@@ -47,7 +47,8 @@ def _is_used(scenario: Scenario, pool: Pool, field: str) -> bool:
     dtype = _OF_A_DTYPE.get(field)
     if field.startswith("kernel_efficiency"):
         own = pool.kernel_efficiency is not None or pool.forward_s is not None
-        return dtype == workload.dtype and not own
+        return dtype in (workload.dtype, "bf16") and not own
     if dtype is not None:
-        return dtype in (workload.dtype, workload.mfu_dtype)
+        # Attention scores and the output layer are in BF16 whatever the rest is.
+        return dtype in (workload.dtype, workload.mfu_dtype, "bf16")
     return getattr(pool, field, None) is None

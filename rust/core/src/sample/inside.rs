@@ -6,7 +6,7 @@ use crate::control::Control;
 use crate::error::Result;
 use crate::kernel::tile::{Drawn, Draws, Tile};
 use crate::kernel::{Block, REPLICAS, STEPS, UNITS};
-use crate::plan::{Cause, Effect, Pipeline, Placement, Scope};
+use crate::plan::{Effect, Pipeline, Placement, Scope};
 use crate::schedule::recursion::{Detail, Lanes, Times};
 
 /// What a walk through a schedule gave.
@@ -23,8 +23,12 @@ pub(super) struct Inside<'a> {
     acting: &'a [Acting<'a>],
     /// By stage: the factor of its slowest rank, as far as it lasts the step.
     stages: Vec<Lanes<REPLICAS>>,
-    /// As fine as the causes are.
-    factors: Vec<Lanes<REPLICAS>>,
+    /// By microbatch and stage: the same with what changes from one microbatch
+    /// to the next; empty where nothing does.
+    microbatches: Vec<Lanes<REPLICAS>>,
+    /// By microbatch and class: the same with what changes from layer to layer;
+    /// empty where nothing does.
+    passes: Vec<Lanes<REPLICAS>>,
     /// By microbatch and stage; empty where nothing stalls.
     stalls_s: Vec<Lanes<REPLICAS>>,
     /// The virtual stage of each layer.
@@ -41,9 +45,12 @@ impl<'a> Inside<'a> {
                 .causes()
                 .any(|cause| cause.effect() == Effect::Stall)
         });
-        let n_factors = match pipeline.detail() {
+        let n_microbatches = match pipeline.detail() {
             Detail::Stage => 0,
-            Detail::Microbatch => stages * microbatches,
+            Detail::Microbatch | Detail::Pass => stages * microbatches,
+        };
+        let n_passes = match pipeline.detail() {
+            Detail::Stage | Detail::Microbatch => 0,
             Detail::Pass => 3 * spec.shape.virtual_stages() as usize * microbatches,
         };
         let n_stalls = if stalls || shared_stalls {
@@ -56,7 +63,8 @@ impl<'a> Inside<'a> {
             pipeline,
             acting,
             stages: vec![Lanes::all(0.0); stages],
-            factors: vec![Lanes::all(0.0); n_factors],
+            microbatches: vec![Lanes::all(0.0); n_microbatches],
+            passes: vec![Lanes::all(0.0); n_passes],
             stalls_s: vec![Lanes::all(0.0); n_stalls],
             stage_of_layer: spec.layers.iter().enumerate().flat_map(of_stage).collect(),
         }
@@ -83,7 +91,8 @@ impl<'a> Inside<'a> {
             base_s,
             factors: match detail {
                 Detail::Stage => &self.stages,
-                _ => &self.factors,
+                Detail::Microbatch => &self.microbatches,
+                Detail::Pass => &self.passes,
             },
             detail,
             stalls_s: &self.stalls_s,
@@ -101,7 +110,8 @@ impl<'a> Inside<'a> {
         control: &Control,
     ) -> Result<()> {
         self.stages.fill(Lanes::all(0.0));
-        self.factors.fill(Lanes::all(0.0));
+        self.microbatches.fill(Lanes::all(0.0));
+        self.passes.fill(Lanes::all(0.0));
         self.stalls_s.fill(Lanes::all(0.0));
         for tile in ranks {
             let unit_s = self.acting[tile.group].step.group().compute_s();
@@ -114,13 +124,12 @@ impl<'a> Inside<'a> {
                 }
             }
         }
-        match self.pipeline.detail() {
-            Detail::Stage => return Ok(()),
-            Detail::Microbatch => self.fill_microbatches(ranks, step, row),
-            Detail::Pass => {
-                self.stall_microbatches(ranks, step);
-                self.fill_layers(ranks, step, row, control)?;
-            }
+        if self.pipeline.detail() == Detail::Stage {
+            return Ok(());
+        }
+        self.fill_microbatches(ranks, step, row);
+        if self.pipeline.detail() == Detail::Pass {
+            self.fill_layers(ranks, step, row, control)?;
         }
         self.share(batch, ranks, step);
         Ok(())
@@ -128,13 +137,13 @@ impl<'a> Inside<'a> {
 }
 
 impl Inside<'_> {
-    fn microbatches(&self) -> usize {
+    fn n_microbatches(&self) -> usize {
         self.pipeline.spec().shape.microbatches as usize
     }
 
     /// Factors and stalls of each stage and microbatch, of its slowest rank.
     fn fill_microbatches(&mut self, ranks: &[Ranks], step: u32, row: usize) {
-        let n = self.microbatches();
+        let n = self.n_microbatches();
         let mut stalls_s = vec![Lanes::all(0.0); self.stalls_s.len()];
         let mut drawn = Drawn::Nothing;
         let mut work = Tile::NEUTRAL;
@@ -154,7 +163,7 @@ impl Inside<'_> {
                 draws.apply_all(step, &tile.gpus, &mut drawn, &mut work);
                 for (k, microbatch) in (first..n).take(STEPS).enumerate() {
                     let start = microbatch * self.stages.len();
-                    let factors = &mut self.factors[start..];
+                    let factors = &mut self.microbatches[start..];
                     raise_all(factors, &tile.spots, &work.slowdown.0[k], 1.0);
                     if let Some(stalls_s) =
                         stalls_s.get_mut(start..).filter(|lanes| !lanes.is_empty())
@@ -162,32 +171,6 @@ impl Inside<'_> {
                         let unit_s = draws.group().compute_s();
                         raise_all(stalls_s, &tile.spots, &work.stall.0[k], unit_s);
                     }
-                }
-            }
-        }
-        self.add_stalls(&stalls_s);
-    }
-
-    /// Stalls of each stage and microbatch, of the rank that stalls longest.
-    fn stall_microbatches(&mut self, ranks: &[Ranks], step: u32) {
-        let n = self.microbatches();
-        let mut stalls_s = vec![Lanes::all(0.0); self.stalls_s.len()];
-        if stalls_s.is_empty() {
-            return;
-        }
-        let mut drawn = Drawn::Nothing;
-        for tile in ranks {
-            let acting = &self.acting[tile.group];
-            let unit_s = acting.step.group().compute_s();
-            let stalls = |cause: &Cause| cause.effect() == Effect::Stall;
-            let mut draws = acting.microbatch.clone().only(stalls);
-            for first in (0..n).step_by(STEPS) {
-                let mut work = Tile::NEUTRAL;
-                draws.turn_to(first as u32);
-                draws.apply_all(step, &tile.gpus, &mut drawn, &mut work);
-                for (k, microbatch) in (first..n).take(STEPS).enumerate() {
-                    let stalls_s = &mut stalls_s[microbatch * self.stages.len()..];
-                    raise_all(stalls_s, &tile.spots, &work.stall.0[k], unit_s);
                 }
             }
         }
@@ -210,7 +193,7 @@ impl Inside<'_> {
         row: usize,
         control: &Control,
     ) -> Result<()> {
-        let n_microbatches = self.microbatches();
+        let n_microbatches = self.n_microbatches();
         let n_layers = self.stage_of_layer.len();
         let spec = self.pipeline.spec();
         let (stages, n_virtual) = (spec.shape.stages as usize, spec.layers.len());
@@ -245,7 +228,7 @@ impl Inside<'_> {
                 let directions = if direction == 1 { 1..3 } else { 0..1 };
                 for direction in directions {
                     let class = direction * n_virtual + k;
-                    let factors = &mut self.factors[microbatch * 3 * n_virtual + class].0;
+                    let factors = &mut self.passes[microbatch * 3 * n_virtual + class].0;
                     for (factor, slowest) in factors.iter_mut().zip(&slowest[index - first].0) {
                         *factor += share * slowest;
                     }
@@ -258,12 +241,13 @@ impl Inside<'_> {
 
     /// Factors of passes through a chunk that holds no layer: its stage's.
     fn fill_passes_without_layers(&mut self) {
-        let layers = &self.pipeline.spec().layers;
-        for of_microbatch in self.factors.chunks_exact_mut(3 * layers.len()) {
-            for (class, factors) in of_microbatch.iter_mut().enumerate() {
+        let (layers, stages) = (&self.pipeline.spec().layers, self.stages.len());
+        let by_microbatch = self.passes.chunks_exact_mut(3 * layers.len());
+        for (passes, of_stages) in by_microbatch.zip(self.microbatches.chunks_exact(stages)) {
+            for (class, factors) in passes.iter_mut().enumerate() {
                 let k = class % layers.len();
                 if layers[k] == 0 {
-                    *factors = self.stages[k % self.stages.len()];
+                    *factors = of_stages[k % stages];
                 }
             }
         }
@@ -306,7 +290,7 @@ impl Inside<'_> {
             Placement::Mixed => 0,
         };
         let mut draws = self.acting[group].shared.clone();
-        let n = self.microbatches();
+        let n = self.n_microbatches();
         for first in (0..n).step_by(STEPS) {
             draws.turn_to(first as u32);
             for index in 0..draws.len() {
@@ -333,8 +317,12 @@ impl Inside<'_> {
     }
 
     fn slow_all(&mut self, lane: usize, microbatch: usize, factor: f64) {
-        let n = self.factors.len() / self.microbatches();
-        for factors in &mut self.factors[microbatch * n..(microbatch + 1) * n] {
+        let factors = match self.pipeline.detail() {
+            Detail::Pass => &mut self.passes,
+            _ => &mut self.microbatches,
+        };
+        let n = factors.len() / self.pipeline.spec().shape.microbatches as usize;
+        for factors in &mut factors[microbatch * n..(microbatch + 1) * n] {
             factors.0[lane] *= factor;
         }
     }
