@@ -1,383 +1,321 @@
-"""A second engine for crews, in NumPy, that must find the rows of `sample`.
+"""Crews that wait inside of a step: `sample` against a second engine.
 
-It shares the values of laws with the core and nothing else: the layout, the addresses,
-the four orders of passes and their times are written here once more. It knows no
-shortcut: every rank has its number in every layer, and what a crew shares is drawn for
-each of its ranks.
+Each random plan is judged row by row: what the crews' schedule makes of the causes of its
+ranks, who was slowest, what lasts a run, and what each rank takes by itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import cached_property
-from itertools import chain, zip_longest
+import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from hindmost import _core
+from tests.statistics.crews import RUNS, SEED, STEPS, Case, Spec, tensor_groups
 
-Floats = NDArray[np.float64]
-Counts = NDArray[np.uint64]
-Places = NDArray[np.intp]
-Spec = dict[str, Any]
-Pass = tuple[str, int, int]  # of a microbatch and a chunk
-
-SEED = 0x7A3F19C5_0B6DE281
-RUNS, STEPS = 2, 5
 RELATIVE = 2e-6
+N_CASES = 30  # of each kind and placement
 KINDS = ("gpipe", "1f1b", "interleaved", "zero-bubble")
+PLACEMENTS = ("aligned", "mixed")
 SCOPES = ("gpu", "node", "domain", "rack", "replica", "pool", "cluster")
 SPANS = ("run", "step", "microbatch", "layer")
-F, B, W = "forward_s", "backward_s", "weight_s"
-HALF, LOW = np.uint64(32), np.uint64(2**32 - 1)
+COLUMNS = ("step_time_s", "compute_s", "exposed_comm_s", "stall_s", "slowest")
 
 
-def philox(seed: int, *counter: Any) -> Counts:
-    """Return Philox4x32-10 blocks, the last axis their four words."""
-    key = [np.uint64(seed & 0xFFFFFFFF), np.uint64(seed >> 32)]
-    c = [np.asarray(word, dtype=np.uint64) for word in np.broadcast_arrays(*counter)]
-    for _ in range(10):
-        first, second = np.uint64(0xD2511F53) * c[0], np.uint64(0xCD9E8D57) * c[2]
-        c[0], c[1] = (second >> HALF) ^ c[1] ^ key[0], second & LOW
-        c[2], c[3] = (first >> HALF) ^ c[3] ^ key[1], first & LOW
-        steps = (np.uint64(0x9E3779B9), np.uint64(0xBB67AE85))
-        key = [(word + step) & LOW for word, step in zip(key, steps, strict=True)]
-    return np.stack(c, axis=-1)
+def lognormal(sigma: float) -> Spec:
+    return {"name": "lognormal", "sigma": sigma, "median": 1.0}
 
 
-def fnv1a(text: str) -> int:
-    value = 0x811C9DC5
-    for byte in text.encode():
-        value = ((value ^ byte) * 0x01000193) & 0xFFFFFFFF
-    return value
+def mixture(law: Spec, value: float) -> Spec:
+    constant = {"name": "constant", "value": value}
+    parts = [{"weight": 0.6, "law": law}, {"weight": 0.4, "law": constant}]
+    return {"name": "mixture", "components": parts}
 
 
-def words(stream: str, units: Counts, span: str, run: int, step: int, n: int) -> Counts:
-    """Return the words of a stream, one row an index; without indices there is one."""
-    c3 = fnv1a(stream)
-    if span in ("run", "step"):
-        at = 0 if span == "run" else step
-        return philox(SEED, units, at // 4, run << 16, c3)[np.newaxis, :, at % 4]
-    fours = np.arange((n + 3) // 4)[:, np.newaxis]
-    blocks = philox(SEED, units, step, (run << 16) + fours, c3)
-    return blocks.swapaxes(1, 2).reshape(-1, units.size)[:n]
+EXPONENTIAL = {"name": "exponential", "mean": 0.3, "shift": 0.02}
+LAWS = {
+    "slowdown": (lognormal(0.1), lognormal(0.02), mixture(lognormal(0.1), 1.2)),
+    "stall": (EXPONENTIAL, mixture(EXPONENTIAL, 0.7)),
+}
 
 
-def is_below(at: Counts, probability: float) -> NDArray[np.bool_]:
-    """Compare 64 bits with a probability, in integers."""
-    threshold = int(probability * 2.0**64)
-    return at < np.uint64(threshold) if threshold < 2**64 else np.ones(at.shape, dtype=bool)
+def cause(name: str, **fields: Any) -> Spec:
+    """Return a slowdown of every GPU in every step, where nothing else is said."""
+    effect = fields.get("effect", "slowdown")
+    default = {"affects": "compute", "effect": effect, "scope": "gpu", "span": "step"}
+    default |= {"probability": 1.0, "law": LAWS[effect][0], "groups": [0]}
+    return {"name": name, **default, **fields}
 
 
-def order(kind: str, stage: int, p: int, m: int, v: int) -> list[Pass]:
-    """Return the passes of a stage: warm-up, pairs, cool-down, and delayed weight passes."""
-    places = [(j, 0) for j in range(m)]
-    if kind == "interleaved":
-        rows = range(0, m, p)
-        places = [(j, c) for row in rows for c in range(v) for j in range(row, row + p)]
-    ahead = {"gpipe": m, "interleaved": 2 * (p - stage - 1) + (v - 1) * p}
-    n = min(ahead.get(kind, p - stage - 1), len(places))
-    forward = [(F, j, c) for j, c in places]
-    backward = [(B, j, v - 1 - c) for j, c in places]
-    pairs = chain.from_iterable(zip_longest(forward[n:], backward))
-    passes = [*forward[:n], *(one for one in pairs if one)]
-    if kind != "zero-bubble":
-        return passes
-    late = [[one, (W, one[1] - stage, 0)] if one[0] == B else [one] for one in passes]
-    filled = [one for one in chain.from_iterable(late) if one[1] >= 0]
-    return filled + [(W, j, 0) for j in range(max(m - stage, 0), m)]
+def group(name: str, n_gpus: int, **fields: Any) -> Spec:
+    """Return a pool of single GPUs."""
+    sizes = {"node_gpus": 1, "domain_gpus": 1, "rack_gpus": None, "tensor_gpus": 1}
+    return {"name": name, "n_gpus": n_gpus, "compute_s": 1.3, **sizes, **fields}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Crews:
-    """Who waits for whom: for each rank in physical order its place."""
+def times(n: int, kind: str = "1f1b", **fields: Any) -> Spec:
+    """Return a second for each forward pass and two for each backward one."""
+    weight = [0.5] * n if kind == "zero-bubble" else []
+    passes = {"forward_s": [1.0] * n, "backward_s": [2.0] * n, "weight_s": weight}
+    return {**passes, "overhead_s": 0.0, "transfer_s": 0.0, **fields}
 
-    group: Places
-    unit: dict[str, Counts]
-    crew: Places
-    stage: Places
-    p: int
 
-    @classmethod
-    def of(cls, groups: list[Spec], pipe: Spec) -> Crews:
-        p, c, mixed = pipe["stages"], pipe["context_groups"], pipe["placement"] == "mixed"
-        ranks: list[dict[str, int]] = []
-        n_slots = sum(tensor_groups(group) // c for group in groups)
-        slot = crew = 0
-        for index, group in enumerate(groups):
-            n = tensor_groups(group)
-            for place in range(n // c * c if mixed else n // (p * c) * p * c):
-                here = slot + place // c
-                stage, replica = here // (n_slots // p), here % (n_slots // p)
-                if not mixed:
-                    replica, stage = place // (p * c), place % (p * c) // c
-                if stage < p:
-                    first = first_gpu(group, place)
-                    own = replica if mixed else crew + replica // pipe["crew_replicas"]
-                    ranks += [
-                        {"group": index, "gpu": gpu, "replica": replica, "crew": own, "stage": stage}
-                        for gpu in range(first, first + group["tensor_gpus"])
-                    ]
-            slot += n // c
-            crew = ranks[-1]["crew"] + 1
-        columns = {name: np.array([rank[name] for rank in ranks]) for name in ranks[0]}
-        gpus = columns["gpu"]
-        sizes = {
-            name: np.array([group[f"{name}_gpus"] or 1 for group in groups])[columns["group"]]
-            for name in ("node", "domain", "rack")
+def pipeline(n_groups: int = 1, **fields: Any) -> Spec:
+    """Return one stage and one microbatch of one tensor group, where nothing else is said."""
+    shape: Spec = {"kind": "1f1b", "stages": 1, "chunks": 1, "microbatches": 1, "context_groups": 1}
+    shape |= {"crew_replicas": 1, "placement": "aligned", **fields}
+    n = shape["stages"] * shape["chunks"]
+    rows = [times(n, shape["kind"])] * n_groups
+    return {"layers": [1] * n, "times": rows, **shape}
+
+
+def random_group(rng: np.random.Generator, name: str, tensor: int, n_tensor: int) -> Spec:
+    """Return a pool of at least so many tensor groups, with spares of all sorts."""
+    node = int(rng.choice([1, 2, 4]))
+    domain = node * max(int(rng.integers(2, 4)), math.ceil(tensor / node))
+    n_domains = math.ceil(n_tensor / (domain // tensor)) + int(rng.integers(0, 8))
+    sizes = {"node_gpus": node, "domain_gpus": domain, "tensor_gpus": tensor}
+    rack, spare = int(rng.integers(1, 9)) * node, int(rng.integers(0, domain))
+    compute_s = float(rng.uniform(0.5, 5.0))
+    return group(name, n_domains * domain + spare, rack_gpus=rack, compute_s=compute_s, **sizes)
+
+
+def random_times(rng: np.random.Generator, n: int, kind: str) -> Spec:
+    names = ("forward_s", "backward_s", *(["weight_s"] if kind == "zero-bubble" else []))
+    passes = {name: rng.uniform(0.5, 2.0, n).tolist() for name in names}
+    overhead_s, transfer_s = rng.uniform(0.0, 0.5, 2).tolist()
+    return times(n, kind, overhead_s=overhead_s, transfer_s=transfer_s, **passes)
+
+
+def random_cause(rng: np.random.Generator, name: str, groups: list[Spec], pipe: Spec) -> Spec:
+    """Return a cause that a plan accepts."""
+    n, mixed = len(groups), pipe["placement"] == "mixed"
+    effect = str(rng.choice(["slowdown", "slowdown", "stall"]))
+    span = str(rng.choice(SPANS if effect == "slowdown" else SPANS[:3]))
+    scope = str(rng.choice(SCOPES))
+    acts = sorted(rng.permutation(n)[: int(rng.integers(1, n + 1))].tolist())
+    if scope == "replica" and mixed:
+        acts, span = list(range(n)), "microbatch"
+    if (effect, span) == ("stall", "microbatch") and pipe["stages"] > 1:
+        stage_gpus = pipe["context_groups"] * groups[0]["tensor_gpus"]
+        spread = mixed and (scope == "pool" or (scope == "cluster" and len(acts) < n))
+        wide = [g.get(f"{scope}_gpus", 0) > stage_gpus for g in groups]
+        scope = "gpu" if spread or any(wide) else scope
+    law = LAWS[effect][int(rng.integers(len(LAWS[effect])))]
+    often = float(rng.choice([1.0, 0.6, 0.3]))
+    return cause(
+        name, effect=effect, span=span, scope=scope, groups=acts, law=law, probability=often
+    )
+
+
+def random_case(kind: str, placement: str, index: int) -> Case:
+    rng = np.random.default_rng([SEED, KINDS.index(kind), PLACEMENTS.index(placement), index])
+    mixed = placement == "mixed"
+    p, c, tensor = (int(rng.integers(1, high)) for high in (5, 4, 5))
+    v = int(rng.integers(1, 4)) if kind == "interleaved" else 1
+    m = p * int(rng.integers(1, 4)) if kind == "interleaved" else int(rng.integers(1, 8))
+    names = "abc"[: int(rng.integers(1 + mixed, 4))]
+    needed = c if mixed and len(names) >= p else p * c
+    groups = [random_group(rng, name, tensor, needed) for name in names]
+    pipe = pipeline(
+        kind=kind,
+        stages=p,
+        chunks=v,
+        microbatches=m,
+        context_groups=c,
+        placement=placement,
+        crew_replicas=1 if mixed or p > 1 else int(rng.integers(1, 6)),
+        layers=rng.integers(0, 5, p * v).tolist(),
+        times=[random_times(rng, p * v, kind) for _ in groups],
+    )
+    count = int(rng.integers(0, 6))
+    causes = [random_cause(rng, f"x{place}", groups, pipe) for place in range(count)]
+    terms = tuple(
+        {
+            "latency_s": rng.uniform(0.0, 1.0, len(groups)).tolist(),
+            "transfer_s": rng.uniform(0.0, 5.0, len(groups)).tolist(),
+            "window_share": rng.uniform(0.0, 1.0, len(groups)).tolist(),
+            "n_buckets": int(rng.integers(1, 9)),
+            "hops": None,
         }
-        unit = {"gpu": gpus, "replica": columns["replica"]}
-        unit |= {name: gpus // size for name, size in sizes.items()}
-        unit |= {"pool": 0 * gpus, "cluster": 0 * gpus}
-        return cls(
-            group=columns["group"],
-            unit={name: each.astype(np.uint64) for name, each in unit.items()},
-            crew=columns["crew"],
-            stage=columns["stage"],
-            p=p,
-        )
-
-    @cached_property
-    def _by_stage(self) -> tuple[Places, Places]:
-        """Ranks stage by stage of crew after crew, and where each stage begins."""
-        at = self.crew * self.p + self.stage
-        ranks = np.argsort(at, kind="stable")
-        return ranks, np.flatnonzero(np.diff(at[ranks], prepend=-1))
-
-    def worst(self, values: Floats) -> Floats:
-        """Return the largest of each stage of each crew; ranks are the last axis."""
-        ranks, starts = self._by_stage
-        worst = np.maximum.reduceat(values[..., ranks], starts, axis=-1)
-        return np.asarray(worst.reshape(*values.shape[:-1], -1, self.p))
-
-    @cached_property
-    def group_of_stage(self) -> Places:
-        return self.worst(self.group.astype(np.float64)).astype(np.intp)
+        for _ in range(int(rng.integers(0, 3)))
+    )
+    return Case(groups, causes, pipe, terms, 0.4)
 
 
-def tensor_groups(group: Spec) -> int:
-    """Return how many fit into full domains."""
-    domains = group["n_gpus"] // group["domain_gpus"]
-    return int(domains * (group["domain_gpus"] // group["tensor_gpus"]))
+def sampled(case: Case, **fields: Any) -> _core.Columns:
+    shape: Any = {"seed": SEED, "runs": RUNS, "steps": STEPS, "threads": 2} | fields
+    return _core.sample(case.plan(shape.pop("instructions", None)), **shape)
 
 
-def first_gpu(group: Spec, place: int) -> int:
-    of_domain = group["domain_gpus"] // group["tensor_gpus"]
-    inside = place % of_domain * group["tensor_gpus"]
-    return int(place // of_domain * group["domain_gpus"] + inside)
+def check(case: Case) -> None:
+    """Assert that the core has our numbers."""
+    plan, columns = case.plan(), sampled(case)
+    ranks = [int((case.crews.group == index).sum()) for index in range(len(case.groups))]
+    assert plan.n_ranks == ranks
+    compute_s, stall_s, slowest = case.rows()
+    exposed_s = case.exposed(compute_s, stall_s, slowest)
+    busy_s, own_stall_s = case.means()
+    atol = RELATIVE * float(compute_s.max())
+    np.testing.assert_allclose(columns["compute_s"], compute_s, rtol=RELATIVE)
+    np.testing.assert_allclose(columns["stall_s"], stall_s, rtol=0, atol=atol)
+    np.testing.assert_array_equal(columns["slowest"], slowest)
+    np.testing.assert_allclose(columns["exposed_comm_s"], exposed_s, rtol=0, atol=atol)
+    total_s = columns["compute_s"] + columns["exposed_comm_s"]
+    np.testing.assert_array_equal(columns["step_time_s"], total_s)
+    works = np.tile(np.array(ranks) > 0, RUNS)
+    np.testing.assert_allclose(columns["busy_s"][works], busy_s[works], rtol=RELATIVE)
+    own = columns["own_stall_s"][works]
+    np.testing.assert_allclose(own, own_stall_s[works], rtol=0, atol=atol)
+    for run in range(RUNS):
+        times = np.empty((STEPS, sum(ranks)), dtype=np.float32)
+        _core.rank_times(plan, seed=SEED, run=run, steps=range(STEPS), times=times, threads=1)
+        expected = case.rank_times()[run * STEPS : (run + 1) * STEPS]
+        np.testing.assert_allclose(times, expected, rtol=RELATIVE)
 
 
-@dataclass(frozen=True)
-class Case:
-    """A plan of crews, and what the contract says of its steps."""
+@pytest.mark.parametrize("index", range(N_CASES))
+@pytest.mark.parametrize("placement", PLACEMENTS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_are_those_of_the_second_engine(kind: str, placement: str, index: int) -> None:
+    check(random_case(kind, placement, index))
 
-    groups: list[Spec]
-    causes: list[Spec]
-    pipe: Spec
-    tables: dict[str, list[tuple[float, _core.Law]]] = field(default_factory=dict)
 
-    def plan(self, instructions: str | None = None) -> _core.Plan:
-        return _core.Plan(
-            groups=self.groups,
-            causes=self.causes,
-            terms=[],
-            overlap_fraction=0.5,
-            pipeline=self.pipe,
-            instructions=instructions,
-        )
+def every(n_groups: int, *, spans: tuple[str, ...] = SPANS) -> list[Spec]:
+    """Return a slowdown of each span, and stalls of GPUs, in all of so many pools."""
+    acts = list(range(n_groups))
+    slow = [cause(span, span=span, groups=acts) for span in spans]
+    late = [
+        cause(f"late-{span}", effect="stall", span=span, groups=acts, probability=0.05)
+        for span in ("step", "microbatch")
+    ]
+    return [*slow, *late]
 
-    @cached_property
-    def crews(self) -> Crews:
-        return Crews.of(self.groups, self.pipe)
 
-    def base(self, name: str) -> Floats:
-        """Return the seconds of each virtual stage of each crew."""
-        p, v = self.pipe["stages"], self.pipe["chunks"]
-        none = [0.0] * (p * v)
-        rows = np.array([times[name] or none for times in self.pipe["times"]])
-        k = np.arange(p * v)
-        return np.asarray(rows[self.crews.group_of_stage[:, k % p], k])
+def sizes(tensor: int) -> Spec:
+    return {"node_gpus": tensor, "domain_gpus": tensor, "tensor_gpus": tensor}
 
-    def scalar(self, name: str) -> Floats:
-        rows = np.array([times[name] for times in self.pipe["times"]])
-        return np.asarray(rows[self.crews.group_of_stage])
 
-    @cached_property
-    def work_s(self) -> Floats:
-        """Seconds of a step of each stage of each group that no cause touches."""
-        p, m = self.pipe["stages"], self.pipe["microbatches"]
-        rows = [
-            m * np.sum([np.reshape(t[x], (-1, p)).sum(axis=0) for x in (F, B, W) if t[x]], axis=0)
-            + t["overhead_s"]
-            for t in self.pipe["times"]
-        ]
-        return np.array(rows)
+LARGE = {
+    "70 and 75 crews of one rank": Case(
+        [group("a", 70), group("b", 75)], every(2), pipeline(2, microbatches=6)
+    ),
+    "75 crews whose batches cross two borders": Case(
+        [group("a", 37), group("b", 19), group("c", 95)],
+        every(3),
+        pipeline(3, stages=2, microbatches=5, placement="mixed", layers=[3, 2]),
+    ),
+    "five stages over three pools, two of them small": Case(
+        [group("a", 3), group("b", 86), group("c", 2)],
+        every(3),
+        pipeline(3, stages=5, microbatches=3, placement="mixed", layers=[1, 3, 1, 2, 2]),
+    ),
+    "stages of 72 ranks": Case(
+        [group("a", 350, **sizes(24))],
+        every(1),
+        pipeline(stages=2, microbatches=5, context_groups=3, layers=[3, 2]),
+    ),
+    "mixed stages of 130 ranks": Case(
+        [group("a", 400, **sizes(65)), group("b", 670, **sizes(65))],
+        every(2),
+        pipeline(2, stages=3, microbatches=3, context_groups=2, placement="mixed"),
+    ),
+    "crews of 80 and of 20 replicas": Case(
+        [group("a", 100), group("b", 85)], every(2), pipeline(2, microbatches=3, crew_replicas=80)
+    ),
+    "one crew of 1,001 ranks, a prime number of layers": Case(
+        [group("a", 1001)], every(1), pipeline(microbatches=1, crew_replicas=1001, layers=[7])
+    ),
+}
 
-    @cached_property
-    def n_indices(self) -> dict[str, int]:
-        m = self.pipe["microbatches"]
-        return {"run": 1, "step": 1, "microbatch": m, "layer": 2 * m * sum(self.pipe["layers"])}
 
-    def parts(self, cause: Spec) -> list[tuple[float, _core.Law]]:
-        if cause["name"] not in self.tables:
-            parts = cause["law"].get("components", [{"weight": 1.0, "law": cause["law"]}])
-            self.tables[cause["name"]] = [(x["weight"], _core.Law(x["law"])) for x in parts]
-        return self.tables[cause["name"]]
+@pytest.mark.parametrize("name", LARGE)
+def test_more_crews_or_ranks_than_a_batch_holds(name: str) -> None:
+    check(LARGE[name])
 
-    def draws(self, cause: Spec, run: int, step: int) -> Floats:
-        """Return one number an index and rank, neutral where the cause does not occur."""
-        group, n = self.crews.group, self.n_indices[cause["span"]]
-        drawn = np.full((n, group.size), 1.0 if cause["effect"] == "slowdown" else 0.0)
-        unit = self.crews.unit[cause["scope"]]
-        is_shared = cause["scope"] == "cluster" or (
-            cause["scope"] == "replica" and self.pipe["placement"] == "mixed"
-        )
-        if is_shared:
-            group = 0 * group
-        for index in {int(x) for x in cause["groups"]} if not is_shared else {0}:
-            here = np.flatnonzero(group == index)
-            units, back = np.unique(unit[here], return_inverse=True)
-            pool = "" if cause["scope"] == "cluster" else self.groups[index]["name"]
-            drawn[:, here] = self.numbers(cause, f"{pool}/{cause['name']}", units, run, step)[
-                :, back
-            ]
-        drawn[:, ~np.isin(self.crews.group, cause["groups"])] = drawn.dtype.type(
-            cause["effect"] == "slowdown"
-        )
-        return drawn
 
-    def numbers(self, cause: Spec, stream: str, units: Counts, run: int, step: int) -> Floats:
-        value, refine, occurrence, choice = (
-            words(f"{stream}/{use}", units, cause["span"], run, step, self.n_indices[cause["span"]])
-            for use in ("value", "refine", "occurrence", "component")
-        )
-        drawn = np.full(value.shape, 1.0 if cause["effect"] == "slowdown" else 0.0)
-        occurs = is_below((occurrence << HALF) | refine, cause["probability"])
-        at, weight = (choice << HALF) | refine, 1.0
-        for share, law in reversed(self.parts(cause)):
-            flat = law.values(value.ravel().astype(np.uint32), refine.ravel().astype(np.uint32))
-            drawn = np.where(occurs & is_below(at, weight), flat.reshape(at.shape), drawn)
-            weight -= share
-        return drawn
+@pytest.mark.parametrize(
+    ("effect", "span"),
+    [*(("slowdown", span) for span in SPANS), ("stall", "run"), ("stall", "step")],
+)
+@pytest.mark.parametrize("acts", [[0], [1]])
+def test_what_the_cluster_shares_reaches_only_the_pools_where_it_acts(
+    acts: list[int], effect: str, span: str
+) -> None:
+    shared = cause("x", scope="cluster", span=span, effect=effect, groups=acts)
+    pipe = pipeline(2, stages=2, microbatches=3, placement="mixed")
+    check(Case([group("a", 2), group("b", 2)], [shared], pipe))
 
-    def product(self, spans: tuple[str, ...], run: int, step: int) -> Floats:
-        """Return the product of the slowdowns of spans, by index and rank."""
-        product = np.ones((self.n_indices[spans[0]], self.crews.group.size))
-        for cause in self.causes:
-            if cause["effect"] == "slowdown" and cause["span"] in spans:
-                product = product * self.draws(cause, run, step)
-        return product
 
-    def is_narrow(self, cause: Spec, group: Spec) -> bool:
-        """Tell whether a unit of a scope is at most as large as a stage."""
-        if self.pipe["stages"] == 1 or cause["scope"] == "gpu":
-            return True
-        if cause["scope"] not in ("node", "domain", "rack"):
-            return False
-        stage_gpus = self.pipe["context_groups"] * group["tensor_gpus"]
-        return bool(group[f"{cause['scope']}_gpus"] <= stage_gpus)
+@pytest.mark.parametrize("layers", [[2, 0], [0, 2], [0, 0]])
+def test_a_stage_without_layers_keeps_what_slows_its_microbatches(layers: list[int]) -> None:
+    causes = [cause(span, span=span) for span in SPANS]
+    check(Case([group("a", 8)], causes, pipeline(stages=2, microbatches=3, layers=layers)))
 
-    def is_shared(self, cause: Spec) -> bool:
-        mixed = self.pipe["placement"] == "mixed"
-        if cause["scope"] == "replica":
-            return bool(self.pipe["crew_replicas"] == 1)
-        return cause["scope"] == "cluster" or (cause["scope"] == "pool" and not mixed)
 
-    def stalls(self, spans: tuple[str, ...], run: int, step: int) -> tuple[Floats, Floats]:
-        """Return what ranks lose by themselves and what they lose with their crew."""
-        own = np.zeros((self.n_indices[spans[0]], self.crews.group.size))
-        wide = own.copy()
-        for cause in self.causes:
-            if cause["effect"] == "stall" and cause["span"] in spans:
-                drawn = self.draws(cause, run, step)
-                if cause["span"] == "microbatch":
-                    together = np.full(len(self.groups), self.is_shared(cause))
-                else:
-                    together = np.array([not self.is_narrow(cause, g) for g in self.groups])
-                where = together[self.crews.group]
-                own += np.where(where, 0.0, drawn)
-                wide += np.where(where, drawn, 0.0)
-        return own, wide
+@pytest.mark.parametrize("n_crews", [2, 16, 17, 33])
+def test_mixed_transfers_are_those_of_the_slowest_pool(n_crews: int) -> None:
+    # All crews but the last lie in the pool that computes slowly, whatever their batch.
+    slow = times(2, forward_s=[10.0, 10.0], backward_s=[10.0, 10.0], transfer_s=0.1)
+    pipe = pipeline(stages=2, placement="mixed", times=[slow, times(2, transfer_s=0.25)])
+    case = Case([group("a", 2 * n_crews - 1), group("b", 1)], [], pipe)
+    assert sampled(case)["compute_s"] == pytest.approx(40.5)
 
-    def factors(self, slowdown: Floats, run: int, step: int) -> tuple[Floats, Floats]:
-        """Return what multiplies forward and backward passes: microbatch, crew, virtual stage."""
-        p, v, m = (self.pipe[name] for name in ("stages", "chunks", "microbatches"))
-        k = np.arange(p * v) % p
-        by_rank = slowdown * self.product(("microbatch",), run, step)
-        if not any(cause["span"] == "layer" for cause in self.causes):
-            one = self.crews.worst(by_rank)[..., k]
-            return one, one
-        layers = self.product(("layer",), run, step).reshape(m, 2, -1, by_rank.shape[-1])
-        worst = self.crews.worst(layers * by_rank[:, np.newaxis, np.newaxis])
-        ends = np.cumsum([0, *self.pipe["layers"]])
-        mean = [worst[:, :, ends[i] : ends[i + 1], :, i % p].mean(axis=2) for i in range(p * v)]
-        both = np.stack(mean, axis=-1)
-        return both[:, 0], both[:, 1]
 
-    def ends(self, forward: Floats, backward: Floats, stall: Floats) -> Floats:
-        """Return when each stage of each crew ends its last pass."""
-        pipe, (n_crews, p) = self.pipe, stall.shape[1:]
-        v, m = pipe["chunks"], pipe["microbatches"]
-        lasts = {
-            F: forward * self.base(F),
-            B: backward * self.base(B),
-            W: backward * self.base(W),
-        }
-        transfer = self.scalar("transfer_s") * (p > 1)
-        ended: dict[tuple[str, int, int], Floats] = {}
-        todo = [order(pipe["kind"], stage, p, m, v) for stage in range(p)]
-        now = np.zeros((n_crews, p))
-        while any(todo):
-            n_before = len(ended)
-            for stage, passes in enumerate(todo):
-                while passes:
-                    name, j, chunk = passes[0]
-                    k = chunk * p + stage
-                    come = self.come(ended, name, j, k, p * v, transfer)
-                    if come is None:
-                        break
-                    begin = np.maximum(now[:, stage], come)
-                    if name == F and chunk == 0:
-                        begin = begin + stall[j, :, stage]
-                    now[:, stage] = ended[name, j, k] = begin + lasts[name][j, :, k]
-                    passes.pop(0)
-            assert len(ended) > n_before, "a schedule that waits for itself"
-        return now
+def test_of_equally_slow_crews_the_first_counts() -> None:
+    for placement in PLACEMENTS:
+        pipe = pipeline(2, stages=2, placement=placement)
+        assert not sampled(Case([group("a", 40), group("b", 42)], [], pipe))["slowest"].any()
 
-    @staticmethod
-    def come(
-        ended: dict[tuple[str, int, int], Floats], name: str, j: int, k: int, n: int, far: Floats
-    ) -> Floats | None:
-        """Return when the input of a pass is there, or nothing while that is unknown."""
-        p = far.shape[1]
-        if name == F and k == 0:
-            return np.zeros(len(far))
-        if name == F:
-            source, by = (F, j, k - 1), far[:, (k - 1) % p]
-        elif name == B and k < n - 1:
-            source, by = (B, j, k + 1), far[:, (k + 1) % p]
-        else:
-            source, by = (F if name == B else B, j, k), np.zeros(len(far))
-        return ended[source] + by if source in ended else None
 
-    def row(self, run: int, step: int) -> tuple[float, float, int]:
-        """Return `compute_s`, `stall_s` and `slowest` of a step."""
-        slowdown = self.product(("run", "step"), run, step)[0]
-        own, wide = self.stalls(("run", "step"), run, step)
-        each, shared = self.stalls(("microbatch",), run, step)
-        at_stage = self.crews.worst(each)
-        at_stage[0] += self.crews.worst(own[0])
-        at_stage[..., 0] += self.crews.worst(shared).max(axis=-1)
-        once = self.crews.worst(wide[0]).max(axis=-1)
-        stage_factor = self.crews.worst(slowdown)
-        ends = self.ends(*self.factors(slowdown, run, step), at_stage)
-        crew_s = (ends + self.scalar("overhead_s") * stage_factor).max(axis=-1) + once
-        slowest = int(crew_s.argmax())
-        stall_s = at_stage.sum(axis=(0, 2)) + once
-        groups = self.crews.group_of_stage[slowest]
-        most = (stage_factor[slowest] * self.work_s[groups, np.arange(self.crews.p)]).argmax()
-        return float(crew_s[slowest]), float(stall_s[slowest]), int(groups[most])
+@pytest.mark.parametrize("name", LARGE)
+def test_threads_and_instructions_give_the_same_bytes(name: str) -> None:
+    case = LARGE[name]
+    expected = sampled(case, steps=7, threads=1)
+    ways: list[Spec] = [{"threads": 2}, {"threads": 7}]
+    ways += [{"instructions": each} for each in _core.instruction_sets()]
+    for way in ways:
+        columns = sampled(case, steps=7, **way)
+        for column in (*COLUMNS, "busy_s", "own_stall_s"):
+            assert columns[column].tobytes() == expected[column].tobytes()  # type: ignore[literal-required]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_small_plans_have_the_same_bytes_in_every_way(kind: str) -> None:
+    for index in range(12):
+        case = random_case(kind, PLACEMENTS[index % 2], index)
+        expected = sampled(case, threads=1)["step_time_s"].tobytes()
+        for instructions in _core.instruction_sets():
+            for threads in (2, 7):
+                columns = sampled(case, threads=threads, instructions=instructions)
+                assert columns["step_time_s"].tobytes() == expected
+
+
+@pytest.mark.parametrize("steps", [1, 3, 4, 9, 37])
+@pytest.mark.parametrize("name", LARGE)
+def test_more_steps_and_runs_keep_the_earlier_rows(name: str, steps: int) -> None:
+    few, many = sampled(LARGE[name], runs=1, steps=steps), sampled(LARGE[name], steps=41)
+    for column in COLUMNS:
+        assert (many[column][:steps] == few[column]).all()  # type: ignore[literal-required]
+
+
+def test_a_cause_that_is_added_moves_no_other() -> None:
+    case = LARGE["75 crews whose batches cross two borders"]
+    neutral = [
+        cause(f"one-{span}", span=span, law={"name": "constant", "value": 1.0}, groups=[0, 2])
+        for span in SPANS
+    ]
+    after = sampled(replace(case, causes=[*neutral, *case.causes]))
+    assert (after["step_time_s"] == sampled(case)["step_time_s"]).all()
+
+
+def test_shapes_leave_the_spares_that_they_say() -> None:
+    pools = [group("a", 23, domain_gpus=5, tensor_gpus=2), group("b", 9, tensor_gpus=1)]
+    pools[1] |= {"domain_gpus": 2, "tensor_gpus": 2}
+    assert [tensor_groups(pool) for pool in pools] == [8, 4]
+    for placement, expected in {"aligned": [12, 6], "mixed": [16, 8]}.items():
+        pipe = pipeline(2, stages=3, placement=placement)
+        assert Case(pools, [], pipe).plan().n_ranks == expected

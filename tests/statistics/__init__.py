@@ -1,0 +1,1 @@
+"""Statistics of what is sampled, and its addresses."""

@@ -1,0 +1,384 @@
+"""A second engine for crews, in NumPy.
+
+It shares the values of laws with the core and nothing else: the layout, the addresses,
+the four orders of passes and their times are written here once more. It knows no
+shortcut: every rank has its number in every layer, and what a crew shares is drawn for
+each of its ranks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain, zip_longest
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hindmost import _core
+from tests.statistics.test_addresses import fnv1a, is_below, philox
+
+Floats = NDArray[np.float64]
+Counts = NDArray[np.uint64]
+Places = NDArray[np.intp]
+Spec = dict[str, Any]
+Pass = tuple[str, int, int]  # of a microbatch and a chunk
+
+SEED = 0x7A3F19C5_0B6DE281
+RUNS, STEPS = 2, 5
+F, B, W = "forward_s", "backward_s", "weight_s"
+HALF = np.uint64(32)
+
+
+def words(stream: str, units: Counts, span: str, n_indices: int) -> Counts:
+    """Return the words of a stream by row, index and unit; a run or step has one index."""
+    runs, steps = (each.reshape(-1, 1, 1) for each in np.divmod(np.arange(RUNS * STEPS), STEPS))
+    if span in ("run", "step"):
+        at = steps if span == "step" else 0 * steps
+        blocks = philox(SEED, units, at // 4, runs << 16, fnv1a(stream))
+        return np.take_along_axis(blocks, at[..., np.newaxis] % 4, axis=-1)[..., 0]
+    fours = np.arange((n_indices + 3) // 4)[:, np.newaxis]
+    blocks = philox(SEED, units, steps, (runs << 16) + fours, fnv1a(stream))
+    flat = blocks.swapaxes(2, 3).reshape(RUNS * STEPS, fours.size * 4, units.size)
+    return flat[:, :n_indices]
+
+
+def order(kind: str, stage: int, p: int, m: int, v: int) -> list[Pass]:
+    """Return the passes of a stage: warm-up, pairs, cool-down, and delayed weight passes."""
+    places = [(j, 0) for j in range(m)]
+    if kind == "interleaved":
+        rows = range(0, m, p)
+        places = [(j, c) for row in rows for c in range(v) for j in range(row, row + p)]
+    ahead = {"gpipe": m, "interleaved": 2 * (p - stage - 1) + (v - 1) * p}
+    n = min(ahead.get(kind, p - stage - 1), len(places))
+    forward = [(F, j, c) for j, c in places]
+    backward = [(B, j, v - 1 - c) for j, c in places]
+    pairs = chain.from_iterable(zip_longest(forward[n:], backward))
+    passes = [*forward[:n], *(one for one in pairs if one)]
+    if kind != "zero-bubble":
+        return passes
+    late = [[one, (W, one[1] - stage, 0)] if one[0] == B else [one] for one in passes]
+    filled = [one for one in chain.from_iterable(late) if one[1] >= 0]
+    return filled + [(W, j, 0) for j in range(max(m - stage, 0), m)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crews:
+    """Who waits for whom: for each rank in physical order its place."""
+
+    group: Places
+    unit: dict[str, Counts]
+    crew: Places
+    stage: Places
+    p: int
+
+    @classmethod
+    def of(cls, groups: list[Spec], pipe: Spec) -> Crews:
+        p, c, mixed = pipe["stages"], pipe["context_groups"], pipe["placement"] == "mixed"
+        ranks: list[dict[str, int]] = []
+        n_slots = sum(tensor_groups(group) // c for group in groups)
+        slot = crew = 0
+        for index, group in enumerate(groups):
+            n = tensor_groups(group)
+            for place in range(n // c * c if mixed else n // (p * c) * p * c):
+                here = slot + place // c
+                stage, replica = here // (n_slots // p), here % (n_slots // p)
+                if not mixed:
+                    replica, stage = place // (p * c), place % (p * c) // c
+                if stage < p:
+                    first = first_gpu(group, place)
+                    own = replica if mixed else crew + replica // pipe["crew_replicas"]
+                    ranks += [
+                        {
+                            "group": index,
+                            "gpu": gpu,
+                            "replica": replica,
+                            "crew": own,
+                            "stage": stage,
+                        }
+                        for gpu in range(first, first + group["tensor_gpus"])
+                    ]
+            slot += n // c
+            crew = ranks[-1]["crew"] + 1
+        columns = {name: np.array([rank[name] for rank in ranks]) for name in ranks[0]}
+        gpus = columns["gpu"]
+        sizes = {
+            name: np.array([group[f"{name}_gpus"] or 1 for group in groups])[columns["group"]]
+            for name in ("node", "domain", "rack")
+        }
+        unit = {"gpu": gpus, "replica": columns["replica"]}
+        unit |= {name: gpus // size for name, size in sizes.items()}
+        unit |= {"pool": 0 * gpus, "cluster": 0 * gpus}
+        return cls(
+            group=columns["group"],
+            unit={name: each.astype(np.uint64) for name, each in unit.items()},
+            crew=columns["crew"],
+            stage=columns["stage"],
+            p=p,
+        )
+
+    @cached_property
+    def _by_stage(self) -> tuple[Places, Places]:
+        """Ranks stage by stage of crew after crew, and where each stage begins."""
+        at = self.crew * self.p + self.stage
+        ranks = np.argsort(at, kind="stable")
+        return ranks, np.flatnonzero(np.diff(at[ranks], prepend=-1))
+
+    def worst(self, values: Floats) -> Floats:
+        """Return the largest of each stage of each crew; ranks are the last axis."""
+        ranks, starts = self._by_stage
+        worst = np.maximum.reduceat(values[..., ranks], starts, axis=-1)
+        return np.asarray(worst.reshape(*values.shape[:-1], -1, self.p))
+
+    @cached_property
+    def group_of_stage(self) -> Places:
+        return self.worst(self.group.astype(np.float64)).astype(np.intp)
+
+
+def tensor_groups(group: Spec) -> int:
+    """Return how many fit into full domains."""
+    domains = group["n_gpus"] // group["domain_gpus"]
+    return int(domains * (group["domain_gpus"] // group["tensor_gpus"]))
+
+
+def first_gpu(group: Spec, place: int) -> int:
+    of_domain = group["domain_gpus"] // group["tensor_gpus"]
+    inside = place % of_domain * group["tensor_gpus"]
+    return int(place // of_domain * group["domain_gpus"] + inside)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A plan of crews, and what the contract says of it; the first axis is the row."""
+
+    groups: list[Spec]
+    causes: list[Spec]
+    pipe: Spec
+    terms: tuple[Spec, ...] = ()
+    overlap_fraction: float = 0.0
+
+    def plan(self, instructions: str | None = None) -> _core.Plan:
+        return _core.Plan(
+            groups=self.groups,
+            causes=self.causes,
+            terms=self.terms,
+            overlap_fraction=self.overlap_fraction,
+            pipeline=self.pipe,
+            instructions=instructions,
+        )
+
+    @cached_property
+    def crews(self) -> Crews:
+        return Crews.of(self.groups, self.pipe)
+
+    @property
+    def is_mixed(self) -> bool:
+        return bool(self.pipe["placement"] == "mixed")
+
+    def base(self, name: str) -> Floats:
+        """Return seconds of each crew's virtual stages, or of its stages."""
+        rows = np.array([np.atleast_1d(times[name] or 0.0) for times in self.pipe["times"]])
+        k = np.arange(self.crews.p * self.pipe["chunks"])
+        return np.asarray(rows[self.crews.group_of_stage[:, k % self.crews.p], k % rows.shape[1]])
+
+    @cached_property
+    def work_s(self) -> Floats:
+        """Seconds of a step of each stage of each group that no cause touches."""
+        m, p, times = self.pipe["microbatches"], self.pipe["stages"], self.pipe["times"]
+        passes = np.array([[np.zeros(len(t[F])) + (t[x] or 0.0) for x in (F, B, W)] for t in times])
+        overhead = np.array([[t["overhead_s"]] for t in times])
+        return np.asarray(m * passes.reshape(len(times), -1, p).sum(axis=1) + overhead)
+
+    @cached_property
+    def draws(self) -> dict[str, Floats]:
+        """For each cause, by row, index and rank, a number that is neutral where it is away."""
+        return {cause["name"]: self.drawn(cause) for cause in self.causes}
+
+    def drawn(self, cause: Spec) -> Floats:
+        m = self.pipe["microbatches"]
+        n = {"microbatch": m, "layer": 2 * m * sum(self.pipe["layers"])}.get(cause["span"], 1)
+        drawn = np.full((RUNS * STEPS, n, self.crews.group.size), neutral(cause))
+        together = self.is_mixed and cause["scope"] == "replica"
+        for index in set(cause["groups"]) & set(self.crews.group.tolist()):
+            here = np.flatnonzero(self.crews.group == index)
+            units, back = np.unique(self.crews.unit[cause["scope"]][here], return_inverse=True)
+            pool = self.groups[0 if together else index]["name"]
+            pool = "" if cause["scope"] == "cluster" else pool
+            drawn[..., here] = numbers(cause, f"{pool}/{cause['name']}", units, n)[..., back]
+        return drawn
+
+    def product(self, *spans: str) -> Floats | float:
+        factors = [
+            self.draws[cause["name"]]
+            for cause in self.causes
+            if cause["effect"] == "slowdown" and cause["span"] in spans
+        ]
+        return np.asarray(np.prod(factors, axis=0)) if factors else 1.0
+
+    def is_shared(self, cause: Spec) -> NDArray[np.bool_]:
+        """Tell for each rank whether a stall stops its whole crew at once."""
+        scope = cause["scope"]
+        if cause["span"] == "microbatch":
+            alone = self.pipe["crew_replicas"] == 1
+            is_shared = {"replica": alone, "pool": not self.is_mixed, "cluster": True}
+            return np.full(self.crews.group.size, is_shared.get(scope, False))
+        sizes = [
+            1 if scope == "gpu" else group.get(f"{scope}_gpus", 2**32) for group in self.groups
+        ]
+        stage_gpus = self.pipe["context_groups"] * self.groups[0]["tensor_gpus"]
+        is_wide = (np.array(sizes) > stage_gpus) & (self.crews.p > 1)
+        return np.asarray(is_wide[self.crews.group])
+
+    def stalls(self, *spans: str) -> tuple[Floats, Floats]:
+        """Return, by row and index, what stages lose alone and what crews lose at once."""
+        n = self.pipe["microbatches"] if "microbatch" in spans else 1
+        own, wide = np.zeros((2, RUNS * STEPS, n, self.crews.group.size))
+        for cause in self.causes:
+            if cause["effect"] == "stall" and cause["span"] in spans:
+                own += self.draws[cause["name"]] * ~self.is_shared(cause)
+                wide += self.draws[cause["name"]] * self.is_shared(cause)
+        return self.crews.worst(own), self.crews.worst(wide).max(axis=-1)
+
+    @cached_property
+    def slowdown(self) -> Floats:
+        """Return what slows each rank all through a step."""
+        ones = np.ones((RUNS * STEPS, 1, self.crews.group.size))
+        return np.asarray(ones * self.product("run", "step"))
+
+    def factors(self) -> tuple[Floats, Floats]:
+        """Return what multiplies forward and backward passes: microbatch, crew, virtual stage."""
+        p, m, layers = (self.pipe[name] for name in ("stages", "microbatches", "layers"))
+        by_rank = self.slowdown * self.product("microbatch") * np.ones((m, 1))
+        one = self.crews.worst(by_rank)[..., np.arange(len(layers)) % p]
+        if not any(layers) or all(cause["span"] != "layer" for cause in self.causes):
+            return one, one
+        each = np.asarray(self.product("layer")).reshape(-1, m, 2, sum(layers), by_rank.shape[-1])
+        worst = self.crews.worst(each * by_rank[:, :, np.newaxis, np.newaxis])
+        ends = np.cumsum([0, *layers])
+        both = np.stack([one, one], axis=2)  # A stage without layers has no more.
+        for k in np.flatnonzero(layers):
+            both[..., k] = worst[:, :, :, ends[k] : ends[k + 1], :, k % p].mean(axis=3)
+        return both[:, :, 0], both[:, :, 1]
+
+    def ends(self, stall: Floats) -> Floats:
+        """Return when each stage of each crew ends its last pass."""
+        p, v, m = (self.pipe[name] for name in ("stages", "chunks", "microbatches"))
+        forward, backward = self.factors()
+        last = {F: forward * self.base(F), B: backward * self.base(B), W: backward * self.base(W)}
+        # Where replicas spread, a transfer takes what it takes in the slowest of all pools.
+        far = self.base("transfer_s")[:, 0] * (p > 1)
+        if self.is_mixed:
+            far[:] = max(times["transfer_s"] for times in self.pipe["times"]) * (p > 1)
+        ended: dict[Pass, Floats] = {}
+        todo = [order(self.pipe["kind"], stage, p, m, v) for stage in range(p)]
+        now = np.zeros(stall[:, 0].shape)
+        while any(todo):
+            n_before = len(ended)
+            for stage, passes in enumerate(todo):
+                while passes:
+                    name, j, chunk = passes[0]
+                    k = chunk * p + stage
+                    source = before(name, j, k, p * v)
+                    if source is not None and source not in ended:
+                        break
+                    begin = now[..., stage]
+                    if source is not None:
+                        begin = np.maximum(begin, ended[source] + far * (source[2] != k))
+                    if name == F and chunk == 0:
+                        begin = begin + stall[:, j, :, stage]
+                    now[..., stage] = ended[name, j, k] = begin + last[name][:, j, :, k]
+                    passes.pop(0)
+            assert len(ended) > n_before, "a schedule that waits for itself"
+        return now
+
+    def rows(self) -> tuple[Floats, Floats, Places]:
+        """Return `compute_s`, `stall_s` and `slowest`."""
+        at_stage, shared = self.stalls("microbatch")
+        lasting, once = (each[:, 0] for each in self.stalls("run", "step"))
+        at_stage[:, 0] += lasting
+        at_stage[..., 0] += shared
+        factor = self.crews.worst(self.slowdown)[:, 0]
+        overhead = self.base("overhead_s")[:, : self.crews.p]
+        crew_s = (self.ends(at_stage) + overhead * factor).max(axis=-1) + once
+        slowest = crew_s.argmax(axis=-1)
+        stall_s = at_stage.sum(axis=(1, 3)) + once
+        row, groups = np.arange(slowest.size), self.crews.group_of_stage[slowest]
+        work_s = factor[row, slowest] * self.work_s[groups, np.arange(self.crews.p)]
+        group = groups[row, work_s.argmax(axis=-1)]
+        return crew_s[row, slowest], stall_s[row, slowest], group
+
+    def exposed(self, compute_s: Floats, stall_s: Floats, slowest: Places) -> Floats:
+        """Return the seconds of all terms that the slowest crew's own work leaves bare."""
+        exposed = np.zeros(compute_s.size)
+        for term in self.terms:
+            took = np.max(np.add(term["latency_s"], term["transfer_s"]))
+            share = np.array(term["window_share"])[slowest]
+            window = self.overlap_fraction * share * (compute_s - stall_s)
+            exposed += np.maximum(took / term["n_buckets"], took - window)
+        return exposed
+
+    def rank_times(self) -> Floats:
+        """Return what each rank takes by itself, by row and rank."""
+        times = self.work_s[self.crews.group, self.crews.stage] * self.slowdown[:, 0]
+        for cause in self.causes:
+            if cause["effect"] == "stall" and cause["span"] in ("run", "step"):
+                times = times + self.draws[cause["name"]][:, 0]
+        return np.asarray(times)
+
+    def means(self) -> tuple[Floats, Floats]:
+        """Return `busy_s` and `own_stall_s`, one after another by run and group."""
+        shape = (RUNS, len(self.groups))
+        busy = np.ones(shape) * self.work_s.mean(axis=1)
+        stall = np.zeros(shape)
+        slow = np.ones((RUNS, self.crews.group.size))
+        for cause in self.causes:
+            lasting = self.draws[cause["name"]][::STEPS, :1].sum(axis=1)
+            often = {"microbatch": self.pipe["microbatches"]}.get(cause["span"], 1)
+            acts = np.isin(np.arange(len(self.groups)), cause["groups"]) * cause["probability"]
+            mean = _core.Law(cause["law"]).mean()
+            if cause["effect"] == "slowdown" and cause["span"] == "run":
+                slow *= lasting
+            elif cause["effect"] == "slowdown":
+                busy *= 1.0 + acts * (mean - 1.0)
+            elif cause["span"] == "run":
+                stall += np.stack([self.of_group(lasting, g) for g in range(len(acts))], axis=-1)
+            else:
+                stall += acts * mean * often
+        busy *= np.stack([self.of_group(slow, g) for g in range(shape[1])], axis=-1)
+        return busy.ravel(), stall.ravel()
+
+    def of_group(self, values: Floats, index: int) -> Floats:
+        here = self.crews.group == index
+        return np.asarray(values[:, here].sum(axis=-1) / max(here.sum(), 1))
+
+
+def before(name: str, j: int, k: int, n: int) -> Pass | None:
+    """Return the pass whose result a pass of a virtual stage waits for."""
+    if name == F:
+        return (F, j, k - 1) if k else None
+    if name == B:
+        return (B, j, k + 1) if k < n - 1 else (F, j, k)
+    return (B, j, k)
+
+
+def neutral(cause: Spec) -> float:
+    return 1.0 if cause["effect"] == "slowdown" else 0.0
+
+
+def numbers(cause: Spec, stream: str, units: Counts, n_indices: int) -> Floats:
+    """Return a cause's numbers by row, index and unit."""
+    value, refine, occurrence, choice = (
+        words(f"{stream}/{use}", units, cause["span"], n_indices)
+        for use in ("value", "refine", "occurrence", "component")
+    )
+    occurs = is_below((occurrence << HALF) | refine, cause["probability"])
+    at, weight = (choice << HALF) | refine, 1.0
+    drawn = np.full(value.shape, neutral(cause))
+    parts = cause["law"].get("components", [{"weight": 1.0, "law": cause["law"]}])
+    for part in reversed(parts):
+        flat = (each.ravel().astype(np.uint32) for each in (value, refine))
+        sizes = _core.Law(part["law"]).values(*flat).reshape(at.shape)
+        drawn = np.where(occurs & is_below(at, weight), sizes, drawn)
+        weight -= part["weight"]
+    return drawn

@@ -1,0 +1,385 @@
+"""Published measurements: families of jobs of one software at several scales.
+
+The figures lie beside the project, not in it; what the files leave out stands here,
+each with its source in `Family.layout`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from hindmost.catalog import Dtype
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+ABSENT = "the published data are not beside the project"
+
+Unit = Literal["s", "TFLOP/s", "hardware TFLOP/s", "MFU %"]
+
+LIMIT_OF_TWO_NUMBERS = 0.03
+"""Error of a predicted row, where two numbers are fitted."""
+LIMIT_OF_ONE_NUMBER = 0.05
+"""The same where one is."""
+LIMIT_ACROSS_THE_JUMP = 0.12
+"""The same for the family whose published figures jump between two scales."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gpt:
+    """Dimensions of a GPT: products four times as wide, a tied output layer."""
+
+    n_layers: int
+    hidden: int
+    n_heads: int
+    vocabulary: int
+
+    @property
+    def table(self) -> dict[str, int | bool]:
+        """The model as a scenario writes it."""
+        return {
+            "n_layers": self.n_layers,
+            "hidden": self.hidden,
+            "n_heads": self.n_heads,
+            "n_kv_heads": self.n_heads,
+            "head_dim": self.hidden // self.n_heads,
+            "ffn_hidden": 4 * self.hidden,
+            "vocabulary": self.vocabulary,
+            "gated": False,
+            "tied": True,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One published figure, and the job that it was measured on."""
+
+    published: float = 0.0
+    n_gpus: int = 0
+    batch_seqs: int = 0
+    seq_len: int = 2048
+    microbatch_seqs: int = 1
+    gpu: str
+    fabric: str
+    model: str | Gpt
+    dtype: Dtype = "bf16"
+    attention: str = "full"
+    recompute: str = "selective"
+    tensor: int = 8
+    pipeline: int = 1
+    chunks: int = 1
+    context: int = 1
+    sharding: str = "zero1"
+
+    @property
+    def n_microbatches(self) -> int:
+        """Microbatches of a replica in a step."""
+        replicas = self.n_gpus // (self.tensor * self.pipeline * self.context)
+        return self.batch_seqs // (replicas * self.microbatch_seqs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """Rows of one software, by scale."""
+
+    name: str
+    title: str
+    paper: str
+    """Who published it; families of one paper are left out together."""
+    source: str
+    layout: str
+    """Where the layout comes from, and what is assumed."""
+    unit: Unit
+    statistic: Literal["mean", "p50"] = "mean"
+    rows: tuple[Row, ...]
+    others: tuple[tuple[str, Row], ...] = ()
+    """Rows of another system with the same software: shown with this family's numbers."""
+    limit: float | None
+    """Error that a predicted row may have; None where rows are shown only."""
+
+    @property
+    def fitted(self) -> tuple[Row, ...]:
+        """Rows that numbers are fitted on: as many as there are numbers.
+
+        The smallest; with four scales or more of one model, also the smallest
+        with another count of microbatches.
+        """
+        rows = sorted(self.rows, key=lambda row: row.n_gpus)
+        first = rows[0]
+        one_model = len({row.model for row in rows}) == 1
+        if not one_model or len({row.n_gpus for row in rows}) < 4:
+            return (first,)
+        second = next(row for row in rows if row.n_microbatches != first.n_microbatches)
+        return (first, second)
+
+    @property
+    def predicted(self) -> tuple[Row, ...]:
+        """All other rows, by scale."""
+        rest = [row for row in self.rows if row not in self.fitted]
+        return tuple(sorted(rest, key=lambda row: row.n_gpus))
+
+
+@cache
+def families() -> tuple[Family, ...]:
+    """Return all families, those with limits first."""
+    return (
+        _megascale(768, LIMIT_OF_TWO_NUMBERS),
+        _eos(),
+        _megascale(6144, LIMIT_ACROSS_THE_JUMP),
+        _llama(),
+        _megascale_530b(),
+        _megatron_shapes(),
+        *_megatron_table_2("PTD-P"),
+        *_megatron_table_2("ZeRO-3"),
+    )
+
+
+def gated() -> list[Family]:
+    """Return the families whose predicted rows have a limit."""
+    return [family for family in families() if family.limit is not None]
+
+
+def by_name(name: str) -> Family:
+    """Return the family called `name`."""
+    return next(family for family in families() if family.name == name)
+
+
+def published_scales(source: str, section: str) -> pl.DataFrame:
+    """Return rows of the table of MFU against scale, in order."""
+    table = pl.read_csv(DATA / "mfu_vs_scale.csv")
+    begins = pl.col("source").str.starts_with(source)
+    return table.filter(begins & pl.col("table_or_section").str.starts_with(section))
+
+
+MEGASCALE = "MegaScale (NSDI 2024, arXiv 2402.15627)"
+MEGATRON = "Narayanan et al., Megatron-LM (SC 2021, arXiv 2104.04473)"
+
+_SELENE = Row(
+    gpu="a100-sxm", fabric="infiniband-ndr", model="gpt3-175b", recompute="full", sharding="none"
+)
+
+
+def _megascale(batch_seqs: int, limit: float) -> Family:
+    base = Row(
+        gpu="a100-sxm",
+        fabric="roce-400g",
+        model=Gpt(n_layers=96, hidden=12288, n_heads=128, vocabulary=64000),
+        pipeline=8,
+        chunks=6,
+    )
+    table = published_scales("MegaScale", "Table 2").filter(global_batch_seqs=batch_seqs)
+    return Family(
+        name=f"megascale-{batch_seqs}",
+        title=f"GPT 175B, Megatron-LM on A100, batch {batch_seqs:,}",
+        paper="MegaScale",
+        source=f"{MEGASCALE}, table 2, rows of Megatron-LM",
+        layout=(
+            "tensor 8, pipeline 8, 6 chunks, vocabulary 64,000 are the paper's; microbatches "
+            "of one sequence, selective recomputation and optimizer states in shards are assumed"
+        ),
+        unit="s",
+        rows=tuple(
+            replace(base, n_gpus=n_gpus, batch_seqs=batch_seqs, published=step_s)
+            for n_gpus, step_s in table.select("n_accel", "iteration_time_s").iter_rows()
+        ),
+        limit=limit,
+    )
+
+
+def _eos() -> Family:
+    base = Row(
+        gpu="h100-sxm",
+        fabric="infiniband-ndr",
+        model="gpt3-175b",
+        dtype="fp8",
+        tensor=4,
+        pipeline=8,
+        chunks=12,
+    )
+    table = pl.read_csv(DATA / "mlperf_gpt3_h100_summary.csv").filter(round="v3.1")
+
+    def rows(system: str) -> tuple[Row, ...]:
+        found = table.filter(pl.col("system").str.starts_with(system)).sort("n_accel")
+        columns = found.select("n_accel", "global_batch", "step_median_s").iter_rows()
+        return tuple(
+            replace(base, n_gpus=n_gpus, batch_seqs=int(batch), published=step_s)
+            for n_gpus, batch, step_s in columns
+        )
+
+    return Family(
+        name="eos",
+        title="GPT-3 175B in FP8, NeMo on H100",
+        paper="MLPerf",
+        source=(
+            "MLPerf Training v3.1, closed, GPT-3, NVIDIA Eos: median of train_step_time records. "
+            "Result not verified by MLCommons Association"
+        ),
+        layout=(
+            "tensor 4, pipeline 8, microbatch 1 from config_DGXH100_*_mbs1.sh and 12 chunks, the "
+            "default of conf/custom.yaml (mlcommons/training_results_v3.1); optimizer states in "
+            "shards are assumed"
+        ),
+        unit="s",
+        statistic="p50",
+        rows=rows("eos"),
+        others=tuple(("Azure ND H100 v5", row) for row in rows("ND_H100")),
+        limit=LIMIT_OF_TWO_NUMBERS,
+    )
+
+
+def _llama() -> Family:
+    base = Row(
+        gpu="h100-sxm",
+        fabric="roce-400g",
+        model="llama3-405b",
+        attention="causal",
+        pipeline=16,
+        chunks=8,
+    )
+    columns = ("n_accel", "global_batch_seqs", "seq_len", "cp", "tflops_per_gpu")
+    table = published_scales("Llama 3", "Table 4").select(columns)
+    return Family(
+        name="llama",
+        title="Llama 3 405B on H100",
+        paper="Llama 3",
+        source="Llama 3 Herd of Models (arXiv 2407.21783), table 4",
+        layout=(
+            "tensor 8, pipeline 16, context 1 and 16 are the paper's, one layer fewer on the first "
+            "and the last stage too; 8 chunks of one layer, microbatches of one sequence, "
+            "selective recomputation, optimizer states in shards and causal FLOPs are assumed"
+        ),
+        unit="TFLOP/s",
+        rows=tuple(
+            replace(
+                base, n_gpus=n, batch_seqs=batch, seq_len=seq_len, context=cp, published=tflop_per_s
+            )
+            for n, batch, seq_len, cp, tflop_per_s in table.iter_rows()
+        ),
+        limit=LIMIT_OF_ONE_NUMBER,
+    )
+
+
+def _megascale_530b() -> Family:
+    base = Row(
+        gpu="a100-sxm",
+        fabric="roce-400g",
+        model=Gpt(n_layers=105, hidden=20480, n_heads=160, vocabulary=64000),
+        pipeline=35,
+        chunks=3,
+    )
+    columns = ("n_accel", "global_batch_seqs", "mfu_pct")
+    table = published_scales("MegaScale", "Figure 9").select(columns)
+    return Family(
+        name="megascale-530b",
+        title="GPT 530B, Megatron-LM on A100",
+        paper="MegaScale",
+        source=f"{MEGASCALE}, figure 9, labels of Megatron-LM",
+        layout=(
+            "tensor 8, pipeline 35 and a batch of one sequence a GPU are the paper's; 3 chunks of "
+            "one layer, microbatches of one sequence, selective recomputation and optimizer "
+            "states in shards are assumed"
+        ),
+        unit="MFU %",
+        rows=tuple(
+            replace(base, n_gpus=n_gpus, batch_seqs=batch, published=mfu)
+            for n_gpus, batch, mfu in table.iter_rows()
+        ),
+        limit=LIMIT_OF_ONE_NUMBER,
+    )
+
+
+# Layers and hidden width stand in the rows; attention heads are the table's.
+_HEADS_OF_TABLE_1 = {
+    2304: 24,
+    3072: 32,
+    4096: 32,
+    6144: 48,
+    8192: 64,
+    10240: 80,
+    12288: 96,
+    16384: 128,
+    20480: 128,
+    25600: 160,
+}
+
+
+def _megatron_shapes() -> Family:
+    table = published_scales("Narayanan", "Table 1").with_columns(
+        hidden=pl.col("model").str.extract(r"h=(\d+)").cast(pl.Int64),
+        n_layers=pl.col("model").str.extract(r"l=(\d+)").cast(pl.Int64),
+    )
+    rows = [
+        replace(
+            _SELENE,
+            model=Gpt(
+                n_layers=row["n_layers"],
+                hidden=row["hidden"],
+                n_heads=_HEADS_OF_TABLE_1[row["hidden"]],
+                vocabulary=51200,
+            ),
+            n_gpus=row["n_accel"],
+            batch_seqs=row["global_batch_seqs"],
+            tensor=row["tp"],
+            pipeline=row["pp"],
+            published=row["tflops_per_gpu"],
+        )
+        for row in table.iter_rows(named=True)
+    ]
+    return Family(
+        name="megatron-shapes",
+        title="Ten GPTs, Megatron-LM on A100",
+        paper="Megatron-LM",
+        source=f"{MEGATRON}, table 1",
+        layout=(
+            "tensor and pipeline are the table's; microbatches of one sequence and one chunk a "
+            "stage are assumed"
+        ),
+        unit="hardware TFLOP/s",
+        rows=tuple(rows),
+        limit=None,
+    )
+
+
+def _megatron_table_2(software: Literal["PTD-P", "ZeRO-3"]) -> list[Family]:
+    """Return its two models; pipelines are those of model-parallel sizes 96 and 280."""
+    zero = software == "ZeRO-3"
+    sizes = "microbatches of 4, 2 and 1 sequences, one a step"
+    table = published_scales("Narayanan", f"Table 2 ({software}")
+    found = []
+    for label, model, pipeline in (("174.6B", "gpt3-175b", 12), ("529.6B", "gpt-530b", 35)):
+        rows = []
+        for row in table.filter(model=f"{label} GPT").iter_rows(named=True):
+            n_gpus, batch_seqs = row["n_accel"], row["global_batch_seqs"]
+            # The file's note: this row alone had a larger batch.
+            batch_seqs = 2560 if zero and n_gpus == 640 else batch_seqs
+            rows.append(
+                replace(
+                    _SELENE,
+                    model=model,
+                    n_gpus=n_gpus,
+                    batch_seqs=batch_seqs,
+                    microbatch_seqs=batch_seqs // n_gpus if zero else 1,
+                    tensor=1 if zero else 8,
+                    pipeline=1 if zero else pipeline,
+                    sharding="zero3" if zero else "none",
+                    published=row["tflops_per_gpu"],
+                )
+            )
+        found.append(
+            Family(
+                name=f"{software.lower()}-{label.lower()}",
+                title=f"GPT {label}, {software} on A100",
+                paper="Megatron-LM",
+                source=f"{MEGATRON}, table 2, {software}",
+                layout=f"neither tensor groups nor stages; {sizes}"
+                if zero
+                else f"tensor 8, pipeline {pipeline}, microbatch 1; one chunk a stage is assumed",
+                unit="hardware TFLOP/s",
+                rows=tuple(rows),
+                limit=None,
+            )
+        )
+    return found
