@@ -29,7 +29,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: Any) -> None:
     gates = [bench for bench in getattr(session, "benchmarks", []) if "bar" in bench.extra_info]
     if not gates:
         return
-    terminalreporter.section("gates: rate of ours over theirs")
+    terminalreporter.section("gates: rate of ours over theirs, or over a stated count a second")
     for bench in gates:
         ratio, bar = bench.extra_info["ratio"], bench.extra_info["bar"]
-        terminalreporter.write_line(f"{ratio:8.2f}x  bar {bar:6.2f}x  {bench.name}")
+        of = f" of {bench.extra_info['per_s']:.2g}/s" if "per_s" in bench.extra_info else ""
+        terminalreporter.write_line(f"{ratio:8.2f}x  bar {bar:6.2f}x{of}  {bench.name}")

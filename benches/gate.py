@@ -50,9 +50,46 @@ def gate(
     work
         How much ours does for each unit of work that theirs does.
     """
-    ratio = _measured(ours, theirs, work, FEWEST_ROUNDS)
+    _hold(benchmark, ours, at_least, lambda rounds: _measured(ours, theirs, work, rounds))
+
+
+def gate_of_a_count(
+    benchmark: Any, *, ours: Callable[[], object], count: float, at_least_per_s: float
+) -> None:
+    """Measure how many things a second ours does, and hold that to a stated count.
+
+    Parameters
+    ----------
+    benchmark
+        The fixture of pytest-benchmark.
+    ours
+        What does them.
+    count
+        How many of them.
+    at_least_per_s
+        The bar; the ratio is the rate over it.
+    """
+
+    def measured(rounds: int) -> Ratio:
+        best = _measured(ours, lambda: None, 1.0, rounds)
+        return Ratio(
+            ours_s=best.ours_s, theirs_s=count / at_least_per_s, rounds=best.rounds, work=1.0
+        )
+
+    benchmark.extra_info["per_s"] = at_least_per_s
+    _hold(benchmark, ours, 1.0, measured)
+
+
+def _hold(
+    benchmark: Any,
+    ours: Callable[[], object],
+    at_least: float,
+    measured: Callable[[int], Ratio],
+) -> None:
+    """Hold what is measured to a bar; what is below it is measured once more."""
+    ratio = measured(FEWEST_ROUNDS)
     if ratio.times < at_least:
-        ratio = _measured(ours, theirs, work, 2 * FEWEST_ROUNDS)
+        ratio = measured(2 * FEWEST_ROUNDS)
     benchmark.extra_info["ratio"] = round(ratio.times, 2)
     benchmark.extra_info["bar"] = at_least
     # The table of pytest-benchmark shows one more round of ours.
