@@ -35,6 +35,8 @@ NOISE = "fabric-noise"
 INSTRUCTIONS_VARIABLE = "HINDMOST_INSTRUCTIONS"
 """Environment variable that forces an instruction set; all give the same bytes."""
 
+MIN_STEP_S = 1e-9
+"""Seconds of a step, at least: a few cycles of a clock."""
 MAX_STEP_S = 1e9
 """Seconds of a step, at most: some thirty years."""
 
@@ -132,7 +134,7 @@ def make_plan(scenario: Scenario) -> Plan:
         causes would share random numbers.
     """
     pools = tuple(_pool_plan(scenario, name) for name in scenario.pools)
-    found = [*memory_problems(scenario, pools), *_endless_steps(scenario, pools)]
+    found = [*memory_problems(scenario, pools), *_odd_steps(scenario, pools)]
     if found:
         raise ScenarioError(found)
     rounds = n_replicas(scenario) * n_microbatches(scenario)
@@ -173,12 +175,13 @@ def _where(scenario: Scenario, pool: PoolPlan) -> str:
     return f" of stage {pool.memory.stage}" if scenario.layout.pipeline > 1 else ""
 
 
-def _endless_steps(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> Iterator[Problem]:
+def _odd_steps(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> Iterator[Problem]:
     for pool in pools:
         step_s = pool.compute.step_s + sum(part.cost.total_s for part in pool.exchanges)
-        if not step_s <= MAX_STEP_S:
+        if not (MIN_STEP_S <= pool.compute.step_s and step_s <= MAX_STEP_S):
             requirement = (
-                f"must make a step of pool {pool.name} that takes at most {MAX_STEP_S:g} s"
+                f"must make a step of pool {pool.name} that takes from {MIN_STEP_S:g} "
+                f"to {MAX_STEP_S:g} s"
             )
             value = Verbatim(f"{step_s:.3g}")
             yield Problem(
@@ -274,7 +277,7 @@ def _core_pipeline(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> dict[str,
         "microbatches": n_microbatches(scenario),
         "context_groups": layout.context,
         "crew_replicas": crew_replicas(scenario),
-        "placement": layout.placement,
+        "placement": layout.placement if layout.pipeline > 1 else "aligned",
         "layers": layers_of_stages(scenario),
         "times": [
             {

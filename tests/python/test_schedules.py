@@ -317,7 +317,7 @@ def test_microbatches_in_flight_are_those_of_the_order(shape: Shape) -> None:
             "zero-bubble": min(m, p - stage),
         }[shape.kind]
         assert peak(shape.orders[stage], B) == expected
-        assert schedule.in_flight(stage) == expected
+        assert schedule.in_flight()[stage] == expected
 
 
 @pytest.mark.parametrize("p", range(1, 10))
@@ -326,8 +326,8 @@ def test_zero_bubble_keeps_no_more_than_the_first_stage_of_1f1b(p: int) -> None:
         zero, other = (Shape(kind, p, m).schedule for kind in ("zero-bubble", "1f1b"))
         for stage in range(p):
             order = zero.order(stage)
-            assert zero.in_flight(stage) <= other.in_flight(stage)
-            assert peak(order, W) == other.in_flight(0)
+            assert zero.in_flight()[stage] <= other.in_flight()[stage]
+            assert peak(order, W) == other.in_flight()[0]
             assert [op for op in order if op[0] != W] == other.order(stage)
 
 

@@ -297,12 +297,12 @@ class Case:
         at_stage, shared = self.stalls("microbatch")
         lasting, once = (each[:, 0] for each in self.stalls("run", "step"))
         at_stage[:, 0] += lasting
-        at_stage[..., 0] += shared
+        once = once + shared.sum(axis=1)
         factor = self.crews.worst(self.slowdown)[:, 0]
         overhead = self.base("overhead_s")[:, : self.crews.p]
         crew_s = (self.ends(at_stage) + overhead * factor).max(axis=-1) + once
         slowest = crew_s.argmax(axis=-1)
-        stall_s = at_stage.sum(axis=(1, 3)) + once
+        stall_s = at_stage.sum(axis=1).max(axis=-1) + once
         row, groups = np.arange(slowest.size), self.crews.group_of_stage[slowest]
         work_s = factor[row, slowest] * self.work_s[groups, np.arange(self.crews.p)]
         group = groups[row, work_s.argmax(axis=-1)]

@@ -82,6 +82,8 @@ def _procedure() -> str:
    growing.
 4. Every row is simulated with seed {SEED}, {RUNS} runs of {STEPS} steps; the error behind ± is the
    jackknife over runs. Compared is the mean step, or the median where the median was published.
+5. Systems with one published scale have nothing to predict, and rows without a published layout
+   cannot be simulated: neither are here.
 
 {family.title}, {row.n_gpus:,} GPUs, as a file for `hindmost run`:
 
@@ -210,9 +212,10 @@ of {noise.LIMIT:g}. {verdict}
 {_table(["GPUs", "published", "simulated", "ratio"], lines)}
 
 Source: MLPerf Training v3.1, closed, GPT-3, NVIDIA Eos. {NOT_VERIFIED}.
-The preset's two laws of microbatches were chosen with these figures in view, so this is how well two
-numbers describe seven systems, no prediction. Published noise is not smooth in scale: with equal
-microbatches 4,096 GPUs have 0.21%, 6,144 have 0.28%; 10,752 have 0.14%, 10,240 have 0.23%."""
+The preset's two laws of microbatches were chosen with these figures in view: this shows how well
+two numbers describe seven systems, and predicts nothing. Published noise is not smooth in scale:
+with equal microbatches 4,096 GPUs have 0.21%, 6,144 have 0.28%; 10,752 have 0.14%, 10,240 have
+0.23%."""
 
 
 def _slow_gpu() -> str:

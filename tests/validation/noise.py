@@ -12,8 +12,8 @@ from tests.validation.families import DATA, Row, by_name
 from tests.validation.fitting import fit, simulated
 
 MAD_TO_SIGMA = 1.4826
-RUNS = 8
-STEPS = 400
+RUNS = 48
+STEPS = 100
 LIMIT = 1.5
 """Factor by which the simulated noise may be off."""
 

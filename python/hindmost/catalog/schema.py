@@ -13,6 +13,8 @@ from hindmost.strict import Strict
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1, lt=2**31)]
+MAX_LAYERS = 65_536
+"""Layers of a model, at most."""
 NoneOrMore = Annotated[int, Field(ge=0, lt=2**31)]
 Share = Annotated[float, Field(gt=0, le=1)]
 
@@ -172,7 +174,7 @@ class Experts(Strict):
 class Transformer(Strict):
     """Dimensions of a transformer: grouped queries, one output layer."""
 
-    n_layers: Count
+    n_layers: Annotated[int, Field(ge=1, le=MAX_LAYERS)]
     """Transformer layers."""
     hidden: Count
     """Width of the residual stream."""

@@ -70,7 +70,7 @@ class ComputeTime:
     stages : tuple of StageTime
         Virtual stages, in the order in which data flow.
     tensor_s : float
-        The exchange of a tensor group, a part of the passes of all stages.
+        The exchange of tensor groups, a part of the passes, of all stages together.
     transfer_s : float
         Until a result has reached the next stage.
     overhead_s : float
@@ -288,10 +288,12 @@ def _context_exchange_s(scenario: Scenario, there: Links) -> float:
     model, layout = scenario.model, scenario.layout
     if layout.context == 1:
         return 0.0
+    # Tensor ranks divide heads of keys, but not a head, and not what is latent.
     width = model.n_kv_heads * (model.head_dim + model.value_head_dim)
+    width_of_rank = width / min(layout.tensor, model.n_kv_heads)
     if model.latent is not None:
-        width = model.latent.kv_rank + model.latent.rope_head_dim
-    n_bytes = BF16_BYTES * microbatch_tokens(scenario) * width / layout.tensor
+        width_of_rank = model.latent.kv_rank + model.latent.rope_head_dim
+    n_bytes = BF16_BYTES * microbatch_tokens(scenario) * width_of_rank
     per_domain = min(layout.context, there.groups_per_domain)
     return all_gather(
         n_bytes, n=layout.context, per_domain=per_domain, inside=there.inside, port=there.port

@@ -167,15 +167,11 @@ def _first_gather(network: _Network, weights: RankParameters, window: _Window) -
 def _sharded(
     scenario: Scenario, network: _Network, weights: RankParameters, window: _Window
 ) -> Iterator[Exchange]:
-    replicas = n_replicas(scenario)
-    size = replicas
+    size = n_replicas(scenario)
     between = Cost()
     if scenario.layout.sharding == "hybrid":
-        size = min(scenario.layout.shard_group_replicas or 1, replicas)
-        # Shard groups meet where the shards are largest. Their members in one domain
-        # are of as many groups as fit into it.
-        shard_bytes = BF16_BYTES * weights.total / smallest_shard_group(scenario)
-        between = network.cost("all_reduce", shard_bytes, n=-(-replicas // size), stride=size)
+        size = min(scenario.layout.shard_group_replicas or 1, size)
+        between = _between_shard_groups(scenario, network, weights, size)
     gather = network.of_weights("all_gather", weights, replicas=size)
     scatter = network.of_weights("reduce_scatter", weights, replicas=size)
     count = window.n_microbatches
@@ -199,6 +195,27 @@ def _sharded(
         behind_s=window.backward_s,
         hops=hops,
     )
+
+
+def _between_shard_groups(
+    scenario: Scenario, network: _Network, weights: RankParameters, size: int
+) -> Cost:
+    """Return the cost of reducing shards over shard groups of `size` replicas.
+
+    They meet where the shards are largest. Their members in one domain are of as
+    many groups as fit into it. Those of experts meet among the same experts.
+    """
+    layout = scenario.layout
+    data_ranks, ranks = n_data_ranks(scenario), size * layout.context
+    fewest = smallest_shard_group(scenario) * layout.context
+    shard_bytes = BF16_BYTES * weights.dense / fewest
+    n_groups = -(-data_ranks // ranks)
+    cost = network.cost("all_reduce", shard_bytes, n=n_groups, stride=ranks)
+    if weights.routed:
+        n_bytes = BF16_BYTES * weights.routed / max(1, fewest // layout.expert)
+        stride = max(ranks, layout.expert)
+        cost += network.cost("all_reduce", n_bytes, n=-(-data_ranks // stride), stride=stride)
+    return cost
 
 
 class _Network:
@@ -245,7 +262,7 @@ class _Network:
     def cost(self, collective: Collective, n_bytes: float, *, n: int, stride: int = 1) -> Cost:
         """Return the cost of a collective over every `stride`-th of consecutive data ranks."""
         chosen = self.scenario.collective
-        if chosen.algorithm == "torus":
+        if chosen.algorithm == "torus" and stride == 1:
             cost = self._on_a_torus(collective, n_bytes) if n > 1 else Cost()
             return cost.in_pieces(self.n_buckets)
         name = _algorithm(chosen.algorithm, collective)
@@ -279,7 +296,12 @@ class _Network:
 
 
 def _algorithm(name: str, collective: Collective) -> str:
-    """Return the algorithm that does a collective: what one cannot do, rings do."""
+    """Return the algorithm that does a collective: what one cannot do, rings do.
+
+    What does not fill a torus goes over ports, in the hierarchical way.
+    """
+    if name == "torus":
+        return "hierarchical"
     return name if getattr(ALGORITHMS[name], collective) is not None else "ring"
 
 

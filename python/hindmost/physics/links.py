@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hindmost import catalog
 from hindmost.collective import Link
-from hindmost.scenario import Scenario, replica_gpus
+from hindmost.scenario import Scenario, data_ranks_of_domain, replica_gpus
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,10 +35,8 @@ class Links:
 def links(scenario: Scenario, pool: str) -> Links:
     """Return the links of a pool's ranks.
 
-    Notes
-    -----
-    The tensor groups of a replica stand side by side, stage after stage, so that
-    a domain holds either whole replicas or a part of one.
+    A torus joins the ranks of one exchange; what goes beyond it has a port of the
+    card's own rate.
     """
     this, layout = scenario.pools[pool], scenario.layout
     gpu = catalog.gpu(this.gpu)
@@ -47,14 +45,12 @@ def links(scenario: Scenario, pool: str) -> Links:
         latency_s=this.figure("scale_up_latency_s") or 0.0,
         bytes_per_s=gpu.scale_up_bytes_per_s,
     )
-    groups = gpu.domain_gpus // layout.tensor
-    replicas = groups * layout.tensor // replica_gpus(scenario)
     return Links(
         inside=inside,
         port=_port(scenario, pool),
-        groups_per_domain=groups,
+        groups_per_domain=gpu.domain_gpus // layout.tensor,
         replica_leaves_domain=replica_gpus(scenario) > gpu.domain_gpus,
-        data_ranks_per_domain=max(1, replicas * layout.context, min(groups, layout.context)),
+        data_ranks_per_domain=data_ranks_of_domain(scenario, pool),
     )
 
 
@@ -64,7 +60,8 @@ def _port(scenario: Scenario, pool: str) -> Link:
     efficiency = override.bandwidth_efficiency or fabric.bandwidth_efficiency
     latency_s = fabric.latency_s if override.latency_s is None else override.latency_s
     nic_bytes_per_s = scenario.pools[pool].figure("nic_bytes_per_s")
-    line_rate = fabric.port_bytes_per_s
-    if nic_bytes_per_s is not None:
-        line_rate = min(nic_bytes_per_s, line_rate)
+    assert nic_bytes_per_s is not None
+    line_rate = nic_bytes_per_s
+    if fabric.kind == "switched":
+        line_rate = min(line_rate, fabric.port_bytes_per_s)
     return Link(latency_s=latency_s, bytes_per_s=efficiency * line_rate)

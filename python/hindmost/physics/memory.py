@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hindmost.catalog import Transformer
 from hindmost.physics.compute import schedule
 from hindmost.physics.flops import has_experts
-from hindmost.physics.stages import RankParameters, Stage, parameters_of_rank, stages
+from hindmost.physics.stages import RankParameters, Stage, chunks_of_stages, parameters_of_rank
 from hindmost.scenario import Scenario, n_data_ranks, smallest_shard_group
 from hindmost.units import BF16_BYTES
 
@@ -63,23 +63,38 @@ def memory(scenario: Scenario, pool: str) -> Memory:
     A stage keeps the activations of as many chunks of microbatches as its
     schedule begins before it takes the first of them back.
     """
-    every = (_of_stage(scenario, pool, stage) for stage in range(scenario.layout.pipeline))
+    every = (
+        _of_stage(scenario, pool, stage, chunks, in_flight)
+        for (stage, chunks), in_flight in zip(
+            enumerate(chunks_of_stages(scenario)), _in_flight(scenario), strict=True
+        )
+    )
     return max(every, key=lambda memory: memory.total_bytes)
 
 
-def _of_stage(scenario: Scenario, pool: str, stage: int) -> Memory:
+def _in_flight(scenario: Scenario) -> list[int]:
+    """Return the chunks of microbatches that each stage keeps activations of, at most."""
+    counts = schedule(scenario).in_flight()
+    if scenario.layout.schedule == "zero-bubble":
+        # What gradients of weights need is kept until they are computed, and later
+        # stages hold theirs back longer: all keep as much as the first one.
+        return [max(counts)] * len(counts)
+    return counts
+
+
+def _of_stage(
+    scenario: Scenario, pool: str, stage: int, chunks: list[Stage], in_flight: int
+) -> Memory:
     model, layout = scenario.model, scenario.layout
     tokens = scenario.workload.microbatch_seqs * scenario.workload.seq_len
     rank_tokens = tokens / (layout.tensor * layout.context)
     recompute = scenario.workload.recompute
-    chunks = stages(scenario)[stage :: layout.pipeline]
     # Of several chunks, those in flight are of all of them alike.
     kept = sum(_kept_bytes(model, chunk, recompute) for chunk in chunks) / len(chunks)
-    in_flight = schedule(scenario).in_flight(stage)
     again = max(_largest_layer_bytes(model, chunk) for chunk in chunks)
     return Memory(
         stage=stage,
-        states_bytes=_states_bytes(scenario, pool, parameters_of_rank(scenario, stage)),
+        states_bytes=_states_bytes(scenario, pool, parameters_of_rank(scenario, chunks)),
         activations_bytes=in_flight * kept * rank_tokens,
         recomputed_bytes=again * rank_tokens if recompute == "full" else 0.0,
     )

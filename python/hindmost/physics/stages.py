@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hindmost.physics.flops import (
@@ -108,25 +109,32 @@ class RankParameters:
         return self.dense + self.routed
 
 
-def parameters_of_rank(scenario: Scenario, stage: int) -> RankParameters:
-    """Return the parameters of each rank of a stage, all its chunks together."""
+def parameters_of_rank(scenario: Scenario, chunks: Sequence[Stage]) -> RankParameters:
+    """Return the parameters of each rank of a stage that holds some virtual stages."""
     model, layout = scenario.model, scenario.layout
     dense = routed = 0
-    for virtual in stages(scenario)[stage :: layout.pipeline]:
-        for layer in virtual.layers:
+    for chunk in chunks:
+        for layer in chunk.layers:
             of_experts = routed_parameters_of_layer(model) if has_experts(model, layer) else 0
             dense += layer_parameters(model, layer) - of_experts + 2 * model.hidden
             routed += of_experts
-        dense += virtual.has_output * (output_parameters(model) + model.hidden)
+        dense += chunk.has_output * (output_parameters(model) + model.hidden)
         # A tied embedding has a copy of its weights on the first and the last stage.
-        copies = virtual.has_input and not (model.tied and virtual.has_output)
+        copies = chunk.has_input and not (model.tied and chunk.has_output)
         dense += copies * model.vocabulary * model.hidden
     return RankParameters(
         dense=dense / layout.tensor, routed=routed / layout.tensor / layout.expert
     )
 
 
+def chunks_of_stages(scenario: Scenario) -> list[list[Stage]]:
+    """Return the virtual stages of each stage."""
+    every = stages(scenario)
+    p = scenario.layout.pipeline
+    return [every[stage::p] for stage in range(p)]
+
+
 def fullest_stage(scenario: Scenario) -> RankParameters:
     """Return the parameters of each rank of the stage that has the most."""
-    every = (parameters_of_rank(scenario, stage) for stage in range(scenario.layout.pipeline))
+    every = (parameters_of_rank(scenario, chunks) for chunks in chunks_of_stages(scenario))
     return max(every, key=lambda parameters: parameters.total)

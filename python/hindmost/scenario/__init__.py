@@ -4,6 +4,7 @@ from hindmost.scenario.basis import bases
 from hindmost.scenario.change import Changes, parse_change
 from hindmost.scenario.counts import (
     crew_replicas,
+    data_ranks_of_domain,
     n_data_ranks,
     n_microbatches,
     n_replicas,
@@ -23,6 +24,7 @@ __all__ = [
     "Scenario",
     "bases",
     "crew_replicas",
+    "data_ranks_of_domain",
     "from_table",
     "load",
     "n_data_ranks",

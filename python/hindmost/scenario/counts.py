@@ -85,3 +85,23 @@ def crew_replicas(scenario: Scenario) -> int:
     shards = {"zero3": replicas, "hybrid": layout.shard_group_replicas or 1}
     experts = -(-layout.expert // layout.context)
     return min(replicas, max(shards.get(layout.sharding, 1), experts))
+
+
+def data_ranks_of_domain(scenario: Scenario, pool: str) -> int:
+    """Return how many ranks of a domain have the same part of the model, at least 1.
+
+    The tensor groups of a replica stand side by side, stage after stage, so that
+    a domain holds either whole replicas or a part of one.
+    """
+    layout = scenario.layout
+    groups = catalog.gpu(scenario.pools[pool].gpu).domain_gpus // layout.tensor
+    replicas = groups // (layout.pipeline * layout.context)
+    return max(1, replicas * layout.context, min(groups, layout.context))
+
+
+def torus_ranks(scenario: Scenario) -> int:
+    """Return the ranks that a torus joins: a shard group's, or all data-parallel ranks."""
+    if scenario.layout.sharding != "hybrid":
+        return n_data_ranks(scenario)
+    group = min(scenario.layout.shard_group_replicas or 1, n_replicas(scenario))
+    return group * scenario.layout.context

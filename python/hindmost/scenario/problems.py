@@ -10,17 +10,19 @@ from hindmost import catalog
 from hindmost.cause import Cause
 from hindmost.errors import Problem, did_you_mean
 from hindmost.scenario.counts import (
+    data_ranks_of_domain,
     n_data_ranks,
     n_microbatches,
     n_replicas,
     n_replicas_of_pool,
     replica_gpus,
+    torus_ranks,
 )
 from hindmost.scenario.merge import Table, leaves
 from hindmost.scenario.models import Pool, Scenario
 
 MAX_RANKS = 2**31
-MAX_PASSES = 2**24
+MAX_PASSES = 2**21
 """Passes of a replica's schedule, at most."""
 MAX_INDICES = 2**18
 """Draws of one GPU inside of a step, at most: what a random address has room for."""
@@ -273,16 +275,18 @@ def _collective(scenario: Scenario) -> Iterator[Problem]:
     elif kind != "torus" and shape is not None:
         requirement = f"must be absent: {scenario.fabric.name} is no torus"
         yield Problem(path="fabric.shape", requirement=requirement, value=shape)
-    elif shape is not None and (not shape or math.prod(shape) > MAX_RANKS):
-        requirement = f"must have dimensions, and at most {MAX_RANKS:,} ranks"
+    elif shape is not None and math.prod(shape) != torus_ranks(scenario):
+        requirement = (
+            f"must have {torus_ranks(scenario):,} ranks: those of a shard group, or all that have "
+            "the same part of the model"
+        )
         yield Problem(path="fabric.shape", requirement=requirement, value=shape)
     if chosen.latency == "nccl" and chosen.algorithm not in ("ring", "tree", "pat"):
         requirement = 'must be "hops" unless collective.algorithm is ring, tree or pat'
         yield Problem(path="collective.latency", requirement=requirement, value=chosen.latency)
     if chosen.algorithm == "pat":
-        for name, pool in scenario.pools.items():
-            together = catalog.gpu(pool.gpu).domain_gpus // replica_gpus(scenario)
-            if together > 1 or scenario.layout.context > 1:
+        for name in scenario.pools:
+            if data_ranks_of_domain(scenario, name) > 1:
                 requirement = (
                     "must not be pat where a domain holds several ranks with the same part "
                     f"of the model, as in pool {name}"

@@ -36,10 +36,9 @@ impl Schedule {
             .collect())
     }
 
-    /// Chunks of microbatches whose activations a stage keeps, at most.
-    fn in_flight(&self, stage: u32) -> PyResult<u32> {
-        self.check(stage)?;
-        Ok(self.0.in_flight(stage))
+    /// Chunks of microbatches whose activations each stage keeps, at most.
+    fn in_flight(&self) -> Vec<u32> {
+        self.0.in_flight()
     }
 
     /// Seconds of a step, of arrays of shape (virtual stages, microbatches).

@@ -152,6 +152,7 @@ impl<'a> Crews<'a> {
                 let walked = Walked {
                     ends_s: &room.ends_s,
                     wide_s: &wide_s,
+                    whole_s: inside.whole_s(),
                     factors: inside.stage_factors(),
                     stalls_s: inside.stalls_s(),
                 };
@@ -261,13 +262,19 @@ impl<'a> Crews<'a> {
                     last = (group, work_s);
                 }
             }
-            let stages_s: f64 = walked.stalls_s.iter().map(|stall_s| stall_s.0[lane]).sum();
-            let wide_s = walked.wide_s.0[lane];
+            // Stalls of several stages may pass at the same time; those of one do not.
+            let n_stages = walked.ends_s.len();
+            let of_stage = |stage: usize| -> f64 {
+                let stalls_s = walked.stalls_s.iter().skip(stage).step_by(n_stages);
+                stalls_s.map(|stall_s| stall_s.0[lane]).sum()
+            };
+            let longest_s = (0..n_stages).map(of_stage).fold(0.0, f64::max);
+            let wide_s = walked.wide_s.0[lane] + walked.whole_s.0[lane];
             slowest.meet(Slowest {
                 // Of stages in several pools, the one that works longest.
                 group: last.0 as u32,
                 compute_s: end_s + wide_s,
-                stall_s: stages_s + wide_s,
+                stall_s: longest_s + wide_s,
                 exposed_comm_s: 0.0,
             });
         }
@@ -275,6 +282,16 @@ impl<'a> Crews<'a> {
 }
 
 /// The greatest of some factors or stalls.
+#[inline]
 pub(super) fn greatest(values: &[f32]) -> f64 {
-    f64::from(values.iter().copied().fold(0.0, f32::max))
+    let larger = |a: f32, b: f32| if b > a { b } else { a };
+    // Four at once, which a compiler makes a vector of.
+    let (fours, rest) = values.as_chunks::<4>();
+    let mut most = [0.0; 4];
+    for four in fours {
+        for (most, &value) in most.iter_mut().zip(four) {
+            *most = larger(*most, value);
+        }
+    }
+    f64::from(most.iter().chain(rest).copied().fold(0.0, larger))
 }

@@ -12,7 +12,10 @@ use crate::schedule::recursion::{Detail, Lanes, Times};
 /// What a walk through a schedule gave.
 pub(super) struct Walked<'a> {
     pub(super) ends_s: &'a [Lanes<REPLICAS>],
+    /// Seconds for which crews stop as a whole, once a step.
     pub(super) wide_s: &'a Lanes<REPLICAS>,
+    /// The same in all microbatches together.
+    pub(super) whole_s: &'a Lanes<REPLICAS>,
     pub(super) factors: &'a [Lanes<REPLICAS>],
     pub(super) stalls_s: &'a [Lanes<REPLICAS>],
 }
@@ -31,6 +34,8 @@ pub(super) struct Inside<'a> {
     passes: Vec<Lanes<REPLICAS>>,
     /// By microbatch and stage; empty where nothing stalls.
     stalls_s: Vec<Lanes<REPLICAS>>,
+    /// Seconds for which crews stop as a whole, in all microbatches together.
+    whole_s: Lanes<REPLICAS>,
     /// The virtual stage of each layer.
     stage_of_layer: Vec<usize>,
 }
@@ -39,12 +44,6 @@ impl<'a> Inside<'a> {
     pub(super) fn new(pipeline: &'a Pipeline, acting: &'a [Acting<'a>], stalls: bool) -> Self {
         let spec = pipeline.spec();
         let (stages, microbatches) = (spec.shape.stages as usize, spec.shape.microbatches as usize);
-        let shared_stalls = acting.iter().any(|acting| {
-            acting
-                .shared
-                .causes()
-                .any(|cause| cause.effect() == Effect::Stall)
-        });
         let n_microbatches = match pipeline.detail() {
             Detail::Stage => 0,
             Detail::Microbatch | Detail::Pass => stages * microbatches,
@@ -53,11 +52,7 @@ impl<'a> Inside<'a> {
             Detail::Stage | Detail::Microbatch => 0,
             Detail::Pass => 3 * spec.shape.virtual_stages() as usize * microbatches,
         };
-        let n_stalls = if stalls || shared_stalls {
-            stages * microbatches
-        } else {
-            0
-        };
+        let n_stalls = if stalls { stages * microbatches } else { 0 };
         let of_stage = |(k, &n): (usize, &u32)| std::iter::repeat_n(k, n as usize);
         Self {
             pipeline,
@@ -66,6 +61,7 @@ impl<'a> Inside<'a> {
             microbatches: vec![Lanes::all(0.0); n_microbatches],
             passes: vec![Lanes::all(0.0); n_passes],
             stalls_s: vec![Lanes::all(0.0); n_stalls],
+            whole_s: Lanes::all(0.0),
             stage_of_layer: spec.layers.iter().enumerate().flat_map(of_stage).collect(),
         }
     }
@@ -78,6 +74,11 @@ impl<'a> Inside<'a> {
     /// Stalls of all stages.
     pub(super) fn stalls_s(&self) -> &[Lanes<REPLICAS>] {
         &self.stalls_s
+    }
+
+    /// Seconds for which crews stop as a whole.
+    pub(super) fn whole_s(&self) -> &Lanes<REPLICAS> {
+        &self.whole_s
     }
 
     /// What a walk reads.
@@ -113,6 +114,7 @@ impl<'a> Inside<'a> {
         self.microbatches.fill(Lanes::all(0.0));
         self.passes.fill(Lanes::all(0.0));
         self.stalls_s.fill(Lanes::all(0.0));
+        self.whole_s = Lanes::all(0.0);
         for tile in ranks {
             let unit_s = self.acting[tile.group].step.group().compute_s();
             for spot in &tile.spots {
@@ -127,7 +129,7 @@ impl<'a> Inside<'a> {
         if self.pipeline.detail() == Detail::Stage {
             return Ok(());
         }
-        self.fill_microbatches(ranks, step, row);
+        self.fill_microbatches(ranks, step, row, control)?;
         if self.pipeline.detail() == Detail::Pass {
             self.fill_layers(ranks, step, row, control)?;
         }
@@ -142,7 +144,13 @@ impl Inside<'_> {
     }
 
     /// Factors and stalls of each stage and microbatch, of its slowest rank.
-    fn fill_microbatches(&mut self, ranks: &[Ranks], step: u32, row: usize) {
+    fn fill_microbatches(
+        &mut self,
+        ranks: &[Ranks],
+        step: u32,
+        row: usize,
+        control: &Control,
+    ) -> Result<()> {
         let n = self.n_microbatches();
         let mut stalls_s = vec![Lanes::all(0.0); self.stalls_s.len()];
         let mut drawn = Drawn::Nothing;
@@ -151,6 +159,7 @@ impl Inside<'_> {
         let mut draws: Vec<Draws> = draws.collect();
         // Microbatches outside, so that what is written stays near.
         for first in (0..n).step_by(STEPS) {
+            control.advance(0)?;
             for draws in &mut draws {
                 draws.turn_to(first as u32);
             }
@@ -175,6 +184,7 @@ impl Inside<'_> {
             }
         }
         self.add_stalls(&stalls_s);
+        Ok(())
     }
 
     fn add_stalls(&mut self, more_s: &[Lanes<REPLICAS>]) {
@@ -304,11 +314,7 @@ impl Inside<'_> {
                     for (value, microbatch) in values.into_iter().zip(first..n) {
                         match cause.effect() {
                             Effect::Slowdown => self.slow_all(lane, microbatch, value),
-                            // A crew that stops as a whole stops once.
-                            Effect::Stall => {
-                                let stall_s = &mut self.stalls_s[microbatch * self.stages.len()];
-                                stall_s.0[lane] += value;
-                            }
+                            Effect::Stall => self.whole_s.0[lane] += value,
                         }
                     }
                 }

@@ -19,7 +19,7 @@ pub use program::{Pass, Schedule};
 use crate::error::{Error, Result};
 
 /// Passes of a schedule, at most.
-pub const MAX_PASSES: u64 = 1 << 24;
+pub const MAX_PASSES: u64 = 1 << 21;
 
 /// Which way data flow through the stages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

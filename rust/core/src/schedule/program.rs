@@ -91,18 +91,23 @@ impl Schedule {
         self.passes.iter().filter(of_stage).map(|pass| pass.op)
     }
 
-    /// Chunks of microbatches whose activations a stage keeps, at most.
+    /// Chunks of microbatches whose activations each stage keeps, at most: those
+    /// that have gone forward and not yet back.
     #[must_use]
-    pub fn in_flight(&self, stage: u32) -> u32 {
-        let mut kept: u32 = 0;
-        let mut most = 0;
-        for op in self.order(stage) {
-            match op.direction {
-                Direction::Forward => kept += 1,
-                Direction::Backward => kept -= 1,
+    pub fn in_flight(&self) -> Vec<u32> {
+        let mut kept = vec![0; self.shape.stages as usize];
+        let mut most = kept.clone();
+        for pass in &self.passes {
+            let (kept, most) = (
+                &mut kept[pass.stage as usize],
+                &mut most[pass.stage as usize],
+            );
+            match pass.op.direction {
+                Direction::Forward => *kept += 1,
+                Direction::Backward => *kept -= 1,
                 Direction::Weight => {}
             }
-            most = most.max(kept);
+            *most = (*most).max(*kept);
         }
         most
     }
