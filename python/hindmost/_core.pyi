@@ -7,6 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 __version__: str
+MAX_STAGES: int
+MAX_PASSES: int
+MAX_INDICES: int
+MAX_CREW_RANKS: int
 
 class DomainError(ValueError):
     """A field that must be otherwise: args are its path, value and requirement."""

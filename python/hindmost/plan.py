@@ -24,6 +24,7 @@ from hindmost.scenario import (
     crew_replicas,
     n_microbatches,
     n_replicas,
+    replica_gpus,
     smallest_shard_group,
 )
 from hindmost.units import gigabytes
@@ -137,14 +138,17 @@ def make_plan(scenario: Scenario) -> Plan:
     found = [*memory_problems(scenario, pools), *_odd_steps(scenario, pools)]
     if found:
         raise ScenarioError(found)
-    rounds = n_replicas(scenario) * n_microbatches(scenario)
-    return Plan(
+    replicas = n_replicas(scenario)
+    rounds = replicas * n_microbatches(scenario)
+    plan = Plan(
         pools=pools,
-        n_replicas=n_replicas(scenario),
+        n_replicas=replicas,
         tokens=rounds * microbatch_tokens(scenario),
         model_flops=rounds * microbatch_model_flops(scenario),
         core=_core_plan(scenario, pools),
     )
+    assert plan.n_ranks == replicas * replica_gpus(scenario)
+    return plan
 
 
 def memory_problems(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> Iterator[Problem]:
@@ -178,7 +182,7 @@ def _where(scenario: Scenario, pool: PoolPlan) -> str:
 def _odd_steps(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> Iterator[Problem]:
     for pool in pools:
         step_s = pool.compute.step_s + sum(part.cost.total_s for part in pool.exchanges)
-        if not (MIN_STEP_S <= pool.compute.step_s and step_s <= MAX_STEP_S):
+        if not (pool.compute.step_s >= MIN_STEP_S and step_s <= MAX_STEP_S):
             requirement = (
                 f"must make a step of pool {pool.name} that takes from {MIN_STEP_S:g} "
                 f"to {MAX_STEP_S:g} s"

@@ -49,7 +49,7 @@ def headline(scenario: Scenario, plan: Plan) -> str:
     return (
         f"{scenario.name}: {counted(total)} GPUs ({pools}) on {scenario.fabric.name}; "
         f"{scenario.workload.model}, {_tokens(plan.tokens)} tokens a step; "
-        f"{counted(plan.n_replicas)} replicas of {_layout(scenario)}"
+        f"{counted(plan.n_replicas)} replica{'s' * (plan.n_replicas > 1)} of {_layout(scenario)}"
     )
 
 
@@ -71,8 +71,9 @@ def _layout(scenario: Scenario) -> str:
 
 
 def _tokens(count: int) -> str:
-    """Return a count of tokens in millions or billions, or a power of a thousand more."""
-    exponent = 6 if count < 1e8 else max(9, 3 * (math.floor(math.log10(count)) // 3))
+    """Return a count of tokens in thousands, millions, billions or more."""
+    exponent = 3 if count < 1e5 else 6 if count < 1e8 else 9
+    exponent = max(exponent, 3 * (math.floor(math.log10(count)) // 3)) if count >= 1e9 else exponent
     return f"{count / 10**exponent:.3g}e{exponent}"
 
 

@@ -57,7 +57,8 @@ class Result:
 
         Columns run, step, step_time_s, compute_s, exposed_comm_s, stall_s,
         slowest_pool and mfu. ``step_time_s = compute_s + exposed_comm_s``; compute_s is that of the
-        slowest replica, of which stall_s are its slowest rank's stalls.
+        slowest replica, of which stall_s is what stalls cost: its slowest rank's, or, with
+        stages, what the schedule would take less without them.
         """
         columns = self._columns
         names = [pool.name for pool in self.plan.pools]

@@ -302,7 +302,8 @@ class Case:
         overhead = self.base("overhead_s")[:, : self.crews.p]
         crew_s = (self.ends(at_stage) + overhead * factor).max(axis=-1) + once
         slowest = crew_s.argmax(axis=-1)
-        stall_s = at_stage.sum(axis=1).max(axis=-1) + once
+        free_s = (self.ends(np.zeros_like(at_stage)) + overhead * factor).max(axis=-1)
+        stall_s = crew_s - free_s
         row, groups = np.arange(slowest.size), self.crews.group_of_stage[slowest]
         work_s = factor[row, slowest] * self.work_s[groups, np.arange(self.crews.p)]
         group = groups[row, work_s.argmax(axis=-1)]

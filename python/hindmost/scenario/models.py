@@ -153,7 +153,7 @@ class Workload(Strict):
     mfu_dtype: Dtype = "bf16"
     """Number format whose dense peak MFU is measured against."""
     attention: Literal["causal", "full"] = "causal"
-    """Convention of the attention FLOPs: half of the scores, or all."""
+    """What attention computes and counts: the causal half of the scores, or all."""
     recompute: Literal["none", "selective", "full"] = "none"
     """What the backward pass computes again instead of keeping it."""
     overhead_s: NotNegative = 0.0

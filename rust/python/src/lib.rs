@@ -45,6 +45,11 @@ mod _core {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        use hindmost_core::{plan, schedule};
+        module.add("MAX_STAGES", schedule::MAX_STAGES)?;
+        module.add("MAX_PASSES", schedule::MAX_PASSES)?;
+        module.add("MAX_INDICES", plan::MAX_INDICES)?;
+        module.add("MAX_CREW_RANKS", plan::MAX_CREW_RANKS)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

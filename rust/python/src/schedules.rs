@@ -16,15 +16,21 @@ pub struct Schedule(hindmost_core::schedule::Schedule);
 impl Schedule {
     #[new]
     #[pyo3(signature = (*, kind, stages, microbatches, chunks=1))]
-    fn new(kind: &str, stages: u32, microbatches: u32, chunks: u32) -> PyResult<Self> {
+    fn new(
+        py: Python<'_>,
+        kind: &str,
+        stages: u32,
+        microbatches: u32,
+        chunks: u32,
+    ) -> PyResult<Self> {
         let shape = Shape {
             stages,
             chunks,
             microbatches,
         };
         let kind = Kind::named(kind).or_raise()?;
-        let schedule = hindmost_core::schedule::Schedule::new(kind, shape).or_raise()?;
-        Ok(Self(schedule))
+        let schedule = py.detach(|| hindmost_core::schedule::Schedule::new(kind, shape));
+        Ok(Self(schedule.or_raise()?))
     }
 
     /// Direction, microbatch and chunk of each pass of a stage, in order.
@@ -45,6 +51,7 @@ impl Schedule {
     #[pyo3(signature = (forward_s, backward_s, weight_s=None, *, transfer_s=0.0))]
     fn seconds(
         &self,
+        py: Python<'_>,
         forward_s: PyReadonlyArray2<'_, f64>,
         backward_s: PyReadonlyArray2<'_, f64>,
         weight_s: Option<PyReadonlyArray2<'_, f64>>,
@@ -58,7 +65,7 @@ impl Schedule {
                 None => vec![],
             },
         };
-        self.0.seconds(&times, transfer_s).or_raise()
+        py.detach(|| self.0.seconds(&times, transfer_s)).or_raise()
     }
 }
 

@@ -114,7 +114,8 @@ impl Communication {
             if index + 1 == self.terms.len() {
                 time_s += longest_stall_s;
             }
-            let window_s = self.overlap_fraction * term.window_share[slowest] * own_compute_s;
+            let own_s = own_compute_s.max(0.0);
+            let window_s = self.overlap_fraction * term.window_share[slowest] * own_s;
             let tail_s = time_s / f64::from(term.n_buckets);
             exposed_s += tail_s.max(time_s - window_s);
         }

@@ -11,7 +11,7 @@ pub use cause::{Affects, Cause, CauseSpec, Effect, Scope, Span, Streams};
 pub use communication::{Communication, SlowestPort, Term};
 pub use group::{Group, GroupSpec};
 pub use hops::Hops;
-pub use pipeline::{Pipeline, PipelineSpec, Placement, StageTimes};
+pub use pipeline::{MAX_CREW_RANKS, MAX_INDICES, Pipeline, PipelineSpec, Placement, StageTimes};
 
 use std::collections::HashMap;
 

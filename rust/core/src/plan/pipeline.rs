@@ -6,7 +6,10 @@ use crate::schedule::recursion::{Detail, PassTimes};
 use crate::schedule::{Kind, Schedule, Shape};
 
 /// Indices that a random address has room for.
-const MAX_INDICES: u64 = 1 << 18;
+pub const MAX_INDICES: u64 = 1 << 18;
+
+/// Ranks of a crew, at most.
+pub const MAX_CREW_RANKS: u64 = 1 << 20;
 
 /// Where the stages of a replica are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,7 +108,16 @@ impl Pipeline {
             let value = self.spec.times.len() as f64;
             return Err(Error::domain("times", value, requirement).within("pipeline"));
         }
-        for index in 0..groups.len() {
+        for (index, group) in groups.iter().enumerate() {
+            let crew = u64::from(self.spec.shape.stages)
+                * u64::from(self.stage_groups())
+                * u64::from(group.tensor_gpus());
+            let ranks = crew.min(u64::from(group.n_ranks()));
+            if ranks > MAX_CREW_RANKS {
+                let requirement = format!("such that a crew has at most {MAX_CREW_RANKS} ranks");
+                let error = Error::domain("crew_replicas", ranks as f64, requirement);
+                return Err(error.within("pipeline"));
+            }
             self.noiseless_s(index)
                 .map_err(|error| error.within("pipeline"))?;
         }

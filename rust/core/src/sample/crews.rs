@@ -4,7 +4,7 @@
 use super::Slowest;
 use super::inside::{Inside, Walked};
 use super::lasting::{expected_times, lasting};
-use super::lineup::{Batch, Lineup, Spot};
+use super::lineup::{Batch, Lineup, Part, Spot};
 use crate::control::Control;
 use crate::error::Result;
 use crate::kernel::slowest::{Lasting, for_each_stretch};
@@ -133,10 +133,13 @@ impl<'a> Crews<'a> {
     ) -> Result<[Slowest; STEPS]> {
         let kernel = Kernel::new(self.plan.instructions());
         let mut slowest = [Slowest::NOBODY; STEPS];
-        let mut room = Room::new(self.pipeline.schedule());
+        let schedule = self.pipeline.schedule();
+        let mut room = Room::new(schedule);
         let mut inside = Inside::new(self.pipeline, &self.acting, self.stalls);
         for batch in &self.batches {
-            let ranks = self.draw(batch, block, control)?;
+            control.advance(0)?;
+            let ranks = self.draw(batch, block);
+            let draws = self.n_draws(batch);
             let base_s = self.base_s(batch);
             for (step, slowest) in slowest.iter_mut().enumerate().take(n_steps) {
                 inside.fill(
@@ -147,26 +150,32 @@ impl<'a> Crews<'a> {
                     control,
                 )?;
                 let wide_s = self.wide_s(batch, block, step);
-                let times = inside.times(&base_s, self.transfer_s(batch));
-                kernel.walk(self.pipeline.schedule(), &times, &mut room);
+                let mut times = inside.times(&base_s, self.transfer_s(batch));
+                kernel.walk(schedule, &times, &mut room);
+                let ends_s = self.ends_s(batch, &room, inside.stage_factors());
+                let mut free_s = ends_s;
+                if inside.has_stalled() {
+                    times.stalls_s = &[];
+                    kernel.walk(schedule, &times, &mut room);
+                    free_s = self.ends_s(batch, &room, inside.stage_factors());
+                }
                 let walked = Walked {
-                    ends_s: &room.ends_s,
-                    wide_s: &wide_s,
-                    whole_s: inside.whole_s(),
-                    factors: inside.stage_factors(),
-                    stalls_s: inside.stalls_s(),
+                    ends_s,
+                    free_s,
+                    wide_s,
+                    whole_s: *inside.whole_s(),
                 };
-                self.meet(slowest, batch, &walked);
+                self.meet(slowest, batch, &walked, inside.stage_factors());
+                control.advance(draws)?;
             }
         }
         Ok(slowest)
     }
 
     /// Draws what lasts at least a step for the ranks of a batch.
-    fn draw(&self, batch: &Batch, block: u32, control: &Control) -> Result<Vec<Ranks>> {
+    fn draw(&self, batch: &Batch, block: u32) -> Vec<Ranks> {
         let mut all = Vec::new();
         let mut drawn = Drawn::Nothing;
-        let mut draws = 0;
         for part in &batch.parts {
             let acting = &self.acting[part.group];
             let group = &self.plan.groups()[part.group];
@@ -182,10 +191,15 @@ impl<'a> Crews<'a> {
                     tile,
                 });
             });
-            draws += part.ranks.len() as u64 * acting.n_draws(self.pipeline) * STEPS as u64;
         }
-        control.advance(draws)?;
-        Ok(all)
+        all
+    }
+
+    /// Draws of a batch in one step.
+    fn n_draws(&self, batch: &Batch) -> u64 {
+        let of =
+            |part: &Part| part.ranks.len() as u64 * self.acting[part.group].n_draws(self.pipeline);
+        batch.parts.iter().map(of).sum()
     }
 
     /// Seconds for which each crew of a batch stops as a whole in one step.
@@ -248,36 +262,58 @@ impl<'a> Crews<'a> {
         }
     }
 
-    /// Compares the crews of a batch with the slowest so far.
-    fn meet(&self, slowest: &mut Slowest, batch: &Batch, walked: &Walked) {
-        for lane in 0..batch.n_crews {
-            let (mut end_s, mut last) = (0.0, (0, 0.0));
-            for stage in 0..walked.ends_s.len() {
+    /// When each crew of a batch has done its last pass and what comes after.
+    fn ends_s(
+        &self,
+        batch: &Batch,
+        room: &Room<REPLICAS>,
+        factors: &[Lanes<REPLICAS>],
+    ) -> Lanes<REPLICAS> {
+        let mut ends_s = Lanes::all(0.0);
+        for (stage, (done_s, factor)) in room.ends_s.iter().zip(factors).enumerate() {
+            for lane in 0..batch.n_crews {
                 let group = self.lineup.group_of(batch, lane, stage);
-                let factor = walked.factors[stage].0[lane];
-                let overhead_s = self.pipeline.spec().times[group].overhead_s * factor;
-                end_s = f64::max(end_s, walked.ends_s[stage].0[lane] + overhead_s);
-                let work_s = factor * self.pipeline.busy_s(group, stage as u32);
-                if work_s > last.1 {
-                    last = (group, work_s);
-                }
+                let overhead_s = self.pipeline.spec().times[group].overhead_s * factor.0[lane];
+                ends_s.0[lane] = f64::max(ends_s.0[lane], done_s.0[lane] + overhead_s);
             }
-            // Stalls of several stages may pass at the same time; those of one do not.
-            let n_stages = walked.ends_s.len();
-            let of_stage = |stage: usize| -> f64 {
-                let stalls_s = walked.stalls_s.iter().skip(stage).step_by(n_stages);
-                stalls_s.map(|stall_s| stall_s.0[lane]).sum()
-            };
-            let longest_s = (0..n_stages).map(of_stage).fold(0.0, f64::max);
-            let wide_s = walked.wide_s.0[lane] + walked.whole_s.0[lane];
-            slowest.meet(Slowest {
-                // Of stages in several pools, the one that works longest.
-                group: last.0 as u32,
-                compute_s: end_s + wide_s,
-                stall_s: longest_s + wide_s,
-                exposed_comm_s: 0.0,
-            });
         }
+        ends_s
+    }
+
+    /// Compares the crews of a batch with the slowest so far.
+    fn meet(
+        &self,
+        slowest: &mut Slowest,
+        batch: &Batch,
+        walked: &Walked,
+        factors: &[Lanes<REPLICAS>],
+    ) {
+        for lane in 0..batch.n_crews {
+            let whole_s = walked.wide_s.0[lane] + walked.whole_s.0[lane];
+            let compute_s = walked.ends_s.0[lane] + whole_s;
+            if compute_s > slowest.compute_s {
+                *slowest = Slowest {
+                    group: self.busiest_group(batch, lane, factors),
+                    compute_s,
+                    stall_s: compute_s - walked.free_s.0[lane],
+                    exposed_comm_s: 0.0,
+                };
+            }
+        }
+    }
+
+    /// The group of a crew: of stages in several pools, that of the one that
+    /// works longest.
+    fn busiest_group(&self, batch: &Batch, lane: usize, factors: &[Lanes<REPLICAS>]) -> u32 {
+        let mut longest = (0, 0.0);
+        for (stage, factor) in factors.iter().enumerate() {
+            let group = self.lineup.group_of(batch, lane, stage);
+            let work_s = factor.0[lane] * self.pipeline.busy_s(group, stage as u32);
+            if work_s > longest.1 {
+                longest = (group, work_s);
+            }
+        }
+        longest.0 as u32
     }
 }
 

@@ -9,15 +9,16 @@ use crate::kernel::{Block, REPLICAS, STEPS, UNITS};
 use crate::plan::{Effect, Pipeline, Placement, Scope};
 use crate::schedule::recursion::{Detail, Lanes, Times};
 
-/// What a walk through a schedule gave.
-pub(super) struct Walked<'a> {
-    pub(super) ends_s: &'a [Lanes<REPLICAS>],
-    /// Seconds for which crews stop as a whole, once a step.
-    pub(super) wide_s: &'a Lanes<REPLICAS>,
+/// What walks through a schedule gave, in seconds of each crew.
+pub(super) struct Walked {
+    /// When the last stage is done.
+    pub(super) ends_s: Lanes<REPLICAS>,
+    /// The same if no stage had stalled.
+    pub(super) free_s: Lanes<REPLICAS>,
+    /// For how long crews stop as a whole, once a step.
+    pub(super) wide_s: Lanes<REPLICAS>,
     /// The same in all microbatches together.
-    pub(super) whole_s: &'a Lanes<REPLICAS>,
-    pub(super) factors: &'a [Lanes<REPLICAS>],
-    pub(super) stalls_s: &'a [Lanes<REPLICAS>],
+    pub(super) whole_s: Lanes<REPLICAS>,
 }
 
 /// Factors and stalls of a batch in one step.
@@ -71,9 +72,10 @@ impl<'a> Inside<'a> {
         &self.stages
     }
 
-    /// Stalls of all stages.
-    pub(super) fn stalls_s(&self) -> &[Lanes<REPLICAS>] {
-        &self.stalls_s
+    /// Whether any stage of a crew stalls in this step.
+    pub(super) fn has_stalled(&self) -> bool {
+        let stalled = |stall_s: &Lanes<REPLICAS>| stall_s.0.iter().any(|&stall_s| stall_s > 0.0);
+        self.stalls_s.iter().any(stalled)
     }
 
     /// Seconds for which crews stop as a whole.

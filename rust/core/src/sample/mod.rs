@@ -31,7 +31,8 @@ pub struct Sampled {
     pub compute_s: Vec<f64>,
     /// Seconds of transfers that nothing hid.
     pub exposed_comm_s: Vec<f64>,
-    /// Seconds that the slowest rank, or the slowest replica, was stalled.
+    /// Seconds that stalls cost: those of the slowest rank, or what the slowest
+    /// replica's stages would have taken less without theirs.
     pub stall_s: Vec<f64>,
     /// Index of the group that the barrier waited for.
     pub slowest: Vec<u32>,

@@ -21,6 +21,9 @@ use crate::error::{Error, Result};
 /// Passes of a schedule, at most.
 pub const MAX_PASSES: u64 = 1 << 21;
 
+/// Stages of a pipeline, at most.
+pub const MAX_STAGES: u32 = 4096;
+
 /// Which way data flow through the stages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
@@ -140,6 +143,10 @@ impl Shape {
             if count == 0 {
                 return Err(Error::domain(field, 0.0, ">= 1"));
             }
+        }
+        if self.stages > MAX_STAGES {
+            let requirement = format!("<= {MAX_STAGES}");
+            return Err(Error::domain("stages", f64::from(self.stages), requirement));
         }
         if self.chunks > 1 && kind != Kind::Interleaved {
             let requirement = "1 unless the schedule is interleaved";

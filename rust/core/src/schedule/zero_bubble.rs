@@ -4,7 +4,7 @@
 //! The later a stage, the longer it holds its weight gradients back: stage i
 //! works off the first one after i + 1 backward passes, and those that are
 //! left when its backward passes are done. So gradients reach the first stage
-//! early, and no stage keeps more than under 1F1B.
+//! early, and no stage keeps more than the first one does under 1F1B.
 
 use super::{Direction, Op, Shape, one_f_one_b};
 

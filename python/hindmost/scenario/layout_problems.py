@@ -1,0 +1,178 @@
+"""What is wrong with layouts and collectives that takes two fields to see."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from hindmost import _core, catalog
+from hindmost.errors import Problem
+from hindmost.scenario.counts import (
+    data_ranks_of_domain,
+    n_data_ranks,
+    n_microbatches,
+    n_replicas,
+    n_replicas_of_pool,
+    replica_gpus,
+    torus_ranks,
+)
+from hindmost.scenario.models import Scenario
+
+
+def layout_problems(scenario: Scenario) -> Iterator[Problem]:
+    """Yield what is wrong with how ranks divide the work."""
+    layout, model = scenario.layout, scenario.model
+    for name, pool in scenario.pools.items():
+        domain_gpus = catalog.gpu(pool.gpu).domain_gpus
+        if layout.tensor > domain_gpus:
+            requirement = f"must be <= {domain_gpus}, the domain of pool {name} ({pool.gpu})"
+            yield Problem(path="layout.tensor", requirement=requirement, value=layout.tensor)
+    if model.n_heads % layout.tensor:
+        requirement = f"must divide the {model.n_heads} heads of {scenario.workload.model}"
+        yield Problem(path="layout.tensor", requirement=requirement, value=layout.tensor)
+    path = "layout.shard_group_replicas"
+    if layout.sharding == "hybrid" and layout.shard_group_replicas is None:
+        requirement = 'is missing where layout.sharding is "hybrid"'
+        yield Problem(path=path, requirement=requirement)
+    if layout.sharding != "hybrid" and layout.shard_group_replicas is not None:
+        requirement = f'must be absent where layout.sharding is "{layout.sharding}"'
+        yield Problem(path=path, requirement=requirement, value=layout.shard_group_replicas)
+    yield from _experts(scenario)
+    yield from _replicas(scenario)
+    yield from _stages(scenario)
+
+
+def _experts(scenario: Scenario) -> Iterator[Problem]:
+    expert, experts = scenario.layout.expert, scenario.model.experts
+    if expert == 1:
+        return
+    if experts is None:
+        requirement = f"must be 1: {scenario.workload.model} has no experts"
+        yield Problem(path="layout.expert", requirement=requirement, value=expert)
+        return
+    if experts.n_experts % expert:
+        requirement = f"must divide the {experts.n_experts} experts of {scenario.workload.model}"
+        yield Problem(path="layout.expert", requirement=requirement, value=expert)
+    data_ranks = n_data_ranks(scenario)
+    if data_ranks % expert:
+        requirement = f"must divide the {data_ranks} data-parallel ranks"
+        yield Problem(path="layout.expert", requirement=requirement, value=expert)
+
+
+def _replicas(scenario: Scenario) -> Iterator[Problem]:
+    """Yield a problem where a replica does not fit."""
+    layout = scenario.layout
+    if any(catalog.gpu(pool.gpu).domain_gpus < layout.tensor for pool in scenario.pools.values()):
+        return
+    size = replica_gpus(scenario)
+    if layout.placement == "mixed":
+        if scenario.pools and n_replicas(scenario) == 0:
+            requirement = f"must hold a replica together, {size:,} GPUs in full domains"
+            yield Problem(path="pools", requirement=requirement)
+        return
+    for name, pool in scenario.pools.items():
+        domain_gpus = catalog.gpu(pool.gpu).domain_gpus
+        if pool.n_gpus >= domain_gpus and n_replicas_of_pool(scenario, name) == 0:
+            requirement = f"must hold a replica, {size:,} GPUs in full domains of {domain_gpus}"
+            hint = "layout.placement = mixed spreads stages over pools"
+            yield Problem(
+                path=f"pools.{name}.n_gpus", requirement=requirement, value=pool.n_gpus, hint=hint
+            )
+
+
+def _stages(scenario: Scenario) -> Iterator[Problem]:
+    layout = scenario.layout
+    n_layers = scenario.model.n_layers
+    n_stages = layout.pipeline * layout.chunks
+    if layout.pipeline > _core.MAX_STAGES:
+        requirement = f"must be <= {_core.MAX_STAGES}"
+        yield Problem(path="layout.pipeline", requirement=requirement, value=layout.pipeline)
+    if layout.chunks > 1 and layout.schedule != "interleaved":
+        requirement = 'must be 1 unless layout.schedule is "interleaved"'
+        yield Problem(path="layout.chunks", requirement=requirement, value=layout.chunks)
+    elif layout.chunks > 1 and layout.pipeline == 1:
+        requirement = "must be 1 where layout.pipeline is 1"
+        yield Problem(path="layout.chunks", requirement=requirement, value=layout.chunks)
+    # The first chunk may hold the input embedding alone, and the last one the output layer.
+    if n_stages > n_layers + 2:
+        requirement = (
+            f"times layout.chunks must be <= {n_layers + 2}: {scenario.workload.model} has "
+            f"{n_layers} layers, an input embedding and an output layer"
+        )
+        yield Problem(path="layout.pipeline", requirement=requirement, value=n_stages)
+    if layout.stage_layers is not None and (
+        len(layout.stage_layers) != n_stages
+        or sum(layout.stage_layers) != n_layers
+        or 0 in layout.stage_layers[1:-1]
+    ):
+        requirement = (
+            f"must be {n_stages} counts (pipeline x chunks) that add up to {n_layers}, the layers "
+            f"of {scenario.workload.model}; only the first and the last may be 0"
+        )
+        yield Problem(
+            path="layout.stage_layers", requirement=requirement, value=layout.stage_layers
+        )
+    for key in ("last_stage_forward", "last_stage_backward"):
+        value = getattr(layout, key)
+        if layout.pipeline == 1 and value is not None:
+            requirement = "must be absent where layout.pipeline is 1"
+            yield Problem(path=f"layout.{key}", requirement=requirement, value=value)
+    yield from _rounds(scenario)
+
+
+def _rounds(scenario: Scenario) -> Iterator[Problem]:
+    """Yield a problem where microbatches do not suit the schedule."""
+    layout, workload = scenario.layout, scenario.workload
+    if (workload.n_microbatches is None) == (workload.global_batch_seqs is None):
+        return
+    if workload.global_batch_seqs is not None and n_replicas(scenario) == 0:
+        return
+    count = n_microbatches(scenario)
+    path = "workload.n_microbatches"
+    if workload.n_microbatches is None:
+        path = "workload.global_batch_seqs"
+    if layout.pipeline > 1 and layout.schedule == "interleaved" and count % layout.pipeline:
+        requirement = f"must make a multiple of {layout.pipeline} microbatches to be interleaved"
+        yield Problem(path=path, requirement=requirement, value=count)
+    passes = 3 * layout.pipeline * layout.chunks * count
+    if passes > _core.MAX_PASSES:
+        requirement = f"must make at most {_core.MAX_PASSES:,} passes of a replica in a step"
+        yield Problem(path=path, requirement=requirement, value=passes)
+
+
+def collective_problems(scenario: Scenario) -> Iterator[Problem]:
+    """Yield what is wrong with how ranks exchange data."""
+    chosen = scenario.collective
+    kind = catalog.fabric(scenario.fabric.name).kind
+    if (chosen.algorithm == "torus") != (kind == "torus"):
+        requirement = (
+            f"must be torus on {scenario.fabric.name}, which is one"
+            if kind == "torus"
+            else f"must not be torus: {scenario.fabric.name} has switches"
+        )
+        yield Problem(path="collective.algorithm", requirement=requirement, value=chosen.algorithm)
+    shape = scenario.fabric.shape
+    if kind == "torus" and shape is None:
+        yield Problem(path="fabric.shape", requirement="is missing: the fabric is a torus")
+    elif kind != "torus" and shape is not None:
+        requirement = f"must be absent: {scenario.fabric.name} is no torus"
+        yield Problem(path="fabric.shape", requirement=requirement, value=shape)
+    elif shape is not None and math.prod(shape) != torus_ranks(scenario):
+        requirement = (
+            f"must have {torus_ranks(scenario):,} ranks: those of a shard group, or all that have "
+            "the same part of the model"
+        )
+        yield Problem(path="fabric.shape", requirement=requirement, value=shape)
+    if chosen.latency == "nccl" and chosen.algorithm not in ("ring", "tree", "pat"):
+        requirement = 'must be "hops" unless collective.algorithm is ring, tree or pat'
+        yield Problem(path="collective.latency", requirement=requirement, value=chosen.latency)
+    if chosen.algorithm == "pat":
+        for name in scenario.pools:
+            if data_ranks_of_domain(scenario, name) > 1:
+                requirement = (
+                    "must not be pat where a domain holds several ranks with the same part "
+                    f"of the model, as in pool {name}"
+                )
+                yield Problem(
+                    path="collective.algorithm", requirement=requirement, value=chosen.algorithm
+                )
