@@ -298,7 +298,8 @@ def in_a_terminal(words: tuple[str, ...], until: bytes, then: Callable[[int], No
     return shown + f"status {process.wait()}".encode()
 
 
-def test_an_interrupt_ends_a_long_run_within_a_second_without_a_trace() -> None:
+@pytest.mark.parametrize("preset", ["h100-1k", "colossus-1-pp16"])
+def test_an_interrupt_ends_a_long_run_within_a_second_without_a_trace(preset: str) -> None:
     interrupted = []
 
     def interrupt(process: int) -> None:
@@ -306,7 +307,9 @@ def test_an_interrupt_ends_a_long_run_within_a_second_without_a_trace() -> None:
         interrupted.append(time.monotonic())
         os.kill(process, signal.SIGINT)
 
-    shown = in_a_terminal(("run", *ENDLESS, "-o", "out.parquet"), b"simulating", interrupt)
+    shown = in_a_terminal(
+        ("run", preset, *ENDLESS[1:], "-o", "out.parquet"), b"simulating", interrupt
+    )
     assert time.monotonic() - interrupted[0] < 1
     assert shown.endswith(b"hindmost: interrupted\r\nstatus 130")
     assert b"Traceback" not in shown

@@ -196,18 +196,22 @@ noiseless step that two-number fits of others gave it. Absolute errors of all ro
 def _noise() -> str:
     found = noise.noises()
     lines = [
-        [f"{one.n_gpus:,}", f"{one.published:.3%}", f"{one.simulated:.3%}", f"{one.ratio:.2f}"]
+        [
+            f"{one.n_gpus:,}",
+            f"{one.published:.3%}",
+            f"{one.simulated:.3%}",
+            f"{one.ratio:.2f} ± {one.ratio * one.std_error:.2f}",
+        ]
         for one in found
     ]
-    outside = [
-        f"{one.n_gpus:,} GPUs" for one in found if not 1 / noise.LIMIT < one.ratio < noise.LIMIT
-    ]
+    outside = [f"{one.n_gpus:,} GPUs" for one in found if not one.is_within]
     verdict = f"Outside of it: {', '.join(outside)}." if outside else "All are within it."
     return f"""## Noise of steps against scale
 
 1.4826 times the median absolute deviation of step times over their median, inside of a run; the
 median of {noise.RUNS} runs of {noise.STEPS} steps. GPT-3 on Eos as above. The limit is a factor
-of {noise.LIMIT:g}. {verdict}
+of {noise.LIMIT:g}, give or take two standard errors, of the steps published and of the runs
+simulated. {verdict}
 
 {_table(["GPUs", "published", "simulated", "ratio"], lines)}
 

@@ -34,7 +34,7 @@ class Noise:
     def is_within(self) -> bool:
         """Whether the ratio is within the limit, give or take two standard errors."""
         give = 1 + 2 * self.std_error
-        return 1 / LIMIT < self.ratio * give and self.ratio / give < LIMIT
+        return self.ratio * give > 1 / LIMIT and self.ratio / give < LIMIT
 
     @property
     def ratio(self) -> float:

@@ -70,6 +70,10 @@ def load(
     for table, source in _Layers().of(name_or_path):
         document.lay(table, source)
     apply_changes(document, changes or {}, changes_from)
+    if name_or_path in catalog.names("presets") and "pools" not in document.table:
+        requirement = "is a preset to be laid over others, and no scenario by itself"
+        hint = f'in a file: extends = ["h100-1k", "{name_or_path}"]'
+        raise _refused(str(name_or_path), requirement, hint=hint)
     return judged(document)
 
 
