@@ -172,16 +172,18 @@ impl Inside<'_> {
                     work.stall = Tile::NEUTRAL.stall;
                 }
                 draws.apply_all(step, &tile.gpus, &mut drawn, &mut work);
-                for (k, microbatch) in (first..n).take(STEPS).enumerate() {
-                    let start = microbatch * self.stages.len();
-                    let factors = &mut self.microbatches[start..];
-                    raise_all(factors, &tile.spots, &work.slowdown.0[k], 1.0);
-                    if let Some(stalls_s) =
-                        stalls_s.get_mut(start..).filter(|lanes| !lanes.is_empty())
-                    {
-                        let unit_s = draws.group().compute_s();
-                        raise_all(stalls_s, &tile.spots, &work.stall.0[k], unit_s);
-                    }
+                let here = first * self.stages.len()..n.min(first + STEPS) * self.stages.len();
+                let factors = &mut self.microbatches[here.clone()];
+                raise_all(factors, self.stages.len(), &tile.spots, &work.slowdown, 1.0);
+                if let Some(stalls_s) = stalls_s.get_mut(here) {
+                    let unit_s = draws.group().compute_s();
+                    raise_all(
+                        stalls_s,
+                        self.stages.len(),
+                        &tile.spots,
+                        &work.stall,
+                        unit_s,
+                    );
                 }
             }
         }
@@ -344,14 +346,30 @@ fn repeated(tile: &Tile, row: usize) -> Tile {
     }
 }
 
-/// Raises the lanes of stages to the greatest of their ranks.
-fn raise_all(stages: &mut [Lanes<REPLICAS>], spots: &[Spot], of_ranks: &[f32; UNITS], unit: f64) {
+/// Raises the lanes of stages, microbatch after microbatch, to the greatest of
+/// their ranks, a row each.
+fn raise_all(
+    lanes: &mut [Lanes<REPLICAS>],
+    n_stages: usize,
+    spots: &[Spot],
+    rows: &Block<f32>,
+    unit: f64,
+) {
     for spot in spots {
-        let value = match of_ranks[spot.places.clone()] {
-            [value] => f64::from(value),
-            ref several => greatest(several),
-        };
-        raise(&mut stages[spot.stage].0[spot.lane], unit * value);
+        let (place, lane) = (spot.places.start % UNITS, spot.lane % REPLICAS);
+        let of_stage = lanes.iter_mut().skip(spot.stage).step_by(n_stages);
+        if spot.places.len() == 1 {
+            for (lanes, row) in of_stage.zip(&rows.0) {
+                raise(&mut lanes.0[lane], unit * f64::from(row[place]));
+            }
+        } else {
+            for (lanes, row) in of_stage.zip(&rows.0) {
+                raise(
+                    &mut lanes.0[lane],
+                    unit * greatest(&row[spot.places.clone()]),
+                );
+            }
+        }
     }
 }
 
