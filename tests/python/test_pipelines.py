@@ -77,20 +77,6 @@ def test_more_ranks_than_can_wait_for_each_other_are_refused() -> None:
         hm.load("h100-1k", changes)
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["measured", "measured-pipeline", "sequence-imbalance", "heavy-last-stage", "unplanned-gc"],
-)
-def test_a_preset_to_be_laid_over_others_says_so(name: str) -> None:
-    with pytest.raises(hm.ScenarioError) as refused:
-        hm.load(name)
-    (problem,) = refused.value.problems
-    assert str(problem) == (
-        f"{name}: is a preset to be laid over others, and no scenario by itself; "
-        f'in a file: extends = ["h100-1k", "{name}"]'
-    )
-
-
 def test_a_few_experts_too_busy_slow_layers_down() -> None:
     """Load imbalance of experts is a slowdown of scope gpu and span layer."""
     mixtral = {"workload.model": "mixtral-8x7b", "layout.tensor": 1, "layout.expert": 8}

@@ -75,7 +75,7 @@ def test_a_preset_runs_and_is_printed_in_every_format(name: str) -> None:
 
 @pytest.mark.parametrize("name", PARTS)
 def test_a_part_is_no_scenario_by_itself(name: str) -> None:
-    with pytest.raises(hm.ScenarioError, match="is missing"):
+    with pytest.raises(hm.ScenarioError, match="is a preset to be laid over others"):
         hm.load(name)
 
 
