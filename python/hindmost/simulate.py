@@ -140,9 +140,10 @@ def rank_times(
     Returns
     -------
     array of float32, shape (steps, ranks)
-        Seconds, stalls included; ranks of the pools in document order, by
-        physical index, without spares. The largest of a row is the step's
-        ``compute_s``, rounded to float32.
+        Seconds that each rank works by itself, stalls included and waiting
+        excluded; ranks of the pools in document order, by physical index,
+        without spares. Where a step is one barrier, the largest of a row is
+        the step's ``compute_s``, rounded to float32.
 
     Raises
     ------

@@ -321,11 +321,25 @@ class Case:
 
     def rank_times(self) -> Floats:
         """Return what each rank takes by itself, by row and rank."""
-        times = self.work_s[self.crews.group, self.crews.stage] * self.slowdown[:, 0]
-        for cause in self.causes:
-            if cause["effect"] == "stall" and cause["span"] in ("run", "step"):
-                times = times + self.draws[cause["name"]][:, 0]
-        return np.asarray(times)
+        p, m, layers = (self.pipe[name] for name in ("stages", "microbatches", "layers"))
+        group, stage = self.crews.group, self.crews.stage
+        named = self.pipe["times"]
+        by_rank = self.slowdown * self.product("microbatch") * np.ones((m, 1))
+        each = np.ones((2, sum(layers), 1)) * by_rank[:, :, np.newaxis, np.newaxis]
+        if any(layers) and any(cause["span"] == "layer" for cause in self.causes):
+            each = each * np.reshape(self.product("layer"), (-1, m, 2, sum(layers), group.size))
+        ends = np.cumsum([0, *layers])
+        times = self.slowdown[:, 0] * np.array([named[g]["overhead_s"] for g in group])
+        for k in range(len(layers)):
+            both = by_rank[:, :, np.newaxis]
+            if layers[k]:
+                both = each[:, :, :, ends[k] : ends[k + 1]].mean(axis=3)
+            weight = [named[g]["weight_s"][k] if named[g]["weight_s"] else 0.0 for g in group]
+            backward = np.array([named[g]["backward_s"][k] for g in group]) + weight
+            passes = np.array([named[g]["forward_s"][k] for g in group]) * both[:, :, 0]
+            times = times + (stage == k % p) * (passes + backward * both[:, :, -1]).sum(axis=1)
+        stalls = [cause["name"] for cause in self.causes if cause["effect"] == "stall"]
+        return np.asarray(sum((self.draws[name].sum(axis=1) for name in stalls), start=times))
 
     def means(self) -> tuple[Floats, Floats]:
         """Return `busy_s` and `own_stall_s`, one after another by run and group."""

@@ -169,19 +169,34 @@ impl<'a> Lineup<'a> {
         ends.position(|end| slot < end).unwrap_or(0)
     }
 
+    /// The replica of a rank of a group: counted in its pool, or over all pools
+    /// where stages are spread.
+    pub(super) fn replica_of(&self, group: usize, rank: u32) -> u32 {
+        let tensor_group = rank / self.groups[group].tensor_gpus();
+        match self.pipeline.spec().placement {
+            Placement::Aligned => tensor_group / self.pipeline.replica_groups(),
+            Placement::Mixed => self.slot_of(group, rank) % self.n_spread_crews(),
+        }
+    }
+
+    /// The place of a rank of a group, counted in stages over all groups.
+    fn slot_of(&self, group: usize, rank: u32) -> u32 {
+        let stage_groups = self.pipeline.stage_groups();
+        let before = self.groups[..group].iter();
+        let before: u32 = before
+            .map(|other| other.n_tensor_groups() / stage_groups)
+            .sum();
+        before + rank / (stage_groups * self.groups[group].tensor_gpus())
+    }
+
     /// The stage of a rank of a group.
     pub(super) fn stage_of(&self, group: usize, rank: u32) -> u32 {
         let stage_groups = self.pipeline.stage_groups();
-        let slot = rank / (stage_groups * self.groups[group].tensor_gpus());
         match self.pipeline.spec().placement {
-            Placement::Aligned => slot % self.stages,
-            Placement::Mixed => {
-                let before = self.groups[..group].iter();
-                let before: u32 = before
-                    .map(|other| other.n_tensor_groups() / stage_groups)
-                    .sum();
-                (before + slot) / self.n_spread_crews()
+            Placement::Aligned => {
+                rank / (stage_groups * self.groups[group].tensor_gpus()) % self.stages
             }
+            Placement::Mixed => self.slot_of(group, rank) / self.n_spread_crews(),
         }
     }
 }

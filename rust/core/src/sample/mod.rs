@@ -6,6 +6,7 @@ mod inside;
 mod lasting;
 mod lineup;
 mod replay;
+mod work;
 
 use rayon::prelude::*;
 

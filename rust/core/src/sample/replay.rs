@@ -3,8 +3,8 @@
 use rayon::prelude::*;
 
 use super::lasting::TILES_PER_TASK;
-use super::lineup::Lineup;
 use super::searched;
+use super::work::Work;
 use crate::control::Control;
 use crate::error::{Error, Result};
 use crate::kernel::slowest::Piece;
@@ -78,58 +78,26 @@ pub fn rank_times(
         .into_par_iter()
         .try_for_each(|(steps, (group, piece), mut rows)| {
             let ranks = &groups[*group];
-            let seconds = Seconds::new(plan, *group);
+            let unit_s = plan.groups()[*group].compute_s();
+            let work = plan
+                .pipeline()
+                .map(|pipeline| Work::new(plan, pipeline, *group, &random, run));
             let mut first = 0;
             ranks.each_tile(steps[0] / 4, piece, |n, tile| {
                 for (row, &step) in rows.iter_mut().zip(steps) {
+                    let times = &mut row[first..first + n];
+                    if let Some(work) = &work {
+                        let rank = (piece.first_rank + first) as u32;
+                        let gpu = plan.groups()[*group].stretch(rank).0;
+                        work.write(rank, &(gpu..gpu + n as u32), step, tile, times);
+                        continue;
+                    }
                     let step = (step % 4) as usize;
                     let (slowdown, stall) = (&tile.slowdown.0[step], &tile.stall.0[step]);
-                    let rank = piece.first_rank + first;
-                    seconds.write(kernel, rank, slowdown, stall, &mut row[first..first + n]);
+                    kernel.seconds(slowdown, stall, unit_s, times);
                 }
                 first += n;
             });
             control.advance((piece.n_ranks * STEPS * ranks.n_causes().max(1)) as u64)
         })
-}
-
-/// Makes seconds of what slows the ranks of a group.
-struct Seconds<'a> {
-    plan: &'a Plan,
-    group: usize,
-    unit_s: f64,
-}
-
-impl<'a> Seconds<'a> {
-    fn new(plan: &'a Plan, group: usize) -> Self {
-        Self {
-            plan,
-            group,
-            unit_s: plan.groups()[group].compute_s(),
-        }
-    }
-
-    /// Fills `times` for the ranks from `rank` on.
-    fn write(
-        &self,
-        kernel: Kernel,
-        rank: usize,
-        slowdown: &[f32],
-        stall: &[f32],
-        times: &mut [f32],
-    ) {
-        let Some(pipeline) = self.plan.pipeline() else {
-            kernel.seconds(slowdown, stall, self.unit_s, times);
-            return;
-        };
-        let lineup = Lineup::new(self.plan, pipeline);
-        let ranks = rank as u32..;
-        for (((time, slowdown), stall), rank) in
-            times.iter_mut().zip(slowdown).zip(stall).zip(ranks)
-        {
-            let work_s = pipeline.busy_s(self.group, lineup.stage_of(self.group, rank));
-            let stall_s = self.unit_s * f64::from(*stall);
-            *time = (work_s * f64::from(*slowdown) + stall_s) as f32;
-        }
-    }
 }
