@@ -43,6 +43,7 @@ class Plan:
         causes: Sequence[dict[str, Any]],
         terms: Sequence[dict[str, Any]],
         overlap_fraction: float,
+        replica_groups: int = 1,
         pipeline: dict[str, Any] | None = None,
         instructions: str | None = None,
     ) -> None: ...

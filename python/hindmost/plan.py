@@ -220,6 +220,7 @@ def _core_plan(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> _core.Plan:
             causes=causes,
             terms=[_core_term(scenario, same_part) for same_part in _parts(pools)],
             overlap_fraction=scenario.collective.overlap_fraction,
+            replica_groups=scenario.layout.pipeline * scenario.layout.context,
             pipeline=_core_pipeline(scenario, pools),
             instructions=_instructions(),
         )

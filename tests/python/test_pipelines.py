@@ -70,6 +70,26 @@ def test_mixed_placement_without_stages_is_aligned(sharding: str) -> None:
     assert one.steps.equals(other.steps)
 
 
+@pytest.mark.parametrize("context", [1, 2, 3, 5])
+def test_context_ranks_are_in_a_replica_without_stages_too(context: int) -> None:
+    plan = make_plan(hm.load("h100-1k", {"layout.context": context}))
+    assert plan.n_replicas == 128 // context
+    assert plan.core.n_ranks == [128 // context * context * 8]
+    whole = cause(
+        "whole",
+        scope="replica",
+        span="step",
+        effect="slowdown",
+        law={"name": "lognormal", "sigma": 0.1},
+    )
+    quiet = {f"causes.{name}.enabled": False for name in hm.load("h100-1k").causes}
+    scenario = hm.load("h100-1k", {"layout.context": context, **quiet, **whole})
+    (times,) = hm.rank_times(scenario, seed=1, run=0, steps=[0])
+    of_replicas = times.reshape(plan.n_replicas, context * 8)
+    assert (of_replicas == of_replicas[:, :1]).all()
+    assert len(set(of_replicas[:, 0])) == plan.n_replicas
+
+
 def test_more_ranks_than_can_wait_for_each_other_are_refused() -> None:
     changes = {"pools.h100.n_gpus": 2**21, "layout.sharding": "zero3"}
     changes |= {"causes.residual.span": "layer", "workload.n_microbatches": 1}

@@ -1,7 +1,7 @@
 //! Plans and the engines that run them.
 
 use hindmost_core::instructions::InstructionSet;
-use hindmost_core::plan::Communication;
+use hindmost_core::plan::{Communication, ReplicaSpec};
 use numpy::{IntoPyArray, PyArray1, PyArrayMethods, PyReadwriteArray2};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -17,12 +17,13 @@ pub struct Plan(hindmost_core::plan::Plan);
 #[pymethods]
 impl Plan {
     #[new]
-    #[pyo3(signature = (*, groups, causes, terms, overlap_fraction, pipeline=None, instructions=None))]
+    #[pyo3(signature = (*, groups, causes, terms, overlap_fraction, replica_groups=1, pipeline=None, instructions=None))]
     fn new(
         groups: Vec<Group>,
         causes: Vec<Cause<'_>>,
         terms: Vec<CommunicationTerm<'_>>,
         overlap_fraction: f64,
+        replica_groups: u32,
         pipeline: Option<Pipeline>,
         instructions: Option<&str>,
     ) -> PyResult<Self> {
@@ -35,8 +36,13 @@ impl Plan {
             overlap_fraction,
         };
         let groups = groups.into_iter().map(Into::into).collect();
-        let pipeline = pipeline.map(Pipeline::into_spec).transpose()?;
-        let plan = hindmost_core::plan::Plan::pipelined(groups, causes, communication, pipeline)
+        let replica = match pipeline {
+            Some(pipeline) => ReplicaSpec::Pipeline(pipeline.into_spec()?),
+            None => ReplicaSpec::Barrier {
+                tensor_groups: replica_groups,
+            },
+        };
+        let plan = hindmost_core::plan::Plan::of_replicas(groups, causes, communication, replica)
             .or_raise()?;
         Ok(Self(match instructions {
             Some(name) => plan.with_instructions(InstructionSet::named(name).or_raise()?),

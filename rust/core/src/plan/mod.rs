@@ -11,7 +11,9 @@ pub use cause::{Affects, Cause, CauseSpec, Effect, Scope, Span, Streams};
 pub use communication::{Communication, SlowestPort, Term};
 pub use group::{Group, GroupSpec};
 pub use hops::Hops;
-pub use pipeline::{MAX_CREW_RANKS, MAX_INDICES, Pipeline, PipelineSpec, Placement, StageTimes};
+pub use pipeline::{
+    MAX_CREW_RANKS, MAX_INDICES, Pipeline, PipelineSpec, Placement, ReplicaSpec, StageTimes,
+};
 
 use std::collections::HashMap;
 
@@ -42,32 +44,36 @@ impl Plan {
         causes: Vec<CauseSpec>,
         communication: Communication,
     ) -> Result<Self> {
-        Self::pipelined(groups, causes, communication, None)
+        let replica = ReplicaSpec::Barrier { tensor_groups: 1 };
+        Self::of_replicas(groups, causes, communication, replica)
     }
 
-    /// The same for a replica of several stages, or for causes that change
-    /// inside of a step.
+    /// The same for replicas of more than one tensor group, and for causes that
+    /// change inside of a step.
     ///
     /// # Errors
-    /// Those of [`Plan::new`], and what is wrong with the pipeline.
-    pub fn pipelined(
+    /// Those of [`Plan::new`], and what is wrong with the replicas.
+    pub fn of_replicas(
         groups: Vec<GroupSpec>,
         causes: Vec<CauseSpec>,
         communication: Communication,
-        pipeline: Option<PipelineSpec>,
+        replica: ReplicaSpec,
     ) -> Result<Self> {
         if groups.is_empty() {
             return Err(Error::domain("groups", 0.0, "at least one group"));
         }
-        let mut pipeline = pipeline.map(Pipeline::new).transpose()?;
-        let replica_groups = pipeline.as_ref().map_or(1, Pipeline::replica_groups);
+        let (replica_groups, mut pipeline) = match replica {
+            ReplicaSpec::Barrier { tensor_groups } => (tensor_groups.max(1), None),
+            ReplicaSpec::Pipeline(spec) => {
+                let pipeline = Pipeline::new(spec)?;
+                (pipeline.replica_groups(), Some(pipeline))
+            }
+        };
         let mut groups = groups
             .into_iter()
             .map(|group| Group::new(group, replica_groups))
             .collect::<Result<Vec<_>>>()?;
-        if let Some(pipeline) = &pipeline {
-            fill_replicas(&mut groups, pipeline)?;
-        }
+        fill_replicas(&mut groups, replica_groups, pipeline.as_ref())?;
         let causes = causes
             .into_iter()
             .map(|cause| Cause::compile(cause, &groups))
@@ -245,14 +251,13 @@ impl Plan {
 }
 
 /// Leaves tensor groups that fill no replica to the spares.
-fn fill_replicas(groups: &mut [Group], pipeline: &Pipeline) -> Result<()> {
+fn fill_replicas(groups: &mut [Group], replica: u32, pipeline: Option<&Pipeline>) -> Result<()> {
     let refuse = |name: &str, n: u32, unit: u32| {
         let requirement = format!("enough for {unit} tensor groups, those of a replica");
         Err(Error::domain("n_gpus", f64::from(n), requirement).within(&format!("groups.{name}")))
     };
-    let replica = pipeline.replica_groups();
-    match pipeline.spec().placement {
-        Placement::Aligned => {
+    match pipeline.filter(|pipeline| pipeline.spec().placement == Placement::Mixed) {
+        None => {
             for group in groups {
                 let n = group.n_tensor_groups();
                 if n < replica {
@@ -261,7 +266,7 @@ fn fill_replicas(groups: &mut [Group], pipeline: &Pipeline) -> Result<()> {
                 group.keep(n - n % replica);
             }
         }
-        Placement::Mixed => {
+        Some(pipeline) => {
             let stage = pipeline.stage_groups();
             let mut total = 0;
             for group in groups.iter_mut() {

@@ -55,6 +55,18 @@ pub struct PipelineSpec {
     pub times: Vec<StageTimes>,
 }
 
+/// What a replica is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ReplicaSpec {
+    /// Ranks that wait for each other at the end of a step only.
+    Barrier {
+        /// Tensor groups of a replica.
+        tensor_groups: u32,
+    },
+    /// Ranks that wait for each other inside of a step.
+    Pipeline(PipelineSpec),
+}
+
 /// A pipeline whose schedule is one list of passes.
 ///
 /// A *crew* is who waits for each other inside of a step: the ranks of a
