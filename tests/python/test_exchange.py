@@ -293,3 +293,12 @@ def test_exposed_is_what_the_window_does_not_hide_and_at_least_a_bucket() -> Non
         )
         result = hm.simulate(hm.load("h100-1k", changes), runs=1, steps=1, seed=0)
         assert result.value("exposed_comm_s") == pytest.approx(expected, rel=1e-9)
+
+
+def test_what_does_not_fill_a_torus_goes_over_ports() -> None:
+    """Shard groups of one replica are tori of one rank, and reduce over ports."""
+    alone = {"layout.shard_group_replicas": 1, "fabric.shape": [1], "layout.tensor": 16}
+    scenario = hm.load("palm-tpu-v4", {**alone, "workload.model": "llama3-8b"})
+    (last,) = exchanges(scenario, "tpu", compute_time(scenario, "tpu"))
+    assert last.part == "last backward"
+    assert last.cost.transfer_s > 0

@@ -55,7 +55,8 @@ REFUSED: dict[str, tuple[Changes, str]] = {
     ),
     "odd global batch": (
         {**INTERLEAVED, "workload.global_batch_seqs": 32 * 2 * 6},
-        f"workload.global_batch_seqs {MULTIPLE}, got 6",
+        "workload.global_batch_seqs must make a multiple of 4 microbatches (it makes 6) to be "
+        "interleaved, got 384",
     ),
     "chunks of 1f1b": (
         {**STAGES, "layout.chunks": 2},
@@ -77,15 +78,15 @@ REFUSED: dict[str, tuple[Changes, str]] = {
     ),
     "too few counts": (
         {**STAGES, "layout.stage_layers": [40, 40]},
-        f"layout.stage_layers must be 4 {COUNTS}, got [40, 40]",
+        f"layout.stage_layers must hold 4 {COUNTS}, got [40, 40]",
     ),
     "a layer too many": (
         {**STAGES, "layout.stage_layers": [20, 20, 20, 21]},
-        f"layout.stage_layers must be 4 {COUNTS}, got [20, 20, 20, 21]",
+        f"layout.stage_layers must hold 4 {COUNTS}, got [20, 20, 20, 21]",
     ),
     "an empty stage": (
         {**STAGES, "layout.stage_layers": [40, 0, 20, 20]},
-        f"layout.stage_layers must be 4 {COUNTS}, got [40, 0, 20, 20]",
+        f"layout.stage_layers must hold 4 {COUNTS}, got [40, 0, 20, 20]",
     ),
     "heavy only stage": (
         {"layout.last_stage_forward": 1.5},

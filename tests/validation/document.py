@@ -60,8 +60,8 @@ worst {before.worst:.1%} ({before.worst_row}).
 
 Whatever is derived from MLPerf Training here: {NOT_VERIFIED}.
 
-This page is rendered by `python -m tests.validation.document`; a test compares the two. The
-published figures lie beside the project, at `../shared/data/`."""
+This page is rendered by `python -m tests.validation.document`; a test compares the two where the
+published figures are at hand, which are not a part of the project."""
 
 
 def _procedure() -> str:

@@ -14,7 +14,13 @@ from hindmost.collective.nccl import Collective
 from hindmost.physics.compute import ComputeTime
 from hindmost.physics.links import Links, links
 from hindmost.physics.stages import RankParameters, fullest_stage
-from hindmost.scenario import Scenario, n_data_ranks, n_replicas, smallest_shard_group
+from hindmost.scenario import (
+    Scenario,
+    n_data_ranks,
+    n_replicas,
+    smallest_shard_group,
+    torus_ranks,
+)
 from hindmost.units import BF16_BYTES
 
 
@@ -262,9 +268,8 @@ class _Network:
     def cost(self, collective: Collective, n_bytes: float, *, n: int, stride: int = 1) -> Cost:
         """Return the cost of a collective over every `stride`-th of consecutive data ranks."""
         chosen = self.scenario.collective
-        if chosen.algorithm == "torus" and stride == 1:
-            cost = self._on_a_torus(collective, n_bytes) if n > 1 else Cost()
-            return cost.in_pieces(self.n_buckets)
+        if chosen.algorithm == "torus" and stride == 1 and n == torus_ranks(self.scenario):
+            return self._on_a_torus(collective, n_bytes).in_pieces(self.n_buckets)
         name = _algorithm(chosen.algorithm, collective)
         per_domain = max(1, self.there.data_ranks_per_domain // stride)
         function: Function = getattr(ALGORITHMS[name], collective)

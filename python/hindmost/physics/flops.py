@@ -149,17 +149,6 @@ def layer_attention_flops_per_token(model: Transformer, *, seq_len: int, causal:
     )
 
 
-def layer_flops_per_token(model: Transformer, layer: int, *, seq_len: int, causal: bool) -> float:
-    """Return the model FLOPs of a token in a layer, counted from 0, forward and backward."""
-    attention = layer_attention_flops_per_token(model, seq_len=seq_len, causal=causal)
-    return 6 * layer_matmul_parameters(model, layer) + attention
-
-
-def output_flops_per_token(model: Transformer) -> int:
-    """Return the model FLOPs of a token in the output layer, forward and backward."""
-    return 6 * output_parameters(model)
-
-
 def model_flops_per_token(model: Transformer, *, seq_len: int, causal: bool) -> float:
     """Return the model FLOPs of a token, forward and backward.
 

@@ -13,6 +13,7 @@ from hindmost.scenario.counts import (
     replica_gpus,
     smallest_shard_group,
     stage_gpus,
+    torus_ranks,
 )
 from hindmost.scenario.limits import not_modelled
 from hindmost.scenario.load import from_table, load, to_table, with_changes
@@ -39,5 +40,6 @@ __all__ = [
     "smallest_shard_group",
     "stage_gpus",
     "to_table",
+    "torus_ranks",
     "with_changes",
 ]

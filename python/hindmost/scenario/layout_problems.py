@@ -106,8 +106,8 @@ def _stages(scenario: Scenario) -> Iterator[Problem]:
         or 0 in layout.stage_layers[1:-1]
     ):
         requirement = (
-            f"must be {n_stages} counts (pipeline x chunks) that add up to {n_layers}, the layers "
-            f"of {scenario.workload.model}; only the first and the last may be 0"
+            f"must hold {n_stages} counts (pipeline x chunks) that add up to {n_layers}, the "
+            f"layers of {scenario.workload.model}; only the first and the last may be 0"
         )
         yield Problem(
             path="layout.stage_layers", requirement=requirement, value=layout.stage_layers
@@ -128,12 +128,15 @@ def _rounds(scenario: Scenario) -> Iterator[Problem]:
     if workload.global_batch_seqs is not None and n_replicas(scenario) == 0:
         return
     count = n_microbatches(scenario)
-    path = "workload.n_microbatches"
+    path, value, makes = "workload.n_microbatches", count, ""
     if workload.n_microbatches is None:
-        path = "workload.global_batch_seqs"
+        path, value = "workload.global_batch_seqs", workload.global_batch_seqs or 0
+        makes = f" (it makes {count:,})"
     if layout.pipeline > 1 and layout.schedule == "interleaved" and count % layout.pipeline:
-        requirement = f"must make a multiple of {layout.pipeline} microbatches to be interleaved"
-        yield Problem(path=path, requirement=requirement, value=count)
+        requirement = (
+            f"must make a multiple of {layout.pipeline} microbatches{makes} to be interleaved"
+        )
+        yield Problem(path=path, requirement=requirement, value=value)
     passes = 3 * layout.pipeline * layout.chunks * count
     if passes > _core.MAX_PASSES:
         requirement = f"must make at most {_core.MAX_PASSES:,} passes of a replica in a step"
@@ -163,6 +166,11 @@ def collective_problems(scenario: Scenario) -> Iterator[Problem]:
             "the same part of the model"
         )
         yield Problem(path="fabric.shape", requirement=requirement, value=shape)
+    if kind == "torus" and scenario.hop_noise is not None:
+        requirement = (
+            f"must be absent: {scenario.fabric.name} is a torus, whose hops are not random"
+        )
+        yield Problem(path="fabric.hop_noise", requirement=requirement)
     if chosen.latency == "nccl" and chosen.algorithm not in ("ring", "tree", "pat"):
         requirement = 'must be "hops" unless collective.algorithm is ring, tree or pat'
         yield Problem(path="collective.latency", requirement=requirement, value=chosen.latency)

@@ -20,7 +20,7 @@ def not_modelled(scenario: Scenario) -> list[str]:
     if layout.expert > 1:
         found.append("tokens that cross the network once for several experts of a node")
     if groups and "layer" not in spans:
-        waits = " and ".join(groups)
+        waits = " and ".join(filter(None, [", ".join(groups[:-1]), groups[-1]]))
         found.append(
             f"waiting of {waits} groups for each other in every layer (no cause has span layer)"
         )

@@ -72,7 +72,8 @@ def load(
     apply_changes(document, changes or {}, changes_from)
     if name_or_path in catalog.names("presets") and "pools" not in document.table:
         requirement = "is a preset to be laid over others, and no scenario by itself"
-        hint = f'in a file: extends = ["h100-1k", "{name_or_path}"]'
+        base = "llama3-405b-8192" if "layout" in document.table else "h100-1k"
+        hint = f'in a file: extends = ["{base}", "{name_or_path}"]'
         raise _refused(str(name_or_path), requirement, hint=hint)
     return judged(document)
 
