@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hindmost.collective.cost import Cost, Link, at_once
+from hindmost.collective.spread import Spread
 
 
 def all_to_all(n_bytes: float, *, n: int, per_domain: int, inside: Link, port: Link) -> Cost:
@@ -28,11 +29,16 @@ def all_to_all(n_bytes: float, *, n: int, per_domain: int, inside: Link, port: L
     are posted at once: the latency is that of one hop, the longest. Parts do not
     depend on each other, and no rank hands on for another.
     """
-    members = min(n, per_domain)
-    fewest = n % members or members
-    hops = [link.latency_s for link, there in ((inside, members > 1), (port, n > members)) if there]
+    spread = Spread.of(n, per_domain)
+    hops = [
+        link.latency_s
+        for link, there in ((inside, spread.members > 1), (port, n > spread.members))
+        if there
+    ]
     return at_once(
         latency_s=max(hops, default=0.0),
-        inside_s=(members - 1) / n * n_bytes / inside.bytes_per_s,
-        transfer_s=(n - fewest) / n * n_bytes / port.bytes_per_s if n > members else 0.0,
+        inside_s=(spread.members - 1) / n * n_bytes / inside.bytes_per_s,
+        transfer_s=(n - spread.fewest) / n * n_bytes / port.bytes_per_s
+        if n > spread.members
+        else 0.0,
     )

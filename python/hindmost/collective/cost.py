@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import ParamSpec
+
+Call = ParamSpec("Call")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,3 +80,12 @@ def at_once(*, latency_s: float, inside_s: float, transfer_s: float) -> Cost:
         inside_s=max(0.0, inside_s - transfer_s),
         transfer_s=transfer_s,
     )
+
+
+def twice(gather: Callable[Call, Cost]) -> Callable[Call, Cost]:
+    """Return what an all-reduce costs whose halves are a reduce-scatter and an all-gather."""
+
+    def all_reduce(*args: Call.args, **kwargs: Call.kwargs) -> Cost:
+        return gather(*args, **kwargs).times(2)
+
+    return all_reduce

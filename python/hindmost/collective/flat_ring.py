@@ -8,7 +8,8 @@ port carries one ring. NCCL searches for its channels in this way.
 from __future__ import annotations
 
 from hindmost.collective import ring
-from hindmost.collective.cost import Cost, Link, at_once
+from hindmost.collective.cost import Cost, Link, at_once, twice
+from hindmost.collective.spread import Spread
 
 
 def all_gather(n_bytes: float, *, n: int, per_domain: int, inside: Link, port: Link) -> Cost:
@@ -46,31 +47,21 @@ def all_gather(n_bytes: float, *, n: int, per_domain: int, inside: Link, port: L
     >>> round(cost.total_s, 5)
     2.21951
     """
-    members = min(n, per_domain)
-    domains = -(-n // members)
+    spread = Spread.of(n, per_domain)
+    members, domains = spread.members, spread.domains
     if domains == 1:
         alone = ring.all_gather(n_bytes, n=n, link=inside)
         return Cost(latency_s=alone.latency_s, inside_s=alone.transfer_s)
-    fewest = n % members or members
     handed_on = (n - 1) / n * n_bytes
     return at_once(
         latency_s=(domains - 1) * port.latency_s + (n - domains) * inside.latency_s,
         inside_s=handed_on * (members - 1) / members / inside.bytes_per_s,
-        transfer_s=handed_on / fewest / port.bytes_per_s,
+        transfer_s=handed_on / spread.fewest / port.bytes_per_s,
     )
 
 
-def reduce_scatter(n_bytes: float, *, n: int, per_domain: int, inside: Link, port: Link) -> Cost:
-    """Return the cost of reducing `n_bytes` over all ranks, a part left on each.
+reduce_scatter = all_gather
+"""The same rounds, the other way round: a part of the sum is left on each rank."""
 
-    The same rounds as `all_gather`, the other way round.
-    """
-    return all_gather(n_bytes, n=n, per_domain=per_domain, inside=inside, port=port)
-
-
-def all_reduce(n_bytes: float, *, n: int, per_domain: int, inside: Link, port: Link) -> Cost:
-    """Return the cost of reducing `n_bytes` over all ranks, all of it left on each.
-
-    A reduce-scatter and an all-gather.
-    """
-    return all_gather(n_bytes, n=n, per_domain=per_domain, inside=inside, port=port).times(2)
+all_reduce = twice(all_gather)
+"""A reduce-scatter and an all-gather: all of the sum is left on each rank."""

@@ -9,7 +9,8 @@ the logarithm of the number of domains and each byte still crosses a port once.
 from __future__ import annotations
 
 from hindmost.collective import ring
-from hindmost.collective.cost import Cost, Link
+from hindmost.collective.cost import Cost, Link, twice
+from hindmost.collective.spread import Spread
 
 
 def all_gather(n_bytes: float, *, n: int, per_domain: int, inside: Link, port: Link) -> Cost:
@@ -42,28 +43,18 @@ def all_gather(n_bytes: float, *, n: int, per_domain: int, inside: Link, port: L
     >>> round(cost.total_s, 5)
     2.21951
     """
-    members = min(n, per_domain)
-    domains = -(-n // members)
-    fewest = n % members or members
-    within = ring.all_gather(n_bytes, n=members, link=inside)
+    spread = Spread.of(n, per_domain)
+    within = ring.all_gather(n_bytes, n=spread.members, link=inside)
+    crossing = (spread.domains - 1) / spread.domains * n_bytes
     return Cost(
-        latency_s=(domains - 1).bit_length() * port.latency_s + within.latency_s,
+        latency_s=spread.doublings * port.latency_s + within.latency_s,
         inside_s=within.transfer_s,
-        transfer_s=(domains - 1) / domains * n_bytes / fewest / port.bytes_per_s,
+        transfer_s=crossing / spread.fewest / port.bytes_per_s,
     )
 
 
-def reduce_scatter(n_bytes: float, *, n: int, per_domain: int, inside: Link, port: Link) -> Cost:
-    """Return the cost of reducing `n_bytes` over all ranks, a part left on each.
+reduce_scatter = all_gather
+"""The same rounds, the other way round: a part of the sum is left on each rank."""
 
-    The same rounds as `all_gather`, the other way round.
-    """
-    return all_gather(n_bytes, n=n, per_domain=per_domain, inside=inside, port=port)
-
-
-def all_reduce(n_bytes: float, *, n: int, per_domain: int, inside: Link, port: Link) -> Cost:
-    """Return the cost of reducing `n_bytes` over all ranks, all of it left on each.
-
-    A reduce-scatter and an all-gather.
-    """
-    return all_gather(n_bytes, n=n, per_domain=per_domain, inside=inside, port=port).times(2)
+all_reduce = twice(all_gather)
+"""A reduce-scatter and an all-gather: all of the sum is left on each rank."""

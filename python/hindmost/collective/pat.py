@@ -52,9 +52,5 @@ def all_gather(n_bytes: float, *, n: int, per_domain: int, inside: Link, port: L
     )
 
 
-def reduce_scatter(n_bytes: float, *, n: int, per_domain: int, inside: Link, port: Link) -> Cost:
-    """Return the cost of reducing `n_bytes` over all ranks, a part left on each.
-
-    The same rounds as `all_gather`, the other way round.
-    """
-    return all_gather(n_bytes, n=n, per_domain=per_domain, inside=inside, port=port)
+reduce_scatter = all_gather
+"""The same rounds, the other way round: a part of the sum is left on each rank."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hindmost.collective.cost import Cost, Link
+from hindmost.collective.cost import Cost, Link, twice
 
 
 def all_gather(n_bytes: float, *, n: int, link: Link) -> Cost:
@@ -26,19 +26,8 @@ def all_gather(n_bytes: float, *, n: int, link: Link) -> Cost:
     )
 
 
-def reduce_scatter(n_bytes: float, *, n: int, link: Link) -> Cost:
-    """Return the cost of reducing `n_bytes` over `n` ranks, a part left on each.
+reduce_scatter = all_gather
+"""The same rounds, the other way round: a part of the sum is left on each rank."""
 
-    The same rounds as `all_gather`, the other way round.
-    """
-    return all_gather(n_bytes, n=n, link=link)
-
-
-def all_reduce(n_bytes: float, *, n: int, link: Link) -> Cost:
-    """Return the cost of reducing `n_bytes` over `n` ranks, all of it left on each.
-
-    Notes
-    -----
-    ``2 (n - 1) (a + b / (n B))``: a reduce-scatter and an all-gather.
-    """
-    return all_gather(n_bytes, n=n, link=link).times(2)
+all_reduce = twice(all_gather)
+"""A reduce-scatter and an all-gather, ``2 (n - 1) (a + b / (n B))``."""

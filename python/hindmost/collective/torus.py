@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from hindmost.collective.cost import Cost, Link
+from hindmost.collective.cost import Cost, Link, twice
 
 CUBE_EDGE = 4
 """Chips along the edge of a cube; optical switches join cubes into rings.
@@ -51,6 +51,12 @@ def all_gather(n_bytes: float, *, shape: Sequence[int], link: Link) -> Cost:
 
     A part comes from at most ``k // 2`` hops along a ring, ``k - 1`` along a line;
     dimensions follow each other: their hops add up.
+
+    Examples
+    --------
+    >>> link = Link(latency_s=0.0, bytes_per_s=45e9)
+    >>> round(1e3 * all_reduce(1e9, shape=(16, 16, 16), link=link).total_s, 4)
+    7.4056
     """
     sizes = [size for size in shape if size > 1]
     n = math.prod(sizes)
@@ -64,26 +70,8 @@ def all_gather(n_bytes: float, *, shape: Sequence[int], link: Link) -> Cost:
     )
 
 
-def reduce_scatter(n_bytes: float, *, shape: Sequence[int], link: Link) -> Cost:
-    """Return the cost of reducing `n_bytes` over a torus, a part left on each rank.
+reduce_scatter = all_gather
+"""The same rounds, the other way round: a part of the sum is left on each rank."""
 
-    The same rounds as `all_gather`, the other way round.
-    """
-    return all_gather(n_bytes, shape=shape, link=link)
-
-
-def all_reduce(n_bytes: float, *, shape: Sequence[int], link: Link) -> Cost:
-    """Return the cost of reducing `n_bytes` over a torus, all of it left on each rank.
-
-    Notes
-    -----
-    A reduce-scatter and an all-gather: ``2 b (1 - 1/n) / (2 D B)`` where all D
-    dimensions are wrapped.
-
-    Examples
-    --------
-    >>> link = Link(latency_s=0.0, bytes_per_s=45e9)
-    >>> round(1e3 * all_reduce(1e9, shape=(16, 16, 16), link=link).total_s, 4)
-    7.4056
-    """
-    return all_gather(n_bytes, shape=shape, link=link).times(2)
+all_reduce = twice(all_gather)
+"""A reduce-scatter and an all-gather: ``2 b (1 - 1/n) / (2 D B)`` with D rings."""

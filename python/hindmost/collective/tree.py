@@ -7,6 +7,7 @@ the other, so that all send and receive alike.
 from __future__ import annotations
 
 from hindmost.collective.cost import Cost, Link, at_once
+from hindmost.collective.spread import Spread
 
 
 def all_reduce(n_bytes: float, *, n: int, per_domain: int, inside: Link, port: Link) -> Cost:
@@ -46,13 +47,12 @@ def all_reduce(n_bytes: float, *, n: int, per_domain: int, inside: Link, port: L
     broadcast, reduction and scan", Parallel Computing 35 (2009); used for
     all-reduce since NCCL 2.4.
     """
-    members = min(n, per_domain)
-    domains = -(-n // members)
-    fewest = n % members or members
+    spread = Spread.of(n, per_domain)
+    members, domains = spread.members, spread.domains
     chain = (members - 1) * inside.latency_s
     sent = n_bytes * min(2.0, domains / 2) if domains > 1 else 0.0
     return at_once(
-        latency_s=2 * ((domains - 1).bit_length() * port.latency_s + chain),
+        latency_s=2 * (spread.doublings * port.latency_s + chain),
         inside_s=2 * (members - 1) / members * n_bytes / inside.bytes_per_s,
-        transfer_s=sent / fewest / port.bytes_per_s,
+        transfer_s=sent / spread.fewest / port.bytes_per_s,
     )

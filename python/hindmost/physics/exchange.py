@@ -104,7 +104,7 @@ def exchanges(scenario: Scenario, pool: str, time: ComputeTime) -> list[Exchange
         "hybrid": _sharded,
     }[scenario.layout.sharding]
     window = _Window(scenario, time)
-    found = parts(scenario, network, weights, window)
+    found = parts(network, weights, window)
     return [part for part in found if part.cost.total_s > 0]
 
 
@@ -122,96 +122,55 @@ class _Window:
         self.last_backward_s = passes * self.backward_s
 
 
-def _unsharded(
-    scenario: Scenario, network: _Network, weights: RankParameters, window: _Window
-) -> Iterator[Exchange]:
-    yield Exchange(
-        part="last backward",
-        cost=network.of_weights("all_reduce", weights),
-        behind_s=window.last_backward_s,
-        hops=network.hops("all_reduce"),
-    )
+def _unsharded(network: _Network, weights: RankParameters, window: _Window) -> Iterator[Exchange]:
+    yield network.once("last backward", "all_reduce", weights, window.last_backward_s)
 
 
-def _zero1(
-    scenario: Scenario, network: _Network, weights: RankParameters, window: _Window
-) -> Iterator[Exchange]:
-    yield _first_gather(network, weights, window)
-    yield Exchange(
-        part="last backward",
-        cost=network.of_weights("reduce_scatter", weights),
-        behind_s=window.last_backward_s,
-        hops=network.hops("reduce_scatter"),
-    )
+def _zero1(network: _Network, weights: RankParameters, window: _Window) -> Iterator[Exchange]:
+    yield network.once("first forward", "all_gather", weights, window.first_forward_s)
+    yield network.once("last backward", "reduce_scatter", weights, window.last_backward_s)
 
 
-def _zero2(
-    scenario: Scenario, network: _Network, weights: RankParameters, window: _Window
-) -> Iterator[Exchange]:
-    yield _first_gather(network, weights, window)
-    scatter = network.of_weights("reduce_scatter", weights)
-    hops = network.hops("reduce_scatter")
+def _zero2(network: _Network, weights: RankParameters, window: _Window) -> Iterator[Exchange]:
+    gather, last = _zero1(network, weights, window)
     early = window.n_microbatches - 1
-    yield Exchange(
+    yield gather
+    yield replace(
+        last,
         part="early backward",
-        cost=scatter.times(early),
+        cost=last.cost.times(early),
         behind_s=early * window.backward_s,
-        hops=hops,
     )
-    yield Exchange(part="last backward", cost=scatter, behind_s=window.last_backward_s, hops=hops)
+    yield last
 
 
-def _first_gather(network: _Network, weights: RankParameters, window: _Window) -> Exchange:
-    return Exchange(
-        part="first forward",
-        cost=network.of_weights("all_gather", weights),
-        behind_s=window.first_forward_s,
-        hops=network.hops("all_gather"),
-    )
-
-
-def _sharded(
-    scenario: Scenario, network: _Network, weights: RankParameters, window: _Window
-) -> Iterator[Exchange]:
-    size = n_replicas(scenario)
+def _sharded(network: _Network, weights: RankParameters, window: _Window) -> Iterator[Exchange]:
+    layout = network.scenario.layout
+    size = n_replicas(network.scenario)
     between = Cost()
-    if scenario.layout.sharding == "hybrid":
-        size = min(scenario.layout.shard_group_replicas or 1, size)
-        between = _between_shard_groups(scenario, network, weights, size)
+    if layout.sharding == "hybrid":
+        size = min(layout.shard_group_replicas or 1, size)
+        between = _between_shard_groups(network, weights, size)
     gather = network.of_weights("all_gather", weights, replicas=size)
-    scatter = network.of_weights("reduce_scatter", weights, replicas=size)
+    backward = gather + network.of_weights("reduce_scatter", weights, replicas=size)
     count = window.n_microbatches
-    hops = network.hops("all_gather", replicas=size)
-    yield Exchange(
-        part="forward",
-        cost=gather.times(count),
-        behind_s=count * window.forward_s,
-        hops=hops,
-    )
     early = count - 1
-    yield Exchange(
-        part="early backward",
-        cost=(gather + scatter).times(early),
-        behind_s=early * window.backward_s,
-        hops=hops,
-    )
-    yield Exchange(
-        part="last backward",
-        cost=gather + scatter + between,
-        behind_s=window.backward_s,
-        hops=hops,
-    )
+    for part, cost, behind_s in (
+        ("forward", gather.times(count), count * window.forward_s),
+        ("early backward", backward.times(early), early * window.backward_s),
+        ("last backward", backward + between, window.backward_s),
+    ):
+        hops = network.hops("all_gather", replicas=size)
+        yield Exchange(part=part, cost=cost, behind_s=behind_s, hops=hops)
 
 
-def _between_shard_groups(
-    scenario: Scenario, network: _Network, weights: RankParameters, size: int
-) -> Cost:
+def _between_shard_groups(network: _Network, weights: RankParameters, size: int) -> Cost:
     """Return the cost of reducing shards over shard groups of `size` replicas.
 
     They meet where the shards are largest. Their members in one domain are of as
     many groups as fit into it. Those of experts meet among the same experts.
     """
-    layout = scenario.layout
+    scenario, layout = network.scenario, network.scenario.layout
     data_ranks, ranks = n_data_ranks(scenario), size * layout.context
     fewest = smallest_shard_group(scenario) * layout.context
     shard_bytes = BF16_BYTES * weights.dense / fewest
@@ -231,6 +190,13 @@ class _Network:
         self.scenario = scenario
         self.there: Links = links(scenario, pool)
         self.n_buckets = n_buckets(scenario)
+
+    def once(
+        self, part: str, collective: Collective, weights: RankParameters, behind_s: float
+    ) -> Exchange:
+        """Return the exchange of weights or gradients of a rank among all replicas."""
+        cost = self.of_weights(collective, weights)
+        return Exchange(part=part, cost=cost, behind_s=behind_s, hops=self.hops(collective))
 
     def of_weights(
         self, collective: Collective, weights: RankParameters, *, replicas: int | None = None

@@ -17,7 +17,10 @@ pub struct Plan(hindmost_core::plan::Plan);
 #[pymethods]
 impl Plan {
     #[new]
-    #[pyo3(signature = (*, groups, causes, terms, overlap_fraction, replica_groups=1, pipeline=None, instructions=None))]
+    #[pyo3(signature = (
+        *, groups, causes, terms, overlap_fraction, replica_groups=1, pipeline=None,
+        instructions=None
+    ))]
     fn new(
         groups: Vec<Group>,
         causes: Vec<Cause<'_>>,

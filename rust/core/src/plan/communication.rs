@@ -87,11 +87,12 @@ impl Communication {
     /// A collective is complete when its slowest member is, so each term takes
     /// the time of its slowest group: latency times the term's factor of `hops`,
     /// and transfers at the pace of the group's slowest port. The longest stall
-    /// of any port holds up the last term. Of a term that takes T, the last of `n_buckets` pieces has
-    /// nothing to hide behind, and neither has what exceeds the window:
-    /// `max(T / n_buckets, T - window)`. The window is a part of what the
-    /// slowest replica, of group `slowest`, computes: `own_compute_s`, its
-    /// stalls excluded, because the others wait for its data through a stall.
+    /// of any port holds up the last term. Of a term that takes T, the last of
+    /// `n_buckets` pieces has nothing to hide behind, and neither has what
+    /// exceeds the window: `max(T / n_buckets, T - window)`. The window is a part
+    /// of what the slowest replica, of group `slowest`, computes:
+    /// `own_compute_s`, its stalls excluded, because the others wait for its
+    /// data through a stall.
     #[must_use]
     pub fn exposed_s(
         &self,

@@ -218,6 +218,18 @@ impl Pipeline {
         self.spec.layers.iter().sum()
     }
 
+    /// The virtual stage of each layer.
+    #[must_use]
+    pub fn stages_of_layers(&self) -> Vec<usize> {
+        let of_stage = |(k, &n): (usize, &u32)| std::iter::repeat_n(k, n as usize);
+        self.spec
+            .layers
+            .iter()
+            .enumerate()
+            .flat_map(of_stage)
+            .collect()
+    }
+
     /// Tensor groups of a replica.
     #[must_use]
     pub fn replica_groups(&self) -> u32 {

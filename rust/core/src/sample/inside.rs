@@ -54,7 +54,6 @@ impl<'a> Inside<'a> {
             Detail::Pass => 3 * spec.shape.virtual_stages() as usize * microbatches,
         };
         let n_stalls = if stalls { stages * microbatches } else { 0 };
-        let of_stage = |(k, &n): (usize, &u32)| std::iter::repeat_n(k, n as usize);
         Self {
             pipeline,
             acting,
@@ -63,7 +62,7 @@ impl<'a> Inside<'a> {
             passes: vec![Lanes::all(0.0); n_passes],
             stalls_s: vec![Lanes::all(0.0); n_stalls],
             whole_s: Lanes::all(0.0),
-            stage_of_layer: spec.layers.iter().enumerate().flat_map(of_stage).collect(),
+            stage_of_layer: pipeline.stages_of_layers(),
         }
     }
 

@@ -32,7 +32,6 @@ impl<'a> Work<'a> {
         let spreads = |cause: &Cause| {
             pipeline.spec().placement == Placement::Mixed && cause.scope() == Scope::Replica
         };
-        let of_stage = |(k, &n): (usize, &u32)| std::iter::repeat_n(k, n as usize);
         Self {
             pipeline,
             lineup: Lineup::new(plan, pipeline),
@@ -41,13 +40,7 @@ impl<'a> Work<'a> {
             microbatch: draws(group, Span::Microbatch).only(|cause| !spreads(cause)),
             spread: draws(0, Span::Microbatch).only(spreads),
             layer: draws(group, Span::Layer),
-            stage_of_layer: pipeline
-                .spec()
-                .layers
-                .iter()
-                .enumerate()
-                .flat_map(of_stage)
-                .collect(),
+            stage_of_layer: pipeline.stages_of_layers(),
         }
     }
 
