@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 import hindmost as hm
+from hindmost.collective import hops
+from hindmost.law import Exponential
 from hindmost.physics.compute import compute_time
 from hindmost.physics.exchange import Exchange, exchanges
 
@@ -302,3 +304,33 @@ def test_what_does_not_fill_a_torus_goes_over_ports() -> None:
     (last,) = exchanges(scenario, "tpu", compute_time(scenario, "tpu"))
     assert last.part == "last backward"
     assert last.cost.transfer_s > 0
+
+
+def test_hops_of_random_length_lengthen_the_latency_of_each_part() -> None:
+    """Hops that all take twice their time double it; random ones follow their recursion."""
+    quiet: dict[str, Any] = {f"causes.{name}.enabled": False for name in hm.load("h100-1k").causes}
+    quiet |= {
+        "fabric.noise.enabled": False,
+        "layout.sharding": "none",
+        "workload.recompute": "full",
+    }
+    quiet |= {"collective.algorithm": "ring", "collective.overlap_fraction": 0.0}
+    quiet |= {"workload.model": "llama3-8b", "fabric.latency_s": 1e-3}
+
+    def exposed_s(**law: Any) -> hm.Result:
+        changes = {**quiet, "fabric.hop_noise": law} if law else quiet
+        return hm.simulate("h100-1k", changes=changes, seed=3, runs=4, steps=250)
+
+    plain = exposed_s()
+    (part,) = plain.plan.pools[0].exchanges
+    twice = exposed_s(name="constant", value=2.0)
+    doubled_s = plain.value("exposed_comm_s") + part.cost.latency_s
+    assert twice.value("exposed_comm_s") == pytest.approx(doubled_s, rel=1e-6)
+    total = hops.total(Exponential(mean=1.0), pattern="ring-all-reduce", n=128)
+    random = exposed_s(name="exponential", mean=1.0)
+    lengthened_s = (total.mean / total.hops - 1) * part.cost.latency_s
+    found_s = random.value("exposed_comm_s") - plain.value("exposed_comm_s")
+    spread_s = random.steps["exposed_comm_s"].std()
+    assert isinstance(spread_s, float)
+    assert found_s == pytest.approx(lengthened_s, abs=4 * spread_s / 1000**0.5)
+    assert spread_s > 0
