@@ -113,14 +113,36 @@ class Gamma(LawModel):
     """Scale, > 0; the mean is ``shape * scale``."""
 
 
+class Weibull(LawModel):
+    """A waiting time whose end depends on its age."""
+
+    name: Literal["weibull"] = "weibull"
+    shape: float
+    """Shape, > 0; below 1 what has lasted goes on to last, at 1 the law is exponential."""
+    scale: float = 1.0
+    """Scale, > 0; a share of 1/e lies above it."""
+
+
+class Normal(LawModel):
+    """A normal number that is known to be positive: truncated at 0."""
+
+    name: Literal["normal"] = "normal"
+    mean: float
+    """Mean before the truncation, > 0."""
+    sigma: float
+    """Standard deviation before the truncation, > 0."""
+
+
 class Pareto(LawModel):
-    """A power-law tail; needs a cap for ``alpha <= 2``."""
+    """A power-law tail; needs a cap or a maximum for ``alpha <= 2``."""
 
     name: Literal["pareto"] = "pareto"
     alpha: float
     """Exponent of the tail, > 0."""
     minimum: float = 1.0
     """Least number, > 0."""
+    maximum: float | None = None
+    """Greatest number, > minimum: the law is the one given that it is not exceeded."""
 
 
 class Uniform(LawModel):
@@ -144,11 +166,21 @@ class LogUniform(LawModel):
 
 
 class Empirical(LawModel):
-    """Piecewise-linear quantile function of samples, clipped at their extremes."""
+    """Piecewise-linear quantile function of samples, clipped at their extremes.
+
+    Notes
+    -----
+    With `tail_alpha`, m samples speak for all but 1/m of the numbers. Nine
+    tenths of the rest follow a Pareto tail from the greatest sample to
+    ``10**(1 / tail_alpha)`` times it, where a tenth of the tail is left: a tail
+    is believed ten times beyond its sample. What is rarer lies on the cap.
+    """
 
     name: Literal["empirical"] = "empirical"
     samples: list[float]
     """At least two numbers, all > 0."""
+    tail_alpha: float | None = None
+    """Exponent of a tail beyond the samples, 0.05 to 1e6; needs a cap, >= the greatest sample."""
 
 
 class Tabulated(LawModel):
@@ -213,6 +245,8 @@ Law = Annotated[
         | LogNormal
         | Exponential
         | Gamma
+        | Weibull
+        | Normal
         | Pareto
         | Uniform
         | LogUniform

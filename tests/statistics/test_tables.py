@@ -83,6 +83,17 @@ def pareto(alpha: float, minimum: float) -> Case:
     return Case(parameters, oracle, from_zero=False)
 
 
+def bounded_pareto(alpha: float, minimum: float, maximum: float) -> Case:
+    oracle = stats.truncpareto(alpha, maximum / minimum, scale=minimum)
+    parameters = {"name": "pareto", "alpha": alpha, "minimum": minimum, "maximum": maximum}
+    return Case(parameters, oracle, rtol=1e-9, from_zero=False)
+
+
+def weibull(shape: float, scale: float) -> Case:
+    oracle = stats.weibull_min(shape, scale=scale)
+    return Case({"name": "weibull", "shape": shape, "scale": scale}, oracle)
+
+
 def uniform(low: float, high: float) -> Case:
     oracle = stats.uniform(low, high - low)
     parameters = {"name": "uniform", "low": low, "high": high}
@@ -105,6 +116,10 @@ CASES = [
     gamma(0.75, 0.02),
     *(pareto(alpha, 1.0) for alpha in (2.1, 3.0, 10.0, 200.0)),
     pareto(2.5, 0.02),
+    bounded_pareto(0.5, 1.0, 100.0),
+    bounded_pareto(3.5, 0.02, 0.05),
+    *(weibull(shape, 1.0) for shape in (0.55, 1.0, 1.7, 40.0)),
+    weibull(0.8, 0.02),
     uniform(0.0, 1.0),
     uniform(0.9, 1.1),
     uniform(1e-3, 1e3),

@@ -12,7 +12,7 @@
 //! or take 1e-5 of itself, and values never fall as words rise, bit by bit.
 
 use crate::error::{Error, Result};
-use crate::law::{Empirical, Law, OCTAVES, STRAIGHT, straight_line_miss, tail_probability};
+use crate::law::{Empirical, Law, Quantiles, STRAIGHT, straight_line_miss};
 
 /// Magnitudes below this take 32 more bits.
 pub const REFINED_BELOW: u32 = 1 << 16;
@@ -79,18 +79,17 @@ impl Table {
             Law::Tabulated(tabulated) => tabulated.bins(),
             _ => FEWEST_BINS,
         };
-        let lower = |bins, index| law.quantile(tail_probability(bins, index));
-        let upper = |bins, index| law.upper_quantile(tail_probability(bins, index));
-        let mut sides = [sample(fewest, lower), sample(fewest, upper)];
+        let quantiles = Quantiles::of(law);
+        let mut sides = quantiles.on_grid(fewest);
         let mut bins = fewest;
         loop {
             // The points halfway between knots judge this grid, and are the
             // knots that the next one adds.
-            let halfway = [sample_halfway(bins, lower), sample_halfway(bins, upper)];
+            let halfway = quantiles.halfway(bins);
             let straight = sides
                 .iter()
                 .zip(&halfway)
-                .all(|(knots, halfway)| worst_miss(bins, knots, halfway) <= STRAIGHT);
+                .all(|(knots, halfway)| is_straight(bins, knots, halfway));
             if straight {
                 return Ok(Self::octaves(bins, &sides));
             }
@@ -112,14 +111,23 @@ impl Table {
     /// Log-spaced table; an extra knot stands for the bin that begins at 1/2.
     fn octaves(bins: usize, [lower, upper]: &[Vec<f64>; 2]) -> Self {
         let mut knots = Vec::with_capacity(2 * (lower.len() + 1));
-        for side in [lower, upper] {
-            knots.extend(side.iter().map(|&knot| to_f32(knot)));
-            knots.push(to_f32(side[side.len() - 1]));
+        // Both sides meet in one number. Where a law is narrow, the last digits
+        // of neighbours may be in disorder.
+        let middle = to_f32(lower[lower.len() - 1]);
+        let mut last = 0.0_f32;
+        for &knot in lower {
+            last = last.max(to_f32(knot).min(middle));
+            knots.push(last);
         }
-        // Both sides meet in one number.
-        let middle = knots[lower.len()];
+        knots.push(middle);
+        last = f32::MAX;
+        for &knot in upper {
+            last = last.min(to_f32(knot).max(middle));
+            knots.push(last);
+        }
         let end = knots.len();
-        knots[end - 2..].fill(middle);
+        knots[end - 1] = middle;
+        knots.push(middle);
         Self {
             grid: Grid::Octaves {
                 bits: bins.trailing_zeros(),
@@ -263,18 +271,6 @@ pub fn is_refined(word: u32) -> bool {
     magnitude(word) < REFINED_BELOW
 }
 
-fn sample(bins: usize, quantile: impl Fn(usize, usize) -> f64) -> Vec<f64> {
-    (0..=OCTAVES * bins)
-        .map(|index| quantile(bins, index))
-        .collect()
-}
-
-fn sample_halfway(bins: usize, quantile: impl Fn(usize, usize) -> f64) -> Vec<f64> {
-    (0..OCTAVES * bins)
-        .map(|index| quantile(2 * bins, 2 * index + 1))
-        .collect()
-}
-
 fn interleave(knots: &[f64], halfway: &[f64]) -> Vec<f64> {
     let mut all = Vec::with_capacity(knots.len() + halfway.len());
     for (knot, middle) in knots.iter().zip(halfway) {
@@ -284,15 +280,24 @@ fn interleave(knots: &[f64], halfway: &[f64]) -> Vec<f64> {
     all
 }
 
-/// The worst miss of straight lines at the points halfway between knots.
-fn worst_miss(bins: usize, knots: &[f64], halfway: &[f64]) -> f64 {
-    let knot = |index| (tail_probability(bins, index), knots[index]);
-    let misses = halfway.iter().enumerate().map(|(index, &middle)| {
-        let point = (tail_probability(2 * bins, 2 * index + 1), middle);
-        straight_line_miss(knot(index), knot(index + 1), point)
-    });
-    // Knots above the range of f32 may be infinite; they lie above the cap.
-    misses.filter(|miss| !miss.is_nan()).fold(0.0, f64::max)
+/// Whether no straight line between knots misses the point halfway by too much.
+fn is_straight(bins: usize, knots: &[f64], halfway: &[f64]) -> bool {
+    // The rule knows no scale of the probability: each octave is like [1, 2].
+    let mantissa = |half_bin: usize| 1.0 + half_bin as f64 / (2 * bins) as f64;
+    let octaves = knots
+        .windows(bins + 1)
+        .step_by(bins)
+        .zip(halfway.chunks(bins));
+    octaves.into_iter().all(|(knots, halfway)| {
+        (0..bins).all(|bin| {
+            let start = (mantissa(2 * bin), knots[bin]);
+            let end = (mantissa(2 * bin + 2), knots[bin + 1]);
+            let miss = straight_line_miss(start, end, (mantissa(2 * bin + 1), halfway[bin]));
+            // Knots above the range of f32 may be infinite; they lie above the
+            // cap.
+            miss.is_nan() || miss <= STRAIGHT
+        })
+    })
 }
 
 /// Rounds to f32; what lies above a cap may be too great for it.

@@ -3,7 +3,7 @@
 mod common;
 
 use common::draws::{draws, ks_distance};
-use common::laws::{continuous, lognormal, shapes, weibull, with_atoms};
+use common::laws::{continuous, lognormal, shapes, tabulated_weibull, with_atoms};
 use hindmost_core::law::Law;
 
 const N_DRAWS: usize = 1_000_000;
@@ -127,7 +127,7 @@ fn no_weight_lies_at_or_below_zero_or_at_infinity() {
 #[test]
 fn a_tabulated_law_follows_the_law_that_it_was_fitted_to() {
     let shape = 1.7;
-    let law = weibull(shape);
+    let law = tabulated_weibull(shape);
     for exponent in 1..=64 {
         let p = 0.77 * (-f64::from(exponent)).exp2();
         let exact_lower = (-(-p).ln_1p()).powf(1.0 / shape);

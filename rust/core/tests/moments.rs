@@ -4,8 +4,8 @@ mod common;
 
 use common::draws::{draws, mean_and_error, variance_and_error};
 use common::laws::{
-    capped, constant, continuous, empirical, exponential, gamma, log_uniform, lognormal, mixture,
-    pareto, shapes, uniform, weibull, with_atoms,
+    bounded_pareto, capped, constant, continuous, empirical, exponential, gamma, log_uniform,
+    lognormal, mixture, normal, pareto, shapes, tabulated_weibull, uniform, weibull, with_atoms,
 };
 use common::plans::{cause, jitter, plan, pool, with_probability};
 use hindmost_core::control::Control;
@@ -102,7 +102,51 @@ fn moments_are_the_closed_forms() {
             capped_moments(1.0, 5.0, 1.01),
         ),
         (
-            weibull(1.7),
+            weibull(1.7, 2.0),
+            (
+                2.0 * weibull_moment(1.0),
+                4.0 * (weibull_moment(2.0) - weibull_moment(1.0).powi(2)),
+            ),
+        ),
+        (weibull(1.0, 3.0), (3.0, 9.0)),
+        (weibull(0.5, 1.0), (2.0, 20.0)),
+        // With shape k: mean 1 - 0.5772.../k, variance pi^2 / 6 k^2 in the limit.
+        (
+            weibull(1e11, 1.0),
+            (
+                1.0 - 0.577_215_664_901_532_9e-11,
+                std::f64::consts::PI.powi(2) / 6.0 * 1e-22,
+            ),
+        ),
+        // Half of a normal number: sqrt(2 / pi) and 1 - 2 / pi in the limit.
+        (
+            normal(1e-12, 1.0),
+            (
+                std::f64::consts::FRAC_2_PI.sqrt(),
+                1.0 - std::f64::consts::FRAC_2_PI,
+            ),
+        ),
+        (normal(2.0, 1e-3), (2.0, 1e-6)),
+        // Density c / x^2 with c = 4/3, then c / x^3 with c = 32/15, and
+        // c / x^4 with c = 192/63, all on [1, 4].
+        (bounded_pareto(1.0, 1.0, 4.0), {
+            let mean = 4.0_f64.ln() * 4.0 / 3.0;
+            (mean, 4.0 - mean * mean)
+        }),
+        (bounded_pareto(1.0, 2.0, 4.0), {
+            (1.6, 32.0 / 15.0 * 4.0_f64.ln() - 2.56)
+        }),
+        (bounded_pareto(2.0, 3.0, 8.0), {
+            let mean = 192.0 / 63.0 * 0.5 * 15.0 / 16.0;
+            (2.0 * mean, 4.0 * (192.0 / 63.0 * 0.75 - mean * mean))
+        }),
+        // So narrow that it is uniform.
+        (
+            bounded_pareto(1.0, 1e-7, 1.0 + 0.5_f64.powi(24)),
+            (1.0 + 0.5_f64.powi(25), 0.5_f64.powi(48) / 12.0),
+        ),
+        (
+            tabulated_weibull(1.7),
             (
                 weibull_moment(1.0),
                 weibull_moment(2.0) - weibull_moment(1.0).powi(2),

@@ -3,8 +3,8 @@
 mod common;
 
 use common::laws::{
-    capped, constant, empirical, exponential, gamma, log_uniform, lognormal, mixture, pareto,
-    uniform,
+    bounded_pareto, capped, constant, empirical, exponential, gamma, log_uniform, lognormal,
+    mixture, normal, pareto, uniform, weibull,
 };
 use hindmost_core::Error;
 use hindmost_core::law::Law;
@@ -34,6 +34,14 @@ fn a_law_that_f32_cannot_hold_at_all_is_refused() {
         gamma(2.0, 1e38),
         gamma(2.0, 1e-36),
         pareto(1e39, 3.0),
+        weibull(2.0, 1e38),
+        weibull(2.0, 1e-30),
+        normal(1e39, 1.0),
+        normal(1e-39, 1.0e-39),
+        normal(1.0, 1e38),
+        normal(1e-19, 1e-19),
+        bounded_pareto(1.0, 0.5, 1e39),
+        bounded_pareto(1e-39, 0.5, 1.0),
         uniform(0.0, 1e-20),
         uniform(0.0, 1e39),
         empirical(&[1e-39, 1e-39, 1.0]),
@@ -66,6 +74,13 @@ fn a_law_out_of_the_range_of_f32_is_refused_with_the_number_that_works() {
             let shape = number_in(&gamma(1e-3, scale), "shape");
             assert_is_the_border(shape, 0.999, |shape| gamma(shape, scale));
         }
+        let shape = number_in(&weibull(1e-3, scale), "shape");
+        assert_is_the_border(shape, 0.999, |shape| weibull(shape, scale));
+        let sigma = number_in(&normal(scale, 1e38), "sigma");
+        assert_is_the_border(sigma, 1.001, |sigma| normal(scale, sigma));
+        let tiny = 1e-20 * scale.clamp(1e-9, 1.0);
+        let sigma = number_in(&normal(tiny, tiny), "sigma");
+        assert_is_the_border(sigma, 1.001, |sigma| normal(tiny, sigma));
         let minimum = 1e29 * (1.0 + scale.min(1e6));
         let alpha = number_in(&pareto(minimum, 2.01), "alpha");
         assert_is_the_border(alpha, 0.999, |alpha| pareto(minimum, alpha));
@@ -90,6 +105,11 @@ fn a_law_out_of_the_range_of_f32_names_a_parameter_of_its_own() {
         (gamma(2.0, 1e38), vec!["scale"]),
         (pareto(1e39, 3.0), vec!["minimum"]),
         (lognormal(1e39, 0.0), vec!["median"]),
+        (weibull(2.0, 1e39), vec!["scale"]),
+        (weibull(2.0, 1e-39), vec!["scale"]),
+        (normal(1e39, 1.0), vec!["mean"]),
+        (normal(1e-40, 1e-20), vec!["mean"]),
+        (bounded_pareto(1.0, 0.5, 1e39), vec!["maximum"]),
         (uniform(0.0, 1e-20), vec!["low", "high"]),
         (empirical(&[1.0, 1e39]), vec!["samples.1"]),
     ] {
@@ -111,6 +131,10 @@ fn a_law_out_of_the_range_of_f32_names_a_number_that_works() {
         gamma(2.0, 1e-45),
         lognormal(1e39, 0.5),
         pareto(1e39, 3.0),
+        weibull(2.0, 1e39),
+        weibull(2.0, 1e-45),
+        normal(1e39, 1.0),
+        normal(1e-40, 1e-20),
         uniform(0.0, 1e-20),
     ] {
         let (field, requirement) = refused(&law);
@@ -125,6 +149,10 @@ fn a_law_out_of_the_range_of_f32_names_a_number_that_works() {
                 (Law::Gamma(_), "shape") => gamma(number.min(1e4), 1e-45),
                 (Law::Exponential(_), "mean") => exponential(number, 0.0),
                 (Law::Exponential(_), "shift") => exponential(1e-30, number),
+                (Law::Weibull(_), "scale") => weibull(2.0, number),
+                (Law::Weibull(_), "shape") => weibull(number, 1e-45),
+                (Law::Normal(_), "mean") if number > 1.0 => normal(number, 1.0),
+                (Law::Normal(_), "mean") => normal(number, 1e-20),
                 (Law::Pareto(_), "minimum") => pareto(number, 3.0),
                 (Law::Uniform(_), "high") => uniform(0.0, number),
                 (Law::Uniform(_), "low") => uniform(number, 1e-20),
@@ -166,6 +194,9 @@ fn a_cap_mends_the_upper_tail_of_any_law() {
         capped(gamma(2.0, 1e37), 1e38),
         capped(exponential(1e37, 0.0), 1e38),
         capped(uniform(1.0, 1e39), 1e38),
+        capped(weibull(2.0, 1e38), 1e38),
+        capped(normal(1.0, 1e38), 1e38),
+        capped(bounded_pareto(1.0, 0.5, 1e39), 1e38),
         capped(empirical(&[1.0, 1e39]), 1e38),
     ] {
         if let Err(error) = law.check_drawable() {
@@ -194,5 +225,26 @@ fn a_table_that_takes_too_many_bins_names_a_parameter_of_the_law() {
             Err(Error::Domain { field, .. }) if parameters.contains(&field.as_str()) => {}
             Err(other) => panic!("{law:?}: {other}"),
         }
+    }
+}
+
+#[test]
+fn a_table_follows_a_weibull_law_of_any_shape_that_f32_holds() {
+    for scale in [1e-30, 1e-3, 1.0, 1e9, 1e30] {
+        let least = number_in(&weibull(1e-3, scale), "shape");
+        for shape in [least, 1.0_f64.max(least), 20.0, 21.0, 1e4, 1e15, 1e300] {
+            let bins = Table::compile(&weibull(shape.max(least), scale))
+                .unwrap()
+                .bins();
+            assert!(bins.is_some_and(|bins| bins <= 512), "{shape} {scale}");
+        }
+    }
+}
+
+#[test]
+fn a_table_follows_a_normal_law_however_much_is_cut_off() {
+    for exponent in -12..=12 {
+        let table = Table::compile(&normal(1.0, 10.0_f64.powi(exponent))).unwrap();
+        assert!(table.bins().unwrap() <= 64, "1e{exponent}");
     }
 }

@@ -4,8 +4,8 @@ mod common;
 
 use common::laws::{capped, constant, empirical, fine_grid, mixture, pareto, uniform};
 use hindmost_core::law::{
-    Capped, Constant, Empirical, Exponential, Gamma, Law, LogNormal, LogUniform, Mixture, Pareto,
-    Tabulated, Uniform,
+    Capped, Constant, Empirical, Exponential, Gamma, Law, LogNormal, LogUniform, Mixture, Normal,
+    Pareto, Tabulated, Uniform, Weibull, with_pareto_tail,
 };
 use hindmost_core::{Error, Result};
 
@@ -80,6 +80,54 @@ fn a_pareto_law_has_a_positive_minimum_and_alpha() {
         refused(Pareto::new(bad, 3.0), "minimum", bad);
         refused(Pareto::new(1.0, bad), "alpha", bad);
     }
+}
+
+#[test]
+fn a_bounded_pareto_law_has_a_finite_maximum_above_its_minimum() {
+    for bad in NOT_POSITIVE.into_iter().chain([0.5, 1.0]) {
+        refused(Pareto::bounded(1.0, 3.0, bad), "maximum", bad);
+    }
+    for bad in NOT_POSITIVE {
+        refused(Pareto::bounded(bad, 3.0, 2.0), "minimum", bad);
+        refused(Pareto::bounded(1.0, bad, 2.0), "alpha", bad);
+    }
+    refused(Pareto::bounded(1e-300, 1.0, 1e300), "maximum", 1e300);
+    assert!(Pareto::bounded(1.0, 0.1, 1.0 + 1e-15).is_ok());
+}
+
+#[test]
+fn a_weibull_law_has_a_positive_shape_and_scale() {
+    for bad in NOT_POSITIVE {
+        refused(Weibull::new(bad, 1.0), "shape", bad);
+        refused(Weibull::new(1.0, bad), "scale", bad);
+    }
+}
+
+#[test]
+fn a_normal_law_has_a_positive_mean_and_sigma() {
+    for bad in NOT_POSITIVE {
+        refused(Normal::new(bad, 1.0), "mean", bad);
+        refused(Normal::new(1.0, bad), "sigma", bad);
+    }
+}
+
+#[test]
+fn samples_with_a_tail_have_an_alpha_and_a_cap_from_the_greatest_sample_on() {
+    let samples = || vec![1.0, 3.0, 2.0];
+    for bad in NOT_POSITIVE.into_iter().chain([0.049, 1.1e6]) {
+        refused(with_pareto_tail(samples(), bad, 5.0), "tail_alpha", bad);
+    }
+    for bad in NOT_POSITIVE.into_iter().chain([2.0, 2.999]) {
+        let requirement = refused(with_pareto_tail(samples(), 1.0, bad), "cap", bad);
+        assert_eq!(requirement, "finite and >= 3, the greatest sample");
+    }
+    for bad in NOT_POSITIVE {
+        let samples = vec![1.0, 2.0, bad];
+        refused(with_pareto_tail(samples, 1.0, 5.0), "samples.2", bad);
+    }
+    refused(with_pareto_tail(vec![1.0], 1.0, 5.0), "samples", 1.0);
+    assert!(with_pareto_tail(samples(), 0.05, 3.0).is_ok());
+    assert!(with_pareto_tail(samples(), 1e6, 3.0).is_ok());
 }
 
 #[test]

@@ -3,7 +3,8 @@
 mod common;
 
 use common::laws::{
-    capped, empirical, exponential, gamma, log_uniform, lognormal, mixture, pareto, shapes, uniform,
+    bounded_pareto, capped, empirical, exponential, gamma, log_uniform, lognormal, mixture, normal,
+    pareto, shapes, uniform, weibull,
 };
 use hindmost_core::law::{Law, tail_probability};
 use hindmost_core::random::{Random, Stream};
@@ -202,6 +203,10 @@ fn any_law() -> impl Strategy<Value = Law> {
         4 => (between(1e-6, 1e6), between(1e-6, 1e6)).prop_map(|(m, s)| exponential(m, s)),
         1 => (between(0.7, 1e4), between(1e-3, 1e3)).prop_map(|(k, s)| gamma(k, s)),
         4 => (between(1e-3, 1e3), between(2.01, 1e3)).prop_map(|(m, a)| pareto(m, a)),
+        4 => (between(0.55, 1e6), between(1e-3, 1e3)).prop_map(|(k, s)| weibull(k, s)),
+        4 => (between(1e-3, 1e3), between(1e-6, 1e3)).prop_map(|(m, s)| normal(m, m * s)),
+        4 => (between(1e-3, 1e3), between(0.3, 1e3), between(1.0001, 1e4))
+            .prop_map(|(m, a, ratio)| bounded_pareto(m, a, m * ratio)),
         4 => (0.0..1e3, between(1e-3, 1e6)).prop_map(|(low, w)| uniform(low, low + w)),
         4 => (between(1e-9, 1e3), between(1.0001, 1e20))
             .prop_map(|(low, ratio)| log_uniform(low, low * ratio)),

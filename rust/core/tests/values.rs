@@ -5,13 +5,14 @@ mod common;
 
 use common::draws::{only_cause, plan_of};
 use common::laws::{
-    capped, constant, empirical, exponential, gamma, log_uniform, lognormal, mixture, pareto,
-    uniform, weibull,
+    bounded_pareto, capped, constant, empirical, exponential, gamma, log_uniform, lognormal,
+    mixture, normal, pareto, tabulated_weibull, uniform, weibull,
 };
 use common::plans::{cause, jitter, network, pool, term, with_probability};
 use common::replay::{Replay, Row};
 use hindmost_core::control::Control;
 use hindmost_core::instructions::InstructionSet;
+use hindmost_core::law::with_pareto_tail;
 use hindmost_core::plan::{CauseSpec, Communication, Effect, GroupSpec, Plan, Scope, Span};
 use hindmost_core::sample::{rank_times, sample};
 
@@ -93,7 +94,7 @@ fn a_law_has_these_values_at_these_words() {
         ),
         (
             "tabulated",
-            weibull(1.7),
+            tabulated_weibull(1.7),
             [
                 0x35c8dc0b, 0x3a9831cf, 0x3acf9de6, 0x3ea692ad, 0x3f4e5a04, 0x3fa73234, 0x4084497f,
                 0x40c95906,
@@ -108,6 +109,38 @@ fn a_law_has_these_values_at_these_words() {
             [
                 0x3d2d3147, 0x3df36dcd, 0x3e0135e5, 0x3f14699a, 0x3f800000, 0x4079934a, 0x41b8a041,
                 0x42396880,
+            ],
+        ),
+        (
+            "weibull",
+            weibull(1.7, 0.8),
+            [
+                0x35a0b009, 0x3a7382e6, 0x3aa617eb, 0x3e854223, 0x3f2514d0, 0x3f85c1c2, 0x4053a8cb,
+                0x40a11405,
+            ],
+        ),
+        (
+            "normal",
+            normal(0.6, 0.4),
+            [
+                0x2fc66355, 0x37f78f26, 0x3851d878, 0x3e836e8d, 0x3f222f1d, 0x3f724a22, 0x4011f8cf,
+                0x4048a320,
+            ],
+        ),
+        (
+            "bounded pareto",
+            bounded_pareto(1.2, 0.75, 40.0),
+            [
+                0x3f99999a, 0x3f999a19, 0x3f999a72, 0x3fb854f7, 0x40305f32, 0x40e28090, 0x421ff609,
+                0x42200000,
+            ],
+        ),
+        (
+            "samples and their tail",
+            with_pareto_tail(vec![1.0, 2.0, 1.25, 1.75, 3.0], 1.5, 9.0).unwrap(),
+            [
+                0x3f800000, 0x3f800056, 0x3f800092, 0x3f91a2b4, 0x3fe00000, 0x400afef0, 0x41100000,
+                0x41100000,
             ],
         ),
         (
@@ -166,7 +199,14 @@ fn causes() -> Vec<CauseSpec> {
             &[1],
         ),
         cause("data", Scope::Replica, Step, Slowdown, stages, &both),
-        cause("clock", Scope::Pool, Step, Slowdown, weibull(9.0), &both),
+        cause(
+            "clock",
+            Scope::Pool,
+            Step,
+            Slowdown,
+            tabulated_weibull(9.0),
+            &both,
+        ),
         cause(
             "grid",
             Scope::Cluster,

@@ -2,8 +2,8 @@
 
 use hindmost_core::Error;
 use hindmost_core::law::{
-    Capped, Constant, Empirical, Exponential, Gamma, Law, LogNormal, LogUniform, Mixture, Pareto,
-    Tabulated, Uniform,
+    Capped, Constant, Empirical, Exponential, Gamma, Law, LogNormal, LogUniform, Mixture, Normal,
+    Pareto, Tabulated, Uniform, Weibull, with_pareto_tail,
 };
 use hindmost_core::plan::{
     Affects, CauseSpec, Effect, GroupSpec, PipelineSpec, Placement, Scope, Span, StageTimes, Term,
@@ -19,6 +19,8 @@ const LAWS: &[&str] = &[
     "lognormal",
     "exponential",
     "gamma",
+    "weibull",
+    "normal",
     "pareto",
     "uniform",
     "log-uniform",
@@ -31,15 +33,36 @@ const LAWS: &[&str] = &[
 pub fn law(from: &Bound<'_, PyDict>) -> PyResult<Law> {
     let name: String = get(from, "name")?;
     let number = |field| get::<f64>(from, field);
+    let cap = optional(from, "cap")?;
     let law = match name.as_str() {
         "constant" => Constant::new(number("value")?).map(Law::Constant),
         "lognormal" => LogNormal::new(number("median")?, number("sigma")?).map(Law::LogNormal),
         "exponential" => Exponential::new(number("mean")?, number("shift")?).map(Law::Exponential),
         "gamma" => Gamma::new(number("shape")?, number("scale")?).map(Law::Gamma),
-        "pareto" => Pareto::new(number("minimum")?, number("alpha")?).map(Law::Pareto),
+        "weibull" => Weibull::new(number("shape")?, number("scale")?).map(Law::Weibull),
+        "normal" => Normal::new(number("mean")?, number("sigma")?).map(Law::Normal),
+        "pareto" => {
+            let (minimum, alpha) = (number("minimum")?, number("alpha")?);
+            match optional(from, "maximum")? {
+                Some(maximum) => Pareto::bounded(minimum, alpha, maximum),
+                None => Pareto::new(minimum, alpha),
+            }
+            .map(Law::Pareto)
+        }
         "uniform" => Uniform::new(number("low")?, number("high")?).map(Law::Uniform),
         "log-uniform" => LogUniform::new(number("low")?, number("high")?).map(Law::LogUniform),
-        "empirical" => Empirical::new(get(from, "samples")?).map(Law::Empirical),
+        "empirical" => {
+            let samples = get(from, "samples")?;
+            match (optional(from, "tail_alpha")?, cap) {
+                (Some(alpha), Some(cap)) => with_pareto_tail(samples, alpha, cap),
+                (Some(alpha), None) => Err(Error::domain(
+                    "tail_alpha",
+                    alpha,
+                    "absent, or the law must have a cap, because nothing is known of the far tail",
+                )),
+                (None, _) => Empirical::new(samples).map(Law::Empirical),
+            }
+        }
         "tabulated" => Tabulated::new(get(from, "lower")?, get(from, "upper")?).map(Law::Tabulated),
         "mixture" => Mixture::new(components(from)?).map(Law::Mixture),
         _ => Err(Error::Name {
@@ -49,9 +72,16 @@ pub fn law(from: &Bound<'_, PyDict>) -> PyResult<Law> {
         }),
     }
     .or_raise()?;
-    match from.get_item("cap")? {
-        Some(cap) if !cap.is_none() => Capped::new(law, cap.extract()?).map(Law::Capped).or_raise(),
-        _ => Ok(law),
+    match cap {
+        Some(cap) => Capped::new(law, cap).map(Law::Capped).or_raise(),
+        None => Ok(law),
+    }
+}
+
+fn optional(from: &Bound<'_, PyDict>, field: &str) -> PyResult<Option<f64>> {
+    match from.get_item(field)? {
+        Some(value) => value.extract(),
+        None => Ok(None),
     }
 }
 

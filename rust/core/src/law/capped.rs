@@ -1,5 +1,6 @@
 //! A law with a cap.
 
+use super::gauss::RULE;
 use super::{Law, SMALLEST_TAIL, check_highest, check_positive};
 use crate::error::{Error, Result};
 
@@ -122,14 +123,6 @@ impl Capped {
 /// Integral over `[from, to]` of a function that may rise without bound towards
 /// tail probability 0: Gauss-Legendre on panels that halve towards it.
 fn integrate_tail(from: f64, to: f64, f: impl Fn(f64) -> f64) -> f64 {
-    // Nodes and weights of the eight-point rule on [-1, 1] (Abramowitz and
-    // Stegun, table 25.4).
-    const RULE: [(f64, f64); 4] = [
-        (0.183_434_642_495_649_8, 0.362_683_783_378_362),
-        (0.525_532_409_916_329, 0.313_706_645_877_887_3),
-        (0.796_666_477_413_626_7, 0.222_381_034_453_374_5),
-        (0.960_289_856_497_536_2, 0.101_228_536_290_376_3),
-    ];
     const PANELS: i32 = 1000;
     let mut sum = 0.0;
     let mut high = to;

@@ -1,7 +1,8 @@
 //! Gamma law.
 
+use super::series::{PARTS, REACH, Series, middle, sum};
 use super::special::{Tail, gamma_cdf, gamma_log_tail, gamma_quantile};
-use super::{F32, SMALLEST_TAIL, check_highest, check_lowest, check_positive, round_up};
+use super::{F32, OCTAVES, SMALLEST_TAIL, check_highest, check_lowest, check_positive, round_up};
 use crate::error::{Error, Result};
 
 /// Shapes above this are normal for all purposes, and slow to invert.
@@ -52,6 +53,36 @@ impl Gamma {
         self.scale * gamma_quantile(self.shape, q, Tail::Upper)
     }
 
+    /// One side's quantiles, which are slow one by one.
+    ///
+    /// With u the logarithm of the tail probability P, the quantile x and its
+    /// slope `s = d ln x / du = +- P / (x f)` obey
+    ///
+    /// ```text
+    /// dx/du = x s        ds/du = s (1 - shape s + x s)
+    /// ```
+    ///
+    /// whose power series follow term by term. The first one starts from the
+    /// quantile at 2^-65, each further one where the last one ends. An error of
+    /// the probability stays what it is, so it shrinks against it.
+    pub(super) fn series(&self, tail: Tail) -> Series {
+        let log_gamma = libm::lgamma(self.shape);
+        let sign = if tail == Tail::Lower { 1.0 } else { -1.0 };
+        let around = |u: f64, x: f64| {
+            let log_x_density = self.shape * libm::log(x) - x - log_gamma;
+            expand(self.shape, u, x, sign * libm::exp(u - log_x_density))
+        };
+        let mut x = gamma_quantile(self.shape, SMALLEST_TAIL, tail);
+        let part = |part| {
+            let middle = middle(part);
+            x = sum(&around(middle - REACH, x), 1.0);
+            let terms = around(middle, x);
+            x = sum(&terms, 1.0);
+            terms.into_iter().map(|term| self.scale * term).collect()
+        };
+        Series::new((0..OCTAVES * PARTS).map(part).collect())
+    }
+
     pub(super) fn mean(&self) -> f64 {
         self.shape * self.scale
     }
@@ -93,4 +124,39 @@ impl Gamma {
     pub(super) fn bend(&self) -> (&'static str, f64) {
         ("shape", self.shape)
     }
+}
+
+/// The most terms that a series takes: the one that ends at probability 1/2.
+const MOST_TERMS: usize = 28;
+
+/// Power series of the quantile around u, in units of [`REACH`], from its value
+/// and its slope there.
+fn expand(shape: f64, u: f64, x: f64, slope: f64) -> Vec<f64> {
+    let n_terms = n_terms(u);
+    let mut quantile = [0.0; MOST_TERMS];
+    let mut slopes = [0.0; MOST_TERMS];
+    // 1 - shape s + x s
+    let mut growth = [0.0; MOST_TERMS];
+    (quantile[0], slopes[0]) = (x, slope);
+    for n in 0..n_terms - 1 {
+        let product = |a: &[f64], b: &[f64]| -> f64 {
+            let pairs = a[..=n].iter().zip(b[..=n].iter().rev());
+            pairs.map(|(a, b)| a * b).sum()
+        };
+        let next = REACH / (n + 1) as f64;
+        let rise = product(&quantile, &slopes);
+        growth[n] = rise - shape * slopes[n] + if n == 0 { 1.0 } else { 0.0 };
+        quantile[n + 1] = rise * next;
+        slopes[n + 1] = product(&slopes, &growth) * next;
+    }
+    quantile[..n_terms].to_vec()
+}
+
+/// Terms that leave no digit out of the series around u.
+fn n_terms(u: f64) -> usize {
+    // The nearest singularity lies at probability one, u = 0. Far from it the
+    // growth of x itself counts.
+    let radius = u.abs().min(3.0);
+    let terms = -libm::log(f64::EPSILON) / libm::log(radius / REACH);
+    (terms as usize + 4).min(MOST_TERMS)
 }

@@ -64,6 +64,15 @@ impl LogNormal {
         self.median * libm::exp(-self.sigma * normal_quantile(q))
     }
 
+    /// The quantile and the upper quantile at one tail probability.
+    pub(super) fn both_quantiles(&self, p: f64) -> (f64, f64) {
+        let deviation = normal_quantile(p);
+        (
+            self.median * libm::exp(self.sigma * deviation),
+            self.median * libm::exp(-self.sigma * deviation),
+        )
+    }
+
     pub(super) fn mean(&self) -> f64 {
         self.median * libm::exp(0.5 * self.sigma * self.sigma)
     }

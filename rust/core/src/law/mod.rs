@@ -7,26 +7,37 @@ mod capped;
 mod constant;
 mod empirical;
 mod exponential;
+mod extended;
 mod gamma;
+mod gauss;
+mod grid;
 mod log_uniform;
 mod lognormal;
 mod mixture;
+mod normal;
 mod pareto;
+mod series;
 pub mod special;
 mod tabulated;
 mod uniform;
+mod weibull;
 
 pub use capped::Capped;
 pub use constant::Constant;
 pub use empirical::Empirical;
 pub use exponential::Exponential;
+pub use extended::with_pareto_tail;
 pub use gamma::Gamma;
+pub use grid::Quantiles;
 pub use log_uniform::LogUniform;
 pub use lognormal::LogNormal;
 pub use mixture::Mixture;
+pub use normal::Normal;
 pub use pareto::Pareto;
+pub(crate) use tabulated::octave_start;
 pub use tabulated::{OCTAVES, STRAIGHT, Tabulated, straight_line_miss, tail_probability};
 pub use uniform::Uniform;
+pub use weibull::Weibull;
 
 use crate::error::{Error, Result};
 
@@ -44,6 +55,10 @@ pub enum Law {
     Exponential(Exponential),
     /// A sum of waiting times.
     Gamma(Gamma),
+    /// A waiting time whose end depends on its age.
+    Weibull(Weibull),
+    /// A normal number that is positive.
+    Normal(Normal),
     /// A power-law tail.
     Pareto(Pareto),
     /// Every number of an interval alike.
@@ -68,6 +83,8 @@ macro_rules! each {
             Law::LogNormal($law) => $call,
             Law::Exponential($law) => $call,
             Law::Gamma($law) => $call,
+            Law::Weibull($law) => $call,
+            Law::Normal($law) => $call,
             Law::Pareto($law) => $call,
             Law::Uniform($law) => $call,
             Law::LogUniform($law) => $call,
@@ -105,13 +122,13 @@ impl Law {
         each!(self, law => law.upper_quantile(q))
     }
 
-    /// Expected number; infinite for a Pareto tail with `alpha <= 1`.
+    /// Expected number; infinite for an unbounded Pareto tail with `alpha <= 1`.
     #[must_use]
     pub fn mean(&self) -> f64 {
         each!(self, law => law.mean())
     }
 
-    /// Variance; infinite for a Pareto tail with `alpha <= 2`.
+    /// Variance; infinite for an unbounded Pareto tail with `alpha <= 2`.
     #[must_use]
     pub fn variance(&self) -> f64 {
         each!(self, law => law.variance())
@@ -142,9 +159,11 @@ impl Law {
     /// [`Error::Domain`] naming the parameter that makes the variance infinite
     /// or moves a quantile out of the range of f32, and a value that works.
     pub fn check_drawable(&self) -> Result<()> {
-        if let Self::LogNormal(law) = self {
-            // The narrower one of two ends is the one to name.
-            law.check_both()?;
+        // The narrower one of two ends is the one to name.
+        match self {
+            Self::LogNormal(law) => law.check_both()?,
+            Self::Weibull(law) => law.check_both()?,
+            _ => {}
         }
         self.check_lower()?;
         self.check_upper()

@@ -1,19 +1,34 @@
-//! Pareto law.
+//! Pareto law, which may be bounded.
 
+use super::gauss::integral_to;
 use super::{F32, SMALLEST_TAIL, check_highest, check_lowest, check_positive, round_up};
 use crate::error::{Error, Result};
 
-/// A power-law tail above a minimum.
+/// A power-law tail above a minimum, up to a maximum where there is one.
 ///
-/// For stalls and slow devices without a typical size. With `alpha <= 2` the
-/// variance is infinite and draws need a cap.
+/// For stalls and slow devices without a typical size. With `alpha <= 2` and
+/// without a maximum the variance is infinite and draws need a cap.
 ///
 /// # Law
-/// `P(X > x) = (minimum / x)^alpha` for `x >= minimum`.
+/// `P(X > x) = (minimum / x)^alpha` for `x >= minimum`; with a maximum, that
+/// law given `X <= maximum`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pareto {
     minimum: f64,
     alpha: f64,
+    bound: Option<Bound>,
+}
+
+/// What a maximum makes of the law.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Bound {
+    maximum: f64,
+    /// `ln (maximum / minimum)`
+    span: f64,
+    /// Probability of the unbounded law below the maximum.
+    kept: f64,
+    /// Probability of the unbounded law above the maximum.
+    cut: f64,
 }
 
 impl Pareto {
@@ -22,44 +37,156 @@ impl Pareto {
     pub fn new(minimum: f64, alpha: f64) -> Result<Self> {
         check_positive("minimum", minimum)?;
         check_positive("alpha", alpha)?;
-        Ok(Self { minimum, alpha })
+        Ok(Self {
+            minimum,
+            alpha,
+            bound: None,
+        })
+    }
+
+    /// The law given that the number is at most `maximum`.
+    ///
+    /// # Errors
+    /// As [`Pareto::new`], and [`Error::Domain`] unless `maximum` is finite and
+    /// greater than `minimum`.
+    pub fn bounded(minimum: f64, alpha: f64, maximum: f64) -> Result<Self> {
+        let law = Self::new(minimum, alpha)?;
+        let span = libm::log(maximum / minimum);
+        let (kept, cut) = (-libm::expm1(-alpha * span), libm::exp(-alpha * span));
+        if !(maximum > minimum && maximum.is_finite() && span.is_finite() && kept > 0.0) {
+            return Err(Error::domain(
+                "maximum",
+                maximum,
+                format!("finite and > minimum ({minimum})"),
+            ));
+        }
+        let bound = Bound {
+            maximum,
+            span,
+            kept,
+            cut,
+        };
+        Ok(Self {
+            bound: Some(bound),
+            ..law
+        })
+    }
+
+    /// `(minimum / x)^alpha`
+    fn unbounded_sf(&self, x: f64) -> f64 {
+        libm::exp(-self.alpha * libm::log(x / self.minimum))
+    }
+
+    fn unbounded_cdf(&self, x: f64) -> f64 {
+        -libm::expm1(-self.alpha * libm::log(x / self.minimum))
     }
 
     pub(super) fn cdf(&self, x: f64) -> f64 {
         if x <= self.minimum {
             return 0.0;
         }
-        -libm::expm1(-self.alpha * libm::log(x / self.minimum))
+        match self.bound {
+            None => self.unbounded_cdf(x),
+            Some(bound) if x >= bound.maximum => 1.0,
+            Some(bound) => self.unbounded_cdf(x) / bound.kept,
+        }
     }
 
     pub(super) fn sf(&self, x: f64) -> f64 {
         if x <= self.minimum {
             return 1.0;
         }
-        libm::exp(-self.alpha * libm::log(x / self.minimum))
+        match self.bound {
+            None => self.unbounded_sf(x),
+            Some(bound) if x >= bound.maximum => 0.0,
+            Some(bound) => {
+                let below_maximum = -libm::expm1(self.alpha * libm::log(x / bound.maximum));
+                self.unbounded_sf(x) * below_maximum / bound.kept
+            }
+        }
     }
 
     pub(super) fn quantile(&self, p: f64) -> f64 {
-        self.minimum * libm::exp(-libm::log1p(-p) / self.alpha)
+        let kept = self.bound.map_or(1.0, |bound| bound.kept);
+        self.minimum * libm::exp(-libm::log1p(-p * kept) / self.alpha)
     }
 
     pub(super) fn upper_quantile(&self, q: f64) -> f64 {
-        self.minimum * libm::exp(-libm::log(q) / self.alpha)
+        match self.bound {
+            None => self.minimum * libm::exp(-libm::log(q) / self.alpha),
+            // From the end that is nearer.
+            Some(bound) if q * bound.kept > bound.cut => {
+                let unbounded = bound.cut + q * bound.kept;
+                self.minimum * libm::exp(-libm::log(unbounded) / self.alpha)
+            }
+            Some(bound) => {
+                let share = libm::log1p(q * bound.kept / bound.cut);
+                bound.maximum * libm::exp(-share / self.alpha)
+            }
+        }
     }
 
     pub(super) fn mean(&self) -> f64 {
-        if self.alpha <= 1.0 {
-            return f64::INFINITY;
+        match self.bound {
+            Some(bound) => self.minimum * (1.0 + self.excess(bound)),
+            None if self.alpha <= 1.0 => f64::INFINITY,
+            None => self.minimum * self.alpha / (self.alpha - 1.0),
         }
-        self.minimum * self.alpha / (self.alpha - 1.0)
     }
 
     pub(super) fn variance(&self) -> f64 {
-        if self.alpha <= 2.0 {
-            return f64::INFINITY;
+        match self.bound {
+            Some(bound) => self.minimum * self.minimum * self.bounded_variance(bound),
+            None if self.alpha <= 2.0 => f64::INFINITY,
+            None => {
+                let excess = self.alpha - 1.0;
+                self.minimum * self.minimum * self.alpha / (excess * excess * (self.alpha - 2.0))
+            }
         }
-        let excess = self.alpha - 1.0;
-        self.minimum * self.minimum * self.alpha / (excess * excess * (self.alpha - 2.0))
+    }
+
+    /// Mean over minimum, less one.
+    fn excess(&self, bound: Bound) -> f64 {
+        if self.is_narrow(bound) {
+            return self.expect(bound, libm::expm1);
+        }
+        self.moment(bound, 1.0) - 1.0
+    }
+
+    /// Variance of the number over the minimum.
+    fn bounded_variance(&self, bound: Bound) -> f64 {
+        let excess = self.excess(bound);
+        if self.is_narrow(bound) {
+            return self.expect(bound, |log_x| {
+                let deviation = libm::expm1(log_x) - excess;
+                deviation * deviation
+            });
+        }
+        self.moment(bound, 2.0) - (1.0 + excess) * (1.0 + excess)
+    }
+
+    /// Whether moments would lose their digits as differences, and integrands
+    /// are close to polynomials.
+    fn is_narrow(&self, bound: Bound) -> bool {
+        bound.span <= 1.0 && self.alpha * bound.span <= 3.0
+    }
+
+    /// Expected value of a function of `ln (x / minimum)`.
+    fn expect(&self, bound: Bound, f: impl Fn(f64) -> f64) -> f64 {
+        let density = |log_x| self.alpha / bound.kept * libm::exp(-self.alpha * log_x);
+        integral_to(bound.span, |log_x| density(log_x) * f(log_x))
+    }
+
+    /// Expected power of the number over the minimum: the integral of
+    /// `exp(-(alpha - power) ln x)` over `ln x`.
+    fn moment(&self, bound: Bound, power: f64) -> f64 {
+        let rate = self.alpha - power;
+        let integral = if rate == 0.0 {
+            bound.span
+        } else {
+            -libm::expm1(-rate * bound.span) / rate
+        };
+        self.alpha / bound.kept * integral
     }
 
     pub(super) fn check_lower(&self) -> Result<()> {
@@ -67,6 +194,9 @@ impl Pareto {
     }
 
     pub(super) fn check_upper(&self) -> Result<()> {
+        if let Some(bound) = self.bound {
+            return check_highest("maximum", bound.maximum, bound.maximum);
+        }
         if self.alpha <= 2.0 {
             return Err(Error::domain(
                 "alpha",

@@ -22,9 +22,14 @@ pub struct Tabulated {
 /// 2^-65 (index 0) to 1/2 (index `64 bins`).
 #[must_use]
 pub fn tail_probability(bins: usize, index: usize) -> f64 {
-    let octave = (index / bins) as i32;
     let mantissa = 1.0 + (index % bins) as f64 / bins as f64;
-    libm::ldexp(mantissa, octave - 65)
+    mantissa * octave_start(index / bins)
+}
+
+/// Tail probability at which an octave begins: 2^-65 for the first one.
+#[must_use]
+pub(crate) fn octave_start(octave: usize) -> f64 {
+    f64::from_bits((1023 - 65 + octave as u64) << 52)
 }
 
 /// How far a straight line between the quantiles `a` at tail probability `low`

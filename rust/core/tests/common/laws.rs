@@ -1,8 +1,8 @@
 //! Laws in one line each, and the shapes that tests try.
 
 use hindmost_core::law::{
-    Capped, Constant, Empirical, Exponential, Gamma, Law, LogNormal, LogUniform, Mixture, OCTAVES,
-    Pareto, Tabulated, Uniform, tail_probability,
+    Capped, Constant, Empirical, Exponential, Gamma, Law, LogNormal, LogUniform, Mixture, Normal,
+    OCTAVES, Pareto, Tabulated, Uniform, Weibull, tail_probability, with_pareto_tail,
 };
 
 pub fn constant(value: f64) -> Law {
@@ -23,6 +23,18 @@ pub fn gamma(shape: f64, scale: f64) -> Law {
 
 pub fn pareto(minimum: f64, alpha: f64) -> Law {
     Law::Pareto(Pareto::new(minimum, alpha).unwrap())
+}
+
+pub fn bounded_pareto(minimum: f64, alpha: f64, maximum: f64) -> Law {
+    Law::Pareto(Pareto::bounded(minimum, alpha, maximum).unwrap())
+}
+
+pub fn weibull(shape: f64, scale: f64) -> Law {
+    Law::Weibull(Weibull::new(shape, scale).unwrap())
+}
+
+pub fn normal(mean: f64, sigma: f64) -> Law {
+    Law::Normal(Normal::new(mean, sigma).unwrap())
 }
 
 pub fn uniform(low: f64, high: f64) -> Law {
@@ -56,8 +68,8 @@ pub fn fine_grid(lower: impl Fn(f64) -> f64, upper: impl Fn(f64) -> f64) -> (Vec
     )
 }
 
-/// A Weibull law, which is no law of the crate's own.
-pub fn weibull(shape: f64) -> Law {
+/// A Weibull law that somebody brings along.
+pub fn tabulated_weibull(shape: f64) -> Law {
     let (lower, upper) = fine_grid(
         |p| libm::pow(-libm::log1p(-p), 1.0 / shape),
         |q| libm::pow(-libm::log(q), 1.0 / shape),
@@ -75,7 +87,11 @@ pub fn continuous() -> Vec<(&'static str, Law)> {
         ("uniform", uniform(0.5, 3.0)),
         ("log-uniform", log_uniform(0.1, 10.0)),
         ("empirical", empirical(&[1.0, 1.25, 1.5, 2.5, 4.0, 8.0])),
-        ("tabulated", weibull(1.7)),
+        ("tabulated", tabulated_weibull(1.7)),
+        ("weibull", weibull(1.7, 0.8)),
+        ("normal", normal(1.5, 0.4)),
+        ("normal, half cut off", normal(0.2, 1.5)),
+        ("bounded pareto", bounded_pareto(1.2, 0.75, 40.0)),
     ]
 }
 
@@ -116,6 +132,11 @@ pub fn with_atoms() -> Vec<(&'static str, Law, Vec<f64>)> {
             ),
             vec![5.0],
         ),
+        (
+            "mixture of samples and their tail",
+            with_pareto_tail(vec![1.0, 2.0, 1.25, 1.75, 3.0], 1.5, 9.0).unwrap(),
+            vec![9.0],
+        ),
     ]
 }
 
@@ -149,6 +170,24 @@ pub fn shapes() -> Vec<(String, Law)> {
     for (minimum, alpha) in [(1.0, 2.01), (0.3, 5.0), (1.0, 300.0)] {
         add(format!("pareto {minimum} {alpha}"), pareto(minimum, alpha));
     }
+    for (minimum, alpha, maximum) in [(1.0, 0.5, 100.0), (0.3, 5.0, 0.3001), (1.0, 300.0, 2.0)] {
+        add(
+            format!("bounded pareto {minimum} {alpha} {maximum}"),
+            bounded_pareto(minimum, alpha, maximum),
+        );
+    }
+    for (shape, scale) in [(0.55, 1.0), (1.0, 3.0), (7.5, 1e-6), (1e6, 1.0)] {
+        add(format!("weibull {shape} {scale}"), weibull(shape, scale));
+    }
+    for (mean, sigma) in [
+        (1.0, 1e-6),
+        (3.7, 0.3),
+        (1.0, 0.1),
+        (1e3, 700.0),
+        (1e-3, 1.0),
+    ] {
+        add(format!("normal {mean} {sigma}"), normal(mean, sigma));
+    }
     for (low, high) in [(0.0, 1.0), (0.0, 1e-10), (1.0, 1.001), (2.0, 1e6)] {
         add(format!("uniform {low} {high}"), uniform(low, high));
     }
@@ -167,8 +206,8 @@ pub fn shapes() -> Vec<(String, Law)> {
     let many: Vec<f64> = (1..=100_001).map(|i| (f64::from(i) / 7e3).exp()).collect();
     add("empirical of many".to_owned(), empirical(&many));
     add("constant".to_owned(), constant(1.3));
-    add("weibull 0.8".to_owned(), weibull(0.8));
-    add("weibull 4".to_owned(), weibull(4.0));
+    add("tabulated weibull 0.8".to_owned(), tabulated_weibull(0.8));
+    add("tabulated weibull 4".to_owned(), tabulated_weibull(4.0));
     add(
         "capped pareto 0.5".to_owned(),
         capped(pareto(1.0, 0.5), 100.0),

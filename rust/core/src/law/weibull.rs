@@ -1,0 +1,148 @@
+//! Weibull law.
+
+use super::{F32, SMALLEST_TAIL, check_highest, check_lowest, check_positive, round_up};
+use crate::error::{Error, Result};
+
+/// Shapes above this take the variance from its series.
+const NARROW: f64 = 20.0;
+
+/// A waiting time whose end depends on its age.
+///
+/// For lives and repairs: with `shape` below 1 what has lasted goes on to last,
+/// above 1 it wears out, at 1 the law is exponential.
+///
+/// # Law
+/// `P(X > x) = exp(-(x / scale)^shape)`; the expected number is
+/// `scale Gamma(1 + 1 / shape)`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Weibull {
+    shape: f64,
+    scale: f64,
+}
+
+impl Weibull {
+    /// # Errors
+    /// [`Error::Domain`] unless `shape` and `scale` are finite and positive.
+    pub fn new(shape: f64, scale: f64) -> Result<Self> {
+        check_positive("shape", shape)?;
+        check_positive("scale", scale)?;
+        Ok(Self { shape, scale })
+    }
+
+    /// The exponential waiting time that the law makes `x` of.
+    fn hazard(&self, x: f64) -> f64 {
+        libm::pow(x / self.scale, self.shape)
+    }
+
+    fn at_hazard(&self, hazard: f64) -> f64 {
+        self.scale * libm::exp(libm::log(hazard) / self.shape)
+    }
+
+    pub(super) fn cdf(&self, x: f64) -> f64 {
+        if x <= 0.0 {
+            return 0.0;
+        }
+        -libm::expm1(-self.hazard(x))
+    }
+
+    pub(super) fn sf(&self, x: f64) -> f64 {
+        if x <= 0.0 {
+            return 1.0;
+        }
+        libm::exp(-self.hazard(x))
+    }
+
+    pub(super) fn quantile(&self, p: f64) -> f64 {
+        self.at_hazard(-libm::log1p(-p))
+    }
+
+    pub(super) fn upper_quantile(&self, q: f64) -> f64 {
+        self.at_hazard(-libm::log(q))
+    }
+
+    pub(super) fn mean(&self) -> f64 {
+        self.scale * libm::tgamma(1.0 + 1.0 / self.shape)
+    }
+
+    pub(super) fn variance(&self) -> f64 {
+        let part = 1.0 / self.shape;
+        if self.shape <= NARROW {
+            let (mean, square) = (libm::tgamma(1.0 + part), libm::tgamma(1.0 + 2.0 * part));
+            if square == f64::INFINITY {
+                return square;
+            }
+            return self.scale * self.scale * (square - mean * mean);
+        }
+        let mean = self.mean();
+        mean * mean * libm::expm1(log_gamma_bend(part))
+    }
+
+    pub(super) fn check_both(&self) -> Result<()> {
+        self.check_shape(self.least_below().max(self.least_above()))
+    }
+
+    pub(super) fn check_lower(&self) -> Result<()> {
+        self.check_shape(self.least_below())?;
+        check_lowest("scale", self.scale, self.quantile(SMALLEST_TAIL))
+    }
+
+    pub(super) fn check_upper(&self) -> Result<()> {
+        self.check_shape(self.least_above())?;
+        check_highest("scale", self.scale, self.upper_quantile(SMALLEST_TAIL))
+    }
+
+    /// The shape whose lowest quantile is the least f32.
+    fn least_below(&self) -> f64 {
+        -libm::log(SMALLEST_TAIL) / libm::log(self.scale / F32.0)
+    }
+
+    /// The shape whose highest quantile is the greatest f32.
+    fn least_above(&self) -> f64 {
+        libm::log(-libm::log(SMALLEST_TAIL)) / libm::log(F32.1 / self.scale)
+    }
+
+    /// Refuses a shape below what works with the scale, if any does.
+    fn check_shape(&self, least: f64) -> Result<()> {
+        if self.shape >= least || least == f64::INFINITY {
+            return Ok(());
+        }
+        let least = round_up(least);
+        let requirement = format!(">= {least}, so that f32 holds every quantile");
+        Err(Error::domain("shape", self.shape, requirement))
+    }
+
+    pub(super) fn bend(&self) -> (&'static str, f64) {
+        ("shape", self.shape)
+    }
+}
+
+/// `ln Gamma(1 + 2 x) - 2 ln Gamma(1 + x)` for small `x`, where the difference
+/// would lose its digits (Abramowitz and Stegun 6.1.33).
+fn log_gamma_bend(x: f64) -> f64 {
+    // Riemann's zeta function at 2 to 16 (Abramowitz and Stegun, table 23.3).
+    const ZETA: [f64; 15] = [
+        1.644_934_066_848_226_4,
+        1.202_056_903_159_594_2,
+        1.082_323_233_711_138_2,
+        1.036_927_755_143_37,
+        1.017_343_061_984_449,
+        1.008_349_277_381_922_8,
+        1.004_077_356_197_944_3,
+        1.002_008_392_826_082_2,
+        1.000_994_575_127_818_1,
+        1.000_494_188_604_119_5,
+        1.000_246_086_553_308,
+        1.000_122_713_347_578_5,
+        1.000_061_248_135_058_7,
+        1.000_030_588_236_307,
+        1.000_015_282_259_408_7,
+    ];
+    let mut sum = 0.0;
+    let (mut power, mut doubled) = (-x, -2.0 * x);
+    for (n, zeta) in (2..).zip(ZETA) {
+        power *= -x;
+        doubled *= -2.0 * x;
+        sum += zeta * (doubled - 2.0 * power) / f64::from(n);
+    }
+    sum
+}
