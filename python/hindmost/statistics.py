@@ -7,15 +7,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-PERCENTILES = {"p1": 1.0, "p5": 5.0, "p50": 50.0, "p95": 95.0, "p99": 99.0, "p99.9": 99.9}
+from hindmost.order import Counts, Rows, without_run
+
+PERCENTILES = {
+    "p1": 1.0,
+    "p5": 5.0,
+    "p50": 50.0,
+    "p95": 95.0,
+    "p99": 99.0,
+    "p99.9": 99.9,
+    "p99.99": 99.99,
+}
 STATISTICS = ("mean", *PERCENTILES)
 
 FEWEST_EXCEEDANCES = 100
 """Rows beyond a percentile with fewer than this are too few for its error."""
-
-Rows = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,20 +66,26 @@ def estimates(rows: Rows, n_runs: int) -> Iterator[Estimate]:
     """
     per_run = rows.reshape(n_runs, -1)
     mean = float(per_run.mean())
-    left_out = _means_without_each(per_run)
-    yield Estimate(statistic="mean", value=mean, std_error=_jackknife(left_out), warning="")
-    order = np.argsort(rows, kind="stable")
-    ordered = rows[order]
-    run_of = (order // per_run.shape[1]).astype(np.uint32)
-    without = [ordered[run_of != run] for run in range(n_runs)] if n_runs > 1 else []
-    for name, percent in PERCENTILES.items():
-        value = _percentile(ordered, percent)
-        errors = np.array([_percentile(rest, percent) for rest in without])
+    std_error = _jackknife(_means_without_each(per_run))
+    yield Estimate(statistic="mean", value=mean, std_error=std_error, warning="")
+    # The last leaves out none.
+    left_out = np.arange(n_runs + 1) if n_runs > 1 else np.array([n_runs])
+    n_left = np.where(left_out < n_runs, rows.size - per_run.shape[1], rows.size)
+    places = np.array(list(PERCENTILES.values()))[:, np.newaxis] / 100 * (n_left - 1)
+    below = places.astype(np.intp)
+    above = np.minimum(below + 1, n_left - 1)
+    low, high = without_run(per_run, left_out, np.stack([below, above]))
+    values = low + (high - low) * (places - below)
+    varies = bool(rows.min() < rows.max())
+    for index, (name, percent) in enumerate(PERCENTILES.items()):
+        place = float(places[index, -1])
+        first = math.floor(place) + 1 if percent > 50 else math.ceil(place)
+        row = float(low[index, -1] if first == below[index, -1] else high[index, -1])
         yield Estimate(
             statistic=name,
-            value=value,
-            std_error=_jackknife(errors),
-            warning=_warning(ordered, run_of, n_runs, percent),
+            value=float(values[index, -1]),
+            std_error=_jackknife(values[index, :-1]),
+            warning=_warning(per_run, first, row, upwards=percent > 50) if varies else "",
         )
 
 
@@ -97,21 +110,33 @@ def _jackknife(left_out: Rows) -> float | None:
     return float(np.sqrt((n_runs - 1) / n_runs * np.sum(deviations**2)))
 
 
-def _percentile(ordered: Rows, percent: float) -> float:
-    place = percent / 100 * (len(ordered) - 1)
-    below = int(place)
-    above = min(below + 1, len(ordered) - 1)
-    low, high = float(ordered[below]), float(ordered[above])
-    return low + (high - low) * (place - below)
+def _warning(per_run: Rows, first: int, row: float, *, upwards: bool) -> str:
+    """Return what is wrong with the rows from a place on, or else with those before it.
 
-
-def _warning(ordered: Rows, run_of: NDArray[np.uint32], n_runs: int, percent: float) -> str:
-    if ordered[0] == ordered[-1]:
+    Parameters
+    ----------
+    first
+        Place in the order of all rows.
+    row
+        The row that is there.
+    """
+    n_runs, n_steps = per_run.shape
+    n_beyond = per_run.size - first if upwards else first
+    if n_beyond < FEWEST_EXCEEDANCES:
+        return f"only {n_beyond} rows lie beyond it"
+    if n_runs == 1:
         return ""
-    place = percent / 100 * (len(ordered) - 1)
-    beyond = run_of[math.floor(place) + 1 :] if percent > 50 else run_of[: math.ceil(place)]
-    if len(beyond) < FEWEST_EXCEEDANCES:
-        return f"only {len(beyond)} rows lie beyond it"
-    if n_runs > 1 and np.bincount(beyond).max() > len(beyond) / 2:
+    before = _n_before(per_run, first, row)
+    if (n_steps - before if upwards else before).max() > n_beyond / 2:
         return "most rows beyond it are of one run"
     return ""
+
+
+def _n_before(per_run: Rows, first: int, row: float) -> Counts:
+    """Return how many rows of each run are before a place; equal ones are in order of runs."""
+    before: Counts = np.count_nonzero(per_run < row, axis=1).astype(np.intp)
+    n_equal = first - before.sum()
+    if n_equal > 0:
+        equal = np.count_nonzero(per_run == row, axis=1)
+        before += np.clip(n_equal - (equal.cumsum() - equal), 0, equal)
+    return before

@@ -19,6 +19,7 @@ ORDER = [
     ["collective"],
     ["physics"],
     ["plan"],
+    ["order"],
     ["statistics"],
     ["result"],
     ["simulate", "storage"],
