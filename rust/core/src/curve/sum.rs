@@ -1,0 +1,169 @@
+//! Sums of independent numbers, added up directly so that far tails stay
+//! accurate: every term is positive.
+
+use super::{Curve, exceedances};
+
+/// Cells that one standard deviation of a number is cut into.
+const CELLS: f64 = 24.0;
+/// Cells of a law, at most.
+const MOST_CELLS: usize = 4096;
+/// Probabilities below this do not count.
+const NOTHING: f64 = 1e-40;
+
+/// Probabilities of evenly spaced numbers.
+#[derive(Debug, Clone)]
+struct Lattice {
+    /// The first number, in cells.
+    first: f64,
+    weights: Vec<f64>,
+}
+
+impl Lattice {
+    /// The law of the sum with another.
+    fn plus(&self, other: &Self) -> Self {
+        let mut weights = vec![0.0; self.weights.len() + other.weights.len() - 1];
+        for (index, weight) in self.weights.iter().enumerate() {
+            for (sum, share) in weights[index..].iter_mut().zip(&other.weights) {
+                *sum += weight * share;
+            }
+        }
+        Self {
+            first: self.first + other.first,
+            weights,
+        }
+        .trimmed()
+    }
+
+    /// Without ends that never happen.
+    fn trimmed(mut self) -> Self {
+        let counts = |weight: &f64| *weight > NOTHING;
+        let last = self.weights.iter().rposition(counts).unwrap_or(0);
+        self.weights.truncate(last + 1);
+        let first = self.weights.iter().position(counts).unwrap_or(0);
+        self.weights.drain(..first);
+        self.first += first as f64;
+        self
+    }
+}
+
+impl Curve {
+    /// The law of the sum of `n` independent numbers, n >= 1.
+    ///
+    /// Each number is split between the two cells around it so that its mean
+    /// stays; the variance that this adds is taken out of the result's spread
+    /// about its mean.
+    #[must_use]
+    pub fn sum_of(&self, n: u32) -> Self {
+        if n <= 1 {
+            return self.clone();
+        }
+        let nodes = self.fine_nodes();
+        let total: f64 = nodes.iter().map(|node| node.1).sum();
+        let mean = nodes.iter().map(|(x, weight)| x * weight).sum::<f64>() / total;
+        let square = |x: f64| (x - mean) * (x - mean);
+        let variance = nodes
+            .iter()
+            .map(|(x, weight)| square(*x) * weight)
+            .sum::<f64>()
+            / total;
+        let (least, greatest) = (self.xs[0], self.upper_quantile(NOTHING.max(1e-38)));
+        if variance <= (1e-12 * mean) * (1e-12 * mean) {
+            return self.scaled(f64::from(n));
+        }
+        let cell = (libm::sqrt(variance) / CELLS).max((greatest - least) / MOST_CELLS as f64);
+        let one = lattice(&nodes, cell);
+        let added = one.variance() * cell * cell - variance;
+        let narrower = libm::sqrt((variance / (variance + added)).min(1.0));
+        let sum = power(&one, n);
+        sum.curve(cell, f64::from(n) * mean, narrower)
+    }
+
+    /// Nodes of the law, each knot interval by its own middle.
+    fn fine_nodes(&self) -> Vec<(f64, f64)> {
+        let mut nodes = Vec::with_capacity(self.xs.len());
+        for knot in 0..self.xs.len() - 1 {
+            let (from, to) = (self.exceedances_of(knot), self.exceedances_of(knot + 1));
+            let weight = -libm::exp(-to) * libm::expm1(to - from);
+            nodes.push((0.5 * (self.xs[knot] + self.xs[knot + 1]), weight));
+        }
+        let below = libm::exp(-self.exceedances_of(0));
+        nodes.push((self.xs[0], below));
+        nodes
+    }
+}
+
+/// Nodes on evenly spaced numbers.
+fn lattice(nodes: &[(f64, f64)], cell: f64) -> Lattice {
+    let least = nodes.iter().map(|node| node.0).fold(f64::INFINITY, f64::min);
+    let greatest = nodes.iter().map(|node| node.0).fold(0.0, f64::max);
+    let first = (least / cell).floor();
+    let n = ((greatest / cell).floor() - first) as usize + 2;
+    let mut weights = vec![0.0; n];
+    for &(x, weight) in nodes {
+        let place = x / cell - first;
+        let index = (place as usize).min(n - 2);
+        let share = place - index as f64;
+        weights[index] += weight * (1.0 - share);
+        weights[index + 1] += weight * share;
+    }
+    Lattice { first, weights }.trimmed()
+}
+
+/// The sum of n, by doubling.
+fn power(one: &Lattice, n: u32) -> Lattice {
+    let mut doubled = one.clone();
+    let mut sum: Option<Lattice> = None;
+    let mut left = n;
+    loop {
+        if left & 1 == 1 {
+            sum = Some(match sum {
+                None => doubled.clone(),
+                Some(sum) => sum.plus(&doubled),
+            });
+        }
+        left >>= 1;
+        match (left, sum) {
+            (0, Some(sum)) => return sum,
+            (_, rest) => sum = rest,
+        }
+        doubled = doubled.plus(&doubled);
+    }
+}
+
+impl Lattice {
+    /// In cells squared.
+    fn variance(&self) -> f64 {
+        let total: f64 = self.weights.iter().sum();
+        let moment = |f: &dyn Fn(f64) -> f64| {
+            let terms = self.weights.iter().enumerate();
+            terms.map(|(index, weight)| weight * f(index as f64)).sum::<f64>() / total
+        };
+        let mean = moment(&|x| x);
+        moment(&|x| (x - mean) * (x - mean))
+    }
+
+    /// The curve whose mean is `mean`, drawn together about it.
+    fn curve(&self, cell: f64, mean: f64, narrower: f64) -> Curve {
+        let n = self.weights.len();
+        let total: f64 = self.weights.iter().sum();
+        // A cell's weight lies around its number: CDFs hold at its ends.
+        let mut below = vec![0.0; n + 1];
+        let mut above = vec![0.0; n + 1];
+        for index in 0..n {
+            below[index + 1] = below[index] + self.weights[index] / total;
+            above[n - 1 - index] = above[n - index] + self.weights[n - 1 - index] / total;
+        }
+        let (mut xs, mut logs) = (Vec::new(), Vec::new());
+        for end in 1..n {
+            let x = (self.first + end as f64 - 0.5) * cell;
+            let e = exceedances(below[end], above[end]);
+            let log = libm::log(e);
+            if logs.last().is_some_and(|last| log >= *last) || !log.is_finite() {
+                continue;
+            }
+            xs.push(mean + (x - mean) * narrower);
+            logs.push(log);
+        }
+        Curve::from_knots(xs, logs)
+    }
+}
