@@ -18,6 +18,9 @@ class DomainError(ValueError):
 class StreamsError(ValueError):
     """Two random streams with the same hash: args are their addresses."""
 
+class NotExactError(ValueError):
+    """The slowest rank cannot be drawn from its law: args are the reason."""
+
 class Law:
     """Distribution of a positive random number."""
 
@@ -53,6 +56,29 @@ class Plan:
     def instructions(self) -> str: ...
     @property
     def draws_per_step(self) -> int: ...
+
+class Curve:
+    """Law of a maximum."""
+
+    def cdf(self, x: float) -> float: ...
+    def sf(self, x: float) -> float: ...
+    def quantile(self, p: float) -> float: ...
+    def upper_quantile(self, q: float) -> float: ...
+
+class OrderStatistics:
+    """The engine that draws the slowest ranks of a plan from their laws."""
+
+    def __init__(self, plan: Plan) -> None: ...
+    def run(
+        self,
+        *,
+        seed: int,
+        runs: int,
+        steps: int,
+        threads: int,
+        progress: Callable[[int], object] | None = None,
+    ) -> Columns: ...
+    def law(self, group: int, seed: int, run: int) -> Curve | None: ...
 
 class Schedule:
     """The order of a pipeline's passes."""

@@ -23,8 +23,8 @@ FORMATS = ("table", "json", "csv", "markdown")
 _ROWS = {
     "step_time_s": "step time, s",
     "mfu": "MFU",
-    "exposed_comm_s": "exposed communication, s",
-    "stall_s": "stall of the slowest, s",
+    "exposed_comm_s": "exposed comm., s",
+    "stall_s": "stall, s",
 }
 
 FLAG = "*"
@@ -163,7 +163,7 @@ def _text(result: Result, *, markdown: bool) -> str:
         f"MFU: model FLOPs ({workload.attention} attention, nothing counted twice) over the dense "
         f"{workload.mfu_dtype} peak of the GPUs in the job; spares do not count.",
         f"Seed {inputs['seed']}, {inputs['runs']} runs of {counted(inputs['steps'])} steps, "
-        f"method {inputs['method']}{given}.",
+        f"method {inputs['method']} ({result.why}){given}.",
     ]
     if any(metric in _ROWS for metric, _ in result.warnings):
         notes.append(f"{FLAG} few rows lie beyond it, or most of those are of one run.")

@@ -10,9 +10,10 @@ import numpy as np
 import polars as pl
 
 from hindmost import _core
+from hindmost.order import Rows
 from hindmost.plan import Plan, PoolPlan
 from hindmost.scenario import bases, from_table
-from hindmost.statistics import Estimate, Rows, estimates
+from hindmost.statistics import Estimate, estimates
 
 METRICS = ("step_time_s", "compute_s", "exposed_comm_s", "stall_s", "mfu")
 """Columns of `Result.steps` that `Result.summary` covers."""
@@ -30,6 +31,8 @@ class Result:
         threads, instruction_set and wall_time_s: what changes nothing.
     plan : Plan
         What the scenario came to.
+    why : str
+        Why the method was chosen.
     """
 
     def __init__(
@@ -39,8 +42,10 @@ class Result:
         columns: _core.Columns,
         inputs: Mapping[str, Any],
         machine: Mapping[str, Any],
+        why: str,
     ) -> None:
         self.plan = plan
+        self.why = why
         self.inputs = dict(inputs)
         self.machine = dict(machine)
         self._columns = columns

@@ -6,6 +6,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from numbers import Integral
 from pathlib import Path
 
@@ -18,8 +19,8 @@ from hindmost.plan import Plan, make_plan
 from hindmost.result import Result
 from hindmost.scenario import Changes, Scenario, load, to_table, with_changes
 
-DEFAULT_RUNS = 8
-DEFAULT_STEPS = 250
+DEFAULT_SIZES = {"order-statistics": (16, 10_000), "sample": (8, 250)}
+"""Runs, and steps of each, by method."""
 MAX_RUNS = 65_536
 MAX_ROWS = 100_000_000
 """Rows of a result, at most: some 6 GB."""
@@ -29,7 +30,7 @@ MAX_THREADS = 1024
 SEED_BITS = 53
 """Bits of a drawn seed, so that JSON can hold it."""
 
-METHODS = ("auto", "sample")
+METHODS = ("auto", "order-statistics", "sample")
 
 Progress = Callable[[int, int], object]
 """Called with the draws done and the draws to do."""
@@ -53,15 +54,18 @@ def simulate(
     scenario
         A scenario, or what `load` takes.
     steps
-        Steps of a run, >= 1; 250 by default.
+        Steps of a run, >= 1; by default 10,000, with ``sample`` 250.
     runs
-        Realisations of all that lasts longer than a step, 1 to 65,536; 8 by
-        default. With one run there are no errors: it is one given cluster.
+        Realisations of all that lasts longer than a step, 1 to 65,536; by default 16,
+        with ``sample`` 8. With one run there are no errors: it is one given cluster.
     seed
         0 to 2^64 - 1; drawn from the operating system by default. The same
         seed gives the same numbers on any number of threads.
     method
-        ``sample`` draws every rank of every step; ``auto`` chooses it.
+        ``order-statistics`` draws each pool's slowest rank from the law of a maximum,
+        at a cost that does not depend on the number of GPUs; ``sample`` draws every
+        rank of every step. ``auto`` takes the first where it is exact, the second
+        elsewhere; the result says which and why.
     threads
         Threads; all of this process by default.
     changes
@@ -75,36 +79,50 @@ def simulate(
         With every problem of the scenario or the call.
     """
     scenario = _scenario(scenario, changes)
-    steps = DEFAULT_STEPS if steps is None else steps
-    runs = DEFAULT_RUNS if runs is None else runs
     seed = secrets.randbits(SEED_BITS) if seed is None else seed
     threads = _available_threads() if threads is None else threads
     _refuse(
         [
-            *_bounds("steps", steps, 1, 2**32 - 1),
-            *_bounds("runs", runs, 1, MAX_RUNS),
+            *_bounds("steps", 1 if steps is None else steps, 1, 2**32 - 1),
+            *_bounds("runs", 1 if runs is None else runs, 1, MAX_RUNS),
             *_bounds("seed", seed, 0, 2**64 - 1),
             *_bounds("threads", threads, 1, MAX_THREADS),
-            *_rows(runs, steps),
             *_method(method),
         ]
     )
     started = time.monotonic()
     plan = make_plan(scenario)
-    columns = _core.sample(
-        plan.core,
-        seed=seed,
-        runs=runs,
-        steps=steps,
-        threads=threads,
-        progress=_counting(progress, plan, runs * steps),
-    )
+    engine, why = _engine(plan, method)
+    chosen = "sample" if engine is None else "order-statistics"
+    default_runs, default_steps = DEFAULT_SIZES[chosen]
+    steps = default_steps if steps is None else steps
+    runs = default_runs if runs is None else runs
+    _refuse(_rows(runs, steps))
+    if engine is None:
+        total = plan.core.draws_per_step * runs * steps
+        columns = _core.sample(
+            plan.core,
+            seed=seed,
+            runs=runs,
+            steps=steps,
+            threads=threads,
+            progress=_counting(progress, total),
+        )
+    else:
+        total = runs * (plan.n_ranks + steps)
+        columns = engine.run(
+            seed=seed,
+            runs=runs,
+            steps=steps,
+            threads=threads,
+            progress=_counting(progress, total),
+        )
     inputs = {
         "scenario": to_table(scenario),
         "seed": int(seed),
         "runs": int(runs),
         "steps": int(steps),
-        "method": "sample",
+        "method": chosen,
         "version": _core.__version__,
     }
     machine = {
@@ -112,7 +130,7 @@ def simulate(
         "instruction_set": plan.core.instructions,
         "wall_time_s": round(time.monotonic() - started, 3),
     }
-    return Result(plan=plan, columns=columns, inputs=inputs, machine=machine)
+    return Result(plan=plan, columns=columns, inputs=inputs, machine=machine, why=why)
 
 
 def rank_times(
@@ -181,12 +199,25 @@ def _available_threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _counting(
-    progress: Progress | None, plan: Plan, n_steps: int
-) -> Callable[[int], object] | None:
+def _engine(plan: Plan, method: str) -> tuple[_core.OrderStatistics | None, str]:
+    """Return the order-statistics engine, or None for the other one, and why."""
+    if method == "sample":
+        return None, "as asked"
+    try:
+        engine = _core.OrderStatistics(plan.core)
+    except _core.NotExactError as error:
+        reason = str(error)
+        if method == "auto":
+            return None, reason
+        hint = "method = 'sample' draws every rank"
+        problem = Problem(path="method", requirement=f"cannot be exact: {reason}", value=method)
+        raise ScenarioError([replace(problem, hint=hint)]) from None
+    return engine, "as asked" if method != "auto" else "exact: each step is a tree of maxima"
+
+
+def _counting(progress: Progress | None, total: int) -> Callable[[int], object] | None:
     if progress is None:
         return None
-    total = plan.core.draws_per_step * n_steps
     return lambda done: progress(done, total)
 
 
@@ -218,8 +249,6 @@ def _rows(runs: int, steps: int) -> list[Problem]:
 def _method(method: str) -> list[Problem]:
     if method in METHODS:
         return []
-    if method == "order-statistics":
-        return [Problem(path="method", requirement="is not there yet", value=method)]
     requirement = f"must be one of {', '.join(METHODS)}"
     return [Problem(path="method", requirement=requirement, value=method)]
 

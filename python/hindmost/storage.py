@@ -88,6 +88,7 @@ def to_json(result: Result) -> dict[str, Any]:
     return {
         "inputs": result.inputs,
         "machine": result.machine,
+        "why": result.why,
         "summary": result.summary.to_dicts(),
         "pools": result.pools.to_dicts(),
         "assumed": result.assumed,
@@ -116,7 +117,14 @@ def read_inputs(path: Path) -> dict[str, Any]:
     try:
         metadata = pl.read_parquet_metadata(path)
         inputs = json.loads(metadata[KEY])["inputs"]
-        kinds = {"scenario": dict, "seed": int, "runs": int, "steps": int, "version": str}
+        kinds = {
+            "scenario": dict,
+            "seed": int,
+            "runs": int,
+            "steps": int,
+            "method": str,
+            "version": str,
+        }
         if all(isinstance(inputs[key], kind) for key, kind in kinds.items()):
             return dict(inputs)
     except (pl.exceptions.PolarsError, OSError, LookupError, ValueError, TypeError, RecursionError):

@@ -126,8 +126,8 @@ LAWS = {
     '{ name = "lognormal" }': "sigma is missing",
     '{ name = "lognorm" }': 'name must be the name of a law, got "lognorm"; '
     'did you mean "lognormal"?',
-    "{ sigma = 0.1 }": "name is missing; there is constant, lognormal, exponential, gamma, pareto, "
-    "uniform, log-uniform, empirical, tabulated, mixture",
+    "{ sigma = 0.1 }": "name is missing; there is constant, lognormal, exponential, gamma, "
+    "weibull, normal, pareto, uniform, log-uniform, empirical, tabulated, mixture",
     '{ name = "exponential", mean = -0.5 }': "mean must be finite and > 0, got -0.5",
     '{ name = "exponential", mean = 1, shift = -0.5 }': "shift must be finite and >= 0, got -0.5",
     '{ name = "gamma", shape = 10000.5 }': "shape must be > 0 and <= 10000; above, "
@@ -391,12 +391,12 @@ def test_factors_that_f32_cannot_hold_together_are_refused() -> None:
 def test_a_wrong_call_is_refused_with_all_its_problems() -> None:
     with pytest.raises(hm.ScenarioError) as caught:
         hm.simulate(
-            "h100-1k", steps=0, runs=65_537, seed=-1, threads=True, method="order-statistics"
+            "h100-1k", steps=0, runs=65_537, seed=-1, threads=True, method="guess"
         )
     assert str(caught.value).splitlines() == [
         "steps must be an integer from 1 to 4294967295, got 0",
         "runs must be an integer from 1 to 65536, got 65537",
         "seed must be an integer from 0 to 18446744073709551615, got -1",
         "threads must be an integer from 1 to 1024, got true",
-        'method is not there yet, got "order-statistics"',
+        'method must be one of auto, order-statistics, sample, got "guess"',
     ]

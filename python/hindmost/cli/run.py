@@ -28,11 +28,20 @@ if TYPE_CHECKING:
 EXIT_THRESHOLD = 1
 STYLES = ("table", "json", "csv", "markdown")
 
+_CALL = ("seed", "runs", "steps", "method")
+"""What a stored run holds of the call that made it."""
+
 
 @click.command()
 @click.argument("scenario")
-@click.option("--steps", type=click.IntRange(min=1), help="Steps of a run.  [default: 250]")
-@click.option("--runs", type=click.IntRange(min=1), help="Runs.  [default: 8]")
+@click.option(
+    "--steps",
+    type=click.IntRange(min=1),
+    help="Steps of a run.  [default: 10000, or 250 with method sample]",
+)
+@click.option(
+    "--runs", type=click.IntRange(min=1), help="Runs.  [default: 16, or 8 with method sample]"
+)
 @click.option(
     "--seed",
     type=click.IntRange(min=0, max=MAX_SEED),
@@ -40,10 +49,9 @@ STYLES = ("table", "json", "csv", "markdown")
 )
 @click.option(
     "--method",
-    type=click.Choice(["auto", "sample"]),
-    default="auto",
-    show_default=True,
-    help="How the slowest rank is found.",
+    type=click.Choice(["auto", "order-statistics", "sample"]),
+    help="Draw each pool's slowest rank from its law, or draw every rank; auto takes the first "
+    "where it is exact.  [default: auto]",
 )
 @click.option("--threads", type=click.IntRange(min=1, max=1024), help="Threads.  [default: all]")
 @set_option
@@ -93,6 +101,7 @@ def run(
             judge(check_output, output)
         loaded = judge(_loaded, scenario, settings, call)
     assert loaded is not None
+    call["method"] = call["method"] or "auto"
     with _progress() as progress:
         result = simulate(loaded, progress=progress, **call)
     if output is not None:
@@ -117,7 +126,7 @@ def _loaded(scenario: str, settings: tuple[str, ...], call: dict[str, Any]) -> S
         _tell_of_another_version(stored["version"])
         repeated = from_table(stored["scenario"], scenario)
         changed = with_changes(repeated, changes, changes_from="--set")
-        call |= {key: stored[key] for key in ("seed", "runs", "steps") if call[key] is None}
+        call |= {key: stored[key] for key in _CALL if call[key] is None}
         return changed
     return load(scenario, changes, changes_from="--set")
 

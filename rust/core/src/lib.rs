@@ -5,14 +5,16 @@
 //! are rows. It has no I/O, no clock and no Python.
 //!
 //! Modules build on each other in this order: `error`, `random`,
-//! `instructions`, `schedule` < `law` < `table` < `plan` < `kernel` < `sample`; `control`
-//! stands beside them.
+//! `instructions`, `schedule` < `law` < `table`, `curve` < `plan` < `kernel` <
+//! `sample` < `order_statistics`; `control` stands beside them.
 
 pub mod control;
+pub mod curve;
 pub mod error;
 pub mod instructions;
 pub mod kernel;
 pub mod law;
+pub mod order_statistics;
 pub mod plan;
 pub mod random;
 pub mod sample;

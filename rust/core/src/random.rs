@@ -27,11 +27,22 @@ pub enum Use {
     Component,
     /// 32 more bits for a word that needs them.
     Refine,
+    /// The slowest of a pool, or the units in which a rare cause occurs.
+    Slowest,
+    /// Whether one that is known already is the slowest.
+    Member,
 }
 
 impl Use {
     /// Every use.
-    pub const ALL: [Self; 4] = [Self::Value, Self::Occurrence, Self::Component, Self::Refine];
+    pub const ALL: [Self; 6] = [
+        Self::Value,
+        Self::Occurrence,
+        Self::Component,
+        Self::Refine,
+        Self::Slowest,
+        Self::Member,
+    ];
 }
 
 impl fmt::Display for Use {
@@ -41,6 +52,8 @@ impl fmt::Display for Use {
             Self::Occurrence => "occurrence",
             Self::Component => "component",
             Self::Refine => "refine",
+            Self::Slowest => "slowest",
+            Self::Member => "member",
         })
     }
 }

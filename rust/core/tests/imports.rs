@@ -4,14 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module may use itself and what stands before it.
-const ORDER: [&[&str]; 7] = [
+const ORDER: [&[&str]; 8] = [
     &["error"],
     &["random", "instructions", "schedule"],
     &["law"],
-    &["table"],
+    &["table", "curve"],
     &["plan"],
     &["kernel"],
     &["sample"],
+    &["order_statistics"],
 ];
 
 const FORBIDDEN: [&str; 14] = [
@@ -134,7 +135,7 @@ fn is_allowed(user: &str, used: &str) -> bool {
     }
     match (user, used) {
         ("control", _) => false,
-        (_, "control") => user == "sample",
+        (_, "control") => ["sample", "order_statistics"].contains(&user),
         _ => layer(used) < layer(user),
     }
 }

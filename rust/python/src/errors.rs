@@ -1,6 +1,7 @@
 //! Refusals as Python exceptions that carry their parts.
 
 use hindmost_core::Error;
+use hindmost_core::order_statistics::Reason;
 use pyo3::create_exception;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -17,6 +18,18 @@ create_exception!(
     PyValueError,
     "Two random streams with the same hash: args are their addresses."
 );
+
+create_exception!(
+    hindmost._core,
+    NotExactError,
+    PyValueError,
+    "The slowest rank cannot be drawn from its law: args are the reason."
+);
+
+/// The exception that stands for a reason against an engine.
+pub fn not_exact(reason: Reason) -> PyErr {
+    NotExactError::new_err(reason.to_string())
+}
 
 /// The exception that stands for a refusal.
 pub fn to_python(error: Error) -> PyErr {

@@ -15,11 +15,11 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _core {
     #[pymodule_export]
-    use crate::errors::{DomainError, StreamsError};
+    use crate::errors::{DomainError, NotExactError, StreamsError};
     #[pymodule_export]
     use crate::laws::{Law, fit_tabulated, tail_probabilities};
     #[pymodule_export]
-    use crate::plans::{Plan, rank_times, sample};
+    use crate::plans::{Curve, OrderStatistics, Plan, rank_times, sample};
     #[pymodule_export]
     use crate::probe::{probe_walks, probe_words};
     #[pymodule_export]

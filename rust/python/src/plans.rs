@@ -1,18 +1,22 @@
 //! Plans and the engines that run them.
 
+use std::sync::Arc;
+
 use hindmost_core::instructions::InstructionSet;
 use hindmost_core::plan::{Communication, ReplicaSpec};
+use hindmost_core::sample::Sampled;
 use numpy::{IntoPyArray, PyArray1, PyArrayMethods, PyReadwriteArray2};
+use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::convert::{Cause, CommunicationTerm, Group, Pipeline};
-use crate::errors::OrRaise;
+use crate::errors::{OrRaise, not_exact};
 use crate::watch::watch;
 
 /// A step of a whole job, judged and compiled.
 #[pyclass(frozen)]
-pub struct Plan(hindmost_core::plan::Plan);
+pub struct Plan(Arc<hindmost_core::plan::Plan>);
 
 #[pymethods]
 impl Plan {
@@ -47,10 +51,10 @@ impl Plan {
         };
         let plan = hindmost_core::plan::Plan::of_replicas(groups, causes, communication, replica)
             .or_raise()?;
-        Ok(Self(match instructions {
+        Ok(Self(Arc::new(match instructions {
             Some(name) => plan.with_instructions(InstructionSet::named(name).or_raise()?),
             None => plan,
-        }))
+        })))
     }
 
     /// GPUs that work, by pool.
@@ -92,6 +96,77 @@ pub fn sample<'py>(
     let sampled = watch(py, threads, progress, |control| {
         hindmost_core::sample::sample(plan, seed, runs, steps, control)
     })?;
+    columns(py, sampled)
+}
+
+/// The engine that draws the slowest ranks of a plan from their laws.
+#[pyclass(frozen)]
+pub struct OrderStatistics(hindmost_core::order_statistics::OrderStatistics);
+
+#[pymethods]
+impl OrderStatistics {
+    #[new]
+    fn new(plan: &Bound<'_, Plan>) -> PyResult<Self> {
+        let engine = hindmost_core::order_statistics::OrderStatistics::new(plan.get().0.clone());
+        engine.map(Self).map_err(not_exact)
+    }
+
+    /// Draws `steps` steps of each of `runs` runs: a dictionary of columns.
+    #[pyo3(signature = (*, seed, runs, steps, threads, progress=None))]
+    fn run<'py>(
+        &self,
+        py: Python<'py>,
+        seed: u64,
+        runs: u32,
+        steps: u32,
+        threads: usize,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let drawn = watch(py, threads, progress, |control| {
+            self.0.run(seed, runs, steps, control)
+        })?;
+        columns(py, drawn)
+    }
+
+    /// The law of a group's slowest rank in one run, over its noiseless time,
+    /// among those whom no rare cause hits; none where steps do not differ.
+    fn law(&self, py: Python<'_>, group: usize, seed: u64, run: u32) -> PyResult<Option<Curve>> {
+        if group >= self.0.n_groups() {
+            return Err(PyIndexError::new_err("there is no such group"));
+        }
+        let law = watch(py, 1, None, |control| self.0.law(group, seed, run, control))?;
+        Ok(law.map(Curve))
+    }
+}
+
+/// Law of a maximum.
+#[pyclass(frozen)]
+pub struct Curve(hindmost_core::curve::Curve);
+
+#[pymethods]
+impl Curve {
+    /// Probability of a number of at most `x`.
+    fn cdf(&self, x: f64) -> f64 {
+        self.0.cdf(x)
+    }
+
+    /// Probability of a number above `x`.
+    fn sf(&self, x: f64) -> f64 {
+        self.0.sf(x)
+    }
+
+    /// The number whose CDF is `p`.
+    fn quantile(&self, p: f64) -> f64 {
+        self.0.quantile(p)
+    }
+
+    /// The number whose survival function is `q`.
+    fn upper_quantile(&self, q: f64) -> f64 {
+        self.0.upper_quantile(q)
+    }
+}
+
+fn columns(py: Python<'_>, sampled: Sampled) -> PyResult<Bound<'_, PyDict>> {
     let columns = PyDict::new(py);
     let frozen = |column: Vec<f64>| freeze(column.into_pyarray(py));
     columns.set_item("step_time_s", frozen(sampled.step_time_s))?;

@@ -103,6 +103,19 @@ impl<'a> Draws<'a> {
         self.source(cause, c1).unit_values(unit)
     }
 
+    /// Value that one unit has of a cause in row `step`, given that it occurs
+    /// there.
+    #[must_use]
+    pub fn size_of_unit(&self, cause: usize, c1: u32, unit: u32, step: usize) -> f32 {
+        self.source(cause, c1).size(unit, step)
+    }
+
+    /// The streams of a cause in the group.
+    #[must_use]
+    pub fn streams(&self, cause: usize) -> Streams {
+        self.causes[cause].1
+    }
+
     /// The group that the causes act in.
     #[must_use]
     pub fn group(&self) -> &'a Group {
@@ -281,6 +294,12 @@ impl Source<'_, '_> {
         if !self.cause.occurs(occurrence, refine) {
             return self.cause.effect().neutral();
         }
+        self.size(unit, step)
+    }
+
+    /// Value of one unit in one step where the cause occurs.
+    fn size(&self, unit: u32, step: usize) -> f32 {
+        let refine = || self.word(self.streams.refine, unit, step);
         let table = self.cause.only_table().unwrap_or_else(|| {
             let component = self.word(self.streams.component, unit, step);
             self.cause.chosen_table(component, refine)

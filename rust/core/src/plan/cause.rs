@@ -112,6 +112,8 @@ pub struct Streams {
     pub component: Stream,
     /// 32 more bits for any of them.
     pub refine: Stream,
+    /// Words of the units in which a rare cause occurs, one after another.
+    pub slowest: Stream,
 }
 
 /// One law of a mixture, or the only one.
@@ -134,6 +136,8 @@ pub struct Cause {
     occurrence: Option<Share>,
     /// At least one.
     components: Vec<Component>,
+    law: Law,
+    probability: f64,
     mean: f64,
     /// By group; none where the cause does not act.
     streams: Vec<Option<Streams>>,
@@ -169,6 +173,7 @@ impl Cause {
                 occurrence: stream(Use::Occurrence),
                 component: stream(Use::Component),
                 refine: stream(Use::Refine),
+                slowest: stream(Use::Slowest),
             });
         }
         let components =
@@ -183,6 +188,8 @@ impl Cause {
             span: spec.span,
             occurrence: Share::new(spec.probability),
             components,
+            law: spec.law,
+            probability: spec.probability,
             mean,
             streams,
         })
@@ -216,6 +223,18 @@ impl Cause {
     #[must_use]
     pub fn span(&self) -> Span {
         self.span
+    }
+
+    /// Its size where it occurs.
+    #[must_use]
+    pub fn law(&self) -> &Law {
+        &self.law
+    }
+
+    /// Probability that it occurs, for each draw.
+    #[must_use]
+    pub fn probability(&self) -> f64 {
+        self.probability
     }
 
     /// Expected factor or expected seconds of one draw, occurrence included.

@@ -224,6 +224,18 @@ impl Plan {
             let owner = (usize::MAX, 0);
             seen.insert(Stream::new("", hops::NAME, usage), (address, owner));
         }
+        for group in &self.groups {
+            for usage in [Use::Slowest, Use::Member] {
+                let stream = Stream::new(group.name(), "", usage);
+                let address = Stream::address(group.name(), "", usage);
+                if let Some((other, _)) = seen.insert(stream, (address.clone(), (usize::MAX, 1))) {
+                    return Err(Error::Streams {
+                        first: other,
+                        second: address,
+                    });
+                }
+            }
+        }
         for (cause_index, cause) in self.causes.iter().enumerate() {
             for (index, group) in self.groups.iter().enumerate() {
                 if cause.streams(index).is_none() {

@@ -54,18 +54,28 @@ pub(super) fn lasting(draws: &Draws, control: &Control) -> Result<Lasting> {
 /// Expected busy and stalled seconds of a group's average rank in a step,
 /// given what the run fixed: the laws' means, not a sampled sum.
 pub(super) fn expected_times(plan: &Plan, index: usize, lasting: &[&Lasting]) -> (f64, f64) {
+    let (mut slowdown, mut stall) = (1.0, 0.0);
+    for lasting in lasting {
+        slowdown *= mean(&lasting.slowdown).unwrap_or(1.0);
+        stall += mean(&lasting.stall).unwrap_or(0.0);
+    }
+    expected_times_of(plan, index, (slowdown, stall))
+}
+
+/// The same, given the mean slowdown and the mean stall of what the run fixed.
+pub(crate) fn expected_times_of(
+    plan: &Plan,
+    index: usize,
+    (slowdown, stall): (f64, f64),
+) -> (f64, f64) {
     let compute_s = plan.groups()[index].compute_s();
     let work_s = plan.pipeline().map_or(compute_s, |pipeline| {
         let stages = pipeline.spec().shape.stages;
         let all_s: f64 = (0..stages).map(|stage| pipeline.busy_s(index, stage)).sum();
         all_s / f64::from(stages)
     });
-    let mut busy_s = work_s;
-    let mut stall_s = 0.0;
-    for lasting in lasting {
-        busy_s *= mean(&lasting.slowdown).unwrap_or(1.0);
-        stall_s += compute_s * mean(&lasting.stall).unwrap_or(0.0);
-    }
+    let mut busy_s = work_s * slowdown;
+    let mut stall_s = compute_s * stall;
     for span in [Span::Step, Span::Microbatch, Span::Layer] {
         let times = match (span, plan.pipeline()) {
             (Span::Microbatch, Some(pipeline)) => f64::from(pipeline.spec().shape.microbatches),

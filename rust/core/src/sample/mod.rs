@@ -10,6 +10,7 @@ mod work;
 
 use rayon::prelude::*;
 
+pub(crate) use lasting::expected_times_of;
 pub use replay::rank_times;
 
 use crate::control::{Control, DRAWS_BETWEEN_LOOKS};
@@ -45,6 +46,22 @@ pub struct Sampled {
     pub own_stall_s: Vec<f64>,
 }
 
+impl Sampled {
+    /// Rows to be filled in.
+    pub(crate) fn zeros(runs: usize, steps: usize, n_groups: usize) -> Self {
+        let zeros = |n: usize| vec![0.0; n];
+        Self {
+            step_time_s: zeros(runs * steps),
+            compute_s: zeros(runs * steps),
+            exposed_comm_s: zeros(runs * steps),
+            stall_s: zeros(runs * steps),
+            slowest: vec![0; runs * steps],
+            busy_s: zeros(runs * n_groups),
+            own_stall_s: zeros(runs * n_groups),
+        }
+    }
+}
+
 /// Samples `steps` steps of each of `runs` runs on the current rayon pool.
 ///
 /// The rows depend on the plan and the seed only, not on the number of
@@ -63,22 +80,13 @@ pub fn sample(plan: &Plan, seed: u64, runs: u32, steps: u32, control: &Control) 
     }
     let random = Random::new(seed);
     let steps = steps as usize;
-    let n_rows = runs as usize * steps;
-    let zeros = || vec![0.0; n_rows];
-    let mut sampled = Sampled {
-        step_time_s: zeros(),
-        compute_s: zeros(),
-        exposed_comm_s: zeros(),
-        stall_s: zeros(),
-        slowest: vec![0; n_rows],
-        busy_s: Vec::with_capacity(runs as usize * plan.groups().len()),
-        own_stall_s: Vec::with_capacity(runs as usize * plan.groups().len()),
-    };
+    let n_groups = plan.groups().len();
+    let mut sampled = Sampled::zeros(runs as usize, steps, n_groups);
     for run in 0..runs {
         let state = State::new(plan, &random, run, control)?;
-        for (busy_s, own_stall_s) in state.expected_times() {
-            sampled.busy_s.push(busy_s);
-            sampled.own_stall_s.push(own_stall_s);
+        for (index, times) in state.expected_times().into_iter().enumerate() {
+            let place = run as usize * n_groups + index;
+            (sampled.busy_s[place], sampled.own_stall_s[place]) = times;
         }
         let rows = run as usize * steps..(run as usize + 1) * steps;
         let columns = (

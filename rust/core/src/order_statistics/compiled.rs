@@ -1,0 +1,206 @@
+//! What is compiled once for the ranks or the ports of a group.
+
+use std::collections::HashMap;
+
+use super::grid::LogGrid;
+use super::nested::Nested;
+use super::parts::{Level, Way, is_inside, levels, way};
+use super::reason::Reason;
+use crate::curve::Curve;
+use crate::plan::{Affects, Cause, Effect, Group, Plan, Scope, Span};
+
+/// How the slowest of those whom no rare cause hits is found.
+#[derive(Debug, Clone)]
+pub(super) enum Rest {
+    /// Nothing changes from step to step.
+    Fixed,
+    /// All units of a run are as fast as each other: the laws of the blocks,
+    /// by what they are made of.
+    Alike(Shapes),
+    /// Factors that last differ from unit to unit of the narrowest level, or
+    /// from block to block, and inside of these units all is one law.
+    Shifted {
+        /// The law of a unit that is not slowed for the whole run.
+        curve: Curve,
+        grid: LogGrid,
+    },
+    /// Factors that last differ inside of blocks.
+    Nested(Nested),
+}
+
+/// Laws of blocks, by what they are made of.
+#[derive(Debug, Clone)]
+pub(super) struct Shapes {
+    /// So many blocks of each law.
+    pub(super) laws: Vec<(f64, Curve)>,
+    /// The law of a block, by the number of ranks in it; ranks of a block of
+    /// the same size are spread alike but for the last block of a group.
+    pub(super) by_block: HashMap<u32, usize>,
+    /// The number of the last block, and its law.
+    pub(super) last: (u32, usize),
+}
+
+impl Shapes {
+    /// The law of a block with so many ranks.
+    pub(super) fn law(&self, unit: u32, n_ranks: u32) -> usize {
+        if self.laws.len() == 1 {
+            return 0;
+        }
+        let (last, law) = self.last;
+        let known = self.by_block.get(&n_ranks).copied().unwrap_or(law);
+        if unit == last { law } else { known }
+    }
+}
+
+/// What is the same in all runs.
+#[derive(Debug, Clone)]
+pub(super) struct Compiled {
+    pub(super) affects: Affects,
+    /// From the narrowest to the widest.
+    pub(super) levels: Vec<Level>,
+    pub(super) rest: Rest,
+    /// The scope of the units that are drawn as a whole where a rare cause hits
+    /// one of their ranks.
+    pub(super) block: Scope,
+    /// Greatest product of all compiled factors.
+    pub(super) greatest: f64,
+    /// Whether whatever rare causes do makes ranks slower.
+    pub(super) only_slows: bool,
+}
+
+impl Compiled {
+    /// # Errors
+    /// What stands against drawing the slowest from a law.
+    pub(super) fn new(plan: &Plan, index: usize, affects: Affects) -> Result<Self, Reason> {
+        let group = &plan.groups()[index];
+        let levels = levels(plan, index, affects)?;
+        let lasts: Vec<&Cause> = plan
+            .causes(index, affects, Span::Run)
+            .filter(|cause| cause.effect() == Effect::Slowdown && is_inside(cause))
+            .collect();
+        let block = levels.last().map_or(Scope::Gpu, |level| level.scope);
+        let rare = |cause: &&Cause| way(group, cause) == Way::Rare;
+        let only_slows = plan
+            .causes(index, affects, Span::Step)
+            .filter(rare)
+            .all(|cause| cause.effect() == Effect::Stall || cause.least() >= 1.0);
+        let same_inside = |cause: &&Cause| group.nests(block, cause.scope());
+        let rest = match levels.as_slice() {
+            [] => Rest::Fixed,
+            all if lasts.is_empty() => Rest::Alike(shapes(group, all)),
+            [only] => shifted(group, only.curve.clone()),
+            all if lasts.iter().all(same_inside) => {
+                let mut shapes = shapes(group, all);
+                match shapes.laws.pop() {
+                    Some((_, curve)) if shapes.laws.is_empty() => shifted(group, curve),
+                    _ => Rest::Nested(Nested::new(group, all)),
+                }
+            }
+            all => Rest::Nested(Nested::new(group, all)),
+        };
+        Ok(Self {
+            affects,
+            greatest: levels.iter().map(|level| level.greatest).product(),
+            levels,
+            rest,
+            block,
+            only_slows,
+        })
+    }
+}
+
+fn shifted(group: &Group, curve: Curve) -> Rest {
+    let grid = LogGrid::of(&curve, f64::from(group.n_ranks()));
+    Rest::Shifted { curve, grid }
+}
+
+/// The laws of a group's blocks.
+fn shapes(group: &Group, levels: &[Level]) -> Shapes {
+    let mut laws: Vec<(f64, Curve)> = Vec::new();
+    let mut known: HashMap<String, usize> = HashMap::new();
+    let mut by_block = HashMap::new();
+    let mut last = (0, 0);
+    let (outer, inner) = levels.split_last().map_or((None, levels), |(o, i)| (Some(o), i));
+    let Some(outer) = outer else {
+        return Shapes { laws, by_block, last };
+    };
+    if inner.is_empty() {
+        // One law a unit; only the number of units counts.
+        let n_units = group.n_units(outer.scope);
+        let laws = vec![(f64::from(n_units), outer.curve.clone())];
+        return Shapes { laws, by_block, last };
+    }
+    let mut rank = 0;
+    while rank < group.n_ranks() {
+        let (unit, end_gpu) = group.unit(outer.scope, group.stretch(rank).0);
+        let end = group.rank_from(end_gpu).max(rank + 1);
+        let n = end - rank;
+        let is_last = end >= group.n_ranks();
+        let known_size = by_block.get(&n).copied().filter(|_| !is_last);
+        let law = known_size.unwrap_or_else(|| {
+            let made_of = counts(group, inner, rank, end);
+            let key = format!("{made_of:?}");
+            *known.entry(key).or_insert_with(|| {
+                let slowest = slowest_of(inner, &made_of);
+                laws.push((0.0, outer.curve.times(&slowest)));
+                laws.len() - 1
+            })
+        });
+        if is_last {
+            last = (unit, law);
+        } else {
+            by_block.insert(n, law);
+        }
+        laws[law].0 += 1.0;
+        rank = end;
+    }
+    Shapes { laws, by_block, last }
+}
+
+/// What a unit is made of: units of the next level inside, or so many of the
+/// narrowest ones.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Made {
+    Of(Vec<(u32, Made)>),
+    Units,
+}
+
+/// What ranks are made of, as units of the widest of `levels`.
+fn counts(group: &Group, levels: &[Level], from: u32, to: u32) -> Made {
+    let Some((level, inside)) = levels.split_last() else {
+        return Made::Units;
+    };
+    let mut parts: Vec<Made> = Vec::new();
+    let mut rank = from;
+    while rank < to {
+        let (_, end_gpu) = group.unit(level.scope, group.stretch(rank).0);
+        let end = group.rank_from(end_gpu).max(rank + 1).min(to);
+        parts.push(counts(group, inside, rank, end));
+        rank = end;
+    }
+    parts.sort();
+    let mut counted: Vec<(u32, Made)> = Vec::new();
+    for part in parts {
+        match counted.last_mut() {
+            Some((n, same)) if *same == part => *n += 1,
+            _ => counted.push((1, part)),
+        }
+    }
+    Made::Of(counted)
+}
+
+/// The law of the slowest unit of the widest of `levels`.
+fn slowest_of(levels: &[Level], made: &Made) -> Curve {
+    let (Some((level, inside)), Made::Of(parts)) = (levels.split_last(), made) else {
+        return Curve::constant(1.0);
+    };
+    let laws: Vec<(f64, Curve)> = parts
+        .iter()
+        .map(|(n, part)| match part {
+            Made::Units => (f64::from(*n), level.curve.clone()),
+            part => (f64::from(*n), level.curve.times(&slowest_of(inside, part))),
+        })
+        .collect();
+    let groups: Vec<(f64, &Curve)> = laws.iter().map(|(n, law)| (*n, law)).collect();
+    Curve::slowest_of_all(&groups)
+}

@@ -1,0 +1,388 @@
+//! The ranks or the ports of a group in one run, and the slowest of them in
+//! each step.
+
+use std::ops::Range;
+
+use super::compiled::{Compiled, Rest};
+use super::parts::{Way, is_inside, way};
+use super::pass::{Pass, Passed};
+use super::rare::{Events, Rare};
+use super::rest::{Drawn, RestLaw};
+use super::words;
+use crate::control::Control;
+use crate::error::Result;
+use crate::kernel::STEPS;
+use crate::kernel::best::Best;
+use crate::kernel::tile::Draws;
+use crate::plan::{Cause, Effect, Group, Plan, Scope, Span};
+use crate::random::Random;
+
+/// A rank that is drawn by itself.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Hit {
+    rank: u32,
+    /// What rare causes do to it.
+    slowdown: f64,
+    stall: f64,
+}
+
+/// Room to work in.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    events: Events,
+    hits: Vec<Hit>,
+    /// Blocks that are drawn as a whole, by their first rank.
+    blocks: Vec<Range<u32>>,
+}
+
+/// The ranks or the ports of a group in one run.
+pub(super) struct Members<'a> {
+    compiled: &'a Compiled,
+    group: &'a Group,
+    random: &'a Random,
+    run: u32,
+    /// Slowdowns that last the run, and stalls that do and that not all share.
+    lasting: Draws<'a>,
+    lasting_stalls: Draws<'a>,
+    /// Of the causes that all share: stalls that last, and step by step.
+    common_lasting: Draws<'a>,
+    common: Draws<'a>,
+    rare: Vec<Rare<'a>>,
+    /// Compiled causes.
+    inside: Draws<'a>,
+    /// What the pass over the ranks found.
+    passed: Passed,
+    rest: RestLaw<'a>,
+    /// Stall that all share in the whole run.
+    stall: f32,
+    words: words::Streams,
+}
+
+impl<'a> Members<'a> {
+    pub(super) fn new(
+        plan: &'a Plan,
+        compiled: &'a Compiled,
+        index: usize,
+        random: &'a Random,
+        run: u32,
+        control: &Control,
+    ) -> Result<Self> {
+        let group = &plan.groups()[index];
+        let draws = |span| Draws::new(plan, index, compiled.affects, span, random, run);
+        let of = |wanted: Way| move |cause: &Cause| way(group, cause) == wanted;
+        let slows = |cause: &Cause| cause.effect() == Effect::Slowdown;
+        let lasting = draws(Span::Run).only(slows);
+        let steps = draws(Span::Step);
+        // Where no step differs from another, all that lasts belongs together.
+        let apart = |cause: &Cause| !slows(cause) && (steps.is_empty() || is_inside(cause));
+        let lasting_stalls = draws(Span::Run).only(apart);
+        let common_lasting = draws(Span::Run).only(|cause| !slows(cause) && !apart(cause));
+        let rare: Vec<Rare> = (0..steps.len())
+            .filter(|&cause| way(group, steps.cause(cause)) == Way::Rare)
+            .filter(|&cause| steps.cause(cause).probability() > 0.0)
+            .map(|cause| {
+                let name = steps.cause(cause).name().to_owned();
+                Rare::new(draws(Span::Step).only(|other| other.name() == name))
+            })
+            .collect();
+        let pass = Pass {
+            group,
+            compiled,
+            lasting: &lasting,
+            stalls: &lasting_stalls,
+            steps_differ: !steps.is_empty(),
+            whole: rare.iter().any(Rare::is_certain) && !matches!(compiled.rest, Rest::Fixed),
+        };
+        let passed = pass.run(control)?;
+        let rest = RestLaw::new(group, compiled, &passed, &lasting, control)?;
+        let mut stall = 0.0;
+        for cause in 0..common_lasting.len() {
+            stall += common_lasting.of_unit(cause, 0, 0)[0] * common_lasting.per_second();
+        }
+        Ok(Self {
+            compiled,
+            group,
+            random,
+            run,
+            lasting_stalls,
+            lasting,
+            common_lasting,
+            common: draws(Span::Step).only(of(Way::Common)),
+            rare,
+            inside: draws(Span::Step).only(of(Way::Compiled)),
+            passed,
+            rest,
+            stall,
+            words: words::Streams::new(group.name(), compiled.affects),
+        })
+    }
+
+    /// Whether nothing acts on the group.
+    pub(super) fn is_ideal(&self) -> bool {
+        let lasting = self.lasting.len() + self.lasting_stalls.len() + self.common_lasting.len();
+        lasting + self.common.len() + self.rare.len() + self.inside.len() == 0
+    }
+
+    /// Mean of the slowdowns and of the stalls that last the run.
+    pub(super) fn means(&self) -> (f64, f64) {
+        let (slowdown, stall) = self.passed.means(self.group.n_ranks());
+        (slowdown, stall + f64::from(self.stall))
+    }
+
+    /// The law of the slowest of those whom no rare cause hits, over the
+    /// noiseless time.
+    pub(super) fn law(&self) -> Option<&crate::curve::Curve> {
+        self.rest.curve()
+    }
+
+    /// The best of each of four steps.
+    pub(super) fn best<B: Best>(&self, block: u32, scratch: &mut Scratch) -> [B; STEPS] {
+        let mut best = [B::NONE; STEPS];
+        let mut slowdowns = [1.0_f32; STEPS];
+        let mut stalls = [self.stall; STEPS];
+        for cause in 0..self.common.len() {
+            let values = self.common.of_unit(cause, block, 0);
+            for step in 0..STEPS {
+                match self.common.cause(cause).effect() {
+                    Effect::Slowdown => slowdowns[step] *= values[step],
+                    Effect::Stall => stalls[step] += values[step] * self.common.per_second(),
+                }
+            }
+        }
+        scratch.events.clear();
+        for rare in &self.rare {
+            rare.draw(self.group, self.random, self.run, block, &mut scratch.events);
+        }
+        for (step, best) in best.iter_mut().enumerate() {
+            self.gather(step, scratch);
+            let (slowdown, stall) = (slowdowns[step], stalls[step]);
+            self.meet_rest(block, step, scratch, slowdown, stall, best);
+            self.meet_hits(block, step, scratch, slowdown, stall, best);
+        }
+        best
+    }
+
+    /// Collects the ranks that are drawn by themselves in a step.
+    fn gather(&self, step: usize, scratch: &mut Scratch) {
+        let Scratch { events, hits, blocks } = scratch;
+        hits.clear();
+        blocks.clear();
+        for event in events.of(step) {
+            let rare = &self.rare[event.rare];
+            let (slowdown, stall) = rare.effect(event.size);
+            let ranks = rare.ranks(self.group, event.unit);
+            hits.extend(ranks.map(|rank| Hit { rank, slowdown, stall }));
+        }
+        let hit_ranks = hits.len();
+        for block in &self.passed.apart {
+            blocks.push(block.clone());
+        }
+        if self.compiled.block != Scope::Gpu {
+            let of_hits = hits[..hit_ranks].iter().map(|hit| self.block_of(hit.rank));
+            blocks.extend(of_hits);
+            blocks.sort_by_key(|block| block.start);
+            blocks.dedup();
+            // The other ranks of these blocks are drawn, too.
+            for block in blocks.iter() {
+                hits.extend(block.clone().map(|rank| Hit {
+                    rank,
+                    slowdown: 1.0,
+                    stall: 0.0,
+                }));
+            }
+        } else {
+            hits.extend(self.passed.apart.iter().flat_map(|block| {
+                block.clone().map(|rank| Hit {
+                    rank,
+                    slowdown: 1.0,
+                    stall: 0.0,
+                })
+            }));
+        }
+        if self.rare.len() > 1 || hits.len() > hit_ranks {
+            hits.sort_by_key(|hit| hit.rank);
+            hits.dedup_by(|next, first| {
+                let same = next.rank == first.rank;
+                if same {
+                    first.slowdown *= next.slowdown;
+                    first.stall += next.stall;
+                }
+                same
+            });
+        }
+        if self.compiled.block == Scope::Gpu {
+            blocks.clear();
+            blocks.extend(hits.iter().map(|hit| hit.rank..hit.rank + 1));
+        }
+    }
+
+    /// The ranks of a block.
+    fn block_of(&self, rank: u32) -> Range<u32> {
+        let (unit, end) = self.group.unit(self.compiled.block, self.group.stretch(rank).0);
+        let first = self.group.first_gpu(self.compiled.block, unit);
+        self.group.rank_from(first)..self.group.rank_from(end)
+    }
+
+    fn meet_rest<B: Best>(
+        &self,
+        block: u32,
+        step: usize,
+        scratch: &mut Scratch,
+        slowdown: f32,
+        stall: f32,
+        best: &mut B,
+    ) {
+        if matches!(self.compiled.rest, Rest::Fixed) {
+            self.meet_fixed(scratch, slowdown, stall, best);
+            return;
+        }
+        let mut thin = words::Descent::new(self.random, &self.words, block, step, self.run);
+        let drawn = self.rest.draw(
+            &mut thin,
+            self.group,
+            self.compiled,
+            &scratch.blocks,
+            |block| self.factors_of(block),
+        );
+        match drawn {
+            Drawn::Nobody => {}
+            Drawn::Slowest(factor) => {
+                let slowdown = factor as f32 * slowdown;
+                if best.yields_to(slowdown, stall, u32::MAX) {
+                    best.take(slowdown, stall, u32::MAX);
+                }
+            }
+            Drawn::TooMany => {
+                // Most are drawn anyway: draw the others, too.
+                let drawn = std::mem::take(&mut scratch.blocks);
+                let mut rank = 0;
+                while rank < self.group.n_ranks() {
+                    let whole = self.block_of(rank);
+                    if drawn.binary_search_by_key(&whole.start, |block| block.start).is_err() {
+                        scratch.hits.extend(whole.clone().map(|rank| Hit {
+                            rank,
+                            slowdown: 1.0,
+                            stall: 0.0,
+                        }));
+                    }
+                    rank = whole.end;
+                }
+                scratch.blocks = drawn;
+            }
+        }
+    }
+
+    /// The slowest of all where nothing but rare causes changes from step to
+    /// step. Whom those hit is only slower than counted here, if they slow.
+    fn meet_fixed<B: Best>(
+        &self,
+        scratch: &mut Scratch,
+        slowdown: f32,
+        stall: f32,
+        best: &mut B,
+    ) {
+        if !self.compiled.only_slows {
+            let hits = &mut scratch.hits;
+            let is_hit = |rank: u32| hits.iter().any(|hit| hit.rank == rank);
+            let leader = self.passed.leaders.iter().find(|leader| !is_hit(leader.rank));
+            match leader {
+                Some(leader) => {
+                    let slowdown = leader.slowdown * slowdown;
+                    if best.yields_to(slowdown, stall, leader.rank) {
+                        best.take(slowdown, stall, leader.rank);
+                    }
+                }
+                None => {
+                    let others: Vec<u32> =
+                        (0..self.group.n_ranks()).filter(|&rank| !is_hit(rank)).collect();
+                    hits.extend(others.into_iter().map(|rank| Hit {
+                        rank,
+                        slowdown: 1.0,
+                        stall: 0.0,
+                    }));
+                }
+            }
+            return;
+        }
+        for leader in &self.passed.leaders {
+            let (slowdown, stall) = (leader.slowdown * slowdown, leader.stall + stall);
+            if best.yields_to(slowdown, stall, leader.rank) {
+                best.take(slowdown, stall, leader.rank);
+            }
+        }
+    }
+
+    /// Compares the ranks that are drawn by themselves.
+    fn meet_hits<B: Best>(
+        &self,
+        block: u32,
+        step: usize,
+        scratch: &Scratch,
+        slowdown: f32,
+        stall: f32,
+        best: &mut B,
+    ) {
+        let most = self.compiled.greatest * f64::from(self.passed.greatest);
+        for hit in &scratch.hits {
+            let lasting_stall = if self.lasting_stalls.is_empty() {
+                0.0
+            } else {
+                self.lasting_stall_of(hit.rank)
+            };
+            let stall = (hit.stall + f64::from(lasting_stall)) as f32 + stall;
+            let bound = (most * hit.slowdown * (1.0 + 1e-6)) as f32 * slowdown;
+            if !best.yields_to(bound, stall, hit.rank) {
+                continue;
+            }
+            let factor = self.factor_of(hit.rank) * self.drawn_factor(hit.rank, block, step);
+            let slowdown = (factor * hit.slowdown) as f32 * slowdown;
+            if best.yields_to(slowdown, stall, hit.rank) {
+                best.take(slowdown, stall, hit.rank);
+            }
+        }
+    }
+
+    /// What lasts for a rank.
+    fn factor_of(&self, rank: u32) -> f64 {
+        f64::from(product(&self.lasting, self.group, self.group.stretch(rank).0))
+    }
+
+    fn lasting_stall_of(&self, rank: u32) -> f32 {
+        let gpu = self.group.stretch(rank).0;
+        let mut stall = 0.0;
+        for cause in 0..self.lasting_stalls.len() {
+            let scope = self.lasting_stalls.cause(cause).scope();
+            let unit = self.group.unit(scope, gpu).0;
+            let value = self.lasting_stalls.of_unit(cause, 0, unit)[0];
+            stall += value * self.lasting_stalls.per_second();
+        }
+        stall
+    }
+
+    /// The compiled factors of a rank, drawn.
+    fn drawn_factor(&self, rank: u32, block: u32, step: usize) -> f64 {
+        let gpu = self.group.stretch(rank).0;
+        let mut factor = 1.0;
+        for cause in 0..self.inside.len() {
+            let unit = self.group.unit(self.inside.cause(cause).scope(), gpu).0;
+            factor *= f64::from(self.inside.of_unit(cause, block, unit)[step]);
+        }
+        factor
+    }
+
+    /// The factors that last of a block's ranks.
+    fn factors_of(&self, block: &Range<u32>) -> Vec<f32> {
+        let gpu = |rank| self.group.stretch(rank).0;
+        block.clone().map(|rank| product(&self.lasting, self.group, gpu(rank))).collect()
+    }
+}
+
+/// Product of the slowdowns that last for a GPU.
+pub(super) fn product(lasting: &Draws, group: &Group, gpu: u32) -> f32 {
+    let mut factor = 1.0;
+    for cause in 0..lasting.len() {
+        let unit = group.unit(lasting.cause(cause).scope(), gpu).0;
+        factor *= lasting.of_unit(cause, 0, unit)[0];
+    }
+    factor
+}

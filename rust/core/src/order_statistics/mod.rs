@@ -1,0 +1,248 @@
+//! The engine that draws the slowest rank of all without drawing the others.
+//!
+//! Where a step is a tree of maxima, the law of a pool's slowest rank is
+//! compiled given what a run fixes, and drawn with one number. What occurs
+//! rarely is drawn one by one over it.
+
+mod census;
+mod compiled;
+mod grid;
+mod members;
+mod nested;
+mod parts;
+mod pass;
+mod rare;
+mod reason;
+mod rest;
+mod words;
+
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+pub use reason::Reason;
+
+use crate::control::Control;
+use crate::curve::Curve;
+use crate::error::{Error, Result};
+use crate::kernel::STEPS;
+use crate::kernel::best::{SlowestRank, WorstPorts};
+use crate::plan::{Affects, Plan, SlowestPort};
+use crate::random::{MAX_RUNS, Random};
+use crate::sample::{Sampled, expected_times_of};
+use compiled::Compiled;
+use members::{Members, Scratch};
+
+/// Steps of one task.
+const TASK: usize = 4096;
+
+/// A plan whose slowest ranks are compiled.
+pub struct OrderStatistics {
+    plan: Arc<Plan>,
+    ranks: Vec<Compiled>,
+    ports: Vec<Compiled>,
+}
+
+impl OrderStatistics {
+    /// Compiles a plan.
+    ///
+    /// # Errors
+    /// Why the law of the slowest rank is not exact.
+    pub fn new(plan: Arc<Plan>) -> std::result::Result<Self, Reason> {
+        if plan.pipeline().is_some() {
+            return Err(Reason::Pipeline { cause: None });
+        }
+        let of = |affects| -> std::result::Result<Vec<Compiled>, Reason> {
+            let groups = 0..plan.groups().len();
+            groups.map(|index| Compiled::new(&plan, index, affects)).collect()
+        };
+        let (ranks, ports) = (of(Affects::Compute)?, of(Affects::Network)?);
+        Ok(Self { plan, ranks, ports })
+    }
+
+    /// Draws `steps` steps of each of `runs` runs on the current rayon pool.
+    ///
+    /// The rows depend on the plan and the seed only, not on the number of
+    /// threads.
+    ///
+    /// # Errors
+    /// [`Error::Domain`] for no runs or steps or more runs than addresses;
+    /// [`Error::Stopped`] once `control` asks for it.
+    pub fn run(&self, seed: u64, runs: u32, steps: u32, control: &Control) -> Result<Sampled> {
+        if !(1..=MAX_RUNS).contains(&runs) {
+            let requirement = format!(">= 1 and <= {MAX_RUNS}");
+            return Err(Error::domain("runs", f64::from(runs), requirement));
+        }
+        if steps == 0 {
+            return Err(Error::domain("steps", 0.0, ">= 1"));
+        }
+        let random = Random::new(seed);
+        let n_groups = self.plan.groups().len();
+        let mut sampled = Sampled::zeros(runs as usize, steps as usize, n_groups);
+        let steps = steps as usize;
+        let columns = (
+            sampled.step_time_s.par_chunks_mut(steps),
+            sampled.compute_s.par_chunks_mut(steps),
+            sampled.exposed_comm_s.par_chunks_mut(steps),
+            sampled.stall_s.par_chunks_mut(steps),
+            sampled.slowest.par_chunks_mut(steps),
+            sampled.busy_s.par_chunks_mut(n_groups),
+            sampled.own_stall_s.par_chunks_mut(n_groups),
+        );
+        columns.into_par_iter().enumerate().try_for_each(
+            |(run, (step_time_s, compute_s, exposed_comm_s, stall_s, slowest, busy_s, own_s))| {
+                let state = State::new(self, &random, run as u32, control)?;
+                for (index, ranks) in state.ranks.iter().enumerate() {
+                    (busy_s[index], own_s[index]) =
+                        expected_times_of(&self.plan, index, ranks.means());
+                }
+                let rows = (
+                    step_time_s.par_chunks_mut(TASK),
+                    compute_s.par_chunks_mut(TASK),
+                    exposed_comm_s.par_chunks_mut(TASK),
+                    stall_s.par_chunks_mut(TASK),
+                    slowest.par_chunks_mut(TASK),
+                );
+                rows.into_par_iter().enumerate().try_for_each(
+                    |(task, (step_time_s, compute_s, exposed_comm_s, stall_s, slowest))| {
+                        let mut scratch = Scratch::default();
+                        let first = (task * TASK / STEPS) as u32;
+                        let mut row = 0;
+                        for block in first.. {
+                            if row >= step_time_s.len() {
+                                break;
+                            }
+                            for drawn in state.draw(block, &mut scratch) {
+                                if row < step_time_s.len() {
+                                    step_time_s[row] = drawn.compute_s + drawn.exposed_comm_s;
+                                    compute_s[row] = drawn.compute_s;
+                                    exposed_comm_s[row] = drawn.exposed_comm_s;
+                                    stall_s[row] = drawn.stall_s;
+                                    slowest[row] = drawn.group;
+                                    row += 1;
+                                }
+                            }
+                        }
+                        control.advance(row as u64)
+                    },
+                )
+            },
+        )?;
+        Ok(sampled)
+    }
+
+    /// Pools of the plan.
+    #[must_use]
+    pub fn n_groups(&self) -> usize {
+        self.ranks.len()
+    }
+
+    /// The law of the slowest rank of a group in one run, among those whom no
+    /// rare cause hits and without what the whole group shares in a step, over
+    /// its noiseless time; none where nothing changes from step to step.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] once `control` asks for it.
+    pub fn law(&self, group: usize, seed: u64, run: u32, control: &Control) -> Result<Option<Curve>> {
+        let random = Random::new(seed);
+        let compiled = &self.ranks[group];
+        let members = Members::new(&self.plan, compiled, group, &random, run, control)?;
+        Ok(members.law().cloned())
+    }
+}
+
+/// One step.
+#[derive(Clone, Copy)]
+struct Row {
+    group: u32,
+    compute_s: f64,
+    stall_s: f64,
+    exposed_comm_s: f64,
+}
+
+/// A job in one run.
+struct State<'a> {
+    plan: &'a Plan,
+    random: &'a Random,
+    run: u32,
+    ranks: Vec<Members<'a>>,
+    ports: Vec<Members<'a>>,
+}
+
+impl<'a> State<'a> {
+    fn new(
+        engine: &'a OrderStatistics,
+        random: &'a Random,
+        run: u32,
+        control: &Control,
+    ) -> Result<Self> {
+        let of = |all: &'a [Compiled]| {
+            all.iter()
+                .enumerate()
+                .map(|(index, compiled)| {
+                    Members::new(&engine.plan, compiled, index, random, run, control)
+                })
+                .collect::<Result<Vec<_>>>()
+        };
+        let has_transfers = !engine.plan.communication().terms.is_empty();
+        Ok(Self {
+            plan: &engine.plan,
+            random,
+            run,
+            ranks: of(&engine.ranks)?,
+            ports: if has_transfers { of(&engine.ports)? } else { Vec::new() },
+        })
+    }
+
+    /// Four steps.
+    fn draw(&self, block: u32, scratch: &mut Scratch) -> [Row; STEPS] {
+        let mut rows = [Row {
+            group: 0,
+            compute_s: 0.0,
+            stall_s: 0.0,
+            exposed_comm_s: 0.0,
+        }; STEPS];
+        for (index, (group, ranks)) in self.plan.groups().iter().zip(&self.ranks).enumerate() {
+            let best: [SlowestRank; STEPS] = ranks.best(block, scratch);
+            for (row, rank) in rows.iter_mut().zip(best) {
+                let compute_s = group.compute_s() * f64::from(rank.time_rel);
+                if compute_s > row.compute_s {
+                    *row = Row {
+                        group: index as u32,
+                        compute_s,
+                        stall_s: group.compute_s() * f64::from(rank.stall_rel),
+                        exposed_comm_s: 0.0,
+                    };
+                }
+            }
+        }
+        if self.plan.communication().terms.is_empty() {
+            return rows;
+        }
+        let ports: Vec<[SlowestPort; STEPS]> = self
+            .ports
+            .iter()
+            .map(|ports| {
+                if ports.is_ideal() {
+                    return [SlowestPort::IDEAL; STEPS];
+                }
+                let worst: [WorstPorts; STEPS] = ports.best(block, scratch);
+                worst.map(|port| SlowestPort {
+                    slowdown: f64::from(port.slowdown),
+                    stall_s: f64::from(port.stall_s),
+                })
+            })
+            .collect();
+        let hops = self.plan.hops().factors(self.random, self.run, block);
+        for (step, row) in rows.iter_mut().enumerate() {
+            let ports: Vec<SlowestPort> = ports.iter().map(|steps| steps[step]).collect();
+            row.exposed_comm_s = self.plan.communication().exposed_s(
+                row.group as usize,
+                row.compute_s - row.stall_s,
+                &ports,
+                &hops[step],
+            );
+        }
+        rows
+    }
+}

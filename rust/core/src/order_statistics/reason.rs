@@ -1,0 +1,61 @@
+//! Why steps cannot be drawn from the law of their slowest rank.
+
+use std::fmt;
+
+/// What stands against it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reason {
+    /// Ranks wait for each other inside of a step.
+    Pipeline {
+        /// The cause that changes inside of a replica, or nothing where the
+        /// schedule alone is too much.
+        cause: Option<String>,
+    },
+    /// The units of two causes do not nest.
+    Nesting {
+        /// Name of the pool.
+        pool: String,
+        /// The causes.
+        causes: [String; 2],
+    },
+    /// Stalls hit too many ranks.
+    Stalls {
+        /// Name of the pool.
+        pool: String,
+        /// The cause.
+        cause: String,
+        /// Ranks that it hits in a step, on average.
+        n_ranks: f64,
+    },
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pipeline { cause: None } => {
+                write!(f, "pipeline: stages wait for each other inside of a step")
+            }
+            Self::Pipeline { cause: Some(cause) } => write!(
+                f,
+                "pipeline: ranks wait for each other inside of a step, and {cause} changes \
+                 from one to the next"
+            ),
+            Self::Nesting {
+                pool,
+                causes: [first, second],
+            } => write!(
+                f,
+                "the units that share {first} and those that share {second} overlap in pool {pool}"
+            ),
+            Self::Stalls {
+                pool,
+                cause,
+                n_ranks,
+            } => write!(
+                f,
+                "{cause} stalls {n_ranks:.3e} ranks of pool {pool} in a step, too many to draw \
+                 one by one"
+            ),
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! The slowest of all whom no rare cause hits.
+
+use std::ops::Range;
+
+use super::compiled::{Compiled, Rest, Shapes};
+use super::grid::{CERTAIN, LogGrid, PAD, Shifts};
+use super::nested::Nested;
+use super::pass::Passed;
+use super::words::Descent;
+use crate::control::Control;
+use crate::curve::{Curve, LEAST, Place};
+use crate::error::Result;
+use crate::kernel::tile::Draws;
+use crate::plan::Group;
+
+/// What was drawn.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Drawn {
+    /// There is nobody else.
+    Nobody,
+    /// The factor of the slowest.
+    Slowest(f64),
+    /// So many are drawn by themselves that the others had better be, too.
+    TooMany,
+}
+
+/// The law of the slowest of a group in one run.
+pub(super) struct RestLaw<'a> {
+    law: Option<Law<'a>>,
+}
+
+struct Law<'a> {
+    curve: Curve,
+    parts: Parts<'a>,
+    /// Blocks that the law is of.
+    n_blocks: f64,
+    /// Blocks that it is not of, in order.
+    apart: Vec<Range<u32>>,
+}
+
+/// What blocks contribute to a law.
+enum Parts<'a> {
+    Alike {
+        shapes: &'a Shapes,
+        factor: f64,
+    },
+    Shifted {
+        of_unit: &'a Curve,
+        /// The greatest contribution of a unit, by knot.
+        most: Vec<f64>,
+    },
+    Nested {
+        nested: &'a Nested,
+        greatest: f64,
+    },
+}
+
+impl<'a> RestLaw<'a> {
+    pub(super) fn new(
+        group: &'a Group,
+        compiled: &'a Compiled,
+        passed: &Passed,
+        lasting: &Draws<'a>,
+        control: &Control,
+    ) -> Result<Self> {
+        let n_units = f64::from(group.n_units(compiled.block));
+        let n_blocks = n_units - passed.apart.len() as f64;
+        if n_blocks <= 0.0 {
+            return Ok(Self { law: None });
+        }
+        let greatest = f64::from(passed.greatest);
+        let of = |curve, parts| Law {
+            curve,
+            parts,
+            n_blocks,
+            apart: passed.apart.clone(),
+        };
+        let law = match &compiled.rest {
+            Rest::Fixed => None,
+            Rest::Alike(shapes) => {
+                let mut counts: Vec<f64> = shapes.laws.iter().map(|(n, _)| *n).collect();
+                for block in &passed.apart {
+                    let unit = group.unit(compiled.block, group.stretch(block.start).0).0;
+                    counts[shapes.law(unit, block.len() as u32)] -= 1.0;
+                }
+                let groups: Vec<(f64, &Curve)> = counts
+                    .iter()
+                    .zip(&shapes.laws)
+                    .filter(|(n, _)| **n > 0.0)
+                    .map(|(n, (_, curve))| (*n, curve))
+                    .collect();
+                let factor = greatest;
+                let mut curve = Curve::slowest_of_all(&groups);
+                if factor != 1.0 {
+                    curve = curve.scaled(factor);
+                }
+                Some(of(curve, Parts::Alike { shapes, factor }))
+            }
+            Rest::Shifted { curve, grid } => passed.census.as_ref().map(|census| {
+                let mut shifts = Shifts::default();
+                // Those apart may have the greatest factor of all.
+                let top = census.factors().next().map_or(greatest, |(factor, _)| factor);
+                for (factor, n) in census.factors() {
+                    let shift = libm::log(top / factor).max(0.0);
+                    if shift < grid.reach() {
+                        shifts.add(grid, shift, n);
+                    }
+                }
+                let sums = shifts.slowest(grid);
+                let most = greatest_parts(grid);
+                let law = on_knots(grid.first, grid.step, top, &sums);
+                let of_unit = curve;
+                of(law, Parts::Shifted { of_unit, most })
+            }),
+            Rest::Nested(nested) => {
+                let sums = nested.slowest(group, passed, lasting, control)?;
+                let curve = on_knots(nested.first(), nested.step(), greatest, &sums);
+                Some(of(curve, Parts::Nested { nested, greatest }))
+            }
+        };
+        Ok(Self { law })
+    }
+
+    pub(super) fn curve(&self) -> Option<&Curve> {
+        self.law.as_ref().map(|law| &law.curve)
+    }
+
+    /// Draws the slowest of all but the ranks of `blocks`: the highest point of
+    /// a Poisson process of which each block's part is taken out.
+    pub(super) fn draw(
+        &self,
+        descent: &mut Descent,
+        group: &Group,
+        compiled: &Compiled,
+        blocks: &[Range<u32>],
+        factors_of: impl Fn(&Range<u32>) -> Vec<f32>,
+    ) -> Drawn {
+        let Some(law) = &self.law else {
+            return Drawn::Nobody;
+        };
+        let mut n_out = blocks.len();
+        if n_out > 0 && !law.apart.is_empty() {
+            n_out = blocks.iter().filter(|block| !law.is_apart(block)).count();
+        }
+        if n_out as f64 >= law.n_blocks {
+            return Drawn::Nobody;
+        }
+        if 2.0 * n_out as f64 > law.n_blocks {
+            return Drawn::TooMany;
+        }
+        loop {
+            let exceedances = descent.next();
+            let place = law.curve.place(exceedances);
+            if n_out == 0 || exceedances > CERTAIN {
+                return Drawn::Slowest(place.x);
+            }
+            let share = descent.share() * law.at(place);
+            if share >= n_out as f64 * law.most(place) {
+                return Drawn::Slowest(place.x);
+            }
+            let out: f64 = blocks
+                .iter()
+                .filter(|block| !law.is_apart(block))
+                .map(|block| law.part(place, group, compiled, block, &factors_of(block)))
+                .sum();
+            if share >= out {
+                return Drawn::Slowest(place.x);
+            }
+        }
+    }
+}
+
+impl Law<'_> {
+    fn is_apart(&self, block: &Range<u32>) -> bool {
+        self.apart.binary_search_by_key(&block.start, |apart| apart.start).is_ok()
+    }
+
+    /// Exceedances between the knots around a place.
+    fn at(&self, place: Place) -> f64 {
+        let knot = place.knot;
+        self.curve.exceedances_of(knot) - self.curve.exceedances_of(knot + 1)
+    }
+
+    /// The most that a block contributes to them.
+    fn most(&self, place: Place) -> f64 {
+        match &self.parts {
+            Parts::Alike { shapes, .. } if shapes.laws.len() == 1 => self.at(place) / self.n_blocks,
+            Parts::Shifted { most, .. } => most[place.knot],
+            _ => f64::INFINITY,
+        }
+    }
+
+    /// What a block contributes to them.
+    fn part(
+        &self,
+        place: Place,
+        group: &Group,
+        compiled: &Compiled,
+        block: &Range<u32>,
+        factors: &[f32],
+    ) -> f64 {
+        let (low, high) = (self.curve.xs()[place.knot], self.curve.xs()[place.knot + 1]);
+        let between = |curve: &Curve, factor: f64| {
+            let of = |x: f64| curve.exceedances(x / factor).min(CERTAIN);
+            of(low) - of(high)
+        };
+        match &self.parts {
+            Parts::Alike { shapes, .. } if shapes.laws.len() == 1 => self.at(place) / self.n_blocks,
+            Parts::Alike { shapes, factor } => {
+                let unit = group.unit(compiled.block, group.stretch(block.start).0).0;
+                between(&shapes.laws[shapes.law(unit, block.len() as u32)].1, *factor)
+            }
+            Parts::Shifted { of_unit, .. } => {
+                let factor = factors.iter().copied().fold(0.0, f32::max);
+                between(of_unit, f64::from(factor))
+            }
+            Parts::Nested { nested, greatest } => {
+                let of = nested.of_block(group, block, factors, *greatest, place.knot, 2);
+                of[0] - of[1]
+            }
+        }
+    }
+}
+
+/// By knot, the most that a unit contributes to what lies between it and the
+/// next one: units are at most as slow as the slowest.
+fn greatest_parts(grid: &LogGrid) -> Vec<f64> {
+    let mut most: Vec<f64> = grid.exceedances[PAD..]
+        .windows(2)
+        .map(|pair| pair[0] - pair[1])
+        .collect();
+    most.push(0.0);
+    for knot in (0..most.len() - 1).rev() {
+        most[knot] = most[knot].max(most[knot + 1]);
+    }
+    most
+}
+
+/// The curve of exceedances at even steps of ln x above a factor.
+fn on_knots(first: f64, step: f64, factor: f64, sums: &[f64]) -> Curve {
+    let n = sums.iter().position(|&sum| sum <= LEAST).unwrap_or(sums.len());
+    let n = (n + 1).clamp(2, sums.len());
+    let xs = (0..n).map(|k| factor * libm::exp(first + step * k as f64)).collect();
+    let logs = sums[..n].iter().map(|&sum| libm::log(sum.max(LEAST))).collect();
+    Curve::from_knots(xs, logs)
+}

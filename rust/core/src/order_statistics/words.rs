@@ -1,0 +1,94 @@
+//! Words of the slowest of a pool.
+
+use crate::plan::Affects;
+use crate::random::{Random, Stream, Use, run_word};
+use crate::table::{is_refined, is_upper, magnitude};
+
+/// The streams of a pool's slowest rank or port.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Streams {
+    slowest: Stream,
+    member: Stream,
+    /// Index beside the run: ranks and ports, words and their further bits.
+    index: u32,
+}
+
+impl Streams {
+    pub(super) fn new(pool: &str, affects: Affects) -> Self {
+        Self {
+            slowest: Stream::new(pool, "", Use::Slowest),
+            member: Stream::new(pool, "", Use::Member),
+            index: match affects {
+                Affects::Compute => 0,
+                Affects::Network => 2,
+            },
+        }
+    }
+}
+
+/// Exceedances of a word's number: `-ln F`, exponential with mean one.
+pub(super) fn exceedances(word: u32, refine: impl FnOnce() -> u32) -> f64 {
+    let tail = if is_refined(word) {
+        let refined = u64::from(magnitude(word)) << 32 | u64::from(refine());
+        (refined as f64 + 0.5) * libm::ldexp(1.0, -64)
+    } else {
+        (f64::from(magnitude(word)) + 0.5) * libm::ldexp(1.0, -32)
+    };
+    if is_upper(word) {
+        -libm::log1p(-tail)
+    } else {
+        -libm::log(tail)
+    }
+}
+
+/// Exceedances from the slowest down, in one step: the points of a Poisson
+/// process of rate one.
+pub(super) struct Descent<'a> {
+    random: &'a Random,
+    streams: &'a Streams,
+    block: u32,
+    step: usize,
+    run: u32,
+    rank: u32,
+    sum: f64,
+}
+
+impl<'a> Descent<'a> {
+    pub(super) fn new(
+        random: &'a Random,
+        streams: &'a Streams,
+        block: u32,
+        step: usize,
+        run: u32,
+    ) -> Self {
+        Self {
+            random,
+            streams,
+            block,
+            step,
+            run,
+            rank: 0,
+            sum: 0.0,
+        }
+    }
+
+    /// Exceedances of the next point.
+    pub(super) fn next(&mut self) -> f64 {
+        let word = |index| {
+            let c2 = run_word(self.run, self.streams.index + index);
+            let block = self.random.block(self.streams.slowest, self.rank, self.block, c2);
+            block[self.step]
+        };
+        self.sum += exceedances(word(0), || word(1));
+        self.rank += 1;
+        self.sum
+    }
+
+    /// A number between 0 and 1 that goes with the last point.
+    pub(super) fn share(&self) -> f64 {
+        let c2 = run_word(self.run, self.streams.index);
+        let rank = self.rank - 1;
+        let block = self.random.block(self.streams.member, rank, self.block, c2);
+        (f64::from(block[self.step]) + 0.5) * libm::ldexp(1.0, -32)
+    }
+}
