@@ -134,10 +134,21 @@ impl Random {
         c1: u32,
         c2: u32,
     ) -> [[u32; L]; 4] {
-        let mut x0 = [0; L];
-        for (lane, x) in x0.iter_mut().enumerate() {
-            *x = first_unit.wrapping_add(lane as u32);
-        }
+        let lanes = std::array::from_fn(|lane| first_unit.wrapping_add(lane as u32));
+        self.blocks_of(stream, lanes, c1, c2)
+    }
+
+    /// The blocks of any `L` units, as `[word][unit]`.
+    #[must_use]
+    #[inline(always)]
+    pub fn blocks_of<const L: usize>(
+        &self,
+        stream: Stream,
+        units: [u32; L],
+        c1: u32,
+        c2: u32,
+    ) -> [[u32; L]; 4] {
+        let mut x0 = units;
         let (mut x1, mut x2, mut x3) = ([c1; L], [c2; L], [stream.0; L]);
         for key in self.round_keys() {
             for lane in 0..L {

@@ -9,6 +9,15 @@ macro_rules! compiled_for {
         }
 
         #[target_feature(enable = $features)]
+        pub(super) fn scattered(
+            random: &Random,
+            address: Address,
+            units: &[u32; super::SCATTERED],
+        ) -> super::Words {
+            super::scalar::scattered(random, address, units)
+        }
+
+        #[target_feature(enable = $features)]
         pub(super) fn multiply(products: &mut Block<f32>, factors: &Block<f32>) {
             super::scalar::multiply(products, factors);
         }

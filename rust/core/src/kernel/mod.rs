@@ -36,6 +36,11 @@ pub const UNITS: usize = 64;
 /// Steps of a block: the words of one random block.
 pub const STEPS: usize = 4;
 
+/// Units anywhere whose words are made at once.
+pub const SCATTERED: usize = 16;
+/// Words of such units, as `[step][unit]`.
+pub type Words = [[u32; SCATTERED]; STEPS];
+
 /// Replicas whose schedules are walked through at once.
 pub const REPLICAS: usize = 16;
 
@@ -118,6 +123,13 @@ impl Kernel {
     /// Fills a block with random words.
     pub fn words(self, random: &Random, address: Address, words: &mut Block<u32>) {
         dispatch!(self, words(random, address, words));
+    }
+
+    /// Words of units that need not be consecutive; the address's unit does not
+    /// count.
+    #[must_use]
+    pub fn scattered(self, random: &Random, address: Address, units: &[u32; SCATTERED]) -> Words {
+        dispatch!(self, scattered(random, address, units))
     }
 
     /// Fills a block with the values of words that need no more bits, and says

@@ -1,6 +1,6 @@
 //! The inner loops in plain Rust: the truth.
 
-use super::{Address, Block, Extremes, REPLICAS, STEPS, UNITS};
+use super::{Address, Block, Extremes, REPLICAS, SCATTERED, STEPS, UNITS, Words};
 use crate::random::Random;
 use crate::schedule::Schedule;
 use crate::schedule::recursion::{self, Room, Times};
@@ -8,6 +8,11 @@ use crate::table::{Table, is_refined};
 
 pub(super) fn words(random: &Random, address: Address, words: &mut Block<u32>) {
     words.0 = random.blocks::<UNITS>(address.stream, address.first_unit, address.c1, address.c2);
+}
+
+#[inline(always)]
+pub(super) fn scattered(random: &Random, address: Address, units: &[u32; SCATTERED]) -> Words {
+    random.blocks_of(address.stream, *units, address.c1, address.c2)
 }
 
 pub(super) fn values(table: &Table, words: &Block<u32>, values: &mut Block<f32>) -> bool {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Address, Block, Kernel, STEPS, UNITS};
+use super::{Address, Block, Kernel, SCATTERED, STEPS, UNITS};
 use crate::plan::{Affects, Cause, Effect, Group, Plan, Scope, Span, Streams};
 use crate::random::{Random, Stream, run_word};
 use crate::table::{Table, is_refined};
@@ -103,11 +103,47 @@ impl<'a> Draws<'a> {
         self.source(cause, c1).unit_values(unit)
     }
 
+    /// The instructions that tiles are drawn in.
+    #[must_use]
+    pub fn kernel(&self) -> Kernel {
+        self.kernel
+    }
+
     /// Value that one unit has of a cause in row `step`, given that it occurs
     /// there.
     #[must_use]
     pub fn size_of_unit(&self, cause: usize, c1: u32, unit: u32, step: usize) -> f32 {
         self.source(cause, c1).size(unit, step)
+    }
+
+    /// Multiplies `products` by the values that units have of a cause in row
+    /// `step` of `c1`; each product has its unit.
+    pub fn multiply_units(
+        &self,
+        cause: usize,
+        c1: u32,
+        step: usize,
+        units: &[u32],
+        products: &mut [f32],
+    ) {
+        let source = self.source(cause, c1);
+        let table = source.cause.only_table().filter(|_| source.cause.is_certain());
+        let Some(table) = table else {
+            for (product, &unit) in products.iter_mut().zip(units) {
+                *product *= source.unit_values(unit)[step];
+            }
+            return;
+        };
+        for (units, products) in units.chunks(SCATTERED).zip(products.chunks_mut(SCATTERED)) {
+            let mut lanes = [0; SCATTERED];
+            lanes[..units.len()].copy_from_slice(units);
+            let address = source.address(source.streams.value, 0);
+            let words = self.kernel.scattered(self.random, address, &lanes)[step];
+            for ((product, &unit), &word) in products.iter_mut().zip(units).zip(&words) {
+                let refine = || source.word(source.streams.refine, unit, step);
+                *product *= table.value(word, refine);
+            }
+        }
     }
 
     /// The streams of a cause in the group.

@@ -6,8 +6,10 @@ use super::grid::LogGrid;
 use super::nested::Nested;
 use super::parts::{Level, Way, is_inside, levels, way};
 use super::reason::Reason;
+use super::words;
 use crate::curve::Curve;
 use crate::plan::{Affects, Cause, Effect, Group, Plan, Scope, Span};
+use crate::table::Table;
 
 /// How the slowest of those whom no rare cause hits is found.
 #[derive(Debug, Clone)]
@@ -56,8 +58,8 @@ impl Shapes {
 #[derive(Debug, Clone)]
 pub(super) struct Compiled {
     pub(super) affects: Affects,
-    /// From the narrowest to the widest.
-    pub(super) levels: Vec<Level>,
+    /// The law of exceedances.
+    pub(super) waits: Table,
     pub(super) rest: Rest,
     /// The scope of the units that are drawn as a whole where a rare cause hits
     /// one of their ranks.
@@ -101,7 +103,7 @@ impl Compiled {
         Ok(Self {
             affects,
             greatest: levels.iter().map(|level| level.greatest).product(),
-            levels,
+            waits: words::exponential(),
             rest,
             block,
             only_slows,

@@ -33,6 +33,8 @@ pub(super) struct Scratch {
     hits: Vec<Hit>,
     /// Blocks that are drawn as a whole, by their first rank.
     blocks: Vec<Range<u32>>,
+    units: Vec<u32>,
+    factors: Vec<f32>,
 }
 
 /// The ranks or the ports of a group in one run.
@@ -151,12 +153,16 @@ impl<'a> Members<'a> {
         }
         scratch.events.clear();
         for rare in &self.rare {
-            rare.draw(self.group, self.random, self.run, block, &mut scratch.events);
+            let (random, waits) = (self.random, &self.compiled.waits);
+            rare.draw(self.group, random, self.run, block, waits, &mut scratch.events);
         }
+        let waits = &self.compiled.waits;
+        let mut descent = words::Descent::new(self.random, &self.words, waits, block, self.run);
         for (step, best) in best.iter_mut().enumerate() {
             self.gather(step, scratch);
             let (slowdown, stall) = (slowdowns[step], stalls[step]);
-            self.meet_rest(block, step, scratch, slowdown, stall, best);
+            descent.turn_to(step);
+            self.meet_rest(&mut descent, scratch, slowdown, stall, best);
             self.meet_hits(block, step, scratch, slowdown, stall, best);
         }
         best
@@ -164,7 +170,7 @@ impl<'a> Members<'a> {
 
     /// Collects the ranks that are drawn by themselves in a step.
     fn gather(&self, step: usize, scratch: &mut Scratch) {
-        let Scratch { events, hits, blocks } = scratch;
+        let Scratch { events, hits, blocks, .. } = scratch;
         hits.clear();
         blocks.clear();
         for event in events.of(step) {
@@ -225,8 +231,7 @@ impl<'a> Members<'a> {
 
     fn meet_rest<B: Best>(
         &self,
-        block: u32,
-        step: usize,
+        descent: &mut words::Descent,
         scratch: &mut Scratch,
         slowdown: f32,
         stall: f32,
@@ -236,9 +241,8 @@ impl<'a> Members<'a> {
             self.meet_fixed(scratch, slowdown, stall, best);
             return;
         }
-        let mut thin = words::Descent::new(self.random, &self.words, block, step, self.run);
         let drawn = self.rest.draw(
-            &mut thin,
+            descent,
             self.group,
             self.compiled,
             &scratch.blocks,
@@ -317,34 +321,54 @@ impl<'a> Members<'a> {
         &self,
         block: u32,
         step: usize,
-        scratch: &Scratch,
+        scratch: &mut Scratch,
         slowdown: f32,
         stall: f32,
         best: &mut B,
     ) {
-        let most = self.compiled.greatest * f64::from(self.passed.greatest);
-        for hit in &scratch.hits {
+        let Scratch {
+            hits,
+            units,
+            factors,
+            ..
+        } = scratch;
+        // Only those that may be the slowest at best are drawn: first what lasts
+        // for them, then the rest.
+        let greatest = self.compiled.greatest * (1.0 + 1e-6);
+        let most = greatest * f64::from(self.passed.greatest);
+        let seconds = |hit: &Hit| {
             let lasting_stall = if self.lasting_stalls.is_empty() {
                 0.0
             } else {
                 self.lasting_stall_of(hit.rank)
             };
-            let stall = (hit.stall + f64::from(lasting_stall)) as f32 + stall;
-            let bound = (most * hit.slowdown * (1.0 + 1e-6)) as f32 * slowdown;
+            (hit.stall + f64::from(lasting_stall)) as f32 + stall
+        };
+        hits.retain(|hit| {
+            let bound = (most * hit.slowdown) as f32 * slowdown;
+            best.yields_to(bound, seconds(hit), hit.rank)
+        });
+        factors.clear();
+        factors.resize(hits.len(), 1.0);
+        for cause in 0..self.lasting.len() {
+            let scope = self.lasting.cause(cause).scope();
+            let unit = |hit: &Hit| self.group.unit(scope, self.group.stretch(hit.rank).0).0;
+            units.clear();
+            units.extend(hits.iter().map(unit));
+            self.lasting.multiply_units(cause, 0, 0, units, factors);
+        }
+        for (hit, &lasting) in hits.iter().zip(factors.iter()) {
+            let stall = seconds(hit);
+            let bound = (greatest * f64::from(lasting) * hit.slowdown) as f32 * slowdown;
             if !best.yields_to(bound, stall, hit.rank) {
                 continue;
             }
-            let factor = self.factor_of(hit.rank) * self.drawn_factor(hit.rank, block, step);
+            let factor = f64::from(lasting) * self.drawn_factor(hit.rank, block, step);
             let slowdown = (factor * hit.slowdown) as f32 * slowdown;
             if best.yields_to(slowdown, stall, hit.rank) {
                 best.take(slowdown, stall, hit.rank);
             }
         }
-    }
-
-    /// What lasts for a rank.
-    fn factor_of(&self, rank: u32) -> f64 {
-        f64::from(product(&self.lasting, self.group, self.group.stretch(rank).0))
     }
 
     fn lasting_stall_of(&self, rank: u32) -> f32 {

@@ -15,14 +15,22 @@ use crate::error::Result;
 use crate::kernel::tile::Draws;
 use crate::plan::{Group, Scope};
 
-/// Steps of ln x in the breadth of a level's law from 16% to 84%, at least.
-const STEPS: f64 = 16.0;
+/// Steps of ln x in a standard deviation of the narrowest law, or what is like
+/// one.
+const STEPS: f64 = 8.0;
 /// Points of a law, at most.
 const MOST_POINTS: f64 = 2048.0;
 /// Blocks of one task.
-const TASK: usize = 256;
-/// Shares of a law that do not count.
-const NOTHING: f64 = 1e-22;
+const TASK: usize = 64;
+/// Steps that are added to the law of the slowest at once, from the top down.
+const CHUNK: usize = 64;
+/// Exceedances of the slowest beyond this are as good as certain.
+const ENOUGH: f64 = 40.0;
+/// Shares of a level's law that do not count: below, and above.
+const NO_LOWER: f64 = 1e-10;
+const NO_UPPER: f64 = 1e-20;
+/// Points between steps in the end, by cubics.
+pub(super) const FINER: usize = 4;
 
 /// A level's law as shares of even steps of ln x.
 #[derive(Debug, Clone)]
@@ -37,44 +45,54 @@ struct Shares {
 #[derive(Debug, Clone)]
 pub(super) struct Nested {
     narrowest: LogGrid,
+    /// Step of the grid's first entry after the padding.
+    start: i64,
     scope: Scope,
     /// From the second level on.
     outer: Vec<Shares>,
-    /// First step of the slowest of all above the greatest factor, and how many.
-    first: i64,
-    n: usize,
+    /// The last step above the greatest factor at which anything happens.
+    top: i64,
+}
+
+/// Exceedances of the slowest of all blocks.
+pub(super) struct Slowest {
+    /// Step of the first one above the greatest factor.
+    pub(super) first: i64,
+    /// At whole steps.
+    pub(super) exceedances: Vec<f64>,
 }
 
 impl Nested {
     pub(super) fn new(group: &Group, levels: &[Level]) -> Self {
         let n_ranks = f64::from(group.n_ranks());
         let breadth = |curve: &Curve| libm::log(curve.quantile(0.84) / curve.quantile(0.16));
-        let reach = |curve: &Curve| {
-            libm::log(curve.place(NEVER / n_ranks).x / curve.place(CERTAIN).x)
-        };
+        let reach =
+            |curve: &Curve| libm::log(curve.place(NEVER / n_ranks).x / curve.place(ENOUGH).x);
         let narrow = levels
             .iter()
-            .map(|level| breadth(&level.curve) / (2.0 * STEPS))
+            .map(|level| 0.5 * breadth(&level.curve) / STEPS)
             .filter(|step| *step > 0.0)
             .fold(f64::INFINITY, f64::min);
         let coarse = levels.iter().map(|level| reach(&level.curve)).fold(0.0, f64::max);
         let step = narrow.min(1.0).max(coarse / MOST_POINTS).max(1e-9);
         let curve = &levels[0].curve;
         // A whole number of steps, so that all laws share a grid.
-        let first = libm::floor(libm::log(curve.place(CERTAIN).x) / step);
-        let narrowest = LogGrid::with_step(curve, n_ranks, first * step, step);
+        let start = libm::floor(libm::log(curve.place(ENOUGH).x) / step);
+        let narrowest = LogGrid::with_step(curve, n_ranks, start * step, step);
         let outer: Vec<Shares> = levels[1..]
             .iter()
             .map(|level| Shares::of(level, step))
             .collect();
-        let low: i64 = first as i64 + outer.iter().map(|shares| shares.first).sum::<i64>();
-        let n_outer: usize = outer.iter().map(|shares| shares.shares.len()).sum();
+        let last = |shares: &Shares| shares.first + shares.shares.len() as i64;
+        let top = start as i64
+            + (narrowest.exceedances.len() - PAD) as i64
+            + outer.iter().map(last).sum::<i64>();
         Self {
-            n: narrowest.exceedances.len() - PAD + n_outer,
             narrowest,
+            start: start as i64,
             scope: levels[0].scope,
             outer,
-            first: low,
+            top,
         }
     }
 
@@ -82,42 +100,68 @@ impl Nested {
         self.narrowest.step
     }
 
-    /// ln x of the first entry above the greatest factor.
-    pub(super) fn first(&self) -> f64 {
-        self.first as f64 * self.step()
-    }
-
     /// Exceedances of the slowest of all blocks that are not drawn by
-    /// themselves.
+    /// themselves, from where they are certain to where they never happen.
     pub(super) fn slowest(
         &self,
         group: &Group,
         passed: &Passed,
         lasting: &Draws,
         control: &Control,
-    ) -> Result<Vec<f64>> {
+    ) -> Result<Slowest> {
         let greatest = f64::from(passed.greatest);
-        let blocks = self.blocks(group);
-        let mut sums = vec![0.0; self.n];
-        for batch in blocks.chunks(64 * TASK) {
+        let is_apart = |block: &Range<u32>| {
+            let apart = passed.apart.binary_search_by_key(&block.start, |apart| apart.start);
+            apart.is_ok()
+        };
+        let blocks: Vec<Range<u32>> = self.blocks(group).filter(|block| !is_apart(block)).collect();
+        let lowest = self.top - (64 * MOST_POINTS as i64);
+        let (mut end, mut falling) = (self.top, Vec::new());
+        loop {
+            let at = end - CHUNK as i64..end;
+            let sums = self.sums(group, &blocks, lasting, greatest, &at, control)?;
+            falling.extend(sums.into_iter().rev());
+            end = at.start;
+            let highest = falling.last().copied().unwrap_or(0.0);
+            if highest >= ENOUGH || end <= lowest {
+                break;
+            }
+        }
+        // Rounding must not make them fall towards certainty.
+        for place in 1..falling.len() {
+            falling[place] = falling[place].max(falling[place - 1]);
+        }
+        falling.reverse();
+        Ok(Slowest {
+            first: end,
+            exceedances: falling,
+        })
+    }
+
+    /// Exceedances of the slowest of some blocks at whole steps.
+    fn sums(
+        &self,
+        group: &Group,
+        blocks: &[Range<u32>],
+        lasting: &Draws,
+        greatest: f64,
+        at: &Range<i64>,
+        control: &Control,
+    ) -> Result<Vec<f64>> {
+        let mut sums = vec![0.0; CHUNK];
+        for batch in blocks.chunks(256 * TASK) {
             let parts: Vec<Vec<f64>> = batch
                 .par_chunks(TASK)
                 .map(|blocks| {
-                    let mut sums = vec![0.0; self.n];
+                    let mut sums = vec![0.0; CHUNK];
                     for block in blocks {
-                        if passed.apart.binary_search_by_key(&block.start, |b| b.start).is_ok() {
-                            continue;
-                        }
                         let factors: Vec<f32> = block
                             .clone()
                             .map(|rank| product(lasting, group, group.stretch(rank).0))
                             .collect();
-                        let of = self.of_block(group, block, &factors, greatest, 0, self.n);
-                        for (sum, exceedances) in sums.iter_mut().zip(of) {
-                            *sum += exceedances;
-                        }
-                        control.advance(u64::from(block.end - block.start))?;
+                        self.add_block(group, block, &factors, greatest, at, &mut sums);
                     }
+                    control.advance(0)?;
                     Ok(sums)
                 })
                 .collect::<Result<_>>()?;
@@ -127,45 +171,48 @@ impl Nested {
                 }
             }
         }
-        for place in 1..sums.len() {
-            sums[place] = sums[place].min(sums[place - 1]);
-        }
         Ok(sums)
     }
 
-    fn blocks(&self, group: &Group) -> Vec<Range<u32>> {
+    fn blocks(&self, group: &Group) -> impl Iterator<Item = Range<u32>> {
         let scope = self.outer.last().map_or(self.scope, |shares| shares.scope);
-        units(group, scope, 0..group.n_ranks()).collect()
+        units(group, scope, 0..group.n_ranks())
     }
 
-    /// Exceedances of one block, at `n` steps from `from` on.
-    pub(super) fn of_block(
+    /// Adds the exceedances of one block at whole steps.
+    pub(super) fn add_block(
         &self,
         group: &Group,
         block: &Range<u32>,
         factors: &[f32],
         greatest: f64,
-        from: usize,
-        n: usize,
-    ) -> Vec<f64> {
+        at: &Range<i64>,
+        sums: &mut [f64],
+    ) {
         let unit = Unit {
             ranks: block.clone(),
             factors,
             greatest,
         };
-        let first = self.first + from as i64;
-        self.of_unit(group, self.outer.len(), &unit, first..first + n as i64)
+        self.add_unit(group, self.outer.len(), &unit, at, sums);
     }
 
-    /// Exceedances of a unit of some level at whole steps.
-    fn of_unit(&self, group: &Group, level: usize, unit: &Unit, at: Range<i64>) -> Vec<f64> {
+    /// Adds the exceedances of a unit of some level at whole steps.
+    fn add_unit(
+        &self,
+        group: &Group,
+        level: usize,
+        unit: &Unit,
+        at: &Range<i64>,
+        sums: &mut [f64],
+    ) {
         let Some(shares) = level.checked_sub(1).map(|outer| &self.outer[outer]) else {
-            return self.narrow(unit, at);
+            self.add_narrow(unit, at, sums);
+            return;
         };
-        let n = (at.end - at.start) as usize;
-        let m = shares.shares.len() as i64;
+        let m = shares.shares.len();
         // Of its members where the shared factor is taken out.
-        let wider = at.start - shares.first - m + 1..at.end - shares.first;
+        let wider = at.start - shares.first - m as i64 + 1..at.end - shares.first;
         let scope = if level == 1 { self.scope } else { self.outer[level - 2].scope };
         let mut members = vec![0.0; (wider.end - wider.start) as usize];
         for ranks in units(group, scope, unit.ranks.clone()) {
@@ -176,47 +223,55 @@ impl Nested {
                 factors: &unit.factors[places],
                 greatest: unit.greatest,
             };
-            let of = self.of_unit(group, level - 1, &member, wider.clone());
-            for (sum, exceedances) in members.iter_mut().zip(of) {
-                *sum += exceedances;
+            self.add_unit(group, level - 1, &member, &wider, &mut members);
+        }
+        for exceedances in &mut members {
+            *exceedances = probability(*exceedances);
+        }
+        let mut above = vec![0.0; sums.len()];
+        for (k, share) in shares.shares.iter().enumerate() {
+            // A factor of share k shifts by k steps.
+            let shifted = &members[m - 1 - k..];
+            for (sum, member) in above.iter_mut().zip(shifted) {
+                *sum += share * member;
             }
         }
-        let above: Vec<f64> = members.iter().map(|e| -libm::expm1(-e)).collect();
-        (0..n)
-            .map(|place| {
-                let (mut sf, mut all) = (0.0, 0.0);
-                // A factor of share k shifts by k steps.
-                let shifted = above[place..place + m as usize].iter().rev();
-                for (share, above) in shares.shares.iter().zip(shifted) {
-                    sf += share * above;
-                    all += share;
-                }
-                let sf = (sf / all).clamp(0.0, 1.0);
-                exceedances(1.0 - sf, sf).min(CERTAIN)
-            })
-            .collect()
+        for (sum, sf) in sums.iter_mut().zip(above) {
+            let sf = sf.clamp(0.0, 1.0);
+            *sum += exceedances(1.0 - sf, sf).min(CERTAIN);
+        }
     }
 
-    /// Exceedances of a unit of the narrowest level.
-    fn narrow(&self, unit: &Unit, at: Range<i64>) -> Vec<f64> {
+    /// Adds the exceedances of a unit of the narrowest level.
+    fn add_narrow(&self, unit: &Unit, at: &Range<i64>, sums: &mut [f64]) {
         let grid = &self.narrowest;
         let slowest = unit.factors.iter().copied().fold(0.0, f32::max);
         let shift = libm::log(unit.greatest / f64::from(slowest)).max(0.0) / grid.step;
-        let start = libm::round(grid.first / grid.step) as i64;
-        let entry = |index: i64| match index {
-            ..0 => CERTAIN,
-            index => grid.exceedances.get(index as usize).copied().unwrap_or(0.0),
-        };
         let whole = libm::floor(shift);
         let (_, weights) = grid.around(shift - whole);
-        at.map(|place| {
-            let index = place - start + PAD as i64 + whole as i64 - 1;
-            let four = (index..index + 4).map(entry).zip(weights);
-            let sum: f64 = four.map(|(exceedances, weight)| exceedances * weight).sum();
-            sum.clamp(0.0, CERTAIN)
-        })
-        .collect()
+        // The grid's entry of the first of four, for the first step.
+        let first = at.start - self.start + PAD as i64 + whole as i64 - 1;
+        let n_certain = (-first).clamp(0, sums.len() as i64) as usize;
+        let (certain, others) = sums.split_at_mut(n_certain);
+        certain.iter_mut().for_each(|sum| *sum += CERTAIN);
+        let from = (first + n_certain as i64) as usize;
+        let rest = grid.exceedances.get(from..).unwrap_or(&[]);
+        for (sum, four) in others.iter_mut().zip(rest.array_windows::<4>()) {
+            let part = four[0] * weights[0]
+                + four[1] * weights[1]
+                + four[2] * weights[2]
+                + four[3] * weights[3];
+            *sum += part.max(0.0);
+        }
     }
+}
+
+/// Probability that so many exceedances are any.
+fn probability(exceedances: f64) -> f64 {
+    if exceedances < 1e-4 {
+        return exceedances * (1.0 - exceedances * (0.5 - exceedances / 6.0));
+    }
+    -libm::expm1(-exceedances)
 }
 
 /// A unit with the factors that last of its ranks.
@@ -245,7 +300,7 @@ impl Shares {
     /// it as cubics are.
     fn of(level: &Level, step: f64) -> Self {
         let curve = &level.curve;
-        let ends = [curve.place(CERTAIN).x, curve.place(NOTHING).x];
+        let ends = [curve.quantile(NO_LOWER), curve.upper_quantile(NO_UPPER)];
         let [low, high] = ends.map(|x| libm::floor(libm::log(x) / step) as i64);
         let (first, n) = (low - 2, (high - low) as usize + 6);
         let mut shares = vec![0.0; n];
@@ -270,10 +325,33 @@ impl Shares {
                 *share += weight * part;
             }
         }
+        let all: f64 = shares.iter().sum();
+        shares.iter_mut().for_each(|share| *share /= all);
         Self {
             scope: level.scope,
             first,
             shares,
         }
     }
+}
+
+/// Numbers at whole steps as cubics go through them, `FINER` to a step.
+pub(super) fn finer(numbers: &[f64]) -> Vec<f64> {
+    let n = numbers.len();
+    let at = |index: i64| numbers[index.clamp(0, n as i64 - 1) as usize];
+    let mut fine = Vec::with_capacity(FINER * n);
+    for index in 0..n as i64 - 1 {
+        let [a, b, c, d] = [-1, 0, 1, 2].map(|k| at(index + k));
+        for part in 0..FINER {
+            let t = part as f64 / FINER as f64;
+            let cubic = -t * (t - 1.0) * (t - 2.0) / 6.0 * a
+                + (t + 1.0) * (t - 1.0) * (t - 2.0) / 2.0 * b
+                - (t + 1.0) * t * (t - 2.0) / 2.0 * c
+                + (t + 1.0) * t * (t - 1.0) / 6.0 * d;
+            // Between its neighbours, whatever cubics do at the ends.
+            fine.push(cubic.clamp(b.min(c), b.max(c)));
+        }
+    }
+    fine.extend(numbers.last());
+    fine
 }

@@ -3,10 +3,14 @@
 use std::ops::Range;
 
 use super::words;
-use crate::kernel::STEPS;
 use crate::kernel::tile::Draws;
+use crate::kernel::{Address, Block, STEPS, UNITS};
 use crate::plan::{Effect, Group};
 use crate::random::{Random, run_word};
+use crate::table::{Table, is_refined};
+
+/// Units up to which the 24 bits of a table's waits tell all of them apart.
+const MOST_BY_TABLE: f64 = 1e6;
 
 /// One occurrence of a rare cause in one unit and one step.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -70,41 +74,90 @@ impl<'a> Rare<'a> {
         group.rank_from(first)..group.rank_from(next)
     }
 
-    /// Adds what occurs in four steps.
+    /// Adds what occurs in four steps; `waits` is the exponential law.
     pub(super) fn draw(
         &self,
         group: &Group,
         random: &Random,
         run: u32,
         block: u32,
+        waits: &Table,
         events: &mut Events,
     ) {
         let rare = events.causes;
         events.causes += 1;
-        let scope = self.draws.cause(0).scope();
+        let cause = self.draws.cause(0);
         let last_gpu = group.stretch(group.n_ranks() - 1).0;
-        let n_units = f64::from(group.unit(scope, last_gpu).0 + 1);
+        let n_units = f64::from(group.unit(cause.scope(), last_gpu).0) + 1.0;
         let stream = self.draws.streams(0).slowest;
-        // The last unit that is known not to come next, by step.
+        // The unit that occurred last, by step.
         let mut reached = [-1.0_f64; STEPS];
-        let mut number = 0;
+        let mut first = 0;
         while reached.iter().any(|&unit| unit < n_units) {
-            let words = random.block(stream, number, block, run_word(run, 0));
+            let at = |index| Address {
+                stream,
+                first_unit: first,
+                c1: block,
+                c2: run_word(run, index),
+            };
+            let row = |number: u32, index, step: usize| {
+                random.block(stream, first + number, block, run_word(run, index))[step]
+            };
+            let gaps = self.block_of(random, at(0), waits, |n, step| row(n, 1, step));
+            // Of a mixture each unit chooses its own law.
+            let sizes = cause
+                .only_table()
+                .map(|table| self.block_of(random, at(2), table, |n, step| row(n, 3, step)));
             for step in 0..STEPS {
-                if reached[step] >= n_units {
-                    continue;
-                }
-                let refine = || random.block(stream, number, block, run_word(run, 1))[step];
-                // Failures before the next success are geometric.
-                let waits = words::exceedances(words[step], refine) * self.gap;
-                reached[step] += 1.0 + if self.gap == 0.0 { 0.0 } else { libm::floor(waits) };
-                if reached[step] < n_units {
-                    let unit = reached[step] as u32;
-                    let size = self.draws.size_of_unit(0, block, unit, step);
-                    events.by_step[step].push(Event { rare, unit, size });
+                for number in 0..UNITS {
+                    if reached[step] >= n_units {
+                        break;
+                    }
+                    let wait = if n_units <= MOST_BY_TABLE {
+                        f64::from(gaps.0[step][number])
+                    } else {
+                        let n = number as u32;
+                        words::exceedances(row(n, 0, step), || row(n, 1, step))
+                    };
+                    // Failures before the next success are geometric.
+                    let failures = if self.is_certain() { 0.0 } else { wait * self.gap };
+                    reached[step] += 1.0 + libm::floor(failures);
+                    if reached[step] < n_units {
+                        let unit = reached[step] as u32;
+                        let size = match &sizes {
+                            Some(sizes) => sizes.0[step][number],
+                            None => self.draws.size_of_unit(0, block, unit, step),
+                        };
+                        events.by_step[step].push(Event { rare, unit, size });
+                    }
                 }
             }
-            number += 1;
+            first += UNITS as u32;
         }
+    }
+
+    /// Values of 64 consecutive numbers' words.
+    fn block_of(
+        &self,
+        random: &Random,
+        address: Address,
+        table: &Table,
+        refine: impl Fn(u32, usize) -> u32,
+    ) -> Block<f32> {
+        let kernel = self.draws.kernel();
+        let mut words = Block([[0; UNITS]; STEPS]);
+        let mut values = Block([[0.0; UNITS]; STEPS]);
+        kernel.words(random, address, &mut words);
+        if kernel.values(table, &words, &mut values) {
+            for (step, words) in words.0.iter().enumerate() {
+                for (number, &word) in words.iter().enumerate() {
+                    if is_refined(word) {
+                        let more = || refine(number as u32, step);
+                        values.0[step][number] = table.value(word, more);
+                    }
+                }
+            }
+        }
+        values
     }
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::compiled::{Compiled, Rest, Shapes};
 use super::grid::{CERTAIN, LogGrid, PAD, Shifts};
-use super::nested::Nested;
+use super::nested::{FINER, Nested, finer};
 use super::pass::Passed;
 use super::words::Descent;
 use crate::control::Control;
@@ -52,6 +52,9 @@ enum Parts<'a> {
     Nested {
         nested: &'a Nested,
         greatest: f64,
+        /// Step of the first of all exceedances, and these.
+        first: i64,
+        of_steps: Vec<f64>,
     },
 }
 
@@ -113,9 +116,18 @@ impl<'a> RestLaw<'a> {
                 of(law, Parts::Shifted { of_unit, most })
             }),
             Rest::Nested(nested) => {
-                let sums = nested.slowest(group, passed, lasting, control)?;
-                let curve = on_knots(nested.first(), nested.step(), greatest, &sums);
-                Some(of(curve, Parts::Nested { nested, greatest }))
+                let slowest = nested.slowest(group, passed, lasting, control)?;
+                let (first, step) = (slowest.first, nested.step());
+                let logs: Vec<f64> = slowest
+                    .exceedances
+                    .iter()
+                    .map(|sum| libm::log(sum.max(LEAST)))
+                    .collect();
+                let fine: Vec<f64> = finer(&logs).into_iter().map(libm::exp).collect();
+                let finest = step / FINER as f64;
+                let curve = on_knots(first as f64 * step, finest, greatest, &fine);
+                let of_steps = slowest.exceedances;
+                Some(of(curve, Parts::Nested { nested, greatest, first, of_steps }))
             }
         };
         Ok(Self { law })
@@ -214,9 +226,18 @@ impl Law<'_> {
                 let factor = factors.iter().copied().fold(0.0, f32::max);
                 between(of_unit, f64::from(factor))
             }
-            Parts::Nested { nested, greatest } => {
-                let of = nested.of_block(group, block, factors, *greatest, place.knot, 2);
-                of[0] - of[1]
+            Parts::Nested {
+                nested,
+                greatest,
+                first,
+                of_steps,
+            } => {
+                let step = place.knot / FINER;
+                let start = first + step as i64;
+                let mut of = [0.0; 2];
+                let at = start..start + 2;
+                nested.add_block(group, block, factors, *greatest, &at, &mut of);
+                self.at(place) * (of[0] - of[1]) / (of_steps[step] - of_steps[step + 1])
             }
         }
     }

@@ -1,8 +1,10 @@
 //! Words of the slowest of a pool.
 
+use crate::kernel::STEPS;
 use crate::plan::Affects;
 use crate::random::{Random, Stream, Use, run_word};
-use crate::table::{is_refined, is_upper, magnitude};
+use crate::law::{Exponential, Law};
+use crate::table::{Table, is_refined, is_upper, magnitude};
 
 /// The streams of a pool's slowest rank or port.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +28,13 @@ impl Streams {
     }
 }
 
+/// The law of exceedances as a table: exponential with mean one.
+pub(super) fn exponential() -> Table {
+    let law = Exponential::new(1.0, 0.0).map(Law::Exponential);
+    let table = law.and_then(|law| Table::compile(&law));
+    table.unwrap_or_else(|error| unreachable!("{error}"))
+}
+
 /// Exceedances of a word's number: `-ln F`, exponential with mean one.
 pub(super) fn exceedances(word: u32, refine: impl FnOnce() -> u32) -> f64 {
     let tail = if is_refined(word) {
@@ -46,40 +55,55 @@ pub(super) fn exceedances(word: u32, refine: impl FnOnce() -> u32) -> f64 {
 pub(super) struct Descent<'a> {
     random: &'a Random,
     streams: &'a Streams,
+    waits: &'a Table,
     block: u32,
     step: usize,
     run: u32,
     rank: u32,
     sum: f64,
+    /// The first words of all four steps.
+    first: [u32; STEPS],
 }
 
 impl<'a> Descent<'a> {
+    /// Of the first of four steps.
     pub(super) fn new(
         random: &'a Random,
         streams: &'a Streams,
+        waits: &'a Table,
         block: u32,
-        step: usize,
         run: u32,
     ) -> Self {
+        let c2 = run_word(run, streams.index);
         Self {
             random,
             streams,
+            waits,
             block,
-            step,
+            step: 0,
             run,
             rank: 0,
             sum: 0.0,
+            first: random.block(streams.slowest, 0, block, c2),
         }
+    }
+
+    /// Begins anew in another step.
+    pub(super) fn turn_to(&mut self, step: usize) {
+        self.step = step;
+        self.rank = 0;
+        self.sum = 0.0;
     }
 
     /// Exceedances of the next point.
     pub(super) fn next(&mut self) -> f64 {
-        let word = |index| {
+        let words = |index| {
             let c2 = run_word(self.run, self.streams.index + index);
-            let block = self.random.block(self.streams.slowest, self.rank, self.block, c2);
-            block[self.step]
+            self.random.block(self.streams.slowest, self.rank, self.block, c2)
         };
-        self.sum += exceedances(word(0), || word(1));
+        let word = if self.rank == 0 { self.first } else { words(0) }[self.step];
+        let wait = self.waits.value(word, || words(1)[self.step]);
+        self.sum += f64::from(wait);
         self.rank += 1;
         self.sum
     }
