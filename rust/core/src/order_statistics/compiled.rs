@@ -74,6 +74,15 @@ impl Compiled {
     /// # Errors
     /// What stands against drawing the slowest from a law.
     pub(super) fn new(plan: &Plan, index: usize, affects: Affects) -> Result<Self, Reason> {
+        Self::of(plan, index, affects, false)
+    }
+
+    /// The same for crews, each of them one rank, that a run makes differ.
+    pub(super) fn of_crews(plan: &Plan, index: usize) -> Result<Self, Reason> {
+        Self::of(plan, index, Affects::Compute, true)
+    }
+
+    fn of(plan: &Plan, index: usize, affects: Affects, differs: bool) -> Result<Self, Reason> {
         let group = &plan.groups()[index];
         let levels = levels(plan, index, affects)?;
         let lasts: Vec<&Cause> = plan
@@ -89,9 +98,9 @@ impl Compiled {
         let same_inside = |cause: &&Cause| group.nests(block, cause.scope());
         let rest = match levels.as_slice() {
             [] => Rest::Fixed,
-            all if lasts.is_empty() => Rest::Alike(shapes(group, all)),
+            all if lasts.is_empty() && !differs => Rest::Alike(shapes(group, all)),
             [only] => shifted(group, only.curve.clone()),
-            all if lasts.iter().all(same_inside) => {
+            all if !differs && lasts.iter().all(same_inside) => {
                 let mut shapes = shapes(group, all);
                 match shapes.laws.pop() {
                     Some((_, curve)) if shapes.laws.is_empty() => shifted(group, curve),

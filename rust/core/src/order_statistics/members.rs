@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::compiled::{Compiled, Rest};
+use super::lasting::Lasting;
 use super::parts::{Way, is_inside, way};
 use super::pass::{Pass, Passed};
 use super::rare::{Events, Rare};
@@ -33,6 +34,7 @@ pub(super) struct Scratch {
     hits: Vec<Hit>,
     /// Blocks that are drawn as a whole, by their first rank.
     blocks: Vec<Range<u32>>,
+    ranks: Vec<u32>,
     units: Vec<u32>,
     factors: Vec<f32>,
 }
@@ -43,9 +45,8 @@ pub(super) struct Members<'a> {
     group: &'a Group,
     random: &'a Random,
     run: u32,
-    /// Slowdowns that last the run, and stalls that do and that not all share.
-    lasting: Draws<'a>,
-    lasting_stalls: Draws<'a>,
+    /// What lasts the run, but for stalls that all share.
+    lasting: Lasting<'a>,
     /// Of the causes that all share: stalls that last, and step by step.
     common_lasting: Draws<'a>,
     common: Draws<'a>,
@@ -67,18 +68,26 @@ impl<'a> Members<'a> {
         index: usize,
         random: &'a Random,
         run: u32,
+        given: Option<&'a [(f32, f32)]>,
         control: &Control,
     ) -> Result<Self> {
         let group = &plan.groups()[index];
         let draws = |span| Draws::new(plan, index, compiled.affects, span, random, run);
         let of = |wanted: Way| move |cause: &Cause| way(group, cause) == wanted;
         let slows = |cause: &Cause| cause.effect() == Effect::Slowdown;
-        let lasting = draws(Span::Run).only(slows);
         let steps = draws(Span::Step);
         // Where no step differs from another, all that lasts belongs together.
         let apart = |cause: &Cause| !slows(cause) && (steps.is_empty() || is_inside(cause));
-        let lasting_stalls = draws(Span::Run).only(apart);
-        let common_lasting = draws(Span::Run).only(|cause| !slows(cause) && !apart(cause));
+        let of_run = |keeps: &dyn Fn(&Cause) -> bool| {
+            draws(Span::Run).only(|cause| given.is_none() && keeps(cause))
+        };
+        let lasting = Lasting {
+            group,
+            slowdowns: of_run(&slows),
+            stalls: of_run(&apart),
+            given,
+        };
+        let common_lasting = of_run(&|cause| !slows(cause) && !apart(cause));
         let rare: Vec<Rare> = (0..steps.len())
             .filter(|&cause| way(group, steps.cause(cause)) == Way::Rare)
             .filter(|&cause| steps.cause(cause).probability() > 0.0)
@@ -91,7 +100,6 @@ impl<'a> Members<'a> {
             group,
             compiled,
             lasting: &lasting,
-            stalls: &lasting_stalls,
             steps_differ: !steps.is_empty(),
             whole: rare.iter().any(Rare::is_certain) && !matches!(compiled.rest, Rest::Fixed),
         };
@@ -106,7 +114,6 @@ impl<'a> Members<'a> {
             group,
             random,
             run,
-            lasting_stalls,
             lasting,
             common_lasting,
             common: draws(Span::Step).only(of(Way::Common)),
@@ -121,8 +128,8 @@ impl<'a> Members<'a> {
 
     /// Whether nothing acts on the group.
     pub(super) fn is_ideal(&self) -> bool {
-        let lasting = self.lasting.len() + self.lasting_stalls.len() + self.common_lasting.len();
-        lasting + self.common.len() + self.rare.len() + self.inside.len() == 0
+        let steps = self.common.len() + self.rare.len() + self.inside.len();
+        self.lasting.is_ideal() && steps + self.common_lasting.len() == 0
     }
 
     /// Mean of the slowdowns and of the stalls that last the run.
@@ -246,7 +253,7 @@ impl<'a> Members<'a> {
             self.group,
             self.compiled,
             &scratch.blocks,
-            |block| self.factors_of(block),
+            |block| self.lasting.factors(block.clone()),
         );
         match drawn {
             Drawn::Nobody => {}
@@ -328,6 +335,7 @@ impl<'a> Members<'a> {
     ) {
         let Scratch {
             hits,
+            ranks,
             units,
             factors,
             ..
@@ -337,10 +345,10 @@ impl<'a> Members<'a> {
         let greatest = self.compiled.greatest * (1.0 + 1e-6);
         let most = greatest * f64::from(self.passed.greatest);
         let seconds = |hit: &Hit| {
-            let lasting_stall = if self.lasting_stalls.is_empty() {
-                0.0
+            let lasting_stall = if self.lasting.stalls() {
+                self.lasting.stall(hit.rank)
             } else {
-                self.lasting_stall_of(hit.rank)
+                0.0
             };
             (hit.stall + f64::from(lasting_stall)) as f32 + stall
         };
@@ -350,13 +358,9 @@ impl<'a> Members<'a> {
         });
         factors.clear();
         factors.resize(hits.len(), 1.0);
-        for cause in 0..self.lasting.len() {
-            let scope = self.lasting.cause(cause).scope();
-            let unit = |hit: &Hit| self.group.unit(scope, self.group.stretch(hit.rank).0).0;
-            units.clear();
-            units.extend(hits.iter().map(unit));
-            self.lasting.multiply_units(cause, 0, 0, units, factors);
-        }
+        ranks.clear();
+        ranks.extend(hits.iter().map(|hit| hit.rank));
+        self.lasting.multiply(ranks, units, factors);
         for (hit, &lasting) in hits.iter().zip(factors.iter()) {
             let stall = seconds(hit);
             let bound = (greatest * f64::from(lasting) * hit.slowdown) as f32 * slowdown;
@@ -371,18 +375,6 @@ impl<'a> Members<'a> {
         }
     }
 
-    fn lasting_stall_of(&self, rank: u32) -> f32 {
-        let gpu = self.group.stretch(rank).0;
-        let mut stall = 0.0;
-        for cause in 0..self.lasting_stalls.len() {
-            let scope = self.lasting_stalls.cause(cause).scope();
-            let unit = self.group.unit(scope, gpu).0;
-            let value = self.lasting_stalls.of_unit(cause, 0, unit)[0];
-            stall += value * self.lasting_stalls.per_second();
-        }
-        stall
-    }
-
     /// The compiled factors of a rank, drawn.
     fn drawn_factor(&self, rank: u32, block: u32, step: usize) -> f64 {
         let gpu = self.group.stretch(rank).0;
@@ -393,20 +385,4 @@ impl<'a> Members<'a> {
         }
         factor
     }
-
-    /// The factors that last of a block's ranks.
-    fn factors_of(&self, block: &Range<u32>) -> Vec<f32> {
-        let gpu = |rank| self.group.stretch(rank).0;
-        block.clone().map(|rank| product(&self.lasting, self.group, gpu(rank))).collect()
-    }
-}
-
-/// Product of the slowdowns that last for a GPU.
-pub(super) fn product(lasting: &Draws, group: &Group, gpu: u32) -> f32 {
-    let mut factor = 1.0;
-    for cause in 0..lasting.len() {
-        let unit = group.unit(lasting.cause(cause).scope(), gpu).0;
-        factor *= lasting.of_unit(cause, 0, unit)[0];
-    }
-    factor
 }

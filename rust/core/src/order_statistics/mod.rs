@@ -6,7 +6,9 @@
 
 mod census;
 mod compiled;
+mod crews;
 mod grid;
+mod lasting;
 mod members;
 mod nested;
 mod parts;
@@ -31,6 +33,7 @@ use crate::plan::{Affects, Plan, SlowestPort};
 use crate::random::{MAX_RUNS, Random};
 use crate::sample::{Sampled, expected_times_of};
 use compiled::Compiled;
+use crews::{Crews, Fixed};
 use members::{Members, Scratch};
 
 /// Steps of one task.
@@ -39,6 +42,8 @@ const TASK: usize = 4096;
 /// A plan whose slowest ranks are compiled.
 pub struct OrderStatistics {
     plan: Arc<Plan>,
+    /// Where ranks wait for each other inside of a step.
+    crews: Option<Crews>,
     ranks: Vec<Compiled>,
     ports: Vec<Compiled>,
 }
@@ -49,15 +54,22 @@ impl OrderStatistics {
     /// # Errors
     /// Why the law of the slowest rank is not exact.
     pub fn new(plan: Arc<Plan>) -> std::result::Result<Self, Reason> {
-        if plan.pipeline().is_some() {
-            return Err(Reason::Pipeline { cause: None });
-        }
+        let crews = Crews::new(&plan)?;
         let of = |affects| -> std::result::Result<Vec<Compiled>, Reason> {
             let groups = 0..plan.groups().len();
             groups.map(|index| Compiled::new(&plan, index, affects)).collect()
         };
-        let (ranks, ports) = (of(Affects::Compute)?, of(Affects::Network)?);
-        Ok(Self { plan, ranks, ports })
+        let ranks = match &crews {
+            None => of(Affects::Compute)?,
+            Some(crews) => crews.compile()?,
+        };
+        let ports = of(Affects::Network)?;
+        Ok(Self {
+            plan,
+            crews,
+            ranks,
+            ports,
+        })
     }
 
     /// Draws `steps` steps of each of `runs` runs on the current rayon pool.
@@ -91,10 +103,13 @@ impl OrderStatistics {
         );
         columns.into_par_iter().enumerate().try_for_each(
             |(run, (step_time_s, compute_s, exposed_comm_s, stall_s, slowest, busy_s, own_s))| {
-                let state = State::new(self, &random, run as u32, control)?;
+                let fixed = self.fixed(&random, run as u32, control)?;
+                let state = State::new(self, &random, run as u32, fixed.as_ref(), control)?;
                 for (index, ranks) in state.ranks.iter().enumerate() {
-                    (busy_s[index], own_s[index]) =
-                        expected_times_of(&self.plan, index, ranks.means());
+                    (busy_s[index], own_s[index]) = match &fixed {
+                        Some(fixed) => fixed.expected_s[index],
+                        None => expected_times_of(&self.plan, index, ranks.means()),
+                    };
                 }
                 let rows = (
                     step_time_s.par_chunks_mut(TASK),
@@ -145,9 +160,24 @@ impl OrderStatistics {
     /// [`Error::Stopped`] once `control` asks for it.
     pub fn law(&self, group: usize, seed: u64, run: u32, control: &Control) -> Result<Option<Curve>> {
         let random = Random::new(seed);
-        let compiled = &self.ranks[group];
-        let members = Members::new(&self.plan, compiled, group, &random, run, control)?;
+        let fixed = self.fixed(&random, run, control)?;
+        let given = fixed.as_ref().map(|fixed| fixed.given[group].as_slice());
+        let (plan, compiled) = (self.plan_of_ranks(), &self.ranks[group]);
+        let members = Members::new(plan, compiled, group, &random, run, given, control)?;
         Ok(members.law().cloned())
+    }
+
+    /// The plan whose ranks, or crews, wait for each other once a step.
+    fn plan_of_ranks(&self) -> &Plan {
+        self.crews.as_ref().map_or(&self.plan, |crews| &crews.plan)
+    }
+
+    /// What a run fixes for crews.
+    fn fixed(&self, random: &Random, run: u32, control: &Control) -> Result<Option<Fixed>> {
+        match &self.crews {
+            None => Ok(None),
+            Some(crews) => crews.fixed(&self.plan, random, run, control),
+        }
     }
 }
 
@@ -174,13 +204,15 @@ impl<'a> State<'a> {
         engine: &'a OrderStatistics,
         random: &'a Random,
         run: u32,
+        fixed: Option<&'a Fixed>,
         control: &Control,
     ) -> Result<Self> {
-        let of = |all: &'a [Compiled]| {
+        let of = |plan: &'a Plan, all: &'a [Compiled], fixed: Option<&'a Fixed>| {
             all.iter()
                 .enumerate()
                 .map(|(index, compiled)| {
-                    Members::new(&engine.plan, compiled, index, random, run, control)
+                    let given = fixed.map(|fixed| fixed.given[index].as_slice());
+                    Members::new(plan, compiled, index, random, run, given, control)
                 })
                 .collect::<Result<Vec<_>>>()
         };
@@ -189,8 +221,12 @@ impl<'a> State<'a> {
             plan: &engine.plan,
             random,
             run,
-            ranks: of(&engine.ranks)?,
-            ports: if has_transfers { of(&engine.ports)? } else { Vec::new() },
+            ranks: of(engine.plan_of_ranks(), &engine.ranks, fixed)?,
+            ports: if has_transfers {
+                of(&engine.plan, &engine.ports, None)?
+            } else {
+                Vec::new()
+            },
         })
     }
 

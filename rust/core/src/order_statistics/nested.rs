@@ -6,13 +6,12 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::grid::{CERTAIN, LogGrid, NEVER, PAD};
-use super::members::product;
+use super::lasting::Lasting;
 use super::parts::Level;
 use super::pass::Passed;
 use crate::control::Control;
 use crate::curve::{Curve, exceedances};
 use crate::error::Result;
-use crate::kernel::tile::Draws;
 use crate::plan::{Group, Scope};
 
 /// Steps of ln x in a standard deviation of the narrowest law, or what is like
@@ -106,7 +105,7 @@ impl Nested {
         &self,
         group: &Group,
         passed: &Passed,
-        lasting: &Draws,
+        lasting: &Lasting,
         control: &Control,
     ) -> Result<Slowest> {
         let greatest = f64::from(passed.greatest);
@@ -143,7 +142,7 @@ impl Nested {
         &self,
         group: &Group,
         blocks: &[Range<u32>],
-        lasting: &Draws,
+        lasting: &Lasting,
         greatest: f64,
         at: &Range<i64>,
         control: &Control,
@@ -155,10 +154,7 @@ impl Nested {
                 .map(|blocks| {
                     let mut sums = vec![0.0; CHUNK];
                     for block in blocks {
-                        let factors: Vec<f32> = block
-                            .clone()
-                            .map(|rank| product(lasting, group, group.stretch(rank).0))
-                            .collect();
+                        let factors = lasting.factors(block.clone());
                         self.add_block(group, block, &factors, greatest, at, &mut sums);
                     }
                     control.advance(0)?;

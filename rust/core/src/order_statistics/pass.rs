@@ -6,11 +6,12 @@ use rayon::prelude::*;
 
 use super::census::Census;
 use super::compiled::{Compiled, Rest};
+use super::lasting::Lasting;
 use crate::control::Control;
 use crate::error::Result;
 use crate::kernel::best::{Best, SlowestRank, WorstPorts};
 use crate::kernel::slowest::for_each_stretch;
-use crate::kernel::tile::{Drawn, Draws, Tile};
+use crate::kernel::tile::{Drawn, Tile};
 use crate::plan::{Affects, Group, Scope};
 
 /// Ranks of one task.
@@ -60,8 +61,7 @@ impl Passed {
 pub(super) struct Pass<'p, 'a> {
     pub(super) group: &'a Group,
     pub(super) compiled: &'a Compiled,
-    pub(super) lasting: &'p Draws<'a>,
-    pub(super) stalls: &'p Draws<'a>,
+    pub(super) lasting: &'p Lasting<'a>,
     /// Whether steps differ from each other at all.
     pub(super) steps_differ: bool,
     /// Whether each rank is drawn in each step.
@@ -71,8 +71,7 @@ pub(super) struct Pass<'p, 'a> {
 impl Pass<'_, '_> {
     pub(super) fn run(&self, control: &Control) -> Result<Passed> {
         let n_ranks = self.group.n_ranks();
-        let inside = |draws: &Draws| draws.causes().any(super::parts::is_inside);
-        if !inside(self.lasting) && self.stalls.is_empty() {
+        if !self.lasting.differs() {
             return Ok(self.of_equals());
         }
         let n_tasks = n_ranks.div_ceil(TASK);
@@ -118,8 +117,7 @@ impl Pass<'_, '_> {
 
     /// What is found where all ranks are alike.
     fn of_equals(&self) -> Passed {
-        let gpu = self.group.stretch(0).0;
-        let slowdown = super::members::product(self.lasting, self.group, gpu);
+        let slowdown = self.lasting.factor(0);
         let mut passed = self.nothing();
         passed.greatest = slowdown;
         passed.sum_slowdown = f64::from(slowdown) * f64::from(self.group.n_ranks());
@@ -187,8 +185,7 @@ impl Pass<'_, '_> {
         let mut drawn = Drawn::Nothing;
         for_each_stretch(self.group, ranks, |rank, gpus| {
             let mut tile = Tile::NEUTRAL;
-            self.lasting.apply_all(0, &gpus, &mut drawn, &mut tile);
-            self.stalls.apply_all(0, &gpus, &mut drawn, &mut tile);
+            self.lasting.fill(rank, &gpus, &mut drawn, &mut tile);
             f(rank, &tile.slowdown.0[0][..gpus.len()], &tile.stall.0[0][..gpus.len()]);
         });
     }

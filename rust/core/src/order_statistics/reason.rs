@@ -37,8 +37,8 @@ impl fmt::Display for Reason {
             }
             Self::Pipeline { cause: Some(cause) } => write!(
                 f,
-                "pipeline: ranks wait for each other inside of a step, and {cause} changes \
-                 from one to the next"
+                "pipeline: ranks wait for each other inside of a step, which {cause} changes \
+                 from step to step"
             ),
             Self::Nesting {
                 pool,

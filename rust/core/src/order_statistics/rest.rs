@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::compiled::{Compiled, Rest, Shapes};
+use super::lasting::Lasting;
 use super::grid::{CERTAIN, LogGrid, PAD, Shifts};
 use super::nested::{FINER, Nested, finer};
 use super::pass::Passed;
@@ -10,7 +11,6 @@ use super::words::Descent;
 use crate::control::Control;
 use crate::curve::{Curve, LEAST, Place};
 use crate::error::Result;
-use crate::kernel::tile::Draws;
 use crate::plan::Group;
 
 /// What was drawn.
@@ -63,7 +63,7 @@ impl<'a> RestLaw<'a> {
         group: &'a Group,
         compiled: &'a Compiled,
         passed: &Passed,
-        lasting: &Draws<'a>,
+        lasting: &Lasting<'a>,
         control: &Control,
     ) -> Result<Self> {
         let n_units = f64::from(group.n_units(compiled.block));

@@ -195,6 +195,13 @@ impl Cause {
         })
     }
 
+    /// The same cause where each crew is one rank.
+    pub(super) fn for_crews(&mut self) {
+        if self.scope == Scope::Replica {
+            self.scope = Scope::Gpu;
+        }
+    }
+
     /// Name of the cause.
     #[must_use]
     pub fn name(&self) -> &str {

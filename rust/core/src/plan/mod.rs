@@ -2,6 +2,7 @@
 
 mod cause;
 mod communication;
+mod crews;
 mod group;
 mod hops;
 mod pipeline;

@@ -73,7 +73,7 @@ pub enum ReplicaSpec {
 /// replica, or those of a shard group.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pipeline {
-    spec: PipelineSpec,
+    pub(super) spec: PipelineSpec,
     schedule: Schedule,
     detail: Detail,
 }

@@ -118,10 +118,33 @@ impl<'a> Crews<'a> {
 
     /// Expected busy and stalled seconds of each group's average rank.
     pub(super) fn expected_times(&self) -> Vec<(f64, f64)> {
+        self.expected_times_in(self.plan)
+    }
+
+    /// The same in a plan whose causes change in each step, too.
+    fn expected_times_in(&self, plan: &Plan) -> Vec<(f64, f64)> {
         let of = |(index, acting): (usize, &Acting)| {
-            expected_times(self.plan, index, &[&acting.lasting, &acting.wide_lasting])
+            expected_times(plan, index, &[&acting.lasting, &acting.wide_lasting])
         };
         self.acting.iter().enumerate().map(of).collect()
+    }
+
+    /// Seconds that each crew of each group takes, and what stalls make of them.
+    fn each(&self, control: &Control) -> Result<Vec<Vec<(f64, f64)>>> {
+        let mut times_s = vec![Vec::new(); self.plan.groups().len()];
+        for batch in &self.batches {
+            let mut crews_s = [(0.0, 0.0); REPLICAS];
+            self.walk_batch(batch, 0, 1, control, |_, walked, _| {
+                for (lane, crew_s) in crews_s.iter_mut().enumerate() {
+                    let whole_s = walked.wide_s.0[lane] + walked.whole_s.0[lane];
+                    let compute_s = walked.ends_s.0[lane] + whole_s;
+                    *crew_s = (compute_s, compute_s - walked.free_s.0[lane]);
+                }
+            })?;
+            let group = batch.parts[0].group;
+            times_s[group].extend_from_slice(&crews_s[..batch.n_crews]);
+        }
+        Ok(times_s)
     }
 
     /// The slowest crew of the first `n_steps` of four steps.
@@ -131,45 +154,56 @@ impl<'a> Crews<'a> {
         n_steps: usize,
         control: &Control,
     ) -> Result<[Slowest; STEPS]> {
-        let kernel = Kernel::new(self.plan.instructions());
         let mut slowest = [Slowest::NOBODY; STEPS];
+        for batch in &self.batches {
+            self.walk_batch(batch, block, n_steps, control, |step, walked, factors| {
+                self.meet(&mut slowest[step], batch, walked, factors);
+            })?;
+        }
+        Ok(slowest)
+    }
+
+    /// Walks the crews of a batch through the first `n_steps` of four steps, and
+    /// tells `met` of each.
+    fn walk_batch(
+        &self,
+        batch: &Batch,
+        block: u32,
+        n_steps: usize,
+        control: &Control,
+        mut met: impl FnMut(usize, &Walked, &[Lanes<REPLICAS>]),
+    ) -> Result<()> {
+        let kernel = Kernel::new(self.plan.instructions());
         let schedule = self.pipeline.schedule();
         let mut room = Room::new(schedule);
         let mut inside = Inside::new(self.pipeline, &self.acting, self.stalls);
-        for batch in &self.batches {
-            control.advance(0)?;
-            let ranks = self.draw(batch, block);
-            let draws = self.n_draws(batch);
-            let base_s = self.base_s(batch);
-            for (step, slowest) in slowest.iter_mut().enumerate().take(n_steps) {
-                inside.fill(
-                    batch,
-                    &ranks,
-                    block * STEPS as u32 + step as u32,
-                    step,
-                    control,
-                )?;
-                let wide_s = self.wide_s(batch, block, step);
-                let mut times = inside.times(&base_s, self.transfer_s(batch));
+        control.advance(0)?;
+        let ranks = self.draw(batch, block);
+        let draws = self.n_draws(batch);
+        let base_s = self.base_s(batch);
+        for step in 0..n_steps {
+            let number = block * STEPS as u32 + step as u32;
+            inside.fill(batch, &ranks, number, step, control)?;
+            let wide_s = self.wide_s(batch, block, step);
+            let mut times = inside.times(&base_s, self.transfer_s(batch));
+            kernel.walk(schedule, &times, &mut room);
+            let ends_s = self.ends_s(batch, &room, inside.stage_factors());
+            let mut free_s = ends_s;
+            if inside.has_stalled() {
+                times.stalls_s = &[];
                 kernel.walk(schedule, &times, &mut room);
-                let ends_s = self.ends_s(batch, &room, inside.stage_factors());
-                let mut free_s = ends_s;
-                if inside.has_stalled() {
-                    times.stalls_s = &[];
-                    kernel.walk(schedule, &times, &mut room);
-                    free_s = self.ends_s(batch, &room, inside.stage_factors());
-                }
-                let walked = Walked {
-                    ends_s,
-                    free_s,
-                    wide_s,
-                    whole_s: *inside.whole_s(),
-                };
-                self.meet(slowest, batch, &walked, inside.stage_factors());
-                control.advance(draws)?;
+                free_s = self.ends_s(batch, &room, inside.stage_factors());
             }
+            let walked = Walked {
+                ends_s,
+                free_s,
+                wide_s,
+                whole_s: *inside.whole_s(),
+            };
+            met(step, &walked, inside.stage_factors());
+            control.advance(draws)?;
         }
-        Ok(slowest)
+        Ok(())
     }
 
     /// Draws what lasts at least a step for the ranks of a batch.
@@ -314,6 +348,34 @@ impl<'a> Crews<'a> {
             }
         }
         longest.0 as u32
+    }
+}
+
+/// What a run fixes for crews that lie in one group each.
+pub(crate) struct CrewTimes {
+    /// By group and crew: seconds of a step, and what stalls make of them.
+    pub(crate) times_s: Vec<Vec<(f64, f64)>>,
+    /// By group: expected busy and stalled seconds of the average rank.
+    pub(crate) expected_s: Vec<(f64, f64)>,
+}
+
+impl CrewTimes {
+    /// Of a plan with stages, as far as its run fixes them.
+    pub(crate) fn of_run(
+        plan: &Plan,
+        lasting: &Plan,
+        random: &Random,
+        run: u32,
+        control: &Control,
+    ) -> Result<Option<Self>> {
+        let Some(pipeline) = lasting.pipeline() else {
+            return Ok(None);
+        };
+        let crews = Crews::new(lasting, pipeline, random, run, control)?;
+        Ok(Some(Self {
+            times_s: crews.each(control)?,
+            expected_s: crews.expected_times_in(plan),
+        }))
     }
 }
 

@@ -10,6 +10,7 @@ mod work;
 
 use rayon::prelude::*;
 
+pub(crate) use crews::CrewTimes;
 pub(crate) use lasting::expected_times_of;
 pub use replay::rank_times;
 

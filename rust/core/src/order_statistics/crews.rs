@@ -1,0 +1,80 @@
+//! Crews whose ranks wait for each other inside of a step, each as one rank.
+
+use super::compiled::Compiled;
+use super::reason::Reason;
+use crate::control::Control;
+use crate::error::Result;
+use crate::plan::{Placement, Plan};
+use crate::random::Random;
+use crate::sample::CrewTimes;
+
+/// A plan with stages, in two parts.
+pub(super) struct Crews {
+    /// What lasts a run, with the stages.
+    lasting: Plan,
+    /// What changes from step to step, each crew being one rank.
+    pub(super) plan: Plan,
+}
+
+/// What a run fixes.
+pub(super) struct Fixed {
+    /// By group and crew: factor and stall in units of the noiseless time.
+    pub(super) given: Vec<Vec<(f32, f32)>>,
+    /// By group: expected busy and stalled seconds of the average rank.
+    pub(super) expected_s: Vec<(f64, f64)>,
+}
+
+impl Crews {
+    /// The parts of a plan with stages; none without.
+    ///
+    /// # Errors
+    /// What changes inside of a crew from step to step.
+    pub(super) fn new(plan: &Plan) -> std::result::Result<Option<Self>, Reason> {
+        let Some(pipeline) = plan.pipeline() else {
+            return Ok(None);
+        };
+        if let Some(cause) = plan.unshared(pipeline) {
+            return Err(Reason::Pipeline {
+                cause: Some(cause.name().to_owned()),
+            });
+        }
+        let mixed = pipeline.spec().placement == Placement::Mixed;
+        let of_crews = plan.of_crews(pipeline);
+        match of_crews {
+            Ok(of_crews) if !mixed => Ok(Some(Self {
+                lasting: plan.lasting(),
+                plan: of_crews,
+            })),
+            _ => Err(Reason::Pipeline { cause: None }),
+        }
+    }
+
+    pub(super) fn compile(&self) -> std::result::Result<Vec<Compiled>, Reason> {
+        let groups = 0..self.plan.groups().len();
+        groups.map(|index| Compiled::of_crews(&self.plan, index)).collect()
+    }
+
+    /// What a run fixes: each crew walks through its schedule once.
+    pub(super) fn fixed(
+        &self,
+        plan: &Plan,
+        random: &Random,
+        run: u32,
+        control: &Control,
+    ) -> Result<Option<Fixed>> {
+        let Some(times) = CrewTimes::of_run(plan, &self.lasting, random, run, control)? else {
+            return Ok(None);
+        };
+        let relative = |(crews, group): (Vec<(f64, f64)>, &crate::plan::Group)| {
+            let unit_s = group.compute_s();
+            let of = |(all_s, stalled_s): (f64, f64)| {
+                (((all_s - stalled_s) / unit_s) as f32, (stalled_s / unit_s) as f32)
+            };
+            crews.into_iter().map(of).collect()
+        };
+        Ok(Some(Fixed {
+            given: times.times_s.into_iter().zip(plan.groups()).map(relative).collect(),
+            expected_s: times.expected_s,
+        }))
+    }
+}
