@@ -8,7 +8,7 @@ const CELLS: f64 = 24.0;
 /// Cells of a law, at most.
 const MOST_CELLS: usize = 4096;
 /// Probabilities below this do not count.
-const NOTHING: f64 = 1e-40;
+const NOTHING: f64 = 1e-30;
 
 /// Probabilities of evenly spaced numbers.
 #[derive(Debug, Clone)]
@@ -48,34 +48,18 @@ impl Lattice {
 
 impl Curve {
     /// The law of the sum of `n` independent numbers, n >= 1.
-    ///
-    /// Each number is split between the two cells around it so that its mean
-    /// stays; the variance that this adds is taken out of the result's spread
-    /// about its mean.
     #[must_use]
     pub fn sum_of(&self, n: u32) -> Self {
         if n <= 1 {
             return self.clone();
         }
-        let nodes = self.fine_nodes();
-        let total: f64 = nodes.iter().map(|node| node.1).sum();
-        let mean = nodes.iter().map(|(x, weight)| x * weight).sum::<f64>() / total;
-        let square = |x: f64| (x - mean) * (x - mean);
-        let variance = nodes
-            .iter()
-            .map(|(x, weight)| square(*x) * weight)
-            .sum::<f64>()
-            / total;
-        let (least, greatest) = (self.xs[0], self.upper_quantile(NOTHING.max(1e-38)));
-        if variance <= (1e-12 * mean) * (1e-12 * mean) {
-            return self.scaled(f64::from(n));
-        }
-        let cell = (libm::sqrt(variance) / CELLS).max((greatest - least) / MOST_CELLS as f64);
-        let one = lattice(&nodes, cell);
-        let added = one.variance() * cell * cell - variance;
-        let narrower = libm::sqrt((variance / (variance + added)).min(1.0));
-        let sum = power(&one, n);
-        sum.curve(cell, f64::from(n) * mean, narrower)
+        sum(&[(self, n)])
+    }
+
+    /// The law of the sum with another, independent number.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        sum(&[(self, 1), (other, 1)])
     }
 
     /// Nodes of the law, each knot interval by its own middle.
@@ -90,6 +74,62 @@ impl Curve {
         nodes.push((self.xs[0], below));
         nodes
     }
+}
+
+/// The law of the sum of so many numbers of each of some laws.
+///
+/// Each number is split between the two cells around it so that its mean stays;
+/// the variance that this adds is taken out of the result's spread about its
+/// mean.
+fn sum(terms: &[(&Curve, u32)]) -> Curve {
+    let nodes: Vec<Vec<(f64, f64)>> = terms.iter().map(|(law, _)| law.fine_nodes()).collect();
+    let moments: Vec<(f64, f64)> = nodes.iter().map(|nodes| moments(nodes)).collect();
+    let weighted = |of: fn(&(f64, f64)) -> f64| -> f64 {
+        let terms = terms.iter().zip(&moments);
+        terms.map(|((_, n), moments)| f64::from(*n) * of(moments)).sum()
+    };
+    let (mean, variance) = (weighted(|m| m.0), weighted(|m| m.1));
+    let widest = |nodes: &Vec<(f64, f64)>| {
+        let least = nodes.iter().map(|node| node.0).fold(f64::INFINITY, f64::min);
+        let greatest = nodes.iter().map(|node| node.0).fold(0.0, f64::max);
+        greatest - least
+    };
+    // Of laws that vary at all, the narrowest one decides.
+    let narrowest = moments
+        .iter()
+        .map(|moments| libm::sqrt(moments.1))
+        .filter(|spread| *spread > 1e-9 * mean)
+        .fold(f64::INFINITY, f64::min);
+    if narrowest.is_infinite() {
+        return Curve::constant(mean);
+    }
+    let most = nodes.iter().map(widest).fold(0.0, f64::max);
+    let cell = (narrowest / CELLS).max(most / MOST_CELLS as f64);
+    let mut all: Option<Lattice> = None;
+    let mut spread = 0.0;
+    for ((_, n), nodes) in terms.iter().zip(&nodes) {
+        let one = lattice(nodes, cell);
+        spread += f64::from(*n) * one.variance() * cell * cell;
+        let of_law = power(&one, *n);
+        all = Some(match all {
+            None => of_law,
+            Some(all) => all.plus(&of_law),
+        });
+    }
+    let narrower = libm::sqrt((variance / spread).min(1.0));
+    all.map_or_else(
+        || Curve::constant(mean),
+        |all| all.curve(cell, mean, narrower),
+    )
+}
+
+/// Mean and variance of nodes.
+fn moments(nodes: &[(f64, f64)]) -> (f64, f64) {
+    let total: f64 = nodes.iter().map(|node| node.1).sum();
+    let mean = nodes.iter().map(|(x, weight)| x * weight).sum::<f64>() / total;
+    let square = |x: f64| (x - mean) * (x - mean);
+    let squares: f64 = nodes.iter().map(|(x, weight)| square(*x) * weight).sum();
+    (mean, squares / total)
 }
 
 /// Nodes on evenly spaced numbers.

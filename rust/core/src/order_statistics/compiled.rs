@@ -82,6 +82,18 @@ impl Compiled {
         Self::of(plan, index, Affects::Compute, true)
     }
 
+    /// Blocks of known laws, and nothing else inside of the group.
+    pub(super) fn of_shapes(shapes: Shapes) -> Self {
+        Self {
+            affects: Affects::Compute,
+            waits: words::exponential(),
+            rest: Rest::Alike(shapes),
+            block: Scope::Gpu,
+            greatest: 1.0,
+            only_slows: true,
+        }
+    }
+
     fn of(plan: &Plan, index: usize, affects: Affects, differs: bool) -> Result<Self, Reason> {
         let group = &plan.groups()[index];
         let levels = levels(plan, index, affects)?;

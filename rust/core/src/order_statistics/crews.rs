@@ -1,6 +1,7 @@
 //! Crews whose ranks wait for each other inside of a step, each as one rank.
 
 use super::compiled::Compiled;
+use super::layers;
 use super::reason::Reason;
 use crate::control::Control;
 use crate::error::Result;
@@ -10,8 +11,9 @@ use crate::sample::CrewTimes;
 
 /// A plan with stages, in two parts.
 pub(super) struct Crews {
-    /// What lasts a run, with the stages.
-    lasting: Plan,
+    /// What lasts a run, with the stages; none where crews differ by chance
+    /// alone.
+    lasting: Option<Plan>,
     /// What changes from step to step, each crew being one rank.
     pub(super) plan: Plan,
 }
@@ -33,6 +35,12 @@ impl Crews {
         let Some(pipeline) = plan.pipeline() else {
             return Ok(None);
         };
+        if layers::is_sum_of_maxima(plan, pipeline) {
+            return Ok(plan.of_crews(pipeline).ok().map(|of_crews| Self {
+                lasting: None,
+                plan: of_crews.without_layers(),
+            }));
+        }
         if let Some(cause) = plan.unshared(pipeline) {
             return Err(Reason::Pipeline {
                 cause: Some(cause.name().to_owned()),
@@ -42,16 +50,22 @@ impl Crews {
         let of_crews = plan.of_crews(pipeline);
         match of_crews {
             Ok(of_crews) if !mixed => Ok(Some(Self {
-                lasting: plan.lasting(),
+                lasting: Some(plan.lasting()),
                 plan: of_crews,
             })),
             _ => Err(Reason::Pipeline { cause: None }),
         }
     }
 
-    pub(super) fn compile(&self) -> std::result::Result<Vec<Compiled>, Reason> {
+    /// # Errors
+    /// What stands against drawing the slowest crew from a law.
+    pub(super) fn compile(&self, plan: &Plan) -> std::result::Result<Vec<Compiled>, Reason> {
         let groups = 0..self.plan.groups().len();
-        groups.map(|index| Compiled::of_crews(&self.plan, index)).collect()
+        let of_group = |index| match (&self.lasting, plan.pipeline()) {
+            (None, Some(pipeline)) => Ok(layers::compile(plan, pipeline, index)),
+            _ => Compiled::of_crews(&self.plan, index),
+        };
+        groups.map(of_group).collect()
     }
 
     /// What a run fixes: each crew walks through its schedule once.
@@ -62,7 +76,10 @@ impl Crews {
         run: u32,
         control: &Control,
     ) -> Result<Option<Fixed>> {
-        let Some(times) = CrewTimes::of_run(plan, &self.lasting, random, run, control)? else {
+        let Some(lasting) = &self.lasting else {
+            return Ok(None);
+        };
+        let Some(times) = CrewTimes::of_run(plan, lasting, random, run, control)? else {
             return Ok(None);
         };
         let relative = |(crews, group): (Vec<(f64, f64)>, &crate::plan::Group)| {

@@ -9,6 +9,7 @@ mod compiled;
 mod crews;
 mod grid;
 mod lasting;
+mod layers;
 mod members;
 mod nested;
 mod parts;
@@ -61,7 +62,7 @@ impl OrderStatistics {
         };
         let ranks = match &crews {
             None => of(Affects::Compute)?,
-            Some(crews) => crews.compile()?,
+            Some(crews) => crews.compile(&plan)?,
         };
         let ports = of(Affects::Network)?;
         Ok(Self {

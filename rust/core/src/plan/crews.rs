@@ -53,6 +53,13 @@ impl Plan {
         Ok(plan)
     }
 
+    /// The plan without what changes from layer to layer.
+    #[must_use]
+    pub fn without_layers(mut self) -> Self {
+        self.causes.retain(|cause| cause.span() != Span::Layer);
+        self
+    }
+
     /// A cause that crews do not share, and that changes from step to step or
     /// inside of one; or a slowdown that transfers between stages do not follow.
     #[must_use]

@@ -1,0 +1,160 @@
+//! Curves of products against closed forms and quadrature, far tails included.
+
+mod common;
+
+use common::curves::{greatest_miss, points};
+use common::laws::{bounded_pareto, constant, empirical, gamma, lognormal, pareto, uniform};
+use hindmost_core::curve::{Curve, exceedances};
+
+/// Relative miss of a product's exceedances.
+const PRODUCT_LIMIT: f64 = 1e-4;
+/// Exceedances up to which a product is followed, of which either factor may
+/// be low: no draw is below 2^-65.
+const CERTAIN_PRODUCT: f64 = 40.0;
+
+/// Asserts that a product follows its exceedances from 40 down to 1e-20.
+fn assert_product(name: &str, product: &Curve, xs: Vec<f64>, exact: impl Fn(f64) -> f64) {
+    let (miss, x, at) = greatest_miss(product, xs, (CERTAIN_PRODUCT, 1e-20), exact);
+    assert!(
+        miss <= PRODUCT_LIMIT,
+        "{name}: {miss:e} at {x}, exceedances {at:e}"
+    );
+}
+
+#[test]
+fn the_product_of_lognormals_is_lognormal() {
+    for (a, b) in [
+        (0.1, 0.1),
+        (0.003, 0.003),
+        (0.3, 0.05),
+        (0.001, 0.5),
+        (0.5, 0.001),
+        (1.0, 0.9),
+    ] {
+        let product = Curve::of(&lognormal(1.1, a)).times(&Curve::of(&lognormal(0.7, b)));
+        let law = lognormal(0.77, f64::hypot(a, b));
+        let exact = |x: f64| exceedances(law.cdf(x), law.sf(x));
+        assert_product(&format!("{a} {b}"), &product, points(&law), exact);
+    }
+}
+
+#[test]
+fn a_product_with_what_does_not_always_occur_has_its_parts() {
+    let rare = Curve::of_choice(&[(0.1, lognormal(1.2, 0.1))], Some(1.0));
+    let always = lognormal(1.0, 0.05);
+    let both = lognormal(1.2, f64::hypot(0.1, 0.05));
+    let exact = |x: f64| {
+        let of = |rest: f64, hit: f64| 0.9 * rest + 0.1 * hit;
+        exceedances(of(always.cdf(x), both.cdf(x)), of(always.sf(x), both.sf(x)))
+    };
+    let xs = || points(&always).into_iter().chain(points(&both)).collect();
+    assert_product("one", &rare.times(&Curve::of(&always)), xs(), exact);
+    assert_product("the other", &Curve::of(&always).times(&rare), xs(), exact);
+}
+
+#[test]
+fn the_product_of_two_atoms_is_an_atom() {
+    let rare = |p| Curve::of_choice(&[(p, lognormal(1.2, 0.1))], Some(1.0));
+    let product = rare(0.1).times(&rare(0.2));
+    let (one, two) = (lognormal(1.2, 0.1), lognormal(1.44, 0.1 * 2_f64.sqrt()));
+    let exact = |x: f64| {
+        let of = |rest: f64, one: f64, two: f64| 0.72 * rest + 0.26 * one + 0.02 * two;
+        let atom = if x < 1.0 { (0.0, 1.0) } else { (1.0, 0.0) };
+        exceedances(
+            of(atom.0, one.cdf(x), two.cdf(x)),
+            of(atom.1, one.sf(x), two.sf(x)),
+        )
+    };
+    let xs = points(&one).into_iter().chain(points(&two));
+    let xs = xs.chain([1.0 - 1e-12, 1.0 + 1e-12]).collect();
+    assert_product("two atoms", &product, xs, exact);
+}
+
+/// `v + (1 - v) ln(1 - v)`, accurate for small `v` of either sign.
+fn corner(v: f64) -> f64 {
+    if v.abs() > 0.1 {
+        return v + (1.0 - v) * (-v).ln_1p();
+    }
+    (2..20)
+        .rev()
+        .map(|k| v.powi(k) / f64::from(k * (k - 1)))
+        .sum()
+}
+
+#[test]
+fn the_product_of_uniforms_is_the_area_under_a_hyperbola() {
+    let exact = |x: f64| {
+        let upper = 4.0 * corner(1.0 - x / 4.0);
+        let lower = corner(1.0 - x);
+        if x < 2.0 {
+            exceedances(lower, 1.0 - lower)
+        } else {
+            exceedances(1.0 - upper, upper)
+        }
+    };
+    let one = Curve::of(&uniform(1.0, 2.0));
+    let inner = (1..60).map(|k| 1.0 + 0.05 * f64::from(k));
+    let ends = (1..20).flat_map(|k| [1.0 + 0.7_f64.powi(k), 4.0 - 0.7_f64.powi(k)]);
+    assert_product(
+        "uniform",
+        &one.times(&one),
+        inner.chain(ends).collect(),
+        exact,
+    );
+}
+
+#[test]
+fn a_product_with_a_constant_is_scaled() {
+    let laws = [
+        pareto(1.0, 3.0),
+        bounded_pareto(1.0, 0.7, 30.0),
+        empirical(&[1.0, 2.0, 5.0]),
+    ];
+    for law in laws
+        .into_iter()
+        .chain([uniform(0.5, 3.0), gamma(2.5, 0.8), constant(2.0)])
+    {
+        let curve = Curve::of(&law);
+        let known = Curve::constant(1.3);
+        let exact = |x: f64| exceedances(law.cdf(x / 1.3), law.sf(x / 1.3));
+        for product in [curve.times(&known), known.times(&curve), curve.scaled(1.3)] {
+            // Not on the knots themselves: an atom may lie on either side.
+            let xs = points(&law)
+                .into_iter()
+                .flat_map(|x| [x * 1.3 * (1.0 - 1e-9), x * 1.3 * (1.0 + 1e-9)]);
+            assert_product(&format!("{law:?}"), &product, xs.collect(), exact);
+        }
+    }
+}
+
+#[test]
+fn a_group_that_shares_a_factor_is_as_slow_as_quadrature_says() {
+    const STEP: f64 = 1.0 / 512.0;
+    for (shared, own, n) in [
+        (0.02, 0.01, 8.0),
+        (0.02, 0.01, 72.0),
+        (0.003, 0.05, 72.0),
+        (0.2, 0.02, 8.0),
+    ] {
+        let law = lognormal(1.0, own);
+        let slowest = Curve::of(&law).slowest_of(n);
+        let product = Curve::of(&lognormal(1.0, shared)).times(&slowest);
+        let exact = |x: f64| {
+            let (mut cdf, mut sf) = (0.0, 0.0);
+            for k in -6144..=6144 {
+                let z = f64::from(k) * STEP;
+                let weight = STEP * (-0.5 * z * z).exp() / (2.0 * std::f64::consts::PI).sqrt();
+                let at = x / (shared * z).exp();
+                let exceedances = n * exceedances(law.cdf(at), law.sf(at));
+                cdf += weight * (-exceedances).exp();
+                sf -= weight * (-exceedances).exp_m1();
+            }
+            exceedances(cdf, sf)
+        };
+        let wide = f64::hypot(shared, own);
+        let xs = (-50..70)
+            .map(|k| (0.2 * f64::from(k) * wide).exp())
+            .collect();
+        assert_product(&format!("{shared} {own} {n}"), &product, xs, exact);
+    }
+}
