@@ -13,7 +13,7 @@ from typing import Any
 from hindmost import catalog
 from hindmost.plan import Plan
 from hindmost.result import Result
-from hindmost.scenario import Scenario, from_table, not_modelled
+from hindmost.scenario import Scenario, not_modelled
 from hindmost.statistics import PERCENTILES
 from hindmost.storage import to_json
 from hindmost.units import MEGA, counted
@@ -151,7 +151,7 @@ class Table:
 
 def _text(result: Result, *, markdown: bool) -> str:
     inputs = result.inputs
-    scenario = from_table(inputs["scenario"])
+    scenario = result.scenario
     workload = scenario.workload
     blocks = [
         headline(scenario, result.plan),
@@ -171,6 +171,7 @@ def _text(result: Result, *, markdown: bool) -> str:
     blocks += [
         _listed(title, lines, markdown=markdown)
         for title, lines in (
+            (_caps_title(result), _caps_lines(result)),
             ("Assumed", _assumed_lines(result)),
             ("Unknown", [f"{path}: {_law(law)}" for path, law in scenario.unknowns.items()]),
             ("Not modelled", not_modelled(scenario)),
@@ -180,8 +181,16 @@ def _text(result: Result, *, markdown: bool) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
+def _by_key(result: Result) -> dict[tuple[str, str], tuple[float, float | None]]:
+    """Return values and errors by metric and statistic."""
+    return {
+        (row["metric"], row["statistic"]): (row["value"], row["std_error"])
+        for row in result.summary_rows
+    }
+
+
 def _summary_table(result: Result) -> Table:
-    by_key = {(row[0], row[1]): (row[2], row[3]) for row in result.summary.iter_rows()}
+    by_key = _by_key(result)
     rows = []
     for metric, title in _ROWS.items():
         cells = [title, with_error(*by_key[metric, "mean"])]
@@ -193,10 +202,9 @@ def _summary_table(result: Result) -> Table:
 
 
 def _pools_table(result: Result) -> Table:
-    means = result.summary.filter(metric="mfu", statistic="mean")
-    mfu, mfu_error = means["value"][0], means["std_error"][0]
+    mfu, mfu_error = _by_key(result)["mfu", "mean"]
     headings = ["pool", "GPUs", "spares", "busy", "waiting", "slowest in", "MFU"]
-    energy = result.pools["energy_j"].null_count() < len(result.pools)
+    energy = any(row["energy_j"] is not None for row in result.pool_rows)
     if energy:
         headings.append("energy a step, MJ")
     rows = [
@@ -210,13 +218,44 @@ def _pools_table(result: Result) -> Table:
             rounded(row["mfu"], None if mfu_error is None else row["mfu"] / mfu * mfu_error),
             *([_megajoules(row["energy_j"])] if energy else []),
         ]
-        for row in result.pools.iter_rows(named=True)
+        for row in result.pool_rows
     ]
     return Table(headings, rows)
 
 
 def _megajoules(energy_j: float | None) -> str:
     return "" if energy_j is None else f"{energy_j / MEGA:.4g}"
+
+
+def _caps_title(result: Result) -> str:
+    by_key = _by_key(result)
+    step_time, mfu = (rounded(*by_key[metric, "mean"]) for metric in ("step_time_s", "mfu"))
+    return f"Caps (mean step time {step_time} s, MFU {mfu})"
+
+
+def _caps_lines(result: Result) -> list[str]:
+    """Return a line for each cap that was moved."""
+    lines: dict[str, list[str]] = {}
+    for row in result.cap_rows:
+        lines.setdefault(f"{row['path']} {row['cap']:.6g}", []).append(_moved_cap(row))
+    return [f"{cap}: {'; '.join(moved)}" for cap, moved in lines.items()]
+
+
+def _moved_cap(row: dict[str, Any]) -> str:
+    step_time_s, change_s, std_error = (
+        row[name] for name in ("step_time_s", "step_time_change_s", "std_error")
+    )
+    given_s = step_time_s - change_s
+    percent = 100 * change_s / given_s
+    percent_error, mfu_error = (
+        None if std_error is None else scale * std_error
+        for scale in (100 / given_s, row["mfu"] / step_time_s)
+    )
+    return (
+        f"at {row['moved_to']:.6g} step time {rounded(step_time_s, std_error)} s "
+        f"({'+' * (percent > 0)}{rounded(percent, percent_error)}%), "
+        f"MFU {rounded(row['mfu'], mfu_error)}"
+    )
 
 
 def _assumed_lines(result: Result) -> list[str]:
@@ -238,7 +277,7 @@ def _listed(title: str, lines: Sequence[str], *, markdown: bool) -> str:
 
 def _csv(result: Result) -> str:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(result.summary.columns)
-    writer.writerows(result.summary.iter_rows())
+    writer = csv.DictWriter(text, list(result.summary_rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(result.summary_rows)
     return text.getvalue()

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import polars as pl
 
 from hindmost import _core
+from hindmost.caps import COLUMNS, moved_caps
 from hindmost.order import Rows
 from hindmost.plan import Plan, PoolPlan
-from hindmost.scenario import bases, from_table
+from hindmost.scenario import Changes, Scenario, bases
 from hindmost.statistics import Estimate, estimates
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Row = dict[str, Any]
 
 METRICS = ("step_time_s", "compute_s", "exposed_comm_s", "stall_s", "mfu")
 """Columns of `Result.steps` that `Result.summary` covers."""
@@ -29,6 +34,8 @@ class Result:
         takes.
     machine : dict
         threads, instruction_set and wall_time_s: what changes nothing.
+    scenario : Scenario
+        What was simulated.
     plan : Plan
         What the scenario came to.
     why : str
@@ -38,14 +45,18 @@ class Result:
     def __init__(
         self,
         *,
+        scenario: Scenario,
         plan: Plan,
         columns: _core.Columns,
         inputs: Mapping[str, Any],
         machine: Mapping[str, Any],
         why: str,
+        again: Callable[..., Result],
     ) -> None:
+        self.scenario = scenario
         self.plan = plan
         self.why = why
+        self._again = again
         self.inputs = dict(inputs)
         self.machine = dict(machine)
         self._columns = columns
@@ -65,6 +76,8 @@ class Result:
         slowest replica, of which stall_s is what stalls cost: its slowest rank's, or, with
         stages, what the schedule would take less without them.
         """
+        import polars as pl
+
         columns = self._columns
         names = [pool.name for pool in self.plan.pools]
         pools = pl.Series(names, dtype=pl.Enum(names))
@@ -96,38 +109,49 @@ class Result:
         all GPUs of the pool take in a step, spares included: peak power while a rank
         computes, idle power else; null where one of the two is not known.
         """
+        import polars as pl
+
+        # An energy that is known nowhere is a number all the same.
+        return pl.DataFrame(self.pool_rows, schema_overrides={"energy_j": pl.Float64})
+
+    @cached_property
+    def pool_rows(self) -> list[Row]:
+        """Rows of `pools`, for which nothing needs Polars."""
         plan, columns = self.plan, self._columns
         shape = (self._runs, len(plan.pools))
         busy_s = columns["busy_s"].reshape(shape).mean(axis=0)
         own_stall_s = columns["own_stall_s"].reshape(shape).mean(axis=0)
-        step_time_s = columns["step_time_s"].mean()
+        step_time_s = float(columns["step_time_s"].mean())
         # Expected seconds against sampled ones: what nobody waited may come out below 0.
         waited_s = np.maximum(columns["compute_s"].mean() - busy_s - own_stall_s, 0.0)
         slowest = np.bincount(columns["slowest"], minlength=len(plan.pools))
-        peaks = np.array([pool.peak_flop_per_s for pool in plan.pools])
-        energy_j = [
-            _energy_j(pool, n_ranks, float(busy), float(step_time_s))
-            for pool, n_ranks, busy in zip(plan.pools, plan.ranks, busy_s, strict=True)
-        ]
-        return pl.DataFrame(
-            {
-                "pool": [pool.name for pool in plan.pools],
-                "n_gpus": [pool.n_gpus for pool in plan.pools],
-                "n_spares": [
-                    pool.n_gpus - n_ranks
-                    for pool, n_ranks in zip(plan.pools, plan.ranks, strict=True)
-                ],
-                "busy_frac": busy_s / step_time_s,
-                "wait_frac": waited_s / step_time_s,
-                "slowest_frac": slowest / len(columns["slowest"]),
-                "mfu": plan.rank_model_flops / (peaks * step_time_s),
-                "energy_j": pl.Series(energy_j, dtype=pl.Float64),
-            }
+        by_pool = zip(
+            plan.pools,
+            plan.ranks,
+            busy_s.tolist(),
+            waited_s.tolist(),
+            slowest.tolist(),
+            strict=True,
         )
+        return [
+            {
+                "pool": pool.name,
+                "n_gpus": pool.n_gpus,
+                "n_spares": pool.n_gpus - n_ranks,
+                "busy_frac": busy / step_time_s,
+                "wait_frac": waited / step_time_s,
+                "slowest_frac": n_slowest / len(columns["slowest"]),
+                "mfu": plan.rank_model_flops / (pool.peak_flop_per_s * step_time_s),
+                "energy_j": _energy_j(pool, n_ranks, busy, step_time_s),
+            }
+            for pool, n_ranks, busy, waited, n_slowest in by_pool
+        ]
 
     @cached_property
     def runs(self) -> pl.DataFrame:
         """One row a run: run, and the mean of each metric over its steps."""
+        import polars as pl
+
         per_run = {name: self._metric(name).reshape(self._runs, -1) for name in METRICS}
         means = {name: rows.mean(axis=1) for name, rows in per_run.items()}
         return pl.DataFrame({"run": np.arange(self._runs, dtype=np.uint32), **means})
@@ -139,17 +163,23 @@ class Result:
         Statistics are of all rows of all runs; std_error is the delete-one-run
         jackknife, null for one run.
         """
-        rows = [
-            (metric, estimate.statistic, estimate.value, estimate.std_error)
+        import polars as pl
+
+        # One run has no error, and null is a number all the same.
+        return pl.DataFrame(self.summary_rows, schema_overrides={"std_error": pl.Float64})
+
+    @cached_property
+    def summary_rows(self) -> list[Row]:
+        """Rows of `summary`, for which nothing needs Polars."""
+        return [
+            {
+                "metric": metric,
+                "statistic": estimate.statistic,
+                "value": estimate.value,
+                "std_error": estimate.std_error,
+            }
             for metric, estimate in self._estimates
         ]
-        schema = {
-            "metric": pl.String,
-            "statistic": pl.String,
-            "value": pl.Float64,
-            "std_error": pl.Float64,
-        }
-        return pl.DataFrame(rows, schema=schema, orient="row")
 
     @cached_property
     def warnings(self) -> dict[tuple[str, str], str]:
@@ -168,9 +198,37 @@ class Result:
         """
         return [
             {"path": path, "where": basis.where}
-            for path, basis in bases(from_table(self.inputs["scenario"])).items()
+            for path, basis in bases(self.scenario).items()
             if basis.kind == "assumed"
         ]
+
+    @cached_property
+    def caps(self) -> pl.DataFrame:
+        """One row a moved cap: what the means come to if the cap of a law is another one.
+
+        Columns cause, path, cap, moved_to, step_time_s, step_time_change_s, std_error, mfu and
+        mfu_change. A cap's excess over what is neutral (1 for slowdowns, 0 for stalls) is
+        halved and doubled, all else and the seed being the same. The changes are means of
+        paired differences over the first steps of the first runs, std_error that of
+        step_time_change_s by delete-one-run jackknife, null for one run; step_time_s and mfu are
+        the means of `summary` and the changes.
+
+        There are rows of at most four caps, those that can matter most. Left out is what
+        could not move the mean step time by 1e-4 of it, did not move a step or would be
+        refused. Made when it is first asked for; without rows for method ``sample``, which
+        would take long.
+        """
+        import polars as pl
+
+        return pl.DataFrame(self.cap_rows, schema=COLUMNS)
+
+    @cached_property
+    def cap_rows(self) -> list[Row]:
+        """Rows of `caps`, for which nothing needs Polars."""
+        if self.inputs["method"] != "order-statistics":
+            return []
+        step_time_s = self._columns["step_time_s"].reshape(self._runs, -1)
+        return moved_caps(self.scenario, self.plan, step_time_s, again=self._step_time_s_of)
 
     def value(self, metric: str, statistic: str = "mean") -> float:
         """Return one value of the summary.
@@ -192,6 +250,9 @@ class Result:
             for metric in METRICS
             for estimate in estimates(self._metric(metric), self._runs)
         ]
+
+    def _step_time_s_of(self, changes: Changes, runs: int, steps: int) -> Rows:
+        return self._again(changes=changes, runs=runs, steps=steps)._columns["step_time_s"]
 
     def _metric(self, name: str) -> Rows:
         columns = self._columns

@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from numbers import Integral
 from pathlib import Path
 
@@ -130,7 +131,16 @@ def simulate(
         "instruction_set": plan.core.instructions,
         "wall_time_s": round(time.monotonic() - started, 3),
     }
-    return Result(plan=plan, columns=columns, inputs=inputs, machine=machine, why=why)
+    again = partial(simulate, scenario, seed=seed, method=chosen, threads=threads)
+    return Result(
+        scenario=scenario,
+        plan=plan,
+        columns=columns,
+        inputs=inputs,
+        machine=machine,
+        why=why,
+        again=again,
+    )
 
 
 def rank_times(

@@ -10,11 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from hindmost.errors import OutputError, Problem, ScenarioError
 from hindmost.result import Result
-from hindmost.scenario import from_table, not_modelled
+from hindmost.scenario import not_modelled
 
 SUFFIXES = (".parquet", ".csv", ".json")
 KEY = "hindmost"
@@ -84,16 +82,16 @@ def write(result: Result, path: Path) -> None:
 
 def to_json(result: Result) -> dict[str, Any]:
     """Return a result without its steps, as JSON holds it."""
-    scenario = from_table(result.inputs["scenario"])
     return {
         "inputs": result.inputs,
         "machine": result.machine,
         "why": result.why,
-        "summary": result.summary.to_dicts(),
-        "pools": result.pools.to_dicts(),
+        "summary": result.summary_rows,
+        "pools": result.pool_rows,
+        "caps": result.cap_rows,
         "assumed": result.assumed,
         "unknowns": result.inputs["scenario"]["unknowns"],
-        "not_modelled": not_modelled(scenario),
+        "not_modelled": not_modelled(result.scenario),
         "warnings": [
             {"metric": metric, "statistic": statistic, "warning": warning}
             for (metric, statistic), warning in result.warnings.items()
@@ -109,6 +107,8 @@ def read_inputs(path: Path) -> dict[str, Any]:
     ScenarioError
         If the file cannot be read or is not of a result.
     """
+    import polars as pl
+
     try:
         path.open("rb").close()
     except (OSError, ValueError) as error:

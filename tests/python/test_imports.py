@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import hindmost as hm
 
 PACKAGE = Path(hm.__file__).parent
@@ -21,6 +23,7 @@ ORDER = [
     ["plan"],
     ["order"],
     ["statistics"],
+    ["caps"],
     ["result"],
     ["simulate", "storage"],
     ["report"],
@@ -70,3 +73,13 @@ def test_help_imports_no_heavy_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("style", ["table", "json", "csv", "markdown"])
+def test_a_run_that_writes_no_steps_imports_no_polars(style: str) -> None:
+    call = ["run", "h100-1k", "--runs", "2", "--steps", "2", "--format", style]
+    code = (
+        f"import sys; from hindmost.cli import cli; cli.main({call}, standalone_mode=False); "
+        "sys.exit('polars' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)

@@ -15,6 +15,7 @@ from scipy import integrate, optimize, stats
 
 from hindmost import law as laws
 from hindmost.cli import cli
+from hindmost.scenario import Scenario
 
 TAILS = [0.5, 0.3, 0.1, 1e-2, 1e-3, 1e-6, 1e-9, 1e-12, 1e-15]
 
@@ -137,6 +138,15 @@ def test_mean_and_variance_agree_with_scipy(law: laws.LawModel, oracle: Any) -> 
 @EVERY_CASE
 def test_a_table_holds_the_law(law: laws.LawModel, oracle: Any) -> None:
     law.check_drawable()
+
+
+def test_the_schema_tells_what_stands_below_a_key() -> None:
+    schema = Scenario.model_json_schema()
+    assert schema["properties"]["pools"]["description"] == "Pools by name, in order."
+    law = schema["$defs"]["LogNormal"]["properties"]
+    assert law["sigma"]["description"] == "Standard deviation of the logarithm, >= 0."
+    # One that it has in common with all laws.
+    assert law["cap"]["description"] == "Greatest number; all weight above it lies on it."
 
 
 def test_the_schema_knows_every_law_and_its_fields() -> None:

@@ -63,6 +63,7 @@ def text(kind: Kind, name: str) -> str:
     return (_folder(kind) / f"{name}.toml").read_text(encoding="utf-8")
 
 
+@cache
 def _folder(kind: Kind) -> Traversable:
     return resources.files(__name__) / kind
 

@@ -219,8 +219,7 @@ def _unknowns(scenario: Scenario) -> Iterator[Problem]:
 def _basis(scenario: Scenario) -> Iterator[Problem]:
     known = _settable(scenario)
     for path in scenario.basis:
-        above = any(other.startswith(f"{path}.") for other in known)
-        if path not in known and not above:
+        if path not in known and not any(other.startswith(f"{path}.") for other in known):
             hint = did_you_mean(path, known, or_list=False)
             requirement = "is not a key path of this scenario"
             yield Problem(path=f"basis.{path}", requirement=requirement, hint=hint)

@@ -70,6 +70,22 @@ fn the_product_of_two_atoms_is_an_atom() {
     assert_product("two atoms", &product, xs, exact);
 }
 
+#[test]
+fn a_wide_choice_between_two_numbers_is_two_narrow_laws() {
+    let law = lognormal(1.0, 0.05);
+    let slowest = Curve::of(&law).slowest_of(144.0);
+    let choice = Curve::of_choice(&[(0.5, constant(1.2))], Some(1.0));
+    let exact = |x: f64| {
+        let of = |x: f64| 144.0 * exceedances(law.cdf(x), law.sf(x));
+        let (a, b) = (of(x), of(x / 1.2));
+        let sf = -0.5 * ((-a).exp_m1() + (-b).exp_m1());
+        exceedances(0.5 * ((-a).exp() + (-b).exp()), sf)
+    };
+    let xs: Vec<f64> = (0..100).map(|k| 1.05 + 0.007 * f64::from(k)).collect();
+    assert_product("choice first", &choice.times(&slowest), xs.clone(), exact);
+    assert_product("choice last", &slowest.times(&choice), xs, exact);
+}
+
 /// `v + (1 - v) ln(1 - v)`, accurate for small `v` of either sign.
 fn corner(v: f64) -> f64 {
     if v.abs() > 0.1 {

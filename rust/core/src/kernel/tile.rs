@@ -103,6 +103,25 @@ impl<'a> Draws<'a> {
         self.source(cause, c1).unit_values(unit)
     }
 
+    /// The random numbers that all draws are made of.
+    #[must_use]
+    pub fn random(&self) -> &'a Random {
+        self.random
+    }
+
+    /// Where the values of a cause are, from one unit on.
+    #[must_use]
+    pub fn address(&self, cause: usize, c1: u32, first_unit: u32) -> Address {
+        let source = self.source(cause, c1);
+        source.address(source.streams.value, first_unit)
+    }
+
+    /// 32 more bits for the words of one unit.
+    #[must_use]
+    pub fn refined(&self, cause: usize, c1: u32, unit: u32) -> [u32; STEPS] {
+        self.random.block(self.causes[cause].1.refine, unit, c1, self.c2)
+    }
+
     /// The instructions that tiles are drawn in.
     #[must_use]
     pub fn kernel(&self) -> Kernel {

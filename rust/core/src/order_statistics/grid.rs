@@ -1,5 +1,6 @@
 //! A law's exceedances at even steps of ln x, where factors are shifts.
 
+use super::census::Census;
 use crate::curve::Curve;
 
 /// Exceedances beyond this are as good as certain: `exp(-64)` never happens.
@@ -109,6 +110,18 @@ pub(super) struct Shifts {
 }
 
 impl Shifts {
+    /// Those of counted units below a factor.
+    pub(super) fn of(census: &Census, grid: &LogGrid, top: f64) -> Self {
+        let mut shifts = Self::default();
+        for (factor, n) in census.factors() {
+            let shift = libm::log(top / factor).max(0.0);
+            if shift < grid.reach() {
+                shifts.add(grid, shift, n);
+            }
+        }
+        shifts
+    }
+
     /// Counts `n` units whose factor is `shift` in ln below the greatest.
     pub(super) fn add(&mut self, grid: &LogGrid, shift: f64, n: f64) {
         let (index, weights) = grid.around(shift / grid.step);

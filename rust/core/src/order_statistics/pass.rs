@@ -6,13 +6,16 @@ use rayon::prelude::*;
 
 use super::census::Census;
 use super::compiled::{Compiled, Rest};
+use super::grid::{CERTAIN, PAD, Shifts};
 use super::lasting::Lasting;
 use crate::control::Control;
 use crate::error::Result;
 use crate::kernel::best::{Best, SlowestRank, WorstPorts};
 use crate::kernel::slowest::for_each_stretch;
 use crate::kernel::tile::{Drawn, Tile};
+use crate::kernel::{Block, STEPS, UNITS};
 use crate::plan::{Affects, Group, Scope};
+use crate::table::Table;
 
 /// Ranks of one task.
 const TASK: u32 = 1 << 16;
@@ -21,6 +24,8 @@ const BATCH: usize = 256;
 /// Ranks below which a group with persistent factors is drawn whole: there is
 /// nothing to gain.
 const FEW: u32 = 64;
+/// Ranks from which on only the slow ones are looked at.
+const MANY: u32 = 1 << 20;
 /// Ranks that are kept where a rare cause may speed the slowest one up.
 const LEADERS: usize = 64;
 /// Bins of a census in one step of a grid.
@@ -76,12 +81,21 @@ impl Pass<'_, '_> {
         }
         let n_tasks = n_ranks.div_ceil(TASK);
         let mut all = self.nothing();
-        for first in (0..n_tasks).step_by(BATCH) {
+        let mut cut = 0;
+        let mut done = 0;
+        if let (Some(table), Some(_)) = (self.only_table(), &all.census) {
+            // What the first task found tells which ranks matter in the others.
+            let part = self.part(self.start(0)..self.start(1), 0);
+            self.merge(&mut all, part);
+            cut = self.first_that_matters(&all, table);
+            done = 1;
+        }
+        for first in (done..n_tasks).step_by(BATCH) {
             let batch = first..n_tasks.min(first + BATCH as u32);
             let parts: Vec<Passed> = batch
                 .into_par_iter()
                 .map(|task| {
-                    let part = self.part(self.start(task)..self.start(task + 1));
+                    let part = self.part(self.start(task)..self.start(task + 1), cut);
                     control.advance(u64::from(TASK))?;
                     Ok(part)
                 })
@@ -92,6 +106,9 @@ impl Pass<'_, '_> {
         }
         if self.is_whole() {
             all.apart = self.blocks(0..n_ranks).collect();
+        }
+        if self.only_table().is_some() && all.census.is_some() {
+            all.sum_slowdown = self.lasting.slowdowns.cause(0).mean() * f64::from(n_ranks);
         }
         Ok(all)
     }
@@ -105,7 +122,7 @@ impl Pass<'_, '_> {
     fn nothing(&self) -> Passed {
         let census = match &self.compiled.rest {
             Rest::Shifted { grid, .. } if !self.is_whole() => {
-                Some(Census::new(grid.step / BINS, 2.0 * grid.reach()))
+                Some(Census::new(grid.step / BINS, grid.reach()))
             }
             _ => None,
         };
@@ -158,8 +175,14 @@ impl Pass<'_, '_> {
         })
     }
 
-    fn part(&self, ranks: Range<u32>) -> Passed {
+    /// What is found among some ranks, of which those whose words are below `cut`
+    /// do not matter.
+    fn part(&self, ranks: Range<u32>, cut: u32) -> Passed {
         let mut passed = self.nothing();
+        if let (Some(census), Some(table)) = (&mut passed.census, self.only_table()) {
+            passed.greatest = self.look_for_greatest(ranks, table, census, cut);
+            return passed;
+        }
         let (mut slowdowns, mut stalls) = (Vec::new(), Vec::new());
         if self.compiled.block == Scope::Gpu {
             self.each_tile(ranks, &mut |first, slowdown, stall| {
@@ -178,6 +201,81 @@ impl Pass<'_, '_> {
             self.look(&mut passed, block.start, &slowdowns[places.clone()], &stalls[places]);
         }
         passed
+    }
+
+    /// The table of all that lasts, where ranks are so many that only the slow
+    /// ones are looked at: the mean of all the others is that of their law.
+    fn only_table(&self) -> Option<&Table> {
+        let many = self.group.n_ranks() > MANY && self.compiled.block == Scope::Gpu;
+        let slowdowns = &self.lasting.slowdowns;
+        let alone = slowdowns.len() == 1 && !self.lasting.stalls();
+        if !(many && alone) {
+            return None;
+        }
+        let cause = slowdowns.cause(0);
+        let by_gpu = cause.scope() == Scope::Gpu && cause.is_certain();
+        cause.only_table().filter(|_| by_gpu)
+    }
+
+    /// The word from which on a rank's factor matters: all of the others together
+    /// would add a ten-millionth at most to what is known of the slowest.
+    fn first_that_matters(&self, known: &Passed, table: &Table) -> u32 {
+        let (Rest::Shifted { grid, .. }, Some(census)) = (&self.compiled.rest, &known.census)
+        else {
+            return 0;
+        };
+        let top = f64::from(known.greatest);
+        let sums = Shifts::of(census, grid, top).slowest(grid);
+        let n = f64::from(self.group.n_ranks());
+        let of_grid = &grid.exceedances[PAD..];
+        let may_be_left_out = |shift: usize| {
+            let pairs = sums.iter().zip(of_grid.iter().skip(shift));
+            let mut open = pairs.filter(|(sum, _)| **sum <= CERTAIN);
+            open.all(|(sum, one)| n * one <= 1e-7 * sum)
+        };
+        let (mut kept, mut left_out) = (0, of_grid.len());
+        while left_out - kept > 1 {
+            let middle = kept + (left_out - kept) / 2;
+            if may_be_left_out(middle) {
+                left_out = middle;
+            } else {
+                kept = middle;
+            }
+        }
+        let least = top * libm::exp(-(left_out as f64) * grid.step);
+        first_word(table, least as f32)
+    }
+
+    /// Counts the slow ranks among some: words order values, so most tiles are
+    /// done with once their greatest word is known.
+    fn look_for_greatest(
+        &self,
+        ranks: Range<u32>,
+        table: &Table,
+        census: &mut Census,
+        cut: u32,
+    ) -> f32 {
+        let slowdowns = &self.lasting.slowdowns;
+        let kernel = slowdowns.kernel();
+        let mut words = Block([[0; UNITS]; STEPS]);
+        let mut factors = Vec::with_capacity(UNITS);
+        let mut greatest = 0.0_f32;
+        for_each_stretch(self.group, ranks, |_, gpus| {
+            kernel.words(slowdowns.random(), slowdowns.address(0, 0, gpus.start), &mut words);
+            let row = &words.0[0][..gpus.len()];
+            if row.iter().copied().fold(0, u32::max) < cut {
+                return;
+            }
+            factors.clear();
+            for (unit, &word) in gpus.zip(row) {
+                if word >= cut {
+                    factors.push(table.value(word, || slowdowns.refined(0, 0, unit)[0]));
+                }
+            }
+            census.add(&factors);
+            greatest = factors.iter().copied().fold(greatest, f32::max);
+        });
+        greatest
     }
 
     /// Calls `f` with the first rank, the slowdowns and the stalls of tiles.
@@ -275,3 +373,16 @@ impl Pass<'_, '_> {
     }
 }
 
+/// A word below which no value reaches `least`.
+fn first_word(table: &Table, least: f32) -> u32 {
+    let (mut below, mut reached) = (0_u32, u32::MAX);
+    while reached - below > 1 {
+        let middle = below + (reached - below) / 2;
+        if table.bound(middle) < least {
+            below = middle;
+        } else {
+            reached = middle;
+        }
+    }
+    below
+}

@@ -100,16 +100,9 @@ impl<'a> RestLaw<'a> {
                 Some(of(curve, Parts::Alike { shapes, factor }))
             }
             Rest::Shifted { curve, grid } => passed.census.as_ref().map(|census| {
-                let mut shifts = Shifts::default();
                 // Those apart may have the greatest factor of all.
                 let top = census.factors().next().map_or(greatest, |(factor, _)| factor);
-                for (factor, n) in census.factors() {
-                    let shift = libm::log(top / factor).max(0.0);
-                    if shift < grid.reach() {
-                        shifts.add(grid, shift, n);
-                    }
-                }
-                let sums = shifts.slowest(grid);
+                let sums = Shifts::of(census, grid, top).slowest(grid);
                 let most = greatest_parts(grid);
                 let law = on_knots(grid.first, grid.step, top, &sums);
                 let of_unit = curve;

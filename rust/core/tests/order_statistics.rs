@@ -1,0 +1,318 @@
+//! The engine that draws the slowest rank alone, against worked values, closed
+//! forms and the engine that draws all ranks.
+
+mod common;
+
+use std::sync::Arc;
+
+use common::draws::mean_and_error;
+use common::laws::{exponential, lognormal, normal, uniform};
+use common::plans::{cause, jitter, network, plan, pool, term, with_probability};
+use hindmost_core::Error;
+use hindmost_core::control::Control;
+use hindmost_core::curve::exceedances;
+use hindmost_core::instructions::InstructionSet;
+use hindmost_core::law::Law;
+use hindmost_core::order_statistics::OrderStatistics;
+use hindmost_core::plan::{CauseSpec, Communication, Effect, GroupSpec, Plan, Scope, Span};
+use hindmost_core::random::MAX_RUNS;
+use hindmost_core::sample::{Sampled, rank_times, sample};
+
+const SEED: u64 = 900;
+/// Passed by one mean in 16,000 by chance.
+const ERRORS: f64 = 4.0;
+
+fn run(plan: Plan, seed: u64, runs: u32, steps: u32) -> Sampled {
+    let engine = OrderStatistics::new(Arc::new(plan)).unwrap();
+    engine.run(seed, runs, steps, &Control::default()).unwrap()
+}
+
+fn stall(scope: Scope, law: Law) -> CauseSpec {
+    cause("pause", scope, Span::Step, Effect::Stall, law, &[0])
+}
+
+fn speed(law: Law, groups: &[usize]) -> CauseSpec {
+    cause(
+        "speed",
+        Scope::Gpu,
+        Span::Run,
+        Effect::Slowdown,
+        law,
+        groups,
+    )
+}
+
+/// Asserts that so many of `n` steps are as many as a probability says.
+fn assert_share(what: &str, count: usize, n: usize, p: f64) {
+    let error = (p * (1.0 - p) / n as f64).sqrt();
+    let share = count as f64 / n as f64;
+    assert!(
+        (share - p).abs() <= ERRORS * error,
+        "{what}: {share}, expected {p} +- {error}"
+    );
+}
+
+fn assert_worked(sampled: &Sampled, mean_s: f64, shares: &[f64]) {
+    let (mean, error) = mean_and_error(&sampled.step_time_s);
+    assert!(
+        (mean - mean_s).abs() <= ERRORS * error,
+        "{mean} +- {error}, worked {mean_s}"
+    );
+    for (group, &share) in shares.iter().enumerate() {
+        let count = sampled
+            .slowest
+            .iter()
+            .filter(|&&slowest| slowest == group as u32)
+            .count();
+        assert_share(
+            &format!("group {group}"),
+            count,
+            sampled.slowest.len(),
+            share,
+        );
+    }
+}
+
+#[test]
+fn three_persistent_speeds_with_a_residual_are_the_worked_ones() {
+    let groups = [("a", 1.0), ("b", 1.02), ("c", 1.05)];
+    let groups = groups
+        .map(|(name, compute_s)| pool(name, 1, 1, 1, 1, compute_s))
+        .to_vec();
+    let residual = jitter("residual", lognormal(1.0, 0.01), &[0, 1, 2]);
+    let sampled = run(plan(groups, vec![residual]), SEED, 1, 1_000_000);
+    assert_worked(&sampled, 1.050_161_8, &[0.000_195, 0.020_165, 0.979_639]);
+}
+
+#[test]
+fn the_slowest_of_two_exponential_groups_is_the_worked_one() {
+    let groups = vec![pool("a", 1000, 1, 1, 1, 1.0), pool("b", 10, 1, 1, 1, 2.0)];
+    let wait = jitter("wait", exponential(1.0, 0.0), &[0, 1]);
+    let sampled = run(plan(groups, vec![wait]), SEED + 1, 1, 1_000_000);
+    assert_worked(&sampled, 8.003_96, &[0.760_17, 0.239_83]);
+}
+
+/// Two pools with causes of every kind that the engine takes.
+fn large_plan() -> Plan {
+    let both = [0, 1];
+    let law = || lognormal(1.0, 0.02);
+    let of = |name, scope, span, law| cause(name, scope, span, Effect::Slowdown, law, &both);
+    let communication = Communication {
+        terms: vec![term(&[0.01, 0.02], &[0.1, 0.2], 0.5, 8)],
+        overlap_fraction: 0.5,
+    };
+    let rare_slowdown = jitter("hiccup", lognormal(1.3, 0.1), &[0]);
+    let causes = vec![
+        jitter("jitter", law(), &both),
+        of("speed", Scope::Gpu, Span::Run, law()),
+        of("host", Scope::Node, Span::Step, law()),
+        of("grid", Scope::Cluster, Span::Step, law()),
+        with_probability(rare_slowdown, 1e-4),
+        with_probability(stall(Scope::Domain, exponential(0.3, 0.1)), 1e-3),
+        network(jitter("port", law(), &both)),
+        network(of("link", Scope::Gpu, Span::Run, law())),
+    ];
+    let groups = vec![
+        pool("a", 70_003, 8, 8, 8, 1.0),
+        pool("b", 500, 4, 72, 8, 0.9),
+    ];
+    Plan::new(groups, causes, communication).unwrap()
+}
+
+fn on_threads(n_threads: usize, work: impl FnOnce() -> Sampled + Send) -> Sampled {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads);
+    pool.build().unwrap().install(work)
+}
+
+#[test]
+fn threads_and_instructions_change_no_row() {
+    // More steps than one task takes, and no multiple of four.
+    let of = |n_threads, set| {
+        on_threads(n_threads, || {
+            run(large_plan().with_instructions(set), SEED + 2, 2, 4_103)
+        })
+    };
+    let expected = of(1, InstructionSet::Portable);
+    assert_eq!(expected.step_time_s.len(), 2 * 4_103);
+    for n_threads in [2, 7] {
+        assert!(
+            of(n_threads, InstructionSet::best()) == expected,
+            "{n_threads} threads"
+        );
+    }
+    for set in InstructionSet::ALL
+        .into_iter()
+        .filter(|set| set.is_available())
+    {
+        assert!(of(1, set) == expected, "{}", set.name());
+    }
+}
+
+#[test]
+fn rows_do_not_depend_on_how_many_steps_and_runs_are_asked_for() {
+    let all = run(large_plan(), SEED + 3, 2, 37);
+    let fewer = run(large_plan(), SEED + 3, 1, 6);
+    assert_eq!(all.step_time_s[..6], fewer.step_time_s);
+}
+
+/// The factors that last for each rank of the only group.
+fn factors(groups: &[GroupSpec], lasting: CauseSpec, seed: u64) -> Vec<f64> {
+    let plan = plan(groups.to_vec(), vec![lasting]);
+    let mut times = vec![0.0; plan.groups()[0].n_ranks() as usize];
+    rank_times(&plan, seed, 0, &[0], &mut times, &Control::default()).unwrap();
+    times.into_iter().map(f64::from).collect()
+}
+
+/// Asserts that a law of a run gives the probabilities of `exact`.
+fn assert_law(plan: Plan, seed: u64, xs: &[f64], exact: impl Fn(f64) -> (f64, f64)) {
+    let engine = OrderStatistics::new(Arc::new(plan)).unwrap();
+    let law = engine
+        .law(0, seed, 0, &Control::default())
+        .unwrap()
+        .unwrap();
+    for &x in xs {
+        let (cdf, sf) = exact(x);
+        assert!(
+            (law.cdf(x) - cdf).abs() <= 1e-3,
+            "{x}: {}, exactly {cdf}",
+            law.cdf(x)
+        );
+        let miss = (law.sf(x) / sf - 1.0).abs();
+        assert!(
+            sf < 1e-12 || miss <= 2e-3,
+            "{x}: {:e}, exactly {sf:e}",
+            law.sf(x)
+        );
+    }
+}
+
+#[test]
+fn the_law_of_the_slowest_is_that_of_ranks_with_their_own_speeds() {
+    let groups = [pool("a", 200, 4, 8, 8, 1.0)];
+    let speed = || speed(lognormal(1.0, 0.02), &[0]);
+    let factors = factors(&groups, speed(), SEED + 30);
+    let own = lognormal(1.0, 0.01);
+    let xs: Vec<f64> = (0..40).map(|k| 1.03 + 0.003 * f64::from(k)).collect();
+    let causes = || vec![speed(), jitter("jitter", own.clone(), &[0])];
+    let of_ranks = |ranks: &[f64], x: f64| -> f64 {
+        ranks
+            .iter()
+            .map(|factor| exceedances(own.cdf(x / factor), own.sf(x / factor)))
+            .sum()
+    };
+    let both = |e: f64| ((-e).exp(), -(-e).exp_m1());
+    let plan_of = |causes| plan(groups.to_vec(), causes);
+    assert_law(plan_of(causes()), SEED + 30, &xs, |x| {
+        both(of_ranks(&factors, x))
+    });
+    // The same with a factor that hosts share, by quadrature.
+    let host = cause(
+        "host",
+        Scope::Node,
+        Span::Step,
+        Effect::Slowdown,
+        normal(1.0, 0.01),
+        &[0],
+    );
+    let nested = plan_of(causes().into_iter().chain([host]).collect());
+    assert_law(nested, SEED + 30, &xs, |x| {
+        let of_host = |ranks: &[f64]| {
+            let (mut cdf, mut sf) = (0.0, 0.0);
+            for k in -640..=640 {
+                let z = f64::from(k) / 64.0;
+                let weight = (-0.5 * z * z).exp() / 64.0 / (2.0 * std::f64::consts::PI).sqrt();
+                let (one, rest) = both(of_ranks(ranks, x / (1.0 + 0.01 * z)));
+                cdf += weight * one;
+                sf += weight * rest;
+            }
+            exceedances(cdf, sf)
+        };
+        both(factors.chunks(4).map(of_host).sum())
+    });
+}
+
+#[test]
+fn what_lasts_runs_only_gives_the_rows_of_all_ranks() {
+    let both = [0, 1];
+    let of = |name, scope, effect, law| cause(name, scope, Span::Run, effect, law, &both);
+    let law = || lognormal(1.0, 0.05);
+    let causes = vec![
+        of("speed", Scope::Gpu, Effect::Slowdown, law()),
+        of("host", Scope::Node, Effect::Stall, uniform(0.0, 0.1)),
+        with_probability(of("rack", Scope::Rack, Effect::Slowdown, law()), 0.3),
+        of("pool", Scope::Pool, Effect::Slowdown, law()),
+        of("grid", Scope::Cluster, Effect::Stall, uniform(0.0, 0.1)),
+        network(of("link", Scope::Gpu, Effect::Slowdown, law())),
+        network(of(
+            "switch",
+            Scope::Domain,
+            Effect::Stall,
+            uniform(0.0, 0.01),
+        )),
+    ];
+    let mut exchange = term(&[0.01, 0.02], &[0.1, 0.2], 0.5, 8);
+    exchange.hops = Some(exponential(0.5, 0.5));
+    let communication = Communication {
+        terms: vec![exchange],
+        overlap_fraction: 0.5,
+    };
+    let groups = vec![
+        pool("a", 9_003, 8, 8, 8, 1.0),
+        pool("b", 80_000, 4, 72, 10, 0.9),
+    ];
+    let plan = Plan::new(groups, causes, communication).unwrap();
+    let all = sample(&plan, SEED + 40, 5, 9, &Control::default()).unwrap();
+    let law = run(plan, SEED + 40, 5, 9);
+    assert_eq!(law.step_time_s, all.step_time_s);
+    assert_eq!(law.compute_s, all.compute_s);
+    assert_eq!(law.exposed_comm_s, all.exposed_comm_s);
+    assert_eq!(law.stall_s, all.stall_s);
+    assert_eq!(law.slowest, all.slowest);
+    assert_eq!(law.busy_s, all.busy_s);
+    assert_eq!(law.own_stall_s, all.own_stall_s);
+}
+
+#[test]
+fn a_group_in_which_nothing_changes_has_no_law() {
+    let plan = plan(
+        vec![pool("a", 8, 4, 8, 8, 1.0)],
+        vec![speed(lognormal(1.0, 0.1), &[0])],
+    );
+    let engine = OrderStatistics::new(Arc::new(plan)).unwrap();
+    assert_eq!(engine.n_groups(), 1);
+    assert_eq!(engine.law(0, SEED, 0, &Control::default()), Ok(None));
+}
+
+#[test]
+fn runs_and_steps_out_of_their_domain_are_refused() {
+    let engine = OrderStatistics::new(Arc::new(large_plan())).unwrap();
+    for (runs, steps, refusal) in [
+        (0, 1, "runs must be >= 1 and <= 65536, got 0"),
+        (MAX_RUNS + 1, 1, "runs must be >= 1 and <= 65536, got 65537"),
+        (1, 0, "steps must be >= 1, got 0"),
+    ] {
+        let error = engine
+            .run(SEED, runs, steps, &Control::default())
+            .unwrap_err();
+        assert_eq!(error.to_string(), refusal);
+    }
+}
+
+#[test]
+fn a_stopped_control_stops_a_run_and_a_law() {
+    let quiet = plan(vec![pool("a", 8, 4, 8, 8, 1.0)], vec![]);
+    let control = Control::default();
+    control.stop();
+    for plan in [quiet, large_plan()] {
+        let engine = OrderStatistics::new(Arc::new(plan)).unwrap();
+        assert_eq!(
+            engine.run(SEED, 1, 1, &control).unwrap_err(),
+            Error::Stopped
+        );
+    }
+    let engine = OrderStatistics::new(Arc::new(large_plan())).unwrap();
+    assert_eq!(
+        engine.law(0, SEED, 0, &control).unwrap_err(),
+        Error::Stopped
+    );
+}

@@ -1,0 +1,115 @@
+//! What stands against drawing the slowest rank alone, and what it says.
+
+mod common;
+
+use std::sync::Arc;
+
+use common::laws::{constant, exponential, lognormal};
+use common::plans::{cause, jitter, network, plan, pool, with_probability};
+use hindmost_core::order_statistics::OrderStatistics;
+use hindmost_core::plan::{
+    CauseSpec, Communication, Effect, PipelineSpec, Placement, Plan, ReplicaSpec, Scope, Span,
+    StageTimes,
+};
+use hindmost_core::schedule::{Kind, Shape};
+
+/// What stands against a plan, or nothing.
+fn reason(plan: Plan) -> Option<String> {
+    OrderStatistics::new(Arc::new(plan))
+        .err()
+        .map(|reason| reason.to_string())
+}
+
+/// Two stages of one second of work each.
+fn staged(placement: Placement, causes: Vec<CauseSpec>) -> Plan {
+    let times = StageTimes {
+        forward_s: vec![0.1; 2],
+        backward_s: vec![0.2; 2],
+        weight_s: vec![],
+        overhead_s: 0.0,
+        transfer_s: 0.0,
+    };
+    let pipeline = PipelineSpec {
+        kind: Kind::OneFOneB,
+        shape: Shape {
+            stages: 2,
+            chunks: 1,
+            microbatches: 2,
+        },
+        context_groups: 1,
+        crew_replicas: 1,
+        placement,
+        layers: vec![1; 2],
+        times: vec![times],
+    };
+    let groups = vec![pool("a", 64, 4, 8, 4, 1.0)];
+    let replica = ReplicaSpec::Pipeline(pipeline);
+    Plan::of_replicas(groups, causes, Communication::default(), replica).unwrap()
+}
+
+fn shared(name: &str, scope: Scope) -> CauseSpec {
+    let law = lognormal(1.0, 0.1);
+    cause(name, scope, Span::Step, Effect::Slowdown, law, &[0])
+}
+
+#[test]
+fn stages_that_mix_pools_wait_for_each_other() {
+    assert_eq!(
+        reason(staged(Placement::Mixed, vec![])).as_deref(),
+        Some("pipeline: stages wait for each other inside of a step")
+    );
+    assert_eq!(reason(staged(Placement::Aligned, vec![])), None);
+}
+
+#[test]
+fn what_changes_inside_of_a_replica_changes_when_its_ranks_wait() {
+    let jitter = jitter("jitter", lognormal(1.0, 0.1), &[0]);
+    assert_eq!(
+        reason(staged(Placement::Aligned, vec![jitter])).as_deref(),
+        Some(
+            "pipeline: ranks wait for each other inside of a step, which jitter changes from \
+             step to step"
+        )
+    );
+}
+
+#[test]
+fn units_that_overlap_have_no_law_of_their_slowest() {
+    let overlapping = || vec![shared("host", Scope::Node), shared("data", Scope::Replica)];
+    // Tensor groups of six GPUs on hosts of four.
+    let of = |causes| plan(vec![pool("a", 48, 4, 12, 6, 1.0)], causes);
+    let says = "the units that share host and those that share data overlap in pool a";
+    assert_eq!(reason(of(overlapping())).as_deref(), Some(says));
+    let ports = overlapping().into_iter().map(network).collect();
+    assert_eq!(reason(of(ports)).as_deref(), Some(says));
+    // What lasts need not nest, and neither need what is rare.
+    let lasting = CauseSpec {
+        span: Span::Run,
+        ..shared("data", Scope::Replica)
+    };
+    let rare = with_probability(shared("data", Scope::Replica), 0.01);
+    for data in [lasting, rare] {
+        assert_eq!(reason(of(vec![shared("host", Scope::Node), data])), None);
+    }
+    let nesting = plan(vec![pool("a", 48, 4, 8, 8, 1.0)], overlapping());
+    assert_eq!(reason(nesting), None);
+}
+
+#[test]
+fn stalls_of_more_than_ten_thousand_ranks_are_too_many() {
+    let of = |scope, law, probability| {
+        let pause = cause("pause", scope, Span::Step, Effect::Stall, law, &[0]);
+        let groups = vec![pool("a", 200_000, 8, 8, 8, 1.0)];
+        reason(plan(groups, vec![with_probability(pause, probability)]))
+    };
+    for scope in [Scope::Gpu, Scope::Node] {
+        assert_eq!(
+            of(scope, exponential(0.1, 0.0), 0.1).as_deref(),
+            Some("pause stalls 2.000e4 ranks of pool a in a step, too many to draw one by one")
+        );
+        assert_eq!(of(scope, exponential(0.1, 0.0), 0.05), None);
+    }
+    for scope in [Scope::Pool, Scope::Cluster] {
+        assert_eq!(of(scope, constant(0.1), 1.0), None);
+    }
+}

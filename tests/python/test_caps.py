@@ -1,0 +1,271 @@
+"""Caps that are moved, and what step time and MFU come to with them."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+import hindmost as hm
+from hindmost import caps, cli
+from hindmost.report import render
+from hindmost.scenario import from_table
+from hindmost.storage import to_json
+
+Table = dict[str, Any]
+
+STEP_S = 1.0
+N_GPUS = 1024
+WIDE: Table = {"name": "uniform", "low": 1.0, "high": 3.0, "cap": 1.1}
+"""So wide that of so many GPUs some are at its cap, wherever that is moved."""
+
+
+def slowdown(law: Table, **fields: Any) -> Table:
+    default = {"affects": "compute", "effect": "slowdown", "scope": "gpu", "span": "run"}
+    return {"law": law, **default, **fields}
+
+
+def stall(law: Table, **fields: Any) -> Table:
+    return slowdown(law, **{"effect": "stall", "span": "step", **fields})
+
+
+def scenario(**causes: Table) -> hm.Scenario:
+    """Return a job whose step is a second of computing and some exchange, and its causes."""
+    passes = {"forward_s": STEP_S / 4, "backward_s": STEP_S * 3 / 4}
+    model = {"n_layers": 4, "hidden": 1536, "n_heads": 48, "n_kv_heads": 48, "head_dim": 32}
+    return from_table(
+        {
+            "name": "capped",
+            "pools": {"h100": {"gpu": "h100-sxm", "n_gpus": N_GPUS, **passes}},
+            "models": {"small": {**model, "ffn_hidden": 4096, "vocabulary": 32_000}},
+            "workload": {
+                "model": "small",
+                "seq_len": 2048,
+                "microbatch_seqs": 1,
+                "n_microbatches": 1,
+            },
+            "fabric": {"name": "infiniband-ndr", "noise": {"enabled": False}},
+            "causes": causes,
+        }
+    )
+
+
+def result_of(
+    runs: int = 3, steps: int = 40, method: str = "order-statistics", **causes: Table
+) -> hm.Result:
+    return hm.simulate(scenario(**causes), seed=7, runs=runs, steps=steps, method=method)
+
+
+def moved_to(result: hm.Result) -> list[tuple[str, float]]:
+    return result.caps.select("path", "moved_to").rows()
+
+
+def test_without_caps_there_are_no_rows_and_no_block() -> None:
+    result = result_of(speed=slowdown({"name": "lognormal", "sigma": 0.02}))
+    assert result.caps.is_empty()
+    assert result.caps.columns == list(caps.COLUMNS)
+    assert to_json(result)["caps"] == []
+    for style in ("table", "markdown"):
+        assert "Caps" not in render(result, style)
+
+
+def test_where_some_gpu_is_at_the_cap_the_step_moves_with_it() -> None:
+    result = result_of(speed=slowdown(WIDE))
+    half, double = result.caps.iter_rows(named=True)
+    for row, cap in ((half, 1.05), (double, 1.2)):
+        assert (row["cause"], row["path"]) == ("speed", "causes.speed.law.cap")
+        assert (row["cap"], row["moved_to"]) == (1.1, cap)
+        assert row["step_time_change_s"] == pytest.approx(STEP_S * (cap - 1.1), abs=1e-6)
+        assert row["std_error"] == pytest.approx(0.0, abs=1e-6)
+        assert row["step_time_s"] == result.value("step_time_s") + row["step_time_change_s"]
+        assert row["mfu"] == result.value("mfu") + row["mfu_change"]
+        assert row["mfu"] * row["step_time_s"] == pytest.approx(
+            result.value("mfu") * result.value("step_time_s"), rel=1e-6
+        )
+
+
+def test_a_stalls_cap_is_moved_about_nought() -> None:
+    law = {"name": "uniform", "low": 0.01, "high": 9.0, "cap": 0.4}
+    result = result_of(stall=stall(law))
+    assert result.caps["moved_to"].to_list() == [0.2, 0.8]
+    assert result.caps["step_time_change_s"].to_list() == pytest.approx([-0.2, 0.4], abs=1e-5)
+
+
+def test_a_row_is_what_the_change_gives_in_the_same_steps() -> None:
+    law = {"name": "lognormal", "sigma": 0.02, "cap": 1.05}
+    residual = slowdown({"name": "lognormal", "sigma": 0.003}, span="step")
+    result = result_of(speed=slowdown(law), residual=residual, runs=4, steps=300)
+    _, n_steps = 4, caps.STEPS[0]
+    for row in result.caps.iter_rows(named=True):
+        changed = hm.simulate(
+            scenario(speed=slowdown(law), residual=residual),
+            seed=7,
+            runs=4,
+            steps=300,
+            changes={row["path"]: row["moved_to"]},
+        )
+        moved, given = (
+            one.steps["step_time_s"].to_numpy().reshape(4, 300)[:, :n_steps]
+            for one in (changed, result)
+        )
+        assert row["step_time_change_s"] == pytest.approx((moved - given).mean(), rel=1e-9)
+        left_out = [np.delete(moved - given, run, axis=0).mean() for run in range(4)]
+        error = np.sqrt(3 / 4 * np.sum((left_out - np.mean(left_out)) ** 2))
+        assert row["std_error"] == pytest.approx(error, rel=1e-6)
+
+
+@pytest.mark.parametrize("sigma", [0.005, 0.02, 0.05])
+@pytest.mark.parametrize("span", ["run", "step"])
+def test_a_greater_cap_makes_nothing_faster(sigma: float, span: str) -> None:
+    law = {"name": "lognormal", "sigma": sigma, "cap": 1.03}
+    result = result_of(speed=slowdown(law, span=span))
+    for row in result.caps.iter_rows(named=True):
+        assert (row["moved_to"] > row["cap"]) == (row["step_time_change_s"] > 0)
+        assert (row["moved_to"] > row["cap"]) == (row["mfu_change"] < 0)
+
+
+def test_one_run_has_no_error() -> None:
+    result = result_of(speed=slowdown(WIDE), runs=1)
+    assert result.caps["std_error"].to_list() == [None, None]
+    assert "at 1.05 step time" in render(result, "table")
+
+
+def test_a_cap_that_no_number_reaches_is_left_out() -> None:
+    law = {"name": "lognormal", "sigma": 0.001, "cap": 1.5}
+    assert result_of(speed=slowdown(law)).caps.is_empty()
+
+
+def test_a_cap_of_what_hardly_ever_occurs_is_left_out() -> None:
+    law = {"name": "lognormal", "median": 0.6, "sigma": 1.2, "cap": 10.0}
+    often, seldom = (
+        result_of(pause=stall(law, scope="cluster", probability=probability))
+        for probability in (0.5, 1e-4)
+    )
+    assert not often.caps.is_empty()
+    assert seldom.caps.is_empty()
+
+
+def test_a_cause_that_is_switched_off_has_no_caps() -> None:
+    assert result_of(speed=slowdown(WIDE, enabled=False)).caps.is_empty()
+
+
+def test_a_cap_below_the_least_number_is_left_out() -> None:
+    law = {**WIDE, "low": 1.08}
+    assert moved_to(result_of(speed=slowdown(law))) == [("causes.speed.law.cap", 1.2)]
+
+
+def test_the_cap_of_a_tail_is_moved_as_far_as_the_samples_allow() -> None:
+    tail = {"name": "empirical", "samples": [1.0, 1.01, 1.02], "tail_alpha": 20.0}
+    high, low = (result_of(speed=slowdown({**tail, "cap": cap})) for cap in (1.2, 1.03))
+    assert [cap for _, cap in moved_to(high)] == [1.1, 1.4]
+    assert high.caps["step_time_change_s"].to_list() == pytest.approx([-0.1, 0.2], abs=1e-6)
+    assert [cap for _, cap in moved_to(low)] == [1.06]
+
+
+def test_the_caps_of_a_mixtures_components_are_moved_one_by_one() -> None:
+    narrow = {"name": "uniform", "low": 1.0, "high": 1.02}
+    components = [{"weight": 0.5, "law": narrow}, {"weight": 0.5, "law": WIDE}]
+    result = result_of(speed=slowdown({"name": "mixture", "components": components}))
+    path = "causes.speed.law.components.1.law.cap"
+    assert moved_to(result) == [(path, 1.05), (path, 1.2)]
+    assert result.caps["step_time_change_s"].to_list() == pytest.approx([-0.05, 0.1], abs=1e-6)
+
+
+def test_the_cap_of_a_mixture_itself_is_moved_too() -> None:
+    components = [{"weight": 1.0, "law": {"name": "uniform", "low": 1.0, "high": 3.0}}]
+    law = {"name": "mixture", "components": components, "cap": 1.1}
+    assert moved_to(result_of(speed=slowdown(law))) == [
+        ("causes.speed.law.cap", 1.05),
+        ("causes.speed.law.cap", 1.2),
+    ]
+
+
+def test_the_fabrics_noise_has_a_cap_as_well() -> None:
+    noise = {"enabled": True, "law": {**WIDE, "cap": 2.0, "high": 9.0}}
+    changes = {"fabric.noise": noise, "collective.overlap_fraction": 0.0}
+    result = hm.simulate(scenario(), seed=7, runs=2, steps=20, changes=changes)
+    assert result.inputs["method"] == "order-statistics"
+    assert result.caps["cause"].to_list() == ["fabric.noise", "fabric.noise"]
+    assert result.caps["path"].to_list() == ["fabric.noise.law.cap", "fabric.noise.law.cap"]
+    assert result.caps["step_time_change_s"][0] < 0 < result.caps["step_time_change_s"][1]
+
+
+def test_the_four_caps_that_can_matter_most_are_moved() -> None:
+    causes = {
+        f"stall-{index}": stall({"name": "uniform", "low": 1e-3, "high": 99.0, "cap": cap})
+        for index, cap in enumerate([0.3, 0.1, 0.5, 0.2, 0.6])
+    }
+    result = hm.simulate(scenario(**causes), seed=7, runs=3, steps=40)
+    assert result.caps["cause"].unique(maintain_order=True).to_list() == [
+        "stall-0",
+        "stall-2",
+        "stall-3",
+        "stall-4",
+    ]
+
+
+def test_a_large_job_moves_its_caps_in_its_first_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = result_of(speed=slowdown(WIDE), runs=5)
+    calls = []
+
+    def again(changes: hm.scenario.Changes, runs: int, steps: int) -> Any:
+        calls.append((runs, steps))
+        return np.full(runs * steps, 2.0)
+
+    rows = np.ones((5, 2000))
+    for most in (3 * N_GPUS, 1):
+        monkeypatch.setattr(caps, "MOST_DRAWS", most)
+        caps.moved_caps(result.scenario, result.plan, rows, again=again)
+    assert calls == [(3, 250), (3, 250), (2, 250), (2, 250)]
+
+
+def test_what_seldom_occurs_gets_more_steps() -> None:
+    assert caps._steps(16.0, 10_000) == 250
+    assert caps._steps(0.2, 10_000) == 500
+    assert caps._steps(0.0, 10_000) == 1000
+    assert caps._steps(0.2, 60) == 60
+
+
+def test_a_sampled_result_has_none() -> None:
+    result = result_of(speed=slowdown(WIDE), method="sample", steps=4)
+    assert result.caps.is_empty()
+    assert "Caps" not in render(result, "table")
+
+
+def printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], style: str) -> str:
+    words = ["run", "h100-1k", "--steps", "60", "--runs", "4", "--seed", "4", "--format", style]
+    monkeypatch.setattr(sys, "argv", ["hindmost", *words])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_the_command_prints_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = hm.simulate("h100-1k", steps=60, runs=4, seed=4)
+    half, double = result.caps.iter_rows(named=True)
+    text = printed(monkeypatch, capsys, "table")
+    (block,) = [block for block in text.split("\n\n") if block.startswith("Caps (mean step time")]
+    _, line = block.splitlines()
+    assert line.startswith("  causes.gpu-speed.law.cap 1.062: at 1.031 step time 4.5")
+    shown = re.findall(r"at (\S+) step time (\S+) s \(([+-]\S+)%\), MFU ([\d.]+)", line)
+    assert len(shown) == 2
+    for row, numbers in zip((half, double), shown, strict=True):
+        cap, step_time_s, percent, mfu = map(float, numbers)
+        assert cap == row["moved_to"]
+        assert step_time_s == pytest.approx(row["step_time_s"], rel=1e-3)
+        assert mfu == pytest.approx(row["mfu"], rel=1e-3)
+        given_s = row["step_time_s"] - row["step_time_change_s"]
+        assert percent == pytest.approx(100 * row["step_time_change_s"] / given_s, abs=0.06)
+    markdown = printed(monkeypatch, capsys, "markdown")
+    assert f"- {line.strip()}\n" in markdown
+    assert "\n**Caps (mean step time " in markdown
+    document = json.loads(printed(monkeypatch, capsys, "json"))
+    assert document["caps"] == [half, double]
+    assert "cap" not in printed(monkeypatch, capsys, "csv")
