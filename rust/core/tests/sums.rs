@@ -158,3 +158,19 @@ fn a_sum_has_the_mean_and_the_variance_of_its_numbers() {
         }
     }
 }
+
+#[test]
+fn the_sum_of_two_different_normals_is_normal() {
+    let of = |mean, sigma| Curve::of(&normal(mean, sigma));
+    let deviation = f64::hypot(0.05, 0.1);
+    for sum in [
+        of(1.0, 0.05).plus(&of(2.0, 0.1)),
+        of(2.0, 0.1).plus(&of(1.0, 0.05)),
+    ] {
+        for z in [0.0, 1.0, 2.0, 4.0, 6.0] {
+            let (tail, what) = (normal_cdf(-z), format!("{z}"));
+            assert_close(&what, sum.sf(3.0 + z * deviation), tail, LIMIT);
+            assert_close(&what, sum.cdf(3.0 - z * deviation), tail, LIMIT);
+        }
+    }
+}

@@ -19,7 +19,7 @@ mod _core {
     #[pymodule_export]
     use crate::laws::{Law, fit_tabulated, tail_probabilities};
     #[pymodule_export]
-    use crate::plans::{Curve, OrderStatistics, Plan, rank_times, sample};
+    use crate::plans::{Curve, OrderStatistics, Plan, rank_times, sample, slowest_replicas};
     #[pymodule_export]
     use crate::probe::{probe_walks, probe_words};
     #[pymodule_export]

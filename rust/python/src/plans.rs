@@ -139,6 +139,32 @@ impl OrderStatistics {
     }
 }
 
+/// Samples the `k` slowest replicas of each step: a dictionary of columns, `k`
+/// rows a step.
+#[pyfunction]
+#[pyo3(signature = (plan, *, k, seed, runs, steps, threads, progress=None))]
+#[allow(clippy::too_many_arguments, reason = "keywords of a Python function")]
+pub fn slowest_replicas<'py>(
+    py: Python<'py>,
+    plan: &Bound<'py, Plan>,
+    k: usize,
+    seed: u64,
+    runs: u32,
+    steps: u32,
+    threads: usize,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let plan = &plan.get().0;
+    let rows = watch(py, threads, progress, |control| {
+        hindmost_core::sample::slowest_replicas(plan, k, seed, runs, steps, control)
+    })?;
+    let columns = PyDict::new(py);
+    columns.set_item("group", freeze(rows.group.into_pyarray(py)))?;
+    columns.set_item("replica", freeze(rows.replica.into_pyarray(py)))?;
+    columns.set_item("compute_s", freeze(rows.compute_s.into_pyarray(py)))?;
+    Ok(columns)
+}
+
 /// Law of a maximum.
 #[pyclass(frozen)]
 pub struct Curve(hindmost_core::curve::Curve);

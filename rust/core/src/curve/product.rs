@@ -7,7 +7,17 @@ use super::{Curve, LEAST, MOST, exceedances};
 const STRAIGHT: f64 = 4e-5;
 
 /// A number and its share of all probability.
-pub(super) type Node = (f64, f64);
+type Node = (f64, f64);
+
+/// Some of a law: the numbers with `from` to `to` exceedances.
+struct Panel {
+    from: f64,
+    to: f64,
+    /// Its least and its greatest number.
+    low: f64,
+    high: f64,
+    nodes: [Node; 4],
+}
 
 impl Curve {
     /// The law of the product with an independent number: the shared factor of a
@@ -21,27 +31,69 @@ impl Curve {
         } else {
             (other, self)
         };
-        let nodes = narrow.nodes();
+        let panels = narrow.panels();
+        let atoms = wide.atom_shares();
         let mut starts = Vec::new();
         for log in (-166..=12).map(|half| 0.5 * f64::from(half)) {
             let e = libm::exp(log);
             starts.push(narrow.place(e).x * wide.place(e).x);
         }
-        for a in narrow.atoms() {
-            for b in wide.atoms() {
-                let x = narrow.xs[a + 1] * wide.xs[b + 1];
-                starts.extend([x * (1.0 - 4.0 * f64::EPSILON), x * (1.0 + 4.0 * f64::EPSILON)]);
-            }
+        for (a, b) in narrow.corners().flat_map(|a| wide.corners().map(move |b| (a, b))) {
+            let x = a * b;
+            starts.extend([x * (1.0 - 4.0 * f64::EPSILON), x * (1.0 + 4.0 * f64::EPSILON)]);
         }
+        // Atoms scale the other law; the rest of the wide one is smooth between
+        // its ends.
+        let (least, greatest) = (wide.xs[0], wide.xs[wide.xs.len() - 1]);
         trace(starts, STRAIGHT, |x| {
             let (mut cdf, mut sf) = (0.0, 0.0);
-            for &(factor, weight) in &nodes {
-                let of_wide = wide.exceedances(x / factor);
-                cdf += weight * libm::exp(-of_wide);
-                sf -= weight * libm::expm1(-of_wide);
+            let mut add = |(factor, weight): Node| {
+                let (y, mut below, mut above) = (x / factor, 0.0, 0.0);
+                for &(atom, share) in &atoms {
+                    if atom <= y { below += share } else { above += share }
+                }
+                let of_wide = wide.exceedances(y);
+                cdf += weight * (libm::exp(-of_wide) - below).max(0.0);
+                sf += weight * (-libm::expm1(-of_wide) - above).max(0.0);
+            };
+            for panel in &panels {
+                let inside = |end: f64| panel.low < x / end && x / end < panel.high;
+                let ends = [greatest, least];
+                match ends.into_iter().find(|&end| inside(end)) {
+                    Some(end) => narrow.cut(panel, x / end).into_iter().for_each(&mut add),
+                    None => panel.nodes.into_iter().for_each(&mut add),
+                }
+            }
+            for &(atom, share) in &atoms {
+                let of_narrow = narrow.exceedances(x / atom);
+                cdf += share * libm::exp(-of_narrow);
+                sf -= share * libm::expm1(-of_narrow);
             }
             exceedances(cdf, sf)
         })
+    }
+
+    /// Atoms with their shares.
+    fn atom_shares(&self) -> Vec<Node> {
+        let share = |knot: usize| {
+            let (from, to) = (self.exceedances_of(knot), self.exceedances_of(knot + 1));
+            let to = if to <= 2.0 * LEAST { 0.0 } else { to };
+            (self.xs[knot + 1], -libm::exp(-to) * libm::expm1(to - from))
+        };
+        self.atoms().map(share).collect()
+    }
+
+    /// The ends of the law and its atoms.
+    fn corners(&self) -> impl Iterator<Item = f64> {
+        let ends = [self.xs[0], self.xs[self.xs.len() - 1]];
+        self.atoms().map(|knot| self.xs[knot + 1]).chain(ends)
+    }
+
+    /// A panel in two parts, at the number `x` inside.
+    fn cut(&self, panel: &Panel, x: f64) -> Vec<Node> {
+        let middle = self.exceedances(x).clamp(panel.to, panel.from);
+        let parts = [(panel.from, middle), (middle, panel.to)];
+        parts.into_iter().flat_map(|(from, to)| self.nodes_between(from, to)).collect()
     }
 
     /// How far the middle of the law stretches, as a logarithm.
@@ -51,14 +103,7 @@ impl Curve {
 
     /// Numbers that stand for the law, far tails included: each octave of tail
     /// probability by Gauss-Legendre, each atom by itself.
-    pub(super) fn nodes(&self) -> Vec<Node> {
-        // Abramowitz and Stegun, table 25.4, four points.
-        const RULE: [(f64, f64); 4] = [
-            (-0.861_136_311_594_052_6, 0.347_854_845_137_453_9),
-            (-0.339_981_043_584_856_3, 0.652_145_154_862_546_1),
-            (0.339_981_043_584_856_3, 0.652_145_154_862_546_1),
-            (0.861_136_311_594_052_6, 0.347_854_845_137_453_9),
-        ];
+    fn panels(&self) -> Vec<Panel> {
         let mut ends: Vec<f64> = (1..=66)
             .map(|octave| f64::from(octave) * std::f64::consts::LN_2)
             .chain((1..=118).map(|octave| -libm::log1p(-libm::ldexp(1.0, -octave))))
@@ -74,31 +119,49 @@ impl Curve {
             .map(|knot| {
                 let (from, to) = (self.exceedances_of(knot), self.exceedances_of(knot + 1));
                 let to = if to <= 2.0 * LEAST { 0.0 } else { to };
-                (from, to, self.xs[knot + 1])
+                (from.min(MOST), to, self.xs[knot + 1])
             })
             .collect();
-        ends.extend(atoms.iter().flat_map(|&(from, to, _)| [from.min(MOST), to]));
+        ends.extend(atoms.iter().flat_map(|&(from, to, _)| [from, to]));
         ends.sort_by(|a, b| b.total_cmp(a));
         ends.dedup();
-        let mut nodes = Vec::with_capacity(4 * ends.len());
-        for panel in ends.windows(2) {
-            let (from, to) = (panel[0], panel[1]);
-            let weight = -libm::exp(-to) * libm::expm1(to - from);
-            let inside = |&&(a, b, _): &&(f64, f64, f64)| from <= a && to >= b;
-            if let Some(&(_, _, x)) = atoms.iter().find(inside) {
-                nodes.push((x, weight));
-                continue;
+        let panel = |pair: &[f64]| {
+            let (from, to) = (pair[0], pair[1]);
+            let atom = atoms.iter().find(|&&(a, b, _)| from <= a && to >= b);
+            if let Some(&(_, _, x)) = atom {
+                let weight = -libm::exp(-to) * libm::expm1(to - from);
+                let nodes = [(x, weight), (x, 0.0), (x, 0.0), (x, 0.0)];
+                return Panel { from, to, low: x, high: x, nodes };
             }
-            // Linear in the smaller one of the two probabilities.
-            let upper = from <= std::f64::consts::LN_2 * (1.0 + 1e-12);
-            let tail = |e: f64| if upper { -libm::expm1(-e) } else { libm::exp(-e) };
-            let (p, q) = (tail(from), tail(to));
-            for (node, share) in RULE {
-                let at = 0.5 * (p + q) + 0.5 * (q - p) * node;
-                let e = if upper { -libm::log1p(-at) } else { -libm::log(at) };
-                nodes.push((self.place(e).x, 0.5 * share * weight));
+            Panel {
+                from,
+                to,
+                low: self.place(from).x,
+                high: self.place(to.max(f64::MIN_POSITIVE)).x,
+                nodes: self.nodes_between(from, to),
             }
-        }
-        nodes
+        };
+        ends.windows(2).map(panel).collect()
+    }
+
+    /// Numbers that stand for those with `from` to `to` exceedances.
+    fn nodes_between(&self, from: f64, to: f64) -> [Node; 4] {
+        // Abramowitz and Stegun, table 25.4, four points.
+        const RULE: [(f64, f64); 4] = [
+            (-0.861_136_311_594_052_6, 0.347_854_845_137_453_9),
+            (-0.339_981_043_584_856_3, 0.652_145_154_862_546_1),
+            (0.339_981_043_584_856_3, 0.652_145_154_862_546_1),
+            (0.861_136_311_594_052_6, 0.347_854_845_137_453_9),
+        ];
+        let weight = -libm::exp(-to) * libm::expm1(to - from);
+        // Linear in the smaller one of the two probabilities.
+        let upper = from <= std::f64::consts::LN_2 * (1.0 + 1e-12);
+        let tail = |e: f64| if upper { -libm::expm1(-e) } else { libm::exp(-e) };
+        let (p, q) = (tail(from), tail(to));
+        RULE.map(|(node, share)| {
+            let at = 0.5 * (p + q) + 0.5 * (q - p) * node;
+            let e = if upper { -libm::log1p(-at) } else { -libm::log(at) };
+            (self.place(e.max(f64::MIN_POSITIVE)).x, 0.5 * share * weight)
+        })
     }
 }

@@ -4,11 +4,13 @@
 use super::{Curve, exceedances};
 
 /// Cells that one standard deviation of a number is cut into.
-const CELLS: f64 = 24.0;
+const CELLS: f64 = 40.0;
 /// Cells of a law, at most.
-const MOST_CELLS: usize = 4096;
+const MOST_CELLS: f64 = 8192.0;
 /// Probabilities below this do not count.
 const NOTHING: f64 = 1e-30;
+/// Numbers that are exceeded less often than this are left out.
+const NEVER: f64 = 1e-24;
 
 /// Probabilities of evenly spaced numbers.
 #[derive(Debug, Clone)]
@@ -47,18 +49,20 @@ impl Lattice {
 }
 
 impl Curve {
-    /// The law of the sum of `n` independent numbers, n >= 1.
+    /// The law of the sum of `n` independent numbers, n >= 1; none where the
+    /// tail is too heavy for even steps.
     #[must_use]
-    pub fn sum_of(&self, n: u32) -> Self {
+    pub fn sum_of(&self, n: u32) -> Option<Self> {
         if n <= 1 {
-            return self.clone();
+            return Some(self.clone());
         }
         sum(&[(self, n)])
     }
 
-    /// The law of the sum with another, independent number.
+    /// The law of the sum with another, independent number; none where a tail is
+    /// too heavy for even steps, or one is much narrower than the other one.
     #[must_use]
-    pub fn plus(&self, other: &Self) -> Self {
+    pub fn plus(&self, other: &Self) -> Option<Self> {
         sum(&[(self, 1), (other, 1)])
     }
 
@@ -66,6 +70,9 @@ impl Curve {
     fn fine_nodes(&self) -> Vec<(f64, f64)> {
         let mut nodes = Vec::with_capacity(self.xs.len());
         for knot in 0..self.xs.len() - 1 {
+            if self.exceedances_of(knot) < NEVER {
+                break;
+            }
             let (from, to) = (self.exceedances_of(knot), self.exceedances_of(knot + 1));
             let weight = -libm::exp(-to) * libm::expm1(to - from);
             nodes.push((0.5 * (self.xs[knot] + self.xs[knot + 1]), weight));
@@ -81,7 +88,7 @@ impl Curve {
 /// Each number is split between the two cells around it so that its mean stays;
 /// the variance that this adds is taken out of the result's spread about its
 /// mean.
-fn sum(terms: &[(&Curve, u32)]) -> Curve {
+fn sum(terms: &[(&Curve, u32)]) -> Option<Curve> {
     let nodes: Vec<Vec<(f64, f64)>> = terms.iter().map(|(law, _)| law.fine_nodes()).collect();
     let moments: Vec<(f64, f64)> = nodes.iter().map(|nodes| moments(nodes)).collect();
     let weighted = |of: fn(&(f64, f64)) -> f64| -> f64 {
@@ -101,10 +108,13 @@ fn sum(terms: &[(&Curve, u32)]) -> Curve {
         .filter(|spread| *spread > 1e-9 * mean)
         .fold(f64::INFINITY, f64::min);
     if narrowest.is_infinite() {
-        return Curve::constant(mean);
+        return Some(Curve::constant(mean));
     }
     let most = nodes.iter().map(widest).fold(0.0, f64::max);
-    let cell = (narrowest / CELLS).max(most / MOST_CELLS as f64);
+    let cell = narrowest / CELLS;
+    if most > MOST_CELLS * cell {
+        return None;
+    }
     let mut all: Option<Lattice> = None;
     let mut spread = 0.0;
     for ((_, n), nodes) in terms.iter().zip(&nodes) {
@@ -117,10 +127,7 @@ fn sum(terms: &[(&Curve, u32)]) -> Curve {
         });
     }
     let narrower = libm::sqrt((variance / spread).min(1.0));
-    all.map_or_else(
-        || Curve::constant(mean),
-        |all| all.curve(cell, mean, narrower),
-    )
+    all.map(|all| all.curve(cell, mean, narrower))
 }
 
 /// Mean and variance of nodes.

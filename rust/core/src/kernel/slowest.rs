@@ -145,9 +145,22 @@ impl<'a> Searched<'a> {
     pub fn search<B: Best>(
         &self,
         block: u32,
+        looked: impl FnMut(u32) -> Result<()>,
+    ) -> Result<[B; STEPS]> {
+        self.search_from(B::NONE, block, looked)
+    }
+
+    /// The same, where nothing seen yet is `none`.
+    ///
+    /// # Errors
+    /// Those of `looked`.
+    pub fn search_from<B: Best>(
+        &self,
+        none: B,
+        block: u32,
         mut looked: impl FnMut(u32) -> Result<()>,
     ) -> Result<[B; STEPS]> {
-        let mut search = Search::new(self, block);
+        let mut search = Search::new(self, none, block);
         for index in self.in_order() {
             let stretch = &self.stretches[index];
             search.visit(stretch);
@@ -251,7 +264,7 @@ struct Search<'a, 's, B> {
 }
 
 impl<'a, 's, B: Best> Search<'a, 's, B> {
-    fn new(group: &'s Searched<'a>, block: u32) -> Self {
+    fn new(group: &'s Searched<'a>, none: B, block: u32) -> Self {
         let mut drawn = vec![Drawn::Nothing; group.draws.len()];
         let mut limits: Vec<[f32; STEPS]> =
             group.limits.iter().map(|&limit| [limit; STEPS]).collect();
@@ -267,7 +280,7 @@ impl<'a, 's, B: Best> Search<'a, 's, B> {
         Self {
             group,
             block,
-            best: [B::NONE; STEPS],
+            best: [none; STEPS],
             upper: limits.clone(),
             limits,
             drawn,

@@ -62,7 +62,8 @@ impl Crews {
     pub(super) fn compile(&self, plan: &Plan) -> std::result::Result<Vec<Compiled>, Reason> {
         let groups = 0..self.plan.groups().len();
         let of_group = |index| match (&self.lasting, plan.pipeline()) {
-            (None, Some(pipeline)) => Ok(layers::compile(plan, pipeline, index)),
+            (None, Some(pipeline)) => layers::compile(plan, pipeline, index)
+                .ok_or(Reason::Pipeline { cause: None }),
             _ => Compiled::of_crews(&self.plan, index),
         };
         groups.map(of_group).collect()

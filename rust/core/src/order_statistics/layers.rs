@@ -31,25 +31,26 @@ pub(super) fn is_sum_of_maxima(plan: &Plan, pipeline: &Pipeline) -> bool {
     one_stage && has_layers && all_shared
 }
 
-/// The crews of a group, each a sum of maxima.
-pub(super) fn compile(plan: &Plan, pipeline: &Pipeline, index: usize) -> Compiled {
+/// The crews of a group, each a sum of maxima; none where a tail is too heavy to
+/// be added up.
+pub(super) fn compile(plan: &Plan, pipeline: &Pipeline, index: usize) -> Option<Compiled> {
     let group = &plan.groups()[index];
     let crew_gpus = pipeline.crew_gpus(group);
     let n_crews = group.n_ranks().div_ceil(crew_gpus);
     let last_gpus = group.n_ranks() - (n_crews - 1) * crew_gpus;
     let law = |n_ranks| time_rel(plan, pipeline, index, n_ranks);
-    let mut laws = vec![(f64::from(n_crews), law(crew_gpus.min(group.n_ranks())))];
+    let mut laws = vec![(f64::from(n_crews), law(crew_gpus.min(group.n_ranks()))?)];
     if n_crews > 1 && last_gpus < crew_gpus {
         laws[0].0 -= 1.0;
-        laws.push((1.0, law(last_gpus)));
+        laws.push((1.0, law(last_gpus)?));
     }
     let last = (n_crews - 1, laws.len() - 1);
     let by_block = HashMap::from([(1, 0)]);
-    Compiled::of_shapes(Shapes { laws, by_block, last })
+    Some(Compiled::of_shapes(Shapes { laws, by_block, last }))
 }
 
 /// The law of a crew's time over the noiseless one.
-fn time_rel(plan: &Plan, pipeline: &Pipeline, index: usize, n_ranks: u32) -> Curve {
+fn time_rel(plan: &Plan, pipeline: &Pipeline, index: usize, n_ranks: u32) -> Option<Curve> {
     let spec = pipeline.spec();
     let times = &spec.times[index];
     let (n_layers, n_microbatches) = (pipeline.n_layers(), spec.shape.microbatches);
@@ -62,13 +63,13 @@ fn time_rel(plan: &Plan, pipeline: &Pipeline, index: usize, n_ranks: u32) -> Cur
         })
         .reduce(|product, factor| product.times(&factor));
     let Some(of_rank) = of_rank.filter(|_| n_layers > 0) else {
-        return Curve::constant(1.0);
+        return Some(Curve::constant(1.0));
     };
     let passes = of_rank
         .slowest_of(f64::from(n_ranks))
-        .sum_of(n_layers * n_microbatches);
+        .sum_of(n_layers * n_microbatches)?;
     let layer = |pass_s: f64| pass_s / (f64::from(n_layers) * compute_s);
     let forward = passes.scaled(layer(times.forward_s[0]));
     let backward = passes.scaled(layer(times.backward_s[0]));
-    forward.plus(&backward).shifted(times.overhead_s / compute_s)
+    Some(forward.plus(&backward)?.shifted(times.overhead_s / compute_s))
 }

@@ -103,6 +103,19 @@ impl Plan {
         &self.groups
     }
 
+    /// Replicas of the job, in one pool each or spread over several.
+    #[must_use]
+    pub fn n_replicas(&self) -> u32 {
+        let spread = |pipeline: &&Pipeline| pipeline.spec().placement == Placement::Mixed;
+        match self.pipeline.as_ref().filter(spread) {
+            None => self.groups.iter().map(Group::n_replicas).sum(),
+            Some(pipeline) => {
+                let tensor_groups: u32 = self.groups.iter().map(Group::n_tensor_groups).sum();
+                tensor_groups / pipeline.replica_groups()
+            }
+        }
+    }
+
     /// What the ranks exchange in a step.
     #[must_use]
     pub fn communication(&self) -> &Communication {

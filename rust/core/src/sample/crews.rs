@@ -5,6 +5,7 @@ use super::Slowest;
 use super::inside::{Inside, Walked};
 use super::lasting::{expected_times, lasting};
 use super::lineup::{Batch, Lineup, Part, Spot};
+use super::replicas::ReplicaTime;
 use crate::control::Control;
 use crate::error::Result;
 use crate::kernel::slowest::{Lasting, for_each_stretch};
@@ -161,6 +162,30 @@ impl<'a> Crews<'a> {
             })?;
         }
         Ok(slowest)
+    }
+
+    /// Tells `met` how long each crew takes in the first `n_steps` of four steps.
+    pub(super) fn each_time(
+        &self,
+        block: u32,
+        n_steps: usize,
+        control: &Control,
+        mut met: impl FnMut(usize, ReplicaTime),
+    ) -> Result<()> {
+        for batch in &self.batches {
+            self.walk_batch(batch, block, n_steps, control, |step, walked, factors| {
+                for lane in 0..batch.n_crews {
+                    let whole_s = walked.wide_s.0[lane] + walked.whole_s.0[lane];
+                    let replica = ReplicaTime {
+                        group: self.busiest_group(batch, lane, factors),
+                        replica: batch.first_crew + lane as u32,
+                        compute_s: walked.ends_s.0[lane] + whole_s,
+                    };
+                    met(step, replica);
+                }
+            })?;
+        }
+        Ok(())
     }
 
     /// Walks the crews of a batch through the first `n_steps` of four steps, and

@@ -6,6 +6,7 @@ mod inside;
 mod lasting;
 mod lineup;
 mod replay;
+mod replicas;
 mod work;
 
 use rayon::prelude::*;
@@ -13,6 +14,7 @@ use rayon::prelude::*;
 pub(crate) use crews::CrewTimes;
 pub(crate) use lasting::expected_times_of;
 pub use replay::rank_times;
+pub use replicas::{Replicas, slowest_replicas};
 
 use crate::control::{Control, DRAWS_BETWEEN_LOOKS};
 use crate::error::{Error, Result};
@@ -248,10 +250,20 @@ fn worst_ports(
 
 /// Searches the ranks or the ports of a group, and counts what it draws.
 fn search<B: Best>(searched: &Searched, block: u32, control: &Control) -> Result<[B; STEPS]> {
+    search_from(searched, B::NONE, block, control)
+}
+
+/// The same, where nothing seen yet is `none`.
+fn search_from<B: Best>(
+    searched: &Searched,
+    none: B,
+    block: u32,
+    control: &Control,
+) -> Result<[B; STEPS]> {
     // Without a cause there is still a rank to look at.
     let per_rank = (STEPS * searched.n_causes().max(1)) as u64;
     let mut draws = 0;
-    let best = searched.search(block, |n_ranks| {
+    let best = searched.search_from(none, block, |n_ranks| {
         draws += u64::from(n_ranks) * per_rank;
         if draws > DRAWS_BETWEEN_LOOKS / 4 {
             control.advance(std::mem::take(&mut draws))?;
