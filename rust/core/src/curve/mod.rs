@@ -21,6 +21,9 @@ pub const LEAST: f64 = 1e-36;
 /// Relative change of exceedances that straight lines between knots may miss.
 const STRAIGHT: f64 = 1e-5;
 
+/// Weight of a number that makes it an atom.
+const HAIR: f64 = 1e-12;
+
 /// Exceedances of what has this CDF and this survival function.
 #[must_use]
 pub fn exceedances(cdf: f64, sf: f64) -> f64 {
@@ -88,7 +91,7 @@ impl Curve {
             .flat_map(|(_, law)| trace::starts(law))
             .collect();
         starts.extend(neutral.into_iter().flat_map(|x| [x.next_down(), x]));
-        trace(starts, STRAIGHT, at)
+        trace(starts, STRAIGHT, 0.0, at)
     }
 
     /// The law of a number that is known.
@@ -165,7 +168,7 @@ impl Curve {
         let n = self.logs.len();
         let log = libm::log(exceedances);
         let (top, bottom) = (self.logs[0], self.logs[n - 1]);
-        if !(log < top) {
+        if log >= top {
             return Place {
                 knot: 0,
                 x: self.xs[0],
@@ -232,8 +235,13 @@ impl Curve {
             .map(|(_, curve)| curve.xs[0])
             .fold(0.0, f64::max);
         xs.retain(|&x| x >= least);
-        let at = |x: f64| -> f64 { groups.iter().map(|(n, curve)| n * curve.exceedances(x)).sum() };
-        trace(xs, STRAIGHT, at)
+        let at = |x: f64| -> f64 {
+            groups
+                .iter()
+                .map(|(n, curve)| n * curve.exceedances(x))
+                .sum()
+        };
+        trace(xs, STRAIGHT, 0.0, at)
     }
 
     /// The law of `factor` times the number; `factor` > 0.
@@ -252,10 +260,14 @@ impl Curve {
 
     /// Numbers on which the law has more than a hair's weight, each with the
     /// knot before its jump.
-    fn atoms(&self) -> impl Iterator<Item = usize> {
+    pub(crate) fn atoms(&self) -> impl Iterator<Item = usize> {
         (0..self.xs.len() - 1).filter(|&knot| {
             let (a, b) = (self.xs[knot], self.xs[knot + 1]);
-            b - a <= 4.0 * f64::EPSILON * b && self.logs[knot] - self.logs[knot + 1] > STRAIGHT
+            if b - a > 4.0 * f64::EPSILON * b {
+                return false;
+            }
+            let (from, to) = (self.exceedances_of(knot), self.exceedances_of(knot + 1));
+            -libm::exp(-to) * libm::expm1(to - from) > HAIR
         })
     }
 }

@@ -6,6 +6,9 @@ use super::{Curve, LEAST, MOST, exceedances};
 /// Relative change of exceedances that straight lines between knots may miss.
 const STRAIGHT: f64 = 4e-5;
 
+/// Parts of a product's breadth that are told apart, besides its atoms.
+const FINEST: f64 = 1_048_576.0;
+
 /// A number and its share of all probability.
 type Node = (f64, f64);
 
@@ -31,6 +34,9 @@ impl Curve {
         } else {
             (other, self)
         };
+        if narrow.xs[0] == narrow.xs[narrow.xs.len() - 1] {
+            return wide.scaled(narrow.xs[0]);
+        }
         let panels = narrow.panels();
         let atoms = wide.atom_shares();
         let mut starts = Vec::new();
@@ -38,19 +44,30 @@ impl Curve {
             let e = libm::exp(log);
             starts.push(narrow.place(e).x * wide.place(e).x);
         }
-        for (a, b) in narrow.corners().flat_map(|a| wide.corners().map(move |b| (a, b))) {
+        for (a, b) in narrow
+            .corners()
+            .flat_map(|a| wide.corners().map(move |b| (a, b)))
+        {
             let x = a * b;
-            starts.extend([x * (1.0 - 4.0 * f64::EPSILON), x * (1.0 + 4.0 * f64::EPSILON)]);
+            starts.extend([
+                x * (1.0 - 4.0 * f64::EPSILON),
+                x * (1.0 + 4.0 * f64::EPSILON),
+            ]);
         }
         // Atoms scale the other law; the rest of the wide one is smooth between
         // its ends.
         let (least, greatest) = (wide.xs[0], wide.xs[wide.xs.len() - 1]);
-        trace(starts, STRAIGHT, |x| {
+        let finest = (narrow.breadth() + wide.breadth()) / FINEST;
+        trace(starts, STRAIGHT, finest, |x| {
             let (mut cdf, mut sf) = (0.0, 0.0);
             let mut add = |(factor, weight): Node| {
                 let (y, mut below, mut above) = (x / factor, 0.0, 0.0);
                 for &(atom, share) in &atoms {
-                    if atom <= y { below += share } else { above += share }
+                    if atom <= y {
+                        below += share
+                    } else {
+                        above += share
+                    }
                 }
                 let of_wide = wide.exceedances(y);
                 cdf += weight * (libm::exp(-of_wide) - below).max(0.0);
@@ -93,7 +110,10 @@ impl Curve {
     fn cut(&self, panel: &Panel, x: f64) -> Vec<Node> {
         let middle = self.exceedances(x).clamp(panel.to, panel.from);
         let parts = [(panel.from, middle), (middle, panel.to)];
-        parts.into_iter().flat_map(|(from, to)| self.nodes_between(from, to)).collect()
+        parts
+            .into_iter()
+            .flat_map(|(from, to)| self.nodes_between(from, to))
+            .collect()
     }
 
     /// How far the middle of the law stretches, as a logarithm.
@@ -131,7 +151,13 @@ impl Curve {
             if let Some(&(_, _, x)) = atom {
                 let weight = -libm::exp(-to) * libm::expm1(to - from);
                 let nodes = [(x, weight), (x, 0.0), (x, 0.0), (x, 0.0)];
-                return Panel { from, to, low: x, high: x, nodes };
+                return Panel {
+                    from,
+                    to,
+                    low: x,
+                    high: x,
+                    nodes,
+                };
             }
             Panel {
                 from,
@@ -156,11 +182,21 @@ impl Curve {
         let weight = -libm::exp(-to) * libm::expm1(to - from);
         // Linear in the smaller one of the two probabilities.
         let upper = from <= std::f64::consts::LN_2 * (1.0 + 1e-12);
-        let tail = |e: f64| if upper { -libm::expm1(-e) } else { libm::exp(-e) };
+        let tail = |e: f64| {
+            if upper {
+                -libm::expm1(-e)
+            } else {
+                libm::exp(-e)
+            }
+        };
         let (p, q) = (tail(from), tail(to));
         RULE.map(|(node, share)| {
             let at = 0.5 * (p + q) + 0.5 * (q - p) * node;
-            let e = if upper { -libm::log1p(-at) } else { -libm::log(at) };
+            let e = if upper {
+                -libm::log1p(-at)
+            } else {
+                -libm::log(at)
+            };
             (self.place(e.max(f64::MIN_POSITIVE)).x, 0.5 * share * weight)
         })
     }

@@ -24,10 +24,12 @@ pub(super) fn starts(law: &Law) -> Vec<f64> {
 }
 
 /// The curve of `exceedances`, a function that falls, from `starts` on: where a
-/// straight line would miss the middle by more than `straight`, it is halved.
+/// straight line would miss the middle by more than `straight`, it is halved, but
+/// not below `finest` of itself.
 pub(super) fn trace(
     mut starts: Vec<f64>,
     straight: f64,
+    finest: f64,
     exceedances: impl Fn(f64) -> f64,
 ) -> Curve {
     starts.retain(|x| x.is_finite() && *x >= 0.0);
@@ -43,12 +45,15 @@ pub(super) fn trace(
     let last = points.iter().position(|point| point.1 <= bottom);
     points.truncate(last.map_or(points.len(), |last| last + 1));
     points.drain(..first.min(points.len().saturating_sub(1)));
-    let mut stack: Vec<((f64, f64), (f64, f64))> =
-        points.windows(2).rev().map(|pair| (pair[0], pair[1])).collect();
+    let mut stack: Vec<((f64, f64), (f64, f64))> = points
+        .windows(2)
+        .rev()
+        .map(|pair| (pair[0], pair[1]))
+        .collect();
     knots.extend(points.first());
     while let Some((low, high)) = stack.pop() {
         let middle = middle(low.0, high.0);
-        let is_narrow = high.0 - low.0 <= 2.0 * f64::EPSILON * high.0;
+        let is_narrow = high.0 - low.0 <= finest.max(2.0 * f64::EPSILON) * high.0;
         if is_narrow || low.1 == high.1 || !(middle > low.0 && middle < high.0) {
             knots.push(high);
             continue;

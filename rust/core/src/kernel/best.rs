@@ -129,7 +129,10 @@ impl Best for SlowestReplicas {
         let slower = |other: &SlowestRank| {
             !other.yields_to(new.time_rel - new.stall_rel, new.stall_rel, rank)
         };
-        let place = known[..free].iter().take_while(|other| slower(other)).count();
+        let place = known[..free]
+            .iter()
+            .take_while(|other| slower(other))
+            .count();
         known[place..=free].rotate_right(1);
     }
 }

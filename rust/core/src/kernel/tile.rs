@@ -119,7 +119,8 @@ impl<'a> Draws<'a> {
     /// 32 more bits for the words of one unit.
     #[must_use]
     pub fn refined(&self, cause: usize, c1: u32, unit: u32) -> [u32; STEPS] {
-        self.random.block(self.causes[cause].1.refine, unit, c1, self.c2)
+        self.random
+            .block(self.causes[cause].1.refine, unit, c1, self.c2)
     }
 
     /// The instructions that tiles are drawn in.
@@ -146,7 +147,10 @@ impl<'a> Draws<'a> {
         products: &mut [f32],
     ) {
         let source = self.source(cause, c1);
-        let table = source.cause.only_table().filter(|_| source.cause.is_certain());
+        let table = source
+            .cause
+            .only_table()
+            .filter(|_| source.cause.is_certain());
         let Some(table) = table else {
             for (product, &unit) in products.iter_mut().zip(units) {
                 *product *= source.unit_values(unit)[step];

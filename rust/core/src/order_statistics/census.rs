@@ -116,12 +116,21 @@ mod tests {
             counted.iter().copied().filter(|(x, _)| *x > 1.06).collect()
         };
         assert_eq!(top(&one), top(&merged));
-        let above: f64 = one.iter().filter(|(x, _)| *x > 1.0615).map(|(_, n)| n).sum();
+        let above: f64 = one
+            .iter()
+            .filter(|(x, _)| *x > 1.0615)
+            .map(|(_, n)| n)
+            .sum();
         let expected = factors.iter().filter(|x| **x > 1.0615).count() as f64;
         assert!((above - expected).abs() <= 50.0, "{above} {expected}");
         let sum: f64 = top(&one).iter().map(|(x, n)| x * n).sum();
         let n: f64 = top(&one).iter().map(|(_, n)| n).sum();
-        let of_all: f64 = factors.iter().rev().take(n as usize).map(|&x| f64::from(x)).sum();
+        let of_all: f64 = factors
+            .iter()
+            .rev()
+            .take(n as usize)
+            .map(|&x| f64::from(x))
+            .sum();
         assert!((sum / of_all - 1.0).abs() < 1e-9);
     }
 

@@ -111,15 +111,15 @@ impl Compiled {
         let rest = match levels.as_slice() {
             [] => Rest::Fixed,
             all if lasts.is_empty() && !differs => Rest::Alike(shapes(group, all)),
-            [only] => shifted(group, only.curve.clone()),
+            [only] => shifted(group, only.curve.clone())?,
             all if !differs && lasts.iter().all(same_inside) => {
                 let mut shapes = shapes(group, all);
                 match shapes.laws.pop() {
-                    Some((_, curve)) if shapes.laws.is_empty() => shifted(group, curve),
-                    _ => Rest::Nested(Nested::new(group, all)),
+                    Some((_, curve)) if shapes.laws.is_empty() => shifted(group, curve)?,
+                    _ => nested(group, all)?,
                 }
             }
-            all => Rest::Nested(Nested::new(group, all)),
+            all => nested(group, all)?,
         };
         Ok(Self {
             affects,
@@ -132,9 +132,22 @@ impl Compiled {
     }
 }
 
-fn shifted(group: &Group, curve: Curve) -> Rest {
+fn shifted(group: &Group, curve: Curve) -> Result<Rest, Reason> {
     let grid = LogGrid::of(&curve, f64::from(group.n_ranks()));
-    Rest::Shifted { curve, grid }
+    grid.map(|grid| Rest::Shifted { curve, grid })
+        .ok_or_else(|| rough(group))
+}
+
+fn nested(group: &Group, levels: &[Level]) -> Result<Rest, Reason> {
+    Nested::new(group, levels)
+        .map(Rest::Nested)
+        .ok_or_else(|| rough(group))
+}
+
+fn rough(group: &Group) -> Reason {
+    Reason::Rough {
+        pool: group.name().to_owned(),
+    }
 }
 
 /// The laws of a group's blocks.
@@ -143,15 +156,25 @@ fn shapes(group: &Group, levels: &[Level]) -> Shapes {
     let mut known: HashMap<String, usize> = HashMap::new();
     let mut by_block = HashMap::new();
     let mut last = (0, 0);
-    let (outer, inner) = levels.split_last().map_or((None, levels), |(o, i)| (Some(o), i));
+    let (outer, inner) = levels
+        .split_last()
+        .map_or((None, levels), |(o, i)| (Some(o), i));
     let Some(outer) = outer else {
-        return Shapes { laws, by_block, last };
+        return Shapes {
+            laws,
+            by_block,
+            last,
+        };
     };
     if inner.is_empty() {
         // One law a unit; only the number of units counts.
         let n_units = group.n_units(outer.scope);
         let laws = vec![(f64::from(n_units), outer.curve.clone())];
-        return Shapes { laws, by_block, last };
+        return Shapes {
+            laws,
+            by_block,
+            last,
+        };
     }
     let mut rank = 0;
     while rank < group.n_ranks() {
@@ -177,7 +200,11 @@ fn shapes(group: &Group, levels: &[Level]) -> Shapes {
         laws[law].0 += 1.0;
         rank = end;
     }
-    Shapes { laws, by_block, last }
+    Shapes {
+        laws,
+        by_block,
+        last,
+    }
 }
 
 /// What a unit is made of: units of the next level inside, or so many of the

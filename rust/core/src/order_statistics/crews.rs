@@ -62,8 +62,9 @@ impl Crews {
     pub(super) fn compile(&self, plan: &Plan) -> std::result::Result<Vec<Compiled>, Reason> {
         let groups = 0..self.plan.groups().len();
         let of_group = |index| match (&self.lasting, plan.pipeline()) {
-            (None, Some(pipeline)) => layers::compile(plan, pipeline, index)
-                .ok_or(Reason::Pipeline { cause: None }),
+            (None, Some(pipeline)) => {
+                layers::compile(plan, pipeline, index).ok_or(Reason::Pipeline { cause: None })
+            }
             _ => Compiled::of_crews(&self.plan, index),
         };
         groups.map(of_group).collect()
@@ -86,12 +87,20 @@ impl Crews {
         let relative = |(crews, group): (Vec<(f64, f64)>, &crate::plan::Group)| {
             let unit_s = group.compute_s();
             let of = |(all_s, stalled_s): (f64, f64)| {
-                (((all_s - stalled_s) / unit_s) as f32, (stalled_s / unit_s) as f32)
+                (
+                    ((all_s - stalled_s) / unit_s) as f32,
+                    (stalled_s / unit_s) as f32,
+                )
             };
             crews.into_iter().map(of).collect()
         };
         Ok(Some(Fixed {
-            given: times.times_s.into_iter().zip(plan.groups()).map(relative).collect(),
+            given: times
+                .times_s
+                .into_iter()
+                .zip(plan.groups())
+                .map(relative)
+                .collect(),
             expected_s: times.expected_s,
         }))
     }

@@ -1,18 +1,27 @@
 //! A law's exceedances at even steps of ln x, where factors are shifts.
 
 use super::census::Census;
-use crate::curve::Curve;
+use crate::curve::{Curve, LEAST};
 
 /// Exceedances beyond this are as good as certain: `exp(-64)` never happens.
 pub(super) const CERTAIN: f64 = 64.0;
 /// Exceedances below this never happen.
 pub(super) const NEVER: f64 = 1e-20;
 
-/// Points of a grid, at most and at least.
-const MOST_POINTS: usize = 4096;
+/// Points of a grid, at least and at most; fewer for more units.
 const FEWEST_POINTS: usize = 128;
+const MOST_POINTS: usize = 1 << 16;
+const MOST_WORK: f64 = 16_777_216.0;
 /// What interpolation may miss, as a probability or as a share of it.
 const MISS: f64 = 3e-4;
+/// What straight lines may miss where cubics are no better.
+const ENOUGH: f64 = 5e-3;
+/// What they may miss at worst, where nothing finer is to be had.
+const MOST_MISS: f64 = 1e-2;
+/// Exceedances of the slowest of all below this happen once in a billion steps.
+const SELDOM: f64 = 1e-9;
+/// Atoms of a law, at most.
+const MOST_ATOMS: usize = 16;
 
 /// Entries before the first one that matters, for interpolation.
 pub(super) const PAD: usize = 2;
@@ -24,24 +33,48 @@ pub(super) struct LogGrid {
     pub(super) step: f64,
     /// ln x of the entry after the padding.
     pub(super) first: f64,
-    /// Falling, from certain to never.
+    /// Falling, from certain to never, without the atoms' jumps.
     pub(super) exceedances: Vec<f64>,
+    /// ln x of the atoms, and by how much exceedances fall there.
+    pub(super) atoms: Vec<(f64, f64)>,
     /// Whether cubics follow the law between entries.
     pub(super) is_smooth: bool,
+    misses: Misses,
+}
+
+/// What interpolation misses at worst, as a probability or as a share of it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Misses {
+    /// Cubics; and the same of what happens now and then.
+    cubic: f64,
+    often: f64,
+    /// Straight lines, and lines of logarithms.
+    line: f64,
+    in_log: f64,
 }
 
 impl LogGrid {
-    /// The grid of a law of which `n` meet; `points` between its ends if they
-    /// are not to be found out.
-    pub(super) fn of(curve: &Curve, n: f64) -> Self {
+    /// The grid of a law of which `n` meet; none where even a fine one misses
+    /// too much of it.
+    pub(super) fn of(curve: &Curve, n: f64) -> Option<Self> {
+        let most = (MOST_WORK / n) as usize;
+        let most = most
+            .clamp(MOST_POINTS / 16, MOST_POINTS)
+            .next_power_of_two();
         let mut points = FEWEST_POINTS;
         loop {
             let grid = Self::with_points(curve, n, points);
-            if grid.is_smooth || points == MOST_POINTS {
-                return grid;
+            if grid.is_smooth || grid.misses.line <= ENOUGH || points >= most {
+                let few_atoms = grid.atoms.len() <= MOST_ATOMS;
+                return (few_atoms && grid.follows()).then_some(grid);
             }
             points *= 2;
         }
+    }
+
+    /// Whether interpolation follows the law well enough.
+    fn follows(&self) -> bool {
+        self.is_smooth || self.misses.line <= MOST_MISS
     }
 
     fn with_points(curve: &Curve, n: f64, points: usize) -> Self {
@@ -55,26 +88,69 @@ impl LogGrid {
     pub(super) fn with_step(curve: &Curve, n: f64, first: f64, step: f64) -> Self {
         let last = libm::log(curve.place(NEVER / n).x);
         let n_points = ((last - first) / step) as usize + 2 + 2 * PAD;
-        let at = |place: f64| {
-            let x = libm::exp(first + (place - PAD as f64) * step);
-            curve.exceedances(x).min(CERTAIN)
+        let atoms: Vec<(f64, f64)> = curve
+            .atoms()
+            .map(|knot| {
+                let [before, after] = [knot, knot + 1].map(|knot| curve.exceedances_of(knot));
+                let after = if after <= 2.0 * LEAST { 0.0 } else { after };
+                let jump = before.min(CERTAIN) - after.min(CERTAIN);
+                (libm::log(curve.xs()[knot + 1]), jump)
+            })
+            .collect();
+        let both_at = |place: f64| {
+            let log = first + (place - PAD as f64) * step;
+            let jumps = atoms.iter().filter(|atom| log < atom.0);
+            let jumps: f64 = jumps.map(|atom| atom.1).sum();
+            let smooth = curve.exceedances(libm::exp(log)).min(CERTAIN) - jumps;
+            (smooth.max(0.0), jumps)
         };
-        let exceedances: Vec<f64> = (0..n_points).map(|k| at(k as f64)).collect();
-        let is_smooth = (1..n_points.saturating_sub(2)).all(|k| {
+        let exceedances: Vec<f64> = (0..n_points).map(|k| both_at(k as f64).0).collect();
+        // As a probability, or as a share of a small one.
+        let miss = |value: f64, (middle, jumps): (f64, f64)| {
+            let gap = libm::exp(-value - jumps) - libm::exp(-middle - jumps);
+            gap.abs() / (middle + jumps).min(1.0)
+        };
+        let mut misses = Misses::default();
+        for k in 1..n_points.saturating_sub(2) {
             let four: &[f64] = &exceedances[k - 1..k + 3];
-            let middle = at(k as f64 + 0.5);
+            let middle = both_at(k as f64 + 0.5);
+            if middle.0 + middle.1 < 0.1 * NEVER / n {
+                continue;
+            }
             let cubic = -0.0625 * (four[0] + four[3]) + 0.5625 * (four[1] + four[2]);
-            let line = libm::exp(0.5 * (libm::log(four[1]) + libm::log(four[2])));
-            let miss = f64::max((cubic - middle).abs(), (line - middle).abs());
-            let is_low = middle < 0.1 * NEVER / n;
-            is_low || miss * libm::exp(-middle) <= MISS * middle.min(1.0)
-        });
+            misses.cubic = misses.cubic.max(miss(cubic, middle));
+            misses.line = misses.line.max(miss(0.5 * (four[1] + four[2]), middle));
+            if middle.0 >= SELDOM / n {
+                misses.often = misses.often.max(miss(cubic, middle));
+            }
+            if four[2] > 0.0 {
+                // The slowest's law is straight in the logarithm.
+                let in_log = libm::exp(0.5 * (libm::log(four[1]) + libm::log(four[2])));
+                misses.in_log = misses.in_log.max(miss(in_log, middle));
+            }
+        }
+        // Beyond an atom at the law's end there is nothing, but a straight line to
+        // the next entry.
+        for &(log, jump) in &atoms {
+            let entry = (((log - first) / step) as usize + PAD).min(n_points - 2);
+            let (left, right) = (exceedances[entry], exceedances[entry + 1]);
+            let after = jump + right;
+            misses.line = misses.line.max((left - right).min(left) / after);
+        }
         Self {
             step,
             first,
             exceedances,
-            is_smooth,
+            atoms,
+            is_smooth: misses.cubic.max(misses.in_log) <= MISS,
+            misses,
         }
+    }
+
+    /// Whether cubics follow the law well enough for all that happens once in a
+    /// billion steps.
+    pub(super) fn is_almost_smooth(&self) -> bool {
+        self.atoms.is_empty() && self.misses.often <= MOST_MISS
     }
 
     /// ln x over which the law reaches from certain to never.
@@ -149,7 +225,11 @@ impl Shifts {
         }
         // Cubics may undershoot where nothing happens any more.
         for place in 0..n {
-            let before = if place == 0 { CERTAIN * 1e12 } else { sums[place - 1] };
+            let before = if place == 0 {
+                CERTAIN * 1e12
+            } else {
+                sums[place - 1]
+            };
             sums[place] = sums[place].clamp(0.0, before);
         }
         sums

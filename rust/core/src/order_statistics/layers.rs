@@ -16,8 +16,11 @@ pub(super) fn is_sum_of_maxima(plan: &Plan, pipeline: &Pipeline) -> bool {
         && spec.placement == Placement::Aligned
         && spec.times.iter().all(|times| times.weight_s.is_empty());
     let groups = 0..plan.groups().len();
-    let has_layers =
-        groups.clone().any(|index| plan.causes(index, Affects::Compute, Span::Layer).next().is_some());
+    let has_layers = groups.clone().any(|index| {
+        plan.causes(index, Affects::Compute, Span::Layer)
+            .next()
+            .is_some()
+    });
     let shared = |cause: &Cause| match cause.span() {
         Span::Layer => cause.scope() == Scope::Gpu && cause.effect() == Effect::Slowdown,
         Span::Run | Span::Step => !is_inside(cause),
@@ -46,7 +49,11 @@ pub(super) fn compile(plan: &Plan, pipeline: &Pipeline, index: usize) -> Option<
     }
     let last = (n_crews - 1, laws.len() - 1);
     let by_block = HashMap::from([(1, 0)]);
-    Some(Compiled::of_shapes(Shapes { laws, by_block, last }))
+    Some(Compiled::of_shapes(Shapes {
+        laws,
+        by_block,
+        last,
+    }))
 }
 
 /// The law of a crew's time over the noiseless one.
@@ -71,5 +78,9 @@ fn time_rel(plan: &Plan, pipeline: &Pipeline, index: usize, n_ranks: u32) -> Opt
     let layer = |pass_s: f64| pass_s / (f64::from(n_layers) * compute_s);
     let forward = passes.scaled(layer(times.forward_s[0]));
     let backward = passes.scaled(layer(times.backward_s[0]));
-    Some(forward.plus(&backward)?.shifted(times.overhead_s / compute_s))
+    Some(
+        forward
+            .plus(&backward)?
+            .shifted(times.overhead_s / compute_s),
+    )
 }

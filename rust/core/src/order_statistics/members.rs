@@ -4,10 +4,11 @@
 use std::ops::Range;
 
 use super::compiled::{Compiled, Rest};
+use super::hits::{Hit, Scratch};
 use super::lasting::Lasting;
 use super::parts::{Way, is_inside, way};
 use super::pass::{Pass, Passed};
-use super::rare::{Events, Rare};
+use super::rare::Rare;
 use super::rest::{Drawn, RestLaw};
 use super::words;
 use crate::control::Control;
@@ -15,34 +16,13 @@ use crate::error::Result;
 use crate::kernel::STEPS;
 use crate::kernel::best::Best;
 use crate::kernel::tile::Draws;
-use crate::plan::{Cause, Effect, Group, Plan, Scope, Span};
+use crate::plan::{Cause, Effect, Group, Plan, Span};
 use crate::random::Random;
-
-/// A rank that is drawn by itself.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Hit {
-    rank: u32,
-    /// What rare causes do to it.
-    slowdown: f64,
-    stall: f64,
-}
-
-/// Room to work in.
-#[derive(Debug, Default)]
-pub(super) struct Scratch {
-    events: Events,
-    hits: Vec<Hit>,
-    /// Blocks that are drawn as a whole, by their first rank.
-    blocks: Vec<Range<u32>>,
-    ranks: Vec<u32>,
-    units: Vec<u32>,
-    factors: Vec<f32>,
-}
 
 /// The ranks or the ports of a group in one run.
 pub(super) struct Members<'a> {
-    compiled: &'a Compiled,
-    group: &'a Group,
+    pub(super) compiled: &'a Compiled,
+    pub(super) group: &'a Group,
     random: &'a Random,
     run: u32,
     /// What lasts the run, but for stalls that all share.
@@ -50,11 +30,11 @@ pub(super) struct Members<'a> {
     /// Of the causes that all share: stalls that last, and step by step.
     common_lasting: Draws<'a>,
     common: Draws<'a>,
-    rare: Vec<Rare<'a>>,
+    pub(super) rare: Vec<Rare<'a>>,
     /// Compiled causes.
     inside: Draws<'a>,
     /// What the pass over the ranks found.
-    passed: Passed,
+    pub(super) passed: Passed,
     rest: RestLaw<'a>,
     /// Stall that all share in the whole run.
     stall: f32,
@@ -161,7 +141,14 @@ impl<'a> Members<'a> {
         scratch.events.clear();
         for rare in &self.rare {
             let (random, waits) = (self.random, &self.compiled.waits);
-            rare.draw(self.group, random, self.run, block, waits, &mut scratch.events);
+            rare.draw(
+                self.group,
+                random,
+                self.run,
+                block,
+                waits,
+                &mut scratch.events,
+            );
         }
         let waits = &self.compiled.waits;
         let mut descent = words::Descent::new(self.random, &self.words, waits, block, self.run);
@@ -175,63 +162,11 @@ impl<'a> Members<'a> {
         best
     }
 
-    /// Collects the ranks that are drawn by themselves in a step.
-    fn gather(&self, step: usize, scratch: &mut Scratch) {
-        let Scratch { events, hits, blocks, .. } = scratch;
-        hits.clear();
-        blocks.clear();
-        for event in events.of(step) {
-            let rare = &self.rare[event.rare];
-            let (slowdown, stall) = rare.effect(event.size);
-            let ranks = rare.ranks(self.group, event.unit);
-            hits.extend(ranks.map(|rank| Hit { rank, slowdown, stall }));
-        }
-        let hit_ranks = hits.len();
-        for block in &self.passed.apart {
-            blocks.push(block.clone());
-        }
-        if self.compiled.block != Scope::Gpu {
-            let of_hits = hits[..hit_ranks].iter().map(|hit| self.block_of(hit.rank));
-            blocks.extend(of_hits);
-            blocks.sort_by_key(|block| block.start);
-            blocks.dedup();
-            // The other ranks of these blocks are drawn, too.
-            for block in blocks.iter() {
-                hits.extend(block.clone().map(|rank| Hit {
-                    rank,
-                    slowdown: 1.0,
-                    stall: 0.0,
-                }));
-            }
-        } else {
-            hits.extend(self.passed.apart.iter().flat_map(|block| {
-                block.clone().map(|rank| Hit {
-                    rank,
-                    slowdown: 1.0,
-                    stall: 0.0,
-                })
-            }));
-        }
-        if self.rare.len() > 1 || hits.len() > hit_ranks {
-            hits.sort_by_key(|hit| hit.rank);
-            hits.dedup_by(|next, first| {
-                let same = next.rank == first.rank;
-                if same {
-                    first.slowdown *= next.slowdown;
-                    first.stall += next.stall;
-                }
-                same
-            });
-        }
-        if self.compiled.block == Scope::Gpu {
-            blocks.clear();
-            blocks.extend(hits.iter().map(|hit| hit.rank..hit.rank + 1));
-        }
-    }
-
     /// The ranks of a block.
-    fn block_of(&self, rank: u32) -> Range<u32> {
-        let (unit, end) = self.group.unit(self.compiled.block, self.group.stretch(rank).0);
+    pub(super) fn block_of(&self, rank: u32) -> Range<u32> {
+        let (unit, end) = self
+            .group
+            .unit(self.compiled.block, self.group.stretch(rank).0);
         let first = self.group.first_gpu(self.compiled.block, unit);
         self.group.rank_from(first)..self.group.rank_from(end)
     }
@@ -269,7 +204,10 @@ impl<'a> Members<'a> {
                 let mut rank = 0;
                 while rank < self.group.n_ranks() {
                     let whole = self.block_of(rank);
-                    if drawn.binary_search_by_key(&whole.start, |block| block.start).is_err() {
+                    if drawn
+                        .binary_search_by_key(&whole.start, |block| block.start)
+                        .is_err()
+                    {
                         scratch.hits.extend(whole.clone().map(|rank| Hit {
                             rank,
                             slowdown: 1.0,
@@ -285,17 +223,16 @@ impl<'a> Members<'a> {
 
     /// The slowest of all where nothing but rare causes changes from step to
     /// step. Whom those hit is only slower than counted here, if they slow.
-    fn meet_fixed<B: Best>(
-        &self,
-        scratch: &mut Scratch,
-        slowdown: f32,
-        stall: f32,
-        best: &mut B,
-    ) {
+    fn meet_fixed<B: Best>(&self, scratch: &mut Scratch, slowdown: f32, stall: f32, best: &mut B) {
         if !self.compiled.only_slows {
             let hits = &mut scratch.hits;
-            let is_hit = |rank: u32| hits.iter().any(|hit| hit.rank == rank);
-            let leader = self.passed.leaders.iter().find(|leader| !is_hit(leader.rank));
+            hits.sort_by_key(|hit| hit.rank);
+            let is_hit = |rank: u32| hits.binary_search_by_key(&rank, |hit| hit.rank).is_ok();
+            let leader = self
+                .passed
+                .leaders
+                .iter()
+                .find(|leader| !is_hit(leader.rank));
             match leader {
                 Some(leader) => {
                     let slowdown = leader.slowdown * slowdown;
@@ -304,8 +241,9 @@ impl<'a> Members<'a> {
                     }
                 }
                 None => {
-                    let others: Vec<u32> =
-                        (0..self.group.n_ranks()).filter(|&rank| !is_hit(rank)).collect();
+                    let others: Vec<u32> = (0..self.group.n_ranks())
+                        .filter(|&rank| !is_hit(rank))
+                        .collect();
                     hits.extend(others.into_iter().map(|rank| Hit {
                         rank,
                         slowdown: 1.0,

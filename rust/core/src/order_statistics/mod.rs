@@ -8,6 +8,7 @@ mod census;
 mod compiled;
 mod crews;
 mod grid;
+mod hits;
 mod lasting;
 mod layers;
 mod members;
@@ -17,6 +18,7 @@ mod pass;
 mod rare;
 mod reason;
 mod rest;
+mod slow;
 mod words;
 
 use std::sync::Arc;
@@ -35,7 +37,8 @@ use crate::random::{MAX_RUNS, Random};
 use crate::sample::{Sampled, expected_times_of};
 use compiled::Compiled;
 use crews::{Crews, Fixed};
-use members::{Members, Scratch};
+use hits::Scratch;
+use members::Members;
 
 /// Steps of one task.
 const TASK: usize = 4096;
@@ -58,7 +61,9 @@ impl OrderStatistics {
         let crews = Crews::new(&plan)?;
         let of = |affects| -> std::result::Result<Vec<Compiled>, Reason> {
             let groups = 0..plan.groups().len();
-            groups.map(|index| Compiled::new(&plan, index, affects)).collect()
+            groups
+                .map(|index| Compiled::new(&plan, index, affects))
+                .collect()
         };
         let ranks = match &crews {
             None => of(Affects::Compute)?,
@@ -159,7 +164,13 @@ impl OrderStatistics {
     ///
     /// # Errors
     /// [`Error::Stopped`] once `control` asks for it.
-    pub fn law(&self, group: usize, seed: u64, run: u32, control: &Control) -> Result<Option<Curve>> {
+    pub fn law(
+        &self,
+        group: usize,
+        seed: u64,
+        run: u32,
+        control: &Control,
+    ) -> Result<Option<Curve>> {
         let random = Random::new(seed);
         let fixed = self.fixed(&random, run, control)?;
         let given = fixed.as_ref().map(|fixed| fixed.given[group].as_slice());

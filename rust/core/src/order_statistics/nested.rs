@@ -16,7 +16,7 @@ use crate::plan::{Group, Scope};
 
 /// Steps of ln x in a standard deviation of the narrowest law, or what is like
 /// one.
-const STEPS: f64 = 8.0;
+const STEPS: f64 = 10.0;
 /// Points of a law, at most.
 const MOST_POINTS: f64 = 2048.0;
 /// Blocks of one task.
@@ -62,18 +62,36 @@ pub(super) struct Slowest {
 }
 
 impl Nested {
-    pub(super) fn new(group: &Group, levels: &[Level]) -> Self {
+    /// Laws of levels; none where they jump or bend too much.
+    pub(super) fn new(group: &Group, levels: &[Level]) -> Option<Self> {
         let n_ranks = f64::from(group.n_ranks());
         let breadth = |curve: &Curve| libm::log(curve.quantile(0.84) / curve.quantile(0.16));
         let reach =
             |curve: &Curve| libm::log(curve.place(NEVER / n_ranks).x / curve.place(ENOUGH).x);
-        let narrow = levels
+        let widest = levels
             .iter()
-            .map(|level| 0.5 * breadth(&level.curve) / STEPS)
-            .filter(|step| *step > 0.0)
-            .fold(f64::INFINITY, f64::min);
-        let coarse = levels.iter().map(|level| reach(&level.curve)).fold(0.0, f64::max);
-        let step = narrow.min(1.0).max(coarse / MOST_POINTS).max(1e-9);
+            .map(|level| reach(&level.curve))
+            .fold(0.0, f64::max);
+        let narrowest = levels
+            .iter()
+            .map(|level| breadth(&level.curve))
+            .fold(1.0, f64::min);
+        let mut step = 0.5 * narrowest / STEPS;
+        // Finer until all levels are followed; where they jump, none is.
+        let follows = |step: f64| {
+            let of = |level: &Level| {
+                let first = libm::log(level.curve.place(ENOUGH).x);
+                LogGrid::with_step(&level.curve, n_ranks, first, step)
+            };
+            let grids = levels.iter().map(of);
+            grids.into_iter().all(|grid| grid.is_almost_smooth())
+        };
+        while step > 0.0 && widest / step <= MOST_POINTS && !follows(step) {
+            step *= 0.5;
+        }
+        if !(step > 0.0 && widest / step <= MOST_POINTS) {
+            return None;
+        }
         let curve = &levels[0].curve;
         // A whole number of steps, so that all laws share a grid.
         let start = libm::floor(libm::log(curve.place(ENOUGH).x) / step);
@@ -86,13 +104,13 @@ impl Nested {
         let top = start as i64
             + (narrowest.exceedances.len() - PAD) as i64
             + outer.iter().map(last).sum::<i64>();
-        Self {
+        Some(Self {
             narrowest,
             start: start as i64,
             scope: levels[0].scope,
             outer,
             top,
-        }
+        })
     }
 
     pub(super) fn step(&self) -> f64 {
@@ -110,10 +128,15 @@ impl Nested {
     ) -> Result<Slowest> {
         let greatest = f64::from(passed.greatest);
         let is_apart = |block: &Range<u32>| {
-            let apart = passed.apart.binary_search_by_key(&block.start, |apart| apart.start);
+            let apart = passed
+                .apart
+                .binary_search_by_key(&block.start, |apart| apart.start);
             apart.is_ok()
         };
-        let blocks: Vec<Range<u32>> = self.blocks(group).filter(|block| !is_apart(block)).collect();
+        let blocks: Vec<Range<u32>> = self
+            .blocks(group)
+            .filter(|block| !is_apart(block))
+            .collect();
         let lowest = self.top - (64 * MOST_POINTS as i64);
         let (mut end, mut falling) = (self.top, Vec::new());
         loop {
@@ -209,11 +232,15 @@ impl Nested {
         let m = shares.shares.len();
         // Of its members where the shared factor is taken out.
         let wider = at.start - shares.first - m as i64 + 1..at.end - shares.first;
-        let scope = if level == 1 { self.scope } else { self.outer[level - 2].scope };
+        let scope = if level == 1 {
+            self.scope
+        } else {
+            self.outer[level - 2].scope
+        };
         let mut members = vec![0.0; (wider.end - wider.start) as usize];
         for ranks in units(group, scope, unit.ranks.clone()) {
-            let places = (ranks.start - unit.ranks.start) as usize
-                ..(ranks.end - unit.ranks.start) as usize;
+            let places =
+                (ranks.start - unit.ranks.start) as usize..(ranks.end - unit.ranks.start) as usize;
             let member = Unit {
                 ranks,
                 factors: &unit.factors[places],
@@ -252,7 +279,7 @@ impl Nested {
         certain.iter_mut().for_each(|sum| *sum += CERTAIN);
         let from = (first + n_certain as i64) as usize;
         let rest = grid.exceedances.get(from..).unwrap_or(&[]);
-        for (sum, four) in others.iter_mut().zip(rest.array_windows::<4>()) {
+        for (sum, four) in others.iter_mut().zip(rest.windows(4)) {
             let part = four[0] * weights[0]
                 + four[1] * weights[1]
                 + four[2] * weights[2]
@@ -302,7 +329,11 @@ impl Shares {
         let mut shares = vec![0.0; n];
         const FINE: i64 = 8;
         let fine = step / FINE as f64;
-        let at = |index: i64| curve.exceedances(libm::exp(index as f64 * fine)).min(CERTAIN);
+        let at = |index: i64| {
+            curve
+                .exceedances(libm::exp(index as f64 * fine))
+                .min(CERTAIN)
+        };
         let mut before = CERTAIN;
         for index in low * FINE..(high + 1) * FINE + 1 {
             let after = at(index);

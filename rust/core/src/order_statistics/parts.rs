@@ -3,17 +3,18 @@
 
 use super::reason::Reason;
 use crate::curve::Curve;
+use crate::law::Law;
 use crate::plan::{Affects, Cause, Effect, Group, Plan, Scope, Span};
 
 /// Ranks that stalls may hit in a step, on average: these are drawn one by one.
 const MOST_STALLED: f64 = 1e4;
 /// Ranks up to which slowdowns that occur now and then are drawn one by one.
-const MOST_SLOWED: f64 = 256.0;
+const MOST_SLOWED: f64 = 2048.0;
 
 /// How a cause that changes in each step is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
-    /// Once for the whole group.
+    /// Once for the whole group, or not at all: all units have the same.
     Common,
     /// One by one, where it occurs.
     Rare,
@@ -24,6 +25,9 @@ pub(super) enum Way {
 /// How a step-span cause of a group is drawn.
 pub(super) fn way(group: &Group, cause: &Cause) -> Way {
     let n_hit = f64::from(group.n_ranks()) * cause.probability();
+    if cause.is_certain() && matches!(cause.law(), Law::Constant(_)) {
+        return Way::Common;
+    }
     match (cause.scope(), cause.effect()) {
         (Scope::Pool | Scope::Cluster, _) => Way::Common,
         (_, Effect::Stall) => Way::Rare,
@@ -52,9 +56,14 @@ pub(super) struct Level {
 pub(super) fn levels(plan: &Plan, index: usize, affects: Affects) -> Result<Vec<Level>, Reason> {
     let group = &plan.groups()[index];
     let steps = || plan.causes(index, affects, Span::Step);
-    for cause in steps() {
+    // Stalls that last a run are drawn one by one, too, where steps differ.
+    let lasting = plan
+        .causes(index, affects, Span::Run)
+        .filter(|_| steps().next().is_some());
+    for cause in steps().chain(lasting) {
         let n_ranks = f64::from(group.n_ranks()) * cause.probability();
-        let is_stall = cause.effect() == Effect::Stall && is_inside(cause);
+        let is_common = cause.span() == Span::Step && way(group, cause) == Way::Common;
+        let is_stall = cause.effect() == Effect::Stall && is_inside(cause) && !is_common;
         if is_stall && n_ranks > MOST_STALLED {
             return Err(Reason::Stalls {
                 pool: group.name().to_owned(),
@@ -97,9 +106,8 @@ pub(super) fn levels(plan: &Plan, index: usize, affects: Affects) -> Result<Vec<
 /// Two causes whose units do not nest.
 fn overlap(group: &Group, causes: &[&Cause]) -> Reason {
     let pair = causes.iter().find_map(|a| {
-        let apart = |b: &&&Cause| {
-            !group.nests(a.scope(), b.scope()) && !group.nests(b.scope(), a.scope())
-        };
+        let apart =
+            |b: &&&Cause| !group.nests(a.scope(), b.scope()) && !group.nests(b.scope(), a.scope());
         causes.iter().find(apart).map(|b| [a, b])
     });
     let [a, b] = pair.unwrap_or([&causes[0], &causes[causes.len() - 1]]);

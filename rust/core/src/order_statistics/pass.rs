@@ -6,16 +6,13 @@ use rayon::prelude::*;
 
 use super::census::Census;
 use super::compiled::{Compiled, Rest};
-use super::grid::{CERTAIN, PAD, Shifts};
 use super::lasting::Lasting;
 use crate::control::Control;
 use crate::error::Result;
 use crate::kernel::best::{Best, SlowestRank, WorstPorts};
 use crate::kernel::slowest::for_each_stretch;
 use crate::kernel::tile::{Drawn, Tile};
-use crate::kernel::{Block, STEPS, UNITS};
 use crate::plan::{Affects, Group, Scope};
-use crate::table::Table;
 
 /// Ranks of one task.
 const TASK: u32 = 1 << 16;
@@ -24,10 +21,11 @@ const BATCH: usize = 256;
 /// Ranks below which a group with persistent factors is drawn whole: there is
 /// nothing to gain.
 const FEW: u32 = 64;
-/// Ranks from which on only the slow ones are looked at.
-const MANY: u32 = 1 << 20;
 /// Ranks that are kept where a rare cause may speed the slowest one up.
 const LEADERS: usize = 64;
+/// Bins of a census where laws have atoms: their breadth, and how many at most.
+const HAIR: f64 = 1e-6;
+const MOST_BINS: f64 = 4_194_304.0;
 /// Bins of a census in one step of a grid.
 const BINS: f64 = 8.0;
 
@@ -38,6 +36,9 @@ pub(super) struct Leader {
     pub(super) stall: f32,
     pub(super) rank: u32,
 }
+
+/// Takes the first rank, the slowdowns and the stalls of a tile.
+type Looked<'f> = dyn FnMut(u32, &[f32], &[f32]) + 'f;
 
 /// What a pass found.
 #[derive(Debug, Clone, Default)]
@@ -58,7 +59,10 @@ pub(super) struct Passed {
 impl Passed {
     /// Mean slowdown and mean stall of `n` ranks.
     pub(super) fn means(&self, n: u32) -> (f64, f64) {
-        (self.sum_slowdown / f64::from(n), self.sum_stall / f64::from(n))
+        (
+            self.sum_slowdown / f64::from(n),
+            self.sum_stall / f64::from(n),
+        )
     }
 }
 
@@ -122,7 +126,14 @@ impl Pass<'_, '_> {
     fn nothing(&self) -> Passed {
         let census = match &self.compiled.rest {
             Rest::Shifted { grid, .. } if !self.is_whole() => {
-                Some(Census::new(grid.step / BINS, grid.reach()))
+                // Atoms are put where each unit has them.
+                let finest = grid.reach() / MOST_BINS;
+                let width = if grid.atoms.is_empty() {
+                    1.0
+                } else {
+                    HAIR.max(finest)
+                };
+                Some(Census::new(width.min(grid.step / BINS), grid.reach()))
             }
             _ => None,
         };
@@ -140,7 +151,11 @@ impl Pass<'_, '_> {
         passed.sum_slowdown = f64::from(slowdown) * f64::from(self.group.n_ranks());
         let n_leaders = (self.group.n_ranks()).min(LEADERS as u32);
         passed.leaders = (0..n_leaders)
-            .map(|rank| Leader { slowdown, stall: 0.0, rank })
+            .map(|rank| Leader {
+                slowdown,
+                stall: 0.0,
+                rank,
+            })
             .collect();
         if self.compiled.only_slows {
             passed.leaders.truncate(1);
@@ -157,7 +172,9 @@ impl Pass<'_, '_> {
         if rank == 0 || self.compiled.block == Scope::Gpu {
             return rank;
         }
-        let (_, end) = self.group.unit(self.compiled.block, self.group.stretch(rank - 1).0);
+        let (_, end) = self
+            .group
+            .unit(self.compiled.block, self.group.stretch(rank - 1).0);
         self.group.rank_from(end)
     }
 
@@ -168,7 +185,9 @@ impl Pass<'_, '_> {
             if rank >= ranks.end {
                 return None;
             }
-            let (_, end) = self.group.unit(self.compiled.block, self.group.stretch(rank).0);
+            let (_, end) = self
+                .group
+                .unit(self.compiled.block, self.group.stretch(rank).0);
             let block = rank..self.group.rank_from(end).max(rank + 1);
             rank = block.end;
             Some(block)
@@ -198,93 +217,27 @@ impl Pass<'_, '_> {
         let end = first + slowdowns.len() as u32;
         for block in self.blocks(first..end) {
             let places = (block.start - first) as usize..(block.end - first) as usize;
-            self.look(&mut passed, block.start, &slowdowns[places.clone()], &stalls[places]);
+            self.look(
+                &mut passed,
+                block.start,
+                &slowdowns[places.clone()],
+                &stalls[places],
+            );
         }
         passed
     }
 
-    /// The table of all that lasts, where ranks are so many that only the slow
-    /// ones are looked at: the mean of all the others is that of their law.
-    fn only_table(&self) -> Option<&Table> {
-        let many = self.group.n_ranks() > MANY && self.compiled.block == Scope::Gpu;
-        let slowdowns = &self.lasting.slowdowns;
-        let alone = slowdowns.len() == 1 && !self.lasting.stalls();
-        if !(many && alone) {
-            return None;
-        }
-        let cause = slowdowns.cause(0);
-        let by_gpu = cause.scope() == Scope::Gpu && cause.is_certain();
-        cause.only_table().filter(|_| by_gpu)
-    }
-
-    /// The word from which on a rank's factor matters: all of the others together
-    /// would add a ten-millionth at most to what is known of the slowest.
-    fn first_that_matters(&self, known: &Passed, table: &Table) -> u32 {
-        let (Rest::Shifted { grid, .. }, Some(census)) = (&self.compiled.rest, &known.census)
-        else {
-            return 0;
-        };
-        let top = f64::from(known.greatest);
-        let sums = Shifts::of(census, grid, top).slowest(grid);
-        let n = f64::from(self.group.n_ranks());
-        let of_grid = &grid.exceedances[PAD..];
-        let may_be_left_out = |shift: usize| {
-            let pairs = sums.iter().zip(of_grid.iter().skip(shift));
-            let mut open = pairs.filter(|(sum, _)| **sum <= CERTAIN);
-            open.all(|(sum, one)| n * one <= 1e-7 * sum)
-        };
-        let (mut kept, mut left_out) = (0, of_grid.len());
-        while left_out - kept > 1 {
-            let middle = kept + (left_out - kept) / 2;
-            if may_be_left_out(middle) {
-                left_out = middle;
-            } else {
-                kept = middle;
-            }
-        }
-        let least = top * libm::exp(-(left_out as f64) * grid.step);
-        first_word(table, least as f32)
-    }
-
-    /// Counts the slow ranks among some: words order values, so most tiles are
-    /// done with once their greatest word is known.
-    fn look_for_greatest(
-        &self,
-        ranks: Range<u32>,
-        table: &Table,
-        census: &mut Census,
-        cut: u32,
-    ) -> f32 {
-        let slowdowns = &self.lasting.slowdowns;
-        let kernel = slowdowns.kernel();
-        let mut words = Block([[0; UNITS]; STEPS]);
-        let mut factors = Vec::with_capacity(UNITS);
-        let mut greatest = 0.0_f32;
-        for_each_stretch(self.group, ranks, |_, gpus| {
-            kernel.words(slowdowns.random(), slowdowns.address(0, 0, gpus.start), &mut words);
-            let row = &words.0[0][..gpus.len()];
-            if row.iter().copied().fold(0, u32::max) < cut {
-                return;
-            }
-            factors.clear();
-            for (unit, &word) in gpus.zip(row) {
-                if word >= cut {
-                    factors.push(table.value(word, || slowdowns.refined(0, 0, unit)[0]));
-                }
-            }
-            census.add(&factors);
-            greatest = factors.iter().copied().fold(greatest, f32::max);
-        });
-        greatest
-    }
-
     /// Calls `f` with the first rank, the slowdowns and the stalls of tiles.
-    fn each_tile(&self, ranks: Range<u32>, f: &mut dyn FnMut(u32, &[f32], &[f32])) {
+    fn each_tile(&self, ranks: Range<u32>, f: &mut Looked) {
         let mut drawn = Drawn::Nothing;
         for_each_stretch(self.group, ranks, |rank, gpus| {
             let mut tile = Tile::NEUTRAL;
             self.lasting.fill(rank, &gpus, &mut drawn, &mut tile);
-            f(rank, &tile.slowdown.0[0][..gpus.len()], &tile.stall.0[0][..gpus.len()]);
+            f(
+                rank,
+                &tile.slowdown.0[0][..gpus.len()],
+                &tile.stall.0[0][..gpus.len()],
+            );
         });
     }
 
@@ -325,7 +278,11 @@ impl Pass<'_, '_> {
                 passed.apart.push(rank..rank + 1);
                 continue;
             }
-            let leader = Leader { slowdown, stall, rank };
+            let leader = Leader {
+                slowdown,
+                stall,
+                rank,
+            };
             self.meet(&mut passed.leaders, leader, keep);
         }
     }
@@ -334,10 +291,12 @@ impl Pass<'_, '_> {
     fn meet(&self, leaders: &mut Vec<Leader>, new: Leader, keep: usize) {
         if self.compiled.affects == Affects::Network && !self.steps_differ {
             // A port's factor and another one's stall count together.
-            let mut worst = leaders.first().map_or(WorstPorts::NONE, |leader| WorstPorts {
-                slowdown: leader.slowdown,
-                stall_s: leader.stall,
-            });
+            let mut worst = leaders
+                .first()
+                .map_or(WorstPorts::NONE, |leader| WorstPorts {
+                    slowdown: leader.slowdown,
+                    stall_s: leader.stall,
+                });
             worst.take(new.slowdown, new.stall, new.rank);
             *leaders = vec![Leader {
                 slowdown: worst.slowdown,
@@ -349,7 +308,11 @@ impl Pass<'_, '_> {
         let place = leaders.partition_point(|leader| {
             let time_rel = leader.slowdown + leader.stall;
             let stall_rel = leader.stall;
-            let best = SlowestRank { time_rel, stall_rel, rank: leader.rank };
+            let best = SlowestRank {
+                time_rel,
+                stall_rel,
+                rank: leader.rank,
+            };
             !best.yields_to(new.slowdown, new.stall, new.rank)
         });
         if place < keep {
@@ -371,18 +334,4 @@ impl Pass<'_, '_> {
             self.meet(&mut all.leaders, leader, keep);
         }
     }
-}
-
-/// A word below which no value reaches `least`.
-fn first_word(table: &Table, least: f32) -> u32 {
-    let (mut below, mut reached) = (0_u32, u32::MAX);
-    while reached - below > 1 {
-        let middle = below + (reached - below) / 2;
-        if table.bound(middle) < least {
-            below = middle;
-        } else {
-            reached = middle;
-        }
-    }
-    below
 }

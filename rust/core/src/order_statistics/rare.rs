@@ -70,7 +70,10 @@ impl<'a> Rare<'a> {
     /// The ranks of a unit.
     pub(super) fn ranks(&self, group: &Group, unit: u32) -> Range<u32> {
         let scope = self.draws.cause(0).scope();
-        let (first, next) = (group.first_gpu(scope, unit), group.first_gpu(scope, unit + 1));
+        let (first, next) = (
+            group.first_gpu(scope, unit),
+            group.first_gpu(scope, unit + 1),
+        );
         group.rank_from(first)..group.rank_from(next)
     }
 
@@ -108,9 +111,9 @@ impl<'a> Rare<'a> {
             let sizes = cause
                 .only_table()
                 .map(|table| self.block_of(random, at(2), table, |n, step| row(n, 3, step)));
-            for step in 0..STEPS {
+            for (step, reached) in reached.iter_mut().enumerate() {
                 for number in 0..UNITS {
-                    if reached[step] >= n_units {
+                    if *reached >= n_units {
                         break;
                     }
                     let wait = if n_units <= MOST_BY_TABLE {
@@ -120,10 +123,14 @@ impl<'a> Rare<'a> {
                         words::exceedances(row(n, 0, step), || row(n, 1, step))
                     };
                     // Failures before the next success are geometric.
-                    let failures = if self.is_certain() { 0.0 } else { wait * self.gap };
-                    reached[step] += 1.0 + libm::floor(failures);
-                    if reached[step] < n_units {
-                        let unit = reached[step] as u32;
+                    let failures = if self.is_certain() {
+                        0.0
+                    } else {
+                        wait * self.gap
+                    };
+                    *reached += 1.0 + libm::floor(failures);
+                    if *reached < n_units {
+                        let unit = *reached as u32;
                         let size = match &sizes {
                             Some(sizes) => sizes.0[step][number],
                             None => self.draws.size_of_unit(0, block, unit, step),

@@ -18,6 +18,11 @@ pub enum Reason {
         /// The causes.
         causes: [String; 2],
     },
+    /// A law jumps or bends where persistent factors need it smooth.
+    Rough {
+        /// Name of the pool.
+        pool: String,
+    },
     /// Stalls hit too many ranks.
     Stalls {
         /// Name of the pool.
@@ -46,6 +51,11 @@ impl fmt::Display for Reason {
             } => write!(
                 f,
                 "the units that share {first} and those that share {second} overlap in pool {pool}"
+            ),
+            Self::Rough { pool } => write!(
+                f,
+                "laws that change in each step jump or bend too much next to what lasts a run in \
+                 pool {pool}"
             ),
             Self::Stalls {
                 pool,

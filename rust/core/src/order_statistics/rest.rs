@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
+use super::census::Census;
 use super::compiled::{Compiled, Rest, Shapes};
-use super::lasting::Lasting;
 use super::grid::{CERTAIN, LogGrid, PAD, Shifts};
+use super::lasting::Lasting;
 use super::nested::{FINER, Nested, finer};
 use super::pass::Passed;
 use super::words::Descent;
@@ -12,6 +13,9 @@ use crate::control::Control;
 use crate::curve::{Curve, LEAST, Place};
 use crate::error::Result;
 use crate::plan::Group;
+
+/// Knots in one step of a grid where straight lines are to be followed.
+const LINES: usize = 4;
 
 /// What was drawn.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -48,6 +52,8 @@ enum Parts<'a> {
         of_unit: &'a Curve,
         /// The greatest contribution of a unit, by knot.
         most: Vec<f64>,
+        /// By how much, in ln x, an atom may be misplaced.
+        apart: f64,
     },
     Nested {
         nested: &'a Nested,
@@ -101,12 +107,18 @@ impl<'a> RestLaw<'a> {
             }
             Rest::Shifted { curve, grid } => passed.census.as_ref().map(|census| {
                 // Those apart may have the greatest factor of all.
-                let top = census.factors().next().map_or(greatest, |(factor, _)| factor);
+                let top = census
+                    .factors()
+                    .next()
+                    .map_or(greatest, |(factor, _)| factor);
                 let sums = Shifts::of(census, grid, top).slowest(grid);
-                let most = greatest_parts(grid);
-                let law = on_knots(grid.first, grid.step, top, &sums);
-                let of_unit = curve;
-                of(law, Parts::Shifted { of_unit, most })
+                let (law, most) = with_jumps(grid, census, top, &sums);
+                let parts = Parts::Shifted {
+                    of_unit: curve,
+                    most,
+                    apart: grid.step,
+                };
+                of(law, parts)
             }),
             Rest::Nested(nested) => {
                 let slowest = nested.slowest(group, passed, lasting, control)?;
@@ -120,7 +132,15 @@ impl<'a> RestLaw<'a> {
                 let finest = step / FINER as f64;
                 let curve = on_knots(first as f64 * step, finest, greatest, &fine);
                 let of_steps = slowest.exceedances;
-                Some(of(curve, Parts::Nested { nested, greatest, first, of_steps }))
+                Some(of(
+                    curve,
+                    Parts::Nested {
+                        nested,
+                        greatest,
+                        first,
+                        of_steps,
+                    },
+                ))
             }
         };
         Ok(Self { law })
@@ -177,7 +197,9 @@ impl<'a> RestLaw<'a> {
 
 impl Law<'_> {
     fn is_apart(&self, block: &Range<u32>) -> bool {
-        self.apart.binary_search_by_key(&block.start, |apart| apart.start).is_ok()
+        self.apart
+            .binary_search_by_key(&block.start, |apart| apart.start)
+            .is_ok()
     }
 
     /// Exceedances between the knots around a place.
@@ -213,11 +235,19 @@ impl Law<'_> {
             Parts::Alike { shapes, .. } if shapes.laws.len() == 1 => self.at(place) / self.n_blocks,
             Parts::Alike { shapes, factor } => {
                 let unit = group.unit(compiled.block, group.stretch(block.start).0).0;
-                between(&shapes.laws[shapes.law(unit, block.len() as u32)].1, *factor)
+                between(
+                    &shapes.laws[shapes.law(unit, block.len() as u32)].1,
+                    *factor,
+                )
             }
-            Parts::Shifted { of_unit, .. } => {
-                let factor = factors.iter().copied().fold(0.0, f32::max);
-                between(of_unit, f64::from(factor))
+            Parts::Shifted { of_unit, apart, .. } => {
+                let factor = f64::from(factors.iter().copied().fold(0.0, f32::max));
+                if high - low > 4.0 * f64::EPSILON * high {
+                    return between(of_unit, factor);
+                }
+                // Whose atom this is lies a hair away from it.
+                let of = |x: f64| of_unit.exceedances(x / factor).min(CERTAIN);
+                of(low * (1.0 - apart)) - of(high * (1.0 + apart))
             }
             Parts::Nested {
                 nested,
@@ -250,11 +280,75 @@ fn greatest_parts(grid: &LogGrid) -> Vec<f64> {
     most
 }
 
+/// The curve of exceedances at even steps of ln x above the greatest factor, with
+/// the jumps of all units' atoms; and by knot the most that a unit contributes.
+fn with_jumps(grid: &LogGrid, census: &Census, top: f64, sums: &[f64]) -> (Curve, Vec<f64>) {
+    let smooth = greatest_parts(grid);
+    if grid.atoms.is_empty() && grid.is_smooth {
+        return (on_knots(grid.first, grid.step, top, sums), smooth);
+    }
+    // Units were put between entries by straight lines, so those it must be.
+    let parts = if grid.is_smooth { 1 } else { LINES };
+    let start = libm::log(top) + grid.first;
+    let mut jumps: Vec<(f64, f64, f64)> = Vec::new();
+    for (factor, n) in census.factors() {
+        let jumps_of = grid
+            .atoms
+            .iter()
+            .map(|&(log, jump)| (libm::log(factor) + log, jump));
+        jumps.extend(jumps_of.map(|(log, jump)| (log, n * jump, jump)));
+    }
+    jumps.retain(|jump| jump.0 >= start);
+    jumps.sort_by(|a, b| b.0.total_cmp(&a.0));
+    // From the top down: exceedances rise by each jump that is passed.
+    let (mut knots, mut jumps) = (Vec::new(), jumps.into_iter().peekable());
+    let mut above = 0.0;
+    for fine in (0..sums.len() * parts).rev() {
+        let place = fine / parts;
+        let on_line = |log: f64| {
+            let share = ((log - start) / grid.step - place as f64).clamp(0.0, 1.0);
+            let next = sums.get(place + 1).copied().unwrap_or(0.0);
+            sums[place] + (next - sums[place]) * share
+        };
+        let log = start + grid.step * fine as f64 / parts as f64;
+        while let Some((at, sum, one)) = jumps.next_if(|jump| jump.0 >= log) {
+            knots.push((at, on_line(at) + above, smooth[place]));
+            above += sum;
+            knots.push((at, on_line(at) + above, one));
+        }
+        knots.push((log, on_line(log) + above, smooth[place]));
+        if on_line(log) + above > CERTAIN {
+            break;
+        }
+    }
+    knots.reverse();
+    let last = knots
+        .iter()
+        .position(|knot| knot.1 <= LEAST)
+        .unwrap_or(knots.len());
+    knots.truncate((last + 1).max(2));
+    let xs = knots.iter().map(|knot| libm::exp(knot.0)).collect();
+    let logs = knots
+        .iter()
+        .map(|knot| libm::log(knot.1.max(LEAST)))
+        .collect();
+    let most = knots.iter().map(|knot| knot.2).collect();
+    (Curve::from_knots(xs, logs), most)
+}
+
 /// The curve of exceedances at even steps of ln x above a factor.
 fn on_knots(first: f64, step: f64, factor: f64, sums: &[f64]) -> Curve {
-    let n = sums.iter().position(|&sum| sum <= LEAST).unwrap_or(sums.len());
+    let n = sums
+        .iter()
+        .position(|&sum| sum <= LEAST)
+        .unwrap_or(sums.len());
     let n = (n + 1).clamp(2, sums.len());
-    let xs = (0..n).map(|k| factor * libm::exp(first + step * k as f64)).collect();
-    let logs = sums[..n].iter().map(|&sum| libm::log(sum.max(LEAST))).collect();
+    let xs = (0..n)
+        .map(|k| factor * libm::exp(first + step * k as f64))
+        .collect();
+    let logs = sums[..n]
+        .iter()
+        .map(|&sum| libm::log(sum.max(LEAST)))
+        .collect();
     Curve::from_knots(xs, logs)
 }

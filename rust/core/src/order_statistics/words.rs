@@ -1,9 +1,9 @@
 //! Words of the slowest of a pool.
 
 use crate::kernel::STEPS;
+use crate::law::{Exponential, Law};
 use crate::plan::Affects;
 use crate::random::{Random, Stream, Use, run_word};
-use crate::law::{Exponential, Law};
 use crate::table::{Table, is_refined, is_upper, magnitude};
 
 /// The streams of a pool's slowest rank or port.
@@ -99,7 +99,8 @@ impl<'a> Descent<'a> {
     pub(super) fn next(&mut self) -> f64 {
         let words = |index| {
             let c2 = run_word(self.run, self.streams.index + index);
-            self.random.block(self.streams.slowest, self.rank, self.block, c2)
+            self.random
+                .block(self.streams.slowest, self.rank, self.block, c2)
         };
         let word = if self.rank == 0 { self.first } else { words(0) }[self.step];
         let wait = self.waits.value(word, || words(1)[self.step]);

@@ -25,7 +25,11 @@ impl Plan {
                 let crew_gpus = pipeline.crew_gpus(group);
                 let per = |scope| {
                     let gpus = group.scope_gpus(scope);
-                    if pipeline.holds_crews(group, scope) { gpus / crew_gpus } else { 1 }
+                    if pipeline.holds_crews(group, scope) {
+                        gpus / crew_gpus
+                    } else {
+                        1
+                    }
                 };
                 let n_crews = group.n_ranks().div_ceil(crew_gpus);
                 let per_domain = per(Scope::Domain).min(n_crews);
@@ -46,7 +50,8 @@ impl Plan {
         let mut plan = self.clone();
         plan.pipeline = None;
         plan.groups = groups;
-        plan.causes.retain(|cause| cause.affects() == Affects::Compute);
+        plan.causes
+            .retain(|cause| cause.affects() == Affects::Compute);
         for cause in &mut plan.causes {
             cause.for_crews();
         }
@@ -69,7 +74,11 @@ impl Plan {
                 && cause.effect() == Effect::Slowdown
                 && cause.span() != Span::Run
         };
-        let waits = pipeline.spec().times.iter().any(|times| times.transfer_s > 0.0)
+        let waits = pipeline
+            .spec()
+            .times
+            .iter()
+            .any(|times| times.transfer_s > 0.0)
             && pipeline.spec().shape.stages > 1;
         let stalls = |cause: &Cause| {
             let lasts = cause.span() == Span::Run && cause.effect() == Effect::Stall;

@@ -5,13 +5,16 @@ mod communication;
 mod crews;
 mod group;
 mod hops;
+mod kinds;
 mod pipeline;
 mod share;
+mod units;
 
-pub use cause::{Affects, Cause, CauseSpec, Effect, Scope, Span, Streams};
+pub use cause::{Cause, CauseSpec, Streams};
 pub use communication::{Communication, SlowestPort, Term};
 pub use group::{Group, GroupSpec};
 pub use hops::Hops;
+pub use kinds::{Affects, Effect, Scope, Span};
 pub use pipeline::{
     MAX_CREW_RANKS, MAX_INDICES, Pipeline, PipelineSpec, Placement, ReplicaSpec, StageTimes,
 };

@@ -3,7 +3,7 @@
 
 use super::Slowest;
 use super::inside::{Inside, Walked};
-use super::lasting::{expected_times, lasting};
+use super::lasting::lasting;
 use super::lineup::{Batch, Lineup, Part, Spot};
 use super::replicas::ReplicaTime;
 use crate::control::Control;
@@ -21,8 +21,8 @@ pub(super) struct Acting<'a> {
     pub(super) step: Draws<'a>,
     /// Stalls of a step that stop several stages of a crew at once.
     wide: Draws<'a>,
-    lasting: Lasting,
-    wide_lasting: Lasting,
+    pub(super) lasting: Lasting,
+    pub(super) wide_lasting: Lasting,
     /// Causes of span microbatch that ranks of a crew do not share.
     pub(super) microbatch: Draws<'a>,
     /// Those that a whole crew shares.
@@ -86,11 +86,11 @@ pub(super) struct Ranks {
 
 /// All crews of a job in one run.
 pub(super) struct Crews<'a> {
-    plan: &'a Plan,
+    pub(super) plan: &'a Plan,
     pipeline: &'a Pipeline,
     lineup: Lineup<'a>,
-    batches: Vec<Batch>,
-    acting: Vec<Acting<'a>>,
+    pub(super) batches: Vec<Batch>,
+    pub(super) acting: Vec<Acting<'a>>,
     /// Whether a stage may stall by itself.
     stalls: bool,
 }
@@ -120,32 +120,6 @@ impl<'a> Crews<'a> {
     /// Expected busy and stalled seconds of each group's average rank.
     pub(super) fn expected_times(&self) -> Vec<(f64, f64)> {
         self.expected_times_in(self.plan)
-    }
-
-    /// The same in a plan whose causes change in each step, too.
-    fn expected_times_in(&self, plan: &Plan) -> Vec<(f64, f64)> {
-        let of = |(index, acting): (usize, &Acting)| {
-            expected_times(plan, index, &[&acting.lasting, &acting.wide_lasting])
-        };
-        self.acting.iter().enumerate().map(of).collect()
-    }
-
-    /// Seconds that each crew of each group takes, and what stalls make of them.
-    fn each(&self, control: &Control) -> Result<Vec<Vec<(f64, f64)>>> {
-        let mut times_s = vec![Vec::new(); self.plan.groups().len()];
-        for batch in &self.batches {
-            let mut crews_s = [(0.0, 0.0); REPLICAS];
-            self.walk_batch(batch, 0, 1, control, |_, walked, _| {
-                for (lane, crew_s) in crews_s.iter_mut().enumerate() {
-                    let whole_s = walked.wide_s.0[lane] + walked.whole_s.0[lane];
-                    let compute_s = walked.ends_s.0[lane] + whole_s;
-                    *crew_s = (compute_s, compute_s - walked.free_s.0[lane]);
-                }
-            })?;
-            let group = batch.parts[0].group;
-            times_s[group].extend_from_slice(&crews_s[..batch.n_crews]);
-        }
-        Ok(times_s)
     }
 
     /// The slowest crew of the first `n_steps` of four steps.
@@ -190,7 +164,7 @@ impl<'a> Crews<'a> {
 
     /// Walks the crews of a batch through the first `n_steps` of four steps, and
     /// tells `met` of each.
-    fn walk_batch(
+    pub(super) fn walk_batch(
         &self,
         batch: &Batch,
         block: u32,
@@ -373,34 +347,6 @@ impl<'a> Crews<'a> {
             }
         }
         longest.0 as u32
-    }
-}
-
-/// What a run fixes for crews that lie in one group each.
-pub(crate) struct CrewTimes {
-    /// By group and crew: seconds of a step, and what stalls make of them.
-    pub(crate) times_s: Vec<Vec<(f64, f64)>>,
-    /// By group: expected busy and stalled seconds of the average rank.
-    pub(crate) expected_s: Vec<(f64, f64)>,
-}
-
-impl CrewTimes {
-    /// Of a plan with stages, as far as its run fixes them.
-    pub(crate) fn of_run(
-        plan: &Plan,
-        lasting: &Plan,
-        random: &Random,
-        run: u32,
-        control: &Control,
-    ) -> Result<Option<Self>> {
-        let Some(pipeline) = lasting.pipeline() else {
-            return Ok(None);
-        };
-        let crews = Crews::new(lasting, pipeline, random, run, control)?;
-        Ok(Some(Self {
-            times_s: crews.each(control)?,
-            expected_s: crews.expected_times_in(plan),
-        }))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The engine that draws every rank of every step.
 
 mod barrier;
+mod crew_times;
 mod crews;
 mod inside;
 mod lasting;
@@ -11,7 +12,7 @@ mod work;
 
 use rayon::prelude::*;
 
-pub(crate) use crews::CrewTimes;
+pub(crate) use crew_times::CrewTimes;
 pub(crate) use lasting::expected_times_of;
 pub use replay::rank_times;
 pub use replicas::{Replicas, slowest_replicas};

@@ -56,7 +56,9 @@ pub fn slowest_replicas(
         let requirement = format!(">= 1 and <= {most}");
         return Err(Error::domain("k", k as f64, requirement));
     }
-    let crew = plan.pipeline().map_or(1, |pipeline| pipeline.spec().crew_replicas);
+    let crew = plan
+        .pipeline()
+        .map_or(1, |pipeline| pipeline.spec().crew_replicas);
     if crew > 1 {
         let requirement = "1: replicas wait for each other inside of a step";
         return Err(Error::domain("crew_replicas", f64::from(crew), requirement));
@@ -80,7 +82,13 @@ pub fn slowest_replicas(
             |(block, (group, replica, compute_s))| {
                 let n_steps = compute_s.len() / k;
                 let slowest = state.slowest_replicas(k, block as u32, n_steps, control)?;
-                for (row, found) in slowest.iter().take(n_steps).flatten().take(n_steps * k).enumerate() {
+                for (row, found) in slowest
+                    .iter()
+                    .take(n_steps)
+                    .flatten()
+                    .take(n_steps * k)
+                    .enumerate()
+                {
                     group[row] = found.group;
                     replica[row] = found.replica;
                     compute_s[row] = found.compute_s;

@@ -1,0 +1,74 @@
+//! Causes of variation: what varies, for whom, and for how long.
+
+/// What a cause acts on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Affects {
+    /// The time that a rank computes.
+    Compute,
+    /// The transfers through a GPU's port.
+    Network,
+}
+
+/// How a cause acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// A factor on time; 1 is neutral.
+    Slowdown,
+    /// Added seconds; 0 is neutral.
+    Stall,
+}
+
+impl Effect {
+    /// What changes nothing.
+    #[must_use]
+    pub fn neutral(self) -> f32 {
+        match self {
+            Self::Slowdown => 1.0,
+            Self::Stall => 0.0,
+        }
+    }
+}
+
+/// Who shares one draw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Each GPU has its own.
+    Gpu,
+    /// The GPUs of one host.
+    Node,
+    /// The GPUs behind one scale-up switch.
+    Domain,
+    /// The GPUs of one rack.
+    Rack,
+    /// The ranks of one replica.
+    Replica,
+    /// All GPUs of one pool.
+    Pool,
+    /// All GPUs.
+    Cluster,
+}
+
+impl Scope {
+    /// The pool part of an address: empty where pools share the draw.
+    pub(super) fn pool_of_address(self, pool: &str) -> &str {
+        if self == Self::Cluster { "" } else { pool }
+    }
+}
+
+/// How long one draw lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Span {
+    /// A whole run.
+    Run,
+    /// One step.
+    Step,
+    /// One microbatch of a step, in both directions.
+    Microbatch,
+    /// One layer of one pass of a microbatch.
+    Layer,
+}
+
+impl Span {
+    /// Every span.
+    pub const ALL: [Self; 4] = [Self::Run, Self::Step, Self::Microbatch, Self::Layer];
+}
