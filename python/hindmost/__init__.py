@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hindmost.result import Result
     from hindmost.scenario.load import load, with_changes
     from hindmost.scenario.models import Scenario
-    from hindmost.simulate import rank_times, simulate
+    from hindmost.simulate import rank_times, simulate, slowest_replicas
 
 __all__ = [
     "HindmostError",
@@ -32,6 +32,7 @@ __all__ = [
     "load",
     "rank_times",
     "simulate",
+    "slowest_replicas",
     "with_changes",
 ]
 
@@ -46,6 +47,7 @@ _HOMES = {
     "load": "scenario",
     "rank_times": "simulate",
     "simulate": "simulate",
+    "slowest_replicas": "simulate",
     "with_changes": "scenario",
 }
 

@@ -115,6 +115,24 @@ def sample(
     threads: int,
     progress: Callable[[int], object] | None = None,
 ) -> Columns: ...
+
+class ReplicaColumns(TypedDict):
+    """What `slowest_replicas` returns; runs one after another."""
+
+    group: NDArray[np.uint32]
+    replica: NDArray[np.uint32]
+    compute_s: NDArray[np.float64]
+
+def slowest_replicas(
+    plan: Plan,
+    *,
+    k: int,
+    seed: int,
+    runs: int,
+    steps: int,
+    threads: int,
+    progress: Callable[[int], object] | None = None,
+) -> ReplicaColumns: ...
 def rank_times(
     plan: Plan,
     *,

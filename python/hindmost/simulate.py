@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 from numbers import Integral
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,9 @@ from hindmost.plan import Plan, make_plan
 from hindmost.result import Result
 from hindmost.scenario import Changes, Scenario, load, to_table, with_changes
 
+if TYPE_CHECKING:
+    import polars as pl
+
 DEFAULT_SIZES = {"order-statistics": (16, 10_000), "sample": (8, 250)}
 """Runs, and steps of each, by method."""
 MAX_RUNS = 65_536
@@ -28,6 +32,8 @@ MAX_ROWS = 100_000_000
 MAX_TIMES = 2**31
 """Numbers that `rank_times` returns, at most: some 9 GB."""
 MAX_THREADS = 1024
+MAX_REPLICAS = 8
+"""Replicas that `slowest_replicas` tells apart, at most."""
 SEED_BITS = 53
 """Bits of a drawn seed, so that JSON can hold it."""
 
@@ -197,6 +203,97 @@ def rank_times(
     _core.rank_times(plan.core, seed=seed, run=run, steps=wanted, times=times, threads=threads)
     times.flags.writeable = False
     return times
+
+
+def slowest_replicas(
+    scenario: Scenario | str | Path,
+    *,
+    k: int = 8,
+    steps: int = 250,
+    runs: int = 8,
+    seed: int | None = None,
+    threads: int | None = None,
+    changes: Changes | None = None,
+    progress: Progress | None = None,
+) -> pl.DataFrame:
+    """Return the slowest replicas of each step: whom a job would be rid of first.
+
+    What the step would take without the slowest one is the time of the second, and
+    so on: the price of spares that a job does not wait for.
+
+    Parameters
+    ----------
+    scenario, seed, threads, changes, progress
+        As in `simulate`.
+    k
+        Replicas, 1 to 8, and at most as many as there are.
+    steps
+        Steps of a run, >= 1.
+    runs
+        Runs, 1 to 65,536.
+
+    Returns
+    -------
+    DataFrame
+        ``k`` rows a step, the slowest replica first: run, step, place (from 1 on), pool,
+        replica (counted in its pool by physical index, or in the job where stages are
+        spread over pools) and compute_s, what its slowest rank computes or, with stages,
+        what its schedule takes, stalls included.
+
+    Raises
+    ------
+    ScenarioError
+        With every problem of the scenario or the call, or if replicas wait for each other
+        inside of a step.
+
+    Notes
+    -----
+    Every rank is drawn as in ``simulate(..., method="sample")`` under the same seed, so
+    the first place is that result's ``compute_s``.
+    """
+    import polars as pl
+
+    scenario = _scenario(scenario, changes)
+    seed = secrets.randbits(SEED_BITS) if seed is None else seed
+    threads = _available_threads() if threads is None else threads
+    _refuse(
+        [
+            *_bounds("k", k, 1, MAX_REPLICAS),
+            *_bounds("steps", steps, 1, 2**32 - 1),
+            *_bounds("runs", runs, 1, MAX_RUNS),
+            *_bounds("seed", seed, 0, 2**64 - 1),
+            *_bounds("threads", threads, 1, MAX_THREADS),
+            *_rows(runs, steps * k if isinstance(k, Integral) else steps),
+        ]
+    )
+    plan = make_plan(scenario)
+    total = plan.core.draws_per_step * runs * steps
+    try:
+        columns = _core.slowest_replicas(
+            plan.core,
+            k=k,
+            seed=seed,
+            runs=runs,
+            steps=steps,
+            threads=threads,
+            progress=_counting(progress, total),
+        )
+    except _core.DomainError as error:
+        path, value, requirement = error.args
+        problem = Problem(path=path, requirement=f"must be {requirement}", value=int(value))
+        raise ScenarioError([problem]) from None
+    names = [pool.name for pool in plan.pools]
+    pools = pl.Series(names, dtype=pl.Enum(names))
+    return pl.DataFrame(
+        {
+            "run": np.repeat(np.arange(runs, dtype=np.uint32), steps * k),
+            "step": np.tile(np.repeat(np.arange(steps, dtype=np.uint32), k), runs),
+            "place": np.tile(np.arange(1, k + 1, dtype=np.uint8), runs * steps),
+            "pool": pools.gather(columns["group"]),
+            "replica": columns["replica"],
+            "compute_s": columns["compute_s"],
+        }
+    )
 
 
 def _scenario(scenario: Scenario | str | Path, changes: Changes | None) -> Scenario:
