@@ -112,11 +112,9 @@ def test_a_table_says_what_was_simulated_and_how(small: hm.Result) -> None:
     done = call("run", *SMALL)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("h100-1k: 1,024 GPUs")
-    line = (
-        "Seed 4, 2 runs of 6 steps, method order-statistics (exact: each step is a tree of maxima)."
-    )
-    assert f"\n{line}\n" in done.stdout
-    assert f"{small.value('mfu'):.3f}" in done.stdout
+    method = "method order-statistics (exact: each step is a tree of maxima)"
+    assert f"\nSeed 4, 2 runs of 6 steps, {method}.\n" in done.stdout
+    assert f"{small.value('mfu'):.4f} ± " in done.stdout
     for block in ("Assumed:", "Unknown:", "Not modelled:", "few rows lie beyond it"):
         assert block in done.stdout
 

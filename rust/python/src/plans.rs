@@ -134,7 +134,10 @@ impl OrderStatistics {
         if group >= self.0.n_groups() {
             return Err(PyIndexError::new_err("there is no such group"));
         }
-        let law = watch(py, 1, None, |control| self.0.law(group, seed, run, control))?;
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let law = watch(py, threads, None, |control| {
+            self.0.law(group, seed, run, control)
+        })?;
         Ok(law.map(Curve))
     }
 }

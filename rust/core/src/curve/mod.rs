@@ -79,11 +79,14 @@ impl Curve {
         let left = neutral.map_or(0.0, |_| (1.0 - certain).max(0.0));
         let at = |x: f64| {
             let below = neutral.is_some_and(|neutral| x < neutral);
-            let (mut cdf, mut sf) = if below { (0.0, left) } else { (left, 0.0) };
-            for (weight, law) in &parts {
-                cdf += weight * law.cdf(x);
-                sf += weight * law.sf(x);
+            let sum = |of: fn(&Law, f64) -> f64| -> f64 {
+                parts.iter().map(|(weight, law)| weight * of(law, x)).sum()
+            };
+            let sf = if below { left } else { 0.0 } + sum(Law::sf);
+            if sf < 0.5 {
+                return exceedances(1.0 - sf, sf);
             }
+            let cdf = if below { 0.0 } else { left } + sum(Law::cdf);
             exceedances(cdf, sf)
         };
         let mut starts: Vec<f64> = parts

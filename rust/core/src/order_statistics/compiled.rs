@@ -1,12 +1,13 @@
 //! What is compiled once for the ranks or the ports of a group.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::grid::LogGrid;
+use super::laws::Laws;
 use super::nested::Nested;
 use super::parts::{Level, Way, is_inside, levels, way};
 use super::reason::Reason;
-use super::words;
 use crate::curve::Curve;
 use crate::plan::{Affects, Cause, Effect, Group, Plan, Scope, Span};
 use crate::table::Table;
@@ -59,7 +60,7 @@ impl Shapes {
 pub(super) struct Compiled {
     pub(super) affects: Affects,
     /// The law of exceedances.
-    pub(super) waits: Table,
+    pub(super) waits: Arc<Table>,
     pub(super) rest: Rest,
     /// The scope of the units that are drawn as a whole where a rare cause hits
     /// one of their ranks.
@@ -73,20 +74,25 @@ pub(super) struct Compiled {
 impl Compiled {
     /// # Errors
     /// What stands against drawing the slowest from a law.
-    pub(super) fn new(plan: &Plan, index: usize, affects: Affects) -> Result<Self, Reason> {
-        Self::of(plan, index, affects, false)
+    pub(super) fn new(
+        plan: &Plan,
+        index: usize,
+        affects: Affects,
+        laws: &mut Laws,
+    ) -> Result<Self, Reason> {
+        Self::of(plan, index, affects, false, laws)
     }
 
     /// The same for crews, each of them one rank, that a run makes differ.
-    pub(super) fn of_crews(plan: &Plan, index: usize) -> Result<Self, Reason> {
-        Self::of(plan, index, Affects::Compute, true)
+    pub(super) fn of_crews(plan: &Plan, index: usize, laws: &mut Laws) -> Result<Self, Reason> {
+        Self::of(plan, index, Affects::Compute, true, laws)
     }
 
     /// Blocks of known laws, and nothing else inside of the group.
-    pub(super) fn of_shapes(shapes: Shapes) -> Self {
+    pub(super) fn of_shapes(shapes: Shapes, laws: &Laws) -> Self {
         Self {
             affects: Affects::Compute,
-            waits: words::exponential(),
+            waits: Arc::clone(&laws.waits),
             rest: Rest::Alike(shapes),
             block: Scope::Gpu,
             greatest: 1.0,
@@ -94,9 +100,15 @@ impl Compiled {
         }
     }
 
-    fn of(plan: &Plan, index: usize, affects: Affects, differs: bool) -> Result<Self, Reason> {
+    fn of(
+        plan: &Plan,
+        index: usize,
+        affects: Affects,
+        differs: bool,
+        laws: &mut Laws,
+    ) -> Result<Self, Reason> {
         let group = &plan.groups()[index];
-        let levels = levels(plan, index, affects)?;
+        let levels = levels(plan, index, affects, laws)?;
         let lasts: Vec<&Cause> = plan
             .causes(index, affects, Span::Run)
             .filter(|cause| cause.effect() == Effect::Slowdown && is_inside(cause))
@@ -124,7 +136,7 @@ impl Compiled {
         Ok(Self {
             affects,
             greatest: levels.iter().map(|level| level.greatest).product(),
-            waits: words::exponential(),
+            waits: Arc::clone(&laws.waits),
             rest,
             block,
             only_slows,

@@ -1,6 +1,7 @@
 //! Crews whose ranks wait for each other inside of a step, each as one rank.
 
 use super::compiled::Compiled;
+use super::laws::Laws;
 use super::layers;
 use super::reason::Reason;
 use crate::control::Control;
@@ -59,13 +60,17 @@ impl Crews {
 
     /// # Errors
     /// What stands against drawing the slowest crew from a law.
-    pub(super) fn compile(&self, plan: &Plan) -> std::result::Result<Vec<Compiled>, Reason> {
+    pub(super) fn compile(
+        &self,
+        plan: &Plan,
+        laws: &mut Laws,
+    ) -> std::result::Result<Vec<Compiled>, Reason> {
         let groups = 0..self.plan.groups().len();
         let of_group = |index| match (&self.lasting, plan.pipeline()) {
             (None, Some(pipeline)) => {
-                layers::compile(plan, pipeline, index).ok_or(Reason::Pipeline { cause: None })
+                layers::compile(plan, pipeline, index, laws).ok_or(Reason::Pipeline { cause: None })
             }
-            _ => Compiled::of_crews(&self.plan, index),
+            _ => Compiled::of_crews(&self.plan, index, laws),
         };
         groups.map(of_group).collect()
     }

@@ -13,7 +13,7 @@ const FEWEST_POINTS: usize = 128;
 const MOST_POINTS: usize = 1 << 16;
 const MOST_WORK: f64 = 16_777_216.0;
 /// What interpolation may miss, as a probability or as a share of it.
-const MISS: f64 = 3e-4;
+const MISS: f64 = 1e-3;
 /// What straight lines may miss where cubics are no better.
 const ENOUGH: f64 = 5e-3;
 /// What they may miss at worst, where nothing finer is to be had.
@@ -142,7 +142,7 @@ impl LogGrid {
             first,
             exceedances,
             atoms,
-            is_smooth: misses.cubic.max(misses.in_log) <= MISS,
+            is_smooth: misses.cubic.max(0.5 * misses.in_log) <= MISS,
             misses,
         }
     }

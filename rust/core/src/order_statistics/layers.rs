@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::compiled::{Compiled, Shapes};
+use super::laws::Laws;
 use super::parts::is_inside;
 use crate::curve::Curve;
 use crate::plan::{Affects, Cause, Effect, Pipeline, Placement, Plan, Scope, Span};
@@ -36,38 +37,49 @@ pub(super) fn is_sum_of_maxima(plan: &Plan, pipeline: &Pipeline) -> bool {
 
 /// The crews of a group, each a sum of maxima; none where a tail is too heavy to
 /// be added up.
-pub(super) fn compile(plan: &Plan, pipeline: &Pipeline, index: usize) -> Option<Compiled> {
+pub(super) fn compile(
+    plan: &Plan,
+    pipeline: &Pipeline,
+    index: usize,
+    laws: &mut Laws,
+) -> Option<Compiled> {
     let group = &plan.groups()[index];
     let crew_gpus = pipeline.crew_gpus(group);
     let n_crews = group.n_ranks().div_ceil(crew_gpus);
     let last_gpus = group.n_ranks() - (n_crews - 1) * crew_gpus;
-    let law = |n_ranks| time_rel(plan, pipeline, index, n_ranks);
-    let mut laws = vec![(f64::from(n_crews), law(crew_gpus.min(group.n_ranks()))?)];
+    let mut law = |n_ranks| time_rel(plan, pipeline, index, n_ranks, laws);
+    let mut crews = vec![(f64::from(n_crews), law(crew_gpus.min(group.n_ranks()))?)];
     if n_crews > 1 && last_gpus < crew_gpus {
-        laws[0].0 -= 1.0;
-        laws.push((1.0, law(last_gpus)?));
+        crews[0].0 -= 1.0;
+        crews.push((1.0, law(last_gpus)?));
     }
-    let last = (n_crews - 1, laws.len() - 1);
+    let last = (n_crews - 1, crews.len() - 1);
     let by_block = HashMap::from([(1, 0)]);
-    Some(Compiled::of_shapes(Shapes {
+    Some(Compiled::of_shapes(
+        Shapes {
+            laws: crews,
+            by_block,
+            last,
+        },
         laws,
-        by_block,
-        last,
-    }))
+    ))
 }
 
 /// The law of a crew's time over the noiseless one.
-fn time_rel(plan: &Plan, pipeline: &Pipeline, index: usize, n_ranks: u32) -> Option<Curve> {
+fn time_rel(
+    plan: &Plan,
+    pipeline: &Pipeline,
+    index: usize,
+    n_ranks: u32,
+    laws: &mut Laws,
+) -> Option<Curve> {
     let spec = pipeline.spec();
     let times = &spec.times[index];
     let (n_layers, n_microbatches) = (pipeline.n_layers(), spec.shape.microbatches);
     let compute_s = plan.groups()[index].compute_s();
     let of_rank = plan
         .causes(index, Affects::Compute, Span::Layer)
-        .map(|cause| {
-            let choice = [(cause.probability(), cause.law().clone())];
-            Curve::of_choice(&choice, Some(1.0))
-        })
+        .map(|cause| laws.curve(cause))
         .reduce(|product, factor| product.times(&factor));
     let Some(of_rank) = of_rank.filter(|_| n_layers > 0) else {
         return Some(Curve::constant(1.0));

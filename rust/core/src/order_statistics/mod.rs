@@ -10,6 +10,7 @@ mod crews;
 mod grid;
 mod hits;
 mod lasting;
+mod laws;
 mod layers;
 mod members;
 mod nested;
@@ -38,6 +39,7 @@ use crate::sample::{Sampled, expected_times_of};
 use compiled::Compiled;
 use crews::{Crews, Fixed};
 use hits::Scratch;
+use laws::Laws;
 use members::Members;
 
 /// Steps of one task.
@@ -59,17 +61,18 @@ impl OrderStatistics {
     /// Why the law of the slowest rank is not exact.
     pub fn new(plan: Arc<Plan>) -> std::result::Result<Self, Reason> {
         let crews = Crews::new(&plan)?;
-        let of = |affects| -> std::result::Result<Vec<Compiled>, Reason> {
+        let mut laws = Laws::new();
+        let of = |affects, laws: &mut Laws| -> std::result::Result<Vec<Compiled>, Reason> {
             let groups = 0..plan.groups().len();
             groups
-                .map(|index| Compiled::new(&plan, index, affects))
+                .map(|index| Compiled::new(&plan, index, affects, laws))
                 .collect()
         };
         let ranks = match &crews {
-            None => of(Affects::Compute)?,
-            Some(crews) => crews.compile(&plan)?,
+            None => of(Affects::Compute, &mut laws)?,
+            Some(crews) => crews.compile(&plan, &mut laws)?,
         };
-        let ports = of(Affects::Network)?;
+        let ports = of(Affects::Network, &mut laws)?;
         Ok(Self {
             plan,
             crews,

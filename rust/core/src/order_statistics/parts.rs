@@ -1,6 +1,7 @@
 //! The causes that act on the ranks or the ports of a group, by how they are
 //! drawn.
 
+use super::laws::Laws;
 use super::reason::Reason;
 use crate::curve::Curve;
 use crate::law::Law;
@@ -53,7 +54,12 @@ pub(super) struct Level {
 }
 
 /// The compiled causes of a group: by unit, from the narrowest to the widest.
-pub(super) fn levels(plan: &Plan, index: usize, affects: Affects) -> Result<Vec<Level>, Reason> {
+pub(super) fn levels(
+    plan: &Plan,
+    index: usize,
+    affects: Affects,
+    laws: &mut Laws,
+) -> Result<Vec<Level>, Reason> {
     let group = &plan.groups()[index];
     let steps = || plan.causes(index, affects, Span::Step);
     // Stalls that last a run are drawn one by one, too, where steps differ.
@@ -85,8 +91,7 @@ pub(super) fn levels(plan: &Plan, index: usize, affects: Affects) -> Result<Vec<
             return Err(overlap(group, &left));
         };
         let cause = left.remove(narrowest);
-        let choice = [(cause.probability(), cause.law().clone())];
-        let curve = Curve::of_choice(&choice, Some(1.0));
+        let curve = laws.curve(cause);
         let greatest = f64::from(cause.greatest());
         match levels.last_mut() {
             Some(level) if group.nests(cause.scope(), level.scope) => {
