@@ -172,7 +172,7 @@ def test_percentiles_are_flagged_where_one_run_holds_most_rows_beyond() -> None:
 
 @pytest.fixture(scope="module")
 def busy() -> hm.Result:
-    return hm.simulate("h100-1k", seed=SEED, runs=RUNS, steps=STEPS, changes=BUSY)
+    return hm.simulate("h100-1k", seed=SEED, runs=RUNS, steps=STEPS, changes=BUSY, method="sample")
 
 
 @pytest.fixture(scope="module")
