@@ -163,7 +163,7 @@ def rank_times(
     Parameters
     ----------
     scenario, seed, changes
-        As in the call of `simulate` that made the result.
+        As in the call of `simulate` with ``method="sample"`` that made the result.
     run
         The run, counted from 0.
     steps

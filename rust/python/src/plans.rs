@@ -106,8 +106,9 @@ pub struct OrderStatistics(hindmost_core::order_statistics::OrderStatistics);
 #[pymethods]
 impl OrderStatistics {
     #[new]
-    fn new(plan: &Bound<'_, Plan>) -> PyResult<Self> {
-        let engine = hindmost_core::order_statistics::OrderStatistics::new(plan.get().0.clone());
+    fn new(py: Python<'_>, plan: &Bound<'_, Plan>) -> PyResult<Self> {
+        let plan = plan.get().0.clone();
+        let engine = py.detach(|| hindmost_core::order_statistics::OrderStatistics::new(plan));
         engine.map(Self).map_err(not_exact)
     }
 
