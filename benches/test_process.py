@@ -48,9 +48,10 @@ MOST_BYTES = 400e6
 MOST_BYTES_PER_ROW = 200
 
 
-def resident_bytes(n_steps: int) -> int:
-    """Return the most memory that a run of h100-1k holds at once."""
-    command = [sys.executable, "-m", "hindmost", "run", "h100-1k", "--seed", "1", "--runs", "8"]
+def resident_bytes(n_steps: int, preset: str, method: str) -> int:
+    """Return the most memory that eight runs of a preset hold at once."""
+    command = [sys.executable, "-m", "hindmost", "run", preset, "--method", method]
+    command += ["--seed", "1", "--runs", "8"]
     process = subprocess.Popen([*command, "--steps", str(n_steps)], stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     # Waited for above, where its memory is told.
@@ -59,10 +60,13 @@ def resident_bytes(n_steps: int) -> int:
     return usage.ru_maxrss * 1024
 
 
-def test_a_million_steps_fit_into_memory(benchmark: Any) -> None:
+@pytest.mark.parametrize(
+    ("preset", "method"), [("h100-1k", "sample"), ("colossus-1", "order-statistics")]
+)
+def test_a_million_steps_fit_into_memory(benchmark: Any, preset: str, method: str) -> None:
     """Eight runs of 125,000 steps, a million rows, and no more than their bytes."""
-    few = resident_bytes(1_000)
-    held = benchmark.pedantic(resident_bytes, args=(125_000,), rounds=1)
+    few = resident_bytes(1_000, preset, method)
+    held = benchmark.pedantic(resident_bytes, args=(125_000, preset, method), rounds=1)
     benchmark.extra_info["resident_mb"] = round(held / 1e6)
     assert held < MOST_BYTES
     # Memory grows by the rows, and by what they are while they are sorted.
