@@ -28,7 +28,7 @@ FACTORS = (0.5, 2.0)
 """What the excess of a cap over the neutral number is multiplied by."""
 LEAST_SHARE = 1e-4
 """A cap matters where moving it could change this share of the mean step time."""
-MOST_DRAWS = 2**20
+MOST_DRAWS = 2**19
 """Ranks of all runs of one variant, at most, if that leaves two runs."""
 STEPS = (250, 1000)
 """Steps of a run, at least and at most."""

@@ -9,7 +9,7 @@ pub(super) const CERTAIN: f64 = 64.0;
 pub(super) const NEVER: f64 = 1e-20;
 
 /// Points of a grid, at least and at most; fewer for more units.
-const FEWEST_POINTS: usize = 128;
+const FEWEST_POINTS: usize = 512;
 const MOST_POINTS: usize = 1 << 16;
 const MOST_WORK: f64 = 16_777_216.0;
 /// What interpolation may miss, as a probability or as a share of it.
