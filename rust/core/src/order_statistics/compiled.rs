@@ -113,6 +113,16 @@ impl Compiled {
             .causes(index, affects, Span::Run)
             .filter(|cause| cause.effect() == Effect::Slowdown && is_inside(cause))
             .collect();
+        // Of what always acts; how crews differ is not known beforehand.
+        let breadth = |cause: &&Cause| {
+            let ends = [0.84, 0.16].map(|p| cause.law().quantile(p));
+            0.5 * libm::log(ends[0] / ends[1])
+        };
+        let certain = lasts
+            .iter()
+            .copied()
+            .filter(|cause| cause.is_certain() && !differs);
+        let spread = certain.map(|cause| breadth(&cause)).fold(0.0, f64::max);
         let block = levels.last().map_or(Scope::Gpu, |level| level.scope);
         let rare = |cause: &&Cause| way(group, cause) == Way::Rare;
         let only_slows = plan
@@ -123,11 +133,11 @@ impl Compiled {
         let rest = match levels.as_slice() {
             [] => Rest::Fixed,
             all if lasts.is_empty() && !differs => Rest::Alike(shapes(group, all)),
-            [only] => shifted(group, only.curve.clone())?,
+            [only] => shifted(group, only.curve.clone(), spread)?,
             all if !differs && lasts.iter().all(same_inside) => {
                 let mut shapes = shapes(group, all);
                 match shapes.laws.pop() {
-                    Some((_, curve)) if shapes.laws.is_empty() => shifted(group, curve)?,
+                    Some((_, curve)) if shapes.laws.is_empty() => shifted(group, curve, spread)?,
                     _ => nested(group, all)?,
                 }
             }
@@ -144,8 +154,8 @@ impl Compiled {
     }
 }
 
-fn shifted(group: &Group, curve: Curve) -> Result<Rest, Reason> {
-    let grid = LogGrid::of(&curve, f64::from(group.n_ranks()));
+fn shifted(group: &Group, curve: Curve, spread: f64) -> Result<Rest, Reason> {
+    let grid = LogGrid::of(&curve, f64::from(group.n_ranks()), spread);
     grid.map(|grid| Rest::Shifted { curve, grid })
         .ok_or_else(|| rough(group))
 }

@@ -51,19 +51,27 @@ struct Misses {
     /// Straight lines, and lines of logarithms.
     line: f64,
     in_log: f64,
+    /// Straight lines at the end of a law, for each unit near it.
+    end: f64,
 }
 
 impl LogGrid {
-    /// The grid of a law of which `n` meet; none where even a fine one misses
-    /// too much of it.
-    pub(super) fn of(curve: &Curve, n: f64) -> Option<Self> {
+    /// The grid of a law of which `n` meet, whose persistent factors have a
+    /// standard deviation of `spread` in ln; none where even a fine one misses too
+    /// much of it.
+    pub(super) fn of(curve: &Curve, n: f64, spread: f64) -> Option<Self> {
         let most = (MOST_WORK / n) as usize;
         let most = most
             .clamp(MOST_POINTS / 16, MOST_POINTS)
             .next_power_of_two();
         let mut points = FEWEST_POINTS;
         loop {
-            let grid = Self::with_points(curve, n, points);
+            let mut grid = Self::with_points(curve, n, points);
+            // Units that lie within one step of each other.
+            let crowd = (n * grid.step / (2.0 * spread)).clamp(1.0, n);
+            let end = crowd * grid.misses.end;
+            grid.misses.line = grid.misses.line.max(end);
+            grid.is_smooth &= end <= MISS;
             if grid.is_smooth || grid.misses.line <= ENOUGH || points >= most {
                 let few_atoms = grid.atoms.len() <= MOST_ATOMS;
                 return (few_atoms && grid.follows()).then_some(grid);
@@ -129,13 +137,19 @@ impl LogGrid {
                 misses.in_log = misses.in_log.max(miss(in_log, middle));
             }
         }
-        // Beyond an atom at the law's end there is nothing, but a straight line to
-        // the next entry.
+        // Beyond the law's end there is nothing, but a straight line to the next
+        // entry, which those slower stand out against: by their atom or not.
         for &(log, jump) in &atoms {
-            let entry = (((log - first) / step) as usize + PAD).min(n_points - 2);
+            // The entry before it, where it is one itself.
+            let entry = libm::ceil((log - first) / step - 1e-6) as usize + PAD - 1;
+            let entry = entry.min(n_points - 2);
             let (left, right) = (exceedances[entry], exceedances[entry + 1]);
-            let after = jump + right;
-            misses.line = misses.line.max((left - right).min(left) / after);
+            misses.end = misses.end.max((left - right).max(0.0) / (jump + right));
+        }
+        for pair in exceedances.windows(2) {
+            if pair[1] < 0.01 * pair[0] {
+                misses.end = misses.end.max(pair[0] / 8.0);
+            }
         }
         Self {
             step,
