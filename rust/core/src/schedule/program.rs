@@ -3,8 +3,14 @@
 use super::{Direction, Kind, Op, Shape};
 use crate::error::{Error, Result};
 
-/// Nothing to wait for, or nobody to hand on to.
-pub(super) const NOBODY: u32 = u32::MAX;
+/// The place of a stage that has not begun: 0 seconds.
+pub(super) const START: u32 = 0;
+
+/// The place of what nobody waits for: before all times.
+pub(super) const NOTHING: u32 = 1;
+
+/// Of passes whose data have not been made.
+const NOWHERE: u32 = u32::MAX;
 
 /// One pass, with what it waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,10 +21,12 @@ pub struct Pass {
     pub stage: u32,
     /// Index of its direction and virtual stage: `direction * V + k`.
     pub class: u32,
-    /// The place where what it waits for lies, if another stage's.
+    /// The place of the end of the stage's pass before it.
+    pub(super) before: u32,
+    /// The place of the end of the other stage's pass that it waits for.
     pub(super) wait: u32,
-    /// The place where its own result is put for another stage, if any.
-    pub(super) hand: u32,
+    /// The place of its own end.
+    pub(super) end: u32,
 }
 
 /// A schedule of a shape: all passes of a replica, each after what it waits
@@ -28,6 +36,8 @@ pub struct Schedule {
     kind: Kind,
     shape: Shape,
     passes: Vec<Pass>,
+    /// Places of the ends of the stages' last passes.
+    last: Vec<u32>,
     n_places: u32,
 }
 
@@ -44,26 +54,30 @@ impl Schedule {
         let mut next = vec![0; orders.len()];
         let mut left: usize = orders.iter().map(Vec::len).sum();
         while left > 0 {
-            let before = left;
-            // One pass of each stage at a time, so that few results lie about.
-            for (stage, order) in orders.iter().enumerate() {
-                if let Some(&op) = order.get(next[stage])
-                    && joined.take(stage as u32, op)
-                {
-                    next[stage] += 1;
-                    left -= 1;
-                }
-            }
-            if left == before {
+            // The next pass of each stage that can begin, so that what follows each
+            // other in the list does not wait for each other: a processor walks
+            // through several at once.
+            let ready: Vec<(u32, Op)> = (0..)
+                .zip(&orders)
+                .filter_map(|(stage, order)| Some((stage, *order.get(next[stage as usize])?)))
+                .filter(|&(stage, op)| joined.arrived(stage, op) != NOWHERE)
+                .collect();
+            if ready.is_empty() {
                 let requirement = "such that no stage waits for itself";
                 return Err(Error::domain("order", left as f64, requirement));
             }
+            for &(stage, op) in &ready {
+                joined.take(stage, op);
+                next[stage as usize] += 1;
+            }
+            left -= ready.len();
         }
         Ok(Self {
             kind,
             shape,
             passes: joined.passes,
-            n_places: joined.n_places,
+            last: joined.last,
+            n_places: joined.readers.len() as u32,
         })
     }
 
@@ -112,9 +126,14 @@ impl Schedule {
         most
     }
 
-    /// Places for results that another stage waits for.
+    /// Places for ends of passes.
     pub(super) fn n_places(&self) -> usize {
         self.n_places as usize
+    }
+
+    /// Where the end of each stage's last pass lies.
+    pub(super) fn last(&self) -> &[u32] {
+        &self.last
     }
 }
 
@@ -122,63 +141,97 @@ impl Schedule {
 struct Joined {
     shape: Shape,
     passes: Vec<Pass>,
-    /// By class and microbatch: where the data for it lie, once they are there.
+    /// By class and microbatch: where the end of what it waits for lies.
     arrived: Vec<u32>,
+    /// By stage: where the end of its pass before lies.
+    last: Vec<u32>,
+    /// By place: passes that have still to read what lies there.
+    readers: Vec<u32>,
     free: Vec<u32>,
-    n_places: u32,
 }
 
 impl Joined {
     fn new(shape: Shape) -> Self {
         let n = 2 * shape.virtual_stages() as usize * shape.microbatches as usize;
+        let stages = shape.stages as usize;
         Self {
             shape,
             passes: Vec::new(),
-            arrived: vec![NOBODY; n],
+            arrived: vec![NOWHERE; n],
+            last: vec![START; stages],
+            // The first two places are never free.
+            readers: vec![u32::MAX; 2],
             free: Vec::new(),
-            n_places: 0,
         }
     }
 
-    /// Appends a pass, if what it waits for is there.
-    fn take(&mut self, stage: u32, op: Op) -> bool {
-        let n_virtual = self.shape.virtual_stages();
-        let k = op.chunk * self.shape.stages + stage;
-        let class = op.direction as u32 * n_virtual + k;
-        let needs_data = match op.direction {
+    /// Where the end of what a pass waits for lies.
+    fn arrived(&self, stage: u32, op: Op) -> u32 {
+        let (k, n_virtual) = (self.virtual_stage(stage, op), self.shape.virtual_stages());
+        let waits = match op.direction {
             Direction::Forward => k > 0,
             Direction::Backward => k + 1 < n_virtual,
             Direction::Weight => false,
         };
-        let mut wait = NOBODY;
-        if needs_data {
-            wait = self.arrived[self.index(class, op.microbatch)];
-            if wait == NOBODY {
-                return false;
-            }
-            self.free.push(wait);
+        if waits {
+            self.arrived[self.index(self.class(stage, op), op.microbatch)]
+        } else {
+            NOTHING
         }
+    }
+
+    /// Appends a pass for which all has arrived.
+    fn take(&mut self, stage: u32, op: Op) {
+        let (k, n_virtual) = (self.virtual_stage(stage, op), self.shape.virtual_stages());
+        let class = self.class(stage, op);
+        let before = self.last[stage as usize];
+        let wait = self.arrived(stage, op);
+        self.read(before);
+        self.read(wait);
+        // A pass reads before it writes, so it may use a place again.
+        let end = self.free.pop().unwrap_or(self.readers.len() as u32);
+        if end as usize == self.readers.len() {
+            self.readers.push(0);
+        }
+        self.readers[end as usize] = 1;
+        self.last[stage as usize] = end;
         let to = match op.direction {
             Direction::Forward if k + 1 < n_virtual => Some(class + 1),
             Direction::Backward if k > 0 => Some(class - 1),
             _ => None,
         };
-        let mut hand = NOBODY;
         if let Some(to) = to {
-            // A pass reads before it writes, so it may use its own place again.
-            hand = self.free.pop().unwrap_or(self.n_places);
-            self.n_places = self.n_places.max(hand + 1);
             let index = self.index(to, op.microbatch);
-            self.arrived[index] = hand;
+            self.arrived[index] = end;
+            self.readers[end as usize] += 1;
         }
         self.passes.push(Pass {
             op,
             stage,
             class,
+            before,
             wait,
-            hand,
+            end,
         });
-        true
+    }
+
+    /// One pass less has to read a place.
+    fn read(&mut self, place: u32) {
+        if place != START && place != NOTHING {
+            let readers = &mut self.readers[place as usize];
+            *readers -= 1;
+            if *readers == 0 {
+                self.free.push(place);
+            }
+        }
+    }
+
+    fn virtual_stage(&self, stage: u32, op: Op) -> u32 {
+        op.chunk * self.shape.stages + stage
+    }
+
+    fn class(&self, stage: u32, op: Op) -> u32 {
+        op.direction as u32 * self.shape.virtual_stages() + self.virtual_stage(stage, op)
     }
 
     fn index(&self, class: u32, microbatch: u32) -> usize {

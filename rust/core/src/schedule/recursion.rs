@@ -1,6 +1,6 @@
 //! The walk through a schedule, for several replicas at once.
 
-use super::program::NOBODY;
+use super::program::NOTHING;
 use super::{Direction, Schedule};
 use crate::error::{Error, Result};
 
@@ -47,6 +47,7 @@ pub struct Times<'a, const L: usize> {
 /// Room for a walk, and the times at which the stages are done.
 #[derive(Debug, Clone)]
 pub struct Room<const L: usize> {
+    /// When passes end whose end somebody has still to read.
     places: Vec<Lanes<L>>,
     /// When each stage has done its last pass, in seconds.
     pub ends_s: Vec<Lanes<L>>,
@@ -56,8 +57,10 @@ impl<const L: usize> Room<L> {
     /// Room for walks through a schedule.
     #[must_use]
     pub fn new(schedule: &Schedule) -> Self {
+        let mut places = vec![Lanes::all(0.0); schedule.n_places()];
+        places[NOTHING as usize] = Lanes::all(f64::NEG_INFINITY);
         Self {
-            places: vec![Lanes::all(0.0); schedule.n_places()],
+            places,
             ends_s: vec![Lanes::all(0.0); schedule.shape().stages as usize],
         }
     }
@@ -70,26 +73,22 @@ pub fn walk<const L: usize>(schedule: &Schedule, times: &Times<L>, room: &mut Ro
     let shape = schedule.shape();
     let stages = shape.stages as usize;
     let transfer_s = if stages > 1 { times.transfer_s } else { 0.0 };
+    let (row, by_class) = match times.detail {
+        Detail::Stage => (0, false),
+        Detail::Microbatch => (stages, false),
+        Detail::Pass => (times.base_s.len(), true),
+    };
     let Room { places, ends_s } = room;
-    ends_s.fill(Lanes::all(0.0));
     for pass in schedule.passes() {
-        let stage = pass.stage as usize;
+        let (stage, class) = (pass.stage as usize, pass.class as usize);
         let microbatch = pass.op.microbatch as usize;
-        let factor = match times.detail {
-            Detail::Stage => stage,
-            Detail::Microbatch => microbatch * stages + stage,
-            Detail::Pass => microbatch * times.base_s.len() + pass.class as usize,
-        };
-        let (base, factor) = (
-            &times.base_s[pass.class as usize].0,
-            &times.factors[factor].0,
-        );
-        let mut time = ends_s[stage].0;
-        if pass.wait != NOBODY {
-            let arrived = &places[pass.wait as usize].0;
-            for (time, &arrived) in time.iter_mut().zip(arrived) {
-                *time = if arrived > *time { arrived } else { *time };
-            }
+        let factor = microbatch * row + if by_class { class } else { stage };
+        let (base, factor) = (&times.base_s[class].0, &times.factors[factor].0);
+        let mut time = places[pass.before as usize].0;
+        let waits_for = &places[pass.wait as usize].0;
+        for (time, &end) in time.iter_mut().zip(waits_for) {
+            let arrived = end + transfer_s;
+            *time = if arrived > *time { arrived } else { *time };
         }
         if !times.stalls_s.is_empty()
             && pass.op.direction == Direction::Forward
@@ -103,13 +102,10 @@ pub fn walk<const L: usize>(schedule: &Schedule, times: &Times<L>, room: &mut Ro
         for ((time, base), factor) in time.iter_mut().zip(base).zip(factor) {
             *time += base * factor;
         }
-        ends_s[stage].0 = time;
-        if pass.hand != NOBODY {
-            let place = &mut places[pass.hand as usize].0;
-            for (place, time) in place.iter_mut().zip(&time) {
-                *place = time + transfer_s;
-            }
-        }
+        places[pass.end as usize].0 = time;
+    }
+    for (end, &last) in ends_s.iter_mut().zip(schedule.last()) {
+        *end = places[last as usize];
     }
 }
 
