@@ -23,6 +23,7 @@ class Strict(BaseModel):
         extra="forbid",
         strict=True,
         allow_inf_nan=False,
+        defer_build=True,
     )
 
     @classmethod

@@ -133,7 +133,8 @@ impl<'a> Draws<'a> {
     /// there.
     #[must_use]
     pub fn size_of_unit(&self, cause: usize, c1: u32, unit: u32, step: usize) -> f32 {
-        self.source(cause, c1).size(unit, step)
+        let source = self.source(cause, c1);
+        source.size(unit, step, source.word(source.streams.value, unit, step))
     }
 
     /// Multiplies `products` by the values that units have of a cause in row
@@ -336,14 +337,16 @@ impl Source<'_, '_> {
 
     /// Values of one unit over four steps.
     fn unit_values(&self, unit: u32) -> [f32; STEPS] {
-        let stream = self.streams.occurrence;
-        let words = if self.cause.is_certain() {
-            [0; STEPS]
-        } else {
+        let block = |stream| {
             self.draws
                 .random
                 .block(stream, unit, self.c1, self.draws.c2)
         };
+        if self.cause.is_certain() {
+            let words = block(self.streams.value);
+            return std::array::from_fn(|step| self.size(unit, step, words[step]));
+        }
+        let words = block(self.streams.occurrence);
         std::array::from_fn(|step| self.value(unit, step, words[step]))
     }
 
@@ -353,17 +356,17 @@ impl Source<'_, '_> {
         if !self.cause.occurs(occurrence, refine) {
             return self.cause.effect().neutral();
         }
-        self.size(unit, step)
+        self.size(unit, step, self.word(self.streams.value, unit, step))
     }
 
-    /// Value of one unit in one step where the cause occurs.
-    fn size(&self, unit: u32, step: usize) -> f32 {
+    /// Value of one unit in one step where the cause occurs, given its word.
+    fn size(&self, unit: u32, step: usize, word: u32) -> f32 {
         let refine = || self.word(self.streams.refine, unit, step);
         let table = self.cause.only_table().unwrap_or_else(|| {
             let component = self.word(self.streams.component, unit, step);
             self.cause.chosen_table(component, refine)
         });
-        table.value(self.word(self.streams.value, unit, step), refine)
+        table.value(word, refine)
     }
 
     fn word(&self, stream: Stream, unit: u32, step: usize) -> u32 {

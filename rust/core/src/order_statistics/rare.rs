@@ -4,10 +4,10 @@ use std::ops::Range;
 
 use super::words;
 use crate::kernel::tile::Draws;
-use crate::kernel::{Address, Block, STEPS, UNITS};
+use crate::kernel::{Address, SCATTERED, STEPS};
 use crate::plan::{Effect, Group};
 use crate::random::{Random, run_word};
-use crate::table::{Table, is_refined};
+use crate::table::Table;
 
 /// Units up to which the 24 bits of a table's waits tell all of them apart.
 const MOST_BY_TABLE: f64 = 1e6;
@@ -97,30 +97,33 @@ impl<'a> Rare<'a> {
         let mut reached = [-1.0_f64; STEPS];
         let mut first = 0;
         while reached.iter().any(|&unit| unit < n_units) {
-            let at = |index| Address {
-                stream,
-                first_unit: first,
-                c1: block,
-                c2: run_word(run, index),
+            let numbers: [u32; SCATTERED] = std::array::from_fn(|n| first + n as u32);
+            let words = |index| {
+                let c2 = run_word(run, index);
+                let address = Address {
+                    stream,
+                    first_unit: 0,
+                    c1: block,
+                    c2,
+                };
+                self.draws.kernel().scattered(random, address, &numbers)
             };
-            let row = |number: u32, index, step: usize| {
-                random.block(stream, first + number, block, run_word(run, index))[step]
+            let more = |number: u32, index, step: usize| {
+                random.block(stream, number, block, run_word(run, index))[step]
             };
-            let gaps = self.block_of(random, at(0), waits, |n, step| row(n, 1, step));
+            let gaps = words(0);
             // Of a mixture each unit chooses its own law.
-            let sizes = cause
-                .only_table()
-                .map(|table| self.block_of(random, at(2), table, |n, step| row(n, 3, step)));
+            let sizes = cause.only_table().map(|table| (table, words(2)));
             for (step, reached) in reached.iter_mut().enumerate() {
-                for number in 0..UNITS {
+                for (lane, &number) in numbers.iter().enumerate() {
                     if *reached >= n_units {
                         break;
                     }
+                    let (word, refine) = (gaps[step][lane], || more(number, 1, step));
                     let wait = if n_units <= MOST_BY_TABLE {
-                        f64::from(gaps.0[step][number])
+                        f64::from(waits.value(word, refine))
                     } else {
-                        let n = number as u32;
-                        words::exceedances(row(n, 0, step), || row(n, 1, step))
+                        words::exceedances(word, refine)
                     };
                     // Failures before the next success are geometric.
                     let failures = if self.is_certain() {
@@ -132,39 +135,16 @@ impl<'a> Rare<'a> {
                     if *reached < n_units {
                         let unit = *reached as u32;
                         let size = match &sizes {
-                            Some(sizes) => sizes.0[step][number],
+                            Some((table, words)) => {
+                                table.value(words[step][lane], || more(number, 3, step))
+                            }
                             None => self.draws.size_of_unit(0, block, unit, step),
                         };
                         events.by_step[step].push(Event { rare, unit, size });
                     }
                 }
             }
-            first += UNITS as u32;
+            first += SCATTERED as u32;
         }
-    }
-
-    /// Values of 64 consecutive numbers' words.
-    fn block_of(
-        &self,
-        random: &Random,
-        address: Address,
-        table: &Table,
-        refine: impl Fn(u32, usize) -> u32,
-    ) -> Block<f32> {
-        let kernel = self.draws.kernel();
-        let mut words = Block([[0; UNITS]; STEPS]);
-        let mut values = Block([[0.0; UNITS]; STEPS]);
-        kernel.words(random, address, &mut words);
-        if kernel.values(table, &words, &mut values) {
-            for (step, words) in words.0.iter().enumerate() {
-                for (number, &word) in words.iter().enumerate() {
-                    if is_refined(word) {
-                        let more = || refine(number as u32, step);
-                        values.0[step][number] = table.value(word, more);
-                    }
-                }
-            }
-        }
-        values
     }
 }

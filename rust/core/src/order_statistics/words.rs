@@ -61,8 +61,10 @@ pub(super) struct Descent<'a> {
     run: u32,
     rank: u32,
     sum: f64,
-    /// The first words of all four steps.
+    /// The first words of all four steps, and those that go with them once they
+    /// have been asked for.
     first: [u32; STEPS],
+    first_shares: Option<[u32; STEPS]>,
 }
 
 impl<'a> Descent<'a> {
@@ -85,6 +87,7 @@ impl<'a> Descent<'a> {
             rank: 0,
             sum: 0.0,
             first: random.block(streams.slowest, 0, block, c2),
+            first_shares: None,
         }
     }
 
@@ -110,10 +113,15 @@ impl<'a> Descent<'a> {
     }
 
     /// A number between 0 and 1 that goes with the last point.
-    pub(super) fn share(&self) -> f64 {
+    pub(super) fn share(&mut self) -> f64 {
         let c2 = run_word(self.run, self.streams.index);
-        let rank = self.rank - 1;
-        let block = self.random.block(self.streams.member, rank, self.block, c2);
-        (f64::from(block[self.step]) + 0.5) * libm::ldexp(1.0, -32)
+        let (random, stream, c1) = (self.random, self.streams.member, self.block);
+        let words = match self.rank - 1 {
+            0 => *self
+                .first_shares
+                .get_or_insert_with(|| random.block(stream, 0, c1, c2)),
+            rank => random.block(stream, rank, c1, c2),
+        };
+        (f64::from(words[self.step]) + 0.5) * libm::ldexp(1.0, -32)
     }
 }
