@@ -1,6 +1,9 @@
 //! How many units have which persistent factor: one pass over the GPUs of a
 //! group, of which counts are kept and no single factor.
 
+/// Factors that are passed over together where none of them is kept.
+const TOGETHER: usize = 16;
+
 /// Factors counted by their leading bits, the greatest ones only.
 ///
 /// Counts and sums are whole numbers, so the order of counting does not matter.
@@ -37,18 +40,24 @@ impl Census {
         let greatest = factors.iter().copied().fold(0.0, f32::max);
         self.raise(greatest.to_bits() >> self.shift);
         let rest = (1 << self.shift) - 1;
-        for factor in factors {
-            let bits = factor.to_bits();
-            let below = (self.top - (bits >> self.shift)) as usize;
-            if below >= self.window {
+        let least = self.top.saturating_sub(self.window as u32 - 1) << self.shift;
+        for few in factors.chunks(TOGETHER) {
+            // Factors are positive, so their bits are in their order.
+            if few.iter().all(|factor| factor.to_bits() < least) {
                 continue;
             }
-            if below >= self.bins.len() {
-                self.bins.resize(below + 1, (0, 0));
+            for bits in few.iter().map(|factor| factor.to_bits()) {
+                if bits < least {
+                    continue;
+                }
+                let below = (self.top - (bits >> self.shift)) as usize;
+                if below >= self.bins.len() {
+                    self.bins.resize(below + 1, (0, 0));
+                }
+                let (count, sum) = &mut self.bins[below];
+                *count += 1;
+                *sum += u64::from(bits & rest);
             }
-            let (count, sum) = &mut self.bins[below];
-            *count += 1;
-            *sum += u64::from(bits & rest);
         }
     }
 

@@ -1,8 +1,5 @@
 //! What is compiled once for the ranks or the ports of a group.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
 use super::grid::LogGrid;
 use super::laws::Laws;
 use super::nested::Nested;
@@ -10,7 +7,7 @@ use super::parts::{Level, Way, is_inside, levels, way};
 use super::reason::Reason;
 use crate::curve::Curve;
 use crate::plan::{Affects, Cause, Effect, Group, Plan, Scope, Span};
-use crate::table::Table;
+use std::collections::HashMap;
 
 /// How the slowest of those whom no rare cause hits is found.
 #[derive(Debug, Clone)]
@@ -59,8 +56,6 @@ impl Shapes {
 #[derive(Debug, Clone)]
 pub(super) struct Compiled {
     pub(super) affects: Affects,
-    /// The law of exceedances.
-    pub(super) waits: Arc<Table>,
     pub(super) rest: Rest,
     /// The scope of the units that are drawn as a whole where a rare cause hits
     /// one of their ranks.
@@ -89,10 +84,9 @@ impl Compiled {
     }
 
     /// Blocks of known laws, and nothing else inside of the group.
-    pub(super) fn of_shapes(shapes: Shapes, laws: &Laws) -> Self {
+    pub(super) fn of_shapes(shapes: Shapes) -> Self {
         Self {
             affects: Affects::Compute,
-            waits: Arc::clone(&laws.waits),
             rest: Rest::Alike(shapes),
             block: Scope::Gpu,
             greatest: 1.0,
@@ -146,7 +140,6 @@ impl Compiled {
         Ok(Self {
             affects,
             greatest: levels.iter().map(|level| level.greatest).product(),
-            waits: Arc::clone(&laws.waits),
             rest,
             block,
             only_slows,

@@ -1,27 +1,18 @@
 //! Laws that are compiled once, however many pools share them.
 
-use std::sync::Arc;
-
-use super::words;
 use crate::curve::Curve;
 use crate::law::Law;
 use crate::plan::Cause;
-use crate::table::Table;
 
 /// Curves by what they are of.
 pub(super) struct Laws {
-    /// The law of exceedances.
-    pub(super) waits: Arc<Table>,
     /// Probability of occurrence, law, and the curve of the factor.
     curves: Vec<(f64, Law, Curve)>,
 }
 
 impl Laws {
     pub(super) fn new() -> Self {
-        Self {
-            waits: Arc::new(words::exponential()),
-            curves: Vec::new(),
-        }
+        Self { curves: Vec::new() }
     }
 
     /// The curve of a slowdown, occurrence included.

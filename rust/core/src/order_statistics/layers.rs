@@ -55,14 +55,11 @@ pub(super) fn compile(
     }
     let last = (n_crews - 1, crews.len() - 1);
     let by_block = HashMap::from([(1, 0)]);
-    Some(Compiled::of_shapes(
-        Shapes {
-            laws: crews,
-            by_block,
-            last,
-        },
-        laws,
-    ))
+    Some(Compiled::of_shapes(Shapes {
+        laws: crews,
+        by_block,
+        last,
+    }))
 }
 
 /// The law of a crew's time over the noiseless one.

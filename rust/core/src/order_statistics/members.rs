@@ -140,18 +140,15 @@ impl<'a> Members<'a> {
         }
         scratch.events.clear();
         for rare in &self.rare {
-            let (random, waits) = (self.random, &self.compiled.waits);
             rare.draw(
                 self.group,
-                random,
+                self.random,
                 self.run,
                 block,
-                waits,
                 &mut scratch.events,
             );
         }
-        let waits = &self.compiled.waits;
-        let mut descent = words::Descent::new(self.random, &self.words, waits, block, self.run);
+        let mut descent = words::Descent::new(self.random, &self.words, block, self.run);
         for (step, best) in best.iter_mut().enumerate() {
             self.gather(step, scratch);
             let (slowdown, stall) = (slowdowns[step], stalls[step]);

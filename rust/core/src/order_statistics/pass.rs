@@ -245,8 +245,10 @@ impl Pass<'_, '_> {
     fn look(&self, passed: &mut Passed, first: u32, slowdowns: &[f32], stalls: &[f32]) {
         let greatest = slowdowns.iter().copied().fold(0.0, f32::max);
         passed.greatest = passed.greatest.max(greatest);
-        passed.sum_slowdown += slowdowns.iter().map(|&x| f64::from(x)).sum::<f64>();
-        passed.sum_stall += stalls.iter().map(|&x| f64::from(x)).sum::<f64>();
+        passed.sum_slowdown += sum(slowdowns);
+        if self.lasting.stalls() {
+            passed.sum_stall += sum(stalls);
+        }
         if matches!(self.compiled.rest, Rest::Fixed) {
             self.lead(passed, first, slowdowns, stalls);
             return;
@@ -334,4 +336,16 @@ impl Pass<'_, '_> {
             self.meet(&mut all.leaders, leader, keep);
         }
     }
+}
+
+/// The sum of some numbers, as eight sums side by side.
+fn sum(numbers: &[f32]) -> f64 {
+    let mut sums = [0.0_f64; 8];
+    let (eights, rest) = numbers.as_chunks();
+    for eight in eights {
+        for (sum, &number) in sums.iter_mut().zip::<&[f32; 8]>(eight) {
+            *sum += f64::from(number);
+        }
+    }
+    sums.iter().sum::<f64>() + rest.iter().map(|&x| f64::from(x)).sum::<f64>()
 }

@@ -7,7 +7,6 @@ use crate::kernel::tile::Draws;
 use crate::kernel::{Address, SCATTERED, STEPS};
 use crate::plan::{Effect, Group};
 use crate::random::{Random, run_word};
-use crate::table::Table;
 
 /// Units up to which the 24 bits of a table's waits tell all of them apart.
 const MOST_BY_TABLE: f64 = 1e6;
@@ -77,16 +76,16 @@ impl<'a> Rare<'a> {
         group.rank_from(first)..group.rank_from(next)
     }
 
-    /// Adds what occurs in four steps; `waits` is the exponential law.
+    /// Adds what occurs in four steps.
     pub(super) fn draw(
         &self,
         group: &Group,
         random: &Random,
         run: u32,
         block: u32,
-        waits: &Table,
         events: &mut Events,
     ) {
+        let waits = words::waits();
         let rare = events.causes;
         events.causes += 1;
         let cause = self.draws.cause(0);

@@ -1,5 +1,7 @@
 //! Words of the slowest of a pool.
 
+use std::sync::LazyLock;
+
 use crate::kernel::STEPS;
 use crate::law::{Exponential, Law};
 use crate::plan::Affects;
@@ -28,11 +30,16 @@ impl Streams {
     }
 }
 
-/// The law of exceedances as a table: exponential with mean one.
-pub(super) fn exponential() -> Table {
+/// The law of exceedances, exponential with mean one.
+static WAITS: LazyLock<Table> = LazyLock::new(|| {
     let law = Exponential::new(1.0, 0.0).map(Law::Exponential);
     let table = law.and_then(|law| Table::compile(&law));
     table.unwrap_or_else(|error| unreachable!("{error}"))
+});
+
+/// The law of exceedances as a table.
+pub(super) fn waits() -> &'static Table {
+    &WAITS
 }
 
 /// Exceedances of a word's number: `-ln F`, exponential with mean one.
@@ -55,7 +62,7 @@ pub(super) fn exceedances(word: u32, refine: impl FnOnce() -> u32) -> f64 {
 pub(super) struct Descent<'a> {
     random: &'a Random,
     streams: &'a Streams,
-    waits: &'a Table,
+    waits: &'static Table,
     block: u32,
     step: usize,
     run: u32,
@@ -69,18 +76,12 @@ pub(super) struct Descent<'a> {
 
 impl<'a> Descent<'a> {
     /// Of the first of four steps.
-    pub(super) fn new(
-        random: &'a Random,
-        streams: &'a Streams,
-        waits: &'a Table,
-        block: u32,
-        run: u32,
-    ) -> Self {
+    pub(super) fn new(random: &'a Random, streams: &'a Streams, block: u32, run: u32) -> Self {
         let c2 = run_word(run, streams.index);
         Self {
             random,
             streams,
-            waits,
+            waits: waits(),
             block,
             step: 0,
             run,
