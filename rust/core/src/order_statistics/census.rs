@@ -11,8 +11,10 @@ const TOGETHER: usize = 16;
 pub(super) struct Census {
     /// Bits of a factor that a bin leaves out.
     shift: u32,
-    /// Bins that are kept, from the greatest factor's down.
+    /// Bins that are kept at most, from the greatest factor's down.
     window: usize,
+    /// The least factor that is kept, over the greatest.
+    depth: f32,
     /// Bin of the greatest factor.
     top: u32,
     /// From the top down: units, and the sum of the bits that were left out.
@@ -30,6 +32,7 @@ impl Census {
         Self {
             shift,
             window: (reach / narrowest).min(libm::ldexp(1.0, 24)) as usize + 2,
+            depth: libm::exp(-reach) as f32,
             top: 0,
             bins: Vec::new(),
         }
@@ -40,7 +43,7 @@ impl Census {
         let greatest = factors.iter().copied().fold(0.0, f32::max);
         self.raise(greatest.to_bits() >> self.shift);
         let rest = (1 << self.shift) - 1;
-        let least = self.top.saturating_sub(self.window as u32 - 1) << self.shift;
+        let least = self.least();
         for few in factors.chunks(TOGETHER) {
             // Factors are positive, so their bits are in their order.
             if few.iter().all(|factor| factor.to_bits() < least) {
@@ -59,6 +62,13 @@ impl Census {
                 *sum += u64::from(bits & rest);
             }
         }
+    }
+
+    /// Bits of the least factor that is kept.
+    fn least(&self) -> u32 {
+        let top = f32::from_bits(self.top << self.shift);
+        let bin = ((top * self.depth).to_bits() >> self.shift).saturating_sub(1);
+        bin.max(self.top.saturating_sub(self.window as u32 - 1)) << self.shift
     }
 
     /// Makes room for a greater factor.
