@@ -69,6 +69,14 @@ class OrderStatistics:
     """The engine that draws the slowest ranks of a plan from their laws."""
 
     def __init__(self, plan: Plan) -> None: ...
+    @staticmethod
+    def simulated(
+        plan: Plan,
+        *,
+        seed: int,
+        threads: int,
+        progress: Callable[[int], object] | None = None,
+    ) -> OrderStatistics: ...
     def run(
         self,
         *,

@@ -112,6 +112,23 @@ impl OrderStatistics {
         engine.map(Self).map_err(not_exact)
     }
 
+    /// The same with the law of a replica's time from replicas that are sampled.
+    #[staticmethod]
+    #[pyo3(signature = (plan, *, seed, threads, progress=None))]
+    fn simulated(
+        py: Python<'_>,
+        plan: &Bound<'_, Plan>,
+        seed: u64,
+        threads: usize,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Self> {
+        let plan = plan.get().0.clone();
+        let engine = watch(py, threads, progress, |control| {
+            hindmost_core::order_statistics::OrderStatistics::simulated(plan, seed, control)
+        })?;
+        engine.map(Self).map_err(not_exact)
+    }
+
     /// Draws `steps` steps of each of `runs` runs: a dictionary of columns.
     #[pyo3(signature = (*, seed, runs, steps, threads, progress=None))]
     fn run<'py>(

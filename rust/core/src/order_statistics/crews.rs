@@ -4,6 +4,7 @@ use super::compiled::Compiled;
 use super::laws::Laws;
 use super::layers;
 use super::reason::Reason;
+use super::simulated::{Simulated, StallShares};
 use crate::control::Control;
 use crate::error::Result;
 use crate::plan::{Placement, Plan};
@@ -17,6 +18,8 @@ pub(super) struct Crews {
     lasting: Option<Plan>,
     /// What changes from step to step, each crew being one rank.
     pub(super) plan: Plan,
+    /// By group: what stalls make of a crew's time; nothing where they are drawn.
+    pub(super) stalls: Vec<Option<StallShares>>,
 }
 
 /// What a run fixes.
@@ -40,6 +43,7 @@ impl Crews {
             return Ok(plan.of_crews(pipeline).ok().map(|of_crews| Self {
                 lasting: None,
                 plan: of_crews.without_layers(),
+                stalls: Vec::new(),
             }));
         }
         if let Some(cause) = plan.unshared(pipeline) {
@@ -53,9 +57,31 @@ impl Crews {
             Ok(of_crews) if !mixed => Ok(Some(Self {
                 lasting: Some(plan.lasting()),
                 plan: of_crews,
+                stalls: Vec::new(),
             })),
             _ => Err(Reason::Pipeline { cause: None }),
         }
+    }
+
+    /// The same with laws of crews that were sampled; none where crews are not one
+    /// by one by chance.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`](crate::Error::Stopped) once `control` asks for it.
+    pub(super) fn simulated(plan: &Plan, seed: u64, control: &Control) -> Result<Option<Self>> {
+        let Some(pipeline) = plan.pipeline() else {
+            return Ok(None);
+        };
+        let mixed = pipeline.spec().placement == Placement::Mixed;
+        if mixed || plan.between_crews(pipeline).is_some() {
+            return Ok(None);
+        }
+        let Simulated { laws, stalls } = Simulated::new(plan, pipeline, seed, control)?;
+        Ok(Some(Self {
+            lasting: Some(plan.lasting()),
+            plan: plan.of_random_crews(pipeline, laws)?,
+            stalls,
+        }))
     }
 
     /// # Errors

@@ -124,9 +124,8 @@ impl<'a> Members<'a> {
         self.rest.curve()
     }
 
-    /// The best of each of four steps.
-    pub(super) fn best<B: Best>(&self, block: u32, scratch: &mut Scratch) -> [B; STEPS] {
-        let mut best = [B::NONE; STEPS];
+    /// What all share in four steps: a factor and a stall.
+    pub(super) fn common(&self, block: u32) -> ([f32; STEPS], [f32; STEPS]) {
         let mut slowdowns = [1.0_f32; STEPS];
         let mut stalls = [self.stall; STEPS];
         for cause in 0..self.common.len() {
@@ -138,6 +137,18 @@ impl<'a> Members<'a> {
                 }
             }
         }
+        (slowdowns, stalls)
+    }
+
+    /// Words of four steps that choose what stalls made of the slowest.
+    pub(super) fn choices(&self, block: u32) -> [u32; STEPS] {
+        self.words.choices(self.random, block, self.run)
+    }
+
+    /// The best of each of four steps.
+    pub(super) fn best<B: Best>(&self, block: u32, scratch: &mut Scratch) -> [B; STEPS] {
+        let mut best = [B::NONE; STEPS];
+        let (slowdowns, stalls) = self.common(block);
         scratch.events.clear();
         for rare in &self.rare {
             rare.draw(

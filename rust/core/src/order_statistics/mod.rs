@@ -19,7 +19,9 @@ mod pass;
 mod rare;
 mod reason;
 mod rest;
+mod simulated;
 mod slow;
+mod smoothed;
 mod words;
 
 use std::sync::Arc;
@@ -41,6 +43,7 @@ use crews::{Crews, Fixed};
 use hits::Scratch;
 use laws::Laws;
 use members::Members;
+use simulated::StallShares;
 
 /// Steps of one task.
 const TASK: usize = 4096;
@@ -61,6 +64,28 @@ impl OrderStatistics {
     /// Why the law of the slowest rank is not exact.
     pub fn new(plan: Arc<Plan>) -> std::result::Result<Self, Reason> {
         let crews = Crews::new(&plan)?;
+        Self::compile(plan, crews)
+    }
+
+    /// Compiles a plan whose replicas wait inside of a step, with the law of a
+    /// replica's time from replicas that are sampled under `seed`. How far that is
+    /// from the truth is to be seen from steps that are sampled.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] once `control` asks for it; inside of it what stands
+    /// against drawing the slowest replica from such a law.
+    pub fn simulated(
+        plan: Arc<Plan>,
+        seed: u64,
+        control: &Control,
+    ) -> Result<std::result::Result<Self, Reason>> {
+        let Some(crews) = Crews::simulated(&plan, seed, control)? else {
+            return Ok(Err(Reason::Pipeline { cause: None }));
+        };
+        Ok(Self::compile(plan, Some(crews)))
+    }
+
+    fn compile(plan: Arc<Plan>, crews: Option<Crews>) -> std::result::Result<Self, Reason> {
         let mut laws = Laws::new();
         let of = |affects, laws: &mut Laws| -> std::result::Result<Vec<Compiled>, Reason> {
             let groups = 0..plan.groups().len();
@@ -208,6 +233,8 @@ struct Row {
 /// A job in one run.
 struct State<'a> {
     plan: &'a Plan,
+    /// By group: what stalls make of a time, where they are not drawn.
+    stalls: &'a [Option<StallShares>],
     random: &'a Random,
     run: u32,
     ranks: Vec<Members<'a>>,
@@ -234,6 +261,7 @@ impl<'a> State<'a> {
         let has_transfers = !engine.plan.communication().terms.is_empty();
         Ok(Self {
             plan: &engine.plan,
+            stalls: engine.crews.as_ref().map_or(&[], |crews| &crews.stalls),
             random,
             run,
             ranks: of(engine.plan_of_ranks(), &engine.ranks, fixed)?,
@@ -255,13 +283,21 @@ impl<'a> State<'a> {
         }; STEPS];
         for (index, (group, ranks)) in self.plan.groups().iter().zip(&self.ranks).enumerate() {
             let best: [SlowestRank; STEPS] = ranks.best(block, scratch);
-            for (row, rank) in rows.iter_mut().zip(best) {
+            let shares = self.stalls.get(index).and_then(Option::as_ref);
+            let common = shares.map(|_| (ranks.common(block).0, ranks.choices(block)));
+            for (step, (row, rank)) in rows.iter_mut().zip(best).enumerate() {
                 let compute_s = group.compute_s() * f64::from(rank.time_rel);
                 if compute_s > row.compute_s {
+                    let mut stall_rel = f64::from(rank.stall_rel);
+                    if let (Some(shares), Some((common, choices))) = (shares, common) {
+                        let own = f64::from(rank.time_rel - rank.stall_rel);
+                        let alone = own / f64::from(common[step]);
+                        stall_rel += own * shares.at(alone, choices[step]);
+                    }
                     *row = Row {
                         group: index as u32,
                         compute_s,
-                        stall_s: group.compute_s() * f64::from(rank.stall_rel),
+                        stall_s: group.compute_s() * stall_rel,
                         exposed_comm_s: 0.0,
                     };
                 }

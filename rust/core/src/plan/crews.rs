@@ -1,7 +1,10 @@
 //! Plans of crews: each as one rank, where all its ranks share what changes.
 
-use super::{Affects, Cause, Effect, Group, GroupSpec, Pipeline, Placement, Plan, Scope, Span};
+use super::{
+    Affects, Cause, CauseSpec, Effect, Group, GroupSpec, Pipeline, Placement, Plan, Scope, Span,
+};
 use crate::error::Result;
+use crate::law::Law;
 
 impl Plan {
     /// The same plan with what lasts a run alone.
@@ -65,6 +68,66 @@ impl Plan {
         self
     }
 
+    /// The plan in which each crew is one rank that takes a random time of its
+    /// own: `laws` has the law of its factor by group, and laws of factors that
+    /// all crews of a pool, or of all pools, share in a step. What all crews share
+    /// for a whole step stays.
+    ///
+    /// # Errors
+    /// Those of a group or of a cause.
+    pub fn of_random_crews(&self, pipeline: &Pipeline, laws: Vec<CrewLaw>) -> Result<Self> {
+        let mut plan = self.of_crews(pipeline)?;
+        plan.causes.retain(|cause| {
+            cause.span() == Span::Run || (cause.span() == Span::Step && is_wide(cause))
+        });
+        for (number, CrewLaw { scope, groups, law }) in laws.into_iter().enumerate() {
+            // Longer than any other, so that none has its random words.
+            let longest = self.causes.iter().map(|cause| cause.name().len()).max();
+            let name = format!("{}-{number}", "c".repeat(longest.unwrap_or(0) + 1));
+            let spec = CauseSpec {
+                name,
+                affects: Affects::Compute,
+                effect: Effect::Slowdown,
+                scope,
+                span: Span::Step,
+                probability: 1.0,
+                law,
+                groups,
+            };
+            plan.causes.push(Cause::compile(spec, &plan.groups)?);
+        }
+        Ok(plan)
+    }
+
+    /// The plan without what all crews of a pool share anew in each step or
+    /// inside of one; but with what all of `kept` share inside of one.
+    #[must_use]
+    pub fn without_wide(&self, kept: Option<Scope>) -> Self {
+        let mut plan = self.clone();
+        plan.causes.retain(|cause| {
+            let is_kept = cause.span() == Span::Microbatch && Some(cause.scope()) == kept;
+            cause.span() == Span::Run || !is_wide(cause) || is_kept
+        });
+        plan
+    }
+
+    /// A cause that changes from step to step or inside of one, and whose units
+    /// hold several crews but not all of their pool.
+    #[must_use]
+    pub fn between_crews(&self, pipeline: &Pipeline) -> Option<&Cause> {
+        self.causes.iter().find(|cause| {
+            let holds_several = |(index, group): (usize, &Group)| {
+                cause.streams(index).is_some()
+                    && group.scope_gpus(cause.scope()) > pipeline.crew_gpus(group)
+            };
+            cause.affects() == Affects::Compute
+                && cause.span() != Span::Run
+                && !is_wide(cause)
+                && cause.scope() != Scope::Replica
+                && self.groups.iter().enumerate().any(holds_several)
+        })
+    }
+
     /// A cause that crews do not share, and that changes from step to step or
     /// inside of one; or a slowdown that transfers between stages do not follow.
     #[must_use]
@@ -101,6 +164,23 @@ impl Plan {
                 }
         })
     }
+}
+
+/// A random factor on the time of a crew, anew in each step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CrewLaw {
+    /// [`Scope::Gpu`] for each crew by itself, [`Scope::Pool`] or
+    /// [`Scope::Cluster`] for all of them.
+    pub scope: Scope,
+    /// Indices of the groups.
+    pub groups: Vec<usize>,
+    /// Its law.
+    pub law: Law,
+}
+
+/// Whether all crews of a pool share each draw.
+fn is_wide(cause: &Cause) -> bool {
+    matches!(cause.scope(), Scope::Pool | Scope::Cluster)
 }
 
 impl Pipeline {

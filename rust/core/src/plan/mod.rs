@@ -12,6 +12,7 @@ mod units;
 
 pub use cause::{Cause, CauseSpec, Streams};
 pub use communication::{Communication, SlowestPort, Term};
+pub use crews::CrewLaw;
 pub use group::{Group, GroupSpec};
 pub use hops::Hops;
 pub use kinds::{Affects, Effect, Scope, Span};

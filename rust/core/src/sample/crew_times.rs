@@ -1,10 +1,13 @@
 //! What a run fixes for crews: each walks through its schedule once.
 
+use rayon::prelude::*;
+
 use super::crews::{Acting, Crews};
 use super::lasting::expected_times;
+use super::replicas::ReplicaTime;
 use crate::control::Control;
 use crate::error::Result;
-use crate::kernel::REPLICAS;
+use crate::kernel::{REPLICAS, STEPS};
 use crate::plan::Plan;
 use crate::random::Random;
 
@@ -34,6 +37,42 @@ impl CrewTimes {
             expected_s: crews.expected_times_in(plan),
         }))
     }
+}
+
+/// What each crew of a plan with stages takes in the first `n_blocks` times four
+/// steps of a run; or one crew of a group, step by step.
+pub(crate) fn crew_steps(
+    plan: &Plan,
+    random: &Random,
+    run: u32,
+    n_blocks: u32,
+    only: Option<(u32, u32)>,
+    control: &Control,
+) -> Result<Vec<ReplicaTime>> {
+    let Some(pipeline) = plan.pipeline() else {
+        return Ok(Vec::new());
+    };
+    let mut crews = Crews::new(plan, pipeline, random, run, control)?;
+    let is_wanted = |group: u32, crew: u32| only.is_none_or(|only| only == (group, crew));
+    crews.batches.retain(|batch| {
+        let crews = batch.first_crew..batch.first_crew + batch.n_crews as u32;
+        crews
+            .into_iter()
+            .any(|crew| is_wanted(batch.parts[0].group as u32, crew))
+    });
+    let blocks: Vec<Vec<ReplicaTime>> = (0..n_blocks)
+        .into_par_iter()
+        .map(|block| {
+            let mut times = Vec::new();
+            crews.each_time(block, STEPS, control, |_, time| {
+                if is_wanted(time.group, time.replica) {
+                    times.push(time);
+                }
+            })?;
+            Ok(times)
+        })
+        .collect::<Result<_>>()?;
+    Ok(blocks.concat())
 }
 
 impl Crews<'_> {

@@ -150,10 +150,12 @@ impl<'a> Crews<'a> {
             self.walk_batch(batch, block, n_steps, control, |step, walked, factors| {
                 for lane in 0..batch.n_crews {
                     let whole_s = walked.wide_s.0[lane] + walked.whole_s.0[lane];
+                    let compute_s = walked.ends_s.0[lane] + whole_s;
                     let replica = ReplicaTime {
                         group: self.busiest_group(batch, lane, factors),
                         replica: batch.first_crew + lane as u32,
-                        compute_s: walked.ends_s.0[lane] + whole_s,
+                        compute_s,
+                        stall_s: compute_s - walked.free_s.0[lane],
                     };
                     met(step, replica);
                 }

@@ -12,10 +12,12 @@ use crate::random::{MAX_RUNS, Random};
 
 /// One replica in one step.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct ReplicaTime {
-    pub(super) group: u32,
-    pub(super) replica: u32,
-    pub(super) compute_s: f64,
+pub(crate) struct ReplicaTime {
+    pub(crate) group: u32,
+    pub(crate) replica: u32,
+    pub(crate) compute_s: f64,
+    /// What stalls make of them.
+    pub(crate) stall_s: f64,
 }
 
 /// The slowest replicas of steps: `k` rows a step, the slowest one first.
@@ -127,6 +129,7 @@ impl State<'_> {
                                 group: index as u32,
                                 replica: rank.rank / replica_ranks,
                                 compute_s: group.compute_s() * f64::from(rank.time_rel),
+                                stall_s: group.compute_s() * f64::from(rank.stall_rel),
                             };
                             meet(slowest, replica, k);
                         }

@@ -1,0 +1,264 @@
+//! The law of a crew's time where it has no closed form: of crews that were
+//! sampled.
+//!
+//! A crew takes its time without anything that changes, times a random factor. The
+//! factor's law is that of sampled crews, each weighed by how likely a crew so slow
+//! is to be the slowest of all; that it is one law for all of a pool's crews is what
+//! is approximate.
+
+use super::smoothed::{Weighted, law_of};
+use crate::control::Control;
+use crate::error::Result;
+use crate::kernel::STEPS;
+use crate::plan::{Affects, CrewLaw, Group, Pipeline, Plan, Scope, Span};
+use crate::random::{MAX_RUNS, Random};
+use crate::sample::{CrewTimes, crew_steps};
+
+/// Runs that are sampled, the last of all there are.
+const RUNS: u32 = 8;
+/// Steps of crews that are sampled, in all runs; and of a factor that all share.
+const CREW_STEPS: u32 = 1 << 20;
+const WIDE_STEPS: u32 = 1 << 14;
+/// Steps of a run, at least and at most.
+const FEWEST_STEPS: u32 = 16;
+const MOST_STEPS: u32 = 1 << 14;
+/// Rounds in which weights are found.
+const ROUNDS: usize = 4;
+/// Crews whose weights count, at least.
+const FEWEST: f64 = 1024.0;
+/// Samples in a bin of stall shares, at least.
+const FEWEST_IN_BIN: usize = 64;
+
+/// What was found by simulation.
+pub(super) struct Simulated {
+    pub(super) laws: Vec<CrewLaw>,
+    /// By group: what stalls make of a crew's time; none where nothing stalls.
+    pub(super) stalls: Vec<Option<StallShares>>,
+}
+
+/// One crew in one step.
+struct Sample {
+    /// Seconds without what changes from step to step, stalls excluded.
+    own_s: f64,
+    compute_s: f64,
+    /// What it takes of them.
+    factor: f64,
+    stall_share: f64,
+}
+
+impl Simulated {
+    pub(super) fn new(
+        plan: &Plan,
+        pipeline: &Pipeline,
+        seed: u64,
+        control: &Control,
+    ) -> Result<Self> {
+        let random = Random::new(seed);
+        let n_steps = n_steps(plan, pipeline);
+        let samples = sampled(plan, &random, n_steps, control)?;
+        let level_s = level_s(&samples, RUNS * n_steps);
+        let mut laws = Vec::new();
+        let mut stalls = Vec::new();
+        for (index, samples) in samples.iter().enumerate() {
+            laws.push(CrewLaw {
+                scope: Scope::Gpu,
+                groups: vec![index],
+                law: law_of(weighted(samples, level_s)),
+            });
+            let unit_s = plan.groups()[index].compute_s();
+            stalls.push(StallShares::new(samples, unit_s));
+        }
+        laws.extend(wide(plan, &random, control)?);
+        Ok(Self { laws, stalls })
+    }
+}
+
+/// Steps of each run that are sampled.
+fn n_steps(plan: &Plan, pipeline: &Pipeline) -> u32 {
+    let crews = |group: &Group| group.n_ranks().div_ceil(pipeline.crew_gpus(group));
+    let n_crews: u32 = plan.groups().iter().map(crews).sum();
+    (CREW_STEPS / RUNS / n_crews.max(1)).clamp(FEWEST_STEPS, MOST_STEPS) / STEPS as u32
+        * STEPS as u32
+}
+
+/// Steps of crews, by group.
+fn sampled(
+    plan: &Plan,
+    random: &Random,
+    n_steps: u32,
+    control: &Control,
+) -> Result<Vec<Vec<Sample>>> {
+    let (lasting, inside) = (plan.lasting(), plan.without_wide(None));
+    let mut samples: Vec<Vec<Sample>> = plan.groups().iter().map(|_| Vec::new()).collect();
+    for run in MAX_RUNS - RUNS..MAX_RUNS {
+        let Some(own) = CrewTimes::of_run(plan, &lasting, random, run, control)? else {
+            continue;
+        };
+        for crew in crew_steps(&inside, random, run, n_steps / STEPS as u32, None, control)? {
+            let (all_s, stalled_s) = own.times_s[crew.group as usize][crew.replica as usize];
+            let own_s = all_s - stalled_s;
+            samples[crew.group as usize].push(Sample {
+                own_s,
+                compute_s: crew.compute_s,
+                factor: (crew.compute_s - stalled_s) / own_s,
+                stall_share: (crew.stall_s - stalled_s).max(0.0) / crew.compute_s,
+            });
+        }
+    }
+    Ok(samples)
+}
+
+/// Seconds that the slowest crew of a step takes, as often more as less.
+fn level_s(samples: &[Vec<Sample>], n_steps: u32) -> f64 {
+    let all = samples.iter().flatten();
+    let mut times_s: Vec<f64> = all.map(|sample| sample.compute_s).collect();
+    times_s.sort_by(|a, b| b.total_cmp(a));
+    // Where ln 2 lie beyond it in a step, nobody does in half of the steps.
+    let beyond = (core::f64::consts::LN_2 * f64::from(n_steps)) as usize;
+    times_s
+        .get(beyond)
+        .or(times_s.last())
+        .copied()
+        .unwrap_or(0.0)
+}
+
+/// Factors, each with the chance that a crew as slow as its own takes longer than
+/// `level_s`; all alike where hardly any does.
+///
+/// That chance is one of the law that is looked for, so it is found in rounds.
+fn weighted(samples: &[Sample], level_s: f64) -> Vec<Weighted> {
+    let mut sorted: Vec<&Sample> = samples.iter().collect();
+    sorted.sort_by(|a, b| b.factor.total_cmp(&a.factor));
+    let mut weights = vec![1.0; sorted.len()];
+    for _ in 0..ROUNDS {
+        // Weight of all factors that are as great, from the greatest on.
+        let mut beyond = vec![0.0];
+        for weight in &weights {
+            beyond.push(beyond[beyond.len() - 1] + weight);
+        }
+        let all = beyond[sorted.len()];
+        let chance = |sample: &&Sample| {
+            let needed = level_s / sample.own_s;
+            beyond[sorted.partition_point(|other| other.factor >= needed)] / all
+        };
+        let next: Vec<f64> = sorted.iter().map(chance).collect();
+        let sum: f64 = next.iter().sum();
+        let squares: f64 = next.iter().map(|weight| weight * weight).sum();
+        if sum * sum <= FEWEST * squares {
+            break;
+        }
+        weights = next;
+    }
+    let factors = sorted.iter().map(|sample| sample.factor);
+    factors.zip(weights).collect()
+}
+
+/// Laws of what all crews of a pool, or all of the job, share inside of a step: by
+/// how much longer the slowest crew of a run takes with it.
+fn wide(plan: &Plan, random: &Random, control: &Control) -> Result<Vec<CrewLaw>> {
+    let mut laws = Vec::new();
+    let all: Vec<usize> = (0..plan.groups().len()).collect();
+    for scope in [Scope::Pool, Scope::Cluster] {
+        let changes = |&index: &usize| {
+            plan.causes(index, Affects::Compute, Span::Microbatch)
+                .any(|cause| cause.scope() == scope)
+        };
+        let acts: Vec<usize> = all.iter().copied().filter(changes).collect();
+        let together: Vec<Vec<usize>> = match scope {
+            Scope::Cluster if !acts.is_empty() => vec![acts],
+            _ => acts.into_iter().map(|index| vec![index]).collect(),
+        };
+        for groups in together {
+            let factors = wide_factors(plan, scope, &groups, random, control)?;
+            laws.push(CrewLaw {
+                scope,
+                groups,
+                law: law_of(factors),
+            });
+        }
+    }
+    Ok(laws)
+}
+
+/// Factors on the time of the slowest crew of some groups.
+fn wide_factors(
+    plan: &Plan,
+    scope: Scope,
+    groups: &[usize],
+    random: &Random,
+    control: &Control,
+) -> Result<Vec<Weighted>> {
+    let (lasting, without, with) = (
+        plan.lasting(),
+        plan.without_wide(None),
+        plan.without_wide(Some(scope)),
+    );
+    let mut factors = Vec::new();
+    for run in MAX_RUNS - RUNS..MAX_RUNS {
+        let Some(own) = CrewTimes::of_run(plan, &lasting, random, run, control)? else {
+            continue;
+        };
+        let crews = groups.iter().flat_map(|&group| {
+            let times_s = own.times_s[group].iter();
+            (0..)
+                .zip(times_s)
+                .map(move |(crew, &(all_s, _))| (all_s, (group as u32, crew)))
+        });
+        let slowest = crews.max_by(|a, b| a.0.total_cmp(&b.0)).map(|crew| crew.1);
+        let n_blocks = WIDE_STEPS / RUNS / STEPS as u32;
+        let [before, after] =
+            [&without, &with].map(|plan| crew_steps(plan, random, run, n_blocks, slowest, control));
+        let pairs = before?.into_iter().zip(after?);
+        factors.extend(pairs.map(|(before, after)| (after.compute_s / before.compute_s, 1.0)));
+    }
+    Ok(factors)
+}
+
+/// What stalls make of a crew's time, by how long it takes: what they made of the
+/// sampled ones that took as long.
+#[derive(Debug, Clone)]
+pub(super) struct StallShares {
+    /// From the longest time down, over the noiseless one: where bins end.
+    ends_rel: Vec<f64>,
+    /// How many shares there are up to each of these ends.
+    counts: Vec<usize>,
+    shares: Vec<f32>,
+}
+
+impl StallShares {
+    fn new(samples: &[Sample], unit_s: f64) -> Option<Self> {
+        if samples.iter().all(|sample| sample.stall_share == 0.0) {
+            return None;
+        }
+        let mut by_time: Vec<&Sample> = samples.iter().collect();
+        by_time.sort_by(|a, b| b.compute_s.total_cmp(&a.compute_s));
+        let (mut ends_rel, mut counts) = (Vec::new(), Vec::new());
+        let (mut count, mut size) = (0, FEWEST_IN_BIN);
+        while count < by_time.len() {
+            // Each bin is a quarter longer than the one before.
+            count = (count + size).min(by_time.len());
+            ends_rel.push(by_time[count - 1].compute_s / unit_s);
+            counts.push(count);
+            size += size / 4;
+        }
+        let shares = by_time.iter().map(|sample| sample.stall_share as f32);
+        Some(Self {
+            ends_rel,
+            counts,
+            shares: shares.collect(),
+        })
+    }
+
+    /// The share of a time over the noiseless one, chosen by a word.
+    pub(super) fn at(&self, time_rel: f64, word: u32) -> f64 {
+        let last = self.ends_rel.len() - 1;
+        let bin = self
+            .ends_rel
+            .partition_point(|&end| end > time_rel)
+            .min(last);
+        let first = if bin == 0 { 0 } else { self.counts[bin - 1] };
+        let size = (self.counts[bin] - first) as u64;
+        let chosen = (u64::from(word) * size) >> 32;
+        f64::from(self.shares[first + chosen as usize])
+    }
+}
