@@ -77,6 +77,8 @@ class OrderStatistics:
         threads: int,
         progress: Callable[[int], object] | None = None,
     ) -> OrderStatistics: ...
+    @staticmethod
+    def simulated_steps(plan: Plan) -> int: ...
     def run(
         self,
         *,

@@ -10,6 +10,7 @@ import numpy as np
 
 from hindmost import _core
 from hindmost.caps import COLUMNS, moved_caps
+from hindmost.engines import Deviation
 from hindmost.order import Rows
 from hindmost.plan import Plan, PoolPlan
 from hindmost.scenario import Changes, Scenario, bases
@@ -40,6 +41,8 @@ class Result:
         What the scenario came to.
     why : str
         Why the method was chosen.
+    deviation : Deviation or None
+        How far the rows are off, if they are approximate.
     """
 
     def __init__(
@@ -51,11 +54,13 @@ class Result:
         inputs: Mapping[str, Any],
         machine: Mapping[str, Any],
         why: str,
+        deviation: Deviation | None,
         again: Callable[..., Result],
     ) -> None:
         self.scenario = scenario
         self.plan = plan
         self.why = why
+        self.deviation = deviation
         self._again = again
         self.inputs = dict(inputs)
         self.machine = dict(machine)
@@ -215,8 +220,8 @@ class Result:
 
         There are rows of at most four caps, those that can matter most. Left out is what
         could not move the mean step time by 1e-4 of it, did not move a step or would be
-        refused. Made when it is first asked for; without rows for method ``sample``, which
-        would take long.
+        refused. Made when it is first asked for; without rows for method ``sample`` and for
+        approximate results, which would take long.
         """
         import polars as pl
 
@@ -225,7 +230,7 @@ class Result:
     @cached_property
     def cap_rows(self) -> list[Row]:
         """Rows of `caps`, for which nothing needs Polars."""
-        if self.inputs["method"] != "order-statistics":
+        if self.inputs["method"] != "order-statistics" or self.deviation is not None:
             return []
         step_time_s = self._columns["step_time_s"].reshape(self._runs, -1)
         return moved_caps(self.scenario, self.plan, step_time_s, again=self._step_time_s_of)

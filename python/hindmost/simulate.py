@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from functools import partial
 from numbers import Integral
 from pathlib import Path
@@ -16,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hindmost import _core
+from hindmost.engines import METHODS, Progress, choose, counting
 from hindmost.errors import Problem, ScenarioError
-from hindmost.plan import Plan, make_plan
+from hindmost.plan import make_plan
 from hindmost.result import Result
 from hindmost.scenario import Changes, Scenario, load, to_table, with_changes
 
@@ -36,11 +36,6 @@ MAX_REPLICAS = 8
 """Replicas that `slowest_replicas` tells apart, at most."""
 SEED_BITS = 53
 """Bits of a drawn seed, so that JSON can hold it."""
-
-METHODS = ("auto", "order-statistics", "sample")
-
-Progress = Callable[[int, int], object]
-"""Called with the draws done and the draws to do."""
 
 
 def simulate(
@@ -72,7 +67,9 @@ def simulate(
         ``order-statistics`` draws each pool's slowest rank from the law of a maximum,
         at a cost that does not depend on the number of GPUs; ``sample`` draws every
         rank of every step. ``auto`` takes the first where it is exact, the second
-        elsewhere; the result says which and why.
+        elsewhere; the result says which and why. Where ranks wait for each other inside
+        of a step and the first is named all the same, it is approximate: the law of a
+        replica is then that of sampled ones, and `Result.deviation` says how far off.
     threads
         Threads; all of this process by default.
     changes
@@ -97,15 +94,15 @@ def simulate(
             *_method(method),
         ]
     )
+    _refuse(_rows(1 if runs is None else runs, 1 if steps is None else steps))
     started = time.monotonic()
     plan = make_plan(scenario)
-    engine, why = _engine(plan, method)
-    chosen = "sample" if engine is None else "order-statistics"
-    default_runs, default_steps = DEFAULT_SIZES[chosen]
+    choice = choose(plan, method, seed=seed, threads=threads, progress=progress)
+    default_runs, default_steps = DEFAULT_SIZES[choice.method]
     steps = default_steps if steps is None else steps
     runs = default_runs if runs is None else runs
     _refuse(_rows(runs, steps))
-    if engine is None:
+    if choice.engine is None:
         total = plan.core.draws_per_step * runs * steps
         columns = _core.sample(
             plan.core,
@@ -113,23 +110,23 @@ def simulate(
             runs=runs,
             steps=steps,
             threads=threads,
-            progress=_counting(progress, total),
+            progress=counting(progress, total),
         )
     else:
         total = runs * (plan.n_ranks + steps)
-        columns = engine.run(
+        columns = choice.engine.run(
             seed=seed,
             runs=runs,
             steps=steps,
             threads=threads,
-            progress=_counting(progress, total),
+            progress=counting(progress, total),
         )
     inputs = {
         "scenario": to_table(scenario),
         "seed": int(seed),
         "runs": int(runs),
         "steps": int(steps),
-        "method": chosen,
+        "method": choice.method,
         "version": _core.__version__,
     }
     machine = {
@@ -137,14 +134,15 @@ def simulate(
         "instruction_set": plan.core.instructions,
         "wall_time_s": round(time.monotonic() - started, 3),
     }
-    again = partial(simulate, scenario, seed=seed, method=chosen, threads=threads)
+    again = partial(simulate, scenario, seed=seed, method=choice.method, threads=threads)
     return Result(
         scenario=scenario,
         plan=plan,
         columns=columns,
         inputs=inputs,
         machine=machine,
-        why=why,
+        why=choice.why,
+        deviation=choice.deviation,
         again=again,
     )
 
@@ -276,7 +274,7 @@ def slowest_replicas(
             runs=runs,
             steps=steps,
             threads=threads,
-            progress=_counting(progress, total),
+            progress=counting(progress, total),
         )
     except _core.DomainError as error:
         path, value, requirement = error.args
@@ -304,28 +302,6 @@ def _scenario(scenario: Scenario | str | Path, changes: Changes | None) -> Scena
 
 def _available_threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _engine(plan: Plan, method: str) -> tuple[_core.OrderStatistics | None, str]:
-    """Return the order-statistics engine, or None for the other one, and why."""
-    if method == "sample":
-        return None, "as asked"
-    try:
-        engine = _core.OrderStatistics(plan.core)
-    except _core.NotExactError as error:
-        reason = str(error)
-        if method == "auto":
-            return None, reason
-        hint = "method = 'sample' draws every rank"
-        problem = Problem(path="method", requirement=f"cannot be exact: {reason}", value=method)
-        raise ScenarioError([replace(problem, hint=hint)]) from None
-    return engine, "as asked" if method != "auto" else "exact: each step is a tree of maxima"
-
-
-def _counting(progress: Progress | None, total: int) -> Callable[[int], object] | None:
-    if progress is None:
-        return None
-    return lambda done: progress(done, total)
 
 
 def _bounds(path: str, value: int, low: int, high: int) -> list[Problem]:

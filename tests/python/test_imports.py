@@ -21,6 +21,7 @@ ORDER = [
     ["collective"],
     ["physics"],
     ["plan"],
+    ["engines"],
     ["order"],
     ["statistics"],
     ["caps"],

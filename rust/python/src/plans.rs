@@ -129,6 +129,12 @@ impl OrderStatistics {
         engine.map(Self).map_err(not_exact)
     }
 
+    /// Steps that `simulated` samples.
+    #[staticmethod]
+    fn simulated_steps(plan: &Bound<'_, Plan>) -> u32 {
+        hindmost_core::order_statistics::OrderStatistics::simulated_steps(&plan.get().0)
+    }
+
     /// Draws `steps` steps of each of `runs` runs: a dictionary of columns.
     #[pyo3(signature = (*, seed, runs, steps, threads, progress=None))]
     fn run<'py>(

@@ -85,6 +85,13 @@ impl OrderStatistics {
         Ok(Self::compile(plan, Some(crews)))
     }
 
+    /// Steps that [`OrderStatistics::simulated`] samples.
+    #[must_use]
+    pub fn simulated_steps(plan: &Plan) -> u32 {
+        plan.pipeline()
+            .map_or(0, |pipeline| simulated::n_steps(plan, pipeline))
+    }
+
     fn compile(plan: Arc<Plan>, crews: Option<Crews>) -> std::result::Result<Self, Reason> {
         let mut laws = Laws::new();
         let of = |affects, laws: &mut Laws| -> std::result::Result<Vec<Compiled>, Reason> {

@@ -55,8 +55,8 @@ impl Simulated {
     ) -> Result<Self> {
         let random = Random::new(seed);
         let n_steps = n_steps(plan, pipeline);
-        let samples = sampled(plan, &random, n_steps, control)?;
-        let level_s = level_s(&samples, RUNS * n_steps);
+        let samples = sampled(plan, &random, n_steps / RUNS, control)?;
+        let level_s = level_s(&samples, n_steps);
         let mut laws = Vec::new();
         let mut stalls = Vec::new();
         for (index, samples) in samples.iter().enumerate() {
@@ -73,12 +73,12 @@ impl Simulated {
     }
 }
 
-/// Steps of each run that are sampled.
-fn n_steps(plan: &Plan, pipeline: &Pipeline) -> u32 {
+/// Steps that are sampled in all runs.
+pub(super) fn n_steps(plan: &Plan, pipeline: &Pipeline) -> u32 {
     let crews = |group: &Group| group.n_ranks().div_ceil(pipeline.crew_gpus(group));
     let n_crews: u32 = plan.groups().iter().map(crews).sum();
-    (CREW_STEPS / RUNS / n_crews.max(1)).clamp(FEWEST_STEPS, MOST_STEPS) / STEPS as u32
-        * STEPS as u32
+    let of_run = (CREW_STEPS / RUNS / n_crews.max(1)).clamp(FEWEST_STEPS, MOST_STEPS);
+    RUNS * (of_run - of_run % STEPS as u32)
 }
 
 /// Steps of crews, by group.

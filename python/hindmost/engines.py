@@ -1,0 +1,164 @@
+"""Which engine makes the rows of a plan, and how far an approximate one is off."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from hindmost import _core
+from hindmost.errors import Problem, ScenarioError
+from hindmost.plan import Plan
+
+METHODS = ("auto", "order-statistics", "sample")
+
+CHECKED_RUNS = 8
+CHECKED_STEPS = 32
+"""Steps of each run that an approximate engine is compared in with sampled ones."""
+DRAWN_STEPS = 2048
+"""Steps of each run that its 95th percentile is taken from."""
+
+Progress = Callable[[int, int], object]
+"""Called with the draws done and the draws to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deviation:
+    """How far approximate rows are off, as far as sampled steps can tell.
+
+    Attributes
+    ----------
+    mean : float
+        By how much a step computes longer than a sampled one of the same number, on
+        average, as a share of that.
+    std_error : float
+        Its standard error, from run to run.
+    beyond_p95 : float
+        Share of the sampled steps that take longer than the approximate 95th percentile
+        of their run; 0.05 if that is right.
+    n_steps : int
+        Sampled steps.
+    """
+
+    mean: float
+    std_error: float
+    beyond_p95: float
+    n_steps: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.mean:+.3%} ± {self.std_error:.3%} off {self.n_steps} sampled steps on "
+            f"average, {self.beyond_p95:.1%} of which lie beyond its p95"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """An engine, and why it is the one.
+
+    Attributes
+    ----------
+    engine : OrderStatistics or None
+        None stands for the sampler.
+    why : str
+        Why.
+    deviation : Deviation or None
+        Of an approximate engine.
+    """
+
+    engine: _core.OrderStatistics | None
+    why: str
+    deviation: Deviation | None = None
+
+    @property
+    def method(self) -> str:
+        """Name of the engine."""
+        return "sample" if self.engine is None else "order-statistics"
+
+
+def choose(
+    plan: Plan, method: str, *, seed: int, threads: int, progress: Progress | None = None
+) -> Choice:
+    """Return the engine of a method, one of `METHODS`.
+
+    What is approximate is not chosen unless ``order-statistics`` is named: then the law
+    of a replica's time is found by simulation under the seed, where nothing else stands
+    against it than that ranks wait for each other inside of a step.
+
+    Raises
+    ------
+    ScenarioError
+        If the method named cannot draw the plan.
+    """
+    if method == "sample":
+        return Choice(engine=None, why="as asked")
+    try:
+        engine = _core.OrderStatistics(plan.core)
+    except _core.NotExactError as error:
+        reason = str(error)
+    else:
+        why = "as asked" if method != "auto" else "exact: each step is a tree of maxima"
+        return Choice(engine=engine, why=why)
+    if method == "auto":
+        return Choice(engine=None, why=reason)
+    if not reason.startswith("pipeline"):
+        raise _refusal(method, f"cannot be exact: {reason}")
+    steps = _core.OrderStatistics.simulated_steps(plan.core), CHECKED_RUNS * CHECKED_STEPS
+    draws, to_check = (n * plan.core.draws_per_step for n in steps)
+    total = draws + to_check
+    try:
+        engine = _core.OrderStatistics.simulated(
+            plan.core, seed=seed, threads=threads, progress=counting(progress, total)
+        )
+    except _core.NotExactError as error:
+        raise _refusal(method, f"cannot be exact, nor approximate: {error}") from None
+    tell = counting(progress, total, done_before=draws)
+    deviation = _deviation(plan, engine, seed=seed, threads=threads, tell=tell)
+    why = f"approximate, as asked, by a replica law of sampled replicas: {deviation}"
+    return Choice(engine=engine, why=why, deviation=deviation)
+
+
+def counting(
+    progress: Progress | None, total: int, *, done_before: int = 0
+) -> Callable[[int], object] | None:
+    """Return what tells `progress` of draws, of which `done_before` are done already."""
+    if progress is None:
+        return None
+    return lambda done: progress(done_before + done, total)
+
+
+def _deviation(
+    plan: Plan,
+    engine: _core.OrderStatistics,
+    *,
+    seed: int,
+    threads: int,
+    tell: Callable[[int], object] | None,
+) -> Deviation:
+    drawn = engine.run(seed=seed, runs=CHECKED_RUNS, steps=DRAWN_STEPS, threads=threads)
+    sampled = _core.sample(
+        plan.core,
+        seed=seed,
+        runs=CHECKED_RUNS,
+        steps=CHECKED_STEPS,
+        threads=threads,
+        progress=tell,
+    )
+    ours = drawn["compute_s"].reshape(CHECKED_RUNS, -1)
+    theirs = sampled["compute_s"].reshape(CHECKED_RUNS, -1)
+    # What all ranks share for a whole step is the same in both.
+    of_runs = (ours[:, :CHECKED_STEPS] / theirs - 1).mean(axis=1)
+    p95 = np.quantile(ours, 0.95, axis=1, keepdims=True)
+    return Deviation(
+        mean=float(of_runs.mean()),
+        std_error=float(of_runs.std(ddof=1)) / math.sqrt(CHECKED_RUNS),
+        beyond_p95=float((theirs > p95).mean()),
+        n_steps=theirs.size,
+    )
+
+
+def _refusal(method: str, requirement: str) -> ScenarioError:
+    problem = Problem(path="method", requirement=requirement, value=method)
+    return ScenarioError([replace(problem, hint="method = 'sample' draws every rank")])
