@@ -144,7 +144,11 @@ impl LogGrid {
             let entry = libm::ceil((log - first) / step - 1e-6) as usize + PAD - 1;
             let entry = entry.min(n_points - 2);
             let (left, right) = (exceedances[entry], exceedances[entry + 1]);
-            misses.end = misses.end.max((left - right).max(0.0) / (jump + right));
+            // Nobody is as fast as that where those slower are certain.
+            let happens = libm::exp(-right);
+            misses.end = misses
+                .end
+                .max(happens * (left - right).max(0.0) / (jump + right));
         }
         for pair in exceedances.windows(2) {
             if pair[1] < 0.01 * pair[0] {

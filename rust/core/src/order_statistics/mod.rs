@@ -43,7 +43,7 @@ use crews::{Crews, Fixed};
 use hits::Scratch;
 use laws::Laws;
 use members::Members;
-use simulated::StallShares;
+use simulated::{Looked, StallShares};
 
 /// Steps of one task.
 const TASK: usize = 4096;
@@ -89,7 +89,7 @@ impl OrderStatistics {
     #[must_use]
     pub fn simulated_steps(plan: &Plan) -> u32 {
         plan.pipeline()
-            .map_or(0, |pipeline| simulated::n_steps(plan, pipeline))
+            .map_or(0, |pipeline| Looked::at(plan, pipeline).all())
     }
 
     fn compile(plan: Arc<Plan>, crews: Option<Crews>) -> std::result::Result<Self, Reason> {

@@ -14,14 +14,17 @@ use crate::plan::{Affects, CrewLaw, Group, Pipeline, Plan, Scope, Span};
 use crate::random::{MAX_RUNS, Random};
 use crate::sample::{CrewTimes, crew_steps};
 
-/// Runs that are sampled, the last of all there are.
-const RUNS: u32 = 8;
+/// Runs that are sampled, the last of all there are: at least and at most so many,
+/// and more of few crews.
+const FEWEST_RUNS: u32 = 8;
+const MOST_RUNS: u32 = 64;
+const CREWS: u32 = 1024;
 /// Steps of crews that are sampled, in all runs; and of a factor that all share.
 const CREW_STEPS: u32 = 1 << 20;
 const WIDE_STEPS: u32 = 1 << 14;
 /// Steps of a run, at least and at most.
 const FEWEST_STEPS: u32 = 16;
-const MOST_STEPS: u32 = 1 << 14;
+const MOST_STEPS: u32 = 1 << 12;
 /// Rounds in which weights are found.
 const ROUNDS: usize = 4;
 /// Crews whose weights count, at least.
@@ -54,9 +57,9 @@ impl Simulated {
         control: &Control,
     ) -> Result<Self> {
         let random = Random::new(seed);
-        let n_steps = n_steps(plan, pipeline);
-        let samples = sampled(plan, &random, n_steps / RUNS, control)?;
-        let level_s = level_s(&samples, n_steps);
+        let looked = Looked::at(plan, pipeline);
+        let samples = sampled(plan, &random, looked, control)?;
+        let level_s = level_s(&samples, looked.all());
         let mut laws = Vec::new();
         let mut stalls = Vec::new();
         for (index, samples) in samples.iter().enumerate() {
@@ -68,33 +71,56 @@ impl Simulated {
             let unit_s = plan.groups()[index].compute_s();
             stalls.push(StallShares::new(samples, unit_s));
         }
-        laws.extend(wide(plan, &random, control)?);
+        laws.extend(wide(plan, &random, looked, control)?);
         Ok(Self { laws, stalls })
     }
 }
 
-/// Steps that are sampled in all runs.
-pub(super) fn n_steps(plan: &Plan, pipeline: &Pipeline) -> u32 {
-    let crews = |group: &Group| group.n_ranks().div_ceil(pipeline.crew_gpus(group));
-    let n_crews: u32 = plan.groups().iter().map(crews).sum();
-    let of_run = (CREW_STEPS / RUNS / n_crews.max(1)).clamp(FEWEST_STEPS, MOST_STEPS);
-    RUNS * (of_run - of_run % STEPS as u32)
+/// How much is sampled.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Looked {
+    runs: u32,
+    /// Of each run.
+    steps: u32,
+}
+
+impl Looked {
+    pub(super) fn at(plan: &Plan, pipeline: &Pipeline) -> Self {
+        let crews = |group: &Group| group.n_ranks().div_ceil(pipeline.crew_gpus(group));
+        let n_crews: u32 = plan.groups().iter().map(crews).sum::<u32>().max(1);
+        let runs = (CREWS / n_crews).clamp(FEWEST_RUNS, MOST_RUNS);
+        let steps = (CREW_STEPS / runs / n_crews).clamp(FEWEST_STEPS, MOST_STEPS);
+        Self {
+            runs,
+            steps: steps - steps % STEPS as u32,
+        }
+    }
+
+    /// Steps of all runs.
+    pub(super) fn all(self) -> u32 {
+        self.runs * self.steps
+    }
+
+    fn runs(self) -> std::ops::Range<u32> {
+        MAX_RUNS - self.runs..MAX_RUNS
+    }
 }
 
 /// Steps of crews, by group.
 fn sampled(
     plan: &Plan,
     random: &Random,
-    n_steps: u32,
+    looked: Looked,
     control: &Control,
 ) -> Result<Vec<Vec<Sample>>> {
     let (lasting, inside) = (plan.lasting(), plan.without_wide(None));
     let mut samples: Vec<Vec<Sample>> = plan.groups().iter().map(|_| Vec::new()).collect();
-    for run in MAX_RUNS - RUNS..MAX_RUNS {
+    for run in looked.runs() {
         let Some(own) = CrewTimes::of_run(plan, &lasting, random, run, control)? else {
             continue;
         };
-        for crew in crew_steps(&inside, random, run, n_steps / STEPS as u32, None, control)? {
+        let n_blocks = looked.steps / STEPS as u32;
+        for crew in crew_steps(&inside, random, run, n_blocks, None, control)? {
             let (all_s, stalled_s) = own.times_s[crew.group as usize][crew.replica as usize];
             let own_s = all_s - stalled_s;
             samples[crew.group as usize].push(Sample {
@@ -155,7 +181,7 @@ fn weighted(samples: &[Sample], level_s: f64) -> Vec<Weighted> {
 
 /// Laws of what all crews of a pool, or all of the job, share inside of a step: by
 /// how much longer the slowest crew of a run takes with it.
-fn wide(plan: &Plan, random: &Random, control: &Control) -> Result<Vec<CrewLaw>> {
+fn wide(plan: &Plan, random: &Random, looked: Looked, control: &Control) -> Result<Vec<CrewLaw>> {
     let mut laws = Vec::new();
     let all: Vec<usize> = (0..plan.groups().len()).collect();
     for scope in [Scope::Pool, Scope::Cluster] {
@@ -169,7 +195,7 @@ fn wide(plan: &Plan, random: &Random, control: &Control) -> Result<Vec<CrewLaw>>
             _ => acts.into_iter().map(|index| vec![index]).collect(),
         };
         for groups in together {
-            let factors = wide_factors(plan, scope, &groups, random, control)?;
+            let factors = wide_factors(plan, scope, &groups, random, looked, control)?;
             laws.push(CrewLaw {
                 scope,
                 groups,
@@ -186,6 +212,7 @@ fn wide_factors(
     scope: Scope,
     groups: &[usize],
     random: &Random,
+    looked: Looked,
     control: &Control,
 ) -> Result<Vec<Weighted>> {
     let (lasting, without, with) = (
@@ -194,7 +221,7 @@ fn wide_factors(
         plan.without_wide(Some(scope)),
     );
     let mut factors = Vec::new();
-    for run in MAX_RUNS - RUNS..MAX_RUNS {
+    for run in looked.runs() {
         let Some(own) = CrewTimes::of_run(plan, &lasting, random, run, control)? else {
             continue;
         };
@@ -205,7 +232,7 @@ fn wide_factors(
                 .map(move |(crew, &(all_s, _))| (all_s, (group as u32, crew)))
         });
         let slowest = crews.max_by(|a, b| a.0.total_cmp(&b.0)).map(|crew| crew.1);
-        let n_blocks = WIDE_STEPS / RUNS / STEPS as u32;
+        let n_blocks = WIDE_STEPS / looked.runs / STEPS as u32;
         let [before, after] =
             [&without, &with].map(|plan| crew_steps(plan, random, run, n_blocks, slowest, control));
         let pairs = before?.into_iter().zip(after?);

@@ -92,7 +92,8 @@ impl Side {
     fn new(tails: &[(f64, f64)], n: f64, median: f64) -> Self {
         let begins = (FITTED.min(n / 8.0) / n).min(0.25);
         let step = core::f64::consts::LN_2 / KNOTS;
-        let n_knots = libm::floor(libm::log(0.5 / begins) / step) as usize;
+        // None too near to where the tail begins.
+        let n_knots = (libm::log(0.5 / begins) / step - 0.5).max(0.0) as usize;
         let mut knots = vec![(libm::log(0.5), median)];
         for knot in 1..=n_knots {
             let middle = libm::log(0.5) - step * knot as f64;
