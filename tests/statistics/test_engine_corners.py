@@ -178,8 +178,6 @@ def test_auto_says_which_engine_and_why() -> None:
     assert staged.inputs["method"] == "sample"
     assert staged.why.startswith("pipeline: ")
     assert "residual" in staged.why
-    with pytest.raises(hm.ScenarioError, match="method cannot be exact: pipeline: "):
-        hm.simulate("colossus-1-pp16", seed=1, runs=1, steps=1, method="order-statistics")
 
 
 def test_each_engine_has_its_own_default_size() -> None:

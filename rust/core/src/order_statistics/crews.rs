@@ -63,21 +63,28 @@ impl Crews {
         }
     }
 
-    /// The same with laws of crews that were sampled; none where crews are not one
-    /// by one by chance.
+    /// The same with laws of crews that were sampled.
     ///
     /// # Errors
-    /// [`Error::Stopped`](crate::Error::Stopped) once `control` asks for it.
-    pub(super) fn simulated(plan: &Plan, seed: u64, control: &Control) -> Result<Option<Self>> {
+    /// [`Error::Stopped`](crate::Error::Stopped) once `control` asks for it; inside of
+    /// it why crews are not alike and independent.
+    pub(super) fn simulated(
+        plan: &Plan,
+        seed: u64,
+        control: &Control,
+    ) -> Result<std::result::Result<Self, Reason>> {
         let Some(pipeline) = plan.pipeline() else {
-            return Ok(None);
+            return Ok(Err(Reason::Pipeline { cause: None }));
         };
-        let mixed = pipeline.spec().placement == Placement::Mixed;
-        if mixed || plan.between_crews(pipeline).is_some() {
-            return Ok(None);
+        if pipeline.spec().placement == Placement::Mixed {
+            return Ok(Err(Reason::Spread));
+        }
+        if let Some(cause) = plan.between_crews(pipeline) {
+            let cause = cause.name().to_owned();
+            return Ok(Err(Reason::Shared { cause }));
         }
         let Simulated { laws, stalls } = Simulated::new(plan, pipeline, seed, control)?;
-        Ok(Some(Self {
+        Ok(Ok(Self {
             lasting: Some(plan.lasting()),
             plan: plan.of_random_crews(pipeline, laws)?,
             stalls,

@@ -79,10 +79,8 @@ impl OrderStatistics {
         seed: u64,
         control: &Control,
     ) -> Result<std::result::Result<Self, Reason>> {
-        let Some(crews) = Crews::simulated(&plan, seed, control)? else {
-            return Ok(Err(Reason::Pipeline { cause: None }));
-        };
-        Ok(Self::compile(plan, Some(crews)))
+        let crews = Crews::simulated(&plan, seed, control)?;
+        Ok(crews.and_then(|crews| Self::compile(plan, Some(crews))))
     }
 
     /// Steps that [`OrderStatistics::simulated`] samples.

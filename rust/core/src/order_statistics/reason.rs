@@ -11,6 +11,13 @@ pub enum Reason {
         /// schedule alone is too much.
         cause: Option<String>,
     },
+    /// Stages of a replica lie in several pools.
+    Spread,
+    /// Several replicas of a pool, but not all of them, share a cause.
+    Shared {
+        /// The cause.
+        cause: String,
+    },
     /// The units of two causes do not nest.
     Nesting {
         /// Name of the pool.
@@ -44,6 +51,11 @@ impl fmt::Display for Reason {
                 f,
                 "pipeline: ranks wait for each other inside of a step, which {cause} changes \
                  from step to step"
+            ),
+            Self::Spread => write!(f, "pipeline: stages of a replica lie in several pools"),
+            Self::Shared { cause } => write!(
+                f,
+                "pipeline: several replicas of a pool, but not all of them, share {cause}"
             ),
             Self::Nesting {
                 pool,

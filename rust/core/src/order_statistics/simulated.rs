@@ -9,7 +9,7 @@
 use super::smoothed::{Weighted, law_of};
 use crate::control::Control;
 use crate::error::Result;
-use crate::kernel::STEPS;
+use crate::kernel::{REPLICAS, STEPS};
 use crate::plan::{Affects, CrewLaw, Group, Pipeline, Plan, Scope, Span};
 use crate::random::{MAX_RUNS, Random};
 use crate::sample::{CrewTimes, crew_steps};
@@ -19,12 +19,16 @@ use crate::sample::{CrewTimes, crew_steps};
 const FEWEST_RUNS: u32 = 8;
 const MOST_RUNS: u32 = 64;
 const CREWS: u32 = 1024;
-/// Steps of crews that are sampled, in all runs; and of a factor that all share.
-const CREW_STEPS: u32 = 1 << 20;
-const WIDE_STEPS: u32 = 1 << 14;
-/// Steps of a run, at least and at most.
-const FEWEST_STEPS: u32 = 16;
-const MOST_STEPS: u32 = 1 << 12;
+/// Steps of crews that are sampled, in all runs, and steps of a factor that all
+/// share, at most.
+const CREW_STEPS: u64 = 1 << 20;
+const WIDE_STEPS: u64 = 1 << 14;
+/// What is drawn for each of them, at most, if enough steps remain.
+const MOST_DRAWS: u64 = 1 << 32;
+/// Steps of a run, at least and at most; and of the factor that all share.
+const FEWEST_STEPS: u64 = 16;
+const MOST_STEPS: u64 = 1 << 12;
+const FEWEST_WIDE: u64 = 1 << 11;
 /// Rounds in which weights are found.
 const ROUNDS: usize = 4;
 /// Crews whose weights count, at least.
@@ -80,25 +84,34 @@ impl Simulated {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Looked {
     runs: u32,
-    /// Of each run.
-    steps: u32,
+    /// Of each run, in fours: steps, and steps of what all crews share.
+    n_blocks: u32,
+    n_wide_blocks: u32,
 }
 
 impl Looked {
     pub(super) fn at(plan: &Plan, pipeline: &Pipeline) -> Self {
         let crews = |group: &Group| group.n_ranks().div_ceil(pipeline.crew_gpus(group));
-        let n_crews: u32 = plan.groups().iter().map(crews).sum::<u32>().max(1);
+        let n_crews = plan.groups().iter().map(crews).sum::<u32>().max(1);
         let runs = (CREWS / n_crews).clamp(FEWEST_RUNS, MOST_RUNS);
-        let steps = (CREW_STEPS / runs / n_crews).clamp(FEWEST_STEPS, MOST_STEPS);
+        let per_step = plan.draws_per_step().max(1);
+        let steps = (CREW_STEPS / u64::from(n_crews)).min(MOST_DRAWS / per_step);
+        let steps = (steps / u64::from(runs)).clamp(FEWEST_STEPS, MOST_STEPS);
+        // All crews of a batch are drawn for one, and twice.
+        let per_batch = per_step * REPLICAS as u64 / u64::from(n_crews.max(REPLICAS as u32));
+        let wide = WIDE_STEPS.min(MOST_DRAWS / (2 * per_batch).max(1));
+        let wide = wide.max(FEWEST_WIDE) / u64::from(runs);
+        let blocks = |steps: u64| steps as u32 / STEPS as u32;
         Self {
             runs,
-            steps: steps - steps % STEPS as u32,
+            n_blocks: blocks(steps),
+            n_wide_blocks: blocks(wide),
         }
     }
 
     /// Steps of all runs.
     pub(super) fn all(self) -> u32 {
-        self.runs * self.steps
+        self.runs * self.n_blocks * STEPS as u32
     }
 
     fn runs(self) -> std::ops::Range<u32> {
@@ -119,8 +132,7 @@ fn sampled(
         let Some(own) = CrewTimes::of_run(plan, &lasting, random, run, control)? else {
             continue;
         };
-        let n_blocks = looked.steps / STEPS as u32;
-        for crew in crew_steps(&inside, random, run, n_blocks, None, control)? {
+        for crew in crew_steps(&inside, random, run, looked.n_blocks, None, control)? {
             let (all_s, stalled_s) = own.times_s[crew.group as usize][crew.replica as usize];
             let own_s = all_s - stalled_s;
             samples[crew.group as usize].push(Sample {
@@ -232,7 +244,7 @@ fn wide_factors(
                 .map(move |(crew, &(all_s, _))| (all_s, (group as u32, crew)))
         });
         let slowest = crews.max_by(|a, b| a.0.total_cmp(&b.0)).map(|crew| crew.1);
-        let n_blocks = WIDE_STEPS / looked.runs / STEPS as u32;
+        let n_blocks = looked.n_wide_blocks;
         let [before, after] =
             [&without, &with].map(|plan| crew_steps(plan, random, run, n_blocks, slowest, control));
         let pairs = before?.into_iter().zip(after?);

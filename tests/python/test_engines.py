@@ -1,0 +1,139 @@
+"""Which engine makes the rows: what is approximate is named, checked and said."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from click.testing import CliRunner
+from tests.statistics.panel import BASE, Table, h100, scenario, slow
+
+import hindmost as hm
+from hindmost.cli import cli
+from hindmost.engines import choose, counting
+from hindmost.plan import make_plan
+
+SIZES: dict[str, Any] = {"seed": 3, "runs": 2, "steps": 40}
+LAYOUT: Table = {"tensor": 2, "pipeline": 2}
+CAUSES: Table = {
+    "speed": slow({"name": "lognormal", "sigma": 0.02}, span="run"),
+    "residual": slow({"name": "lognormal", "sigma": 0.01}, span="microbatch"),
+}
+STAGED: Table = {
+    "pools": {"h100": h100(256)},
+    "layout": LAYOUT,
+    "workload": {**BASE["workload"], "n_microbatches": 4},
+    "causes": CAUSES,
+}
+
+
+@pytest.fixture(scope="module")
+def staged() -> hm.Scenario:
+    return scenario(STAGED)
+
+
+@pytest.fixture(scope="module")
+def drawn(staged: hm.Scenario) -> hm.Result:
+    return hm.simulate(staged, method="order-statistics", **SIZES)
+
+
+def test_nothing_approximate_is_chosen_silently(staged: hm.Scenario) -> None:
+    result = hm.simulate(staged, **SIZES)
+    assert (result.inputs["method"], result.deviation) == ("sample", None)
+    assert result.why.startswith("pipeline: ")
+
+
+def test_what_is_exact_has_no_deviation() -> None:
+    result = hm.simulate("h100-1k", method="order-statistics", **SIZES)
+    assert (result.why, result.deviation) == ("as asked", None)
+
+
+def test_an_approximate_result_says_how_far_off_it_is(drawn: hm.Result) -> None:
+    assert drawn.inputs["method"] == "order-statistics"
+    assert drawn.deviation is not None
+    assert drawn.why.startswith("approximate, as asked, by a replica law of sampled replicas: ")
+    assert drawn.why.endswith(str(drawn.deviation))
+    assert abs(drawn.deviation.mean) < 0.005
+    assert 0 < drawn.deviation.std_error < 0.005
+    assert drawn.caps.is_empty()
+
+
+def test_rows_do_not_depend_on_threads_or_on_how_many_there_are(
+    staged: hm.Scenario, drawn: hm.Result
+) -> None:
+    again = hm.simulate(staged, method="order-statistics", threads=3, **SIZES)
+    assert again.steps.equals(drawn.steps)
+    assert again.why == drawn.why
+    longer = hm.simulate(staged, method="order-statistics", **{**SIZES, "steps": 60})
+    assert longer.steps.filter(pl.col("step") < 40).equals(drawn.steps)
+
+
+def test_another_seed_finds_another_law(staged: hm.Scenario, drawn: hm.Result) -> None:
+    other = hm.simulate(staged, method="order-statistics", **{**SIZES, "seed": 4})
+    assert other.deviation != drawn.deviation
+
+
+SHARED_BY_SEVERAL = {"domain": slow({"name": "lognormal", "sigma": 0.01}, "domain")}
+REFUSALS = {
+    "a cause that several replicas share": (
+        {"causes": {**CAUSES, **SHARED_BY_SEVERAL}},
+        "share domain",
+    ),
+    "replicas in several pools": ({"layout": {**LAYOUT, "placement": "mixed"}}, "several pools"),
+}
+
+
+@pytest.mark.parametrize(("changed", "said"), REFUSALS.values(), ids=REFUSALS)
+def test_what_sampled_replicas_cannot_show_is_refused(changed: Table, said: str) -> None:
+    with pytest.raises(hm.ScenarioError) as refused:
+        hm.simulate(scenario({**STAGED, **changed}), method="order-statistics", **SIZES)
+    (problem,) = refused.value.problems
+    assert problem.path == "method"
+    assert problem.requirement.startswith("cannot be exact, nor approximate: pipeline: ")
+    assert said in problem.requirement
+    assert problem.hint == "method = 'sample' draws every rank"
+
+
+def test_rows_beyond_memory_are_refused_before_anything_is_sampled(staged: hm.Scenario) -> None:
+    told: list[tuple[int, int]] = []
+    with pytest.raises(hm.ScenarioError, match="rows"):
+        hm.simulate(
+            staged,
+            method="order-statistics",
+            runs=60_000,
+            steps=60_000,
+            progress=lambda *draws: told.append(draws),
+        )
+    assert not told
+
+
+def test_progress_of_the_check_goes_on_where_that_of_the_law_ended() -> None:
+    told: list[tuple[int, int]] = []
+    tell = counting(lambda *draws: told.append(draws), 100, done_before=60)
+    assert tell is not None
+    tell(10)
+    assert told == [(70, 100)]
+    assert counting(None, 100) is None
+
+
+def test_the_command_line_prints_the_deviation(tmp_path: Path) -> None:
+    changes = ["pools.h100.n_gpus=256", "layout.pipeline=2", "workload.n_microbatches=2"]
+    words = ["run", "h100-1k", *(word for change in changes for word in ("--set", change))]
+    words += ["--method", "order-statistics", "--seed", "3", "--runs", "2", "--steps", "40"]
+    printed = CliRunner().invoke(cli, words)
+    assert printed.exit_code == 0, printed.output
+    stored = tmp_path / "run.parquet"
+    again = CliRunner().invoke(cli, [*words, "--format", "json", "-o", str(stored)])
+    why = json.loads(again.stdout)["why"]
+    assert why.startswith("approximate, as asked")
+    assert why in printed.output
+    repeated = CliRunner().invoke(cli, ["run", str(stored), "--format", "json"])
+    assert json.loads(repeated.stdout)["summary"] == json.loads(again.stdout)["summary"]
+
+
+def test_the_sampler_needs_no_compiling(staged: hm.Scenario) -> None:
+    choice = choose(make_plan(staged), "sample", seed=1, threads=1)
+    assert (choice.engine, choice.method, choice.why) == (None, "sample", "as asked")

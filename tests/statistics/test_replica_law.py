@@ -1,0 +1,174 @@
+"""Replica laws found by simulation: how near they come, and whether they say so."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+import hindmost as hm
+from tests.statistics.panel import BASE, Table, h100, h200, scenario, slow
+
+SEED = 41
+RUNS, STEPS, SAMPLED_STEPS = 16, 8_000, 160
+LEAST_MISS = 0.002
+"""Share of the mean that a law may miss beside what chance explains."""
+ERRORS = 4.5
+"""Standard errors that chance explains, in some sixty comparisons."""
+
+
+def lognormal(sigma: float, **more: Any) -> Table:
+    return {"name": "lognormal", "sigma": sigma, **more}
+
+
+def speed(sigma: float, scope: str = "gpu") -> Table:
+    return slow(lognormal(sigma), scope, span="run")
+
+
+def stall(probability: float, mean: float) -> Table:
+    exponential = {"name": "exponential", "mean": mean, "shift": mean / 2}
+    return slow(exponential, effect="stall", probability=probability)
+
+
+def staged(
+    *, pools: Table, causes: Table, schedule: str = "1f1b", n_microbatches: int = 8
+) -> Table:
+    return {
+        "pools": pools,
+        "layout": {"tensor": 2, "pipeline": 4, "schedule": schedule},
+        "workload": {**BASE["workload"], "n_microbatches": n_microbatches},
+        "causes": causes,
+    }
+
+
+SCENARIOS = {
+    "a residual of every step": staged(
+        pools={"one": h100(768)}, causes={"residual": slow(lognormal(0.04))}
+    ),
+    "a residual of every microbatch, next to speeds": staged(
+        pools={"one": h100(1536)},
+        causes={
+            "speed": speed(0.025),
+            "residual": slow(lognormal(0.03), span="microbatch"),
+        },
+    ),
+    "two pools": staged(
+        pools={"one": h100(768), "other": h200(768, 1.01)},
+        causes={"speed": speed(0.02), "residual": slow(lognormal(0.02))},
+        schedule="zero-bubble",
+    ),
+    "noise that all share in every microbatch": staged(
+        pools={"one": h100(768)},
+        causes={
+            "speed": speed(0.02),
+            "common": slow(lognormal(0.04), "cluster", span="microbatch"),
+            "residual": slow(lognormal(0.02)),
+        },
+        schedule="gpipe",
+    ),
+    "sequences of a replica": staged(
+        pools={"one": h100(768)},
+        causes={
+            "sequences": slow(lognormal(0.15), "replica", span="microbatch"),
+            "residual": slow(lognormal(0.02)),
+        },
+    ),
+    "nodes, and steps that a pool shares": staged(
+        pools={"one": h100(768)},
+        causes={
+            "node": slow(lognormal(0.04), "node"),
+            "pool": slow(lognormal(0.03), "pool"),
+            "speed": speed(0.02, "node"),
+        },
+    ),
+    "stalls": staged(
+        pools={"one": h100(768)},
+        causes={"stall": stall(1e-3, 0.3), "residual": slow(lognormal(0.01))},
+    ),
+    "one replica": staged(
+        pools={"one": h100(8)},
+        causes={"residual": slow(lognormal(0.05), span="microbatch")},
+    ),
+    "many replicas": staged(
+        pools={"one": h100(32_768)},
+        causes={"speed": speed(0.02), "residual": slow(lognormal(0.02), span="microbatch")},
+        n_microbatches=4,
+    ),
+}
+
+
+@pytest.fixture(scope="module", params=SCENARIOS, ids=str)
+def pair(request: pytest.FixtureRequest) -> tuple[hm.Result, hm.Result]:
+    job = scenario(SCENARIOS[request.param])
+    drawn = hm.simulate(job, method="order-statistics", seed=SEED, runs=RUNS, steps=STEPS)
+    assert drawn.deviation is not None
+    return drawn, hm.simulate(job, method="sample", seed=SEED, runs=RUNS, steps=SAMPLED_STEPS)
+
+
+def rows(result: hm.Result, column: str) -> Any:
+    return result.steps[column].to_numpy().reshape(RUNS, -1)
+
+
+def of_runs(values: Any) -> tuple[float, float]:
+    """Return the mean of one number a run, and its error."""
+    return float(values.mean()), float(values.std(ddof=1)) / math.sqrt(len(values))
+
+
+def test_means_are_those_of_sampled_steps(pair: tuple[hm.Result, hm.Result]) -> None:
+    drawn, sampled = (rows(result, "compute_s") for result in pair)
+    miss, error = of_runs(drawn.mean(axis=1) / sampled.mean(axis=1) - 1)
+    assert abs(miss) < LEAST_MISS + ERRORS * error
+
+
+def test_one_in_twenty_sampled_steps_is_beyond_the_95th_percentile(
+    pair: tuple[hm.Result, hm.Result],
+) -> None:
+    drawn, sampled = (rows(result, "compute_s") for result in pair)
+    beyond, error = of_runs((sampled > np.quantile(drawn, 0.95, axis=1, keepdims=True)).mean(1))
+    error = max(error, math.sqrt(0.05 * 0.95 / sampled.size))
+    assert abs(beyond - 0.05) < 0.02 + ERRORS * error
+
+
+def test_stalls_cost_what_they_cost_sampled_steps(pair: tuple[hm.Result, hm.Result]) -> None:
+    drawn, sampled = (rows(result, "stall_s") for result in pair)
+    miss, error = of_runs(drawn.mean(axis=1) - sampled.mean(axis=1))
+    assert abs(miss) <= 0.1 * sampled.mean() + ERRORS * error
+    hit, error = of_runs((drawn > 0).mean(axis=1) - (sampled > 0).mean(axis=1))
+    assert abs(hit) <= 0.03 + ERRORS * error
+
+
+def test_pools_are_the_slowest_as_often(pair: tuple[hm.Result, hm.Result]) -> None:
+    shares = [result.pools["slowest_frac"].to_numpy() for result in pair]
+    by_run = [
+        np.array([(run == name).mean() for run in rows(result, "slowest_pool")])
+        for result in pair
+        for name in (result.pools["pool"][0],)
+    ]
+    error = of_runs(by_run[0] - by_run[1])[1]
+    assert np.abs(shares[0] - shares[1]).max() < 0.05 + ERRORS * error
+
+
+def test_deviations_are_what_other_runs_show(pair: tuple[hm.Result, hm.Result]) -> None:
+    drawn, sampled = (rows(result, "compute_s") for result in pair)
+    deviation = pair[0].deviation
+    assert deviation is not None
+    miss, error = of_runs(drawn.mean(axis=1) / sampled.mean(axis=1) - 1)
+    together = math.hypot(error, deviation.std_error)
+    assert abs(deviation.mean - miss) < LEAST_MISS / 2 + ERRORS * together
+    assert deviation.n_steps == 256
+
+
+def test_a_law_that_does_not_hold_says_so() -> None:
+    """Few replicas with a bad GPU are not like the others, and are the slowest ones."""
+    bad = slow({"name": "constant", "value": 1.3}, span="run", probability=2e-3)
+    table = staged(
+        pools={"one": h100(1024)},
+        causes={"bad": bad, "residual": slow(lognormal(0.02), span="microbatch")},
+    )
+    drawn = hm.simulate(scenario(table), method="order-statistics", seed=SEED, runs=1, steps=4)
+    assert drawn.deviation is not None
+    assert drawn.deviation.mean < -2 * drawn.deviation.std_error
+    assert drawn.deviation.beyond_p95 > 0.1
+    assert f"{drawn.deviation.mean:+.3%}" in drawn.why
