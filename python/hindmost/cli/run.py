@@ -51,7 +51,7 @@ _CALL = ("seed", "runs", "steps", "method")
     "--method",
     type=click.Choice(["auto", "order-statistics", "sample"]),
     help="Draw each pool's slowest rank from its law, or draw every rank; auto takes the first "
-    "where it is exact.  [default: auto]",
+    "where it is exact, and only by name it may be approximate.  [default: auto]",
 )
 @click.option("--threads", type=click.IntRange(min=1, max=1024), help="Threads.  [default: all]")
 @set_option

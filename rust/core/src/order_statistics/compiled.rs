@@ -1,5 +1,8 @@
 //! What is compiled once for the ranks or the ports of a group.
 
+use std::collections::HashMap;
+use std::ops::Range;
+
 use super::grid::LogGrid;
 use super::laws::Laws;
 use super::nested::Nested;
@@ -7,7 +10,6 @@ use super::parts::{Level, Way, is_inside, levels, way};
 use super::reason::Reason;
 use crate::curve::Curve;
 use crate::plan::{Affects, Cause, Effect, Group, Plan, Scope, Span};
-use std::collections::HashMap;
 
 /// How the slowest of those whom no rare cause hits is found.
 #[derive(Debug, Clone)]
@@ -191,15 +193,13 @@ fn shapes(group: &Group, levels: &[Level]) -> Shapes {
             last,
         };
     }
-    let mut rank = 0;
-    while rank < group.n_ranks() {
-        let (unit, end_gpu) = group.unit(outer.scope, group.stretch(rank).0);
-        let end = group.rank_from(end_gpu).max(rank + 1);
-        let n = end - rank;
-        let is_last = end >= group.n_ranks();
+    for ranks in group.units_of(outer.scope, 0..group.n_ranks()) {
+        let unit = group.unit(outer.scope, group.stretch(ranks.start).0).0;
+        let n = ranks.len() as u32;
+        let is_last = ranks.end >= group.n_ranks();
         let known_size = by_block.get(&n).copied().filter(|_| !is_last);
         let law = known_size.unwrap_or_else(|| {
-            let made_of = counts(group, inner, rank, end);
+            let made_of = counts(group, inner, ranks);
             let key = format!("{made_of:?}");
             *known.entry(key).or_insert_with(|| {
                 let slowest = slowest_of(inner, &made_of);
@@ -213,7 +213,6 @@ fn shapes(group: &Group, levels: &[Level]) -> Shapes {
             by_block.insert(n, law);
         }
         laws[law].0 += 1.0;
-        rank = end;
     }
     Shapes {
         laws,
@@ -231,18 +230,14 @@ enum Made {
 }
 
 /// What ranks are made of, as units of the widest of `levels`.
-fn counts(group: &Group, levels: &[Level], from: u32, to: u32) -> Made {
+fn counts(group: &Group, levels: &[Level], ranks: Range<u32>) -> Made {
     let Some((level, inside)) = levels.split_last() else {
         return Made::Units;
     };
-    let mut parts: Vec<Made> = Vec::new();
-    let mut rank = from;
-    while rank < to {
-        let (_, end_gpu) = group.unit(level.scope, group.stretch(rank).0);
-        let end = group.rank_from(end_gpu).max(rank + 1).min(to);
-        parts.push(counts(group, inside, rank, end));
-        rank = end;
-    }
+    let mut parts: Vec<Made> = group
+        .units_of(level.scope, ranks)
+        .map(|ranks| counts(group, inside, ranks))
+        .collect();
     parts.sort();
     let mut counted: Vec<(u32, Made)> = Vec::new();
     for part in parts {

@@ -182,17 +182,22 @@ impl LogGrid {
         let index = place as usize;
         let t = place - index as f64;
         let weights = if self.is_smooth {
-            [
-                -t * (t - 1.0) * (t - 2.0) / 6.0,
-                (t + 1.0) * (t - 1.0) * (t - 2.0) / 2.0,
-                -(t + 1.0) * t * (t - 2.0) / 2.0,
-                (t + 1.0) * t * (t - 1.0) / 6.0,
-            ]
+            cubic(t)
         } else {
             [0.0, 1.0 - t, t, 0.0]
         };
         (index, weights)
     }
+}
+
+/// Weights of the numbers at -1, 0, 1 and 2 in the cubic through them at `t`.
+pub(super) fn cubic(t: f64) -> [f64; 4] {
+    [
+        -t * (t - 1.0) * (t - 2.0) / 6.0,
+        (t + 1.0) * (t - 1.0) * (t - 2.0) / 2.0,
+        -(t + 1.0) * t * (t - 2.0) / 2.0,
+        (t + 1.0) * t * (t - 1.0) / 6.0,
+    ]
 }
 
 /// Shifts of a grid's law, how often each: units by how much slower than the

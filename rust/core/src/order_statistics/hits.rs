@@ -16,6 +16,17 @@ pub(super) struct Hit {
     pub(super) stall: f64,
 }
 
+impl Hit {
+    /// A rank that no rare cause hits.
+    pub(super) fn untouched(rank: u32) -> Self {
+        Self {
+            rank,
+            slowdown: 1.0,
+            stall: 0.0,
+        }
+    }
+}
+
 /// Room to work in.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
@@ -60,20 +71,11 @@ impl Members<'_> {
             blocks.dedup();
             // The other ranks of these blocks are drawn, too.
             for block in blocks.iter() {
-                hits.extend(block.clone().map(|rank| Hit {
-                    rank,
-                    slowdown: 1.0,
-                    stall: 0.0,
-                }));
+                hits.extend(block.clone().map(Hit::untouched));
             }
         } else {
-            hits.extend(self.passed.apart.iter().flat_map(|block| {
-                block.clone().map(|rank| Hit {
-                    rank,
-                    slowdown: 1.0,
-                    stall: 0.0,
-                })
-            }));
+            let apart = self.passed.apart.iter().cloned().flatten();
+            hits.extend(apart.map(Hit::untouched));
         }
         if self.rare.len() > 1 || hits.len() > hit_ranks {
             hits.sort_by_key(|hit| hit.rank);

@@ -209,20 +209,12 @@ impl<'a> Members<'a> {
             Drawn::TooMany => {
                 // Most are drawn anyway: draw the others, too.
                 let drawn = std::mem::take(&mut scratch.blocks);
-                let mut rank = 0;
-                while rank < self.group.n_ranks() {
-                    let whole = self.block_of(rank);
-                    if drawn
-                        .binary_search_by_key(&whole.start, |block| block.start)
-                        .is_err()
-                    {
-                        scratch.hits.extend(whole.clone().map(|rank| Hit {
-                            rank,
-                            slowdown: 1.0,
-                            stall: 0.0,
-                        }));
+                let all = 0..self.group.n_ranks();
+                for whole in self.group.units_of(self.compiled.block, all) {
+                    let is_drawn = drawn.binary_search_by_key(&whole.start, |block| block.start);
+                    if is_drawn.is_err() {
+                        scratch.hits.extend(whole.map(Hit::untouched));
                     }
-                    rank = whole.end;
                 }
                 scratch.blocks = drawn;
             }
@@ -252,11 +244,7 @@ impl<'a> Members<'a> {
                     let others: Vec<u32> = (0..self.group.n_ranks())
                         .filter(|&rank| !is_hit(rank))
                         .collect();
-                    hits.extend(others.into_iter().map(|rank| Hit {
-                        rank,
-                        slowdown: 1.0,
-                        stall: 0.0,
-                    }));
+                    hits.extend(others.into_iter().map(Hit::untouched));
                 }
             }
             return;

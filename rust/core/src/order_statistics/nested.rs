@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::grid::{CERTAIN, LogGrid, NEVER, PAD};
+use super::grid::{CERTAIN, LogGrid, NEVER, PAD, cubic};
 use super::lasting::Lasting;
 use super::parts::Level;
 use super::pass::Passed;
@@ -195,7 +195,7 @@ impl Nested {
 
     fn blocks(&self, group: &Group) -> impl Iterator<Item = Range<u32>> {
         let scope = self.outer.last().map_or(self.scope, |shares| shares.scope);
-        units(group, scope, 0..group.n_ranks())
+        group.units_of(scope, 0..group.n_ranks())
     }
 
     /// Adds the exceedances of one block at whole steps.
@@ -238,7 +238,7 @@ impl Nested {
             self.outer[level - 2].scope
         };
         let mut members = vec![0.0; (wider.end - wider.start) as usize];
-        for ranks in units(group, scope, unit.ranks.clone()) {
+        for ranks in group.units_of(scope, unit.ranks.clone()) {
             let places =
                 (ranks.start - unit.ranks.start) as usize..(ranks.end - unit.ranks.start) as usize;
             let member = Unit {
@@ -304,20 +304,6 @@ struct Unit<'f> {
     greatest: f64,
 }
 
-/// Units of a scope among some ranks.
-fn units(group: &Group, scope: Scope, ranks: Range<u32>) -> impl Iterator<Item = Range<u32>> {
-    let mut rank = ranks.start;
-    std::iter::from_fn(move || {
-        if rank >= ranks.end {
-            return None;
-        }
-        let (_, end) = group.unit(scope, group.stretch(rank).0);
-        let unit = rank..group.rank_from(end).max(rank + 1).min(ranks.end);
-        rank = unit.end;
-        Some(unit)
-    })
-}
-
 impl Shares {
     /// Shares of a level's law, each number split between the four steps around
     /// it as cubics are.
@@ -342,13 +328,7 @@ impl Shares {
             let place = (index as f64 - 0.5) / FINE as f64 - first as f64;
             let whole = place as usize;
             let t = place - whole as f64;
-            let cubic = [
-                -t * (t - 1.0) * (t - 2.0) / 6.0,
-                (t + 1.0) * (t - 1.0) * (t - 2.0) / 2.0,
-                -(t + 1.0) * t * (t - 2.0) / 2.0,
-                (t + 1.0) * t * (t - 1.0) / 6.0,
-            ];
-            for (share, part) in shares[whole - 1..].iter_mut().zip(cubic) {
+            for (share, part) in shares[whole - 1..].iter_mut().zip(cubic(t)) {
                 *share += weight * part;
             }
         }
@@ -368,15 +348,13 @@ pub(super) fn finer(numbers: &[f64]) -> Vec<f64> {
     let at = |index: i64| numbers[index.clamp(0, n as i64 - 1) as usize];
     let mut fine = Vec::with_capacity(FINER * n);
     for index in 0..n as i64 - 1 {
-        let [a, b, c, d] = [-1, 0, 1, 2].map(|k| at(index + k));
+        let four = [-1, 0, 1, 2].map(|k| at(index + k));
+        let [low, high] = [four[1].min(four[2]), four[1].max(four[2])];
         for part in 0..FINER {
-            let t = part as f64 / FINER as f64;
-            let cubic = -t * (t - 1.0) * (t - 2.0) / 6.0 * a
-                + (t + 1.0) * (t - 1.0) * (t - 2.0) / 2.0 * b
-                - (t + 1.0) * t * (t - 2.0) / 2.0 * c
-                + (t + 1.0) * t * (t - 1.0) / 6.0 * d;
+            let weights = cubic(part as f64 / FINER as f64);
+            let number: f64 = weights.iter().zip(four).map(|(w, x)| w * x).sum();
             // Between its neighbours, whatever cubics do at the ends.
-            fine.push(cubic.clamp(b.min(c), b.max(c)));
+            fine.push(number.clamp(low, high));
         }
     }
     fine.extend(numbers.last());

@@ -180,18 +180,7 @@ impl Pass<'_, '_> {
 
     /// Blocks of some ranks, which begin and end with one.
     fn blocks(&self, ranks: Range<u32>) -> impl Iterator<Item = Range<u32>> {
-        let mut rank = ranks.start;
-        std::iter::from_fn(move || {
-            if rank >= ranks.end {
-                return None;
-            }
-            let (_, end) = self
-                .group
-                .unit(self.compiled.block, self.group.stretch(rank).0);
-            let block = rank..self.group.rank_from(end).max(rank + 1);
-            rank = block.end;
-            Some(block)
-        })
+        self.group.units_of(self.compiled.block, ranks)
     }
 
     /// What is found among some ranks, of which those whose words are below `cut`

@@ -185,14 +185,19 @@ impl Group {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     fn group(n_gpus: u32, domain_gpus: u32, tensor_gpus: u32) -> Group {
         group_of(n_gpus, domain_gpus, tensor_gpus, 1)
     }
 
-    fn group_of(n_gpus: u32, domain_gpus: u32, tensor_gpus: u32, replica_groups: u32) -> Group {
+    pub(in crate::plan) fn group_of(
+        n_gpus: u32,
+        domain_gpus: u32,
+        tensor_gpus: u32,
+        replica_groups: u32,
+    ) -> Group {
         let spec = GroupSpec {
             name: "pool".to_owned(),
             n_gpus,

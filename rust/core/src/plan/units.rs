@@ -1,6 +1,8 @@
 //! Units of a pool: how many there are, where they begin, and which are inside of
 //! which.
 
+use std::ops::Range;
+
 use super::{Group, Scope};
 
 impl Group {
@@ -53,6 +55,20 @@ impl Group {
         }
     }
 
+    /// Ranks by unit of a scope; the first and the last unit may be cut.
+    pub fn units_of(&self, scope: Scope, ranks: Range<u32>) -> impl Iterator<Item = Range<u32>> {
+        let mut rank = ranks.start;
+        std::iter::from_fn(move || {
+            if rank >= ranks.end {
+                return None;
+            }
+            let end_gpu = self.unit(scope, self.stretch(rank).0).1;
+            let unit = rank..self.rank_from(end_gpu).max(rank + 1).min(ranks.end);
+            rank = unit.end;
+            Some(unit)
+        })
+    }
+
     /// Units of a scope in which there are ranks.
     #[must_use]
     pub fn n_units(&self, scope: Scope) -> u32 {
@@ -73,15 +89,7 @@ impl Group {
             _ => u32::MAX,
         };
         let n_periods = n_ranks / period;
-        let count = |from: u32, to: u32| {
-            let (mut rank, mut n) = (from, 0);
-            while rank < to {
-                let end_gpu = self.unit(scope, self.stretch(rank).0).1;
-                rank = self.rank_from(end_gpu).max(rank + 1);
-                n += 1;
-            }
-            n
-        };
+        let count = |from: u32, to: u32| self.units_of(scope, from..to).count() as u32;
         let of_period = if n_periods > 0 { count(0, period) } else { 0 };
         n_periods * of_period + count(n_periods.saturating_mul(period).min(n_ranks), n_ranks)
     }
@@ -99,23 +107,10 @@ impl Group {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::GroupSpec;
+    use crate::plan::group::tests::group_of;
 
     fn group(n_gpus: u32, domain_gpus: u32, tensor_gpus: u32) -> Group {
         group_of(n_gpus, domain_gpus, tensor_gpus, 1)
-    }
-
-    fn group_of(n_gpus: u32, domain_gpus: u32, tensor_gpus: u32, replica_groups: u32) -> Group {
-        let spec = GroupSpec {
-            name: "pool".to_owned(),
-            n_gpus,
-            node_gpus: 4,
-            domain_gpus,
-            rack_gpus: None,
-            tensor_gpus,
-            compute_s: 1.0,
-        };
-        Group::new(spec, replica_groups).unwrap()
     }
 
     /// Whether units nest, GPU by GPU.
