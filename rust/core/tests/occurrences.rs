@@ -2,50 +2,14 @@
 
 mod common;
 
-use std::sync::Arc;
-
 use common::laws::{constant, lognormal, uniform};
 use common::plans::{cause, jitter, plan, pool, with_probability};
+use common::slowest::{ERRORS, assert_share, run, speed, stall};
 use hindmost_core::control::Control;
-use hindmost_core::law::Law;
-use hindmost_core::order_statistics::OrderStatistics;
-use hindmost_core::plan::{CauseSpec, Effect, GroupSpec, Plan, Scope, Span};
-use hindmost_core::sample::{Sampled, rank_times};
+use hindmost_core::plan::{CauseSpec, Effect, GroupSpec, Scope, Span};
+use hindmost_core::sample::rank_times;
 
 const SEED: u64 = 950;
-/// Passed by one count in 16,000 by chance.
-const ERRORS: f64 = 4.0;
-
-fn run(plan: Plan, seed: u64, runs: u32, steps: u32) -> Sampled {
-    let engine = OrderStatistics::new(Arc::new(plan)).unwrap();
-    engine.run(seed, runs, steps, &Control::default()).unwrap()
-}
-
-fn stall(scope: Scope, law: Law) -> CauseSpec {
-    cause("pause", scope, Span::Step, Effect::Stall, law, &[0])
-}
-
-fn speed(law: Law, groups: &[usize]) -> CauseSpec {
-    cause(
-        "speed",
-        Scope::Gpu,
-        Span::Run,
-        Effect::Slowdown,
-        law,
-        groups,
-    )
-}
-
-/// Asserts that so many of `n` steps are as many as a probability says.
-fn assert_share(what: &str, count: usize, n: usize, p: f64) {
-    let error = (p * (1.0 - p) / n as f64).sqrt();
-    let share = count as f64 / n as f64;
-    assert!(
-        (share - p).abs() <= ERRORS * error,
-        "{what}: {share}, expected {p} +- {error}"
-    );
-}
-
 #[test]
 fn the_longest_of_binomially_many_stalls_stalls_a_step() {
     // Of K stalls, all at most x: E F(x)^K, which tells all of the law of K.

@@ -8,50 +8,17 @@ use std::sync::Arc;
 use common::draws::mean_and_error;
 use common::laws::{exponential, lognormal, normal, uniform};
 use common::plans::{cause, jitter, network, plan, pool, term, with_probability};
+use common::slowest::{ERRORS, assert_share, run, speed, stall};
 use hindmost_core::Error;
 use hindmost_core::control::Control;
 use hindmost_core::curve::exceedances;
 use hindmost_core::instructions::InstructionSet;
-use hindmost_core::law::Law;
 use hindmost_core::order_statistics::OrderStatistics;
 use hindmost_core::plan::{CauseSpec, Communication, Effect, GroupSpec, Plan, Scope, Span};
 use hindmost_core::random::MAX_RUNS;
 use hindmost_core::sample::{Sampled, rank_times, sample};
 
 const SEED: u64 = 900;
-/// Passed by one mean in 16,000 by chance.
-const ERRORS: f64 = 4.0;
-
-fn run(plan: Plan, seed: u64, runs: u32, steps: u32) -> Sampled {
-    let engine = OrderStatistics::new(Arc::new(plan)).unwrap();
-    engine.run(seed, runs, steps, &Control::default()).unwrap()
-}
-
-fn stall(scope: Scope, law: Law) -> CauseSpec {
-    cause("pause", scope, Span::Step, Effect::Stall, law, &[0])
-}
-
-fn speed(law: Law, groups: &[usize]) -> CauseSpec {
-    cause(
-        "speed",
-        Scope::Gpu,
-        Span::Run,
-        Effect::Slowdown,
-        law,
-        groups,
-    )
-}
-
-/// Asserts that so many of `n` steps are as many as a probability says.
-fn assert_share(what: &str, count: usize, n: usize, p: f64) {
-    let error = (p * (1.0 - p) / n as f64).sqrt();
-    let share = count as f64 / n as f64;
-    assert!(
-        (share - p).abs() <= ERRORS * error,
-        "{what}: {share}, expected {p} +- {error}"
-    );
-}
-
 fn assert_worked(sampled: &Sampled, mean_s: f64, shares: &[f64]) {
     let (mean, error) = mean_and_error(&sampled.step_time_s);
     assert!(

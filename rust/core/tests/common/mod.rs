@@ -8,3 +8,4 @@ pub mod draws;
 pub mod laws;
 pub mod plans;
 pub mod replay;
+pub mod slowest;

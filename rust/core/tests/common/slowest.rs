@@ -1,0 +1,47 @@
+//! Runs of the engine that draws the slowest rank alone.
+
+use std::sync::Arc;
+
+use hindmost_core::control::Control;
+use hindmost_core::law::Law;
+use hindmost_core::order_statistics::OrderStatistics;
+use hindmost_core::plan::{CauseSpec, Effect, Plan, Scope, Span};
+use hindmost_core::sample::Sampled;
+
+use super::plans::cause;
+
+/// Standard errors that a share may miss: passed by one count in 16,000 by chance.
+pub const ERRORS: f64 = 4.0;
+
+/// What the engine draws of a plan.
+pub fn run(plan: Plan, seed: u64, runs: u32, steps: u32) -> Sampled {
+    let engine = OrderStatistics::new(Arc::new(plan)).unwrap();
+    engine.run(seed, runs, steps, &Control::default()).unwrap()
+}
+
+/// A stall of the first pool in each step.
+pub fn stall(scope: Scope, law: Law) -> CauseSpec {
+    cause("pause", scope, Span::Step, Effect::Stall, law, &[0])
+}
+
+/// A speed of each GPU that lasts a run.
+pub fn speed(law: Law, groups: &[usize]) -> CauseSpec {
+    cause(
+        "speed",
+        Scope::Gpu,
+        Span::Run,
+        Effect::Slowdown,
+        law,
+        groups,
+    )
+}
+
+/// Asserts that so many of `n` steps are as many as a probability says.
+pub fn assert_share(what: &str, count: usize, n: usize, p: f64) {
+    let error = (p * (1.0 - p) / n as f64).sqrt();
+    let share = count as f64 / n as f64;
+    assert!(
+        (share - p).abs() <= ERRORS * error,
+        "{what}: {share}, expected {p} +- {error}"
+    );
+}
