@@ -337,16 +337,11 @@ impl Source<'_, '_> {
 
     /// Values of one unit over four steps.
     fn unit_values(&self, unit: u32) -> [f32; STEPS] {
-        let block = |stream| {
-            self.draws
-                .random
-                .block(stream, unit, self.c1, self.draws.c2)
-        };
         if self.cause.is_certain() {
-            let words = block(self.streams.value);
+            let words = self.words(self.streams.value, unit);
             return std::array::from_fn(|step| self.size(unit, step, words[step]));
         }
-        let words = block(self.streams.occurrence);
+        let words = self.words(self.streams.occurrence, unit);
         std::array::from_fn(|step| self.value(unit, step, words[step]))
     }
 
@@ -370,9 +365,12 @@ impl Source<'_, '_> {
     }
 
     fn word(&self, stream: Stream, unit: u32, step: usize) -> u32 {
-        self.draws
-            .random
-            .block(stream, unit, self.c1, self.draws.c2)[step]
+        self.words(stream, unit)[step]
+    }
+
+    fn words(&self, stream: Stream, unit: u32) -> [u32; STEPS] {
+        let draws = self.draws;
+        draws.random.block(stream, unit, self.c1, draws.c2)
     }
 
     /// Values of words of consecutive GPUs.
