@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hindmost import _core
 from hindmost.errors import Problem, ScenarioError
@@ -20,6 +21,9 @@ CHECKED_STEPS = 32
 DRAWN_STEPS = 2048
 """Steps of each run that its 95th percentile is taken from."""
 
+ALIKE = 1e-6
+"""What times of f32 differ by that are alike."""
+
 Progress = Callable[[int, int], object]
 """Called with the draws done and the draws to do."""
 
@@ -31,26 +35,32 @@ class Deviation:
     Attributes
     ----------
     mean : float
-        By how much a step computes longer than a sampled one of the same number, on
-        average, as a share of that.
+        By how much steps compute longer than sampled ones of the same numbers, as a
+        share of these: the mean over runs.
     std_error : float
         Its standard error, from run to run.
-    beyond_p95 : float
+    stall_s, stall_std_error : float
+        The same of stalls, in seconds.
+    beyond_p95, beyond_p95_std_error : float
         Share of the sampled steps that take longer than the approximate 95th percentile
-        of their run; 0.05 if that is right.
+        of their run, 0.05 if that is right; and its error.
     n_steps : int
         Sampled steps.
     """
 
     mean: float
     std_error: float
+    stall_s: float
+    stall_std_error: float
     beyond_p95: float
+    beyond_p95_std_error: float
     n_steps: int
 
     def __str__(self) -> str:
         return (
             f"{self.mean:+.3%} ± {self.std_error:.3%} off {self.n_steps} sampled steps on "
-            f"average, {self.beyond_p95:.1%} of which lie beyond its p95"
+            f"average, their stalls {self.stall_s:+.2g} ± {self.stall_std_error:.2g} s; "
+            f"{self.beyond_p95:.1%} ± {self.beyond_p95_std_error:.1%} of them lie beyond its p95"
         )
 
 
@@ -146,17 +156,31 @@ def _deviation(
         threads=threads,
         progress=tell,
     )
-    ours = drawn["compute_s"].reshape(CHECKED_RUNS, -1)
-    theirs = sampled["compute_s"].reshape(CHECKED_RUNS, -1)
+    ours, theirs, our_stalls, their_stalls = (
+        rows[column].reshape(CHECKED_RUNS, -1)
+        for column in ("compute_s", "stall_s")
+        for rows in (drawn, sampled)
+    )
     # What all ranks share for a whole step is the same in both.
-    of_runs = (ours[:, :CHECKED_STEPS] / theirs - 1).mean(axis=1)
+    same = np.s_[:, :CHECKED_STEPS]
+    mean, std_error = _of_runs((ours[same] - theirs).mean(axis=1) / theirs.mean())
+    stall_s, stall_std_error = _of_runs((our_stalls[same] - their_stalls).mean(axis=1))
     p95 = np.quantile(ours, 0.95, axis=1, keepdims=True)
+    beyond_p95, beyond_p95_std_error = _of_runs((theirs > p95 * (1 + ALIKE)).mean(axis=1))
     return Deviation(
-        mean=float(of_runs.mean()),
-        std_error=float(of_runs.std(ddof=1)) / math.sqrt(CHECKED_RUNS),
-        beyond_p95=float((theirs > p95).mean()),
+        mean=mean,
+        std_error=std_error,
+        stall_s=stall_s,
+        stall_std_error=stall_std_error,
+        beyond_p95=beyond_p95,
+        beyond_p95_std_error=beyond_p95_std_error,
         n_steps=theirs.size,
     )
+
+
+def _of_runs(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the mean of one number a run, and its standard error."""
+    return float(values.mean()), float(values.std(ddof=1)) / math.sqrt(len(values))
 
 
 def _refusal(method: str, requirement: str) -> ScenarioError:

@@ -77,7 +77,11 @@ def test_another_seed_finds_another_law(staged: hm.Scenario, drawn: hm.Result) -
 
 
 SHARED_BY_SEVERAL = {"domain": slow({"name": "lognormal", "sigma": 0.01}, "domain")}
+STALLED_TOGETHER = {
+    "stop": slow({"name": "constant", "value": 0.1}, "pool", effect="stall", span="microbatch")
+}
 REFUSALS = {
+    "a stall of all inside": ({"causes": {**CAUSES, **STALLED_TOGETHER}}, "stop stalls all"),
     "a cause that several replicas share": (
         {"causes": {**CAUSES, **SHARED_BY_SEVERAL}},
         "share domain",

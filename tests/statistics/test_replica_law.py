@@ -43,6 +43,7 @@ def staged(
     }
 
 
+CONSTANT: Table = {"name": "constant", "value": 0.15}
 SCENARIOS = {
     "a residual of every step": staged(
         pools={"one": h100(768)}, causes={"residual": slow(lognormal(0.04))}
@@ -86,6 +87,22 @@ SCENARIOS = {
     "stalls": staged(
         pools={"one": h100(768)},
         causes={"stall": stall(1e-3, 0.3), "residual": slow(lognormal(0.01))},
+    ),
+    "stalls beside one that lasts a run, and layers that a pool shares": staged(
+        pools={"one": h100(256)},
+        causes={
+            "lasting": slow(
+                {"name": "constant", "value": 0.4}, "replica", effect="stall", span="run"
+            ),
+            "stall": stall(1e-2, 0.2),
+            "layers": slow(lognormal(0.05), "pool", span="layer"),
+            "residual": slow(lognormal(0.01), span="microbatch"),
+        },
+        n_microbatches=4,
+    ),
+    "stalls of few among replicas that are all alike": staged(
+        pools={"one": h100(24)},
+        causes={"stall": slow(CONSTANT, "node", effect="stall", probability=0.02)},
     ),
     "one replica": staged(
         pools={"one": h100(8)},

@@ -188,6 +188,14 @@ def _inside_of_a_step(scenario: Scenario, path: str, cause: Cause) -> Iterator[P
     elif cause.effect == "stall" and cause.scope in ("node", "domain", "rack"):
         requirement = "must be gpu, replica, pool or cluster for a stall of span microbatch"
         yield Problem(path=f"{path}.scope", requirement=requirement, value=cause.scope)
+    elif cause.effect == "stall" and scenario.layout.placement == "mixed":
+        partly = cause.pools is not None and not set(cause.pools) >= set(scenario.pools)
+        if cause.scope == "pool" or (cause.scope == "cluster" and partly):
+            requirement = (
+                "must be gpu, replica, or cluster in all pools for a stall of span microbatch "
+                "where layout.placement is mixed"
+            )
+            yield Problem(path=f"{path}.scope", requirement=requirement, value=cause.scope)
     if (workload.n_microbatches is None) == (workload.global_batch_seqs is None):
         return
     if n_replicas(scenario) == 0:

@@ -77,12 +77,18 @@ impl Compiled {
         affects: Affects,
         laws: &mut Laws,
     ) -> Result<Self, Reason> {
-        Self::of(plan, index, affects, false, laws)
+        Self::of(plan, index, affects, None, laws)
     }
 
-    /// The same for crews, each of them one rank, that a run makes differ.
-    pub(super) fn of_crews(plan: &Plan, index: usize, laws: &mut Laws) -> Result<Self, Reason> {
-        Self::of(plan, index, Affects::Compute, true, laws)
+    /// The same for crews, each of them one rank, that a run makes differ, as far as
+    /// is known by `spread`, a standard deviation in ln.
+    pub(super) fn of_crews(
+        plan: &Plan,
+        index: usize,
+        spread: f64,
+        laws: &mut Laws,
+    ) -> Result<Self, Reason> {
+        Self::of(plan, index, Affects::Compute, Some(spread), laws)
     }
 
     /// Blocks of known laws, and nothing else inside of the group.
@@ -100,16 +106,17 @@ impl Compiled {
         plan: &Plan,
         index: usize,
         affects: Affects,
-        differs: bool,
+        of_crews: Option<f64>,
         laws: &mut Laws,
     ) -> Result<Self, Reason> {
+        let differs = of_crews.is_some();
         let group = &plan.groups()[index];
         let levels = levels(plan, index, affects, laws)?;
         let lasts: Vec<&Cause> = plan
             .causes(index, affects, Span::Run)
             .filter(|cause| cause.effect() == Effect::Slowdown && is_inside(cause))
             .collect();
-        // Of what always acts; how crews differ is not known beforehand.
+        // Of what always acts.
         let breadth = |cause: &&Cause| {
             let ends = [0.84, 0.16].map(|p| cause.law().quantile(p));
             0.5 * libm::log(ends[0] / ends[1])
@@ -119,6 +126,7 @@ impl Compiled {
             .copied()
             .filter(|cause| cause.is_certain() && !differs);
         let spread = certain.map(|cause| breadth(&cause)).fold(0.0, f64::max);
+        let spread = of_crews.unwrap_or(spread);
         let block = levels.last().map_or(Scope::Gpu, |level| level.scope);
         let rare = |cause: &&Cause| way(group, cause) == Way::Rare;
         let only_slows = plan

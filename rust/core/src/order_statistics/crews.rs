@@ -7,19 +7,30 @@ use super::reason::Reason;
 use super::simulated::{Simulated, StallShares};
 use crate::control::Control;
 use crate::error::Result;
-use crate::plan::{Placement, Plan};
+use crate::plan::{Affects, Placement, Plan};
 use crate::random::Random;
 use crate::sample::CrewTimes;
 
+/// By what crews differ from each other.
+enum Differ {
+    /// By what changes from layer to layer alone.
+    Layers,
+    /// By what changes from step to step alone.
+    Steps,
+    /// By what lasts a run, too: the plan with that and the stages.
+    Runs(Box<Plan>),
+}
+
 /// A plan with stages, in two parts.
 pub(super) struct Crews {
-    /// What lasts a run, with the stages; none where crews differ by chance
-    /// alone.
-    lasting: Option<Plan>,
+    differ: Differ,
     /// What changes from step to step, each crew being one rank.
     pub(super) plan: Plan,
     /// By group: what stalls make of a crew's time; nothing where they are drawn.
     pub(super) stalls: Vec<Option<StallShares>>,
+    /// By group: how much crews differ by what lasts, as a standard deviation in ln;
+    /// nothing where that is not known beforehand.
+    spreads: Vec<f64>,
 }
 
 /// What a run fixes.
@@ -41,9 +52,10 @@ impl Crews {
         };
         if layers::is_sum_of_maxima(plan, pipeline) {
             return Ok(plan.of_crews(pipeline).ok().map(|of_crews| Self {
-                lasting: None,
+                differ: Differ::Layers,
                 plan: of_crews.without_layers(),
                 stalls: Vec::new(),
+                spreads: Vec::new(),
             }));
         }
         if let Some(cause) = plan.unshared(pipeline) {
@@ -55,9 +67,10 @@ impl Crews {
         let of_crews = plan.of_crews(pipeline);
         match of_crews {
             Ok(of_crews) if !mixed => Ok(Some(Self {
-                lasting: Some(plan.lasting()),
+                differ: Differ::Runs(Box::new(plan.lasting())),
                 plan: of_crews,
                 stalls: Vec::new(),
+                spreads: Vec::new(),
             })),
             _ => Err(Reason::Pipeline { cause: None }),
         }
@@ -83,11 +96,23 @@ impl Crews {
             let cause = cause.name().to_owned();
             return Ok(Err(Reason::Shared { cause }));
         }
-        let Simulated { laws, stalls } = Simulated::new(plan, pipeline, seed, control)?;
+        if let Some(cause) = plan.wide_stall_inside() {
+            let cause = cause.name().to_owned();
+            return Ok(Err(Reason::Stopped { cause }));
+        }
+        let Simulated {
+            laws,
+            stalls,
+            spreads,
+        } = Simulated::new(plan, pipeline, seed, control)?;
         Ok(Ok(Self {
-            lasting: Some(plan.lasting()),
+            differ: match plan.has_lasting_causes() {
+                true => Differ::Runs(Box::new(plan.lasting())),
+                false => Differ::Steps,
+            },
             plan: plan.of_random_crews(pipeline, laws)?,
             stalls,
+            spreads,
         }))
     }
 
@@ -99,11 +124,15 @@ impl Crews {
         laws: &mut Laws,
     ) -> std::result::Result<Vec<Compiled>, Reason> {
         let groups = 0..self.plan.groups().len();
-        let of_group = |index| match (&self.lasting, plan.pipeline()) {
-            (None, Some(pipeline)) => {
+        let of_group = |index| match (&self.differ, plan.pipeline()) {
+            (Differ::Layers, Some(pipeline)) => {
                 layers::compile(plan, pipeline, index, laws).ok_or(Reason::Pipeline { cause: None })
             }
-            _ => Compiled::of_crews(&self.plan, index, laws),
+            (Differ::Runs(_), _) => {
+                let spread = self.spreads.get(index).copied().unwrap_or(0.0);
+                Compiled::of_crews(&self.plan, index, spread, laws)
+            }
+            _ => Compiled::new(&self.plan, index, Affects::Compute, laws),
         };
         groups.map(of_group).collect()
     }
@@ -116,7 +145,7 @@ impl Crews {
         run: u32,
         control: &Control,
     ) -> Result<Option<Fixed>> {
-        let Some(lasting) = &self.lasting else {
+        let Differ::Runs(lasting) = &self.differ else {
             return Ok(None);
         };
         let Some(times) = CrewTimes::of_run(plan, lasting, random, run, control)? else {

@@ -64,7 +64,23 @@ impl OrderStatistics {
     /// Why the law of the slowest rank is not exact.
     pub fn new(plan: Arc<Plan>) -> std::result::Result<Self, Reason> {
         let crews = Crews::new(&plan)?;
-        Self::compile(plan, crews)
+        let mut laws = Laws::new();
+        let ranks = match &crews {
+            Some(crews) => crews.compile(&plan, &mut laws)?,
+            None => {
+                let groups = 0..plan.groups().len();
+                groups
+                    .map(|index| Compiled::new(&plan, index, Affects::Compute, &mut laws))
+                    .collect::<std::result::Result<_, _>>()?
+            }
+        };
+        let ports = Self::ports(&plan, &mut laws)?;
+        Ok(Self {
+            plan,
+            crews,
+            ranks,
+            ports,
+        })
     }
 
     /// Compiles a plan whose replicas wait inside of a step, with the law of a
@@ -79,8 +95,22 @@ impl OrderStatistics {
         seed: u64,
         control: &Control,
     ) -> Result<std::result::Result<Self, Reason>> {
-        let crews = Crews::simulated(&plan, seed, control)?;
-        Ok(crews.and_then(|crews| Self::compile(plan, Some(crews))))
+        // What refuses the ports refuses before anything is sampled.
+        let ports = match Self::ports(&plan, &mut Laws::new()) {
+            Ok(ports) => ports,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let crews = match Crews::simulated(&plan, seed, control)? {
+            Ok(crews) => crews,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let ranks = crews.compile(&plan, &mut Laws::new());
+        Ok(ranks.map(|ranks| Self {
+            plan,
+            crews: Some(crews),
+            ranks,
+            ports,
+        }))
     }
 
     /// Steps that [`OrderStatistics::simulated`] samples.
@@ -90,25 +120,11 @@ impl OrderStatistics {
             .map_or(0, |pipeline| Looked::at(plan, pipeline).all())
     }
 
-    fn compile(plan: Arc<Plan>, crews: Option<Crews>) -> std::result::Result<Self, Reason> {
-        let mut laws = Laws::new();
-        let of = |affects, laws: &mut Laws| -> std::result::Result<Vec<Compiled>, Reason> {
-            let groups = 0..plan.groups().len();
-            groups
-                .map(|index| Compiled::new(&plan, index, affects, laws))
-                .collect()
-        };
-        let ranks = match &crews {
-            None => of(Affects::Compute, &mut laws)?,
-            Some(crews) => crews.compile(&plan, &mut laws)?,
-        };
-        let ports = of(Affects::Network, &mut laws)?;
-        Ok(Self {
-            plan,
-            crews,
-            ranks,
-            ports,
-        })
+    fn ports(plan: &Plan, laws: &mut Laws) -> std::result::Result<Vec<Compiled>, Reason> {
+        let groups = 0..plan.groups().len();
+        groups
+            .map(|index| Compiled::new(plan, index, Affects::Network, laws))
+            .collect()
     }
 
     /// Draws `steps` steps of each of `runs` runs on the current rayon pool.

@@ -18,6 +18,11 @@ pub enum Reason {
         /// The cause.
         cause: String,
     },
+    /// A cause stalls all replicas of a pool inside of a step.
+    Stopped {
+        /// The cause.
+        cause: String,
+    },
     /// The units of two causes do not nest.
     Nesting {
         /// Name of the pool.
@@ -56,6 +61,10 @@ impl fmt::Display for Reason {
             Self::Shared { cause } => write!(
                 f,
                 "pipeline: several replicas of a pool, but not all of them, share {cause}"
+            ),
+            Self::Stopped { cause } => write!(
+                f,
+                "pipeline: {cause} stalls all replicas of a pool inside of a step"
             ),
             Self::Nesting {
                 pool,

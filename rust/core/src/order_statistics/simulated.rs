@@ -10,9 +10,10 @@ use super::smoothed::{Weighted, law_of};
 use crate::control::Control;
 use crate::error::Result;
 use crate::kernel::{REPLICAS, STEPS};
-use crate::plan::{Affects, CrewLaw, Group, Pipeline, Plan, Scope, Span};
+use crate::law::{Law, Mixture};
+use crate::plan::{CrewLaw, Group, Pipeline, Plan, Scope};
 use crate::random::{MAX_RUNS, Random};
-use crate::sample::{CrewTimes, crew_steps};
+use crate::sample::{CrewTimes, Which, crew_steps};
 
 /// Runs that are sampled, the last of all there are: at least and at most so many,
 /// and more of few crews.
@@ -22,35 +23,50 @@ const CREWS: u32 = 1024;
 /// Steps of crews that are sampled, in all runs, and steps of a factor that all
 /// share, at most.
 const CREW_STEPS: u64 = 1 << 20;
+const MOST_CREW_STEPS: u64 = 2 * CREW_STEPS;
 const WIDE_STEPS: u64 = 1 << 14;
-/// What is drawn for each of them, at most, if enough steps remain.
-const MOST_DRAWS: u64 = 1 << 32;
+/// What each of them costs in draws, at most, if enough steps remain.
+const MOST_DRAWS: u64 = 1 << 31;
 /// Steps of a run, at least and at most; and of the factor that all share.
 const FEWEST_STEPS: u64 = 16;
 const MOST_STEPS: u64 = 1 << 12;
 const FEWEST_WIDE: u64 = 1 << 11;
 /// Rounds in which weights are found.
 const ROUNDS: usize = 4;
-/// Crews whose weights count, at least.
+/// Steps of crews whose weights count, at least.
 const FEWEST: f64 = 1024.0;
+/// Steps of crews that have a law of their own, at least.
+const FEWEST_STALLED: usize = 64;
 /// Samples in a bin of stall shares, at least.
 const FEWEST_IN_BIN: usize = 64;
+/// What times of f32 differ by that are alike.
+const ALIKE: f64 = 1e-6;
 
 /// What was found by simulation.
 pub(super) struct Simulated {
     pub(super) laws: Vec<CrewLaw>,
     /// By group: what stalls make of a crew's time; none where nothing stalls.
     pub(super) stalls: Vec<Option<StallShares>>,
+    /// By group: how much crews differ by what lasts, as a standard deviation in ln.
+    pub(super) spreads: Vec<f64>,
 }
 
 /// One crew in one step.
 struct Sample {
-    /// Seconds without what changes from step to step, stalls excluded.
+    /// Seconds without what changes from step to step.
     own_s: f64,
-    compute_s: f64,
-    /// What it takes of them.
+    /// What it takes of them with it; both without stalls that last the run.
     factor: f64,
+    /// Seconds in all.
+    compute_s: f64,
+    /// The share of stalls in what it takes.
     stall_share: f64,
+}
+
+impl Sample {
+    fn taken_s(&self) -> f64 {
+        self.own_s * self.factor
+    }
 }
 
 impl Simulated {
@@ -63,21 +79,51 @@ impl Simulated {
         let random = Random::new(seed);
         let looked = Looked::at(plan, pipeline);
         let samples = sampled(plan, &random, looked, control)?;
-        let level_s = level_s(&samples, looked.all());
-        let mut laws = Vec::new();
-        let mut stalls = Vec::new();
+        let level_s = level_s(&samples, looked);
+        let mut found = Self {
+            laws: Vec::new(),
+            stalls: Vec::new(),
+            spreads: Vec::new(),
+        };
         for (index, samples) in samples.iter().enumerate() {
-            laws.push(CrewLaw {
+            control.advance(0)?;
+            found.laws.push(CrewLaw {
                 scope: Scope::Gpu,
                 groups: vec![index],
-                law: law_of(weighted(samples, level_s)),
+                law: law_of_crews(samples, level_s),
             });
             let unit_s = plan.groups()[index].compute_s();
-            stalls.push(StallShares::new(samples, unit_s));
+            found.stalls.push(StallShares::new(samples, unit_s));
+            found.spreads.push(spread(samples));
         }
-        laws.extend(wide(plan, &random, looked, control)?);
-        Ok(Self { laws, stalls })
+        found.laws.extend(wide(plan, &random, looked, control)?);
+        Ok(found)
     }
+}
+
+/// The standard deviation of ln seconds from crew to crew.
+fn spread(samples: &[Sample]) -> f64 {
+    let n = samples.len() as f64;
+    let logs = || samples.iter().map(|sample| libm::log(sample.own_s));
+    let mean = logs().sum::<f64>() / n;
+    libm::sqrt(logs().map(|log| (log - mean) * (log - mean)).sum::<f64>() / n)
+}
+
+/// The law of the factors: of crews in which nothing stalls, weighed, and of all
+/// others, since a stall may make any crew the slowest.
+fn law_of_crews(samples: &[Sample], level_s: f64) -> Law {
+    let is_stalled = |sample: &&Sample| sample.stall_share > 0.0;
+    let (stalled, free): (Vec<&Sample>, Vec<&Sample>) = samples.iter().partition(is_stalled);
+    if stalled.len() < FEWEST_STALLED || free.is_empty() {
+        return law_of(weighted(&samples.iter().collect::<Vec<_>>(), level_s));
+    }
+    let share = stalled.len() as f64 / samples.len() as f64;
+    let of_stalled = law_of(stalled.iter().map(|sample| (sample.factor, 1.0)).collect());
+    let parts = vec![
+        (1.0 - share, law_of(weighted(&free, level_s))),
+        (share, of_stalled),
+    ];
+    Mixture::new(parts).map_or_else(|error| unreachable!("{error}"), Law::Mixture)
 }
 
 /// How much is sampled.
@@ -87,6 +133,8 @@ pub(super) struct Looked {
     /// Of each run, in fours: steps, and steps of what all crews share.
     n_blocks: u32,
     n_wide_blocks: u32,
+    /// One of so many crews, of very many.
+    every: usize,
 }
 
 impl Looked {
@@ -94,7 +142,7 @@ impl Looked {
         let crews = |group: &Group| group.n_ranks().div_ceil(pipeline.crew_gpus(group));
         let n_crews = plan.groups().iter().map(crews).sum::<u32>().max(1);
         let runs = (CREWS / n_crews).clamp(FEWEST_RUNS, MOST_RUNS);
-        let per_step = plan.draws_per_step().max(1);
+        let per_step = plan.cost_per_step().max(1);
         let steps = (CREW_STEPS / u64::from(n_crews)).min(MOST_DRAWS / per_step);
         let steps = (steps / u64::from(runs)).clamp(FEWEST_STEPS, MOST_STEPS);
         // All crews of a batch are drawn for one, and twice.
@@ -106,6 +154,8 @@ impl Looked {
             runs,
             n_blocks: blocks(steps),
             n_wide_blocks: blocks(wide),
+            every: (steps * u64::from(runs) * u64::from(n_crews)).div_ceil(MOST_CREW_STEPS)
+                as usize,
         }
     }
 
@@ -126,20 +176,21 @@ fn sampled(
     looked: Looked,
     control: &Control,
 ) -> Result<Vec<Vec<Sample>>> {
-    let (lasting, inside) = (plan.lasting(), plan.without_wide(None));
+    let (lasting, inside) = (plan.lasting(), plan.without_wide(&[]));
+    let every = Which::Every(looked.every);
     let mut samples: Vec<Vec<Sample>> = plan.groups().iter().map(|_| Vec::new()).collect();
     for run in looked.runs() {
         let Some(own) = CrewTimes::of_run(plan, &lasting, random, run, control)? else {
             continue;
         };
-        for crew in crew_steps(&inside, random, run, looked.n_blocks, None, control)? {
+        for crew in crew_steps(&inside, random, run, looked.n_blocks, every, control)? {
             let (all_s, stalled_s) = own.times_s[crew.group as usize][crew.replica as usize];
-            let own_s = all_s - stalled_s;
+            let (own_s, taken_s) = (all_s - stalled_s, crew.compute_s - stalled_s);
             samples[crew.group as usize].push(Sample {
                 own_s,
+                factor: taken_s / own_s,
                 compute_s: crew.compute_s,
-                factor: (crew.compute_s - stalled_s) / own_s,
-                stall_share: (crew.stall_s - stalled_s).max(0.0) / crew.compute_s,
+                stall_share: (crew.stall_s - stalled_s).max(0.0) / taken_s,
             });
         }
     }
@@ -147,12 +198,13 @@ fn sampled(
 }
 
 /// Seconds that the slowest crew of a step takes, as often more as less.
-fn level_s(samples: &[Vec<Sample>], n_steps: u32) -> f64 {
+fn level_s(samples: &[Vec<Sample>], looked: Looked) -> f64 {
     let all = samples.iter().flatten();
     let mut times_s: Vec<f64> = all.map(|sample| sample.compute_s).collect();
     times_s.sort_by(|a, b| b.total_cmp(a));
     // Where ln 2 lie beyond it in a step, nobody does in half of the steps.
-    let beyond = (core::f64::consts::LN_2 * f64::from(n_steps)) as usize;
+    let n_steps = f64::from(looked.all()) / looked.every as f64;
+    let beyond = (core::f64::consts::LN_2 * n_steps) as usize;
     times_s
         .get(beyond)
         .or(times_s.last())
@@ -164,8 +216,8 @@ fn level_s(samples: &[Vec<Sample>], n_steps: u32) -> f64 {
 /// `level_s`; all alike where hardly any does.
 ///
 /// That chance is one of the law that is looked for, so it is found in rounds.
-fn weighted(samples: &[Sample], level_s: f64) -> Vec<Weighted> {
-    let mut sorted: Vec<&Sample> = samples.iter().collect();
+fn weighted(samples: &[&Sample], level_s: f64) -> Vec<Weighted> {
+    let mut sorted = samples.to_vec();
     sorted.sort_by(|a, b| b.factor.total_cmp(&a.factor));
     let mut weights = vec![1.0; sorted.len()];
     for _ in 0..ROUNDS {
@@ -194,44 +246,30 @@ fn weighted(samples: &[Sample], level_s: f64) -> Vec<Weighted> {
 /// Laws of what all crews of a pool, or all of the job, share inside of a step: by
 /// how much longer the slowest crew of a run takes with it.
 fn wide(plan: &Plan, random: &Random, looked: Looked, control: &Control) -> Result<Vec<CrewLaw>> {
-    let mut laws = Vec::new();
-    let all: Vec<usize> = (0..plan.groups().len()).collect();
-    for scope in [Scope::Pool, Scope::Cluster] {
-        let changes = |&index: &usize| {
-            plan.causes(index, Affects::Compute, Span::Microbatch)
-                .any(|cause| cause.scope() == scope)
-        };
-        let acts: Vec<usize> = all.iter().copied().filter(changes).collect();
-        let together: Vec<Vec<usize>> = match scope {
-            Scope::Cluster if !acts.is_empty() => vec![acts],
-            _ => acts.into_iter().map(|index| vec![index]).collect(),
-        };
-        for groups in together {
-            let factors = wide_factors(plan, scope, &groups, random, looked, control)?;
-            laws.push(CrewLaw {
+    plan.wide_inside()
+        .into_iter()
+        .map(|(scope, groups, names)| {
+            let with = plan.without_wide(&names);
+            let factors = wide_factors(plan, &with, &groups, random, looked, control)?;
+            Ok(CrewLaw {
                 scope,
                 groups,
                 law: law_of(factors),
-            });
-        }
-    }
-    Ok(laws)
+            })
+        })
+        .collect()
 }
 
 /// Factors on the time of the slowest crew of some groups.
 fn wide_factors(
     plan: &Plan,
-    scope: Scope,
+    with: &Plan,
     groups: &[usize],
     random: &Random,
     looked: Looked,
     control: &Control,
 ) -> Result<Vec<Weighted>> {
-    let (lasting, without, with) = (
-        plan.lasting(),
-        plan.without_wide(None),
-        plan.without_wide(Some(scope)),
-    );
+    let (lasting, without) = (plan.lasting(), plan.without_wide(&[]));
     let mut factors = Vec::new();
     for run in looked.runs() {
         let Some(own) = CrewTimes::of_run(plan, &lasting, random, run, control)? else {
@@ -243,10 +281,13 @@ fn wide_factors(
                 .zip(times_s)
                 .map(move |(crew, &(all_s, _))| (all_s, (group as u32, crew)))
         });
-        let slowest = crews.max_by(|a, b| a.0.total_cmp(&b.0)).map(|crew| crew.1);
-        let n_blocks = looked.n_wide_blocks;
-        let [before, after] =
-            [&without, &with].map(|plan| crew_steps(plan, random, run, n_blocks, slowest, control));
+        let slowest = crews.max_by(|a, b| a.0.total_cmp(&b.0));
+        let Some((_, (group, crew))) = slowest else {
+            continue;
+        };
+        let slowest = Which::One { group, crew };
+        let [before, after] = [&without, with]
+            .map(|plan| crew_steps(plan, random, run, looked.n_wide_blocks, slowest, control));
         let pairs = before?.into_iter().zip(after?);
         factors.extend(pairs.map(|(before, after)| (after.compute_s / before.compute_s, 1.0)));
     }
@@ -270,13 +311,21 @@ impl StallShares {
             return None;
         }
         let mut by_time: Vec<&Sample> = samples.iter().collect();
-        by_time.sort_by(|a, b| b.compute_s.total_cmp(&a.compute_s));
+        by_time.sort_by(|a, b| b.taken_s().total_cmp(&a.taken_s()));
         let (mut ends_rel, mut counts) = (Vec::new(), Vec::new());
         let (mut count, mut size) = (0, FEWEST_IN_BIN);
         while count < by_time.len() {
-            // Each bin is a quarter longer than the one before.
-            count = (count + size).min(by_time.len());
-            ends_rel.push(by_time[count - 1].compute_s / unit_s);
+            // Each bin is a quarter longer than the one before, but cuts none that
+            // take as long as each other: these are a bin by themselves.
+            let last_s = by_time[(count + size).min(by_time.len()) - 1].taken_s();
+            let alike = [1.0 + ALIKE, 1.0 - ALIKE]
+                .map(|times| by_time.partition_point(|other| other.taken_s() > last_s * times));
+            count = if alike[0] > count && alike[1] - alike[0] > FEWEST_IN_BIN {
+                alike[0]
+            } else {
+                alike[1]
+            };
+            ends_rel.push(by_time[count - 1].taken_s() / unit_s);
             counts.push(count);
             size += size / 4;
         }
@@ -293,7 +342,7 @@ impl StallShares {
         let last = self.ends_rel.len() - 1;
         let bin = self
             .ends_rel
-            .partition_point(|&end| end > time_rel)
+            .partition_point(|&end| end > time_rel * (1.0 + ALIKE))
             .min(last);
         let first = if bin == 0 { 0 } else { self.counts[bin - 1] };
         let size = (self.counts[bin] - first) as u64;

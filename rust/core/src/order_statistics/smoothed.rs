@@ -19,7 +19,7 @@ const KNOTS: f64 = 4.0;
 /// Bins an octave of the table.
 const BINS: usize = 32;
 /// A spread that is none.
-const NOTHING: f64 = 1e-9;
+const NO_SPREAD: f64 = 1e-9;
 
 /// One number, and how much it counts.
 pub(super) type Weighted = (f64, f64);
@@ -34,12 +34,12 @@ pub(super) fn law_of(mut samples: Vec<Weighted>) -> Law {
     let lower = tails(samples.iter(), sum);
     let upper = tails(samples.iter().rev(), sum);
     let median = quantile(&lower, 0.5);
-    let spread = upper[0].1 - lower[0].1;
-    if spread <= NOTHING * median {
+    let spread = upper[0].x - lower[0].x;
+    if spread <= NO_SPREAD * median {
         return Constant::new(median).map_or_else(|error| unreachable!("{error}"), Law::Constant);
     }
-    let mut sides =
-        [Side::new(&lower, n, median), Side::new(&upper, n, median)].map(|side| side.on_grid());
+    let mut sides = [(&lower, -1.0), (&upper, 1.0)]
+        .map(|(tails, outwards)| Side::new(tails, n, median).on_grid(outwards));
     // The lower side is not to reach zero.
     let least = 0.5 * samples[0].0;
     for quantile in &mut sides[0] {
@@ -49,28 +49,37 @@ pub(super) fn law_of(mut samples: Vec<Weighted>) -> Law {
     Tabulated::new(lower, upper).map_or_else(|error| unreachable!("{error}"), Law::Tabulated)
 }
 
-/// Tail probability and number of samples from one end on, up to the middle.
-fn tails<'s>(from_the_end: impl Iterator<Item = &'s Weighted>, sum: f64) -> Vec<(f64, f64)> {
+/// A sample, seen from one end.
+#[derive(Debug, Clone, Copy)]
+struct Tail {
+    /// The share of samples beyond it, half of its own included.
+    p: f64,
+    x: f64,
+    /// Its own share.
+    share: f64,
+}
+
+/// Samples from one end on.
+fn tails<'s>(from_the_end: impl Iterator<Item = &'s Weighted>, sum: f64) -> Vec<Tail> {
     let mut before = 0.0;
     from_the_end
         .map(|&(x, weight)| {
-            let tail = (before + 0.5 * weight) / sum;
-            before += weight;
-            (tail, x)
+            let share = weight / sum;
+            let p = before + 0.5 * share;
+            before += share;
+            Tail { p, x, share }
         })
         .collect()
 }
 
 /// The number at a tail probability, between samples.
-fn quantile(tails: &[(f64, f64)], p: f64) -> f64 {
-    let next = tails.partition_point(|tail| tail.0 < p);
-    match (
-        next.checked_sub(1).map(|before| tails[before]),
-        tails.get(next),
-    ) {
-        (Some((low, a)), Some(&(high, b))) => a + (b - a) * (p - low) / (high - low),
-        (Some((_, a)), None) => a,
-        (None, Some(&(_, b))) => b,
+fn quantile(tails: &[Tail], p: f64) -> f64 {
+    let next = tails.partition_point(|tail| tail.p < p);
+    let before = next.checked_sub(1).map(|before| tails[before]);
+    match (before, tails.get(next)) {
+        (Some(a), Some(b)) => a.x + (b.x - a.x) * (p - a.p) / (b.p - a.p),
+        (Some(end), None) => end.x,
+        (None, Some(end)) => end.x,
         (None, None) => unreachable!("there are samples"),
     }
 }
@@ -89,7 +98,7 @@ struct Side {
 }
 
 impl Side {
-    fn new(tails: &[(f64, f64)], n: f64, median: f64) -> Self {
+    fn new(tails: &[Tail], n: f64, median: f64) -> Self {
         let begins = (FITTED.min(n / 8.0) / n).min(0.25);
         let step = core::f64::consts::LN_2 / KNOTS;
         // None too near to where the tail begins.
@@ -98,29 +107,29 @@ impl Side {
         for knot in 1..=n_knots {
             let middle = libm::log(0.5) - step * knot as f64;
             let ends = [-0.5, 0.5].map(|half| libm::exp(middle + half * step));
-            let around = tails.partition_point(|tail| tail.0 < ends[0])
-                ..tails.partition_point(|tail| tail.0 < ends[1]);
-            let x = match around.len() {
-                0 => quantile(tails, libm::exp(middle)),
-                n => tails[around].iter().map(|tail| tail.1).sum::<f64>() / n as f64,
+            let [from, to] = ends.map(|end| tails.partition_point(|tail| tail.p < end));
+            let around = &tails[from..to];
+            let share: f64 = around.iter().map(|tail| tail.share).sum();
+            let x = match around {
+                [] => quantile(tails, libm::exp(middle)),
+                some => some.iter().map(|tail| tail.share * tail.x).sum::<f64>() / share,
             };
             knots.push((middle, x));
         }
         let threshold = quantile(tails, begins);
         knots.push((libm::log(begins), threshold));
         // Moments of how far beyond the threshold samples lie.
-        let beyond = &tails[..tails.partition_point(|tail| tail.0 < begins).max(1)];
+        let beyond = &tails[..tails.partition_point(|tail| tail.p < begins).max(1)];
         let mut moments = [0.0; 2];
-        let mut before = 0.0;
-        for &(tail, x) in beyond {
-            let weight = 2.0 * (tail - before);
-            before += weight;
-            moments[0] += weight * (x - threshold);
-            moments[1] += weight * (x - threshold) * tail / begins;
+        for tail in beyond {
+            let part = tail.share * (tail.x - threshold);
+            moments[0] += part;
+            moments[1] += part * tail.p / begins;
         }
-        let [mean, lesser] = moments.map(|moment| moment / before);
+        let share: f64 = beyond.iter().map(|tail| tail.share).sum();
+        let [mean, lesser] = moments.map(|moment| moment / share);
         let width = mean - 2.0 * lesser;
-        let (scale, shape) = if width.abs() > NOTHING * median && mean / width > 0.0 {
+        let (scale, shape) = if width.abs() > NO_SPREAD * median && mean / width > 0.0 {
             let shape = (mean / width - 2.0).clamp(SHAPES[0], SHAPES[1]);
             (mean * (1.0 + shape), shape)
         } else {
@@ -135,9 +144,9 @@ impl Side {
         }
     }
 
-    /// Numbers at the grid's tail probabilities, away from the median.
-    fn on_grid(&self) -> Vec<f64> {
-        let outwards = self.scale.signum();
+    /// Numbers at the grid's tail probabilities, away from the median: downwards on
+    /// the lower side, whose `outwards` is -1, upwards on the upper one.
+    fn on_grid(&self, outwards: f64) -> Vec<f64> {
         let mut numbers: Vec<f64> = (0..=OCTAVES * BINS)
             .map(|index| self.at(tail_probability(BINS, index)))
             .collect();
@@ -222,6 +231,23 @@ mod tests {
         for p in [0.1, 0.5, 0.9, 0.99] {
             let ratio = twice.quantile(p) / weighted.quantile(p);
             assert!((ratio - 1.0).abs() < 3e-3, "{p}: {ratio}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_which_many_are_equal_keep_their_order_and_shares() {
+        // A third on the least, a third on the greatest number, and equal ones but for rounding.
+        for few in [0.1, 0.34, 0.5] {
+            let n = 3000;
+            let least = (few * f64::from(n)) as u32;
+            let samples = (0..n).map(|k| match k {
+                k if k < least => (1.0 + f64::EPSILON * f64::from(k % 3), 1.0),
+                k if k < 2 * least => (1.5, 1.0),
+                k => (1.0 + f64::from(k) / f64::from(n), 1.0),
+            });
+            let law = law_of(samples.collect());
+            assert!(law.quantile(0.6 * few) < 1.001, "{few}");
+            assert!(law.upper_quantile(1e-3) > 1.4, "{few}");
         }
     }
 

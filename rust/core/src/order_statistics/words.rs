@@ -28,9 +28,7 @@ impl Streams {
             },
         }
     }
-}
 
-impl Streams {
     /// Words beyond those that go with any point.
     pub(super) fn choices(&self, random: &Random, block: u32, run: u32) -> [u32; STEPS] {
         let c2 = run_word(run, self.index);

@@ -100,15 +100,55 @@ impl Plan {
     }
 
     /// The plan without what all crews of a pool share anew in each step or
-    /// inside of one; but with what all of `kept` share inside of one.
+    /// inside of one, but for the causes of these names.
     #[must_use]
-    pub fn without_wide(&self, kept: Option<Scope>) -> Self {
+    pub fn without_wide(&self, kept: &[&str]) -> Self {
         let mut plan = self.clone();
         plan.causes.retain(|cause| {
-            let is_kept = cause.span() == Span::Microbatch && Some(cause.scope()) == kept;
-            cause.span() == Span::Run || !is_wide(cause) || is_kept
+            cause.span() == Span::Run || !is_wide(cause) || kept.contains(&cause.name())
         });
         plan
+    }
+
+    /// What all crews of a pool share inside of a step: the names of such slowdowns,
+    /// with the scope and the groups in which they have one draw.
+    #[must_use]
+    pub fn wide_inside(&self) -> Vec<(Scope, Vec<usize>, Vec<&str>)> {
+        let mut all: Vec<(Scope, Vec<usize>, Vec<&str>)> = Vec::new();
+        for cause in self.causes.iter().filter(|cause| is_wide_inside(cause)) {
+            let here = |&index: &usize| cause.streams(index).is_some();
+            let groups: Vec<usize> = (0..self.groups.len()).filter(here).collect();
+            let together = match cause.scope() {
+                Scope::Cluster => vec![groups],
+                _ => groups.into_iter().map(|index| vec![index]).collect(),
+            };
+            for groups in together {
+                let same = |other: &&mut (Scope, Vec<usize>, Vec<&str>)| {
+                    (other.0, &other.1) == (cause.scope(), &groups)
+                };
+                match all.iter_mut().find(same) {
+                    Some((_, _, names)) => names.push(cause.name()),
+                    None => all.push((cause.scope(), groups, vec![cause.name()])),
+                }
+            }
+        }
+        all
+    }
+
+    /// A stall that all crews of a pool share inside of a step.
+    #[must_use]
+    pub fn wide_stall_inside(&self) -> Option<&Cause> {
+        self.causes
+            .iter()
+            .find(|cause| is_wide_inside(cause) && cause.effect() == Effect::Stall)
+    }
+
+    /// Whether anything that lasts a run acts on computing.
+    #[must_use]
+    pub fn has_lasting_causes(&self) -> bool {
+        self.causes
+            .iter()
+            .any(|cause| cause.affects() == Affects::Compute && cause.span() == Span::Run)
     }
 
     /// A cause that changes from step to step or inside of one, and whose units
@@ -181,6 +221,12 @@ pub struct CrewLaw {
 /// Whether all crews of a pool share each draw.
 fn is_wide(cause: &Cause) -> bool {
     matches!(cause.scope(), Scope::Pool | Scope::Cluster)
+}
+
+/// Whether that changes inside of a step.
+fn is_wide_inside(cause: &Cause) -> bool {
+    let inside = matches!(cause.span(), Span::Microbatch | Span::Layer);
+    is_wide(cause) && inside && cause.affects() == Affects::Compute
 }
 
 impl Pipeline {

@@ -175,7 +175,26 @@ impl Plan {
     /// draw that several share counts for each of them.
     #[must_use]
     pub fn draws_per_step(&self) -> u64 {
-        let per_step = |span| match (span, &self.pipeline) {
+        self.causes.iter().map(|cause| self.draws_of(cause)).sum()
+    }
+
+    /// The same, each as often as a draw takes that of a cause that always occurs
+    /// and has one law.
+    #[must_use]
+    pub fn cost_per_step(&self) -> u64 {
+        const SLOW: f64 = 64.0;
+        let cost = |cause: &Cause| {
+            let times = match cause.only_table() {
+                Some(_) if cause.is_certain() => 1.0,
+                _ => 1.0 + SLOW * cause.probability(),
+            };
+            (self.draws_of(cause) as f64 * times) as u64
+        };
+        self.causes.iter().map(cost).sum()
+    }
+
+    fn draws_of(&self, cause: &Cause) -> u64 {
+        let per_rank = match (cause.span(), &self.pipeline) {
             (Span::Run, _) => 0,
             (Span::Step, _) | (_, None) => 1,
             (Span::Microbatch, Some(pipeline)) => u64::from(pipeline.spec().shape.microbatches),
@@ -183,12 +202,12 @@ impl Plan {
                 2 * u64::from(pipeline.spec().shape.microbatches) * u64::from(pipeline.n_layers())
             }
         };
-        let of_group = |(index, group): (usize, &Group)| {
-            let here = |cause: &&Cause| cause.streams(index).is_some();
-            let causes = self.causes.iter().filter(here);
-            u64::from(group.n_ranks()) * causes.map(|cause| per_step(cause.span())).sum::<u64>()
-        };
-        self.groups.iter().enumerate().map(of_group).sum()
+        let here = |&(index, _): &(usize, &Group)| cause.streams(index).is_some();
+        let groups = self.groups.iter().enumerate().filter(here);
+        per_rank
+            * groups
+                .map(|(_, group)| u64::from(group.n_ranks()))
+                .sum::<u64>()
     }
 
     /// Refuses causes whose factors or stalls f32 cannot hold together.

@@ -39,21 +39,36 @@ impl CrewTimes {
     }
 }
 
-/// What each crew of a plan with stages takes in the first `n_blocks` times four
-/// steps of a run; or one crew of a group, step by step.
+/// Which crews are looked at.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Which {
+    /// One of so many batches of them.
+    Every(usize),
+    /// One of a group.
+    One { group: u32, crew: u32 },
+}
+
+/// What crews of a plan with stages take in the first `n_blocks` times four steps of
+/// a run.
 pub(crate) fn crew_steps(
     plan: &Plan,
     random: &Random,
     run: u32,
     n_blocks: u32,
-    only: Option<(u32, u32)>,
+    which: Which,
     control: &Control,
 ) -> Result<Vec<ReplicaTime>> {
     let Some(pipeline) = plan.pipeline() else {
         return Ok(Vec::new());
     };
     let mut crews = Crews::new(plan, pipeline, random, run, control)?;
-    let is_wanted = |group: u32, crew: u32| only.is_none_or(|only| only == (group, crew));
+    let is_wanted = |of: u32, number: u32| match which {
+        Which::Every(_) => true,
+        Which::One { group, crew } => (group, crew) == (of, number),
+    };
+    if let Which::Every(n) = which {
+        crews.batches = crews.batches.into_iter().step_by(n).collect();
+    }
     crews.batches.retain(|batch| {
         let crews = batch.first_crew..batch.first_crew + batch.n_crews as u32;
         crews

@@ -12,7 +12,7 @@ mod work;
 
 use rayon::prelude::*;
 
-pub(crate) use crew_times::{CrewTimes, crew_steps};
+pub(crate) use crew_times::{CrewTimes, Which, crew_steps};
 pub(crate) use lasting::expected_times_of;
 pub use replay::rank_times;
 pub use replicas::{Replicas, slowest_replicas};
