@@ -4,7 +4,7 @@ use super::compiled::Compiled;
 use super::laws::Laws;
 use super::layers;
 use super::reason::Reason;
-use super::simulated::{Simulated, StallShares};
+use super::simulated::Simulated;
 use crate::control::Control;
 use crate::error::Result;
 use crate::plan::{Affects, Placement, Plan};
@@ -26,8 +26,6 @@ pub(super) struct Crews {
     differ: Differ,
     /// What changes from step to step, each crew being one rank.
     pub(super) plan: Plan,
-    /// By group: what stalls make of a crew's time; nothing where they are drawn.
-    pub(super) stalls: Vec<Option<StallShares>>,
     /// By group: how much crews differ by what lasts, as a standard deviation in ln;
     /// nothing where that is not known beforehand.
     spreads: Vec<f64>,
@@ -54,7 +52,6 @@ impl Crews {
             return Ok(plan.of_crews(pipeline).ok().map(|of_crews| Self {
                 differ: Differ::Layers,
                 plan: of_crews.without_layers(),
-                stalls: Vec::new(),
                 spreads: Vec::new(),
             }));
         }
@@ -69,7 +66,6 @@ impl Crews {
             Ok(of_crews) if !mixed => Ok(Some(Self {
                 differ: Differ::Runs(Box::new(plan.lasting())),
                 plan: of_crews,
-                stalls: Vec::new(),
                 spreads: Vec::new(),
             })),
             _ => Err(Reason::Pipeline { cause: None }),
@@ -100,18 +96,13 @@ impl Crews {
             let cause = cause.name().to_owned();
             return Ok(Err(Reason::Stopped { cause }));
         }
-        let Simulated {
-            laws,
-            stalls,
-            spreads,
-        } = Simulated::new(plan, pipeline, seed, control)?;
+        let Simulated { laws, spreads } = Simulated::new(plan, pipeline, seed, control)?;
         Ok(Ok(Self {
             differ: match plan.has_lasting_causes() {
                 true => Differ::Runs(Box::new(plan.lasting())),
                 false => Differ::Steps,
             },
             plan: plan.of_random_crews(pipeline, laws)?,
-            stalls,
             spreads,
         }))
     }

@@ -125,7 +125,7 @@ impl<'a> Members<'a> {
     }
 
     /// What all share in four steps: a factor and a stall.
-    pub(super) fn common(&self, block: u32) -> ([f32; STEPS], [f32; STEPS]) {
+    fn common(&self, block: u32) -> ([f32; STEPS], [f32; STEPS]) {
         let mut slowdowns = [1.0_f32; STEPS];
         let mut stalls = [self.stall; STEPS];
         for cause in 0..self.common.len() {
@@ -138,11 +138,6 @@ impl<'a> Members<'a> {
             }
         }
         (slowdowns, stalls)
-    }
-
-    /// Words of four steps that choose what stalls made of the slowest.
-    pub(super) fn choices(&self, block: u32) -> [u32; STEPS] {
-        self.words.choices(self.random, block, self.run)
     }
 
     /// The best of each of four steps.

@@ -43,7 +43,7 @@ use crews::{Crews, Fixed};
 use hits::Scratch;
 use laws::Laws;
 use members::Members;
-use simulated::{Looked, StallShares};
+use simulated::Looked;
 
 /// Steps of one task.
 const TASK: usize = 4096;
@@ -254,8 +254,6 @@ struct Row {
 /// A job in one run.
 struct State<'a> {
     plan: &'a Plan,
-    /// By group: what stalls make of a time, where they are not drawn.
-    stalls: &'a [Option<StallShares>],
     random: &'a Random,
     run: u32,
     ranks: Vec<Members<'a>>,
@@ -282,7 +280,6 @@ impl<'a> State<'a> {
         let has_transfers = !engine.plan.communication().terms.is_empty();
         Ok(Self {
             plan: &engine.plan,
-            stalls: engine.crews.as_ref().map_or(&[], |crews| &crews.stalls),
             random,
             run,
             ranks: of(engine.plan_of_ranks(), &engine.ranks, fixed)?,
@@ -304,21 +301,13 @@ impl<'a> State<'a> {
         }; STEPS];
         for (index, (group, ranks)) in self.plan.groups().iter().zip(&self.ranks).enumerate() {
             let best: [SlowestRank; STEPS] = ranks.best(block, scratch);
-            let shares = self.stalls.get(index).and_then(Option::as_ref);
-            let common = shares.map(|_| (ranks.common(block).0, ranks.choices(block)));
-            for (step, (row, rank)) in rows.iter_mut().zip(best).enumerate() {
+            for (row, rank) in rows.iter_mut().zip(best) {
                 let compute_s = group.compute_s() * f64::from(rank.time_rel);
                 if compute_s > row.compute_s {
-                    let mut stall_rel = f64::from(rank.stall_rel);
-                    if let (Some(shares), Some((common, choices))) = (shares, common) {
-                        let own = f64::from(rank.time_rel - rank.stall_rel);
-                        let alone = own / f64::from(common[step]);
-                        stall_rel += own * shares.at(alone, choices[step]);
-                    }
                     *row = Row {
                         group: index as u32,
                         compute_s,
-                        stall_s: group.compute_s() * stall_rel,
+                        stall_s: group.compute_s() * f64::from(rank.stall_rel),
                         exposed_comm_s: 0.0,
                     };
                 }

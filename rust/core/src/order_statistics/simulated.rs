@@ -1,17 +1,16 @@
 //! The law of a crew's time where it has no closed form: of crews that were
 //! sampled.
 //!
-//! A crew takes its time without anything that changes, times a random factor. The
-//! factor's law is that of sampled crews, each weighed by how likely a crew so slow
-//! is to be the slowest of all; that it is one law for all of a pool's crews is what
-//! is approximate.
+//! A crew takes its time without anything that changes, times a random factor, plus
+//! what stalls cost it now and then. The factor's law is that of sampled crews, each
+//! weighed by how likely a crew so slow is to be the slowest of all; that it is one
+//! law for all of a pool's crews is what is approximate.
 
 use super::smoothed::{Weighted, law_of};
 use crate::control::Control;
 use crate::error::Result;
 use crate::kernel::{REPLICAS, STEPS};
-use crate::law::{Law, Mixture};
-use crate::plan::{CrewLaw, Group, Pipeline, Plan, Scope};
+use crate::plan::{CrewLaw, Effect, Group, Pipeline, Plan, Scope};
 use crate::random::{MAX_RUNS, Random};
 use crate::sample::{CrewTimes, Which, crew_steps};
 
@@ -35,18 +34,12 @@ const FEWEST_WIDE: u64 = 1 << 11;
 const ROUNDS: usize = 4;
 /// Steps of crews whose weights count, at least.
 const FEWEST: f64 = 1024.0;
-/// Steps of crews that have a law of their own, at least.
-const FEWEST_STALLED: usize = 64;
-/// Samples in a bin of stall shares, at least.
-const FEWEST_IN_BIN: usize = 64;
-/// What times of f32 differ by that are alike.
-const ALIKE: f64 = 1e-6;
+/// Stalls below this share of a step are none but for rounding.
+const LEAST_STALL: f64 = 1e-9;
 
 /// What was found by simulation.
 pub(super) struct Simulated {
     pub(super) laws: Vec<CrewLaw>,
-    /// By group: what stalls make of a crew's time; none where nothing stalls.
-    pub(super) stalls: Vec<Option<StallShares>>,
     /// By group: how much crews differ by what lasts, as a standard deviation in ln.
     pub(super) spreads: Vec<f64>,
 }
@@ -55,18 +48,10 @@ pub(super) struct Simulated {
 struct Sample {
     /// Seconds without what changes from step to step.
     own_s: f64,
-    /// What it takes of them with it; both without stalls that last the run.
+    /// What they are multiplied by; both without stalls.
     factor: f64,
-    /// Seconds in all.
-    compute_s: f64,
-    /// The share of stalls in what it takes.
-    stall_share: f64,
-}
-
-impl Sample {
-    fn taken_s(&self) -> f64 {
-        self.own_s * self.factor
-    }
+    /// Seconds that stalls of this step add.
+    stall_s: f64,
 }
 
 impl Simulated {
@@ -80,24 +65,29 @@ impl Simulated {
         let looked = Looked::at(plan, pipeline);
         let samples = sampled(plan, &random, looked, control)?;
         let level_s = level_s(&samples, looked);
-        let mut found = Self {
-            laws: Vec::new(),
-            stalls: Vec::new(),
-            spreads: Vec::new(),
-        };
+        let (mut laws, mut spreads) = (Vec::new(), Vec::new());
         for (index, samples) in samples.iter().enumerate() {
             control.advance(0)?;
-            found.laws.push(CrewLaw {
+            let of_crews = |effect, probability, law| CrewLaw {
                 scope: Scope::Gpu,
                 groups: vec![index],
-                law: law_of_crews(samples, level_s),
-            });
-            let unit_s = plan.groups()[index].compute_s();
-            found.stalls.push(StallShares::new(samples, unit_s));
-            found.spreads.push(spread(samples));
+                effect,
+                probability,
+                law,
+            };
+            let factors = law_of(weighted(samples, level_s));
+            laws.push(of_crews(Effect::Slowdown, 1.0, factors));
+            let least_s = LEAST_STALL * plan.groups()[index].compute_s();
+            let stalls = samples.iter().filter(|sample| sample.stall_s > least_s);
+            let stalls_s: Vec<Weighted> = stalls.map(|sample| (sample.stall_s, 1.0)).collect();
+            if !stalls_s.is_empty() {
+                let share = stalls_s.len() as f64 / samples.len() as f64;
+                laws.push(of_crews(Effect::Stall, share, law_of(stalls_s)));
+            }
+            spreads.push(spread(samples));
         }
-        found.laws.extend(wide(plan, &random, looked, control)?);
-        Ok(found)
+        laws.extend(wide(plan, &random, looked, control)?);
+        Ok(Self { laws, spreads })
     }
 }
 
@@ -107,23 +97,6 @@ fn spread(samples: &[Sample]) -> f64 {
     let logs = || samples.iter().map(|sample| libm::log(sample.own_s));
     let mean = logs().sum::<f64>() / n;
     libm::sqrt(logs().map(|log| (log - mean) * (log - mean)).sum::<f64>() / n)
-}
-
-/// The law of the factors: of crews in which nothing stalls, weighed, and of all
-/// others, since a stall may make any crew the slowest.
-fn law_of_crews(samples: &[Sample], level_s: f64) -> Law {
-    let is_stalled = |sample: &&Sample| sample.stall_share > 0.0;
-    let (stalled, free): (Vec<&Sample>, Vec<&Sample>) = samples.iter().partition(is_stalled);
-    if stalled.len() < FEWEST_STALLED || free.is_empty() {
-        return law_of(weighted(&samples.iter().collect::<Vec<_>>(), level_s));
-    }
-    let share = stalled.len() as f64 / samples.len() as f64;
-    let of_stalled = law_of(stalled.iter().map(|sample| (sample.factor, 1.0)).collect());
-    let parts = vec![
-        (1.0 - share, law_of(weighted(&free, level_s))),
-        (share, of_stalled),
-    ];
-    Mixture::new(parts).map_or_else(|error| unreachable!("{error}"), Law::Mixture)
 }
 
 /// How much is sampled.
@@ -185,22 +158,22 @@ fn sampled(
         };
         for crew in crew_steps(&inside, random, run, looked.n_blocks, every, control)? {
             let (all_s, stalled_s) = own.times_s[crew.group as usize][crew.replica as usize];
-            let (own_s, taken_s) = (all_s - stalled_s, crew.compute_s - stalled_s);
+            let own_s = all_s - stalled_s;
             samples[crew.group as usize].push(Sample {
                 own_s,
-                factor: taken_s / own_s,
-                compute_s: crew.compute_s,
-                stall_share: (crew.stall_s - stalled_s).max(0.0) / taken_s,
+                factor: (crew.compute_s - crew.stall_s) / own_s,
+                stall_s: crew.stall_s - stalled_s,
             });
         }
     }
     Ok(samples)
 }
 
-/// Seconds that the slowest crew of a step takes, as often more as less.
+/// Seconds that the slowest crew of a step takes but for stalls, as often more as
+/// less.
 fn level_s(samples: &[Vec<Sample>], looked: Looked) -> f64 {
     let all = samples.iter().flatten();
-    let mut times_s: Vec<f64> = all.map(|sample| sample.compute_s).collect();
+    let mut times_s: Vec<f64> = all.map(|sample| sample.own_s * sample.factor).collect();
     times_s.sort_by(|a, b| b.total_cmp(a));
     // Where ln 2 lie beyond it in a step, nobody does in half of the steps.
     let n_steps = f64::from(looked.all()) / looked.every as f64;
@@ -216,8 +189,8 @@ fn level_s(samples: &[Vec<Sample>], looked: Looked) -> f64 {
 /// `level_s`; all alike where hardly any does.
 ///
 /// That chance is one of the law that is looked for, so it is found in rounds.
-fn weighted(samples: &[&Sample], level_s: f64) -> Vec<Weighted> {
-    let mut sorted = samples.to_vec();
+fn weighted(samples: &[Sample], level_s: f64) -> Vec<Weighted> {
+    let mut sorted: Vec<&Sample> = samples.iter().collect();
     sorted.sort_by(|a, b| b.factor.total_cmp(&a.factor));
     let mut weights = vec![1.0; sorted.len()];
     for _ in 0..ROUNDS {
@@ -254,6 +227,8 @@ fn wide(plan: &Plan, random: &Random, looked: Looked, control: &Control) -> Resu
             Ok(CrewLaw {
                 scope,
                 groups,
+                effect: Effect::Slowdown,
+                probability: 1.0,
                 law: law_of(factors),
             })
         })
@@ -292,61 +267,4 @@ fn wide_factors(
         factors.extend(pairs.map(|(before, after)| (after.compute_s / before.compute_s, 1.0)));
     }
     Ok(factors)
-}
-
-/// What stalls make of a crew's time, by how long it takes: what they made of the
-/// sampled ones that took as long.
-#[derive(Debug, Clone)]
-pub(super) struct StallShares {
-    /// From the longest time down, over the noiseless one: where bins end.
-    ends_rel: Vec<f64>,
-    /// How many shares there are up to each of these ends.
-    counts: Vec<usize>,
-    shares: Vec<f32>,
-}
-
-impl StallShares {
-    fn new(samples: &[Sample], unit_s: f64) -> Option<Self> {
-        if samples.iter().all(|sample| sample.stall_share == 0.0) {
-            return None;
-        }
-        let mut by_time: Vec<&Sample> = samples.iter().collect();
-        by_time.sort_by(|a, b| b.taken_s().total_cmp(&a.taken_s()));
-        let (mut ends_rel, mut counts) = (Vec::new(), Vec::new());
-        let (mut count, mut size) = (0, FEWEST_IN_BIN);
-        while count < by_time.len() {
-            // Each bin is a quarter longer than the one before, but cuts none that
-            // take as long as each other: these are a bin by themselves.
-            let last_s = by_time[(count + size).min(by_time.len()) - 1].taken_s();
-            let alike = [1.0 + ALIKE, 1.0 - ALIKE]
-                .map(|times| by_time.partition_point(|other| other.taken_s() > last_s * times));
-            count = if alike[0] > count && alike[1] - alike[0] > FEWEST_IN_BIN {
-                alike[0]
-            } else {
-                alike[1]
-            };
-            ends_rel.push(by_time[count - 1].taken_s() / unit_s);
-            counts.push(count);
-            size += size / 4;
-        }
-        let shares = by_time.iter().map(|sample| sample.stall_share as f32);
-        Some(Self {
-            ends_rel,
-            counts,
-            shares: shares.collect(),
-        })
-    }
-
-    /// The share of a time over the noiseless one, chosen by a word.
-    pub(super) fn at(&self, time_rel: f64, word: u32) -> f64 {
-        let last = self.ends_rel.len() - 1;
-        let bin = self
-            .ends_rel
-            .partition_point(|&end| end > time_rel * (1.0 + ALIKE))
-            .min(last);
-        let first = if bin == 0 { 0 } else { self.counts[bin - 1] };
-        let size = (self.counts[bin] - first) as u64;
-        let chosen = (u64::from(word) * size) >> 32;
-        f64::from(self.shares[first + chosen as usize])
-    }
 }

@@ -28,12 +28,6 @@ impl Streams {
             },
         }
     }
-
-    /// Words beyond those that go with any point.
-    pub(super) fn choices(&self, random: &Random, block: u32, run: u32) -> [u32; STEPS] {
-        let c2 = run_word(run, self.index);
-        random.block(self.member, u32::MAX, block, c2)
-    }
 }
 
 /// The law of exceedances, exponential with mean one.

@@ -69,9 +69,9 @@ impl Plan {
     }
 
     /// The plan in which each crew is one rank that takes a random time of its
-    /// own: `laws` has the law of its factor by group, and laws of factors that
-    /// all crews of a pool, or of all pools, share in a step. What all crews share
-    /// for a whole step stays.
+    /// own: `laws` has those of its factor and of its stalls by group, and of factors
+    /// that all crews of a pool, or of all pools, share in a step. What all crews
+    /// share for a whole step stays.
     ///
     /// # Errors
     /// Those of a group or of a cause.
@@ -80,17 +80,24 @@ impl Plan {
         plan.causes.retain(|cause| {
             cause.span() == Span::Run || (cause.span() == Span::Step && is_wide(cause))
         });
-        for (number, CrewLaw { scope, groups, law }) in laws.into_iter().enumerate() {
+        for (number, crew_law) in laws.into_iter().enumerate() {
+            let CrewLaw {
+                scope,
+                groups,
+                effect,
+                probability,
+                law,
+            } = crew_law;
             // Longer than any other, so that none has its random words.
             let longest = self.causes.iter().map(|cause| cause.name().len()).max();
             let name = format!("{}-{number}", "c".repeat(longest.unwrap_or(0) + 1));
             let spec = CauseSpec {
                 name,
                 affects: Affects::Compute,
-                effect: Effect::Slowdown,
+                effect,
                 scope,
                 span: Span::Step,
-                probability: 1.0,
+                probability,
                 law,
                 groups,
             };
@@ -206,7 +213,7 @@ impl Plan {
     }
 }
 
-/// A random factor on the time of a crew, anew in each step.
+/// A random factor on the time of a crew, or a random stall, anew in each step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CrewLaw {
     /// [`Scope::Gpu`] for each crew by itself, [`Scope::Pool`] or
@@ -214,6 +221,10 @@ pub struct CrewLaw {
     pub scope: Scope,
     /// Indices of the groups.
     pub groups: Vec<usize>,
+    /// Which of both.
+    pub effect: Effect,
+    /// How often it occurs.
+    pub probability: f64,
     /// Its law.
     pub law: Law,
 }
