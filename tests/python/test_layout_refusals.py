@@ -105,6 +105,15 @@ REFUSED: dict[str, tuple[Changes, str]] = {
         "causes.own.scope must not be replica where layout.placement is mixed, but for causes "
         'of span microbatch that act in all pools, got "replica"',
     ),
+    "mixed and a pool's stall": (
+        {
+            **STAGES,
+            **cause(scope="pool", effect="stall", span="microbatch"),
+            "layout.placement": "mixed",
+        },
+        "causes.own.scope must be gpu, replica, or cluster in all pools for a stall of span "
+        'microbatch where layout.placement is mixed, got "pool"',
+    ),
     "torus without shape": (TORUS, "fabric.shape is missing: the fabric is a torus"),
     "no dimensions": (
         {**TORUS, "fabric.shape": []},

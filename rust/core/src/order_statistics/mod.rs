@@ -104,7 +104,9 @@ impl OrderStatistics {
             Ok(crews) => crews,
             Err(reason) => return Ok(Err(reason)),
         };
-        let ranks = crews.compile(&plan, &mut Laws::new());
+        let ranks = crews
+            .compile(&plan, &mut Laws::new())
+            .map_err(Reason::of_sampled_crews);
         Ok(ranks.map(|ranks| Self {
             plan,
             crews: Some(crews),

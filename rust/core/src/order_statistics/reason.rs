@@ -46,6 +46,20 @@ pub enum Reason {
     },
 }
 
+impl Reason {
+    /// The same where causes are laws of crews, which have no names.
+    pub(super) fn of_sampled_crews(self) -> Self {
+        match self {
+            Self::Stalls { pool, n_ranks, .. } => Self::Stalls {
+                pool,
+                cause: "one of the causes".to_owned(),
+                n_ranks,
+            },
+            other => other,
+        }
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -42,7 +42,7 @@ impl CrewTimes {
 /// Which crews are looked at.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Which {
-    /// One of so many batches of them.
+    /// One of so many batches of them, and the first of each group.
     Every(usize),
     /// One of a group.
     One { group: u32, crew: u32 },
@@ -66,14 +66,12 @@ pub(crate) fn crew_steps(
         Which::Every(_) => true,
         Which::One { group, crew } => (group, crew) == (of, number),
     };
-    if let Which::Every(n) = which {
-        crews.batches = crews.batches.into_iter().step_by(n).collect();
-    }
-    crews.batches.retain(|batch| {
-        let crews = batch.first_crew..batch.first_crew + batch.n_crews as u32;
-        crews
-            .into_iter()
-            .any(|crew| is_wanted(batch.parts[0].group as u32, crew))
+    crews.batches.retain(|batch| match which {
+        Which::Every(n) => (batch.first_crew as usize / REPLICAS).is_multiple_of(n),
+        Which::One { group, crew } => {
+            let crews = batch.first_crew..batch.first_crew + batch.n_crews as u32;
+            batch.parts[0].group == group as usize && crews.contains(&crew)
+        }
     });
     let blocks: Vec<Vec<ReplicaTime>> = (0..n_blocks)
         .into_par_iter()
