@@ -86,6 +86,15 @@ REFUSALS = {
         {"causes": {**CAUSES, **SHARED_BY_SEVERAL}},
         "share domain",
     ),
+    "stalls of too many": (
+        {
+            "pools": {"h100": h100(80_000)},
+            "causes": {
+                "stop": slow({"name": "constant", "value": 0.1}, effect="stall", probability=0.5)
+            },
+        },
+        "one of the causes stalls 1.8",
+    ),
     "replicas in several pools": ({"layout": {**LAYOUT, "placement": "mixed"}}, "several pools"),
 }
 
@@ -96,7 +105,7 @@ def test_what_sampled_replicas_cannot_show_is_refused(changed: Table, said: str)
         hm.simulate(scenario({**STAGED, **changed}), method="order-statistics", **SIZES)
     (problem,) = refused.value.problems
     assert problem.path == "method"
-    assert problem.requirement.startswith("cannot be exact, nor approximate: pipeline: ")
+    assert problem.requirement.startswith("cannot be exact, nor approximate: ")
     assert said in problem.requirement
     assert problem.hint == "method = 'sample' draws every rank"
 
