@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.scenarios import COLOSSUS_1_BARE
 
 import hindmost as hm
 from benches.gate import gate, gate_of_a_count
@@ -103,7 +104,7 @@ def test_a_law_is_compiled_in_a_millisecond(benchmark: Any, name: str) -> None:
 
 
 def test_the_slowest_law_of_colossus_1_is_compiled_in_five_milliseconds(benchmark: Any) -> None:
-    core = make_plan(hm.load("colossus-1")).core
+    core = make_plan(hm.load(COLOSSUS_1_BARE)).core
     gate_of_a_count(
         benchmark,
         ours=lambda: _core.OrderStatistics(core).law(0, SEED, 0),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.scenarios import COLOSSUS_1_BARE
 
 from benches.gate import gate
 
@@ -38,7 +39,7 @@ def test_help_starts_soon(benchmark: Any, fresh: Callable[..., None]) -> None:
 def test_a_run_of_colossus_1_ends_soon(benchmark: Any, fresh: Callable[..., None]) -> None:
     gate(
         benchmark,
-        ours=lambda: fresh("-m", "hindmost", "run", "colossus-1"),
+        ours=lambda: fresh("-m", "hindmost", "run", str(COLOSSUS_1_BARE)),
         theirs=lambda: fresh("-c", "import click"),
         at_least=1 / 15,
     )
@@ -48,9 +49,9 @@ MOST_BYTES = 400e6
 MOST_BYTES_PER_ROW = 200
 
 
-def resident_bytes(n_steps: int, preset: str, method: str) -> int:
-    """Return the most memory that eight runs of a preset hold at once."""
-    command = [sys.executable, "-m", "hindmost", "run", preset, "--method", method]
+def resident_bytes(n_steps: int, scenario: str, method: str) -> int:
+    """Return the most memory that eight runs of a scenario hold at once."""
+    command = [sys.executable, "-m", "hindmost", "run", scenario, "--method", method]
     command += ["--seed", "1", "--runs", "8"]
     process = subprocess.Popen([*command, "--steps", str(n_steps)], stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
@@ -61,12 +62,12 @@ def resident_bytes(n_steps: int, preset: str, method: str) -> int:
 
 
 @pytest.mark.parametrize(
-    ("preset", "method"), [("h100-1k", "sample"), ("colossus-1", "order-statistics")]
+    ("scenario", "method"), [("h100-1k", "sample"), (str(COLOSSUS_1_BARE), "order-statistics")]
 )
-def test_a_million_steps_fit_into_memory(benchmark: Any, preset: str, method: str) -> None:
+def test_a_million_steps_fit_into_memory(benchmark: Any, scenario: str, method: str) -> None:
     """Eight runs of 125,000 steps, a million rows, and no more than their bytes."""
-    few = resident_bytes(1_000, preset, method)
-    held = benchmark.pedantic(resident_bytes, args=(125_000, preset, method), rounds=1)
+    few = resident_bytes(1_000, scenario, method)
+    held = benchmark.pedantic(resident_bytes, args=(125_000, scenario, method), rounds=1)
     benchmark.extra_info["resident_mb"] = round(held / 1e6)
     assert held < MOST_BYTES
     # Memory grows by the rows, and by what they are while they are sorted.

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.scenarios import COLOSSUS_1_BARE
 
 import hindmost as hm
 from benches import numpy_side
@@ -75,7 +76,7 @@ def test_random_words(benchmark: Any, name: str) -> None:
 
 
 def test_colossus_1_draws_a_third_as_fast_as_one_cause(benchmark: Any) -> None:
-    shipped, plain = hm.load("colossus-1"), one_cause()
+    shipped, plain = hm.load(COLOSSUS_1_BARE), one_cause()
     draws = [make_plan(scenario).core.draws_per_step for scenario in (shipped, plain)]
     gate(
         benchmark,

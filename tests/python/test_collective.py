@@ -1,6 +1,9 @@
 """Collectives and exchanges against closed forms and worked values."""
 
+from pathlib import Path
+
 import pytest
+from tests.scenarios import COLOSSUS_1_BARE
 
 import hindmost as hm
 from hindmost.collective import Cost, Link, all_gather, all_reduce, reduce_scatter, ring
@@ -64,7 +67,7 @@ def test_pieces_pay_latency_each_and_share_the_transfer() -> None:
     assert cost.in_pieces(126) == Cost(latency_s=126e-5, inside_s=0.5, transfer_s=2.0)
 
 
-def parts(preset: str, pool: str, changes: Changes) -> dict[str, Exchange]:
+def parts(preset: str | Path, pool: str, changes: Changes) -> dict[str, Exchange]:
     scenario = hm.load(preset, changes)
     found = exchanges(scenario, pool, compute_time(scenario, pool))
     return {exchange.part: exchange for exchange in found}
@@ -77,7 +80,7 @@ def test_hybrid_sharding_gathers_twice_and_scatters_once_a_microbatch() -> None:
     # 430 groups, and the shards of the smallest one of 37 replicas.
     between_s = 2 * 429 / 430 * 2 * 405_853_388_800 / 8 / 37 / port_bytes_per_s
     for count in (1, 4):
-        found = parts("colossus-1", "h100", {**idle, "workload.n_microbatches": count})
+        found = parts(COLOSSUS_1_BARE, "h100", {**idle, "workload.n_microbatches": count})
         assert found["forward"].cost.transfer_s == pytest.approx(count * gather_s)
         assert found["last backward"].cost.transfer_s == pytest.approx(2 * gather_s + between_s)
         early = found["early backward"].cost.transfer_s if count > 1 else 0.0
@@ -94,7 +97,7 @@ def test_groups_smaller_than_a_domain_meet_inside_of_it_too() -> None:
 
 
 def test_exchanges_hide_behind_their_own_part_of_the_step() -> None:
-    scenario = hm.load("colossus-1", {"workload.n_microbatches": 4, "workload.overhead_s": 1.0})
+    scenario = hm.load(COLOSSUS_1_BARE, {"workload.n_microbatches": 4, "workload.overhead_s": 1.0})
     time = compute_time(scenario, "h100")
     found = {part.part: part for part in exchanges(scenario, "h100", time)}
     assert found["forward"].behind_s == 4 * time.forward_s

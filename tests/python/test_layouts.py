@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from tests.scenarios import COLOSSUS_1_BARE
 
 import hindmost as hm
 from hindmost import catalog
@@ -94,10 +97,10 @@ def test_a_global_batch_is_divided_among_replicas() -> None:
 
 @pytest.mark.parametrize(
     ("preset", "among_ranks", "over_the_fleet"),
-    [("colossus-1", 0.8783195, 0.8778233), ("colossus-1-pp16", None, 0.8766419)],
+    [(COLOSSUS_1_BARE, 0.8783195, 0.8778233), ("colossus-1-pp16", None, 0.8766419)],
 )
 def test_the_mix_costs_what_was_worked_out(
-    preset: str, among_ranks: float | None, over_the_fleet: float
+    preset: str | Path, among_ranks: float | None, over_the_fleet: float
 ) -> None:
     result = hm.simulate(hm.load(preset, NOISELESS), runs=1, steps=1, seed=0)
     plan = result.plan

@@ -1,6 +1,7 @@
 """Without causes a step is the hand calculation, digit for digit."""
 
 import pytest
+from tests.scenarios import COLOSSUS_1_BARE
 
 import hindmost as hm
 from hindmost.plan import make_plan
@@ -13,7 +14,7 @@ NOISELESS: dict[str, object] = {
 
 
 def run(changes: dict[str, object] | None = None) -> hm.Result:
-    scenario = hm.load("colossus-1", {**NOISELESS, **(changes or {})})
+    scenario = hm.load(COLOSSUS_1_BARE, {**NOISELESS, **(changes or {})})
     return hm.simulate(scenario, runs=1, steps=5, seed=0)
 
 
@@ -71,7 +72,7 @@ def test_faster_pools_wait_for_the_slowest() -> None:
     result = run()
     pools = {row["pool"]: row for row in result.pools.iter_rows(named=True)}
     step_s, compute_s = result.value("step_time_s"), result.value("compute_s")
-    plan = make_plan(hm.load("colossus-1", NOISELESS))
+    plan = make_plan(hm.load(COLOSSUS_1_BARE, NOISELESS))
     gb200_s = plan.pools[2].compute.step_s
     assert pools["h100"]["wait_frac"] == pytest.approx(0, abs=1e-15)
     assert pools["gb200"]["busy_frac"] == pytest.approx(gb200_s / step_s)

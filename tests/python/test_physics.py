@@ -4,6 +4,7 @@ Worked values are from an independent calculation, unless another source is name
 """
 
 import pytest
+from tests.scenarios import COLOSSUS_1_BARE
 
 import hindmost as hm
 from hindmost.physics.compute import compute_time
@@ -13,7 +14,7 @@ from hindmost.scenario import Scenario, n_microbatches, smallest_shard_group
 
 
 def test_colossus_1_needs_31_5_gb_a_gpu() -> None:
-    scenario = hm.load("colossus-1")
+    scenario = hm.load(COLOSSUS_1_BARE)
     needed = memory(scenario, "gb200")
     # 27,493 replicas are 429 groups of 64 and one of 37, which lies in the last pool.
     assert smallest_shard_group(scenario) == smallest_shard_group(scenario, "gb200") == 37
@@ -25,7 +26,7 @@ def test_colossus_1_needs_31_5_gb_a_gpu() -> None:
 
 
 def test_only_pools_with_a_part_in_the_last_shard_group_pay_for_it() -> None:
-    scenario = hm.load("colossus-1")
+    scenario = hm.load(COLOSSUS_1_BARE)
     assert smallest_shard_group(scenario, "h100") == smallest_shard_group(scenario, "h200") == 64
     states = 16 * 405853388800 / 8 / 64
     assert memory(scenario, "h100").states_bytes == pytest.approx(states)
@@ -44,7 +45,7 @@ def test_activations_kept_depend_on_what_is_computed_again(
 
 
 def test_a_rank_of_colossus_1_computes_as_by_hand() -> None:
-    time = compute_time(hm.load("colossus-1"), "h100")
+    time = compute_time(hm.load(COLOSSUS_1_BARE), "h100")
     tokens = 2 * 8192
     flops = tokens * (6 * 403.747897344e9 + 6 * 126 * 128 * 256 * 8192 / 2)
     passes_s = flops / 8 * 4 / 3 / (989e12 * 0.803)

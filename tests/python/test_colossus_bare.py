@@ -1,0 +1,42 @@
+"""The scenario that golden values and gates are held on stays as it is."""
+
+import tomllib
+
+import pytest
+from tests.scenarios import COLOSSUS_1_BARE
+
+import hindmost as hm
+from hindmost.scenario import to_table
+
+ROWS = {
+    "order-statistics": (
+        ("0x1.6c55edfbca76dp+3", "0x1.6a96e5fba8aa6p+3", "0x1.bf080021cc716p-5"),
+        ("0x1.6b9bdbcd243a0p+3", "0x1.69dd17d71b6cdp+3", "0x1.bec3f608cd2e5p-5"),
+        ("0x1.6b2fea58c3f73p+3", "0x1.6970031822bdcp+3", "0x1.bfe740a139715p-5"),
+        ("0x1.6cb48ec5044d5p+3", "0x1.6af547be9e3e1p+3", "0x1.bf4706660f384p-5"),
+    ),
+    "sample": (
+        ("0x1.6c5028af7acf8p+3", "0x1.6a9118745fd88p+3", "0x1.bf103b1af6f88p-5"),
+        ("0x1.6b5780f966350p+3", "0x1.69977d78a2686p+3", "0x1.c00380c3cca71p-5"),
+        ("0x1.6bb4861a3ce36p+3", "0x1.69f5a76d023e6p+3", "0x1.bedead3aa5034p-5"),
+        ("0x1.6ca03ebb92946p+3", "0x1.6ae00d355f2dep+3", "0x1.c0318633667d6p-5"),
+    ),
+}
+"""Step time, compute and exposed communication of four steps under seed 3, as 138b444 had them."""
+
+
+def test_it_inherits_nothing_and_sets_every_default() -> None:
+    table = tomllib.loads(COLOSSUS_1_BARE.read_text(encoding="utf-8"))
+    assert "extends" not in table
+    resolved = to_table(hm.load(COLOSSUS_1_BARE))
+    for section in ("workload", "layout", "collective", "fabric", "unknowns"):
+        assert set(resolved[section]) == set(table[section]), section
+    assert set(resolved["causes"]) == set(table["causes"])
+
+
+@pytest.mark.parametrize("method", ROWS)
+def test_its_rows_are_those_of_the_preset_when_it_was_frozen(method: str) -> None:
+    steps = hm.simulate(COLOSSUS_1_BARE, seed=3, runs=1, steps=4, method=method).steps
+    columns = ("step_time_s", "compute_s", "exposed_comm_s")
+    rows = tuple(tuple(x.hex() for x in row) for row in steps.select(columns).iter_rows())
+    assert rows == ROWS[method]
