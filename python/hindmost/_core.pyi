@@ -19,7 +19,11 @@ class StreamsError(ValueError):
     """Two random streams with the same hash: args are their addresses."""
 
 class NotExactError(ValueError):
-    """The slowest rank cannot be drawn from its law: args are the reason."""
+    """The slowest rank cannot be drawn from its law.
+
+    args are the kind of reason, the reason in words, and whether a law of replicas found by
+    simulation may do instead.
+    """
 
 class Law:
     """Distribution of a positive random number."""

@@ -64,6 +64,28 @@ class Deviation:
         )
 
 
+@dataclass(frozen=True)
+class Reason:
+    """Why the slowest rank cannot be drawn from its exact law.
+
+    Attributes
+    ----------
+    kind : str
+        Name of the kind of reason, such as ``waits-within-step`` or ``too-many-stalls``.
+    words : str
+        The reason for people, with names of pools and causes.
+    allows_replica_law : bool
+        Whether a law of replicas found by simulation may do instead.
+    """
+
+    kind: str
+    words: str
+    allows_replica_law: bool
+
+    def __str__(self) -> str:
+        return self.words
+
+
 @dataclass(frozen=True, kw_only=True)
 class Choice:
     """An engine, and why it is the one.
@@ -107,13 +129,13 @@ def choose(
     try:
         engine = _core.OrderStatistics(plan.core)
     except _core.NotExactError as error:
-        reason = str(error)
+        reason = Reason(*error.args)
     else:
         why = "as asked" if method != "auto" else "exact: each step is a tree of maxima"
         return Choice(engine=engine, why=why)
     if method == "auto":
-        return Choice(engine=None, why=reason)
-    if not reason.startswith("pipeline"):
+        return Choice(engine=None, why=str(reason))
+    if not reason.allows_replica_law:
         raise _refusal(method, f"cannot be exact: {reason}")
     steps = _core.OrderStatistics.simulated_steps(plan.core), CHECKED_RUNS * CHECKED_STEPS
     draws, to_check = (n * plan.core.draws_per_step for n in steps)
@@ -123,7 +145,7 @@ def choose(
             plan.core, seed=seed, threads=threads, progress=counting(progress, total)
         )
     except _core.NotExactError as error:
-        raise _refusal(method, f"cannot be exact, nor approximate: {error}") from None
+        raise _refusal(method, f"cannot be exact, nor approximate: {Reason(*error.args)}") from None
     tell = counting(progress, total, done_before=draws)
     deviation = _deviation(plan, engine, seed=seed, threads=threads, tell=tell)
     why = f"approximate, as asked, by a replica law of sampled replicas: {deviation}"

@@ -12,8 +12,9 @@ from click.testing import CliRunner
 from tests.statistics.panel import BASE, Table, h100, scenario, slow
 
 import hindmost as hm
+from hindmost import _core
 from hindmost.cli import cli
-from hindmost.engines import choose, counting
+from hindmost.engines import Reason, choose, counting
 from hindmost.plan import make_plan
 
 SIZES: dict[str, Any] = {"seed": 3, "runs": 2, "steps": 40}
@@ -108,6 +109,19 @@ def test_what_sampled_replicas_cannot_show_is_refused(changed: Table, said: str)
     assert problem.requirement.startswith("cannot be exact, nor approximate: ")
     assert said in problem.requirement
     assert problem.hint == "method = 'sample' draws every rank"
+
+
+def test_a_reason_is_told_by_its_type_and_not_by_a_name_that_looks_like_one() -> None:
+    stalls = slow({"name": "constant", "value": 0.1}, effect="stall", probability=0.5)
+    job = {"pools": {"h100": h100(80_000)}, "causes": {"pipeline-hiccup": stalls}}
+    with pytest.raises(hm.ScenarioError) as refused:
+        hm.simulate(scenario(job), method="order-statistics", **SIZES)
+    (problem,) = refused.value.problems
+    assert problem.requirement.startswith("cannot be exact: pipeline-hiccup stalls 4")
+    with pytest.raises(_core.NotExactError) as raised:
+        _core.OrderStatistics(make_plan(scenario(job)).core)
+    reason = Reason(*raised.value.args)
+    assert (reason.kind, reason.allows_replica_law) == ("too-many-stalls", False)
 
 
 def test_rows_beyond_memory_are_refused_before_anything_is_sampled(staged: hm.Scenario) -> None:

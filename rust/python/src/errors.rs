@@ -23,12 +23,14 @@ create_exception!(
     hindmost._core,
     NotExactError,
     PyValueError,
-    "The slowest rank cannot be drawn from its law: args are the reason."
+    "The slowest rank cannot be drawn from its law: args are the kind of reason, the reason in words,\
+     and whether a law of replicas found by simulation may do instead."
 );
 
 /// The exception that stands for a reason against an engine.
 pub fn not_exact(reason: Reason) -> PyErr {
-    NotExactError::new_err(reason.to_string())
+    let words = reason.to_string();
+    NotExactError::new_err((reason.kind(), words, reason.allows_replica_law()))
 }
 
 /// The exception that stands for a refusal.

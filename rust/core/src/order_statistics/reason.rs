@@ -47,6 +47,27 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Name of the kind of reason, for callers that decide by it.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Pipeline { .. } => "waits-within-step",
+            Self::Spread => "replicas-over-pools",
+            Self::Shared { .. } => "shared-by-several-replicas",
+            Self::Stopped { .. } => "stalls-all-replicas",
+            Self::Nesting { .. } => "units-overlap",
+            Self::Rough { .. } => "law-too-rough",
+            Self::Stalls { .. } => "too-many-stalls",
+        }
+    }
+
+    /// Whether a law of replicas found by simulation may do where this stands
+    /// against an exact one.
+    #[must_use]
+    pub fn allows_replica_law(&self) -> bool {
+        matches!(self, Self::Pipeline { .. })
+    }
+
     /// The same where causes are laws of crews, which have no names.
     pub(super) fn of_sampled_crews(self) -> Self {
         match self {
