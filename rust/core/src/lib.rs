@@ -1,24 +1,28 @@
 //! The slowest rank sets the pace of synchronous training.
 //!
-//! This crate knows random numbers, laws, barriers and nothing of GPUs: what a
-//! caller hands over is a [`plan::Plan`] of plain numbers, what it gets back
-//! are rows. It has no I/O, no clock and no Python.
+//! This crate knows random numbers, laws, barriers and schedules, and nothing of GPUs:
+//! what a caller hands over is a [`plan::Plan`] of plain numbers, what it gets back are
+//! [`step::Columns`]. It has no I/O, no clock and no Python.
 //!
-//! Modules build on each other in this order: `error`, `random`,
-//! `instructions`, `schedule` < `law` < `table`, `curve` < `plan` < `kernel` <
-//! `sample` < `order_statistics`; `control` stands beside them.
+//! Modules use only those that stand before them: `error`, `control`, `random`, `law`,
+//! `table`, `curve`, `schedule`, `simd`, `plan`, `draw`, `search`, `step`, `pipeline`,
+//! `sample`, `order_statistics`. Between files it is the same; a folder's `mod.rs` is its
+//! table of contents.
 
 pub mod control;
 pub mod curve;
+mod draw;
 pub mod error;
-pub mod instructions;
-pub mod kernel;
 pub mod law;
 pub mod order_statistics;
+mod pipeline;
 pub mod plan;
 pub mod random;
 pub mod sample;
 pub mod schedule;
+pub mod search;
+pub mod simd;
+pub mod step;
 pub mod table;
 
 pub use error::{Error, Result};

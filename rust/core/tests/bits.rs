@@ -6,12 +6,13 @@ use common::laws::{capped, constant, empirical, exponential, lognormal, mixture,
 use common::plans::{cause, jitter, pool, with_probability};
 use common::replay::Replay;
 use hindmost_core::control::Control;
-use hindmost_core::instructions::InstructionSet;
 use hindmost_core::law::Law;
 use hindmost_core::plan::{
-    Affects, CauseSpec, Communication, Effect, GroupSpec, Plan, Scope, Span, Term,
+    Affects, CauseSpec, Communication, Effect, Plan, PoolSpec, Scope, Span, Term,
 };
-use hindmost_core::sample::{Sampled, rank_times, sample};
+use hindmost_core::sample::{rank_times, sample};
+use hindmost_core::simd::InstructionSet;
+use hindmost_core::step::Columns;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
@@ -27,7 +28,7 @@ fn config(seed: u64) -> ProptestConfig {
 /// A plan before it is judged.
 #[derive(Debug, Clone)]
 struct Draft {
-    groups: Vec<GroupSpec>,
+    pools: Vec<PoolSpec>,
     causes: Vec<CauseSpec>,
     communication: Communication,
 }
@@ -35,8 +36,8 @@ struct Draft {
 impl Draft {
     /// The same plan for each instruction set that there is.
     fn plans(&self) -> Vec<Plan> {
-        let (groups, causes) = (self.groups.clone(), self.causes.clone());
-        let plan = Plan::new(groups, causes, self.communication.clone()).unwrap();
+        let (pools, causes) = (self.pools.clone(), self.causes.clone());
+        let plan = Plan::new(pools, causes, self.communication.clone()).unwrap();
         let sets = InstructionSet::ALL.into_iter();
         sets.filter(|set| set.is_available())
             .map(|set| plan.clone().with_instructions(set))
@@ -44,13 +45,13 @@ impl Draft {
     }
 
     fn replay(&self, seed: u64, run: u32) -> Replay {
-        Replay::new(seed, run, &self.groups, &self.causes, &self.communication)
+        Replay::new(seed, run, &self.pools, &self.causes, &self.communication)
     }
 
     fn rank_times(&self, seed: u64, run: u32, steps: &[u32]) -> Vec<Vec<f32>> {
         let plans = self.plans();
-        let groups = plans[0].groups().iter();
-        let n_ranks: u32 = groups.map(|group| group.n_ranks()).sum();
+        let pools = plans[0].pools().iter();
+        let n_ranks: u32 = pools.map(|pool| pool.n_ranks()).sum();
         let of_plan = |plan: &Plan| {
             let mut times = vec![0.0; steps.len() * n_ranks as usize];
             rank_times(plan, seed, run, steps, &mut times, &Control::default()).unwrap();
@@ -69,7 +70,7 @@ impl Draft {
         of_steps.map(<[f32]>::to_vec).collect()
     }
 
-    fn sample(&self, seed: u64, runs: u32, steps: u32) -> Sampled {
+    fn sample(&self, seed: u64, runs: u32, steps: u32) -> Columns {
         let plans = self.plans();
         let of_plan = |plan: &Plan| sample(plan, seed, runs, steps, &Control::default()).unwrap();
         let sampled = of_plan(&plans[0]);
@@ -158,7 +159,7 @@ fn a_tile_border_changes_nothing() {
     // In domains of 76 and replicas of 25 a tile of 64 ranks and one of 11
     // follow each other; where nothing is spare, tiles end across domains.
     for (n_gpus, domain_gpus, tensor_gpus) in [(152, 76, 25), (200, 200, 1), (65, 65, 65)] {
-        let group = GroupSpec {
+        let pool = PoolSpec {
             rack_gpus: Some(50),
             ..pool("a", n_gpus, 3, domain_gpus, tensor_gpus, 2.5)
         };
@@ -178,10 +179,10 @@ fn a_tile_border_changes_nothing() {
             },
             probability: if index % 4 == 0 { 0.5 } else { 1.0 },
             law: lognormal(1.0, 0.3),
-            groups: vec![0],
+            pools: vec![0],
         });
         let draft = Draft {
-            groups: vec![group],
+            pools: vec![pool],
             causes: causes.collect(),
             communication: Communication::default(),
         };
@@ -198,7 +199,7 @@ fn ten_thousand_ranks_meet_refined_words_and_keep_their_bits() {
     // One word in 32,768 takes more bits: 64 steps bring some twenty for each
     // cause that always occurs and some ten for the other.
     let draft = Draft {
-        groups: vec![pool("a", 10_000, 8, 8, 8, 1.0)],
+        pools: vec![pool("a", 10_000, 8, 8, 8, 1.0)],
         causes: vec![
             jitter("jitter", lognormal(1.0, 0.3), &[0]),
             with_probability(jitter("rare", pareto(1.0, 3.0), &[0]), 0.5),
@@ -213,7 +214,7 @@ fn ten_thousand_ranks_meet_refined_words_and_keep_their_bits() {
 }
 
 #[test]
-fn the_first_of_equally_slow_ranks_of_a_group_is_the_slowest() {
+fn the_first_of_equally_slow_ranks_of_a_pool_is_the_slowest() {
     // A rank takes 1, 3 by its factor, 3 by its stall, or 5 by both.
     let both = [
         jitter("slow", constant(3.0), &[0]),
@@ -227,7 +228,7 @@ fn the_first_of_equally_slow_ranks_of_a_group_is_the_slowest() {
         ),
     ];
     let draft = Draft {
-        groups: vec![pool("a", 2, 1, 1, 1, 1.0)],
+        pools: vec![pool("a", 2, 1, 1, 1, 1.0)],
         causes: both.map(|cause| with_probability(cause, 0.5)).to_vec(),
         communication: Communication::default(),
     };
@@ -255,19 +256,19 @@ const SCOPES: [Scope; 7] = [
 ];
 
 fn any_draft() -> impl Strategy<Value = Draft> {
-    prop::collection::vec(any_group(), 1..4).prop_flat_map(|groups| {
-        let n_groups = groups.len();
-        let causes = prop::collection::vec(any_cause(n_groups), 0..7);
-        (Just(groups), causes, any_communication(n_groups)).prop_map(
-            |(mut groups, mut causes, communication)| {
-                for (index, group) in groups.iter_mut().enumerate() {
-                    group.name = format!("pool-{index}");
+    prop::collection::vec(any_pool(), 1..4).prop_flat_map(|pools| {
+        let n_pools = pools.len();
+        let causes = prop::collection::vec(any_cause(n_pools), 0..7);
+        (Just(pools), causes, any_communication(n_pools)).prop_map(
+            |(mut pools, mut causes, communication)| {
+                for (index, pool) in pools.iter_mut().enumerate() {
+                    pool.name = format!("pool-{index}");
                 }
                 for (index, cause) in causes.iter_mut().enumerate() {
                     cause.name = format!("cause-{index}");
                 }
                 Draft {
-                    groups,
+                    pools,
                     causes,
                     communication,
                 }
@@ -277,7 +278,7 @@ fn any_draft() -> impl Strategy<Value = Draft> {
 }
 
 /// HGX, NVL72 and odd sizes that leave spares or do not nest.
-fn any_group() -> impl Strategy<Value = GroupSpec> {
+fn any_pool() -> impl Strategy<Value = PoolSpec> {
     let sizes = prop_oneof![
         Just((8, 8, 8, 16)),
         Just((8, 8, 3, 32)),
@@ -288,7 +289,7 @@ fn any_group() -> impl Strategy<Value = GroupSpec> {
     ];
     (sizes, 0..20_u32, 1..3_u32, 0.01..50.0).prop_map(|(sizes, more, domains, compute_s)| {
         let (node_gpus, domain_gpus, tensor_gpus, rack_gpus) = sizes;
-        GroupSpec {
+        PoolSpec {
             name: String::new(),
             n_gpus: domains * domain_gpus + more,
             node_gpus,
@@ -300,7 +301,7 @@ fn any_group() -> impl Strategy<Value = GroupSpec> {
     })
 }
 
-fn any_cause(n_groups: usize) -> impl Strategy<Value = CauseSpec> {
+fn any_cause(n_pools: usize) -> impl Strategy<Value = CauseSpec> {
     (
         prop_oneof![3 => Just(Affects::Compute), 1 => Just(Affects::Network)],
         prop_oneof![Just(Effect::Slowdown), Just(Effect::Stall)],
@@ -308,10 +309,10 @@ fn any_cause(n_groups: usize) -> impl Strategy<Value = CauseSpec> {
         prop_oneof![Just(Span::Run), Just(Span::Step)],
         prop::sample::select(vec![1.0, 0.5, 0.1, 1e-6, 0.0]),
         any_law(),
-        prop::sample::subsequence((0..n_groups).collect::<Vec<_>>(), 1..=n_groups),
+        prop::sample::subsequence((0..n_pools).collect::<Vec<_>>(), 1..=n_pools),
     )
         .prop_map(
-            |(affects, effect, scope, span, probability, law, groups)| CauseSpec {
+            |(affects, effect, scope, span, probability, law, pools)| CauseSpec {
                 name: String::new(),
                 affects,
                 effect,
@@ -319,7 +320,7 @@ fn any_cause(n_groups: usize) -> impl Strategy<Value = CauseSpec> {
                 span,
                 probability,
                 law,
-                groups,
+                pools,
             },
         )
 }
@@ -342,8 +343,8 @@ fn any_law() -> impl Strategy<Value = Law> {
     ])
 }
 
-fn any_communication(n_groups: usize) -> impl Strategy<Value = Communication> {
-    let numbers = move |most| prop::collection::vec(0.0..most, n_groups);
+fn any_communication(n_pools: usize) -> impl Strategy<Value = Communication> {
+    let numbers = move |most| prop::collection::vec(0.0..most, n_pools);
     let any_term = (numbers(5.0), numbers(5.0), numbers(1.0), 1..20_u32).prop_map(
         |(latency_s, transfer_s, window_share, n_buckets)| Term {
             latency_s,

@@ -162,7 +162,7 @@ fn the_slowest_of_220_000_is_the_worked_one() {
 }
 
 #[test]
-fn the_slowest_of_two_groups_is_the_worked_one() {
+fn the_slowest_of_two_pools_is_the_worked_one() {
     let (first, second) = (
         Curve::of(&exponential(1.0, 0.0)).slowest_of(1000.0),
         Curve::of(&exponential(2.0, 0.0)).slowest_of(10.0),
@@ -182,7 +182,7 @@ fn the_slowest_of_two_groups_is_the_worked_one() {
 }
 
 #[test]
-fn exceedances_of_groups_add_up() {
+fn exceedances_of_pools_add_up() {
     let laws = [
         lognormal(1.0, 0.1),
         exponential(0.1, 0.9),
@@ -190,8 +190,8 @@ fn exceedances_of_groups_add_up() {
     ];
     let curves = laws.each_ref().map(Curve::of);
     let ns = [1000.0, 8.0, 1e6];
-    let groups: Vec<(f64, &Curve)> = ns.into_iter().zip(&curves).collect();
-    let slowest = Curve::slowest_of_all(&groups);
+    let pools: Vec<(f64, &Curve)> = ns.into_iter().zip(&curves).collect();
+    let slowest = Curve::slowest_of_all(&pools);
     let exact = |x: f64| -> f64 {
         let of = |(n, law): (&f64, &Law)| n * exceedances(law.cdf(x), law.sf(x));
         ns.iter().zip(&laws).map(of).sum()

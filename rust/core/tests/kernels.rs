@@ -5,10 +5,10 @@
 mod common;
 
 use common::laws::{capped, constant, empirical, exponential, gamma, lognormal, pareto, uniform};
-use hindmost_core::instructions::InstructionSet;
-use hindmost_core::kernel::{Address, Block, Kernel, STEPS, UNITS};
 use hindmost_core::law::Law;
 use hindmost_core::random::{Random, Stream};
+use hindmost_core::simd::InstructionSet;
+use hindmost_core::simd::{Kernel, QUAD_STEPS, TILE_UNITS, TileAddress, TileArray};
 use hindmost_core::table::{Table, is_refined};
 
 const SCALAR: InstructionSet = InstructionSet::Portable;
@@ -22,14 +22,14 @@ fn vector_kernels() -> Vec<(InstructionSet, Kernel)> {
         .collect()
 }
 
-fn words(kernel: Kernel, seed: u64, address: Address) -> Block<u32> {
-    let mut words = Block([[0; UNITS]; STEPS]);
+fn words(kernel: Kernel, seed: u64, address: TileAddress) -> TileArray<u32> {
+    let mut words = TileArray([[0; TILE_UNITS]; QUAD_STEPS]);
     kernel.words(&Random::new(seed), address, &mut words);
     words
 }
 
-fn address(first_unit: u32, c1: u32) -> Address {
-    Address {
+fn address(first_unit: u32, c1: u32) -> TileAddress {
+    TileAddress {
         stream: Stream(0x9e37_79b9),
         first_unit,
         c1,
@@ -38,7 +38,7 @@ fn address(first_unit: u32, c1: u32) -> Address {
 }
 
 /// Words at every border of the word order, and random ones between.
-fn blocks_of_words() -> Vec<Block<u32>> {
+fn blocks_of_words() -> Vec<TileArray<u32>> {
     let mut edges = vec![0, 1, u32::MAX, u32::MAX - 1];
     for bit in 0..32 {
         for beside in [-1, 0, 1] {
@@ -46,11 +46,11 @@ fn blocks_of_words() -> Vec<Block<u32>> {
             edges.extend([lower, !lower]);
         }
     }
-    let mut blocks: Vec<Block<u32>> = edges
-        .chunks(UNITS)
+    let mut blocks: Vec<TileArray<u32>> = edges
+        .chunks(TILE_UNITS)
         .map(|edges| {
             let at = |step: usize, unit: usize| edges[(unit + step) % edges.len()];
-            Block(std::array::from_fn(|step| {
+            TileArray(std::array::from_fn(|step| {
                 std::array::from_fn(|unit| at(step, unit))
             }))
         })
@@ -101,8 +101,8 @@ fn the_laws_that_are_tried_have_the_largest_tables() {
 fn loops_over_a_tile_are_those_of_the_scalar_kernel() {
     let table = Table::compile(&lognormal(1.0, 0.5)).unwrap();
     let blocks = blocks_of_words();
-    let values = |words: &Block<u32>| {
-        let mut values = Block([[0.0; UNITS]; STEPS]);
+    let values = |words: &TileArray<u32>| {
+        let mut values = TileArray([[0.0; TILE_UNITS]; QUAD_STEPS]);
         Kernel::new(SCALAR).values(&table, words, &mut values);
         values
     };
@@ -114,7 +114,7 @@ fn loops_over_a_tile_are_those_of_the_scalar_kernel() {
             kernel.add(&mut sum, &b, 0.3);
             let mut times = [0.0; 61];
             kernel.seconds(&product.0[1], &sum.0[2], 10.7, &mut times);
-            let bits = |block: Block<f32>| block.0.map(|row| row.map(f32::to_bits));
+            let bits = |block: TileArray<f32>| block.0.map(|row| row.map(f32::to_bits));
             (bits(product), bits(sum), times.map(f32::to_bits))
         };
         let scalar = by(Kernel::new(SCALAR));
@@ -147,7 +147,7 @@ fn values_are_those_of_the_scalar_kernel() {
         let table = Table::compile(&law).unwrap();
         for words in blocks_of_words() {
             let values = |kernel: Kernel| {
-                let mut values = Block([[0.0; UNITS]; STEPS]);
+                let mut values = TileArray([[0.0; TILE_UNITS]; QUAD_STEPS]);
                 let refined = kernel.values(&table, &words, &mut values);
                 (values.0.map(|row| row.map(f32::to_bits)), refined)
             };
@@ -165,7 +165,7 @@ fn values_are_those_of_the_scalar_kernel() {
 fn extremes_are_the_least_and_the_greatest_words() {
     for words in blocks_of_words() {
         let extremes = Kernel::new(SCALAR).extremes(&words);
-        for step in 0..STEPS {
+        for step in 0..QUAD_STEPS {
             assert_eq!(Some(&extremes.least[step]), words.0[step].iter().min());
             assert_eq!(Some(&extremes.greatest[step]), words.0[step].iter().max());
         }

@@ -6,7 +6,7 @@ use common::laws::{constant, lognormal, uniform};
 use common::plans::{cause, jitter, plan, pool, with_probability};
 use common::slowest::{ERRORS, assert_share, run, speed, stall};
 use hindmost_core::control::Control;
-use hindmost_core::plan::{CauseSpec, Effect, GroupSpec, Scope, Span};
+use hindmost_core::plan::{CauseSpec, Effect, PoolSpec, Scope, Span};
 use hindmost_core::sample::rank_times;
 
 const SEED: u64 = 950;
@@ -36,10 +36,10 @@ fn the_longest_of_binomially_many_stalls_stalls_a_step() {
     }
 }
 
-/// The factors that last for each rank of the only group.
-fn factors(groups: &[GroupSpec], lasting: CauseSpec, seed: u64) -> Vec<f64> {
-    let plan = plan(groups.to_vec(), vec![lasting]);
-    let mut times = vec![0.0; plan.groups()[0].n_ranks() as usize];
+/// The factors that last for each rank of the only pool.
+fn factors(pools: &[PoolSpec], lasting: CauseSpec, seed: u64) -> Vec<f64> {
+    let plan = plan(pools.to_vec(), vec![lasting]);
+    let mut times = vec![0.0; plan.pools()[0].n_ranks() as usize];
     rank_times(&plan, seed, 0, &[0], &mut times, &Control::default()).unwrap();
     times.into_iter().map(f64::from).collect()
 }
@@ -49,20 +49,15 @@ fn stalls_hit_each_unit_alike() {
     // Speeds that last tell who was hit; of several, the slowest.
     let n_steps = 400_000;
     for (seed, scope, unit) in [(SEED + 10, Scope::Gpu, 1), (SEED + 11, Scope::Node, 4)] {
-        let groups = [pool("a", 96, 4, 8, 8, 1.0)];
+        let pools = [pool("a", 96, 4, 8, 8, 1.0)];
         let speed = || speed(uniform(1.0, 1.5), &[0]);
-        let factors = factors(&groups, speed(), seed);
+        let factors = factors(&pools, speed(), seed);
         let of_unit = |ranks: &[f64]| ranks.iter().copied().fold(0.0, f64::max);
         let mut units: Vec<f64> = factors.chunks(unit).map(of_unit).collect();
         units.sort_by(|a, b| b.total_cmp(a));
         let p = 0.02;
         let pause = with_probability(stall(scope, constant(1.0)), p);
-        let sampled = run(
-            plan(groups.to_vec(), vec![speed(), pause]),
-            seed,
-            1,
-            n_steps,
-        );
+        let sampled = run(plan(pools.to_vec(), vec![speed(), pause]), seed, 1, n_steps);
         let mut counts = vec![0.0; units.len() + 1];
         for (&compute_s, &stall_s) in sampled.compute_s.iter().zip(&sampled.stall_s) {
             let miss = |&place: &usize| (compute_s - stall_s - units[place]).abs();

@@ -6,17 +6,18 @@ use common::draws::{ks_distance, mean_and_error};
 use common::laws::{constant, exponential, lognormal};
 use common::plans::{cause, jitter, plan, pool};
 use hindmost_core::control::Control;
-use hindmost_core::plan::{Effect, GroupSpec, Plan, Scope, Span};
-use hindmost_core::sample::{Sampled, sample};
+use hindmost_core::plan::{Effect, Plan, PoolSpec, Scope, Span};
+use hindmost_core::sample::sample;
+use hindmost_core::step::Columns;
 
 const KS_LIMIT: f64 = 1.95;
 const ERRORS: f64 = 4.0;
 
-fn sampled(plan: &Plan, seed: u64, steps: u32) -> Sampled {
+fn sampled(plan: &Plan, seed: u64, steps: u32) -> Columns {
     sample(plan, seed, 1, steps, &Control::default()).unwrap()
 }
 
-fn gpus(name: &str, n_gpus: u32, compute_s: f64) -> GroupSpec {
+fn gpus(name: &str, n_gpus: u32, compute_s: f64) -> PoolSpec {
     pool(name, n_gpus, 1, 1, 1, compute_s)
 }
 
@@ -44,8 +45,8 @@ fn the_slowest_of_220000_lognormal_ranks_has_its_golden_mean_and_quantiles() {
     const N_RANKS: u32 = 220_000;
     const N_STEPS: usize = 2_000;
     let law = lognormal(1.0, 0.003);
-    let group = pool("h100", N_RANKS, 8, 8, 8, 1.0);
-    let plan = plan(vec![group], vec![jitter("jitter", law.clone(), &[0])]);
+    let pool = pool("h100", N_RANKS, 8, 8, 8, 1.0);
+    let plan = plan(vec![pool], vec![jitter("jitter", law.clone(), &[0])]);
     let slowest = sampled(&plan, 900, N_STEPS as u32).compute_s;
 
     assert_mean(&slowest, 1.013_754_4);
@@ -71,14 +72,14 @@ fn the_quantiles_of_the_slowest_are_far_quantiles_of_the_law() {
 }
 
 #[test]
-fn the_slowest_of_two_groups_is_the_one_with_the_heavier_tail_as_often_as_it_should() {
+fn the_slowest_of_two_pools_is_the_one_with_the_heavier_tail_as_often_as_it_should() {
     const N_STEPS: usize = 100_000;
-    let groups = vec![gpus("many", 1_000, 1.0), gpus("few", 10, 2.0)];
+    let pools = vec![gpus("many", 1_000, 1.0), gpus("few", 10, 2.0)];
     let causes = vec![jitter("wait", exponential(1.0, 0.0), &[0, 1])];
-    let sampled = sampled(&plan(groups, causes), 901, N_STEPS as u32);
+    let sampled = sampled(&plan(pools, causes), 901, N_STEPS as u32);
 
     assert_mean(&sampled.compute_s, 8.003_96);
-    let second = sampled.slowest.iter().filter(|&&group| group == 1);
+    let second = sampled.slowest.iter().filter(|&&pool| pool == 1);
     assert_share(second.count(), N_STEPS, 0.239_83);
 
     let product = |t: f64| (-(-t).exp_m1()).powi(1_000) * (-(-t / 2.0).exp_m1()).powi(10);
@@ -91,22 +92,20 @@ fn the_slowest_of_two_groups_is_the_one_with_the_heavier_tail_as_often_as_it_sho
 fn three_gpus_of_lasting_speeds_are_the_slowest_in_their_golden_shares() {
     const N_STEPS: usize = 400_000;
     let speeds = [1.00, 1.02, 1.05];
-    let groups = ["a", "b", "c"].map(|name| gpus(name, 1, 1.0)).to_vec();
+    let pools = ["a", "b", "c"].map(|name| gpus(name, 1, 1.0)).to_vec();
     let mut causes = vec![jitter("residual", lognormal(1.0, 0.01), &[0, 1, 2])];
-    for (group, speed) in speeds.into_iter().enumerate() {
-        let name = format!("speed-{group}");
+    for (pool, speed) in speeds.into_iter().enumerate() {
+        let name = format!("speed-{pool}");
         let law = constant(speed);
         let (span, effect) = (Span::Run, Effect::Slowdown);
-        causes.push(cause(&name, Scope::Gpu, span, effect, law, &[group]));
+        causes.push(cause(&name, Scope::Gpu, span, effect, law, &[pool]));
     }
-    let sampled = sampled(&plan(groups, causes), 902, N_STEPS as u32);
+    let sampled = sampled(&plan(pools, causes), 902, N_STEPS as u32);
 
     assert_mean(&sampled.compute_s, 1.050_161_8);
-    for (group, golden) in [0.000_195, 0.020_165, 0.979_639].into_iter().enumerate() {
+    for (pool, golden) in [0.000_195, 0.020_165, 0.979_639].into_iter().enumerate() {
         let slowest = sampled.slowest.iter();
-        let count = slowest
-            .filter(|&&slowest| slowest as usize == group)
-            .count();
+        let count = slowest.filter(|&&slowest| slowest as usize == pool).count();
         assert_share(count, N_STEPS, golden);
     }
 }
@@ -114,7 +113,7 @@ fn three_gpus_of_lasting_speeds_are_the_slowest_in_their_golden_shares() {
 #[test]
 fn the_slowest_of_ranks_that_share_a_node_is_the_slowest_node() {
     const N_STEPS: usize = 20_000;
-    let groups = vec![pool("a", 512, 8, 8, 8, 1.0)];
+    let pools = vec![pool("a", 512, 8, 8, 8, 1.0)];
     let shared = exponential(1.0, 0.0);
     let causes = vec![cause(
         "host",
@@ -124,7 +123,7 @@ fn the_slowest_of_ranks_that_share_a_node_is_the_slowest_node() {
         shared,
         &[0],
     )];
-    let slowest = sampled(&plan(groups, causes), 903, N_STEPS as u32).compute_s;
+    let slowest = sampled(&plan(pools, causes), 903, N_STEPS as u32).compute_s;
     let distance = ks_distance(&slowest, |t| (-(-t).exp_m1()).powi(64));
     let limit = KS_LIMIT / (N_STEPS as f64).sqrt();
     assert!(distance < limit, "{distance} >= {limit}");

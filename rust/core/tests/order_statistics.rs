@@ -12,50 +12,46 @@ use common::slowest::{ERRORS, assert_share, run, speed, stall};
 use hindmost_core::Error;
 use hindmost_core::control::Control;
 use hindmost_core::curve::exceedances;
-use hindmost_core::instructions::InstructionSet;
 use hindmost_core::order_statistics::OrderStatistics;
-use hindmost_core::plan::{CauseSpec, Communication, Effect, GroupSpec, Plan, Scope, Span};
+use hindmost_core::plan::{CauseSpec, Communication, Effect, Plan, PoolSpec, Scope, Span};
 use hindmost_core::random::MAX_RUNS;
-use hindmost_core::sample::{Sampled, rank_times, sample};
+use hindmost_core::sample::{rank_times, sample};
+use hindmost_core::simd::InstructionSet;
+use hindmost_core::step::Columns;
 
 const SEED: u64 = 900;
-fn assert_worked(sampled: &Sampled, mean_s: f64, shares: &[f64]) {
+fn assert_worked(sampled: &Columns, mean_s: f64, shares: &[f64]) {
     let (mean, error) = mean_and_error(&sampled.step_time_s);
     assert!(
         (mean - mean_s).abs() <= ERRORS * error,
         "{mean} +- {error}, worked {mean_s}"
     );
-    for (group, &share) in shares.iter().enumerate() {
+    for (pool, &share) in shares.iter().enumerate() {
         let count = sampled
             .slowest
             .iter()
-            .filter(|&&slowest| slowest == group as u32)
+            .filter(|&&slowest| slowest == pool as u32)
             .count();
-        assert_share(
-            &format!("group {group}"),
-            count,
-            sampled.slowest.len(),
-            share,
-        );
+        assert_share(&format!("pool {pool}"), count, sampled.slowest.len(), share);
     }
 }
 
 #[test]
 fn three_persistent_speeds_with_a_residual_are_the_worked_ones() {
-    let groups = [("a", 1.0), ("b", 1.02), ("c", 1.05)];
-    let groups = groups
+    let pools = [("a", 1.0), ("b", 1.02), ("c", 1.05)];
+    let pools = pools
         .map(|(name, compute_s)| pool(name, 1, 1, 1, 1, compute_s))
         .to_vec();
     let residual = jitter("residual", lognormal(1.0, 0.01), &[0, 1, 2]);
-    let sampled = run(plan(groups, vec![residual]), SEED, 1, 1_000_000);
+    let sampled = run(plan(pools, vec![residual]), SEED, 1, 1_000_000);
     assert_worked(&sampled, 1.050_161_8, &[0.000_195, 0.020_165, 0.979_639]);
 }
 
 #[test]
-fn the_slowest_of_two_exponential_groups_is_the_worked_one() {
-    let groups = vec![pool("a", 1000, 1, 1, 1, 1.0), pool("b", 10, 1, 1, 1, 2.0)];
+fn the_slowest_of_two_exponential_pools_is_the_worked_one() {
+    let pools = vec![pool("a", 1000, 1, 1, 1, 1.0), pool("b", 10, 1, 1, 1, 2.0)];
     let wait = jitter("wait", exponential(1.0, 0.0), &[0, 1]);
-    let sampled = run(plan(groups, vec![wait]), SEED + 1, 1, 1_000_000);
+    let sampled = run(plan(pools, vec![wait]), SEED + 1, 1, 1_000_000);
     assert_worked(&sampled, 8.003_96, &[0.760_17, 0.239_83]);
 }
 
@@ -79,14 +75,14 @@ fn large_plan() -> Plan {
         network(jitter("port", law(), &both)),
         network(of("link", Scope::Gpu, Span::Run, law())),
     ];
-    let groups = vec![
+    let pools = vec![
         pool("a", 70_003, 8, 8, 8, 1.0),
         pool("b", 500, 4, 72, 8, 0.9),
     ];
-    Plan::new(groups, causes, communication).unwrap()
+    Plan::new(pools, causes, communication).unwrap()
 }
 
-fn on_threads(n_threads: usize, work: impl FnOnce() -> Sampled + Send) -> Sampled {
+fn on_threads(n_threads: usize, work: impl FnOnce() -> Columns + Send) -> Columns {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads);
     pool.build().unwrap().install(work)
 }
@@ -122,10 +118,10 @@ fn rows_do_not_depend_on_how_many_steps_and_runs_are_asked_for() {
     assert_eq!(all.step_time_s[..6], fewer.step_time_s);
 }
 
-/// The factors that last for each rank of the only group.
-fn factors(groups: &[GroupSpec], lasting: CauseSpec, seed: u64) -> Vec<f64> {
-    let plan = plan(groups.to_vec(), vec![lasting]);
-    let mut times = vec![0.0; plan.groups()[0].n_ranks() as usize];
+/// The factors that last for each rank of the only pool.
+fn factors(pools: &[PoolSpec], lasting: CauseSpec, seed: u64) -> Vec<f64> {
+    let plan = plan(pools.to_vec(), vec![lasting]);
+    let mut times = vec![0.0; plan.pools()[0].n_ranks() as usize];
     rank_times(&plan, seed, 0, &[0], &mut times, &Control::default()).unwrap();
     times.into_iter().map(f64::from).collect()
 }
@@ -155,9 +151,9 @@ fn assert_law(plan: Plan, seed: u64, xs: &[f64], exact: impl Fn(f64) -> (f64, f6
 
 #[test]
 fn the_law_of_the_slowest_is_that_of_ranks_with_their_own_speeds() {
-    let groups = [pool("a", 200, 4, 8, 8, 1.0)];
+    let pools = [pool("a", 200, 4, 8, 8, 1.0)];
     let speed = || speed(lognormal(1.0, 0.02), &[0]);
-    let factors = factors(&groups, speed(), SEED + 30);
+    let factors = factors(&pools, speed(), SEED + 30);
     let own = lognormal(1.0, 0.01);
     let xs: Vec<f64> = (0..40).map(|k| 1.03 + 0.003 * f64::from(k)).collect();
     let causes = || vec![speed(), jitter("jitter", own.clone(), &[0])];
@@ -168,7 +164,7 @@ fn the_law_of_the_slowest_is_that_of_ranks_with_their_own_speeds() {
             .sum()
     };
     let both = |e: f64| ((-e).exp(), -(-e).exp_m1());
-    let plan_of = |causes| plan(groups.to_vec(), causes);
+    let plan_of = |causes| plan(pools.to_vec(), causes);
     assert_law(plan_of(causes()), SEED + 30, &xs, |x| {
         both(of_ranks(&factors, x))
     });
@@ -223,11 +219,11 @@ fn what_lasts_runs_only_gives_the_rows_of_all_ranks() {
         terms: vec![exchange],
         overlap_fraction: 0.5,
     };
-    let groups = vec![
+    let pools = vec![
         pool("a", 9_003, 8, 8, 8, 1.0),
         pool("b", 80_000, 4, 72, 10, 0.9),
     ];
-    let plan = Plan::new(groups, causes, communication).unwrap();
+    let plan = Plan::new(pools, causes, communication).unwrap();
     let all = sample(&plan, SEED + 40, 5, 9, &Control::default()).unwrap();
     let law = run(plan, SEED + 40, 5, 9);
     assert_eq!(law.step_time_s, all.step_time_s);
@@ -240,13 +236,13 @@ fn what_lasts_runs_only_gives_the_rows_of_all_ranks() {
 }
 
 #[test]
-fn a_group_in_which_nothing_changes_has_no_law() {
+fn a_pool_in_which_nothing_changes_has_no_law() {
     let plan = plan(
         vec![pool("a", 8, 4, 8, 8, 1.0)],
         vec![speed(lognormal(1.0, 0.1), &[0])],
     );
     let engine = OrderStatistics::new(Arc::new(plan)).unwrap();
-    assert_eq!(engine.n_groups(), 1);
+    assert_eq!(engine.n_pools(), 1);
     assert_eq!(engine.law(0, SEED, 0, &Control::default()), Ok(None));
 }
 

@@ -5,28 +5,29 @@ mod common;
 use common::laws::{constant, empirical, exponential, lognormal, mixture, uniform};
 use common::plans::{cause, jitter, network, pool, term, with_probability};
 use hindmost_core::control::Control;
-use hindmost_core::plan::{CauseSpec, Communication, Effect, GroupSpec, Plan, Scope, Span};
-use hindmost_core::sample::{Sampled, rank_times, sample};
+use hindmost_core::plan::{CauseSpec, Communication, Effect, Plan, PoolSpec, Scope, Span};
+use hindmost_core::sample::{rank_times, sample};
+use hindmost_core::step::Columns;
 
 const SEED: u64 = 700;
 const N_STEPS: u32 = 50;
 
-fn pool_a() -> GroupSpec {
+fn pool_a() -> PoolSpec {
     pool("a", 20, 4, 8, 3, 2.0)
 }
 
-fn pool_b() -> GroupSpec {
+fn pool_b() -> PoolSpec {
     pool("b", 80, 4, 72, 8, 1.0)
 }
 
 /// Rank times of run 1, as `[step][rank]`.
-fn times(groups: &[GroupSpec], causes: &[CauseSpec]) -> Vec<Vec<f32>> {
-    times_of_run(groups, causes, 1)
+fn times(pools: &[PoolSpec], causes: &[CauseSpec]) -> Vec<Vec<f32>> {
+    times_of_run(pools, causes, 1)
 }
 
-fn times_of_run(groups: &[GroupSpec], causes: &[CauseSpec], run: u32) -> Vec<Vec<f32>> {
-    let plan = common::plans::plan(groups.to_vec(), causes.to_vec());
-    let n_ranks: u32 = plan.groups().iter().map(|group| group.n_ranks()).sum();
+fn times_of_run(pools: &[PoolSpec], causes: &[CauseSpec], run: u32) -> Vec<Vec<f32>> {
+    let plan = common::plans::plan(pools.to_vec(), causes.to_vec());
+    let n_ranks: u32 = plan.pools().iter().map(|pool| pool.n_ranks()).sum();
     let steps: Vec<u32> = (0..N_STEPS).collect();
     let mut times = vec![0.0; steps.len() * n_ranks as usize];
     rank_times(&plan, SEED, run, &steps, &mut times, &Control::default()).unwrap();
@@ -34,21 +35,21 @@ fn times_of_run(groups: &[GroupSpec], causes: &[CauseSpec], run: u32) -> Vec<Vec
     of_steps.map(<[f32]>::to_vec).collect()
 }
 
-fn sampled(groups: Vec<GroupSpec>, causes: Vec<CauseSpec>) -> Sampled {
+fn sampled(pools: Vec<PoolSpec>, causes: Vec<CauseSpec>) -> Columns {
     let terms = vec![
-        term(&vec![0.1; groups.len()], &vec![0.3; groups.len()], 0.2, 4),
-        term(&vec![0.0; groups.len()], &vec![0.7; groups.len()], 0.5, 9),
+        term(&vec![0.1; pools.len()], &vec![0.3; pools.len()], 0.2, 4),
+        term(&vec![0.0; pools.len()], &vec![0.7; pools.len()], 0.5, 9),
     ];
     let communication = Communication {
         terms,
         overlap_fraction: 0.9,
     };
-    let plan = Plan::new(groups, causes, communication).unwrap();
+    let plan = Plan::new(pools, causes, communication).unwrap();
     sample(&plan, SEED, 2, N_STEPS, &Control::default()).unwrap()
 }
 
 /// Columns of each step, as bits.
-fn column_bits(sampled: &Sampled) -> Vec<Vec<u64>> {
+fn column_bits(sampled: &Columns) -> Vec<Vec<u64>> {
     let bits = |column: &[f64]| column.iter().map(|x| x.to_bits()).collect();
     vec![
         bits(&sampled.step_time_s),
@@ -60,7 +61,7 @@ fn column_bits(sampled: &Sampled) -> Vec<Vec<u64>> {
 }
 
 /// Columns of each run, as bits.
-fn expectation_bits(sampled: &Sampled) -> Vec<u64> {
+fn expectation_bits(sampled: &Columns) -> Vec<u64> {
     let expected = sampled.busy_s.iter().chain(&sampled.own_stall_s);
     expected.map(|x| x.to_bits()).collect()
 }
@@ -122,8 +123,8 @@ fn a_cause_of_no_variance_is_a_constant_byte_for_byte() {
 
 #[test]
 fn a_cause_that_never_occurs_is_no_cause_byte_for_byte() {
-    let groups = || vec![pool_a(), pool_b()];
-    let expected = sampled(groups(), other_causes());
+    let pools = || vec![pool_a(), pool_b()];
+    let expected = sampled(pools(), other_causes());
     for span in [Span::Run, Span::Step] {
         for effect in [Effect::Slowdown, Effect::Stall] {
             for is_network in [false, true] {
@@ -138,7 +139,7 @@ fn a_cause_that_never_occurs_is_no_cause_byte_for_byte() {
                 );
                 let never = with_probability(never, 0.0);
                 causes.insert(2, if is_network { network(never) } else { never });
-                let ours = sampled(groups(), causes);
+                let ours = sampled(pools(), causes);
                 assert_eq!(column_bits(&ours), column_bits(&expected));
                 assert_eq!(expectation_bits(&ours), expectation_bits(&expected));
             }
@@ -149,18 +150,18 @@ fn a_cause_that_never_occurs_is_no_cause_byte_for_byte() {
 #[test]
 fn nothing_at_all_takes_the_time_of_the_slowest_pool_and_ties_go_to_the_first() {
     for (seconds, slowest) in [([2.0, 1.0], 0), ([1.0, 2.0], 1), ([2.0, 2.0], 0)] {
-        let groups = vec![
-            GroupSpec {
+        let pools = vec![
+            PoolSpec {
                 compute_s: seconds[0],
                 ..pool_a()
             },
-            GroupSpec {
+            PoolSpec {
                 compute_s: seconds[1],
                 ..pool_b()
             },
         ];
-        let sampled = sampled(groups, vec![]);
-        assert!(sampled.slowest.iter().all(|&group| group == slowest));
+        let sampled = sampled(pools, vec![]);
+        assert!(sampled.slowest.iter().all(|&pool| pool == slowest));
         assert!(sampled.compute_s.iter().all(|&time_s| time_s == 2.0));
         assert!(sampled.stall_s.iter().all(|&time_s| time_s == 0.0));
         assert_eq!(sampled.busy_s, [seconds, seconds].concat());
@@ -171,17 +172,17 @@ fn nothing_at_all_takes_the_time_of_the_slowest_pool_and_ties_go_to_the_first() 
 fn the_first_of_equally_slow_ranks_is_the_slowest() {
     // One rank takes 3 by its factor, all others 1 + 2: only the stall tells
     // the first rank from the second, and the pools from each other.
-    let stall = |scope, groups: &[usize]| {
+    let stall = |scope, pools: &[usize]| {
         cause(
             "stall",
             scope,
             Span::Step,
             Effect::Stall,
             constant(2.0),
-            groups,
+            pools,
         )
     };
-    let slow = |groups: &[usize]| jitter("slow", constant(3.0), groups);
+    let slow = |pools: &[usize]| jitter("slow", constant(3.0), pools);
     let unit = |name| pool(name, 8, 8, 8, 8, 1.0);
     for (causes, slowest, stall_s) in [
         (vec![slow(&[0]), stall(Scope::Gpu, &[1])], 0, 0.0),
@@ -189,7 +190,7 @@ fn the_first_of_equally_slow_ranks_is_the_slowest() {
     ] {
         let sampled = sampled(vec![unit("a"), unit("b")], causes);
         assert!(sampled.compute_s.iter().all(|&time_s| time_s == 3.0));
-        assert!(sampled.slowest.iter().all(|&group| group == slowest));
+        assert!(sampled.slowest.iter().all(|&pool| pool == slowest));
         assert!(sampled.stall_s.iter().all(|&time_s| time_s == stall_s));
     }
 }
@@ -229,9 +230,9 @@ fn a_new_pool_renumbers_nothing() {
         causes
             .into_iter()
             .map(|cause| CauseSpec {
-                groups: match cause.groups.len() {
+                pools: match cause.pools.len() {
                     2 => all.to_vec(),
-                    _ => cause.groups.iter().map(|group| group + by).collect(),
+                    _ => cause.pools.iter().map(|pool| pool + by).collect(),
                 },
                 ..cause
             })
@@ -256,7 +257,7 @@ fn a_new_pool_renumbers_nothing() {
 #[test]
 fn a_larger_pool_keeps_the_times_of_the_gpus_it_had() {
     let causes = other_causes();
-    let larger = GroupSpec {
+    let larger = PoolSpec {
         n_gpus: 40,
         ..pool_a()
     };
@@ -272,8 +273,8 @@ fn a_larger_pool_keeps_the_times_of_the_gpus_it_had() {
 
 #[test]
 fn a_new_cause_renumbers_nothing() {
-    let groups = [pool_a(), pool_b()];
-    let before = times(&groups, &other_causes());
+    let pools = [pool_a(), pool_b()];
+    let before = times(&pools, &other_causes());
     for place in 0..=other_causes().len() {
         for (factor, effect, span) in [
             (1.0, Effect::Slowdown, Span::Step),
@@ -283,7 +284,7 @@ fn a_new_cause_renumbers_nothing() {
             let mut causes = other_causes();
             let law = constant(factor);
             causes.insert(place, cause("new", Scope::Gpu, span, effect, law, &[1]));
-            let after = times(&groups, &causes);
+            let after = times(&pools, &causes);
             for (before, after) in before.iter().zip(&after) {
                 assert_eq!(before[..12], after[..12]);
                 // Doubling is exact; pool b has no stalls.
@@ -300,11 +301,11 @@ fn a_new_cause_renumbers_nothing() {
 #[test]
 fn a_cluster_shares_one_draw_over_its_pools() {
     let unit = |name, compute_s| pool(name, 16, 4, 8, 8, compute_s);
-    let groups = [unit("a", 1.0), unit("b", 4.0)];
+    let pools = [unit("a", 1.0), unit("b", 4.0)];
     let law = || uniform(1.0, 2.0);
     let of = |scope, span| {
         let cause = cause("shared", scope, span, Effect::Slowdown, law(), &[0, 1]);
-        times(&groups, &[cause])
+        times(&pools, &[cause])
     };
     for span in [Span::Run, Span::Step] {
         for times in of(Scope::Cluster, span) {
@@ -321,7 +322,7 @@ fn a_cluster_shares_one_draw_over_its_pools() {
 
 #[test]
 fn a_unit_shares_one_draw_and_two_units_do_not() {
-    let group = [pool("a", 32, 4, 16, 8, 1.0)];
+    let pool = [pool("a", 32, 4, 16, 8, 1.0)];
     for (scope, size) in [
         (Scope::Gpu, 1),
         (Scope::Node, 4),
@@ -337,7 +338,7 @@ fn a_unit_shares_one_draw_and_two_units_do_not() {
             uniform(1.0, 2.0),
             &[0],
         );
-        for times in times(&group, &[shared]) {
+        for times in times(&pool, &[shared]) {
             let firsts: Vec<f32> = times.chunks(size).map(|unit| unit[0]).collect();
             for (unit, first) in times.chunks(size).zip(&firsts) {
                 assert!(unit.iter().all(|time| time == first), "{scope:?}");

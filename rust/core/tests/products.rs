@@ -144,7 +144,7 @@ fn a_product_with_a_constant_is_scaled() {
 }
 
 #[test]
-fn a_group_that_shares_a_factor_is_as_slow_as_quadrature_says() {
+fn a_pool_that_shares_a_factor_is_as_slow_as_quadrature_says() {
     const STEP: f64 = 1.0 / 512.0;
     for (shared, own, n) in [
         (0.02, 0.01, 8.0),

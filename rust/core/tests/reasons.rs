@@ -36,15 +36,15 @@ fn staged(placement: Placement, causes: Vec<CauseSpec>) -> Plan {
             chunks: 1,
             microbatches: 2,
         },
-        context_groups: 1,
-        crew_replicas: 1,
+        context: 1,
+        gang_replicas: 1,
         placement,
         layers: vec![1; 2],
         times: vec![times],
     };
-    let groups = vec![pool("a", 64, 4, 8, 4, 1.0)];
+    let pools = vec![pool("a", 64, 4, 8, 4, 1.0)];
     let replica = ReplicaSpec::Pipeline(pipeline);
-    Plan::of_replicas(groups, causes, Communication::default(), replica).unwrap()
+    Plan::of_replicas(pools, causes, Communication::default(), replica).unwrap()
 }
 
 fn shared(name: &str, scope: Scope) -> CauseSpec {
@@ -99,8 +99,8 @@ fn units_that_overlap_have_no_law_of_their_slowest() {
 fn stalls_of_more_than_ten_thousand_ranks_are_too_many() {
     let of = |scope, law, probability| {
         let pause = cause("pause", scope, Span::Step, Effect::Stall, law, &[0]);
-        let groups = vec![pool("a", 200_000, 8, 8, 8, 1.0)];
-        reason(plan(groups, vec![with_probability(pause, probability)]))
+        let pools = vec![pool("a", 200_000, 8, 8, 8, 1.0)];
+        reason(plan(pools, vec![with_probability(pause, probability)]))
     };
     for scope in [Scope::Gpu, Scope::Node] {
         assert_eq!(

@@ -5,11 +5,11 @@ mod common;
 use common::laws::{capped, constant, exponential, lognormal, mixture, pareto};
 use common::plans::{jitter, plan, pool, term, with_probability};
 use hindmost_core::control::Control;
-use hindmost_core::plan::{CauseSpec, Communication, GroupSpec, Plan, Scope};
+use hindmost_core::plan::{CauseSpec, Communication, Plan, PoolSpec, Scope};
 use hindmost_core::sample::{rank_times, sample};
 use hindmost_core::{Error, Result};
 
-fn good_pool() -> GroupSpec {
+fn good_pool() -> PoolSpec {
     pool("a", 16, 4, 8, 8, 1.0)
 }
 
@@ -17,7 +17,7 @@ fn good_cause() -> CauseSpec {
     jitter("jitter", lognormal(1.0, 0.1), &[0])
 }
 
-fn with_pool(pool: GroupSpec) -> Result<Plan> {
+fn with_pool(pool: PoolSpec) -> Result<Plan> {
     Plan::new(vec![pool], vec![], Communication::default())
 }
 
@@ -42,71 +42,63 @@ fn refused<T>(result: Result<T>, path: &str, bad: f64) {
 }
 
 #[test]
-fn a_plan_has_a_group() {
+fn a_plan_has_a_pool() {
     let nothing = Plan::new(vec![], vec![], Communication::default());
-    refused(nothing, "groups", 0.0);
+    refused(nothing, "pools", 0.0);
     assert!(with_pool(good_pool()).is_ok());
 }
 
 #[test]
-fn sizes_of_a_group_are_at_least_one() {
+fn sizes_of_a_pool_are_at_least_one() {
     let good = good_pool;
     for (field, spec) in [
         (
             "node_gpus",
-            GroupSpec {
+            PoolSpec {
                 node_gpus: 0,
                 ..good()
             },
         ),
         (
             "domain_gpus",
-            GroupSpec {
+            PoolSpec {
                 domain_gpus: 0,
                 ..good()
             },
         ),
         (
             "rack_gpus",
-            GroupSpec {
+            PoolSpec {
                 rack_gpus: Some(0),
                 ..good()
             },
         ),
         (
             "tensor_gpus",
-            GroupSpec {
+            PoolSpec {
                 tensor_gpus: 0,
                 ..good()
             },
         ),
     ] {
-        refused(with_pool(spec), &format!("groups.a.{field}"), 0.0);
+        refused(with_pool(spec), &format!("pools.a.{field}"), 0.0);
     }
 }
 
 #[test]
-fn a_group_fills_a_domain_and_a_domain_holds_a_replica() {
-    refused(
-        with_pool(pool("a", 7, 4, 8, 8, 1.0)),
-        "groups.a.n_gpus",
-        7.0,
-    );
-    refused(
-        with_pool(pool("a", 0, 4, 8, 8, 1.0)),
-        "groups.a.n_gpus",
-        0.0,
-    );
+fn a_pool_fills_a_domain_and_a_domain_holds_a_replica() {
+    refused(with_pool(pool("a", 7, 4, 8, 8, 1.0)), "pools.a.n_gpus", 7.0);
+    refused(with_pool(pool("a", 0, 4, 8, 8, 1.0)), "pools.a.n_gpus", 0.0);
     let wide = pool("a", 16, 4, 8, 9, 1.0);
-    refused(with_pool(wide), "groups.a.tensor_gpus", 9.0);
+    refused(with_pool(wide), "pools.a.tensor_gpus", 9.0);
     assert!(with_pool(pool("a", 8, 4, 8, 8, 1.0)).is_ok());
 }
 
 #[test]
-fn a_group_computes_for_a_positive_time() {
+fn a_pool_computes_for_a_positive_time() {
     for bad in [f64::NAN, f64::INFINITY, 0.0, -1.0] {
         let spec = pool("a", 16, 4, 8, 8, bad);
-        refused(with_pool(spec), "groups.a.compute_s", bad);
+        refused(with_pool(spec), "pools.a.compute_s", bad);
     }
 }
 
@@ -122,14 +114,14 @@ fn a_probability_lies_between_zero_and_one() {
 }
 
 #[test]
-fn a_cause_acts_in_groups_that_there_are() {
+fn a_cause_acts_in_pools_that_there_are() {
     let cause = jitter("jitter", constant(1.0), &[0, 1]);
-    refused(with_cause(cause), "causes.jitter.groups", 1.0);
+    refused(with_cause(cause), "causes.jitter.pools", 1.0);
 }
 
 #[test]
 fn a_cause_of_a_rack_takes_racks() {
-    let group = GroupSpec {
+    let pool = PoolSpec {
         rack_gpus: None,
         ..good_pool()
     };
@@ -137,9 +129,9 @@ fn a_cause_of_a_rack_takes_racks() {
         scope: Scope::Rack,
         ..good_cause()
     };
-    let result = Plan::new(vec![group], vec![cause.clone()], Communication::default());
+    let result = Plan::new(vec![pool], vec![cause.clone()], Communication::default());
     let expected = Error::Field {
-        field: "groups.a.rack_gpus".to_owned(),
+        field: "pools.a.rack_gpus".to_owned(),
         missing: true,
     };
     assert_eq!(result.unwrap_err(), expected);
@@ -176,7 +168,7 @@ fn an_overlap_is_a_share() {
 }
 
 #[test]
-fn a_term_has_buckets_and_numbers_for_each_group() {
+fn a_term_has_buckets_and_numbers_for_each_pool() {
     let check = |term| {
         with_communication(Communication {
             terms: vec![common::plans::term(&[0.1], &[0.2], 0.5, 4), term],
@@ -222,8 +214,8 @@ fn a_term_has_buckets_and_numbers_for_each_group() {
 fn streams_of_one_hash_are_refused() {
     // Two addresses of one FNV-1a hash, found by search.
     let causes = ["cause-14482", "cause-27219"].map(|name| jitter(name, constant(1.0), &[0]));
-    let group = pool("pool", 8, 4, 8, 8, 1.0);
-    let result = Plan::new(vec![group], causes.to_vec(), Communication::default());
+    let one = vec![pool("pool", 8, 4, 8, 8, 1.0)];
+    let result = Plan::new(one, causes.to_vec(), Communication::default());
     let expected = Error::Streams {
         first: "pool/cause-14482/refine".to_owned(),
         second: "pool/cause-27219/occurrence".to_owned(),
@@ -232,39 +224,35 @@ fn streams_of_one_hash_are_refused() {
     // In pools of their own they have other addresses.
     let [first, second] = causes;
     let second = CauseSpec {
-        groups: vec![1],
+        pools: vec![1],
         ..second
     };
-    let groups = vec![pool("pool", 8, 4, 8, 8, 1.0), pool("loop", 8, 4, 8, 8, 1.0)];
-    assert!(Plan::new(groups, vec![first, second], Communication::default()).is_ok());
+    let pools = vec![pool("pool", 8, 4, 8, 8, 1.0), pool("loop", 8, 4, 8, 8, 1.0)];
+    assert!(Plan::new(pools, vec![first, second], Communication::default()).is_ok());
 }
 
 #[test]
 fn causes_that_would_share_random_words_are_refused() {
     let twins = ["jitter", "jitter"].map(|name| jitter(name, lognormal(1.0, 0.1), &[0]));
-    let group = || pool("a", 8, 4, 8, 8, 1.0);
-    let twins = Plan::new(vec![group()], twins.to_vec(), Communication::default());
-    assert!(twins.is_err(), "two causes of one name in one group");
+    let pool = || pool("a", 8, 4, 8, 8, 1.0);
+    let twins = Plan::new(vec![pool()], twins.to_vec(), Communication::default());
+    assert!(twins.is_err(), "two causes of one name in one pool");
 }
 
 #[test]
-fn groups_that_would_share_random_words_are_refused() {
+fn pools_that_would_share_random_words_are_refused() {
     let cause = jitter("jitter", lognormal(1.0, 0.1), &[0, 1]);
-    let group = || pool("a", 8, 4, 8, 8, 1.0);
-    let plan = Plan::new(
-        vec![group(), group()],
-        vec![cause],
-        Communication::default(),
-    );
-    assert!(plan.is_err(), "two groups of one name");
+    let pool = || pool("a", 8, 4, 8, 8, 1.0);
+    let plan = Plan::new(vec![pool(), pool()], vec![cause], Communication::default());
+    assert!(plan.is_err(), "two pools of one name");
 }
 
 #[test]
 fn names_that_an_address_cannot_hold_are_refused() {
     for bad in ["", "a/b", "A", "a_b", "a b", "\u{e4}"] {
-        let in_group = with_pool(pool(bad, 16, 4, 8, 8, 1.0));
+        let in_pool = with_pool(pool(bad, 16, 4, 8, 8, 1.0));
         let in_cause = with_cause(jitter(bad, constant(1.0), &[0]));
-        for (result, path) in [(in_group, "groups.name"), (in_cause, "causes.name")] {
+        for (result, path) in [(in_pool, "pools.name"), (in_cause, "causes.name")] {
             match result.unwrap_err() {
                 Error::Text { field, value, .. } => assert_eq!((&*field, &*value), (path, bad)),
                 other => panic!("{path} {bad:?}: {other}"),

@@ -7,7 +7,8 @@ use common::plans::{cause, jitter, network, plan, pool, term, with_probability};
 use hindmost_core::Error;
 use hindmost_core::control::Control;
 use hindmost_core::plan::{Communication, Effect, Plan, Scope, Span};
-use hindmost_core::sample::{Sampled, rank_times, sample};
+use hindmost_core::sample::{rank_times, sample};
+use hindmost_core::step::Columns;
 
 const SEED: u64 = 800;
 const RUNS: u32 = 3;
@@ -77,11 +78,11 @@ fn large_plan() -> Plan {
         terms: vec![term(&[0.01, 0.02], &[0.1, 0.2], 0.5, 8)],
         overlap_fraction: 0.5,
     };
-    let groups = vec![
+    let pools = vec![
         pool("a", 9_003, 8, 8, 8, 1.0),
         pool("b", 5_000, 4, 72, 10, 0.9),
     ];
-    Plan::new(groups, causes, communication).unwrap()
+    Plan::new(pools, causes, communication).unwrap()
 }
 
 fn on_threads<T: Send>(n_threads: usize, work: impl FnOnce() -> T + Send) -> T {
@@ -89,7 +90,7 @@ fn on_threads<T: Send>(n_threads: usize, work: impl FnOnce() -> T + Send) -> T {
     pool.build().unwrap().install(work)
 }
 
-fn bytes(sampled: &Sampled) -> Vec<Vec<u8>> {
+fn bytes(sampled: &Columns) -> Vec<Vec<u8>> {
     let of = |column: &[f64]| column.iter().flat_map(|x| x.to_le_bytes()).collect();
     vec![
         of(&sampled.step_time_s),
@@ -123,7 +124,7 @@ fn one_two_and_seven_threads_sample_the_same_bytes() {
 #[test]
 fn one_two_and_seven_threads_replay_the_same_bytes() {
     let plan = large_plan();
-    let n_ranks: u32 = plan.groups().iter().map(|group| group.n_ranks()).sum();
+    let n_ranks: u32 = plan.pools().iter().map(|pool| pool.n_ranks()).sum();
     let steps: Vec<u32> = (0..STEPS).chain([4, 2, 1_000_000]).collect();
     let of = |n_threads| {
         on_threads(n_threads, || {
@@ -190,7 +191,7 @@ fn a_stopped_control_stops_a_sample_and_a_replay() {
         control.stop();
         let sampled = sample(&plan, SEED, 1, 1, &control);
         assert_eq!(sampled.unwrap_err(), Error::Stopped);
-        let n_ranks: u32 = plan.groups().iter().map(|group| group.n_ranks()).sum();
+        let n_ranks: u32 = plan.pools().iter().map(|pool| pool.n_ranks()).sum();
         let mut times = vec![0.0; n_ranks as usize];
         let replayed = rank_times(&plan, SEED, 0, &[5], &mut times, &control);
         assert_eq!(replayed.unwrap_err(), Error::Stopped);
@@ -220,8 +221,8 @@ fn draws_are_counted_as_the_plan_announces_them() {
     let control = Control::default();
     sample(&plan, SEED, 2, 8, &control).unwrap();
     let lasting = control.draws() - 2 * 8 * plan.draws_per_step();
-    let groups = plan.groups();
-    let ranks = u64::from(groups[0].n_ranks() + groups[1].n_ranks());
+    let pools = plan.pools();
+    let ranks = u64::from(pools[0].n_ranks() + pools[1].n_ranks());
     // In each run two causes last for the ranks and one for the ports of b.
-    assert_eq!(lasting, 2 * (2 * ranks + u64::from(groups[1].n_ranks())));
+    assert_eq!(lasting, 2 * (2 * ranks + u64::from(pools[1].n_ranks())));
 }

@@ -11,10 +11,10 @@ use common::laws::{
 use common::plans::{cause, jitter, network, pool, term, with_probability};
 use common::replay::{Replay, Row};
 use hindmost_core::control::Control;
-use hindmost_core::instructions::InstructionSet;
 use hindmost_core::law::with_pareto_tail;
-use hindmost_core::plan::{CauseSpec, Communication, Effect, GroupSpec, Plan, Scope, Span};
+use hindmost_core::plan::{CauseSpec, Communication, Effect, Plan, PoolSpec, Scope, Span};
 use hindmost_core::sample::{rank_times, sample};
+use hindmost_core::simd::InstructionSet;
 
 /// Words of both sides; the first two and the last two take 32 more bits.
 const WORDS: [u32; 8] = [
@@ -163,7 +163,7 @@ fn a_law_has_these_values_at_these_words() {
     }
 }
 
-fn groups() -> Vec<GroupSpec> {
+fn pools() -> Vec<PoolSpec> {
     // 6 of 8 GPUs of two domains, and 2 GPUs of a third; 8 GPUs and a spare.
     vec![pool("a", 18, 4, 8, 3, 2.0), pool("b", 9, 4, 8, 8, 1.75)]
 }
@@ -232,14 +232,14 @@ fn communication() -> Communication {
 }
 
 fn replay() -> Replay {
-    Replay::new(SEED, RUN, &groups(), &causes(), &communication())
+    Replay::new(SEED, RUN, &pools(), &causes(), &communication())
 }
 
 /// The small plan in each instruction set that there is.
 fn plans() -> impl Iterator<Item = Plan> {
     let sets = InstructionSet::ALL.into_iter();
     sets.filter(|set| set.is_available()).map(|set| {
-        let plan = Plan::new(groups(), causes(), communication()).unwrap();
+        let plan = Plan::new(pools(), causes(), communication()).unwrap();
         plan.with_instructions(set)
     })
 }
@@ -319,7 +319,7 @@ fn a_small_plan_has_these_rows() {
 
 #[test]
 fn a_small_plan_has_these_expected_times() {
-    let plan = Plan::new(groups(), causes(), communication()).unwrap();
+    let plan = Plan::new(pools(), causes(), communication()).unwrap();
     let sampled = sample(&plan, SEED, RUN + 1, 1, &Control::default()).unwrap();
     let of_run = RUN as usize * 2..;
     let pinned_busy_s = [2.639456368295765, 2.8636593507165693];

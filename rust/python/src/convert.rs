@@ -6,7 +6,7 @@ use hindmost_core::law::{
     Pareto, Tabulated, Uniform, Weibull, with_pareto_tail,
 };
 use hindmost_core::plan::{
-    Affects, CauseSpec, Effect, GroupSpec, PipelineSpec, Placement, Scope, Span, StageTimes, Term,
+    Affects, CauseSpec, Effect, PipelineSpec, Placement, PoolSpec, Scope, Span, StageTimes, Term,
 };
 use hindmost_core::schedule::{Kind, Shape};
 use pyo3::prelude::*;
@@ -109,7 +109,7 @@ where
     }
 }
 
-/// A pool, as a dictionary of the fields of [`GroupSpec`].
+/// A pool, as a dictionary of the fields of [`PoolSpec`].
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 pub struct Group {
@@ -122,7 +122,7 @@ pub struct Group {
     compute_s: f64,
 }
 
-impl From<Group> for GroupSpec {
+impl From<Group> for PoolSpec {
     fn from(group: Group) -> Self {
         Self {
             name: group.name,
@@ -191,7 +191,7 @@ impl Cause<'_> {
             )?,
             probability: self.probability,
             law: law(&self.law)?,
-            groups: self.groups.clone(),
+            pools: self.groups.clone(),
         })
     }
 }
@@ -284,8 +284,8 @@ impl Pipeline {
                 chunks: self.chunks,
                 microbatches: self.microbatches,
             },
-            context_groups: self.context_groups,
-            crew_replicas: self.crew_replicas,
+            context: self.context_groups,
+            gang_replicas: self.crew_replicas,
             placement: choose(
                 "placement",
                 &self.placement,

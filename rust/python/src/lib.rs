@@ -38,7 +38,7 @@ mod _core {
     /// Instruction sets that this processor has kernels for, the best one last.
     #[pyfunction]
     fn instruction_sets() -> Vec<&'static str> {
-        let sets = hindmost_core::instructions::InstructionSet::ALL;
+        let sets = hindmost_core::simd::InstructionSet::ALL;
         let available = sets.into_iter().filter(|set| set.is_available());
         available.map(|set| set.name()).collect()
     }
@@ -49,7 +49,7 @@ mod _core {
         module.add("MAX_STAGES", schedule::MAX_STAGES)?;
         module.add("MAX_PASSES", schedule::MAX_PASSES)?;
         module.add("MAX_INDICES", plan::MAX_INDICES)?;
-        module.add("MAX_CREW_RANKS", plan::MAX_CREW_RANKS)?;
+        module.add("MAX_CREW_RANKS", plan::MAX_GANG_RANKS)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use hindmost_core::instructions::InstructionSet;
 use hindmost_core::plan::{Communication, ReplicaSpec};
-use hindmost_core::sample::Sampled;
+use hindmost_core::simd::InstructionSet;
+use hindmost_core::step::Columns;
 use numpy::{IntoPyArray, PyArray1, PyArrayMethods, PyReadwriteArray2};
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
@@ -60,11 +60,7 @@ impl Plan {
     /// GPUs that work, by pool.
     #[getter]
     fn n_ranks(&self) -> Vec<u32> {
-        self.0
-            .groups()
-            .iter()
-            .map(|group| group.n_ranks())
-            .collect()
+        self.0.pools().iter().map(|pool| pool.n_ranks()).collect()
     }
 
     /// The instruction set that it is run in.
@@ -155,7 +151,7 @@ impl OrderStatistics {
     /// The law of a group's slowest rank in one run, over its noiseless time,
     /// among those whom no rare cause hits; none where steps do not differ.
     fn law(&self, py: Python<'_>, group: usize, seed: u64, run: u32) -> PyResult<Option<Curve>> {
-        if group >= self.0.n_groups() {
+        if group >= self.0.n_pools() {
             return Err(PyIndexError::new_err("there is no such group"));
         }
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -186,7 +182,7 @@ pub fn slowest_replicas<'py>(
         hindmost_core::sample::slowest_replicas(plan, k, seed, runs, steps, control)
     })?;
     let columns = PyDict::new(py);
-    columns.set_item("group", freeze(rows.group.into_pyarray(py)))?;
+    columns.set_item("group", freeze(rows.pool.into_pyarray(py)))?;
     columns.set_item("replica", freeze(rows.replica.into_pyarray(py)))?;
     columns.set_item("compute_s", freeze(rows.compute_s.into_pyarray(py)))?;
     Ok(columns)
@@ -219,7 +215,7 @@ impl Curve {
     }
 }
 
-fn columns(py: Python<'_>, sampled: Sampled) -> PyResult<Bound<'_, PyDict>> {
+fn columns(py: Python<'_>, sampled: Columns) -> PyResult<Bound<'_, PyDict>> {
     let columns = PyDict::new(py);
     let frozen = |column: Vec<f64>| freeze(column.into_pyarray(py));
     columns.set_item("step_time_s", frozen(sampled.step_time_s))?;

@@ -2,11 +2,11 @@
 
 use std::hint::black_box;
 
-use hindmost_core::instructions::InstructionSet;
-use hindmost_core::kernel::{Address, Block, Kernel, STEPS, UNITS};
 use hindmost_core::random::{Random, Stream};
 use hindmost_core::schedule::recursion::{Detail, Lanes, Room, Times};
 use hindmost_core::schedule::{Kind, Schedule, Shape};
+use hindmost_core::simd::InstructionSet;
+use hindmost_core::simd::{Kernel, QUAD_STEPS, TILE_UNITS, TileAddress, TileArray};
 use pyo3::prelude::*;
 
 use crate::errors::OrRaise;
@@ -18,17 +18,17 @@ pub fn probe_words(py: Python<'_>, n_blocks: u32, instructions: &str) -> PyResul
     let kernel = Kernel::new(InstructionSet::named(instructions).or_raise()?);
     Ok(py.detach(|| {
         let random = Random::new(1);
-        let mut words = Block([[0; UNITS]; STEPS]);
+        let mut words = TileArray([[0; TILE_UNITS]; QUAD_STEPS]);
         let mut check = 0;
         for c1 in 0..n_blocks {
-            let address = Address {
+            let address = TileAddress {
                 stream: Stream(7),
                 first_unit: 0,
                 c1,
                 c2: 0,
             };
             kernel.words(&random, address, &mut words);
-            check ^= words.0[3][UNITS - 1];
+            check ^= words.0[3][TILE_UNITS - 1];
         }
         check
     }))

@@ -68,8 +68,8 @@ impl Reason {
         matches!(self, Self::Pipeline { .. })
     }
 
-    /// The same where causes are laws of crews, which have no names.
-    pub(super) fn of_sampled_crews(self) -> Self {
+    /// The same where causes are laws of gangs, which have no names.
+    pub(super) fn of_sampled_gangs(self) -> Self {
         match self {
             Self::Stalls { pool, n_ranks, .. } => Self::Stalls {
                 pool,

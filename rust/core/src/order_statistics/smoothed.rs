@@ -22,10 +22,10 @@ const BINS: usize = 32;
 const NO_SPREAD: f64 = 1e-9;
 
 /// One number, and how much it counts.
-pub(super) type Weighted = (f64, f64);
+pub type Weighted = (f64, f64);
 
 /// The law of numbers > 0 with weights >= 0, of which some count.
-pub(super) fn law_of(mut samples: Vec<Weighted>) -> Law {
+pub fn law_of(mut samples: Vec<Weighted>) -> Law {
     samples.retain(|sample| sample.1 > 0.0);
     samples.sort_by(|a, b| a.0.total_cmp(&b.0));
     let sum: f64 = samples.iter().map(|sample| sample.1).sum();

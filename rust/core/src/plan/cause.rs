@@ -1,8 +1,9 @@
 //! Causes of variation, judged and compiled.
 
 use super::kinds::{Affects, Effect, Scope, Span};
+use super::names::check_name;
+use super::pool::Pool;
 use super::share::Share;
-use super::{Group, check_name};
 use crate::error::{Error, Result};
 use crate::law::Law;
 use crate::random::{Stream, Use};
@@ -25,11 +26,11 @@ pub struct CauseSpec {
     pub probability: f64,
     /// Its size where it occurs; seconds for a stall.
     pub law: Law,
-    /// Indices of the groups that it acts in.
-    pub groups: Vec<usize>,
+    /// Indices of the pools that it acts in.
+    pub pools: Vec<usize>,
 }
 
-/// The random streams of a cause in one group.
+/// The random streams of a cause in one pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Streams {
     /// Words of the size.
@@ -67,12 +68,12 @@ pub struct Cause {
     law: Law,
     probability: f64,
     mean: f64,
-    /// By group; none where the cause does not act.
+    /// By pool; none where the cause does not act.
     streams: Vec<Option<Streams>>,
 }
 
 impl Cause {
-    pub(super) fn compile(spec: CauseSpec, groups: &[Group]) -> Result<Self> {
+    pub(super) fn compile(spec: CauseSpec, pools: &[Pool]) -> Result<Self> {
         check_name("causes", &spec.name)?;
         let path = format!("causes.{}", spec.name);
         if !(0.0..=1.0).contains(&spec.probability) {
@@ -80,21 +81,21 @@ impl Cause {
                 Error::domain("probability", spec.probability, ">= 0 and <= 1").within(&path),
             );
         }
-        let mut streams = vec![None; groups.len()];
-        for &index in &spec.groups {
-            let Some(group) = groups.get(index) else {
+        let mut streams = vec![None; pools.len()];
+        for &index in &spec.pools {
+            let Some(pool) = pools.get(index) else {
                 let value = index as f64;
-                return Err(Error::domain("groups", value, "the index of a group").within(&path));
+                return Err(Error::domain("pools", value, "the index of a pool").within(&path));
             };
-            if spec.scope == Scope::Rack && !group.has_racks() {
-                let path = format!("groups.{}", group.name());
+            if spec.scope == Scope::Rack && !pool.has_racks() {
+                let path = format!("pools.{}", pool.name());
                 return Err(Error::Field {
                     field: "rack_gpus".to_owned(),
                     missing: true,
                 }
                 .within(&path));
             }
-            let pool = spec.scope.pool_of_address(group.name());
+            let pool = spec.scope.pool_of_address(pool.name());
             let stream = |usage| Stream::new(pool, &spec.name, usage);
             streams[index] = Some(Streams {
                 value: stream(Use::Value),
@@ -123,10 +124,16 @@ impl Cause {
         })
     }
 
-    /// The same cause where each crew is one rank.
-    pub(super) fn for_crews(&mut self) {
-        if self.scope == Scope::Replica {
-            self.scope = Scope::Gpu;
+    /// The cause in a plan in which each gang is one rank, so that a replica is
+    /// one GPU.
+    pub(super) fn with_gangs_as_ranks(&self) -> Self {
+        let scope = match self.scope {
+            Scope::Replica => Scope::Gpu,
+            scope => scope,
+        };
+        Self {
+            scope,
+            ..self.clone()
         }
     }
 
@@ -210,13 +217,13 @@ impl Cause {
         }
     }
 
-    /// Its random streams in a group, if it acts there.
+    /// Its random streams in a pool, if it acts there.
     #[must_use]
-    pub fn streams(&self, group: usize) -> Option<Streams> {
-        self.streams[group]
+    pub fn streams(&self, pool: usize) -> Option<Streams> {
+        self.streams[pool]
     }
 
-    /// Whether it acts in all groups.
+    /// Whether it acts in all pools.
     #[must_use]
     pub fn acts_everywhere(&self) -> bool {
         self.streams.iter().all(Option::is_some)
@@ -298,7 +305,7 @@ mod tests {
             span: Span::Step,
             probability,
             law,
-            groups: vec![],
+            pools: vec![],
         };
         Cause::compile(spec, &[]).unwrap()
     }

@@ -6,11 +6,11 @@ use crate::law::Law;
 /// The collectives that hide behind one part of a step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Term {
-    /// Seconds of latency in a step, by group.
+    /// Seconds of latency in a step, by pool.
     pub latency_s: Vec<f64>,
-    /// Seconds of transfer through undisturbed ports in a step, by group.
+    /// Seconds of transfer through undisturbed ports in a step, by pool.
     pub transfer_s: Vec<f64>,
-    /// Share of the step's compute time that this part takes, by group.
+    /// Share of the step's compute time that this part takes, by pool.
     pub window_share: Vec<f64>,
     /// Pieces of a collective; one of them has nothing left to hide behind.
     pub n_buckets: u32,
@@ -27,7 +27,7 @@ pub struct Communication {
     pub overlap_fraction: f64,
 }
 
-/// The slowest port of a group in one step.
+/// The slowest port of a pool in one step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SlowestPort {
     /// Greatest factor on transfers.
@@ -45,7 +45,7 @@ impl SlowestPort {
 }
 
 impl Communication {
-    pub(super) fn check(&self, n_groups: usize) -> Result<()> {
+    pub(super) fn check(&self, n_pools: usize) -> Result<()> {
         let share = |field: &str, value: f64| {
             if (0.0..=1.0).contains(&value) {
                 return Ok(());
@@ -64,8 +64,8 @@ impl Communication {
                 ("transfer_s", &term.transfer_s),
                 ("window_share", &term.window_share),
             ] {
-                if numbers.len() != n_groups {
-                    let requirement = format!("a list of {n_groups} numbers, one a group");
+                if numbers.len() != n_pools {
+                    let requirement = format!("a list of {n_pools} numbers, one a pool");
                     let error = Error::domain(field, numbers.len() as f64, requirement);
                     return Err(within(error));
                 }
@@ -85,12 +85,12 @@ impl Communication {
     /// Seconds of a step in which ranks wait for transfers and do not compute.
     ///
     /// A collective is complete when its slowest member is, so each term takes
-    /// the time of its slowest group: latency times the term's factor of `hops`,
-    /// and transfers at the pace of the group's slowest port. The longest stall
+    /// the time of its slowest pool: latency times the term's factor of `hops`,
+    /// and transfers at the pace of the pool's slowest port. The longest stall
     /// of any port holds up the last term. Of a term that takes T, the last of
     /// `n_buckets` pieces has nothing to hide behind, and neither has what
     /// exceeds the window: `max(T / n_buckets, T - window)`. The window is a part
-    /// of what the slowest replica, of group `slowest`, computes:
+    /// of what the slowest replica, of pool `slowest`, computes:
     /// `own_compute_s`, its stalls excluded, because the others wait for its
     /// data through a stall.
     #[must_use]
@@ -107,10 +107,10 @@ impl Communication {
         let mut exposed_s = 0.0;
         for (index, term) in self.terms.iter().enumerate() {
             let mut time_s: f64 = 0.0;
-            for (group, port) in ports.iter().enumerate() {
-                let group_s =
-                    term.latency_s[group] * hops[index] + term.transfer_s[group] * port.slowdown;
-                time_s = time_s.max(group_s);
+            for (pool, port) in ports.iter().enumerate() {
+                let pool_s =
+                    term.latency_s[pool] * hops[index] + term.transfer_s[pool] * port.slowdown;
+                time_s = time_s.max(pool_s);
             }
             if index + 1 == self.terms.len() {
                 time_s += longest_stall_s;
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn the_slowest_group_completes_a_collective_and_a_stall_holds_the_last() {
+    fn the_slowest_pool_completes_a_collective_and_a_stall_holds_the_last() {
         let term = |transfer_s: Vec<f64>| Term {
             latency_s: vec![0.5, 0.5],
             transfer_s,

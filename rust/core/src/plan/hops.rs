@@ -1,6 +1,6 @@
 //! How much longer than nominal the hops of a term's collectives take together.
 
-use super::Communication;
+use super::communication::{Communication, Term};
 use crate::error::Result;
 use crate::random::{Random, Stream, Use, run_word};
 use crate::table::Table;
@@ -16,7 +16,7 @@ pub struct Hops {
 
 impl Hops {
     pub(super) fn compile(communication: &Communication) -> Result<Self> {
-        let compile = |(index, term): (usize, &super::Term)| {
+        let compile = |(index, term): (usize, &Term)| {
             let law = term.hops.as_ref();
             let table = law.map(|law| law.check_drawable().and_then(|()| Table::compile(law)));
             table

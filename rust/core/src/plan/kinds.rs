@@ -1,4 +1,4 @@
-//! Causes of variation: what varies, for whom, and for how long.
+//! What a cause of variation acts on, how, for whom and for how long.
 
 /// What a cause acts on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub enum Effect {
 }
 
 impl Effect {
-    /// What changes nothing.
+    /// The value that changes nothing.
     #[must_use]
     pub fn neutral(self) -> f32 {
         match self {
@@ -29,10 +29,10 @@ impl Effect {
     }
 }
 
-/// Who shares one draw.
+/// Who shares one draw of a cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// Each GPU has its own.
+    /// Nobody: each GPU has its own.
     Gpu,
     /// The GPUs of one host.
     Node,
@@ -49,16 +49,22 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// The pool part of an address: empty where pools share the draw.
+    /// Whether all ranks of a pool share each draw.
+    #[must_use]
+    pub fn is_pool_wide(self) -> bool {
+        matches!(self, Self::Pool | Self::Cluster)
+    }
+
+    /// The pool part of a random address: empty where pools share the draw.
     pub(super) fn pool_of_address(self, pool: &str) -> &str {
         if self == Self::Cluster { "" } else { pool }
     }
 }
 
-/// How long one draw lasts.
+/// How long one draw of a cause lasts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Span {
-    /// A whole run.
+    /// A whole run: a persistent effect.
     Run,
     /// One step.
     Step,
@@ -69,6 +75,12 @@ pub enum Span {
 }
 
 impl Span {
-    /// Every span.
+    /// Every span, from the longest to the shortest.
     pub const ALL: [Self; 4] = [Self::Run, Self::Step, Self::Microbatch, Self::Layer];
+
+    /// Whether draws change within a step.
+    #[must_use]
+    pub fn is_within_step(self) -> bool {
+        matches!(self, Self::Microbatch | Self::Layer)
+    }
 }

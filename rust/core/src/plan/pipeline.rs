@@ -1,6 +1,8 @@
 //! How a replica's stages work, and who waits for whom inside of a step.
 
-use super::{Affects, Cause, Effect, Group, Scope, Span};
+use super::cause::Cause;
+use super::kinds::{Affects, Effect, Scope, Span};
+use super::pool::Pool;
 use crate::error::{Error, Result};
 use crate::schedule::recursion::{Detail, PassTimes};
 use crate::schedule::{Kind, Schedule, Shape};
@@ -8,8 +10,8 @@ use crate::schedule::{Kind, Schedule, Shape};
 /// Indices that a random address has room for.
 pub const MAX_INDICES: u64 = 1 << 18;
 
-/// Ranks of a crew, at most.
-pub const MAX_CREW_RANKS: u64 = 1 << 20;
+/// Ranks of a gang, at most.
+pub const MAX_GANG_RANKS: u64 = 1 << 20;
 
 /// Where the stages of a replica are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +22,7 @@ pub enum Placement {
     Mixed,
 }
 
-/// Seconds of a group's passes, without any cause.
+/// Seconds of a pool's passes, without any cause.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StageTimes {
     /// One microbatch's forward pass, by virtual stage.
@@ -43,15 +45,15 @@ pub struct PipelineSpec {
     /// Stages, chunks and microbatches.
     pub shape: Shape,
     /// Tensor groups that share the sequences of one stage.
-    pub context_groups: u32,
+    pub context: u32,
     /// Replicas that wait for each other inside of a step, because each holds a
     /// part of what all of them need for every layer. 1 with several stages.
-    pub crew_replicas: u32,
+    pub gang_replicas: u32,
     /// Where the stages are.
     pub placement: Placement,
     /// Layers of each virtual stage.
     pub layers: Vec<u32>,
-    /// Seconds, by group.
+    /// Seconds, by pool.
     pub times: Vec<StageTimes>,
 }
 
@@ -69,11 +71,11 @@ pub enum ReplicaSpec {
 
 /// A pipeline whose schedule is one list of passes.
 ///
-/// A *crew* is who waits for each other inside of a step: the ranks of a
+/// A *gang* is who waits for each other inside of a step: the ranks of a
 /// replica, or those of a shard group.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pipeline {
-    pub(super) spec: PipelineSpec,
+    spec: PipelineSpec,
     schedule: Schedule,
     detail: Detail,
 }
@@ -85,17 +87,17 @@ impl Pipeline {
         let within = |error: Error| error.within("pipeline");
         let schedule = Schedule::new(spec.kind, spec.shape).map_err(within)?;
         for (field, count) in [
-            ("context_groups", spec.context_groups),
-            ("crew_replicas", spec.crew_replicas),
+            ("context", spec.context),
+            ("gang_replicas", spec.gang_replicas),
         ] {
             if count == 0 {
                 return Err(within(Error::domain(field, 0.0, ">= 1")));
             }
         }
-        if spec.crew_replicas > 1 && spec.shape.stages > 1 {
-            let value = f64::from(spec.crew_replicas);
+        if spec.gang_replicas > 1 && spec.shape.stages > 1 {
+            let value = f64::from(spec.gang_replicas);
             return Err(within(Error::domain(
-                "crew_replicas",
+                "gang_replicas",
                 value,
                 "1 with stages",
             )));
@@ -113,21 +115,21 @@ impl Pipeline {
         })
     }
 
-    /// Judges what takes groups and causes to see.
-    pub(super) fn check(&mut self, groups: &[Group], causes: &[Cause]) -> Result<()> {
-        if self.spec.times.len() != groups.len() {
-            let requirement = format!("of {} groups", groups.len());
+    /// Judges what takes pools and causes to see.
+    pub(super) fn check(&mut self, pools: &[Pool], causes: &[Cause]) -> Result<()> {
+        if self.spec.times.len() != pools.len() {
+            let requirement = format!("of {} pools", pools.len());
             let value = self.spec.times.len() as f64;
             return Err(Error::domain("times", value, requirement).within("pipeline"));
         }
-        for (index, group) in groups.iter().enumerate() {
-            let crew = u64::from(self.spec.shape.stages)
-                * u64::from(self.stage_groups())
-                * u64::from(group.tensor_gpus());
-            let ranks = crew.min(u64::from(group.n_ranks()));
-            if ranks > MAX_CREW_RANKS {
-                let requirement = format!("such that a crew has at most {MAX_CREW_RANKS} ranks");
-                let error = Error::domain("crew_replicas", ranks as f64, requirement);
+        for (index, pool) in pools.iter().enumerate() {
+            let gang = u64::from(self.spec.shape.stages)
+                * u64::from(self.stage_tensor_groups())
+                * u64::from(pool.tensor_gpus());
+            let ranks = gang.min(u64::from(pool.n_ranks()));
+            if ranks > MAX_GANG_RANKS {
+                let requirement = format!("such that a gang has at most {MAX_GANG_RANKS} ranks");
+                let error = Error::domain("gang_replicas", ranks as f64, requirement);
                 return Err(error.within("pipeline"));
             }
             self.noiseless_s(index)
@@ -135,7 +137,7 @@ impl Pipeline {
         }
         for cause in causes {
             let path = format!("causes.{}", cause.name());
-            self.check_cause(cause, groups)
+            self.check_cause(cause, pools)
                 .map_err(|error| error.within(&path))?;
             match cause.span() {
                 Span::Layer => self.detail = Detail::Pass,
@@ -148,7 +150,7 @@ impl Pipeline {
         Ok(())
     }
 
-    fn check_cause(&self, cause: &Cause, groups: &[Group]) -> Result<()> {
+    fn check_cause(&self, cause: &Cause, pools: &[Pool]) -> Result<()> {
         let indices = match cause.span() {
             Span::Run | Span::Step => 0,
             Span::Microbatch => u64::from(self.spec.shape.microbatches),
@@ -181,12 +183,14 @@ impl Pipeline {
                 return Err(Error::domain("scope", 0.0, requirement));
             }
         }
-        let unfit = |(index, group): (usize, &Group)| {
-            cause.streams(index).is_some() && self.is_wide(cause, group) && !self.is_shared(cause)
+        let unfit = |(index, pool): (usize, &Pool)| {
+            cause.streams(index).is_some()
+                && self.reaches_several_stages(cause, pool)
+                && !self.is_shared(cause)
         };
         if inside_of_a_step
             && cause.effect() == Effect::Stall
-            && groups.iter().enumerate().any(unfit)
+            && pools.iter().enumerate().any(unfit)
         {
             let requirement = "gpu, replica, pool or cluster where it holds several stages";
             return Err(Error::domain("scope", 0.0, requirement));
@@ -232,30 +236,25 @@ impl Pipeline {
 
     /// Tensor groups of a replica.
     #[must_use]
-    pub fn replica_groups(&self) -> u32 {
-        self.spec
-            .shape
-            .stages
-            .saturating_mul(self.spec.context_groups)
+    pub fn replica_tensor_groups(&self) -> u32 {
+        self.spec.shape.stages.saturating_mul(self.spec.context)
     }
 
-    /// Tensor groups of one stage of a crew.
+    /// Tensor groups of one stage of a gang.
     #[must_use]
-    pub fn stage_groups(&self) -> u32 {
-        self.spec
-            .context_groups
-            .saturating_mul(self.spec.crew_replicas)
+    pub fn stage_tensor_groups(&self) -> u32 {
+        self.spec.context.saturating_mul(self.spec.gang_replicas)
     }
 
-    /// Whether a whole crew shares each draw of a cause.
+    /// Whether a whole gang shares each draw of a cause.
     #[must_use]
     pub fn is_shared(&self, cause: &Cause) -> bool {
         let mixed = self.spec.placement == Placement::Mixed;
         match cause.scope() {
             Scope::Pool => !mixed,
-            // Of a crew in several pools it may reach some stages only.
+            // Of a gang in several pools it may reach some stages only.
             Scope::Cluster => !mixed || cause.acts_everywhere(),
-            Scope::Replica => self.spec.crew_replicas == 1,
+            Scope::Replica => self.spec.gang_replicas == 1,
             _ => false,
         }
     }
@@ -263,17 +262,19 @@ impl Pipeline {
     /// Whether one draw of a cause can reach several stages of a replica, so
     /// that a stall stops them at once.
     #[must_use]
-    pub fn is_wide(&self, cause: &Cause, group: &Group) -> bool {
-        let stage_gpus = self.stage_groups().saturating_mul(group.tensor_gpus());
-        self.spec.shape.stages > 1 && group.scope_gpus(cause.scope()) > stage_gpus
+    pub fn reaches_several_stages(&self, cause: &Cause, pool: &Pool) -> bool {
+        let stage_gpus = self
+            .stage_tensor_groups()
+            .saturating_mul(pool.tensor_gpus());
+        self.spec.shape.stages > 1 && pool.scope_gpus(cause.scope()) > stage_gpus
     }
 
-    /// Seconds that a replica of a group takes without any cause.
+    /// Seconds that a replica of a pool takes without any cause.
     ///
     /// # Errors
     /// [`Error::Domain`] and [`Error::Field`] for times that are wrong.
-    pub fn noiseless_s(&self, group: usize) -> Result<f64> {
-        let times = &self.spec.times[group];
+    pub fn noiseless_s(&self, pool: usize) -> Result<f64> {
+        let times = &self.spec.times[pool];
         let each = |by_stage: &Vec<f64>| -> Vec<f64> {
             let microbatches = self.spec.shape.microbatches as usize;
             let repeated = by_stage
@@ -296,10 +297,10 @@ impl Pipeline {
         Ok(self.schedule.seconds(&passes, times.transfer_s)? + times.overhead_s)
     }
 
-    /// Seconds that a stage of a group works in a step without any cause.
+    /// Seconds that a stage of a pool works in a step without any cause.
     #[must_use]
-    pub fn busy_s(&self, group: usize, stage: u32) -> f64 {
-        let times = &self.spec.times[group];
+    pub fn busy_s(&self, pool: usize, stage: u32) -> f64 {
+        let times = &self.spec.times[pool];
         let chunks =
             (0..self.spec.shape.chunks).map(|c| (c * self.spec.shape.stages + stage) as usize);
         let of = |by_stage: &[f64], k: usize| by_stage.get(k).copied().unwrap_or(0.0);
@@ -307,5 +308,30 @@ impl Pipeline {
             .map(|k| of(&times.forward_s, k) + of(&times.backward_s, k) + of(&times.weight_s, k))
             .sum();
         f64::from(self.spec.shape.microbatches) * one + times.overhead_s
+    }
+
+    /// GPUs of a gang in a pool; the last one may have fewer.
+    #[must_use]
+    pub fn gang_gpus(&self, pool: &Pool) -> u32 {
+        (self
+            .spec
+            .shape
+            .stages
+            .saturating_mul(self.stage_tensor_groups()))
+        .saturating_mul(pool.tensor_gpus())
+    }
+
+    /// Whether each unit of a scope (domain or rack) holds whole gangs and no
+    /// spares, so that a cause of that scope is one that whole gangs share.
+    #[must_use]
+    pub fn holds_whole_gangs(&self, pool: &Pool, scope: Scope) -> bool {
+        let unit_gpus = match scope {
+            Scope::Domain | Scope::Rack => pool.scope_gpus(scope),
+            _ => return false,
+        };
+        let gang_gpus = self.gang_gpus(pool);
+        let domain_gpus = pool.scope_gpus(Scope::Domain);
+        let aligned = self.spec.placement == Placement::Aligned;
+        aligned && unit_gpus.is_multiple_of(gang_gpus) && domain_gpus.is_multiple_of(gang_gpus)
     }
 }

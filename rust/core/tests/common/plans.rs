@@ -2,7 +2,7 @@
 
 use hindmost_core::law::Law;
 use hindmost_core::plan::{
-    Affects, CauseSpec, Communication, Effect, GroupSpec, Plan, Scope, Span, Term,
+    Affects, CauseSpec, Communication, Effect, Plan, PoolSpec, Scope, Span, Term,
 };
 
 /// A pool with racks of two domains.
@@ -13,8 +13,8 @@ pub fn pool(
     domain_gpus: u32,
     tensor_gpus: u32,
     compute_s: f64,
-) -> GroupSpec {
-    GroupSpec {
+) -> PoolSpec {
+    PoolSpec {
         name: name.to_owned(),
         n_gpus,
         node_gpus,
@@ -32,7 +32,7 @@ pub fn cause(
     span: Span,
     effect: Effect,
     law: Law,
-    groups: &[usize],
+    pools: &[usize],
 ) -> CauseSpec {
     CauseSpec {
         name: name.to_owned(),
@@ -42,13 +42,13 @@ pub fn cause(
         span,
         probability: 1.0,
         law,
-        groups: groups.to_vec(),
+        pools: pools.to_vec(),
     }
 }
 
 /// The cause that each GPU draws anew at each step as a slowdown.
-pub fn jitter(name: &str, law: Law, groups: &[usize]) -> CauseSpec {
-    cause(name, Scope::Gpu, Span::Step, Effect::Slowdown, law, groups)
+pub fn jitter(name: &str, law: Law, pools: &[usize]) -> CauseSpec {
+    cause(name, Scope::Gpu, Span::Step, Effect::Slowdown, law, pools)
 }
 
 /// The same cause, of the network.
@@ -68,11 +68,11 @@ pub fn with_probability(cause: CauseSpec, probability: f64) -> CauseSpec {
 }
 
 /// A plan that exchanges nothing.
-pub fn plan(groups: Vec<GroupSpec>, causes: Vec<CauseSpec>) -> Plan {
-    Plan::new(groups, causes, Communication::default()).unwrap()
+pub fn plan(pools: Vec<PoolSpec>, causes: Vec<CauseSpec>) -> Plan {
+    Plan::new(pools, causes, Communication::default()).unwrap()
 }
 
-/// One collective with the same window in all groups.
+/// One collective with the same window in all pools.
 pub fn term(latency_s: &[f64], transfer_s: &[f64], window_share: f64, n_buckets: u32) -> Term {
     Term {
         latency_s: latency_s.to_vec(),

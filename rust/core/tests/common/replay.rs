@@ -3,14 +3,14 @@
 //! tables.
 
 use hindmost_core::law::Law;
-use hindmost_core::plan::{Affects, CauseSpec, Communication, Effect, GroupSpec, Scope, Span};
+use hindmost_core::plan::{Affects, CauseSpec, Communication, Effect, PoolSpec, Scope, Span};
 use hindmost_core::table::Table;
 
 /// A plan, a seed and a run to be replayed.
 pub struct Replay {
     pub seed: u64,
     pub run: u32,
-    pub groups: Vec<GroupSpec>,
+    pub pools: Vec<PoolSpec>,
     pub communication: Communication,
     causes: Vec<(CauseSpec, Vec<Choice>)>,
 }
@@ -47,7 +47,7 @@ impl Replay {
     pub fn new(
         seed: u64,
         run: u32,
-        groups: &[GroupSpec],
+        pools: &[PoolSpec],
         causes: &[CauseSpec],
         communication: &Communication,
     ) -> Self {
@@ -55,22 +55,22 @@ impl Replay {
         Self {
             seed,
             run,
-            groups: groups.to_vec(),
+            pools: pools.to_vec(),
             communication: communication.clone(),
             causes: causes.collect(),
         }
     }
 
-    /// Seconds of all ranks in one step, group after group.
+    /// Seconds of all ranks in one step, pool after pool.
     pub fn rank_times(&self, step: u32) -> Vec<f32> {
-        let of_group = |index: usize| {
-            let base = self.groups[index].compute_s;
+        let of_pool = |index: usize| {
+            let base = self.pools[index].compute_s;
             let effects = self.all_effects(index, Affects::Compute, step);
             effects
                 .into_iter()
                 .map(move |effects| (base * f64::from(effects.slowdown + effects.stall)) as f32)
         };
-        (0..self.groups.len()).flat_map(of_group).collect()
+        (0..self.pools.len()).flat_map(of_pool).collect()
     }
 
     /// What a sample says of one step.
@@ -81,12 +81,12 @@ impl Replay {
             exposed_comm_s: 0.0,
             slowest: 0,
         };
-        for (index, group) in self.groups.iter().enumerate() {
+        for (index, pool) in self.pools.iter().enumerate() {
             for effects in self.all_effects(index, Affects::Compute, step) {
-                let time_s = group.compute_s * f64::from(effects.slowdown + effects.stall);
+                let time_s = pool.compute_s * f64::from(effects.slowdown + effects.stall);
                 if time_s > row.compute_s {
                     row.compute_s = time_s;
-                    row.stall_s = group.compute_s * f64::from(effects.stall);
+                    row.stall_s = pool.compute_s * f64::from(effects.stall);
                     row.slowest = index as u32;
                 }
             }
@@ -99,7 +99,7 @@ impl Replay {
     fn exposed_s(&self, step: u32, row: &Row) -> f64 {
         let mut slowdowns = vec![];
         let mut longest_stall_s: f64 = 0.0;
-        for index in 0..self.groups.len() {
+        for index in 0..self.pools.len() {
             let ports = self.all_effects(index, Affects::Network, step);
             let worst = |of: fn(&Effects) -> f32| ports.iter().map(of).fold(0.0, f32::max);
             slowdowns.push(f64::from(worst(|port| port.slowdown)));
@@ -123,7 +123,7 @@ impl Replay {
     }
 
     fn all_effects(&self, index: usize, affects: Affects, step: u32) -> Vec<Effects> {
-        ranks(&self.groups[index])
+        ranks(&self.pools[index])
             .iter()
             .map(|rank| self.effects(index, affects, rank, step))
             .collect()
@@ -131,9 +131,9 @@ impl Replay {
 
     /// What lasts a run comes first, then the step's own, in document order.
     fn effects(&self, index: usize, affects: Affects, rank: &Rank, step: u32) -> Effects {
-        let group = &self.groups[index];
+        let pool = &self.pools[index];
         let stall_unit = match affects {
-            Affects::Compute => (1.0 / group.compute_s) as f32,
+            Affects::Compute => (1.0 / pool.compute_s) as f32,
             Affects::Network => 1.0,
         };
         let mut effects = Effects {
@@ -142,11 +142,10 @@ impl Replay {
         };
         for span in [Span::Run, Span::Step] {
             for (cause, choices) in &self.causes {
-                if cause.affects != affects || cause.span != span || !cause.groups.contains(&index)
-                {
+                if cause.affects != affects || cause.span != span || !cause.pools.contains(&index) {
                     continue;
                 }
-                let size = self.size(cause, choices, group, rank, step);
+                let size = self.size(cause, choices, pool, rank, step);
                 match (cause.effect, size) {
                     (Effect::Slowdown, size) => effects.slowdown *= size.unwrap_or(1.0),
                     (Effect::Stall, size) => effects.stall += size.unwrap_or(0.0) * stall_unit,
@@ -161,19 +160,19 @@ impl Replay {
         &self,
         cause: &CauseSpec,
         choices: &[Choice],
-        group: &GroupSpec,
+        pool: &PoolSpec,
         rank: &Rank,
         step: u32,
     ) -> Option<f32> {
-        let pool = match cause.scope {
+        let name = match cause.scope {
             Scope::Cluster => "",
-            _ => group.name.as_str(),
+            _ => pool.name.as_str(),
         };
         let unit = match cause.scope {
             Scope::Gpu => rank.gpu,
-            Scope::Node => rank.gpu / group.node_gpus,
-            Scope::Domain => rank.gpu / group.domain_gpus,
-            Scope::Rack => rank.gpu / group.rack_gpus.unwrap(),
+            Scope::Node => rank.gpu / pool.node_gpus,
+            Scope::Domain => rank.gpu / pool.domain_gpus,
+            Scope::Rack => rank.gpu / pool.rack_gpus.unwrap(),
             Scope::Replica => rank.replica,
             Scope::Pool | Scope::Cluster => 0,
         };
@@ -183,7 +182,7 @@ impl Replay {
             other => panic!("{other:?} takes a pipeline"),
         };
         let word = |usage: &str| {
-            let stream = fnv_1a(&format!("{pool}/{}/{usage}", cause.name));
+            let stream = fnv_1a(&format!("{name}/{}/{usage}", cause.name));
             philox([unit, c1, self.run << 16, stream], self.seed)[lane]
         };
         let number = |usage: &str| u128::from(word(usage)) << 32 | u128::from(word("refine"));
@@ -226,18 +225,18 @@ fn choices(cause: &CauseSpec) -> Vec<Choice> {
 }
 
 /// GPUs of full domains that fill a replica.
-fn ranks(group: &GroupSpec) -> Vec<Rank> {
-    let of_domain = group.domain_gpus / group.tensor_gpus;
+fn ranks(pool: &PoolSpec) -> Vec<Rank> {
+    let of_domain = pool.domain_gpus / pool.tensor_gpus;
     let works = |gpu: u32| {
-        let (domain, inside) = (gpu / group.domain_gpus, gpu % group.domain_gpus);
-        let is_full = (domain + 1) * group.domain_gpus <= group.n_gpus;
-        let place = inside / group.tensor_gpus;
+        let (domain, inside) = (gpu / pool.domain_gpus, gpu % pool.domain_gpus);
+        let is_full = (domain + 1) * pool.domain_gpus <= pool.n_gpus;
+        let place = inside / pool.tensor_gpus;
         (is_full && place < of_domain).then(|| Rank {
             gpu,
             replica: domain * of_domain + place,
         })
     };
-    (0..group.n_gpus).filter_map(works).collect()
+    (0..pool.n_gpus).filter_map(works).collect()
 }
 
 /// Philox4x32-10 as its paper writes it.

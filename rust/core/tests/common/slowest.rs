@@ -6,7 +6,7 @@ use hindmost_core::control::Control;
 use hindmost_core::law::Law;
 use hindmost_core::order_statistics::OrderStatistics;
 use hindmost_core::plan::{CauseSpec, Effect, Plan, Scope, Span};
-use hindmost_core::sample::Sampled;
+use hindmost_core::step::Columns;
 
 use super::plans::cause;
 
@@ -14,7 +14,7 @@ use super::plans::cause;
 pub const ERRORS: f64 = 4.0;
 
 /// What the engine draws of a plan.
-pub fn run(plan: Plan, seed: u64, runs: u32, steps: u32) -> Sampled {
+pub fn run(plan: Plan, seed: u64, runs: u32, steps: u32) -> Columns {
     let engine = OrderStatistics::new(Arc::new(plan)).unwrap();
     engine.run(seed, runs, steps, &Control::default()).unwrap()
 }
@@ -25,15 +25,8 @@ pub fn stall(scope: Scope, law: Law) -> CauseSpec {
 }
 
 /// A speed of each GPU that lasts a run.
-pub fn speed(law: Law, groups: &[usize]) -> CauseSpec {
-    cause(
-        "speed",
-        Scope::Gpu,
-        Span::Run,
-        Effect::Slowdown,
-        law,
-        groups,
-    )
+pub fn speed(law: Law, pools: &[usize]) -> CauseSpec {
+    cause("speed", Scope::Gpu, Span::Run, Effect::Slowdown, law, pools)
 }
 
 /// Asserts that so many of `n` steps are as many as a probability says.

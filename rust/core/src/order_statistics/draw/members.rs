@@ -1,0 +1,376 @@
+//! The ranks or the ports of a pool in one run, and the slowest of them in each step.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::rare::{Events, Hit, Rare};
+use crate::control::Control;
+use crate::curve::Curve;
+use crate::draw::{Draws, When};
+use crate::error::Result;
+use crate::order_statistics::descent::{Descent, SlowestStreams};
+use crate::order_statistics::law::{BulkKind, Handling, PoolLaw, handling};
+use crate::order_statistics::run::{
+    BulkDraw, BulkLaw, PersistentSource, RankEffects, Survey, Surveyed,
+};
+use crate::plan::{Cause, Effect, Plan, Pool, Scope, Span};
+use crate::random::Random;
+use crate::search::Best;
+use crate::simd::QUAD_STEPS;
+
+/// How far rounding to f32 may lift a product above its bound, with a margin.
+const BOUND_MARGIN: f64 = 1.0 + 1e-6;
+
+/// The ranks or the ports of a pool in one run.
+pub struct Members<'a> {
+    law: &'a PoolLaw,
+    pool: &'a Pool,
+    random: &'a Random,
+    run: u32,
+    /// Persistent effects, but for stalls that are the same for all ranks.
+    persistent: PersistentSource<'a>,
+    /// Whether there are such stalls.
+    has_common_stall: bool,
+    /// Their sum.
+    common_stall: f32,
+    /// Causes of span step that are drawn once for all ranks.
+    common: Draws<'a>,
+    rare: Vec<Rare<'a>>,
+    /// Causes of span step that are compiled into the law.
+    compiled: Draws<'a>,
+    surveyed: Surveyed,
+    bulk: BulkLaw<'a>,
+    streams: SlowestStreams,
+}
+
+/// Buffers that a task reuses between its steps.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    events: Events,
+    /// Ranks that are drawn by themselves in the step at hand.
+    hits: Vec<Hit>,
+    /// The blocks of these ranks, which are left out of the bulk, in order.
+    blocks: Vec<Range<u32>>,
+    ranks: Vec<u32>,
+    units: Vec<u32>,
+    factors: Vec<f32>,
+}
+
+/// What all ranks of a pool share in one step.
+#[derive(Debug, Clone, Copy)]
+struct Common {
+    slowdown: f32,
+    stall: f32,
+}
+
+impl<'a> Members<'a> {
+    /// The members of pool number `index` of a plan; `given` are their persistent effects
+    /// where ranks stand for gangs.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`](crate::Error::Stopped) once `control` asks for it.
+    pub fn new(
+        plan: &'a Plan,
+        law: &'a PoolLaw,
+        index: usize,
+        random: &'a Random,
+        run: u32,
+        given: Option<Arc<[RankEffects]>>,
+        control: &Control,
+    ) -> Result<Self> {
+        let pool = &plan.pools()[index];
+        let draws = |span| Draws::new(plan, index, law.affects, span, random, run);
+        let handled = |wanted: Handling| move |cause: &Cause| handling(pool, cause) == wanted;
+        let slows = |cause: &Cause| cause.effect() == Effect::Slowdown;
+        let steps = draws(Span::Step);
+        // Where no step differs from another, all persistent stalls are kept by rank.
+        let by_rank =
+            |cause: &Cause| !slows(cause) && (steps.is_empty() || !cause.scope().is_pool_wide());
+        let of_run = |keeps: &dyn Fn(&Cause) -> bool| {
+            draws(Span::Run).only(|cause| given.is_none() && keeps(cause))
+        };
+        let common_stalls = of_run(&|cause| !slows(cause) && !by_rank(cause));
+        let persistent = PersistentSource {
+            pool,
+            slowdowns: of_run(&slows),
+            stalls: of_run(&by_rank),
+            given: given.clone(),
+        };
+        let rare: Vec<Rare> = (0..steps.len())
+            .filter(|&cause| handling(pool, steps.cause(cause)) == Handling::Rare)
+            .filter(|&cause| steps.cause(cause).probability() > 0.0)
+            .map(|cause| {
+                let name = steps.cause(cause).name().to_owned();
+                Rare::new(draws(Span::Step).only(|other| other.name() == name))
+            })
+            .collect();
+        let survey = Survey {
+            law,
+            persistent: &persistent,
+            steps_differ: !steps.is_empty(),
+            all_separate: rare.iter().any(Rare::is_certain) && !matches!(law.bulk, BulkKind::Fixed),
+        };
+        let surveyed = survey.run(control)?;
+        let bulk = BulkLaw::new(law, &surveyed, &persistent, control)?;
+        let mut common_stall = 0.0;
+        for cause in 0..common_stalls.len() {
+            let value = common_stalls.unit_values(cause, When::RUN, 0)[0];
+            common_stall += value * common_stalls.stall_scale();
+        }
+        Ok(Self {
+            law,
+            pool,
+            random,
+            run,
+            persistent,
+            has_common_stall: !common_stalls.is_empty(),
+            common_stall,
+            common: draws(Span::Step).only(handled(Handling::Common)),
+            rare,
+            compiled: draws(Span::Step).only(handled(Handling::Compiled)),
+            surveyed,
+            bulk,
+            streams: SlowestStreams::new(pool.name(), law.affects),
+        })
+    }
+
+    /// Whether nothing acts on the pool.
+    pub fn is_ideal(&self) -> bool {
+        let n_steps = self.common.len() + self.rare.len() + self.compiled.len();
+        self.persistent.is_ideal() && n_steps == 0 && !self.has_common_stall
+    }
+
+    /// Means of the persistent slowdowns and stalls of the ranks.
+    pub fn means(&self) -> (f64, f64) {
+        let (slowdown, stall) = self.surveyed.means(self.pool.n_ranks());
+        (slowdown, stall + f64::from(self.common_stall))
+    }
+
+    /// The law of the slowest of the bulk, in units of the noiseless compute time.
+    pub fn bulk_curve(&self) -> Option<&Curve> {
+        self.bulk.curve()
+    }
+
+    /// The slowest in each step of a quad.
+    pub fn best<B: Best>(&self, quad: u32, scratch: &mut Scratch) -> [B; QUAD_STEPS] {
+        let mut best = [B::NONE; QUAD_STEPS];
+        let common = self.common(quad);
+        scratch.events.clear();
+        for rare in &self.rare {
+            rare.draw(self.pool, self.random, self.run, quad, &mut scratch.events);
+        }
+        let mut descent = Descent::new(self.random, &self.streams, quad, self.run);
+        for (step, best) in best.iter_mut().enumerate() {
+            self.gather(step, scratch);
+            descent.start_step(step);
+            self.meet_bulk(&mut descent, scratch, common[step], best);
+            self.meet_hits(quad, step, scratch, common[step], best);
+        }
+        best
+    }
+
+    /// What all ranks share in the steps of a quad.
+    fn common(&self, quad: u32) -> [Common; QUAD_STEPS] {
+        let mut common = [Common {
+            slowdown: 1.0,
+            stall: self.common_stall,
+        }; QUAD_STEPS];
+        for cause in 0..self.common.len() {
+            let values = self.common.unit_values(cause, When::quad(quad), 0);
+            for (common, value) in common.iter_mut().zip(values) {
+                match self.common.cause(cause).effect() {
+                    Effect::Slowdown => common.slowdown *= value,
+                    Effect::Stall => common.stall += value * self.common.stall_scale(),
+                }
+            }
+        }
+        common
+    }
+
+    /// Collects the ranks that are drawn by themselves in a step: those that rare causes
+    /// hit, the other ranks of their blocks, and the separate blocks.
+    fn gather(&self, step: usize, scratch: &mut Scratch) {
+        let Scratch {
+            events,
+            hits,
+            blocks,
+            ..
+        } = scratch;
+        hits.clear();
+        blocks.clear();
+        for event in events.of(step) {
+            let rare = &self.rare[event.cause];
+            let ranks = rare.ranks(self.pool, event.unit);
+            hits.extend(ranks.map(|rank| rare.hit(rank, event.size)));
+        }
+        let n_hit = hits.len();
+        let separate = self.surveyed.separate.as_slice();
+        blocks.extend_from_slice(separate);
+        if self.law.block != Scope::Gpu {
+            blocks.extend(hits[..n_hit].iter().map(|hit| self.block_of(hit.rank)));
+            blocks.sort_by_key(|block| block.start);
+            blocks.dedup();
+            for block in blocks.iter() {
+                hits.extend(block.clone().map(Hit::untouched));
+            }
+        } else {
+            hits.extend(separate.iter().cloned().flatten().map(Hit::untouched));
+        }
+        if self.rare.len() > 1 || hits.len() > n_hit {
+            hits.sort_by_key(|hit| hit.rank);
+            hits.dedup_by(|next, first| {
+                let is_same = next.rank == first.rank;
+                if is_same {
+                    first.slowdown *= next.slowdown;
+                    first.stall += next.stall;
+                }
+                is_same
+            });
+        }
+        if self.law.block == Scope::Gpu {
+            blocks.clear();
+            blocks.extend(hits.iter().map(|hit| hit.rank..hit.rank + 1));
+        }
+    }
+
+    /// The ranks of the block of a rank.
+    fn block_of(&self, rank: u32) -> Range<u32> {
+        let block = self.law.block;
+        let (unit, end) = self.pool.unit(block, self.pool.stretch(rank).0);
+        let first = self.pool.first_gpu(block, unit);
+        self.pool.rank_from(first)..self.pool.rank_from(end)
+    }
+
+    /// Compares the slowest of the bulk with the best so far.
+    fn meet_bulk<B: Best>(
+        &self,
+        descent: &mut Descent,
+        scratch: &mut Scratch,
+        common: Common,
+        best: &mut B,
+    ) {
+        if matches!(self.law.bulk, BulkKind::Fixed) {
+            self.meet_leaders(scratch, common, best);
+            return;
+        }
+        let factors_of = |block: &Range<u32>| self.persistent.factors(block.clone());
+        match self.bulk.draw(descent, &scratch.blocks, factors_of) {
+            BulkDraw::Nobody => {}
+            BulkDraw::Slowest(factor) => {
+                let slowdown = factor as f32 * common.slowdown;
+                if best.yields_to(slowdown, common.stall, u32::MAX) {
+                    best.take(slowdown, common.stall, u32::MAX);
+                }
+            }
+            BulkDraw::TooFewLeft => {
+                let drawn = std::mem::take(&mut scratch.blocks);
+                let all = 0..self.pool.n_ranks();
+                for block in self.pool.units_of(self.law.block, all) {
+                    let is_drawn = drawn.binary_search_by_key(&block.start, |block| block.start);
+                    if is_drawn.is_err() {
+                        scratch.hits.extend(block.map(Hit::untouched));
+                    }
+                }
+                scratch.blocks = drawn;
+            }
+        }
+    }
+
+    /// Compares the slowest ranks by their persistent effects with the best so far, where
+    /// nothing but rare causes changes from step to step.
+    ///
+    /// A rank that rare causes can only slow is met again as a hit, with at least the time
+    /// that it has here; so hits matter here only if they may be faster.
+    fn meet_leaders<B: Best>(&self, scratch: &mut Scratch, common: Common, best: &mut B) {
+        if !self.law.only_slows {
+            let hits = &mut scratch.hits;
+            hits.sort_by_key(|hit| hit.rank);
+            let is_hit = |rank: u32| hits.binary_search_by_key(&rank, |hit| hit.rank).is_ok();
+            let leaders = &self.surveyed.leaders;
+            match leaders.iter().find(|leader| !is_hit(leader.rank)) {
+                Some(leader) => {
+                    let slowdown = leader.slowdown * common.slowdown;
+                    if best.yields_to(slowdown, common.stall, leader.rank) {
+                        best.take(slowdown, common.stall, leader.rank);
+                    }
+                }
+                None => {
+                    let others: Vec<u32> = (0..self.pool.n_ranks())
+                        .filter(|&rank| !is_hit(rank))
+                        .collect();
+                    hits.extend(others.into_iter().map(Hit::untouched));
+                }
+            }
+            return;
+        }
+        for leader in &self.surveyed.leaders {
+            let slowdown = leader.slowdown * common.slowdown;
+            let stall = leader.stall + common.stall;
+            if best.yields_to(slowdown, stall, leader.rank) {
+                best.take(slowdown, stall, leader.rank);
+            }
+        }
+    }
+
+    /// Draws the ranks that are drawn by themselves and compares them with the best so
+    /// far; what a rank needs is drawn only as long as it may still be the slowest.
+    fn meet_hits<B: Best>(
+        &self,
+        quad: u32,
+        step: usize,
+        scratch: &mut Scratch,
+        common: Common,
+        best: &mut B,
+    ) {
+        let Scratch {
+            hits,
+            ranks,
+            units,
+            factors,
+            ..
+        } = scratch;
+        let greatest = self.law.greatest * BOUND_MARGIN;
+        let greatest_persistent = greatest * f64::from(self.surveyed.greatest);
+        let stall_of = |hit: &Hit| {
+            let persistent = if self.persistent.stalls() {
+                self.persistent.stall(hit.rank)
+            } else {
+                0.0
+            };
+            (hit.stall + f64::from(persistent)) as f32 + common.stall
+        };
+        hits.retain(|hit| {
+            let bound = (greatest_persistent * hit.slowdown) as f32 * common.slowdown;
+            best.yields_to(bound, stall_of(hit), hit.rank)
+        });
+        factors.clear();
+        factors.resize(hits.len(), 1.0);
+        ranks.clear();
+        ranks.extend(hits.iter().map(|hit| hit.rank));
+        self.persistent.multiply(ranks, units, factors);
+        for (hit, &persistent) in hits.iter().zip(factors.iter()) {
+            let stall = stall_of(hit);
+            let bound = (greatest * f64::from(persistent) * hit.slowdown) as f32 * common.slowdown;
+            if !best.yields_to(bound, stall, hit.rank) {
+                continue;
+            }
+            let factor = f64::from(persistent) * self.compiled_factor(hit.rank, quad, step);
+            let slowdown = (factor * hit.slowdown) as f32 * common.slowdown;
+            if best.yields_to(slowdown, stall, hit.rank) {
+                best.take(slowdown, stall, hit.rank);
+            }
+        }
+    }
+
+    /// The product of the compiled factors of a rank, drawn as the sampler draws them.
+    fn compiled_factor(&self, rank: u32, quad: u32, step: usize) -> f64 {
+        let gpu = self.pool.stretch(rank).0;
+        let mut factor = 1.0;
+        for cause in 0..self.compiled.len() {
+            let unit = self.pool.unit(self.compiled.cause(cause).scope(), gpu).0;
+            let values = self.compiled.unit_values(cause, When::quad(quad), unit);
+            factor *= f64::from(values[step]);
+        }
+        factor
+    }
+}

@@ -1,0 +1,6 @@
+//! Drawing steps: the bulk at once, and ranks that rare causes hit one by one.
+
+mod members;
+mod rare;
+
+pub use members::{Members, Scratch};

@@ -1,0 +1,97 @@
+//! Gangs whose ranks wait for each other in every layer: sums of maxima.
+
+use std::collections::HashMap;
+
+use super::curve_cache::CurveCache;
+use super::pool_law::{BlockLaw, BlockLaws, PoolLaw};
+use crate::curve::Curve;
+use crate::plan::{Affects, Cause, Effect, Pipeline, Placement, Plan, Scope, Span};
+
+/// Whether ranks of a gang differ by causes of span layer alone, so that the slowest
+/// ranks of different layers are independent of each other.
+pub fn is_sum_of_maxima(plan: &Plan, pipeline: &Pipeline) -> bool {
+    let spec = pipeline.spec();
+    let one_stage = spec.shape.stages == 1
+        && spec.shape.chunks == 1
+        && spec.placement == Placement::Aligned
+        && spec.times.iter().all(|times| times.weight_s.is_empty());
+    let pools = 0..plan.pools().len();
+    let has_layers = pools.clone().any(|index| {
+        plan.causes(index, Affects::Compute, Span::Layer)
+            .next()
+            .is_some()
+    });
+    let shared = |cause: &Cause| match cause.span() {
+        Span::Layer => cause.scope() == Scope::Gpu && cause.effect() == Effect::Slowdown,
+        Span::Run | Span::Step => cause.scope().is_pool_wide(),
+        Span::Microbatch => false,
+    };
+    let all_shared = pools.into_iter().all(|index| {
+        let spans = Span::ALL.into_iter();
+        let mut causes = spans.flat_map(|span| plan.causes(index, Affects::Compute, span));
+        causes.all(shared)
+    });
+    one_stage && has_layers && all_shared
+}
+
+/// The law of a pool whose gangs are sums of maxima; none where a tail is too heavy
+/// to be added up.
+pub fn gangs_as_sums_of_maxima(
+    plan: &Plan,
+    pipeline: &Pipeline,
+    index: usize,
+    curves: &mut CurveCache,
+) -> Option<PoolLaw> {
+    let pool = &plan.pools()[index];
+    let gang_gpus = pipeline.gang_gpus(pool);
+    let n_gangs = pool.n_ranks().div_ceil(gang_gpus);
+    let last_gpus = pool.n_ranks() - (n_gangs - 1) * gang_gpus;
+    let mut law = |n_ranks| time_rel(plan, pipeline, index, n_ranks, curves);
+    let mut laws = vec![BlockLaw {
+        n_blocks: f64::from(n_gangs),
+        curve: law(gang_gpus.min(pool.n_ranks()))?,
+    }];
+    if n_gangs > 1 && last_gpus < gang_gpus {
+        laws[0].n_blocks -= 1.0;
+        laws.push(BlockLaw {
+            n_blocks: 1.0,
+            curve: law(last_gpus)?,
+        });
+    }
+    let last = (n_gangs - 1, laws.len() - 1);
+    // Gangs are blocks of one rank here.
+    let by_size = HashMap::from([(1, 0)]);
+    Some(PoolLaw::of_blocks(BlockLaws::new(laws, by_size, last)))
+}
+
+/// The law of a gang's time in units of the pool's noiseless compute time.
+fn time_rel(
+    plan: &Plan,
+    pipeline: &Pipeline,
+    index: usize,
+    n_ranks: u32,
+    curves: &mut CurveCache,
+) -> Option<Curve> {
+    let spec = pipeline.spec();
+    let times = &spec.times[index];
+    let (n_layers, n_microbatches) = (pipeline.n_layers(), spec.shape.microbatches);
+    let compute_s = plan.pools()[index].compute_s();
+    let of_rank = plan
+        .causes(index, Affects::Compute, Span::Layer)
+        .map(|cause| curves.curve(cause))
+        .reduce(|all, factor| all.times(&factor));
+    let Some(of_rank) = of_rank.filter(|_| n_layers > 0) else {
+        return Some(Curve::constant(1.0));
+    };
+    let passes = of_rank
+        .slowest_of(f64::from(n_ranks))
+        .sum_of(n_layers * n_microbatches)?;
+    let layer = |pass_s: f64| pass_s / (f64::from(n_layers) * compute_s);
+    let forward = passes.scaled(layer(times.forward_s[0]));
+    let backward = passes.scaled(layer(times.backward_s[0]));
+    Some(
+        forward
+            .plus(&backward)?
+            .shifted(times.overhead_s / compute_s),
+    )
+}

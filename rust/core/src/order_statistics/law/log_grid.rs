@@ -1,0 +1,225 @@
+//! A law at even steps of ln x, on which persistent factors are shifts.
+
+use crate::curve::{Curve, LEAST};
+
+/// Exceedances above this count as certain to occur: their absence has probability
+/// `exp(-64)`.
+pub const CERTAIN_EXCEEDANCES: f64 = 64.0;
+/// Exceedances of the slowest of all below this are left out of grids.
+pub(super) const NEGLIGIBLE_EXCEEDANCES: f64 = 1e-20;
+
+/// Points of the coarsest grid that is tried.
+const MIN_GRID_POINTS: usize = 512;
+/// Points of the finest grid.
+const MAX_GRID_POINTS: usize = 1 << 16;
+/// Points times units of a pool, at most, down to a sixteenth of the finest grid.
+const MAX_POINTS_TIMES_UNITS: f64 = 16_777_216.0;
+/// Error of interpolation, as a probability or as a share of a small one, below which
+/// cubics do.
+const CUBIC_TOLERANCE: f64 = 1e-3;
+/// That error below which straight lines do where cubics are no better.
+const LINE_TOLERANCE: f64 = 5e-3;
+/// That error above which a law is refused on the finest grid.
+const MAX_LINE_ERROR: f64 = 1e-2;
+/// Exceedances of the slowest of all that occur once in a billion steps.
+const BILLIONTH_EXCEEDANCES: f64 = 1e-9;
+/// Atoms of a law, at most.
+const MAX_ATOMS: usize = 16;
+
+/// Entries before the first one that matters, so that interpolation has neighbours.
+pub const PADDING: usize = 2;
+
+/// Exceedances of a law at even steps of ln x.
+#[derive(Debug, Clone)]
+pub struct LogGrid {
+    /// Step of ln x.
+    pub step: f64,
+    /// ln x of the entry after the padding.
+    pub first: f64,
+    /// Falling from certain to negligible; the jumps at atoms are taken out.
+    pub exceedances: Vec<f64>,
+    /// The atoms, where exceedances jump.
+    pub atoms: Vec<GridAtom>,
+    /// Whether cubics, rather than straight lines, interpolate between entries.
+    pub is_smooth: bool,
+    errors: Errors,
+}
+
+/// An atom of a law on a grid.
+#[derive(Debug, Clone, Copy)]
+pub struct GridAtom {
+    /// ln x.
+    pub log: f64,
+    /// By how much exceedances fall there.
+    pub jump: f64,
+}
+
+/// Greatest errors of interpolation halfway between entries, as a probability or as a
+/// share of a small one.
+#[derive(Debug, Clone, Copy, Default)]
+struct Errors {
+    /// Of cubics.
+    cubic: f64,
+    /// Of cubics where the law is exceeded at least once in a billion steps.
+    frequent: f64,
+    /// Of straight lines.
+    line: f64,
+    /// Of straight lines through the logarithms of exceedances.
+    log_line: f64,
+    /// Of straight lines where the law ends or jumps, for each unit near it.
+    end: f64,
+}
+
+impl LogGrid {
+    /// The grid of the law of `n` units whose persistent factors have a standard
+    /// deviation of `spread` in ln; none where even the finest grid does not follow
+    /// the law.
+    pub(super) fn of(curve: &Curve, n: f64, spread: f64) -> Option<Self> {
+        let most = (MAX_POINTS_TIMES_UNITS / n) as usize;
+        let most = most
+            .clamp(MAX_GRID_POINTS / 16, MAX_GRID_POINTS)
+            .next_power_of_two();
+        let mut points = MIN_GRID_POINTS;
+        loop {
+            let mut grid = Self::with_points(curve, n, points);
+            // Units expected within one step of the slowest: at the law's end their
+            // interpolation errors add up.
+            let crowd = (n * grid.step / (2.0 * spread)).clamp(1.0, n);
+            let end = crowd * grid.errors.end;
+            grid.errors.line = grid.errors.line.max(end);
+            grid.is_smooth &= end <= CUBIC_TOLERANCE;
+            if grid.is_smooth || grid.errors.line <= LINE_TOLERANCE || points >= most {
+                let few_atoms = grid.atoms.len() <= MAX_ATOMS;
+                return (few_atoms && grid.follows()).then_some(grid);
+            }
+            points *= 2;
+        }
+    }
+
+    /// Whether interpolation is accurate enough for the law to be drawn from.
+    fn follows(&self) -> bool {
+        self.is_smooth || self.errors.line <= MAX_LINE_ERROR
+    }
+
+    fn with_points(curve: &Curve, n: f64, points: usize) -> Self {
+        let (low, high) = (
+            curve.place(CERTAIN_EXCEEDANCES).x,
+            curve.place(NEGLIGIBLE_EXCEEDANCES / n).x,
+        );
+        let first = libm::log(low);
+        let step = (libm::log(high) - first).max(1e-9) / points as f64;
+        Self::with_step(curve, n, first, step)
+    }
+
+    /// The grid of a law of `n` units with a given step, from ln x = `first` on.
+    pub(super) fn with_step(curve: &Curve, n: f64, first: f64, step: f64) -> Self {
+        let last = libm::log(curve.place(NEGLIGIBLE_EXCEEDANCES / n).x);
+        let n_points = ((last - first) / step) as usize + 2 + 2 * PADDING;
+        let atoms: Vec<GridAtom> = curve
+            .atoms()
+            .map(|knot| {
+                let [before, after] = [knot, knot + 1].map(|knot| curve.exceedances_of(knot));
+                let after = if after <= 2.0 * LEAST { 0.0 } else { after };
+                let jump = before.min(CERTAIN_EXCEEDANCES) - after.min(CERTAIN_EXCEEDANCES);
+                GridAtom {
+                    log: libm::log(curve.xs()[knot + 1]),
+                    jump,
+                }
+            })
+            .collect();
+        // Exceedances without the jumps, and the jumps beyond, at a place of the grid.
+        let both_at = |place: f64| {
+            let log = first + (place - PADDING as f64) * step;
+            let jumps = atoms.iter().filter(|atom| log < atom.log);
+            let jumps: f64 = jumps.map(|atom| atom.jump).sum();
+            let smooth = curve.exceedances(libm::exp(log)).min(CERTAIN_EXCEEDANCES) - jumps;
+            (smooth.max(0.0), jumps)
+        };
+        let exceedances: Vec<f64> = (0..n_points).map(|k| both_at(k as f64).0).collect();
+        let error = |value: f64, (middle, jumps): (f64, f64)| {
+            let gap = libm::exp(-value - jumps) - libm::exp(-middle - jumps);
+            gap.abs() / (middle + jumps).min(1.0)
+        };
+        let mut errors = Errors::default();
+        for k in 1..n_points.saturating_sub(2) {
+            let four: &[f64] = &exceedances[k - 1..k + 3];
+            let middle = both_at(k as f64 + 0.5);
+            if middle.0 + middle.1 < 0.1 * NEGLIGIBLE_EXCEEDANCES / n {
+                continue;
+            }
+            let cubic = -0.0625 * (four[0] + four[3]) + 0.5625 * (four[1] + four[2]);
+            errors.cubic = errors.cubic.max(error(cubic, middle));
+            errors.line = errors.line.max(error(0.5 * (four[1] + four[2]), middle));
+            if middle.0 >= BILLIONTH_EXCEEDANCES / n {
+                errors.frequent = errors.frequent.max(error(cubic, middle));
+            }
+            if four[2] > 0.0 {
+                // The exceedances of many units are nearly straight in the logarithm.
+                let in_log = libm::exp(0.5 * (libm::log(four[1]) + libm::log(four[2])));
+                errors.log_line = errors.log_line.max(error(in_log, middle));
+            }
+        }
+        // Where the law ends, a straight line to the next entry puts exceedances beyond
+        // the end. They count against what slower units have there: an atom's jump, or
+        // the exceedances of the next entry.
+        for &GridAtom { log, jump } in &atoms {
+            // The entry before the atom, also where the atom lies on an entry.
+            let entry = libm::ceil((log - first) / step - 1e-6) as usize + PADDING - 1;
+            let entry = entry.min(n_points - 2);
+            let (left, right) = (exceedances[entry], exceedances[entry + 1]);
+            // It does not matter where slower units are certain.
+            let happens = libm::exp(-right);
+            errors.end = errors
+                .end
+                .max(happens * (left - right).max(0.0) / (jump + right));
+        }
+        for pair in exceedances.windows(2) {
+            if pair[1] < 0.01 * pair[0] {
+                errors.end = errors.end.max(pair[0] / 8.0);
+            }
+        }
+        Self {
+            step,
+            first,
+            exceedances,
+            atoms,
+            is_smooth: errors.cubic.max(0.5 * errors.log_line) <= CUBIC_TOLERANCE,
+            errors,
+        }
+    }
+
+    /// Whether cubics follow the law as far as it is exceeded at least once in a
+    /// billion steps.
+    pub(super) fn is_almost_smooth(&self) -> bool {
+        self.atoms.is_empty() && self.errors.frequent <= MAX_LINE_ERROR
+    }
+
+    /// How far the grid reaches in ln x, from certain to negligible.
+    pub fn reach(&self) -> f64 {
+        self.step * self.exceedances.len() as f64
+    }
+
+    /// Interpolation at a place between entries: the first of four entries around it,
+    /// and their weights.
+    pub fn around(&self, place: f64) -> (usize, [f64; 4]) {
+        let index = place as usize;
+        let t = place - index as f64;
+        let weights = if self.is_smooth {
+            cubic(t)
+        } else {
+            [0.0, 1.0 - t, t, 0.0]
+        };
+        (index, weights)
+    }
+}
+
+/// Weights of the values at -1, 0, 1 and 2 in the cubic through them at `t`
+/// (Lagrange).
+pub(super) fn cubic(t: f64) -> [f64; 4] {
+    [
+        -t * (t - 1.0) * (t - 2.0) / 6.0,
+        (t + 1.0) * (t - 1.0) * (t - 2.0) / 2.0,
+        -(t + 1.0) * t * (t - 2.0) / 2.0,
+        (t + 1.0) * t * (t - 1.0) / 6.0,
+    ]
+}

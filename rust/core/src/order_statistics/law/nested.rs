@@ -1,0 +1,287 @@
+//! The law of a block whose ranks share step-span factors and differ in persistent
+//! ones.
+//!
+//! With persistent factors `exp(l_i)`, exceedances K of what changes by itself and a
+//! shared factor `exp(d)` with probabilities P(d), a block exceeds y with probability
+//! `sum_d P(d) (1 - exp(-sum_i K(y - d - l_i)))` in ln x, nested as the scopes are.
+
+use std::ops::Range;
+
+use super::levels::Level;
+use super::log_grid::{CERTAIN_EXCEEDANCES, LogGrid, NEGLIGIBLE_EXCEEDANCES, PADDING, cubic};
+use crate::curve::{Curve, exceedances};
+use crate::plan::{Pool, Scope};
+
+/// Grid steps in one standard deviation of the narrowest law, or what corresponds to it.
+const STEPS_PER_DEVIATION: f64 = 10.0;
+/// Grid points of one level's law, at most.
+pub const MAX_LEVEL_POINTS: f64 = 2048.0;
+/// Exceedances of the slowest of all blocks above this count as certain to occur.
+pub const CERTAIN_OF_ALL_BLOCKS: f64 = 40.0;
+/// Lower tail of a level's law that is left out, as a probability.
+const NEGLIGIBLE_LOWER_TAIL: f64 = 1e-10;
+/// Upper tail of a level's law that is left out, as a probability.
+const NEGLIGIBLE_UPPER_TAIL: f64 = 1e-20;
+/// Knots of the final curve in one grid step, placed by cubics.
+pub const KNOTS_PER_STEP: usize = 4;
+
+/// A level's law as probabilities of even steps of ln x.
+#[derive(Debug, Clone)]
+struct StepProbabilities {
+    scope: Scope,
+    /// The step of the first probability.
+    first: i64,
+    probabilities: Vec<f64>,
+}
+
+/// The laws of all levels on one grid of ln x.
+#[derive(Debug, Clone)]
+pub struct NestedLaw {
+    narrowest: LogGrid,
+    /// Step of the grid's first entry after the padding.
+    start: i64,
+    scope: Scope,
+    /// The laws of the levels from the second on.
+    outer: Vec<StepProbabilities>,
+    /// The last step, relative to the greatest persistent factor, that anything reaches.
+    top: i64,
+}
+
+impl NestedLaw {
+    /// The laws of `levels` on a common grid; none where they jump, or bend more than
+    /// the finest grid can follow.
+    pub(super) fn new(pool: &Pool, levels: &[Level]) -> Option<Self> {
+        let n_ranks = f64::from(pool.n_ranks());
+        let breadth = |curve: &Curve| libm::log(curve.quantile(0.84) / curve.quantile(0.16));
+        let reach = |curve: &Curve| {
+            libm::log(
+                curve.place(NEGLIGIBLE_EXCEEDANCES / n_ranks).x
+                    / curve.place(CERTAIN_OF_ALL_BLOCKS).x,
+            )
+        };
+        let widest = levels
+            .iter()
+            .map(|level| reach(&level.curve))
+            .fold(0.0, f64::max);
+        let narrowest = levels
+            .iter()
+            .map(|level| breadth(&level.curve))
+            .fold(1.0, f64::min);
+        let mut step = 0.5 * narrowest / STEPS_PER_DEVIATION;
+        // Halved until cubics follow all levels; they follow no level that jumps.
+        let follows = |step: f64| {
+            let of = |level: &Level| {
+                let first = libm::log(level.curve.place(CERTAIN_OF_ALL_BLOCKS).x);
+                LogGrid::with_step(&level.curve, n_ranks, first, step)
+            };
+            let grids = levels.iter().map(of);
+            grids.into_iter().all(|grid| grid.is_almost_smooth())
+        };
+        while step > 0.0 && widest / step <= MAX_LEVEL_POINTS && !follows(step) {
+            step *= 0.5;
+        }
+        if !(step > 0.0 && widest / step <= MAX_LEVEL_POINTS) {
+            return None;
+        }
+        let curve = &levels[0].curve;
+        // A whole number of steps, so that all laws lie on the same grid.
+        let start = libm::floor(libm::log(curve.place(CERTAIN_OF_ALL_BLOCKS).x) / step);
+        let narrowest = LogGrid::with_step(curve, n_ranks, start * step, step);
+        let outer: Vec<StepProbabilities> = levels[1..]
+            .iter()
+            .map(|level| StepProbabilities::of(level, step))
+            .collect();
+        let last = |law: &StepProbabilities| law.first + law.probabilities.len() as i64;
+        let top = start as i64
+            + (narrowest.exceedances.len() - PADDING) as i64
+            + outer.iter().map(last).sum::<i64>();
+        Some(Self {
+            narrowest,
+            start: start as i64,
+            scope: levels[0].scope,
+            outer,
+            top,
+        })
+    }
+
+    /// The step of ln x.
+    pub fn step(&self) -> f64 {
+        self.narrowest.step
+    }
+
+    /// The last step, relative to the greatest persistent factor, that anything reaches.
+    pub fn top(&self) -> i64 {
+        self.top
+    }
+
+    /// The blocks of a pool, as ranges of ranks.
+    pub fn blocks(&self, pool: &Pool) -> impl Iterator<Item = Range<u32>> {
+        let scope = self.outer.last().map_or(self.scope, |law| law.scope);
+        pool.units_of(scope, 0..pool.n_ranks())
+    }
+
+    /// Adds the exceedances of one block at the whole steps `at` to `sums`.
+    ///
+    /// `factors` are the persistent ones of its ranks, `greatest` that of the pool, to
+    /// which steps are relative.
+    pub fn add_block(
+        &self,
+        pool: &Pool,
+        block: &Range<u32>,
+        factors: &[f32],
+        greatest: f64,
+        at: &Range<i64>,
+        sums: &mut [f64],
+    ) {
+        let unit = Unit {
+            ranks: block.clone(),
+            factors,
+            greatest,
+        };
+        self.add_unit(pool, self.outer.len(), &unit, at, sums);
+    }
+
+    /// Adds the exceedances of a unit of level number `level` at the whole steps `at`.
+    fn add_unit(&self, pool: &Pool, level: usize, unit: &Unit, at: &Range<i64>, sums: &mut [f64]) {
+        let Some(law) = level.checked_sub(1).map(|outer| &self.outer[outer]) else {
+            self.add_narrow(unit, at, sums);
+            return;
+        };
+        let m = law.probabilities.len();
+        // Steps of the members without the shared factor.
+        let wider = at.start - law.first - m as i64 + 1..at.end - law.first;
+        let scope = if level == 1 {
+            self.scope
+        } else {
+            self.outer[level - 2].scope
+        };
+        let mut members = vec![0.0; (wider.end - wider.start) as usize];
+        for ranks in pool.units_of(scope, unit.ranks.clone()) {
+            let places =
+                (ranks.start - unit.ranks.start) as usize..(ranks.end - unit.ranks.start) as usize;
+            let member = Unit {
+                ranks,
+                factors: &unit.factors[places],
+                greatest: unit.greatest,
+            };
+            self.add_unit(pool, level - 1, &member, &wider, &mut members);
+        }
+        for exceedances in &mut members {
+            *exceedances = probability_of_any(*exceedances);
+        }
+        let mut above = vec![0.0; sums.len()];
+        for (k, probability) in law.probabilities.iter().enumerate() {
+            // Entry k of the shared factor's law shifts by k steps.
+            let shifted = &members[m - 1 - k..];
+            for (sum, member) in above.iter_mut().zip(shifted) {
+                *sum += probability * member;
+            }
+        }
+        for (sum, sf) in sums.iter_mut().zip(above) {
+            let sf = sf.clamp(0.0, 1.0);
+            *sum += exceedances(1.0 - sf, sf).min(CERTAIN_EXCEEDANCES);
+        }
+    }
+
+    /// Adds the exceedances of a unit of the narrowest level, which is as slow as its
+    /// slowest rank.
+    fn add_narrow(&self, unit: &Unit, at: &Range<i64>, sums: &mut [f64]) {
+        let grid = &self.narrowest;
+        let slowest = unit.factors.iter().copied().fold(0.0, f32::max);
+        let shift = libm::log(unit.greatest / f64::from(slowest)).max(0.0) / grid.step;
+        let whole = libm::floor(shift);
+        let (_, weights) = grid.around(shift - whole);
+        // Entry of the grid that is the first of the four around the first step.
+        let first = at.start - self.start + PADDING as i64 + whole as i64 - 1;
+        let n_certain = (-first).clamp(0, sums.len() as i64) as usize;
+        let (certain, others) = sums.split_at_mut(n_certain);
+        certain
+            .iter_mut()
+            .for_each(|sum| *sum += CERTAIN_EXCEEDANCES);
+        let from = (first + n_certain as i64) as usize;
+        let rest = grid.exceedances.get(from..).unwrap_or(&[]);
+        for (sum, four) in others.iter_mut().zip(rest.windows(4)) {
+            let part = four[0] * weights[0]
+                + four[1] * weights[1]
+                + four[2] * weights[2]
+                + four[3] * weights[3];
+            *sum += part.max(0.0);
+        }
+    }
+}
+
+/// Probability of at least one exceedance, from their mean number; the series avoids
+/// a call of `expm1` in the far tail.
+fn probability_of_any(exceedances: f64) -> f64 {
+    if exceedances < 1e-4 {
+        return exceedances * (1.0 - exceedances * (0.5 - exceedances / 6.0));
+    }
+    -libm::expm1(-exceedances)
+}
+
+/// A unit with the persistent factors of its ranks.
+struct Unit<'f> {
+    ranks: Range<u32>,
+    factors: &'f [f32],
+    greatest: f64,
+}
+
+impl StepProbabilities {
+    /// Probabilities of a level's law, each value divided between the four steps around
+    /// it with the weights of a cubic.
+    fn of(level: &Level, step: f64) -> Self {
+        let curve = &level.curve;
+        let ends = [
+            curve.quantile(NEGLIGIBLE_LOWER_TAIL),
+            curve.upper_quantile(NEGLIGIBLE_UPPER_TAIL),
+        ];
+        let [low, high] = ends.map(|x| libm::floor(libm::log(x) / step) as i64);
+        let (first, n) = (low - 2, (high - low) as usize + 6);
+        let mut probabilities = vec![0.0; n];
+        const FINE: i64 = 8;
+        let fine = step / FINE as f64;
+        let at = |index: i64| {
+            curve
+                .exceedances(libm::exp(index as f64 * fine))
+                .min(CERTAIN_EXCEEDANCES)
+        };
+        let mut before = CERTAIN_EXCEEDANCES;
+        for index in low * FINE..(high + 1) * FINE + 1 {
+            let after = at(index);
+            let weight = -libm::exp(-after) * libm::expm1(after - before);
+            before = after;
+            let place = (index as f64 - 0.5) / FINE as f64 - first as f64;
+            let whole = place as usize;
+            let t = place - whole as f64;
+            for (sum, part) in probabilities[whole - 1..].iter_mut().zip(cubic(t)) {
+                *sum += weight * part;
+            }
+        }
+        let all: f64 = probabilities.iter().sum();
+        probabilities.iter_mut().for_each(|p| *p /= all);
+        Self {
+            scope: level.scope,
+            first,
+            probabilities,
+        }
+    }
+}
+
+/// Values at whole steps, interpolated by cubics to [`KNOTS_PER_STEP`] a step.
+pub fn refined(numbers: &[f64]) -> Vec<f64> {
+    let n = numbers.len();
+    let at = |index: i64| numbers[index.clamp(0, n as i64 - 1) as usize];
+    let mut fine = Vec::with_capacity(KNOTS_PER_STEP * n);
+    for index in 0..n as i64 - 1 {
+        let four = [-1, 0, 1, 2].map(|k| at(index + k));
+        let [low, high] = [four[1].min(four[2]), four[1].max(four[2])];
+        for part in 0..KNOTS_PER_STEP {
+            let weights = cubic(part as f64 / KNOTS_PER_STEP as f64);
+            let number: f64 = weights.iter().zip(four).map(|(w, x)| w * x).sum();
+            // Cubics may overshoot at the ends; monotone values must not.
+            fine.push(number.clamp(low, high));
+        }
+    }
+    fine.extend(numbers.last());
+    fine
+}

@@ -1,0 +1,268 @@
+//! The engine that draws steps from the laws of their slowest ranks.
+
+use std::sync::Arc;
+
+use super::draw::{Members, Scratch};
+use super::law::{CurveCache, PoolLaw};
+use super::reason::Reason;
+use super::replica_law::{GangLaws, RunGangs, SimulationSize};
+use crate::control::Control;
+use crate::curve::Curve;
+use crate::error::Result;
+use crate::plan::{Affects, Plan, SlowestPort};
+use crate::random::Random;
+use crate::search::{SlowestRank, WorstPorts};
+use crate::simd::QUAD_STEPS;
+use crate::step::{Columns, Engine, ExpectedTime, Run, Slowest, simulate};
+
+/// A plan whose slowest ranks are compiled into laws.
+pub struct OrderStatistics {
+    plan: Arc<Plan>,
+    /// Where ranks wait for each other within a step.
+    gangs: Option<GangLaws>,
+    ranks: Vec<PoolLaw>,
+    ports: Vec<PoolLaw>,
+}
+
+impl OrderStatistics {
+    /// Compiles a plan exactly.
+    ///
+    /// # Errors
+    /// Why the law of the slowest rank is not exact.
+    pub fn new(plan: Arc<Plan>) -> std::result::Result<Self, Reason> {
+        let gangs = GangLaws::exact(&plan)?;
+        let mut curves = CurveCache::new();
+        let ranks = match &gangs {
+            Some(gangs) => gangs.compile(&plan, &mut curves)?,
+            None => pool_laws(&plan, Affects::Compute, &mut curves)?,
+        };
+        let ports = pool_laws(&plan, Affects::Network, &mut curves)?;
+        Ok(Self {
+            plan,
+            gangs,
+            ranks,
+            ports,
+        })
+    }
+
+    /// Compiles a plan whose replicas wait within a step, with the law of a replica's time
+    /// from replicas that are sampled under `seed`. How far that is off is to be seen by
+    /// comparing with sampled steps.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`](crate::Error::Stopped) once `control` asks for it; within it why
+    /// the slowest replica cannot be drawn from such a law.
+    pub fn simulated(
+        plan: Arc<Plan>,
+        seed: u64,
+        control: &Control,
+    ) -> Result<std::result::Result<Self, Reason>> {
+        // Ports that cannot be compiled refuse before anything is sampled.
+        let ports = match pool_laws(&plan, Affects::Network, &mut CurveCache::new()) {
+            Ok(ports) => ports,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let gangs = match GangLaws::simulated(&plan, seed, control)? {
+            Ok(gangs) => gangs,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let ranks = gangs
+            .compile(&plan, &mut CurveCache::new())
+            .map_err(Reason::of_sampled_gangs);
+        Ok(ranks.map(|ranks| Self {
+            plan,
+            gangs: Some(gangs),
+            ranks,
+            ports,
+        }))
+    }
+
+    /// Steps that [`OrderStatistics::simulated`] samples.
+    #[must_use]
+    pub fn simulated_steps(plan: &Plan) -> u32 {
+        plan.pipeline()
+            .map_or(0, |pipeline| SimulationSize::of(plan, pipeline).n_steps())
+    }
+
+    /// Draws `steps` steps of each of `runs` runs on the current rayon pool.
+    ///
+    /// The rows depend on the plan and the seed only, not on the number of threads.
+    ///
+    /// # Errors
+    /// [`Error::Domain`](crate::Error::Domain) for no runs or steps or more runs than
+    /// addresses; [`Error::Stopped`](crate::Error::Stopped) once `control` asks for it.
+    pub fn run(&self, seed: u64, runs: u32, steps: u32, control: &Control) -> Result<Columns> {
+        simulate(self, seed, runs, steps, control)
+    }
+
+    /// Pools of the plan.
+    #[must_use]
+    pub fn n_pools(&self) -> usize {
+        self.ranks.len()
+    }
+
+    /// The law of the slowest rank of a pool in one run, among those that no rare cause
+    /// hits and without what the whole pool shares in a step, in units of its noiseless
+    /// compute time; none where nothing changes from step to step.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`](crate::Error::Stopped) once `control` asks for it.
+    pub fn law(
+        &self,
+        pool: usize,
+        seed: u64,
+        run: u32,
+        control: &Control,
+    ) -> Result<Option<Curve>> {
+        let random = Random::new(seed);
+        let fixed = self.begin_gangs(&random, run, control)?;
+        let given = fixed.map(|fixed| fixed.effects[pool].clone());
+        let (plan, law) = (self.plan_of_ranks(), &self.ranks[pool]);
+        let members = Members::new(plan, law, pool, &random, run, given, control)?;
+        Ok(members.bulk_curve().cloned())
+    }
+
+    /// The plan whose ranks, or gangs as ranks, meet at a single barrier.
+    fn plan_of_ranks(&self) -> &Plan {
+        self.gangs.as_ref().map_or(&self.plan, GangLaws::plan)
+    }
+
+    /// What a run fixes for gangs.
+    fn begin_gangs(
+        &self,
+        random: &Random,
+        run: u32,
+        control: &Control,
+    ) -> Result<Option<RunGangs>> {
+        match &self.gangs {
+            None => Ok(None),
+            Some(gangs) => gangs.begin(&self.plan, random, run, control),
+        }
+    }
+}
+
+/// The laws of the ranks or the ports of all pools.
+fn pool_laws(
+    plan: &Plan,
+    affects: Affects,
+    curves: &mut CurveCache,
+) -> std::result::Result<Vec<PoolLaw>, Reason> {
+    let pools = 0..plan.pools().len();
+    pools
+        .map(|index| PoolLaw::new(plan, index, affects, curves))
+        .collect()
+}
+
+impl Engine for OrderStatistics {
+    type Run<'a> = DrawnRun<'a>;
+
+    const STEPS_PER_TASK: usize = 4096;
+    const RUNS_IN_PARALLEL: bool = true;
+    const COUNTS_STEPS: bool = true;
+
+    fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    fn begin<'a>(
+        &'a self,
+        random: &'a Random,
+        run: u32,
+        control: &Control,
+    ) -> Result<DrawnRun<'a>> {
+        DrawnRun::new(self, random, run, control)
+    }
+}
+
+/// A job in one run.
+pub struct DrawnRun<'a> {
+    plan: &'a Plan,
+    ranks: Vec<Members<'a>>,
+    /// By pool; empty where nothing goes through the network.
+    ports: Vec<Members<'a>>,
+    /// Expected times by pool, where gangs have them.
+    gangs_expected: Option<Vec<ExpectedTime>>,
+}
+
+impl<'a> DrawnRun<'a> {
+    fn new(
+        engine: &'a OrderStatistics,
+        random: &'a Random,
+        run: u32,
+        control: &Control,
+    ) -> Result<Self> {
+        let members = |plan: &'a Plan, laws: &'a [PoolLaw], gangs: Option<&RunGangs>| {
+            laws.iter()
+                .enumerate()
+                .map(|(index, law)| {
+                    let given = gangs.map(|gangs| gangs.effects[index].clone());
+                    Members::new(plan, law, index, random, run, given, control)
+                })
+                .collect::<Result<Vec<_>>>()
+        };
+        let gangs = engine.begin_gangs(random, run, control)?;
+        let has_transfers = !engine.plan.communication().terms.is_empty();
+        Ok(Self {
+            plan: &engine.plan,
+            ranks: members(engine.plan_of_ranks(), &engine.ranks, gangs.as_ref())?,
+            ports: if has_transfers {
+                members(&engine.plan, &engine.ports, None)?
+            } else {
+                Vec::new()
+            },
+            gangs_expected: gangs.map(|gangs| gangs.expected),
+        })
+    }
+}
+
+impl Run for DrawnRun<'_> {
+    type Scratch = Scratch;
+
+    fn expected(&self) -> Vec<ExpectedTime> {
+        if let Some(expected) = &self.gangs_expected {
+            return expected.clone();
+        }
+        let of = |(index, ranks): (usize, &Members)| {
+            let (slowdown, stall) = ranks.means();
+            ExpectedTime::of_pool(self.plan, index, slowdown, stall)
+        };
+        self.ranks.iter().enumerate().map(of).collect()
+    }
+
+    fn slowest(
+        &self,
+        quad: u32,
+        _: usize,
+        scratch: &mut Scratch,
+        _: &Control,
+    ) -> Result<[Slowest; QUAD_STEPS]> {
+        let mut slowest = [Slowest::NOBODY; QUAD_STEPS];
+        for (index, (pool, ranks)) in self.plan.pools().iter().zip(&self.ranks).enumerate() {
+            let best: [SlowestRank; QUAD_STEPS] = ranks.best(quad, scratch);
+            for (slowest, rank) in slowest.iter_mut().zip(best) {
+                slowest.meet(Slowest {
+                    pool: index as u32,
+                    compute_s: pool.compute_s() * f64::from(rank.time_rel),
+                    stall_s: pool.compute_s() * f64::from(rank.stall_rel),
+                });
+            }
+        }
+        Ok(slowest)
+    }
+
+    fn slowest_ports(
+        &self,
+        quad: u32,
+        scratch: &mut Scratch,
+        _: &Control,
+    ) -> Result<Vec<[SlowestPort; QUAD_STEPS]>> {
+        let ports = self.ports.iter().map(|ports| {
+            if ports.is_ideal() {
+                return [SlowestPort::IDEAL; QUAD_STEPS];
+            }
+            let worst: [WorstPorts; QUAD_STEPS] = ports.best(quad, scratch);
+            worst.map(SlowestPort::from)
+        });
+        Ok(ports.collect())
+    }
+}

@@ -1,0 +1,411 @@
+//! The law of the slowest of the bulk in one run, and how a draw from it leaves out
+//! blocks that rare causes hit.
+//!
+//! The exceedances of the slowest are a Poisson process of points in x whose highest one
+//! is the slowest. Without some blocks it is the process without their points: a point at
+//! x belongs to them with the probability that their share of the fall of exceedances
+//! there gives (a reversed hazard, or the jump at an atom), and is then passed over for
+//! the next one below.
+
+use std::ops::Range;
+
+use super::census::Census;
+use super::nested_bulk::NestedBulk;
+use super::persistent_source::PersistentSource;
+use super::separate::SeparateBlocks;
+use super::shifts::Shifts;
+use super::survey::Surveyed;
+use crate::control::Control;
+use crate::curve::{Curve, LEAST, Place};
+use crate::error::Result;
+use crate::order_statistics::descent::Descent;
+use crate::order_statistics::law::{
+    BlockLaws, BulkKind, CERTAIN_EXCEEDANCES, KNOTS_PER_STEP, LogGrid, NestedLaw, PADDING, PoolLaw,
+    refined,
+};
+use crate::plan::Pool;
+
+/// Knots of a curve in one step of a grid whose interpolation is by straight lines.
+const KNOTS_PER_LINE: usize = 4;
+
+/// What was drawn from a bulk law.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum BulkDraw {
+    /// All blocks are left out.
+    Nobody,
+    /// The factor of the slowest of the others.
+    Slowest(f64),
+    /// So many blocks are left out that drawing the others rank by rank is cheaper.
+    TooFewLeft,
+}
+
+/// The law of the slowest of a pool's bulk in one run.
+pub struct BulkLaw<'a> {
+    /// None where nothing changes from step to step, or where all blocks are separate.
+    law: Option<Law<'a>>,
+}
+
+struct Law<'a> {
+    pool: &'a Pool,
+    pool_law: &'a PoolLaw,
+    curve: Curve,
+    contributions: Contributions<'a>,
+    /// Blocks that the law is of.
+    n_blocks: f64,
+    /// Blocks that it is not of.
+    separate: SeparateBlocks,
+}
+
+/// What blocks contribute to the exceedances of a law.
+enum Contributions<'a> {
+    /// One of few laws, scaled by a factor.
+    Alike { laws: &'a BlockLaws, factor: f64 },
+    /// The law of a unit, scaled by its persistent factor.
+    Shifted {
+        of_unit: &'a Curve,
+        /// By knot, the most that one unit contributes up to the next one.
+        most: Vec<f64>,
+        /// By how much, as a share of x, the grid may misplace an atom.
+        atom_tolerance: f64,
+    },
+    /// A nested law of its own.
+    Nested {
+        law: &'a NestedLaw,
+        greatest: f64,
+        /// Exceedances of all blocks together.
+        bulk: NestedBulk,
+    },
+}
+
+impl<'a> BulkLaw<'a> {
+    /// The law in a run with these persistent effects.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`](crate::Error::Stopped) once `control` asks for it.
+    pub fn new(
+        pool_law: &'a PoolLaw,
+        surveyed: &Surveyed,
+        persistent: &PersistentSource<'a>,
+        control: &Control,
+    ) -> Result<Self> {
+        let pool = persistent.pool;
+        let n_units = f64::from(pool.n_units(pool_law.block));
+        let n_blocks = n_units - surveyed.separate.len() as f64;
+        if n_blocks <= 0.0 {
+            return Ok(Self { law: None });
+        }
+        let greatest = f64::from(surveyed.greatest);
+        let parts = match &pool_law.bulk {
+            BulkKind::Fixed => None,
+            BulkKind::Alike(laws) => alike(pool, pool_law, laws, surveyed),
+            BulkKind::Shifted { curve, grid } => surveyed
+                .census
+                .as_ref()
+                .map(|census| shifted(curve, grid, census, greatest)),
+            BulkKind::Nested(law) => {
+                let bulk = NestedBulk::new(law, pool, surveyed, persistent, control)?;
+                Some(nested(law, bulk, greatest))
+            }
+        };
+        let law = parts.map(|(curve, contributions)| Law {
+            pool,
+            pool_law,
+            curve,
+            contributions,
+            n_blocks,
+            separate: surveyed.separate.clone(),
+        });
+        Ok(Self { law })
+    }
+
+    /// The law of the slowest of the bulk; none where nothing changes from step to step
+    /// or all blocks are separate.
+    pub fn curve(&self) -> Option<&Curve> {
+        self.law.as_ref().map(|law| &law.curve)
+    }
+
+    /// Draws the slowest of the bulk without the ranks of `hit_blocks`; `factors_of`
+    /// gives the persistent factors of a block's ranks.
+    pub fn draw(
+        &self,
+        descent: &mut Descent,
+        hit_blocks: &[Range<u32>],
+        factors_of: impl Fn(&Range<u32>) -> Vec<f32>,
+    ) -> BulkDraw {
+        let Some(law) = &self.law else {
+            return BulkDraw::Nobody;
+        };
+        let is_bulk = |block: &&Range<u32>| !law.separate.contains(block);
+        let mut n_out = hit_blocks.len();
+        if n_out > 0 && !law.separate.is_empty() {
+            n_out = hit_blocks.iter().filter(is_bulk).count();
+        }
+        if n_out as f64 >= law.n_blocks {
+            return BulkDraw::Nobody;
+        }
+        if 2.0 * n_out as f64 > law.n_blocks {
+            return BulkDraw::TooFewLeft;
+        }
+        loop {
+            let exceedances = descent.next();
+            let place = law.curve.place(exceedances);
+            if n_out == 0 || exceedances > CERTAIN_EXCEEDANCES {
+                return BulkDraw::Slowest(place.x);
+            }
+            // The point belongs to a hit block if this falls below what these contribute.
+            let share = descent.share() * law.fall(place);
+            if share >= n_out as f64 * law.most(place) {
+                return BulkDraw::Slowest(place.x);
+            }
+            let out: f64 = hit_blocks
+                .iter()
+                .filter(is_bulk)
+                .map(|block| law.contribution(place, block, &factors_of(block)))
+                .sum();
+            if share >= out {
+                return BulkDraw::Slowest(place.x);
+            }
+        }
+    }
+}
+
+fn alike<'a>(
+    pool: &Pool,
+    pool_law: &PoolLaw,
+    laws: &'a BlockLaws,
+    surveyed: &Surveyed,
+) -> Option<(Curve, Contributions<'a>)> {
+    let separate = surveyed.separate.as_slice().iter().map(|block| {
+        let unit = pool.unit(pool_law.block, pool.stretch(block.start).0).0;
+        (unit, block.len() as u32)
+    });
+    let factor = f64::from(surveyed.greatest);
+    let mut curve = laws.slowest_without(separate)?;
+    if factor != 1.0 {
+        curve = curve.scaled(factor);
+    }
+    Some((curve, Contributions::Alike { laws, factor }))
+}
+
+fn shifted<'a>(
+    of_unit: &'a Curve,
+    grid: &LogGrid,
+    census: &Census,
+    greatest: f64,
+) -> (Curve, Contributions<'a>) {
+    // The greatest factor of all may be that of a separate block.
+    let top = census
+        .factors()
+        .next()
+        .map_or(greatest, |(factor, _)| factor);
+    let sums = Shifts::of(census, grid, top).slowest(grid);
+    let (curve, most) = with_jumps(grid, census, top, &sums);
+    let contributions = Contributions::Shifted {
+        of_unit,
+        most,
+        atom_tolerance: grid.step,
+    };
+    (curve, contributions)
+}
+
+fn nested(law: &NestedLaw, bulk: NestedBulk, greatest: f64) -> (Curve, Contributions<'_>) {
+    let logs: Vec<f64> = bulk
+        .exceedances
+        .iter()
+        .map(|sum| libm::log(sum.max(LEAST)))
+        .collect();
+    let fine: Vec<f64> = refined(&logs).into_iter().map(libm::exp).collect();
+    let step = law.step() / KNOTS_PER_STEP as f64;
+    let curve = on_even_knots(bulk.first as f64 * law.step(), step, greatest, &fine);
+    let contributions = Contributions::Nested {
+        law,
+        greatest,
+        bulk,
+    };
+    (curve, contributions)
+}
+
+impl Law<'_> {
+    /// By how much exceedances fall from the knot before a place to the one after it.
+    fn fall(&self, place: Place) -> f64 {
+        let knot = place.knot;
+        self.curve.exceedances_of(knot) - self.curve.exceedances_of(knot + 1)
+    }
+
+    /// The most that one block contributes to that fall, where it is known beforehand.
+    fn most(&self, place: Place) -> f64 {
+        match &self.contributions {
+            Contributions::Alike { laws, .. } if laws.laws.len() == 1 => {
+                self.fall(place) / self.n_blocks
+            }
+            Contributions::Shifted { most, .. } => most[place.knot],
+            _ => f64::INFINITY,
+        }
+    }
+
+    /// What a block contributes to that fall.
+    fn contribution(&self, place: Place, block: &Range<u32>, factors: &[f32]) -> f64 {
+        let (low, high) = (self.curve.xs()[place.knot], self.curve.xs()[place.knot + 1]);
+        let between = |curve: &Curve, factor: f64| {
+            let of = |x: f64| curve.exceedances(x / factor).min(CERTAIN_EXCEEDANCES);
+            of(low) - of(high)
+        };
+        match &self.contributions {
+            Contributions::Alike { laws, .. } if laws.laws.len() == 1 => {
+                self.fall(place) / self.n_blocks
+            }
+            Contributions::Alike { laws, factor } => {
+                let gpu = self.pool.stretch(block.start).0;
+                let unit = self.pool.unit(self.pool_law.block, gpu).0;
+                let law = laws.index_of(unit, block.len() as u32);
+                between(&laws.laws[law].curve, *factor)
+            }
+            Contributions::Shifted {
+                of_unit,
+                atom_tolerance,
+                ..
+            } => {
+                let factor = f64::from(factors.iter().copied().fold(0.0, f32::max));
+                if high - low > 4.0 * f64::EPSILON * high {
+                    return between(of_unit, factor);
+                }
+                // The grid misplaces an atom by up to `atom_tolerance`, so widen the
+                // interval in which this block's atom is looked for.
+                let of = |x: f64| of_unit.exceedances(x / factor).min(CERTAIN_EXCEEDANCES);
+                of(low * (1.0 - atom_tolerance)) - of(high * (1.0 + atom_tolerance))
+            }
+            Contributions::Nested {
+                law,
+                greatest,
+                bulk,
+            } => {
+                let step = place.knot / KNOTS_PER_STEP;
+                let start = bulk.first + step as i64;
+                let mut of = [0.0; 2];
+                law.add_block(
+                    self.pool,
+                    block,
+                    factors,
+                    *greatest,
+                    &(start..start + 2),
+                    &mut of,
+                );
+                let of_all = bulk.exceedances[step] - bulk.exceedances[step + 1];
+                self.fall(place) * (of[0] - of[1]) / of_all
+            }
+        }
+    }
+}
+
+/// By knot of a grid, the most that one unit contributes to the fall of exceedances up to
+/// the next knot. Units are at most as slow as the slowest one, so a unit contributes what
+/// some later step of the grid has.
+fn greatest_parts(grid: &LogGrid) -> Vec<f64> {
+    let mut most: Vec<f64> = grid.exceedances[PADDING..]
+        .windows(2)
+        .map(|pair| pair[0] - pair[1])
+        .collect();
+    most.push(0.0);
+    for knot in (0..most.len() - 1).rev() {
+        most[knot] = most[knot].max(most[knot + 1]);
+    }
+    most
+}
+
+/// The curve of `sums`, exceedances at even steps of ln x in units of the factor `top`,
+/// with the jumps of all units' atoms put where each unit has them; and by knot the most
+/// that one unit contributes.
+fn with_jumps(grid: &LogGrid, census: &Census, top: f64, sums: &[f64]) -> (Curve, Vec<f64>) {
+    let smooth = greatest_parts(grid);
+    if grid.atoms.is_empty() && grid.is_smooth {
+        return (on_even_knots(grid.first, grid.step, top, sums), smooth);
+    }
+    // The curve is straight in the logarithm between knots, but units were divided between
+    // entries by straight lines in exceedances: more knots follow these.
+    let parts = if grid.is_smooth { 1 } else { KNOTS_PER_LINE };
+    let start = libm::log(top) + grid.first;
+    let mut jumps: Vec<Jump> = Vec::new();
+    for (factor, n) in census.factors() {
+        jumps.extend(grid.atoms.iter().map(|atom| Jump {
+            log: libm::log(factor) + atom.log,
+            of_all: n * atom.jump,
+            of_unit: atom.jump,
+        }));
+    }
+    jumps.retain(|jump| jump.log >= start);
+    jumps.sort_by(|a, b| b.log.total_cmp(&a.log));
+    // From the greatest x down: exceedances rise by each jump that is passed.
+    let (mut knots, mut jumps) = (Vec::new(), jumps.into_iter().peekable());
+    let mut above = 0.0;
+    for fine in (0..sums.len() * parts).rev() {
+        let place = fine / parts;
+        let on_line = |log: f64| {
+            let share = ((log - start) / grid.step - place as f64).clamp(0.0, 1.0);
+            let next = sums.get(place + 1).copied().unwrap_or(0.0);
+            sums[place] + (next - sums[place]) * share
+        };
+        let knot = |log: f64, above: f64, most: f64| Knot {
+            log,
+            exceedances: on_line(log) + above,
+            most,
+        };
+        let log = start + grid.step * fine as f64 / parts as f64;
+        while let Some(jump) = jumps.next_if(|jump| jump.log >= log) {
+            knots.push(knot(jump.log, above, smooth[place]));
+            above += jump.of_all;
+            knots.push(knot(jump.log, above, jump.of_unit));
+        }
+        knots.push(knot(log, above, smooth[place]));
+        if on_line(log) + above > CERTAIN_EXCEEDANCES {
+            break;
+        }
+    }
+    knots.reverse();
+    let last = knots
+        .iter()
+        .position(|knot| knot.exceedances <= LEAST)
+        .unwrap_or(knots.len());
+    knots.truncate((last + 1).max(2));
+    let xs = knots.iter().map(|knot| libm::exp(knot.log)).collect();
+    let logs = knots
+        .iter()
+        .map(|knot| libm::log(knot.exceedances.max(LEAST)))
+        .collect();
+    let most = knots.iter().map(|knot| knot.most).collect();
+    (Curve::from_knots(xs, logs), most)
+}
+
+/// An atom of all units with one persistent factor.
+struct Jump {
+    /// ln x.
+    log: f64,
+    /// By how much exceedances fall there, of all these units and of one.
+    of_all: f64,
+    of_unit: f64,
+}
+
+/// A knot of a curve with jumps.
+struct Knot {
+    /// ln x.
+    log: f64,
+    exceedances: f64,
+    /// The most that one unit contributes up to the next knot.
+    most: f64,
+}
+
+/// The curve of exceedances at even steps of ln x in units of a factor.
+fn on_even_knots(first: f64, step: f64, factor: f64, sums: &[f64]) -> Curve {
+    let n = sums
+        .iter()
+        .position(|&sum| sum <= LEAST)
+        .unwrap_or(sums.len());
+    let n = (n + 1).clamp(2, sums.len());
+    let xs = (0..n)
+        .map(|k| factor * libm::exp(first + step * k as f64))
+        .collect();
+    let logs = sums[..n]
+        .iter()
+        .map(|&sum| libm::log(sum.max(LEAST)))
+        .collect();
+    Curve::from_knots(xs, logs)
+}

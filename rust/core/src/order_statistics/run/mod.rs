@@ -1,0 +1,14 @@
+//! What one run fixes: its persistent effects, and the law of the bulk given them.
+
+mod bulk_law;
+mod census;
+mod nested_bulk;
+mod persistent_source;
+mod separate;
+mod shifts;
+mod slow_ranks;
+mod survey;
+
+pub use bulk_law::{BulkDraw, BulkLaw};
+pub use persistent_source::{PersistentSource, RankEffects};
+pub use survey::{Survey, Surveyed};

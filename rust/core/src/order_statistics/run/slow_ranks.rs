@@ -1,0 +1,117 @@
+//! A survey of so many ranks that only the slow ones among them matter.
+
+use std::ops::Range;
+
+use super::census::Census;
+use super::persistent_source::PersistentSource;
+use super::shifts::Shifts;
+use crate::draw::{When, for_each_tile};
+use crate::order_statistics::law::{CERTAIN_EXCEEDANCES, LogGrid, PADDING};
+use crate::plan::Scope;
+use crate::simd::{QUAD_STEPS, TILE_UNITS, TileArray};
+use crate::table::Table;
+
+/// Ranks above which only the slow ones are looked at.
+const MANY_RANKS: u32 = 1 << 20;
+/// Share of the exceedances that all ranks left out may add together.
+const NEGLIGIBLE_SHARE: f64 = 1e-7;
+
+/// Ranks of a pool with one certain persistent slowdown of scope gpu: words order the
+/// values, so a rank can be left out without looking its value up.
+pub(super) struct SlowRanks<'s> {
+    source: &'s PersistentSource<'s>,
+    table: &'s Table,
+}
+
+impl<'s> SlowRanks<'s> {
+    /// The ranks of a pool; none where there are few of them or anything else persists.
+    pub(super) fn of(source: &'s PersistentSource<'s>) -> Option<Self> {
+        let slowdowns = &source.slowdowns;
+        let is_alone = slowdowns.len() == 1 && !source.stalls();
+        if source.pool.n_ranks() <= MANY_RANKS || !is_alone {
+            return None;
+        }
+        let cause = slowdowns.cause(0);
+        let by_gpu = cause.scope() == Scope::Gpu && cause.is_certain();
+        let table = cause.only_table().filter(|_| by_gpu)?;
+        Some(Self { source, table })
+    }
+
+    /// Sum of the expected factors of all ranks.
+    pub(super) fn expected_sum(&self) -> f64 {
+        self.source.slowdowns.cause(0).mean() * f64::from(self.source.pool.n_ranks())
+    }
+
+    /// The word from which on a rank's factor matters, given the census of some of the
+    /// ranks and its greatest factor: all ranks below it together add a ten-millionth
+    /// to the exceedances of the slowest of these, at most.
+    pub(super) fn first_word_that_matters(
+        &self,
+        grid: &LogGrid,
+        census: &Census,
+        greatest: f32,
+    ) -> u32 {
+        let top = f64::from(greatest);
+        let sums = Shifts::of(census, grid, top).slowest(grid);
+        let n = f64::from(self.source.pool.n_ranks());
+        let of_grid = &grid.exceedances[PADDING..];
+        let can_be_left_out = |shift: usize| {
+            let pairs = sums.iter().zip(of_grid.iter().skip(shift));
+            let mut open = pairs.filter(|(sum, _)| **sum <= CERTAIN_EXCEEDANCES);
+            open.all(|(sum, one)| n * one <= NEGLIGIBLE_SHARE * sum)
+        };
+        let (mut kept, mut left_out) = (0, of_grid.len());
+        while left_out - kept > 1 {
+            let middle = kept + (left_out - kept) / 2;
+            if can_be_left_out(middle) {
+                left_out = middle;
+            } else {
+                kept = middle;
+            }
+        }
+        let least = top * libm::exp(-(left_out as f64) * grid.step);
+        first_word_at_least(self.table, least as f32)
+    }
+
+    /// Counts those of `ranks` whose words are at least `cut`, and returns their greatest
+    /// factor. Most tiles are done with once their greatest word is known.
+    pub(super) fn count(&self, ranks: Range<u32>, cut: u32, census: &mut Census) -> f32 {
+        let slowdowns = &self.source.slowdowns;
+        let kernel = slowdowns.kernel();
+        let mut words = TileArray([[0; TILE_UNITS]; QUAD_STEPS]);
+        let mut factors = Vec::with_capacity(TILE_UNITS);
+        let mut greatest = 0.0_f32;
+        for_each_tile(self.source.pool, ranks, |_, gpus| {
+            let address = slowdowns.address(0, When::RUN, gpus.start);
+            kernel.words(slowdowns.random(), address, &mut words);
+            let row = &words.0[0][..gpus.len()];
+            if row.iter().copied().fold(0, u32::max) < cut {
+                return;
+            }
+            factors.clear();
+            for (unit, &word) in gpus.zip(row) {
+                if word >= cut {
+                    let refine = || slowdowns.refined(0, When::RUN, unit)[0];
+                    factors.push(self.table.value(word, refine));
+                }
+            }
+            census.add(&factors);
+            greatest = factors.iter().copied().fold(greatest, f32::max);
+        });
+        greatest
+    }
+}
+
+/// A word below which no value reaches `least`.
+fn first_word_at_least(table: &Table, least: f32) -> u32 {
+    let (mut below, mut reached) = (0_u32, u32::MAX);
+    while reached - below > 1 {
+        let middle = below + (reached - below) / 2;
+        if table.bound(middle) < least {
+            below = middle;
+        } else {
+            reached = middle;
+        }
+    }
+    below
+}

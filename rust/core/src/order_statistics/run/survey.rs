@@ -1,0 +1,375 @@
+//! The survey: one look over the ranks of a pool at the start of a run.
+//!
+//! It draws the persistent effects of all ranks once and keeps counts of them, the
+//! slowest ranks where these are all that matters, and the blocks that have to be drawn
+//! separately in every step.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::census::Census;
+use super::persistent_source::PersistentSource;
+use super::separate::SeparateBlocks;
+use super::slow_ranks::SlowRanks;
+use crate::control::Control;
+use crate::draw::{Drawn, Tile, for_each_tile};
+use crate::error::Result;
+use crate::order_statistics::law::{BulkKind, PoolLaw};
+use crate::plan::{Affects, Scope};
+use crate::search::{Best, SlowestRank, WorstPorts};
+
+/// Ranks that one parallel task surveys.
+const RANKS_PER_TASK: u32 = 1 << 16;
+/// Tasks whose findings are held at once.
+const TASKS_AT_ONCE: usize = 256;
+/// Ranks of a pool with persistent factors, at most, for all of them to be drawn
+/// separately: a law of so few would cost more than it saves.
+const MAX_ALL_SEPARATE: u32 = 64;
+/// Leaders that are kept where a rare cause may speed some of them up.
+const LEADERS: usize = 64;
+/// Width in ln of the bins of a census where laws have atoms, so that atoms of different
+/// ranks stay apart.
+const ATOM_BIN_WIDTH: f64 = 1e-6;
+/// Bins of such a census, at most.
+const MAX_ATOM_BINS: f64 = 4_194_304.0;
+/// Bins of a census in one step of the law's grid.
+const BINS_PER_GRID_STEP: f64 = 8.0;
+
+/// A rank with its persistent effects.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Leader {
+    pub slowdown: f32,
+    pub stall: f32,
+    pub rank: u32,
+}
+
+/// What a survey found.
+#[derive(Debug, Clone, Default)]
+pub struct Surveyed {
+    /// The greatest persistent factor of all ranks.
+    pub greatest: f32,
+    sum_slowdown: f64,
+    sum_stall: f64,
+    /// The slowest ranks, from the slowest on, where nothing within the pool changes from
+    /// step to step.
+    pub leaders: Vec<Leader>,
+    /// Blocks that are drawn rank by rank in each step.
+    pub separate: SeparateBlocks,
+    /// Persistent factors of all other units.
+    pub census: Option<Census>,
+}
+
+impl Surveyed {
+    /// Mean slowdown and mean stall of the pool's `n` ranks.
+    pub fn means(&self, n: u32) -> (f64, f64) {
+        (
+            self.sum_slowdown / f64::from(n),
+            self.sum_stall / f64::from(n),
+        )
+    }
+}
+
+/// A survey to be made.
+pub struct Survey<'s, 'a> {
+    /// The law of the pool.
+    pub law: &'a PoolLaw,
+    /// The persistent effects of its ranks.
+    pub persistent: &'s PersistentSource<'a>,
+    /// Whether steps differ from each other at all.
+    pub steps_differ: bool,
+    /// Whether a certain stall makes all ranks separate.
+    pub all_separate: bool,
+}
+
+/// Calls with the first rank, the slowdowns and the stalls of a tile.
+type TileVisitor<'f> = dyn FnMut(u32, &[f32], &[f32]) + 'f;
+
+impl Survey<'_, '_> {
+    /// Surveys all ranks, on the current rayon pool.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`](crate::Error::Stopped) once `control` asks for it.
+    pub fn run(&self, control: &Control) -> Result<Surveyed> {
+        let n_ranks = self.n_ranks();
+        if !self.persistent.differs() {
+            return Ok(self.of_equal_ranks());
+        }
+        let n_tasks = n_ranks.div_ceil(RANKS_PER_TASK);
+        let mut all = self.nothing();
+        let slow_ranks = self.slow_ranks().filter(|_| all.census.is_some());
+        let mut cut = 0;
+        let mut done = 0;
+        if let Some(slow_ranks) = &slow_ranks {
+            // What the first task finds tells which ranks of the others matter.
+            let first = self.part(self.start(0)..self.start(1), Some((slow_ranks, 0)));
+            self.merge(&mut all, first);
+            if let (BulkKind::Shifted { grid, .. }, Some(census)) = (&self.law.bulk, &all.census) {
+                cut = slow_ranks.first_word_that_matters(grid, census, all.greatest);
+            }
+            done = 1;
+        }
+        for first in (done..n_tasks).step_by(TASKS_AT_ONCE) {
+            let batch = first..n_tasks.min(first + TASKS_AT_ONCE as u32);
+            let parts: Vec<Surveyed> = batch
+                .into_par_iter()
+                .map(|task| {
+                    let ranks = self.start(task)..self.start(task + 1);
+                    let part = self.part(ranks, slow_ranks.as_ref().map(|slow| (slow, cut)));
+                    control.advance(u64::from(RANKS_PER_TASK))?;
+                    Ok(part)
+                })
+                .collect::<Result<_>>()?;
+            for part in parts {
+                self.merge(&mut all, part);
+            }
+        }
+        if self.has_no_bulk() {
+            all.separate = SeparateBlocks::default();
+            all.separate.extend(self.blocks(0..n_ranks));
+        }
+        if let Some(slow_ranks) = &slow_ranks {
+            all.sum_slowdown = slow_ranks.expected_sum();
+        }
+        Ok(all)
+    }
+
+    fn n_ranks(&self) -> u32 {
+        self.persistent.pool.n_ranks()
+    }
+
+    /// Ranks of which only the slow ones are looked at, if the pool is such a one.
+    fn slow_ranks(&self) -> Option<SlowRanks<'_>> {
+        SlowRanks::of(self.persistent).filter(|_| self.law.block == Scope::Gpu)
+    }
+
+    /// Whether all blocks are drawn separately.
+    fn has_no_bulk(&self) -> bool {
+        let differs = matches!(
+            self.law.bulk,
+            BulkKind::Shifted { .. } | BulkKind::Nested(_)
+        );
+        self.all_separate || (differs && self.n_ranks() <= MAX_ALL_SEPARATE)
+    }
+
+    /// The result before any rank is looked at.
+    fn nothing(&self) -> Surveyed {
+        let census = match &self.law.bulk {
+            BulkKind::Shifted { grid, .. } if !self.has_no_bulk() => {
+                let width = if grid.atoms.is_empty() {
+                    1.0
+                } else {
+                    ATOM_BIN_WIDTH.max(grid.reach() / MAX_ATOM_BINS)
+                };
+                let width = width.min(grid.step / BINS_PER_GRID_STEP);
+                Some(Census::new(width, grid.reach()))
+            }
+            _ => None,
+        };
+        Surveyed {
+            census,
+            ..Surveyed::default()
+        }
+    }
+
+    /// The result where all ranks have the same persistent effects.
+    fn of_equal_ranks(&self) -> Surveyed {
+        let slowdown = self.persistent.factor(0);
+        let mut surveyed = self.nothing();
+        surveyed.greatest = slowdown;
+        surveyed.sum_slowdown = f64::from(slowdown) * f64::from(self.n_ranks());
+        let n_leaders = self.n_ranks().min(self.n_kept_leaders() as u32);
+        surveyed.leaders = (0..n_leaders)
+            .map(|rank| Leader {
+                slowdown,
+                stall: 0.0,
+                rank,
+            })
+            .collect();
+        if self.has_no_bulk() {
+            surveyed.separate.extend(self.blocks(0..self.n_ranks()));
+        }
+        surveyed
+    }
+
+    /// The first rank of a task; tasks do not cut blocks.
+    fn start(&self, task: u32) -> u32 {
+        let pool = self.persistent.pool;
+        let rank = task.saturating_mul(RANKS_PER_TASK).min(pool.n_ranks());
+        if rank == 0 || self.law.block == Scope::Gpu {
+            return rank;
+        }
+        let (_, end) = pool.unit(self.law.block, pool.stretch(rank - 1).0);
+        pool.rank_from(end)
+    }
+
+    /// The blocks of ranks that begin and end with one.
+    fn blocks(&self, ranks: Range<u32>) -> impl Iterator<Item = Range<u32>> {
+        self.persistent.pool.units_of(self.law.block, ranks)
+    }
+
+    /// What some ranks come to; of `slow_ranks` only those whose words reach the cut.
+    fn part(&self, ranks: Range<u32>, slow_ranks: Option<(&SlowRanks, u32)>) -> Surveyed {
+        let mut surveyed = self.nothing();
+        if let (Some(census), Some((slow_ranks, cut))) = (&mut surveyed.census, slow_ranks) {
+            surveyed.greatest = slow_ranks.count(ranks, cut, census);
+            return surveyed;
+        }
+        if self.law.block == Scope::Gpu {
+            self.for_each_tile(ranks, &mut |first, slowdowns, stalls| {
+                self.visit(&mut surveyed, first, slowdowns, stalls);
+            });
+            return surveyed;
+        }
+        let first = ranks.start;
+        let (mut slowdowns, mut stalls) = (Vec::new(), Vec::new());
+        self.for_each_tile(ranks, &mut |_, of_slowdowns, of_stalls| {
+            slowdowns.extend_from_slice(of_slowdowns);
+            stalls.extend_from_slice(of_stalls);
+        });
+        let end = first + slowdowns.len() as u32;
+        for block in self.blocks(first..end) {
+            let places = (block.start - first) as usize..(block.end - first) as usize;
+            self.visit(
+                &mut surveyed,
+                block.start,
+                &slowdowns[places.clone()],
+                &stalls[places],
+            );
+        }
+        surveyed
+    }
+
+    fn for_each_tile(&self, ranks: Range<u32>, visit: &mut TileVisitor) {
+        let mut drawn = Drawn::Nothing;
+        for_each_tile(self.persistent.pool, ranks, |rank, gpus| {
+            let mut tile = Tile::NEUTRAL;
+            self.persistent.apply(rank, &gpus, &mut drawn, &mut tile);
+            visit(
+                rank,
+                &tile.slowdown.0[0][..gpus.len()],
+                &tile.stall.0[0][..gpus.len()],
+            );
+        });
+    }
+
+    /// Takes in ranks: those of one block, or any where blocks are single GPUs.
+    fn visit(&self, surveyed: &mut Surveyed, first: u32, slowdowns: &[f32], stalls: &[f32]) {
+        let greatest = slowdowns.iter().copied().fold(0.0, f32::max);
+        surveyed.greatest = surveyed.greatest.max(greatest);
+        surveyed.sum_slowdown += sum(slowdowns);
+        if self.persistent.stalls() {
+            surveyed.sum_stall += sum(stalls);
+        }
+        if matches!(self.law.bulk, BulkKind::Fixed) {
+            self.visit_leaders(surveyed, first, slowdowns, stalls);
+            return;
+        }
+        let is_stalled = self.steps_differ && stalls.iter().any(|&stall| stall > 0.0);
+        match (&mut surveyed.census, self.law.block) {
+            (census, Scope::Gpu) if is_stalled => {
+                let ranks = (first..).zip(slowdowns).zip(stalls);
+                for ((rank, &slowdown), &stall) in ranks {
+                    if stall > 0.0 {
+                        surveyed.separate.push(rank..rank + 1);
+                    } else if let Some(census) = census {
+                        census.add(&[slowdown]);
+                    }
+                }
+            }
+            (_, _) if is_stalled => {
+                let block = first..first + slowdowns.len() as u32;
+                surveyed.separate.push(block);
+            }
+            (Some(census), Scope::Gpu) => census.add(slowdowns),
+            (Some(census), _) => census.add(&[greatest]),
+            (None, _) => {}
+        }
+    }
+
+    /// Keeps the slowest ranks by their persistent effects.
+    fn visit_leaders(
+        &self,
+        surveyed: &mut Surveyed,
+        first: u32,
+        slowdowns: &[f32],
+        stalls: &[f32],
+    ) {
+        for ((rank, &slowdown), &stall) in (first..).zip(slowdowns).zip(stalls) {
+            if self.steps_differ && stall > 0.0 {
+                surveyed.separate.push(rank..rank + 1);
+                continue;
+            }
+            let leader = Leader {
+                slowdown,
+                stall,
+                rank,
+            };
+            self.insert(&mut surveyed.leaders, leader);
+        }
+    }
+
+    /// Leaders that are kept: one, unless a rare cause may make it faster than others.
+    fn n_kept_leaders(&self) -> usize {
+        if self.law.only_slows { 1 } else { LEADERS }
+    }
+
+    /// Inserts a rank among the leaders.
+    fn insert(&self, leaders: &mut Vec<Leader>, new: Leader) {
+        if self.law.affects == Affects::Network && !self.steps_differ {
+            // One port's slowdown and another one's stall count together.
+            let mut worst = leaders
+                .first()
+                .map_or(WorstPorts::NONE, |leader| WorstPorts {
+                    slowdown: leader.slowdown,
+                    stall_s: leader.stall,
+                });
+            worst.take(new.slowdown, new.stall, new.rank);
+            *leaders = vec![Leader {
+                slowdown: worst.slowdown,
+                stall: worst.stall_s,
+                rank: 0,
+            }];
+            return;
+        }
+        let place = leaders.partition_point(|leader| {
+            let best = SlowestRank {
+                time_rel: leader.slowdown + leader.stall,
+                stall_rel: leader.stall,
+                rank: leader.rank,
+            };
+            !best.yields_to(new.slowdown, new.stall, new.rank)
+        });
+        let n_kept = self.n_kept_leaders();
+        if place < n_kept {
+            leaders.insert(place, new);
+            leaders.truncate(n_kept);
+        }
+    }
+
+    /// Merges what a task found into what tasks before it did.
+    fn merge(&self, all: &mut Surveyed, part: Surveyed) {
+        all.greatest = all.greatest.max(part.greatest);
+        all.sum_slowdown += part.sum_slowdown;
+        all.sum_stall += part.sum_stall;
+        all.separate.extend(part.separate.into_blocks());
+        if let (Some(all), Some(part)) = (&mut all.census, &part.census) {
+            all.merge(part);
+        }
+        for leader in part.leaders {
+            self.insert(&mut all.leaders, leader);
+        }
+    }
+}
+
+/// Sum of some numbers, as eight partial sums that the compiler vectorizes.
+fn sum(numbers: &[f32]) -> f64 {
+    let mut sums = [0.0_f64; 8];
+    let (eights, rest) = numbers.as_chunks();
+    for eight in eights {
+        for (sum, &number) in sums.iter_mut().zip::<&[f32; 8]>(eight) {
+            *sum += f64::from(number);
+        }
+    }
+    sums.iter().sum::<f64>() + rest.iter().map(|&x| f64::from(x)).sum::<f64>()
+}

@@ -1,0 +1,354 @@
+//! Steps in which gangs wait inside: pipelines, and causes that change within a
+//! step.
+
+use super::pool_causes::PoolCauses;
+use super::rank_map::{Batch, BatchPart, RankMap};
+use super::stage_factors::{BatchTile, StageFactors, greatest};
+use crate::control::Control;
+use crate::draw::{Drawn, Tile, When, for_each_tile};
+use crate::error::Result;
+use crate::plan::{Pipeline, Placement, Plan};
+use crate::random::Random;
+use crate::schedule::recursion::{Lanes, Room};
+use crate::simd::{Kernel, QUAD_STEPS, WALK_LANES};
+use crate::step::{ExpectedTime, ReplicaTime, Slowest};
+
+/// All gangs of a job in one run.
+pub struct Gangs<'a> {
+    plan: &'a Plan,
+    pipeline: &'a Pipeline,
+    ranks: RankMap<'a>,
+    batches: Vec<Batch>,
+    /// By pool.
+    causes: Vec<PoolCauses<'a>>,
+    /// Whether a stage may stall by itself.
+    stalls_stages: bool,
+}
+
+/// What a walk through the schedule gave, in seconds of each gang of a batch.
+struct Walked {
+    /// When the last stage is done.
+    ends_s: Lanes<WALK_LANES>,
+    /// When it would be done if no stage had stalled.
+    free_s: Lanes<WALK_LANES>,
+    /// For how long gangs stop as a whole, by causes of the whole step.
+    step_stall_s: Lanes<WALK_LANES>,
+    /// For how long gangs stop as a whole, in all microbatches together.
+    microbatch_stall_s: Lanes<WALK_LANES>,
+}
+
+impl Walked {
+    /// Seconds of a step of a gang, stalls included.
+    fn compute_s(&self, lane: usize) -> f64 {
+        let gang_stall_s = self.step_stall_s.0[lane] + self.microbatch_stall_s.0[lane];
+        self.ends_s.0[lane] + gang_stall_s
+    }
+
+    /// Seconds of these that stalls cost.
+    fn stall_s(&self, lane: usize) -> f64 {
+        self.compute_s(lane) - self.free_s.0[lane]
+    }
+}
+
+impl<'a> Gangs<'a> {
+    /// The gangs of a plan with its `pipeline`; draws what persists through the run.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`](crate::Error::Stopped) once `control` asks for it.
+    pub fn new(
+        plan: &'a Plan,
+        pipeline: &'a Pipeline,
+        random: &'a Random,
+        run: u32,
+        control: &Control,
+    ) -> Result<Self> {
+        let causes = (0..plan.pools().len())
+            .map(|index| PoolCauses::new(plan, pipeline, index, random, run, control))
+            .collect::<Result<Vec<_>>>()?;
+        let ranks = RankMap::new(plan, pipeline);
+        Ok(Self {
+            plan,
+            pipeline,
+            batches: ranks.batches(),
+            ranks,
+            stalls_stages: causes.iter().any(PoolCauses::stalls_stages),
+            causes,
+        })
+    }
+
+    /// Expected times of the average rank, by pool, under the causes of `plan`: the
+    /// one of these gangs, or one from which causes that change were taken out.
+    #[must_use]
+    pub fn expected_under(&self, plan: &Plan) -> Vec<ExpectedTime> {
+        let of = |(index, causes): (usize, &PoolCauses)| {
+            let parts = [&causes.persistent, &causes.persistent_gang_stalls];
+            let slowdown = parts.map(|part| part.mean_slowdown()).iter().product();
+            let stall = parts.map(|part| part.mean_stall()).iter().sum();
+            ExpectedTime::of_pool(plan, index, slowdown, stall)
+        };
+        self.causes.iter().enumerate().map(of).collect()
+    }
+
+    /// Expected times of the average rank, by pool.
+    #[must_use]
+    pub fn expected(&self) -> Vec<ExpectedTime> {
+        self.expected_under(self.plan)
+    }
+
+    /// Leaves out batches of gangs of which none is wanted: of each batch `wants`
+    /// gets the pool of its first ranks, its first gang and how many it has.
+    pub(super) fn retain(&mut self, wants: impl Fn(usize, u32, usize) -> bool) {
+        self.batches
+            .retain(|batch| wants(batch.parts[0].pool, batch.first_gang, batch.n_gangs));
+    }
+
+    /// The slowest gang in each of the first `n_steps` steps of a quad.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`](crate::Error::Stopped) once `control` asks for it.
+    pub fn slowest(
+        &self,
+        quad: u32,
+        n_steps: usize,
+        control: &Control,
+    ) -> Result<[Slowest; QUAD_STEPS]> {
+        let mut slowest = [Slowest::NOBODY; QUAD_STEPS];
+        for batch in &self.batches {
+            self.walk_batch(batch, quad, n_steps, control, |step, walked, factors| {
+                for lane in 0..batch.n_gangs {
+                    let compute_s = walked.compute_s(lane);
+                    // Looking for the busiest stage's pool is left for gangs that need it.
+                    if compute_s > slowest[step].compute_s {
+                        slowest[step] = Slowest {
+                            pool: self.busiest_pool(batch, lane, factors),
+                            compute_s,
+                            stall_s: walked.stall_s(lane),
+                        };
+                    }
+                }
+            })?;
+        }
+        Ok(slowest)
+    }
+
+    /// Calls `met` with the step within the quad and the time of each gang, in the
+    /// first `n_steps` steps of a quad.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`](crate::Error::Stopped) once `control` asks for it.
+    pub fn for_each_time(
+        &self,
+        quad: u32,
+        n_steps: usize,
+        control: &Control,
+        mut met: impl FnMut(usize, ReplicaTime),
+    ) -> Result<()> {
+        for batch in &self.batches {
+            self.walk_batch(batch, quad, n_steps, control, |step, walked, factors| {
+                for lane in 0..batch.n_gangs {
+                    let time = ReplicaTime {
+                        pool: self.busiest_pool(batch, lane, factors),
+                        replica: batch.first_gang + lane as u32,
+                        compute_s: walked.compute_s(lane),
+                        stall_s: walked.stall_s(lane),
+                    };
+                    met(step, time);
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The time of each gang in step 0, by pool in which it begins.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`](crate::Error::Stopped) once `control` asks for it.
+    pub(super) fn times_by_pool(&self, control: &Control) -> Result<Vec<Vec<ReplicaTime>>> {
+        let mut times = vec![Vec::new(); self.plan.pools().len()];
+        for batch in &self.batches {
+            let pool = batch.parts[0].pool;
+            self.walk_batch(batch, 0, 1, control, |_, walked, _| {
+                times[pool].extend((0..batch.n_gangs).map(|lane| ReplicaTime {
+                    pool: pool as u32,
+                    replica: batch.first_gang + lane as u32,
+                    compute_s: walked.compute_s(lane),
+                    stall_s: walked.stall_s(lane),
+                }));
+            })?;
+        }
+        Ok(times)
+    }
+
+    /// Walks the gangs of a batch through the first `n_steps` steps of a quad, and
+    /// calls `met` with each step, what the walk gave and the stages' factors.
+    fn walk_batch(
+        &self,
+        batch: &Batch,
+        quad: u32,
+        n_steps: usize,
+        control: &Control,
+        mut met: impl FnMut(usize, &Walked, &[Lanes<WALK_LANES>]),
+    ) -> Result<()> {
+        let kernel = Kernel::new(self.plan.instructions());
+        let schedule = self.pipeline.schedule();
+        let mut room = Room::new(schedule);
+        let mut factors = StageFactors::new(self.pipeline, &self.causes, self.stalls_stages);
+        control.advance(0)?;
+        let tiles = self.draw(batch, quad);
+        let draws_per_step = self.draws_per_step(batch);
+        let base_s = self.base_s(batch);
+        for step in 0..n_steps {
+            let number = quad * QUAD_STEPS as u32 + step as u32;
+            factors.draw(batch, &tiles, number, step, control)?;
+            let step_stall_s = self.step_stall_s(batch, quad, step);
+            let mut times = factors.times(&base_s, self.transfer_s(batch));
+            kernel.walk(schedule, &times, &mut room);
+            let ends_s = self.ends_s(batch, &room, factors.of_stages());
+            let mut free_s = ends_s;
+            if factors.has_stalled() {
+                times.stalls_s = &[];
+                kernel.walk(schedule, &times, &mut room);
+                free_s = self.ends_s(batch, &room, factors.of_stages());
+            }
+            let walked = Walked {
+                ends_s,
+                free_s,
+                step_stall_s,
+                microbatch_stall_s: *factors.gang_stall_s(),
+            };
+            met(step, &walked, factors.of_stages());
+            control.advance(draws_per_step)?;
+        }
+        Ok(())
+    }
+
+    /// Draws what lasts at least a step for the ranks of a batch.
+    fn draw(&self, batch: &Batch, quad: u32) -> Vec<BatchTile> {
+        let mut tiles = Vec::new();
+        let mut drawn = Drawn::Nothing;
+        for part in &batch.parts {
+            let causes = &self.causes[part.pool];
+            let pool = &self.plan.pools()[part.pool];
+            for_each_tile(pool, part.ranks.clone(), |rank, gpus| {
+                let mut effects = Tile::NEUTRAL;
+                let ranks = rank as usize..rank as usize + gpus.len();
+                causes.persistent.load(ranks, true, &mut effects);
+                causes
+                    .step
+                    .apply_all(When::quad(quad), &gpus, &mut drawn, &mut effects);
+                tiles.push(BatchTile {
+                    pool: part.pool,
+                    stage_ranks: self.ranks.stage_ranks(part, rank, gpus.len()),
+                    gpus,
+                    effects,
+                });
+            });
+        }
+        tiles
+    }
+
+    /// Draws of a batch in one step.
+    fn draws_per_step(&self, batch: &Batch) -> u64 {
+        let of = |part: &BatchPart| {
+            part.ranks.len() as u64 * self.causes[part.pool].draws_per_rank(self.pipeline)
+        };
+        batch.parts.iter().map(of).sum()
+    }
+
+    /// Seconds for which each gang of a batch stops as a whole in one step: the
+    /// longest of the stalls that reach several of its stages.
+    fn step_stall_s(&self, batch: &Batch, quad: u32, step: usize) -> Lanes<WALK_LANES> {
+        let mut stall_s = Lanes::all(0.0);
+        let mut drawn = Drawn::Nothing;
+        for part in &batch.parts {
+            let causes = &self.causes[part.pool];
+            if !causes.stalls_gangs() {
+                continue;
+            }
+            let pool = &self.plan.pools()[part.pool];
+            for_each_tile(pool, part.ranks.clone(), |rank, gpus| {
+                let mut effects = Tile::NEUTRAL;
+                let ranks = rank as usize..rank as usize + gpus.len();
+                causes
+                    .persistent_gang_stalls
+                    .load(ranks, true, &mut effects);
+                causes
+                    .gang_stalls
+                    .apply_all(When::quad(quad), &gpus, &mut drawn, &mut effects);
+                for ranks in self.ranks.stage_ranks(part, rank, gpus.len()) {
+                    let longest = greatest(&effects.stall.0[step][ranks.places]);
+                    let lane = &mut stall_s.0[ranks.lane];
+                    *lane = lane.max(pool.compute_s() * longest);
+                }
+            });
+        }
+        stall_s
+    }
+
+    /// Seconds of each class of passes, without any cause.
+    fn base_s(&self, batch: &Batch) -> Vec<Lanes<WALK_LANES>> {
+        let shape = self.pipeline.spec().shape;
+        let n_virtual = shape.virtual_stages() as usize;
+        let mut base_s = vec![Lanes::all(0.0); 3 * n_virtual];
+        for part in &batch.parts {
+            let times = &self.pipeline.spec().times[part.pool];
+            let passes = [&times.forward_s, &times.backward_s, &times.weight_s];
+            let n = part.ranks.len();
+            for ranks in self.ranks.stage_ranks(part, part.ranks.start, n) {
+                for (direction, by_stage) in passes.into_iter().enumerate() {
+                    for chunk in 0..shape.chunks as usize {
+                        let k = chunk * shape.stages as usize + ranks.stage;
+                        let seconds = by_stage.get(k).copied().unwrap_or(0.0);
+                        base_s[direction * n_virtual + k].0[ranks.lane] = seconds;
+                    }
+                }
+            }
+        }
+        base_s
+    }
+
+    /// Seconds until a result has reached another stage: those of the slowest pool
+    /// that gangs of the batch may reach.
+    fn transfer_s(&self, batch: &Batch) -> f64 {
+        let times = &self.pipeline.spec().times;
+        match self.pipeline.spec().placement {
+            Placement::Aligned => times[batch.parts[0].pool].transfer_s,
+            Placement::Mixed => times
+                .iter()
+                .map(|times| times.transfer_s)
+                .fold(0.0, f64::max),
+        }
+    }
+
+    /// When each gang of a batch has done its last pass and the overhead after it.
+    fn ends_s(
+        &self,
+        batch: &Batch,
+        room: &Room<WALK_LANES>,
+        factors: &[Lanes<WALK_LANES>],
+    ) -> Lanes<WALK_LANES> {
+        let mut ends_s = Lanes::all(0.0);
+        for (stage, (done_s, factor)) in room.ends_s.iter().zip(factors).enumerate() {
+            for lane in 0..batch.n_gangs {
+                let pool = self.ranks.pool_of(batch, lane, stage);
+                let overhead_s = self.pipeline.spec().times[pool].overhead_s * factor.0[lane];
+                ends_s.0[lane] = f64::max(ends_s.0[lane], done_s.0[lane] + overhead_s);
+            }
+        }
+        ends_s
+    }
+
+    /// The pool of a gang: of stages in several pools, that of the one that works
+    /// longest.
+    fn busiest_pool(&self, batch: &Batch, lane: usize, factors: &[Lanes<WALK_LANES>]) -> u32 {
+        let mut longest = (0, 0.0);
+        for (stage, factor) in factors.iter().enumerate() {
+            let pool = self.ranks.pool_of(batch, lane, stage);
+            let work_s = factor.0[lane] * self.pipeline.busy_s(pool, stage as u32);
+            if work_s > longest.1 {
+                longest = (pool, work_s);
+            }
+        }
+        longest.0 as u32
+    }
+}

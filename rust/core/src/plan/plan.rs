@@ -1,0 +1,372 @@
+//! A step of a whole job in plain numbers, validated and compiled once.
+
+use std::collections::HashMap;
+
+use super::cause::{Cause, CauseSpec};
+use super::communication::Communication;
+use super::hops::{self, Hops};
+use super::kinds::{Affects, Effect, Span};
+use super::pipeline::{Pipeline, Placement, ReplicaSpec};
+use super::pool::{Pool, PoolSpec};
+use crate::error::{Error, Result};
+use crate::random::{Stream, Use};
+use crate::simd::InstructionSet;
+
+/// A step of a whole job, ready to be sampled.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pools: Vec<Pool>,
+    causes: Vec<Cause>,
+    communication: Communication,
+    hops: Hops,
+    pipeline: Option<Pipeline>,
+    instructions: InstructionSet,
+}
+
+impl Plan {
+    /// Judges and compiles a plan without stages: GPUs by pool, what makes them
+    /// vary, and what they exchange.
+    ///
+    /// # Errors
+    /// Any number out of its domain, under the path of its pool, cause or
+    /// term; [`Error::Streams`] where two causes would share random words.
+    pub fn new(
+        pools: Vec<PoolSpec>,
+        causes: Vec<CauseSpec>,
+        communication: Communication,
+    ) -> Result<Self> {
+        let replica = ReplicaSpec::Barrier { tensor_groups: 1 };
+        Self::of_replicas(pools, causes, communication, replica)
+    }
+
+    /// The same for replicas of more than one tensor group, and for causes that
+    /// change inside of a step.
+    ///
+    /// # Errors
+    /// Those of [`Plan::new`], and what is wrong with the replicas.
+    pub fn of_replicas(
+        pools: Vec<PoolSpec>,
+        causes: Vec<CauseSpec>,
+        communication: Communication,
+        replica: ReplicaSpec,
+    ) -> Result<Self> {
+        if pools.is_empty() {
+            return Err(Error::domain("pools", 0.0, "at least one pool"));
+        }
+        let (replica_tensor_groups, mut pipeline) = match replica {
+            ReplicaSpec::Barrier { tensor_groups } => (tensor_groups.max(1), None),
+            ReplicaSpec::Pipeline(spec) => {
+                let pipeline = Pipeline::new(spec)?;
+                (pipeline.replica_tensor_groups(), Some(pipeline))
+            }
+        };
+        let mut pools = pools
+            .into_iter()
+            .map(|pool| Pool::new(pool, replica_tensor_groups))
+            .collect::<Result<Vec<_>>>()?;
+        fill_replicas(&mut pools, replica_tensor_groups, pipeline.as_ref())?;
+        let causes = causes
+            .into_iter()
+            .map(|cause| Cause::compile(cause, &pools))
+            .collect::<Result<Vec<_>>>()?;
+        match &mut pipeline {
+            Some(pipeline) => pipeline.check(&pools, &causes)?,
+            None => check_spans(&causes)?,
+        }
+        communication.check(pools.len())?;
+        let plan = Self {
+            pools,
+            causes,
+            hops: Hops::compile(&communication)?,
+            communication,
+            pipeline,
+            instructions: InstructionSet::best(),
+        };
+        plan.check_streams()?;
+        plan.check_range()?;
+        Ok(plan)
+    }
+
+    /// The pools, in document order.
+    #[must_use]
+    pub fn pools(&self) -> &[Pool] {
+        &self.pools
+    }
+
+    /// Replicas of the job, in one pool each or spread over several.
+    #[must_use]
+    pub fn n_replicas(&self) -> u32 {
+        let spread = |pipeline: &&Pipeline| pipeline.spec().placement == Placement::Mixed;
+        match self.pipeline.as_ref().filter(spread) {
+            None => self.pools.iter().map(Pool::n_replicas).sum(),
+            Some(pipeline) => {
+                let tensor_groups: u32 = self.pools.iter().map(Pool::n_tensor_groups).sum();
+                tensor_groups / pipeline.replica_tensor_groups()
+            }
+        }
+    }
+
+    /// What the ranks exchange in a step.
+    #[must_use]
+    pub fn communication(&self) -> &Communication {
+        &self.communication
+    }
+
+    /// What hops of random length make of its latencies.
+    #[must_use]
+    pub fn hops(&self) -> &Hops {
+        &self.hops
+    }
+
+    /// The stages of a replica, where a step is more than one barrier.
+    #[must_use]
+    pub fn pipeline(&self) -> Option<&Pipeline> {
+        self.pipeline.as_ref()
+    }
+
+    /// The plan, to be run in other instructions than the best ones; in the
+    /// portable ones where the processor has not got them.
+    #[must_use]
+    pub fn with_instructions(self, instructions: InstructionSet) -> Self {
+        let instructions = if instructions.is_available() {
+            instructions
+        } else {
+            InstructionSet::Portable
+        };
+        Self {
+            instructions,
+            ..self
+        }
+    }
+
+    /// The instructions that the plan is run in.
+    #[must_use]
+    pub fn instructions(&self) -> InstructionSet {
+        self.instructions
+    }
+
+    /// The causes of one kind that act in a pool, in document order.
+    pub fn causes(
+        &self,
+        pool: usize,
+        affects: Affects,
+        span: Span,
+    ) -> impl Iterator<Item = &Cause> {
+        self.causes.iter().filter(move |cause| {
+            cause.affects() == affects && cause.span() == span && cause.streams(pool).is_some()
+        })
+    }
+
+    /// All causes, in document order.
+    #[must_use]
+    pub fn all_causes(&self) -> &[Cause] {
+        &self.causes
+    }
+
+    /// The plan with only those causes for which `keep` returns true.
+    #[must_use]
+    pub fn keeping(&self, keep: impl Fn(&Cause) -> bool) -> Self {
+        let mut plan = self.clone();
+        plan.causes.retain(keep);
+        plan
+    }
+
+    /// The plan with other pools and causes, without stages: a step is one
+    /// barrier.
+    pub(super) fn as_single_barrier(&self, pools: Vec<Pool>, causes: Vec<Cause>) -> Self {
+        Self {
+            pools,
+            causes,
+            pipeline: None,
+            ..self.clone()
+        }
+    }
+
+    /// Compiles one more cause.
+    ///
+    /// # Errors
+    /// Those of the cause.
+    pub(super) fn add_cause(&mut self, spec: CauseSpec) -> Result<()> {
+        self.causes.push(Cause::compile(spec, &self.pools)?);
+        Ok(())
+    }
+
+    /// Effects on ranks and ports in one step of causes that change in it: a
+    /// draw that several share counts for each of them.
+    #[must_use]
+    pub fn draws_per_step(&self) -> u64 {
+        self.causes.iter().map(|cause| self.draws_of(cause)).sum()
+    }
+
+    /// The same, each as often as a draw takes that of a cause that always occurs
+    /// and has one law.
+    #[must_use]
+    pub fn cost_per_step(&self) -> u64 {
+        const SLOW: f64 = 64.0;
+        let cost = |cause: &Cause| {
+            let times = match cause.only_table() {
+                Some(_) if cause.is_certain() => 1.0,
+                _ => 1.0 + SLOW * cause.probability(),
+            };
+            (self.draws_of(cause) as f64 * times) as u64
+        };
+        self.causes.iter().map(cost).sum()
+    }
+
+    fn draws_of(&self, cause: &Cause) -> u64 {
+        let per_rank = match (cause.span(), &self.pipeline) {
+            (Span::Run, _) => 0,
+            (Span::Step, _) | (_, None) => 1,
+            (Span::Microbatch, Some(pipeline)) => u64::from(pipeline.spec().shape.microbatches),
+            (Span::Layer, Some(pipeline)) => {
+                2 * u64::from(pipeline.spec().shape.microbatches) * u64::from(pipeline.n_layers())
+            }
+        };
+        let here = |&(index, _): &(usize, &Pool)| cause.streams(index).is_some();
+        let pools = self.pools.iter().enumerate().filter(here);
+        per_rank
+            * pools
+                .map(|(_, pool)| u64::from(pool.n_ranks()))
+                .sum::<u64>()
+    }
+
+    /// Refuses causes whose factors or stalls f32 cannot hold together.
+    fn check_range(&self) -> Result<()> {
+        const MOST: f64 = f32::MAX as f64 / 4.0;
+        const LEAST: f64 = f32::MIN_POSITIVE as f64;
+        for (index, pool) in self.pools.iter().enumerate() {
+            for affects in [Affects::Compute, Affects::Network] {
+                let causes = || {
+                    Span::ALL
+                        .into_iter()
+                        .flat_map(move |span| self.causes(index, affects, span))
+                };
+                let slowdowns = || causes().filter(|cause| cause.effect() == Effect::Slowdown);
+                let stalls = causes().filter(|cause| cause.effect() == Effect::Stall);
+                let greatest: f64 = slowdowns()
+                    .map(|cause| f64::from(cause.greatest()))
+                    .product();
+                let least: f64 = slowdowns().map(|cause| f64::from(cause.least())).product();
+                let longest_s: f64 = stalls.map(|cause| f64::from(cause.greatest())).sum();
+                // What a stall is multiplied by must be a number itself.
+                if affects == Affects::Compute && (1.0 / pool.compute_s()) > MOST {
+                    let requirement = format!(">= {:e}", 1.0 / MOST);
+                    let error = Error::domain("compute_s", pool.compute_s(), requirement);
+                    return Err(error.within(&format!("pools.{}", pool.name())));
+                }
+                let longest = match affects {
+                    Affects::Compute => longest_s / pool.compute_s(),
+                    Affects::Network => longest_s,
+                };
+                if !(0.0..=MOST).contains(&(greatest + longest)) {
+                    let requirement =
+                        "less extreme together: their greatest effects are beyond f32";
+                    return Err(Error::domain("causes", greatest + longest, requirement));
+                }
+                if !(LEAST..).contains(&least) {
+                    let requirement = "less extreme together: their least effects are beyond f32";
+                    return Err(Error::domain("causes", least, requirement));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses causes that would share random words.
+    fn check_streams(&self) -> Result<()> {
+        let mut seen: HashMap<Stream, (String, (usize, usize))> = HashMap::new();
+        for usage in Use::ALL {
+            let address = Stream::address("", hops::NAME, usage);
+            // No cause owns it.
+            let owner = (usize::MAX, 0);
+            seen.insert(Stream::new("", hops::NAME, usage), (address, owner));
+        }
+        for pool in &self.pools {
+            for usage in [Use::Slowest, Use::Member] {
+                let stream = Stream::new(pool.name(), "", usage);
+                let address = Stream::address(pool.name(), "", usage);
+                if let Some((other, _)) = seen.insert(stream, (address.clone(), (usize::MAX, 1))) {
+                    return Err(Error::Streams {
+                        first: other,
+                        second: address,
+                    });
+                }
+            }
+        }
+        for (cause_index, cause) in self.causes.iter().enumerate() {
+            for (index, pool) in self.pools.iter().enumerate() {
+                if cause.streams(index).is_none() {
+                    continue;
+                }
+                let pool = cause.scope().pool_of_address(pool.name());
+                // Pools share the words of a cause of scope cluster, and no others.
+                let owner = (cause_index, if pool.is_empty() { 0 } else { index });
+                for usage in Use::ALL {
+                    let address = Stream::address(pool, cause.name(), usage);
+                    let stream = Stream::new(pool, cause.name(), usage);
+                    let new = (address.clone(), owner);
+                    let (first, first_owner) = seen.entry(stream).or_insert(new);
+                    if *first_owner != owner || *first != address {
+                        return Err(Error::Streams {
+                            first: first.clone(),
+                            second: address,
+                        });
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Leaves tensor groups that fill no replica to the spares.
+fn fill_replicas(pools: &mut [Pool], replica: u32, pipeline: Option<&Pipeline>) -> Result<()> {
+    let refuse = |name: &str, n: u32, unit: u32| {
+        let requirement = format!("enough for {unit} tensor groups, those of a replica");
+        Err(Error::domain("n_gpus", f64::from(n), requirement).within(&format!("pools.{name}")))
+    };
+    match pipeline.filter(|pipeline| pipeline.spec().placement == Placement::Mixed) {
+        None => {
+            for pool in pools {
+                let n = pool.n_tensor_groups();
+                if n < replica {
+                    return refuse(pool.name(), n, replica);
+                }
+                pool.keep(n - n % replica);
+            }
+        }
+        Some(pipeline) => {
+            let stage = pipeline.stage_tensor_groups();
+            let mut total = 0;
+            for pool in pools.iter_mut() {
+                let n = pool.n_tensor_groups();
+                pool.keep(n - n % stage);
+                total += pool.n_tensor_groups();
+            }
+            if total < replica {
+                return refuse(pools[0].name(), total, replica);
+            }
+            // The last tensor groups stay over.
+            let mut over = total % replica;
+            for pool in pools.iter_mut().rev() {
+                let given = over.min(pool.n_tensor_groups());
+                pool.keep(pool.n_tensor_groups() - given);
+                over -= given;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Refuses causes that change inside of a step where a step has no inside.
+fn check_spans(causes: &[Cause]) -> Result<()> {
+    let inside = |cause: &&Cause| matches!(cause.span(), Span::Microbatch | Span::Layer);
+    match causes.iter().find(inside) {
+        Some(cause) => Err(Error::Field {
+            field: "pipeline".to_owned(),
+            missing: true,
+        }
+        .within(&format!("causes.{}", cause.name()))),
+        None => Ok(()),
+    }
+}

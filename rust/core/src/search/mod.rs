@@ -1,0 +1,9 @@
+//! The slowest of many without drawing all of them, and what persists in a run.
+
+mod best;
+mod persistent;
+mod pool_search;
+
+pub use best::{Best, MOST_REPLICAS, SlowestRank, SlowestReplicas, WorstPorts};
+pub use persistent::Persistent;
+pub use pool_search::{PoolSearch, TileRange};

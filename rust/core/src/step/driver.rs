@@ -1,0 +1,274 @@
+//! The one loop over runs and steps.
+
+use super::columns::{Columns, Row, Rows};
+use super::expected::ExpectedTime;
+use super::slowest::Slowest;
+use crate::control::Control;
+use crate::error::{Error, Result};
+use crate::plan::{Plan, SlowestPort};
+use crate::random::{MAX_RUNS, Random};
+use crate::simd::QUAD_STEPS;
+
+/// A way to draw the steps of a plan.
+pub trait Engine: Sync {
+    /// The job in one run.
+    type Run<'a>: Run
+    where
+        Self: 'a;
+
+    /// Steps that one parallel task draws, a multiple of four.
+    const STEPS_PER_TASK: usize;
+
+    /// Whether runs are drawn side by side rather than one after the other. An
+    /// engine whose runs hold a number for each rank draws one at a time, so that
+    /// memory does not grow with threads.
+    const RUNS_IN_PARALLEL: bool;
+
+    /// Whether a step counts as one draw in the progress; an engine that counts
+    /// its draws itself says no.
+    const COUNTS_STEPS: bool;
+
+    /// What is simulated.
+    fn plan(&self) -> &Plan;
+
+    /// Draws all that lasts longer than a step.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] once `control` asks for it.
+    fn begin<'a>(
+        &'a self,
+        random: &'a Random,
+        run: u32,
+        control: &Control,
+    ) -> Result<Self::Run<'a>>;
+}
+
+/// A job in one run.
+pub trait Run: Sync {
+    /// Buffers that a task reuses between its steps.
+    type Scratch: Default;
+
+    /// Expected times of the average rank, by pool.
+    fn expected(&self) -> Vec<ExpectedTime>;
+
+    /// The slowest replica in each of the first `n_steps` steps of a quad; the
+    /// others are of no meaning.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] once `control` asks for it.
+    fn slowest(
+        &self,
+        quad: u32,
+        n_steps: usize,
+        scratch: &mut Self::Scratch,
+        control: &Control,
+    ) -> Result<[Slowest; QUAD_STEPS]>;
+
+    /// The greatest slowdown and the longest stall of the ports of each pool in the
+    /// steps of a quad.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] once `control` asks for it.
+    fn slowest_ports(
+        &self,
+        quad: u32,
+        scratch: &mut Self::Scratch,
+        control: &Control,
+    ) -> Result<Vec<[SlowestPort; QUAD_STEPS]>>;
+}
+
+/// Simulates `steps` steps of each of `runs` runs on the current rayon pool.
+///
+/// The rows depend on the plan, the engine and the seed only, not on the number of
+/// threads: each step writes its own row.
+///
+/// # Errors
+/// Those of [`check_size`]; [`Error::Stopped`] once `control` asks for it.
+pub fn simulate<E: Engine>(
+    engine: &E,
+    seed: u64,
+    runs: u32,
+    steps: u32,
+    control: &Control,
+) -> Result<Columns> {
+    check_size(runs, steps)?;
+    let plan = engine.plan();
+    let random = Random::new(seed);
+    let n_pools = plan.pools().len();
+    let mut columns = Columns::zeros(runs as usize, steps as usize, n_pools);
+    let draw_run = |run: u32, rows| {
+        let job = engine.begin(&random, run, control)?;
+        let drawing = Drawing {
+            plan,
+            job: &job,
+            random: &random,
+            run,
+            control,
+        };
+        let draws_per_step = u64::from(E::COUNTS_STEPS);
+        let tasks = Tasks {
+            steps_per_task: E::STEPS_PER_TASK,
+            draws_per_step,
+            control,
+        };
+        tasks.fill(rows, |quad, n_steps, scratch| {
+            drawing.quad(quad, n_steps, scratch)
+        })?;
+        Ok(job.expected())
+    };
+    let expected = fill_runs(columns.rows(), runs, E::RUNS_IN_PARALLEL, &draw_run)?;
+    columns.set_expected(&expected.concat());
+    Ok(columns)
+}
+
+/// Refuses sizes that no simulation has.
+///
+/// # Errors
+/// [`Error::Domain`] for no runs or steps, or more runs than random addresses.
+pub fn check_size(runs: u32, steps: u32) -> Result<()> {
+    if !(1..=MAX_RUNS).contains(&runs) {
+        let requirement = format!(">= 1 and <= {MAX_RUNS}");
+        return Err(Error::domain("runs", f64::from(runs), requirement));
+    }
+    if steps == 0 {
+        return Err(Error::domain("steps", 0.0, ">= 1"));
+    }
+    Ok(())
+}
+
+/// Divides rows among `runs` runs of equal length, has each filled, and returns
+/// what `fill` returned, in the order of the runs.
+///
+/// # Errors
+/// Those of `fill`.
+pub fn fill_runs<R: Rows, T: Send>(
+    rows: R,
+    runs: u32,
+    in_parallel: bool,
+    fill: &(impl Fn(u32, R) -> Result<T> + Sync),
+) -> Result<Vec<T>> {
+    let mut results = Vec::new();
+    results.resize_with(runs as usize, || None);
+    fill_each_run(rows, 0, &mut results, in_parallel, fill)?;
+    Ok(results.into_iter().flatten().collect())
+}
+
+fn fill_each_run<R: Rows, T: Send>(
+    rows: R,
+    first_run: u32,
+    results: &mut [Option<T>],
+    in_parallel: bool,
+    fill: &(impl Fn(u32, R) -> Result<T> + Sync),
+) -> Result<()> {
+    if let [result] = results {
+        *result = Some(fill(first_run, rows)?);
+        return Ok(());
+    }
+    let half = results.len() / 2;
+    let steps = rows.n_steps() / results.len();
+    let (early, late) = rows.split_at(half * steps);
+    let (early_results, late_results) = results.split_at_mut(half);
+    let fill_early = || fill_each_run(early, first_run, early_results, in_parallel, fill);
+    let next_run = first_run + half as u32;
+    if in_parallel {
+        let fill_late = || fill_each_run(late, next_run, late_results, in_parallel, fill);
+        let (early, late) = rayon::join(fill_early, fill_late);
+        early.and(late)
+    } else {
+        fill_early()?;
+        fill_each_run(late, next_run, late_results, in_parallel, fill)
+    }
+}
+
+/// How the rows of one run are divided among parallel tasks.
+pub struct Tasks<'a> {
+    /// Steps of a task, a multiple of four.
+    pub steps_per_task: usize,
+    /// Draws that the progress counts for each step, when its task is done.
+    pub draws_per_step: u64,
+    /// Where progress is counted and a stop is asked for.
+    pub control: &'a Control,
+}
+
+impl Tasks<'_> {
+    /// Fills rows with what `draw` returns for a quad's first so many steps; the
+    /// steps of a task share a scratch.
+    ///
+    /// # Errors
+    /// Those of `draw`; [`Error::Stopped`] once the control asks for it.
+    pub fn fill<R: Rows, S: Default>(
+        &self,
+        rows: R,
+        draw: impl Fn(u32, usize, &mut S) -> Result<[R::Row; QUAD_STEPS]> + Sync,
+    ) -> Result<()> {
+        self.fill_from(rows, 0, &draw)
+    }
+
+    fn fill_from<R: Rows, S: Default>(
+        &self,
+        mut rows: R,
+        first_step: usize,
+        draw: &(impl Fn(u32, usize, &mut S) -> Result<[R::Row; QUAD_STEPS]> + Sync),
+    ) -> Result<()> {
+        let n_tasks = rows.n_steps().div_ceil(self.steps_per_task);
+        if n_tasks > 1 {
+            let steps = n_tasks / 2 * self.steps_per_task;
+            let (early, late) = rows.split_at(steps);
+            let (early, late) = rayon::join(
+                || self.fill_from(early, first_step, draw),
+                || self.fill_from(late, first_step + steps, draw),
+            );
+            return early.and(late);
+        }
+        let mut scratch = S::default();
+        let n_rows = rows.n_steps();
+        for start in (0..n_rows).step_by(QUAD_STEPS) {
+            let n_steps = QUAD_STEPS.min(n_rows - start);
+            let quad = ((first_step + start) / QUAD_STEPS) as u32;
+            let drawn = draw(quad, n_steps, &mut scratch)?;
+            for (step, row) in drawn.into_iter().take(n_steps).enumerate() {
+                rows.write(start + step, row);
+            }
+        }
+        self.control.advance(n_rows as u64 * self.draws_per_step)
+    }
+}
+
+/// A run whose steps are being drawn.
+struct Drawing<'a, R> {
+    plan: &'a Plan,
+    job: &'a R,
+    random: &'a Random,
+    run: u32,
+    control: &'a Control,
+}
+
+impl<R: Run> Drawing<'_, R> {
+    /// The rows of the first `n_steps` steps of a quad: the one place where compute
+    /// and network become a step.
+    fn quad(
+        &self,
+        quad: u32,
+        n_steps: usize,
+        scratch: &mut R::Scratch,
+    ) -> Result<[Row; QUAD_STEPS]> {
+        let slowest = self.job.slowest(quad, n_steps, scratch, self.control)?;
+        let mut rows = slowest.map(|slowest| Row {
+            slowest,
+            exposed_comm_s: 0.0,
+        });
+        let communication = self.plan.communication();
+        if communication.terms.is_empty() {
+            return Ok(rows);
+        }
+        let ports = self.job.slowest_ports(quad, scratch, self.control)?;
+        let hops = self.plan.hops().factors(self.random, self.run, quad);
+        for (step, row) in rows.iter_mut().enumerate() {
+            let ports: Vec<SlowestPort> = ports.iter().map(|steps| steps[step]).collect();
+            let own_compute_s = row.slowest.compute_s - row.slowest.stall_s;
+            let pool = row.slowest.pool as usize;
+            row.exposed_comm_s = communication.exposed_s(pool, own_compute_s, &ports, &hops[step]);
+        }
+        Ok(rows)
+    }
+}

@@ -1,0 +1,42 @@
+//! Expected times of a pool's average rank, from the laws' means.
+
+use crate::plan::{Affects, Effect, Plan, Span};
+
+/// Expected seconds of the average rank of a pool in a step of one run: from the
+/// means of the laws and what persists, not from a sampled sum.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ExpectedTime {
+    /// Seconds that it computes, slowdowns included and stalls excluded.
+    pub busy_s: f64,
+    /// Seconds that it is stalled.
+    pub stall_s: f64,
+}
+
+impl ExpectedTime {
+    /// Of a pool whose ranks have these mean persistent effects: a factor, and a
+    /// stall in units of the pool's noiseless compute time.
+    #[must_use]
+    pub fn of_pool(plan: &Plan, index: usize, mean_slowdown: f64, mean_stall: f64) -> Self {
+        let compute_s = plan.pools()[index].compute_s();
+        let work_s = plan.pipeline().map_or(compute_s, |pipeline| {
+            let stages = pipeline.spec().shape.stages;
+            let all_s: f64 = (0..stages).map(|stage| pipeline.busy_s(index, stage)).sum();
+            all_s / f64::from(stages)
+        });
+        let mut busy_s = work_s * mean_slowdown;
+        let mut stall_s = compute_s * mean_stall;
+        for span in [Span::Step, Span::Microbatch, Span::Layer] {
+            let times = match (span, plan.pipeline()) {
+                (Span::Microbatch, Some(pipeline)) => f64::from(pipeline.spec().shape.microbatches),
+                _ => 1.0,
+            };
+            for cause in plan.causes(index, Affects::Compute, span) {
+                match cause.effect() {
+                    Effect::Slowdown => busy_s *= cause.mean(),
+                    Effect::Stall => stall_s += times * cause.mean(),
+                }
+            }
+        }
+        Self { busy_s, stall_s }
+    }
+}

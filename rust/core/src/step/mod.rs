@@ -1,0 +1,15 @@
+//! Runs and steps: what every engine has in common.
+//!
+//! An [`Engine`] says who is the slowest in the four steps of a quad; [`simulate`]
+//! drives it through all runs and steps, adds what transfers expose and fills the
+//! [`Columns`].
+
+mod columns;
+mod driver;
+mod expected;
+mod slowest;
+
+pub use columns::{Columns, Row, Rows};
+pub use driver::{Engine, Run, Tasks, check_size, fill_runs, simulate};
+pub use expected::ExpectedTime;
+pub use slowest::{ReplicaTime, Slowest};
