@@ -111,7 +111,7 @@ fn loops_over_a_tile_are_those_of_the_scalar_kernel() {
         let by = |kernel: Kernel| {
             let (mut product, mut sum) = (a, a);
             kernel.multiply(&mut product, &b);
-            kernel.add(&mut sum, &b, 0.3);
+            kernel.add_scaled(&mut sum, &b, 0.3);
             let mut times = [0.0; 61];
             kernel.seconds(&product.0[1], &sum.0[2], 10.7, &mut times);
             let bits = |block: TileArray<f32>| block.0.map(|row| row.map(f32::to_bits));
