@@ -1,4 +1,4 @@
-# Everything a newcomer needs: `make demo`, then `make test`.
+# Everything a newcomer needs: `make demo`, then `make test`. `make help` lists the targets.
 
 PYTHON ?= python3
 VENV := .venv
@@ -6,7 +6,14 @@ BIN := $(VENV)/bin
 RUST := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
 STAMP := $(VENV)/built
 
-.PHONY: demo test quick bench memcheck lint fmt wheel clean
+.DEFAULT_GOAL := help
+.PHONY: help demo test quick bench memcheck lint fmt references wheel clean
+
+## This list.
+help:
+	@awk '/^## / { text = substr($$0, 4); next } \
+		/^[a-z]+:/ && text { split($$0, name, ":"); printf "make %-12s%s\n", name[1], text } \
+		{ text = "" }' $(firstword $(MAKEFILE_LIST))
 
 ## Build, and predict the MFU of colossus-1.
 demo: $(STAMP)
@@ -32,6 +39,7 @@ memcheck:
 	CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="valgrind --quiet --error-exitcode=1" \
 		cargo test --locked --package hindmost-core --test kernels
 
+## Formatting, linters and types, changing nothing.
 lint: $(STAMP)
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
@@ -39,15 +47,21 @@ lint: $(STAMP)
 	$(BIN)/ruff check
 	$(BIN)/mypy
 
+## Format all code, and fix what linters can fix.
 fmt: $(STAMP)
 	cargo fmt --all
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
+## Render docs/commands.md and docs/api.md from the code.
+references: $(STAMP)
+	$(BIN)/python -m tests.docs.reference
+
 ## A wheel and a source distribution in dist/.
 wheel: $(STAMP)
 	$(BIN)/maturin build --release --locked --sdist --out dist
 
+## Remove all that was built.
 clean:
 	rm -rf $(VENV) target dist
 

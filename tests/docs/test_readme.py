@@ -1,6 +1,5 @@
-"""What the documents show works."""
+"""What the README shows works."""
 
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,14 +7,10 @@ from pathlib import Path
 import pytest
 
 import hindmost as hm
-from hindmost.law import Law
+from tests.docs import markdown
+from tests.docs.markdown import blocks
 
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-
-
-def blocks(text: str, language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
+README = markdown.text_of(markdown.README)
 
 
 def test_the_readme_names_the_two_commands() -> None:
@@ -57,17 +52,3 @@ def test_the_readmes_commands_run(command: str, tmp_path: Path) -> None:
     command = command.replace("hindmost", f"{sys.executable} -m hindmost", 1) + quick
     done = subprocess.run(command, cwd=tmp_path, shell=True, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-
-
-def test_the_model_names_every_law() -> None:
-    text = (ROOT / "docs" / "model.md").read_text(encoding="utf-8")
-    models = Law.__origin__.__args__  # type: ignore[attr-defined]
-    names = {model.model_fields["name"].default for model in models}
-    missing = {name for name in names if f"`{name}`" not in text}
-    assert missing == set()
-
-
-def test_every_link_between_documents_leads_somewhere() -> None:
-    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
-        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"
