@@ -272,3 +272,95 @@ impl<R: Run> Drawing<'_, R> {
         Ok(rows)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows that remember who wrote them.
+    struct Numbers<'a>(&'a mut [u32]);
+
+    impl Rows for Numbers<'_> {
+        type Row = u32;
+
+        fn n_steps(&self) -> usize {
+            self.0.len()
+        }
+
+        fn split_at(self, steps: usize) -> (Self, Self) {
+            let (early, late) = self.0.split_at_mut(steps);
+            (Numbers(early), Numbers(late))
+        }
+
+        fn write(&mut self, step: usize, row: u32) {
+            self.0[step] = row;
+        }
+    }
+
+    #[test]
+    fn each_step_is_written_once_by_its_own_quad() {
+        for (steps, steps_per_task) in [(1, 4), (4, 4), (9, 4), (4097, 4096), (1000, 8)] {
+            let mut numbers = vec![u32::MAX; steps];
+            let control = Control::default();
+            let tasks = Tasks {
+                steps_per_task,
+                draws_per_step: 3,
+                control: &control,
+            };
+            let drawn = |quad: u32, n_steps: usize, (): &mut ()| {
+                assert!(n_steps == QUAD_STEPS || 4 * quad as usize + n_steps == steps);
+                Ok(std::array::from_fn(|step| 4 * quad + step as u32))
+            };
+            tasks.fill(Numbers(&mut numbers), drawn).unwrap();
+            let expected: Vec<u32> = (0..steps as u32).collect();
+            assert_eq!(numbers, expected);
+            assert_eq!(control.draws(), 3 * steps as u64);
+        }
+    }
+
+    #[test]
+    fn runs_fill_their_own_rows_and_give_results_in_order() {
+        for (runs, in_parallel) in [(1, true), (2, false), (7, true), (16, false)] {
+            let mut numbers = vec![0; runs as usize * 5];
+            let fill = |run: u32, mut rows: Numbers| {
+                assert_eq!(rows.n_steps(), 5);
+                (0..5).for_each(|step| rows.write(step, 10 * run + step as u32));
+                Ok(run)
+            };
+            let results = fill_runs(Numbers(&mut numbers), runs, in_parallel, &fill).unwrap();
+            assert_eq!(results, (0..runs).collect::<Vec<_>>());
+            let expected = (0..runs).flat_map(|run| (0..5).map(move |step| 10 * run + step));
+            assert_eq!(numbers, expected.collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_stop_ends_tasks_and_runs() {
+        let control = Control::default();
+        control.stop();
+        let tasks = Tasks {
+            steps_per_task: 4,
+            draws_per_step: 1,
+            control: &control,
+        };
+        let mut numbers = vec![0; 64];
+        let drawn = tasks.fill(Numbers(&mut numbers), |_, _, (): &mut ()| {
+            Ok([0; QUAD_STEPS])
+        });
+        assert_eq!(drawn, Err(Error::Stopped));
+        let refused = fill_runs(Numbers(&mut numbers), 4, true, &|run, _| match run {
+            2 => Err(Error::Stopped),
+            _ => Ok(()),
+        });
+        assert_eq!(refused, Err(Error::Stopped));
+    }
+
+    #[test]
+    fn sizes_without_an_address_are_refused() {
+        for (runs, steps, field) in [(0, 1, "runs"), (MAX_RUNS + 1, 1, "runs"), (1, 0, "steps")] {
+            let refusal = check_size(runs, steps).unwrap_err().to_string();
+            assert!(refusal.starts_with(field), "{refusal}");
+        }
+        assert_eq!(check_size(MAX_RUNS, u32::MAX), Ok(()));
+    }
+}

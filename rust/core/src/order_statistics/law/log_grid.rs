@@ -19,8 +19,11 @@ const MAX_POINTS_TIMES_UNITS: f64 = 16_777_216.0;
 const CUBIC_TOLERANCE: f64 = 1e-3;
 /// That error below which straight lines do where cubics are no better.
 const LINE_TOLERANCE: f64 = 5e-3;
-/// That error above which a law is refused on the finest grid.
+/// That error of straight lines above which a law is refused on the finest grid.
 const MAX_LINE_ERROR: f64 = 1e-2;
+/// That error of cubics, as far as a law is exceeded once in a billion steps, above which
+/// it cannot be one of nested levels.
+pub(super) const MAX_FREQUENT_ERROR: f64 = 1e-2;
 /// Exceedances of the slowest of all that occur once in a billion steps.
 const BILLIONTH_EXCEEDANCES: f64 = 1e-9;
 /// Atoms of a law, at most.
@@ -191,7 +194,7 @@ impl LogGrid {
     /// Whether cubics follow the law as far as it is exceeded at least once in a
     /// billion steps.
     pub(super) fn is_almost_smooth(&self) -> bool {
-        self.atoms.is_empty() && self.errors.frequent <= MAX_LINE_ERROR
+        self.atoms.is_empty() && self.errors.frequent <= MAX_FREQUENT_ERROR
     }
 
     /// How far the grid reaches in ln x, from certain to negligible.
@@ -222,4 +225,90 @@ pub(super) fn cubic(t: f64) -> [f64; 4] {
         -(t + 1.0) * t * (t - 2.0) / 2.0,
         (t + 1.0) * t * (t - 1.0) / 6.0,
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::law::{Constant, Law, LogNormal, Uniform};
+
+    fn lognormal(sigma: f64) -> Law {
+        Law::LogNormal(LogNormal::new(1.0, sigma).unwrap())
+    }
+
+    /// Exceedances that a grid interpolates at ln x, jumps at atoms included.
+    fn interpolated(grid: &LogGrid, log: f64) -> f64 {
+        let place = (log - grid.first) / grid.step + PADDING as f64;
+        let (index, weights) = grid.around(place);
+        // Beyond the last entry there is nothing.
+        let entries = grid.exceedances.iter().skip(index - 1);
+        let smooth: f64 = entries.zip(weights).map(|(e, w)| e * w).sum();
+        let jumps = grid.atoms.iter().filter(|atom| log < atom.log);
+        smooth + jumps.map(|atom| atom.jump).sum::<f64>()
+    }
+
+    #[test]
+    fn cubics_pass_through_any_polynomial_of_third_degree() {
+        let cubic_of = |x: f64| 2.0 - x + 0.5 * x * x - 0.25 * x * x * x;
+        for t in [0.0, 0.3, 0.5, 0.99] {
+            let values = [-1.0, 0.0, 1.0, 2.0].map(cubic_of);
+            let sum: f64 = cubic(t).iter().zip(values).map(|(w, x)| w * x).sum();
+            assert!((sum - cubic_of(t)).abs() < 1e-14, "{t}: {sum}");
+        }
+    }
+
+    #[test]
+    fn a_smooth_law_is_followed_by_cubics_within_their_tolerance() {
+        let n = 10_000.0;
+        let curve = Curve::of(&lognormal(0.003));
+        let grid = LogGrid::of(&curve, n, 0.0172).unwrap();
+        assert!(grid.is_smooth && grid.atoms.is_empty());
+        for k in 0..2000 {
+            let exceedances = CERTAIN_EXCEEDANCES * libm::exp(-0.02 * f64::from(k) - 0.01);
+            let log = libm::log(curve.place(exceedances).x);
+            let error = libm::exp(-interpolated(&grid, log)) - libm::exp(-exceedances);
+            let allowed = 1.5 * CUBIC_TOLERANCE * exceedances.min(1.0);
+            assert!(error.abs() <= allowed, "{exceedances:e}: {error:e}");
+        }
+    }
+
+    #[test]
+    fn jumps_are_taken_out_of_a_grid_and_put_back_where_they_are() {
+        let choice = [(0.01, Law::Constant(Constant::new(1.3).unwrap()))];
+        let residual = Curve::of(&lognormal(0.003));
+        let curve = residual.times(&Curve::of_choice(&choice, Some(1.0)));
+        assert_eq!(curve.atoms().count(), 0);
+        // By itself the choice is nothing but two atoms.
+        let curve = Curve::of_choice(&choice, Some(1.0));
+        let grid = LogGrid::with_step(&curve, 100.0, libm::log(0.99), 1e-3);
+        let logs: Vec<f64> = grid.atoms.iter().map(|atom| libm::exp(atom.log)).collect();
+        assert!(
+            (logs[0] - 1.0).abs() < 1e-9 && (logs[1] - 1.3).abs() < 1e-9,
+            "{logs:?}"
+        );
+        // Above 1 lies one percent: -ln 0.99 of exceedances, and nothing above 1.3.
+        let above_one = interpolated(&grid, libm::log(1.1));
+        assert!((above_one + libm::log(0.99)).abs() < 1e-9, "{above_one}");
+        assert!(interpolated(&grid, libm::log(1.31)) < 1e-12);
+    }
+
+    #[test]
+    fn a_law_with_more_atoms_than_a_grid_has_room_for_is_refused() {
+        let atoms = |n: u32| -> Vec<(f64, Law)> {
+            let atom = |k: u32| Constant::new(1.0 + 0.01 * f64::from(k)).unwrap();
+            let share = 1.0 / f64::from(n);
+            (0..n).map(|k| (share, Law::Constant(atom(k)))).collect()
+        };
+        let of = |n| LogGrid::of(&Curve::of_choice(&atoms(n), None), 100.0, 0.01);
+        assert!(of(MAX_ATOMS as u32).is_some());
+        assert!(of(MAX_ATOMS as u32 + 1).is_none());
+    }
+
+    #[test]
+    fn the_sharp_end_of_a_law_is_refused_where_it_would_be_smeared_over_many_units() {
+        let uniform = Curve::of(&Law::Uniform(Uniform::new(0.9, 1.1).unwrap()));
+        // Many units persistently alike crowd at the end, few that differ do not.
+        assert!(LogGrid::of(&uniform, 1e6, 1e-6).is_none());
+        assert!(LogGrid::of(&uniform, 100.0, 0.1).is_some());
+    }
 }

@@ -285,3 +285,124 @@ pub fn refined(numbers: &[f64]) -> Vec<f64> {
     fine.extend(numbers.last());
     fine
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::log_grid::MAX_FREQUENT_ERROR;
+    use super::*;
+    use crate::law::{Law, LogNormal};
+    use crate::plan::{Communication, Plan, PoolSpec};
+
+    fn lognormal(sigma: f64) -> Curve {
+        Curve::of(&Law::LogNormal(LogNormal::new(1.0, sigma).unwrap()))
+    }
+
+    fn pool(n_gpus: u32) -> Plan {
+        let spec = PoolSpec {
+            name: "pool".to_owned(),
+            n_gpus,
+            node_gpus: 2,
+            domain_gpus: 4,
+            rack_gpus: None,
+            tensor_gpus: 1,
+            compute_s: 1.0,
+        };
+        Plan::new(vec![spec], vec![], Communication::default()).unwrap()
+    }
+
+    fn level(scope: Scope, sigma: f64) -> Level {
+        Level {
+            scope,
+            curve: lognormal(sigma),
+            greatest: 2.0,
+        }
+    }
+
+    fn normal_cdf(x: f64) -> f64 {
+        0.5 * libm::erfc(-x / std::f64::consts::SQRT_2)
+    }
+
+    /// `E[f(Z)]` of a normal number, by the trapezoidal rule.
+    fn expectation(f: impl Fn(f64) -> f64) -> f64 {
+        let of = |k: i32| {
+            let z = 0.1 * f64::from(k);
+            let density = libm::exp(-0.5 * z * z) / libm::sqrt(std::f64::consts::TAU);
+            0.1 * density * f(z)
+        };
+        (-80..=80).map(of).sum()
+    }
+
+    /// Probability that a block of two nodes of two ranks is slower than `exp(log)`, given
+    /// the ranks' persistent factors, by quadrature.
+    fn slower_by_hand(sigmas: [f64; 3], factors: &[f32; 4], log: f64) -> f64 {
+        let node = |factors: &[f32], log: f64| {
+            expectation(|z| {
+                let below = factors.iter().map(|&f| {
+                    let rank = log - sigmas[1] * z - libm::log(f64::from(f));
+                    normal_cdf(rank / sigmas[0])
+                });
+                below.product()
+            })
+        };
+        1.0 - expectation(|z| {
+            let log = log - sigmas[2] * z;
+            node(&factors[..2], log) * node(&factors[2..], log)
+        })
+    }
+
+    #[test]
+    fn a_block_of_unequal_ranks_in_nodes_is_as_slow_as_quadrature_says() {
+        let plan = pool(64);
+        let sigmas = [0.01, 0.012, 0.008];
+        let scopes = [Scope::Gpu, Scope::Node, Scope::Domain];
+        let levels: Vec<Level> = scopes
+            .into_iter()
+            .zip(sigmas)
+            .map(|(scope, sigma)| level(scope, sigma))
+            .collect();
+        let law = NestedLaw::new(&plan.pools()[0], &levels).unwrap();
+        let factors = [1.0_f32, 1.01, 0.985, 1.02];
+        let greatest = 1.03;
+        let steps = 400;
+        let top = law.top();
+        let mut found = vec![0.0; steps];
+        let at = top - steps as i64..top;
+        law.add_block(
+            &plan.pools()[0],
+            &(0..4),
+            &factors,
+            greatest,
+            &at,
+            &mut found,
+        );
+        let mut n_compared = 0;
+        for (step, exceedances) in at.zip(found).step_by(7) {
+            let log = libm::log(greatest) + step as f64 * law.step();
+            let expected = slower_by_hand(sigmas, &factors, log);
+            // Quadrature by differences of probabilities ends at rounding.
+            if !(1e-9..0.999).contains(&expected) {
+                continue;
+            }
+            let slower = -libm::expm1(-exceedances);
+            // The error that a grid is accepted with.
+            let error = slower / expected - 1.0;
+            assert!(
+                error.abs() < MAX_FREQUENT_ERROR,
+                "{log}: {slower:e} {expected:e}"
+            );
+            n_compared += 1;
+        }
+        assert!(n_compared > 15, "{n_compared}");
+    }
+
+    #[test]
+    fn interpolated_exceedances_keep_their_order() {
+        let logs: Vec<f64> = (0..20).map(|k| -f64::from(k * k)).collect();
+        let fine = refined(&logs);
+        assert_eq!(fine.len(), (logs.len() - 1) * KNOTS_PER_STEP + 1);
+        assert!(fine.windows(2).all(|pair| pair[1] <= pair[0]));
+        for (k, log) in logs.iter().enumerate() {
+            assert_eq!(fine[k * KNOTS_PER_STEP], *log);
+        }
+    }
+}

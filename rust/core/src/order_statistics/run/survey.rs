@@ -373,3 +373,165 @@ fn sum(numbers: &[f32]) -> f64 {
     }
     sums.iter().sum::<f64>() + rest.iter().map(|&x| f64::from(x)).sum::<f64>()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::draw::Draws;
+    use crate::law::{Constant, Law, LogNormal};
+    use crate::order_statistics::law::CurveCache;
+    use crate::plan::{CauseSpec, Communication, Effect, Plan, PoolSpec, Span};
+    use crate::random::Random;
+
+    const SEED: u64 = 23;
+    const RUN: u32 = 4;
+
+    fn cause(name: &str, law: Law, effect: Effect, scope: Scope, span: Span, p: f64) -> CauseSpec {
+        CauseSpec {
+            name: name.to_owned(),
+            affects: Affects::Compute,
+            effect,
+            scope,
+            span,
+            probability: p,
+            law,
+            pools: vec![0],
+        }
+    }
+
+    fn lognormal(sigma: f64) -> Law {
+        Law::LogNormal(LogNormal::new(1.0, sigma).unwrap())
+    }
+
+    fn plan(n_gpus: u32, more: Vec<CauseSpec>) -> Plan {
+        let spec = PoolSpec {
+            name: "pool".to_owned(),
+            n_gpus,
+            node_gpus: 4,
+            domain_gpus: 8,
+            rack_gpus: None,
+            tensor_gpus: 1,
+            compute_s: 2.0,
+        };
+        let speed = cause(
+            "speed",
+            lognormal(0.0172),
+            Effect::Slowdown,
+            Scope::Gpu,
+            Span::Run,
+            1.0,
+        );
+        let residual = cause(
+            "residual",
+            lognormal(0.002),
+            Effect::Slowdown,
+            Scope::Gpu,
+            Span::Step,
+            1.0,
+        );
+        let causes = [speed, residual].into_iter().chain(more).collect();
+        Plan::new(vec![spec], causes, Communication::default()).unwrap()
+    }
+
+    /// Calls `check` with what a survey of the plan found, and with the persistent effects.
+    fn surveyed(plan: &Plan, check: impl Fn(&Surveyed, &PersistentSource)) {
+        let random = Random::new(SEED);
+        let law = PoolLaw::new(plan, 0, Affects::Compute, &mut CurveCache::new()).unwrap();
+        let draws = || Draws::new(plan, 0, Affects::Compute, Span::Run, &random, RUN);
+        let persistent = PersistentSource {
+            pool: &plan.pools()[0],
+            slowdowns: draws().only(|cause| cause.effect() == Effect::Slowdown),
+            stalls: draws().only(|cause| cause.effect() == Effect::Stall),
+            given: None,
+        };
+        let survey = Survey {
+            law: &law,
+            persistent: &persistent,
+            steps_differ: true,
+            all_separate: false,
+        };
+        check(&survey.run(&Control::default()).unwrap(), &persistent);
+    }
+
+    /// The bins of a census hold the greatest factors, each with their mean. Far below the
+    /// greatest one, beyond the reach of the residual, not all are counted.
+    fn assert_counts(found: &Surveyed, mut factors: Vec<f32>) {
+        factors.sort_by(|a, b| b.total_cmp(a));
+        let census: Vec<(f64, f64)> = found.census.as_ref().unwrap().factors().collect();
+        let least = 0.985 * census[0].0;
+        let counted = census.iter().take_while(|bin| bin.0 > least);
+        assert!(counted.clone().count() > 10);
+        let mut n = 0;
+        for &(factor, count) in counted {
+            let next = n + count as usize;
+            let bin = factors[n..next].iter().map(|&f| f64::from(f));
+            let mean = bin.sum::<f64>() / count;
+            assert!((factor / mean - 1.0).abs() < 1e-9, "{factor} {mean}");
+            n = next;
+        }
+    }
+
+    #[test]
+    fn a_survey_counts_every_rank_and_finds_the_slowest() {
+        surveyed(&plan(200_000, vec![]), |found, persistent| {
+            let factors = persistent.factors(0..200_000);
+            let greatest = factors.iter().copied().fold(0.0, f32::max);
+            assert_eq!(found.greatest, greatest);
+            let mean = factors.iter().map(|&f| f64::from(f)).sum::<f64>() / 200_000.0;
+            let (slowdown, stall) = found.means(200_000);
+            assert!((slowdown - mean).abs() < 1e-12 && stall == 0.0);
+            assert!(found.separate.is_empty() && found.leaders.is_empty());
+            assert_counts(found, factors);
+        });
+    }
+
+    #[test]
+    fn ranks_with_persistent_stalls_are_separate_and_not_counted() {
+        let stall = cause(
+            "late",
+            Law::Constant(Constant::new(0.5).unwrap()),
+            Effect::Stall,
+            Scope::Gpu,
+            Span::Run,
+            0.001,
+        );
+        surveyed(&plan(10_000, vec![stall]), |found, persistent| {
+            let stalled: Vec<Range<u32>> = (0..10_000)
+                .filter(|&rank| persistent.stall(rank) > 0.0)
+                .map(|rank| rank..rank + 1)
+                .collect();
+            assert!(stalled.len() > 3);
+            assert_eq!(found.separate.as_slice(), stalled);
+            assert!(stalled.iter().all(|block| found.separate.contains(block)));
+            assert!(
+                !found
+                    .separate
+                    .contains(&(stalled[0].end..stalled[0].end + 1))
+            );
+            let mean = 0.25 * stalled.len() as f64 / 10_000.0;
+            assert!((found.means(10_000).1 - mean).abs() < 1e-9);
+        });
+    }
+
+    #[test]
+    fn few_ranks_are_all_separate() {
+        surveyed(&plan(MAX_ALL_SEPARATE, vec![]), |found, _| {
+            assert_eq!(found.separate.len(), MAX_ALL_SEPARATE as usize);
+        });
+        surveyed(&plan(MAX_ALL_SEPARATE + 8, vec![]), |found, _| {
+            assert!(found.separate.is_empty());
+        });
+    }
+
+    #[test]
+    fn of_very_many_ranks_the_slow_ones_are_counted_as_if_all_were() {
+        surveyed(&plan(3 << 19, vec![]), |found, persistent| {
+            let factors = persistent.factors(0..3 << 19);
+            assert_eq!(found.greatest, factors.iter().copied().fold(0.0, f32::max));
+            assert_counts(found, factors);
+            // Only the mean of the others is that of their law.
+            let (slowdown, _) = found.means(3 << 19);
+            assert!((slowdown - libm::exp(0.5 * 0.0172 * 0.0172)).abs() < 1e-9);
+        });
+    }
+}
