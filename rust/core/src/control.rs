@@ -1,10 +1,10 @@
-//! How a caller watches long work and stops it: the only atomics of the crate.
+//! Progress of long work and the request to stop it: the only atomics of the crate.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::error::{Error, Result};
 
-/// Draws after which a worker looks at the stop flag, at the latest.
+/// Draws between two looks of a worker at the stop flag, at most.
 pub const DRAWS_BETWEEN_LOOKS: u64 = 1 << 22;
 
 /// A stop flag and a count of the draws done.
@@ -25,7 +25,7 @@ impl Control {
         self.draws.load(Ordering::Relaxed)
     }
 
-    /// Counts draws.
+    /// Counts draws and looks at the stop flag.
     ///
     /// # Errors
     /// [`Error::Stopped`] once a stop was asked for.

@@ -1,43 +1,43 @@
-//! What can be wrong with what a caller asks for.
+//! Errors: what can be wrong with what a caller asks for.
 
 use std::fmt;
 
-/// The result of anything that can be refused.
+/// Result of an operation that can refuse its input.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// A refusal that names the field, the value and what would do.
+/// A refusal, with the field, its value and what would be accepted.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Error {
     /// A number lies outside of its domain.
     Domain {
-        /// Path of the field, as far as the refuser knows it.
+        /// Path of the field, as far as it is known where the error is made.
         field: String,
         /// The value that was given.
         value: f64,
         /// The condition that must hold, to be read after "must be".
         requirement: String,
     },
-    /// A name stands for nothing that is known here.
+    /// A name is not one of the known ones.
     Name {
-        /// Path of the field, as far as the refuser knows it.
+        /// Path of the field, as far as it is known where the error is made.
         field: String,
         /// The name that was given.
         value: String,
-        /// Names that would do.
+        /// The known names.
         known: &'static [&'static str],
     },
-    /// A text has a form that would not do.
+    /// A text has the wrong form.
     Text {
-        /// Path of the field, as far as the refuser knows it.
+        /// Path of the field, as far as it is known where the error is made.
         field: String,
         /// The text that was given.
         value: String,
         /// The condition that must hold, to be read after "must".
         requirement: &'static str,
     },
-    /// A field is missing, or is one that nothing reads.
+    /// A field is missing, or is not a known one.
     Field {
-        /// Path of the field, as far as the refuser knows it.
+        /// Path of the field, as far as it is known where the error is made.
         field: String,
         /// Whether the field is missing rather than unknown.
         missing: bool,
@@ -63,8 +63,8 @@ impl Error {
         }
     }
 
-    /// The same refusal, one level further out: `within("law")` turns `sigma`
-    /// into `law.sigma`.
+    /// Prepends `outer` to the path of the field: `within("law")` turns `sigma` into
+    /// `law.sigma`. Each caller adds its part.
     #[must_use]
     pub fn within(mut self, outer: &str) -> Self {
         match &mut self {

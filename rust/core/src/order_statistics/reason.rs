@@ -1,14 +1,14 @@
-//! Why steps cannot be drawn from the law of their slowest rank.
+//! Why the slowest rank of a plan cannot be drawn from an exact law.
 
 use std::fmt;
 
-/// What stands against it.
+/// Why the slowest rank cannot be drawn from an exact law.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reason {
-    /// Ranks wait for each other inside of a step.
+    /// Ranks wait for each other within a step, and their gang's time has no closed form.
     Pipeline {
-        /// The cause that changes inside of a replica, or nothing where the
-        /// schedule alone is too much.
+        /// The cause that changes within a gang; none where the schedule alone is the
+        /// reason.
         cause: Option<String>,
     },
     /// Stages of a replica lie in several pools.
@@ -18,24 +18,24 @@ pub enum Reason {
         /// The cause.
         cause: String,
     },
-    /// A cause stalls all replicas of a pool inside of a step.
+    /// A cause stalls all replicas of a pool within a step.
     Stopped {
         /// The cause.
         cause: String,
     },
-    /// The units of two causes do not nest.
+    /// The units of two causes overlap without nesting.
     Nesting {
         /// Name of the pool.
         pool: String,
         /// The causes.
         causes: [String; 2],
     },
-    /// A law jumps or bends where persistent factors need it smooth.
+    /// A law jumps or bends too much for persistent factors to shift it on a grid.
     Rough {
         /// Name of the pool.
         pool: String,
     },
-    /// Stalls hit too many ranks.
+    /// Stalls hit too many ranks to be drawn one by one.
     Stalls {
         /// Name of the pool.
         pool: String,
@@ -61,14 +61,14 @@ impl Reason {
         }
     }
 
-    /// Whether a law of replicas found by simulation may do where this stands
-    /// against an exact one.
+    /// Whether a replica law found by simulation may be used instead of an exact law.
     #[must_use]
     pub fn allows_replica_law(&self) -> bool {
         matches!(self, Self::Pipeline { .. })
     }
 
-    /// The same where causes are laws of gangs, which have no names.
+    /// The reason for a plan whose causes are laws of sampled gangs, which have no names
+    /// that a user knows.
     pub(super) fn of_sampled_gangs(self) -> Self {
         match self {
             Self::Stalls { pool, n_ranks, .. } => Self::Stalls {

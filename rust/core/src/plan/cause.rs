@@ -1,4 +1,4 @@
-//! Causes of variation, judged and compiled.
+//! Causes of variation, validated and compiled.
 
 use super::kinds::{Affects, Effect, Scope, Span};
 use super::names::check_name;
@@ -37,9 +37,9 @@ pub struct Streams {
     pub value: Stream,
     /// Words of the occurrence.
     pub occurrence: Stream,
-    /// Words of the choice of a mixture's law.
+    /// Words that choose a component of a mixture.
     pub component: Stream,
-    /// 32 more bits for any of them.
+    /// The 32 more bits of any of these words.
     pub refine: Stream,
     /// Words of the units in which a rare cause occurs, one after another.
     pub slowest: Stream,
@@ -48,12 +48,12 @@ pub struct Streams {
 /// One law of a mixture, or the only one.
 #[derive(Debug, Clone, PartialEq)]
 struct Component {
-    /// The numbers that choose this law or one before it.
+    /// Cumulative share of numbers that choose this component or one before it.
     share: Share,
     table: Table,
 }
 
-/// A cause whose laws are tables.
+/// A cause with its law compiled into tables.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cause {
     name: String,
@@ -61,7 +61,7 @@ pub struct Cause {
     effect: Effect,
     scope: Scope,
     span: Span,
-    /// The numbers that make it occur; none where it never does.
+    /// The numbers for which it occurs; none where it never does.
     occurrence: Option<Share>,
     /// At least one.
     components: Vec<Component>,
@@ -179,13 +179,13 @@ impl Cause {
         self.probability
     }
 
-    /// Expected factor or expected seconds of one draw, occurrence included.
+    /// Expected factor or expected seconds of one draw; what does not occur is neutral.
     #[must_use]
     pub fn mean(&self) -> f64 {
         self.mean
     }
 
-    /// The least factor that a draw can give, or none of a stall.
+    /// The least factor that a draw can give; 0 for a stall.
     #[must_use]
     pub fn least(&self) -> f32 {
         let least = self
@@ -229,27 +229,27 @@ impl Cause {
         self.streams.iter().all(Option::is_some)
     }
 
-    /// Whether it occurs at each draw, so that no word has to say so.
+    /// Whether it occurs at each draw, so that no occurrence word is needed.
     #[must_use]
     pub fn is_certain(&self) -> bool {
         self.occurrence == Some(Share::ALL)
     }
 
-    /// Whether an occurrence word may stand for an occurrence: a quick look.
+    /// Whether the cause may occur, by the occurrence word alone: a fast first test.
     #[must_use]
     #[inline(always)]
     pub fn may_occur(&self, word: u32) -> bool {
         self.occurrence.is_some_and(|share| share.may_hold(word))
     }
 
-    /// Whether it occurs; `refine` gives 32 more bits where they are due.
+    /// Whether it occurs; `refine` gives 32 more bits where the word ties.
     #[must_use]
     pub fn occurs(&self, word: u32, refine: impl FnOnce() -> u32) -> bool {
         self.occurrence
             .is_some_and(|share| share.holds(word, refine))
     }
 
-    /// The table of its law, if it is no mixture.
+    /// The table of its law, unless that is a mixture.
     #[must_use]
     pub fn only_table(&self) -> Option<&Table> {
         match self.components.as_slice() {
@@ -269,7 +269,7 @@ impl Cause {
     }
 }
 
-/// The laws that a draw chooses from, with the numbers that choose them.
+/// The tables that a draw chooses from.
 fn compile_components(law: &Law) -> Result<Vec<Component>> {
     law.check_drawable()?;
     let mut compiled = Vec::new();
@@ -312,7 +312,7 @@ mod tests {
 
     #[test]
     fn an_occurrence_is_an_exact_comparison_of_64_bits() {
-        // 2^-3 + 2^-40: the word decides but for one tie.
+        // 2^-3 + 2^-40: the word decides unless it ties.
         let cause = cause(constant(2.0), 0.125 + libm::ldexp(1.0, -40));
         let occurs = |word, refine| cause.occurs(word, || refine);
         assert!(occurs((1 << 29) - 1, u32::MAX));

@@ -1,33 +1,33 @@
-//! What the ranks exchange in a step, and how much of it computing hides.
+//! Collectives between replicas, and how much of them compute hides.
 
 use crate::error::{Error, Result};
 use crate::law::Law;
 
-/// The collectives that hide behind one part of a step.
+/// A communication term: the collectives that hide behind one phase of a step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Term {
     /// Seconds of latency in a step, by pool.
     pub latency_s: Vec<f64>,
-    /// Seconds of transfer through undisturbed ports in a step, by pool.
+    /// Seconds of transfers in a step through ports without any cause, by pool.
     pub transfer_s: Vec<f64>,
-    /// Share of the step's compute time that this part takes, by pool.
+    /// Share of the step's compute time that the phase takes, by pool.
     pub window_share: Vec<f64>,
-    /// Pieces of a collective; one of them has nothing left to hide behind.
+    /// Buckets of a collective; the last of them has no compute left to hide behind.
     pub n_buckets: u32,
-    /// Law of the factor on the latency: what hops of random length make of it.
+    /// Law of the factor on the latency, where hops take random times.
     pub hops: Option<Law>,
 }
 
 /// All collectives of a step that go through the network.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Communication {
-    /// The parts, in order of time.
+    /// The terms, in order of time.
     pub terms: Vec<Term>,
-    /// Share of a part's compute time behind which its collectives can hide.
+    /// Share of a phase's compute time behind which its collectives can hide.
     pub overlap_fraction: f64,
 }
 
-/// The slowest port of a pool in one step.
+/// The worst of the ports of a pool in one step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SlowestPort {
     /// Greatest factor on transfers.
@@ -37,7 +37,7 @@ pub struct SlowestPort {
 }
 
 impl SlowestPort {
-    /// A port that nothing disturbs.
+    /// Ports on which no cause acts.
     pub const IDEAL: Self = Self {
         slowdown: 1.0,
         stall_s: 0.0,
@@ -84,15 +84,13 @@ impl Communication {
 
     /// Seconds of a step in which ranks wait for transfers and do not compute.
     ///
-    /// A collective is complete when its slowest member is, so each term takes
-    /// the time of its slowest pool: latency times the term's factor of `hops`,
-    /// and transfers at the pace of the pool's slowest port. The longest stall
-    /// of any port holds up the last term. Of a term that takes T, the last of
-    /// `n_buckets` pieces has nothing to hide behind, and neither has what
-    /// exceeds the window: `max(T / n_buckets, T - window)`. The window is a part
-    /// of what the slowest replica, of pool `slowest`, computes:
-    /// `own_compute_s`, its stalls excluded, because the others wait for its
-    /// data through a stall.
+    /// A collective is complete when its slowest member is, so a term takes the time T of
+    /// its slowest pool: latency times the term's factor of `hops`, plus transfers at the
+    /// pace of the pool's slowest port. The longest stall of any port delays the last
+    /// term. Exposed is `max(T / n_buckets, T - window)`: the last bucket has nothing to
+    /// hide behind, and neither has what exceeds the window. The window is a share of
+    /// `own_compute_s`, what the slowest replica, in pool `slowest`, computes without its
+    /// stalls: during a stall the others wait for its data.
     #[must_use]
     pub fn exposed_s(
         &self,
@@ -174,7 +172,7 @@ mod tests {
                 stall_s: 3.0,
             },
         ];
-        // First 0.5 + 2 x 2, then 0.5 + 4 and 3 of stall; one piece hides not.
+        // First 0.5 + 2 x 2, then 0.5 + 4 and a stall of 3; a single bucket hides nothing.
         assert_eq!(
             communication.exposed_s(0, 1.0, &ports, &[1.0, 1.0]),
             4.5 + 7.5

@@ -1,14 +1,14 @@
-//! How much longer than nominal the hops of a term's collectives take together.
+//! Random factors on the latencies of communication terms.
 
 use super::communication::{Communication, Term};
 use crate::error::Result;
 use crate::random::{Random, Stream, Use, run_word};
 use crate::table::Table;
 
-/// Name of the hops' noise, a part of its random addresses.
+/// Name of the hops' noise in random addresses.
 pub const NAME: &str = "fabric-hops";
 
-/// Laws of the terms' latencies as tables; a term without one has no noise.
+/// Laws of the factors on terms' latencies, as tables; none for terms without noise.
 #[derive(Debug, Clone, Default)]
 pub struct Hops {
     tables: Vec<Option<Table>>,
@@ -29,10 +29,10 @@ impl Hops {
         })
     }
 
-    /// Factors on the latencies of all terms in four steps, by step and term:
-    /// one draw a term, its number being the unit.
+    /// Factors on the latencies of all terms in the steps of a quad, by step and term: one
+    /// draw a term, whose number is the unit of the address.
     #[must_use]
-    pub fn factors(&self, random: &Random, run: u32, block: u32) -> [Vec<f64>; 4] {
+    pub fn factors(&self, random: &Random, run: u32, quad: u32) -> [Vec<f64>; 4] {
         let (value, refine) = (
             Stream::new("", NAME, Use::Value),
             Stream::new("", NAME, Use::Refine),
@@ -44,9 +44,9 @@ impl Hops {
                 continue;
             };
             let c2 = run_word(run, 0);
-            let words = random.block(value, unit, block, c2);
+            let words = random.block(value, unit, quad, c2);
             for (step, word) in words.into_iter().enumerate() {
-                let more = || random.block(refine, unit, block, c2)[step];
+                let more = || random.block(refine, unit, quad, c2)[step];
                 factors[step].push(f64::from(table.value(word, more)));
             }
         }

@@ -1,4 +1,4 @@
-//! How a replica's stages work, and who waits for whom inside of a step.
+//! The stages of a replica, and who waits for whom within a step.
 
 use super::cause::Cause;
 use super::kinds::{Affects, Effect, Scope, Span};
@@ -7,33 +7,34 @@ use crate::error::{Error, Result};
 use crate::schedule::recursion::{Detail, PassTimes};
 use crate::schedule::{Kind, Schedule, Shape};
 
-/// Indices that a random address has room for.
+/// Microbatches or layers of a step that random addresses have room for.
 pub const MAX_INDICES: u64 = 1 << 18;
 
 /// Ranks of a gang, at most.
 pub const MAX_GANG_RANKS: u64 = 1 << 20;
 
-/// Where the stages of a replica are.
+/// How the stages of replicas are placed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Placement {
-    /// Side by side in one pool.
+    /// All stages of a replica in one pool, on consecutive tensor groups.
     Aligned,
-    /// Spread over all pools: the first stage of all replicas, then the second.
+    /// Over all pools: the first stages of all replicas, then the second ones.
     Mixed,
 }
 
-/// Seconds of a pool's passes, without any cause.
+/// Seconds of the passes in one pool, without any cause.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StageTimes {
     /// One microbatch's forward pass, by virtual stage.
     pub forward_s: Vec<f64>,
     /// One microbatch's backward pass, by virtual stage.
     pub backward_s: Vec<f64>,
-    /// Gradients of weights, by virtual stage; empty where they have no pass.
+    /// One microbatch's weight-gradient pass, by virtual stage; empty where the schedule
+    /// has none.
     pub weight_s: Vec<f64>,
     /// What a stage does once a step, after its last pass.
     pub overhead_s: f64,
-    /// Until a result has reached the next stage.
+    /// Seconds until a result has reached the next stage.
     pub transfer_s: f64,
 }
 
@@ -44,20 +45,21 @@ pub struct PipelineSpec {
     pub kind: Kind,
     /// Stages, chunks and microbatches.
     pub shape: Shape,
-    /// Tensor groups that share the sequences of one stage.
+    /// Context-parallel tensor groups of a stage, which share its sequences.
     pub context: u32,
-    /// Replicas that wait for each other inside of a step, because each holds a
-    /// part of what all of them need for every layer. 1 with several stages.
+    /// Replicas of a gang: they wait for each other within a step, because each holds a
+    /// part of the weights or experts that all of them need for every layer. 1 with
+    /// several stages.
     pub gang_replicas: u32,
     /// Where the stages are.
     pub placement: Placement,
     /// Layers of each virtual stage.
     pub layers: Vec<u32>,
-    /// Seconds, by pool.
+    /// Seconds of passes, by pool.
     pub times: Vec<StageTimes>,
 }
 
-/// What a replica is.
+/// The kind of replica.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ReplicaSpec {
     /// Ranks that wait for each other at the end of a step only.
@@ -65,14 +67,14 @@ pub enum ReplicaSpec {
         /// Tensor groups of a replica.
         tensor_groups: u32,
     },
-    /// Ranks that wait for each other inside of a step.
+    /// Ranks that wait for each other within a step.
     Pipeline(PipelineSpec),
 }
 
-/// A pipeline whose schedule is one list of passes.
+/// A validated pipeline with its compiled schedule.
 ///
-/// A *gang* is who waits for each other inside of a step: the ranks of a
-/// replica, or those of a shard group.
+/// A *gang* is the ranks that wait for each other within a step: those of one replica, or
+/// of all replicas of a shard or expert group.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pipeline {
     spec: PipelineSpec,
@@ -115,7 +117,8 @@ impl Pipeline {
         })
     }
 
-    /// Judges what takes pools and causes to see.
+    /// Validates what depends on pools and causes, and notes in how much detail these
+    /// tell passes apart.
     pub(super) fn check(&mut self, pools: &[Pool], causes: &[Cause]) -> Result<()> {
         if self.spec.times.len() != pools.len() {
             let requirement = format!("of {} pools", pools.len());
@@ -160,8 +163,8 @@ impl Pipeline {
             let requirement = format!("such that a step has at most {MAX_INDICES} draws of a GPU");
             return Err(Error::domain("span", indices as f64, requirement));
         }
-        let inside_of_a_step = indices > 0;
-        if inside_of_a_step && cause.affects() == Affects::Network {
+        let is_within_step = indices > 0;
+        if is_within_step && cause.affects() == Affects::Network {
             return Err(Error::domain(
                 "span",
                 indices as f64,
@@ -188,9 +191,7 @@ impl Pipeline {
                 && self.reaches_several_stages(cause, pool)
                 && !self.is_shared(cause)
         };
-        if inside_of_a_step
-            && cause.effect() == Effect::Stall
-            && pools.iter().enumerate().any(unfit)
+        if is_within_step && cause.effect() == Effect::Stall && pools.iter().enumerate().any(unfit)
         {
             let requirement = "gpu, replica, pool or cluster where it holds several stages";
             return Err(Error::domain("scope", 0.0, requirement));
@@ -198,19 +199,19 @@ impl Pipeline {
         Ok(())
     }
 
-    /// What it was made of.
+    /// The numbers that it was made of.
     #[must_use]
     pub fn spec(&self) -> &PipelineSpec {
         &self.spec
     }
 
-    /// The order of all passes.
+    /// The schedule of a gang.
     #[must_use]
     pub fn schedule(&self) -> &Schedule {
         &self.schedule
     }
 
-    /// How finely the plan's causes tell passes apart.
+    /// In how much detail the plan's causes tell passes apart.
     #[must_use]
     pub fn detail(&self) -> Detail {
         self.detail
@@ -252,7 +253,7 @@ impl Pipeline {
         let mixed = self.spec.placement == Placement::Mixed;
         match cause.scope() {
             Scope::Pool => !mixed,
-            // Of a gang in several pools it may reach some stages only.
+            // In some pools only, it reaches some stages of a mixed gang only.
             Scope::Cluster => !mixed || cause.acts_everywhere(),
             Scope::Replica => self.spec.gang_replicas == 1,
             _ => false,
@@ -269,7 +270,7 @@ impl Pipeline {
         self.spec.shape.stages > 1 && pool.scope_gpus(cause.scope()) > stage_gpus
     }
 
-    /// Seconds that a replica of a pool takes without any cause.
+    /// Seconds of a step of a replica in a pool, without any cause.
     ///
     /// # Errors
     /// [`Error::Domain`] and [`Error::Field`] for times that are wrong.
@@ -297,7 +298,8 @@ impl Pipeline {
         Ok(self.schedule.seconds(&passes, times.transfer_s)? + times.overhead_s)
     }
 
-    /// Seconds that a stage of a pool works in a step without any cause.
+    /// Seconds that a stage in a pool works in a step, bubbles excluded, without any
+    /// cause.
     #[must_use]
     pub fn busy_s(&self, pool: usize, stage: u32) -> f64 {
         let times = &self.spec.times[pool];

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::random::{Stream, Use};
 use crate::simd::InstructionSet;
 
-/// A step of a whole job, ready to be sampled.
+/// A step of a whole job, ready for an engine.
 #[derive(Debug, Clone)]
 pub struct Plan {
     pools: Vec<Pool>,
@@ -24,8 +24,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Judges and compiles a plan without stages: GPUs by pool, what makes them
-    /// vary, and what they exchange.
+    /// Validates and compiles a plan without stages: GPUs by pool, causes of variation,
+    /// and what replicas send each other.
     ///
     /// # Errors
     /// Any number out of its domain, under the path of its pool, cause or
@@ -39,8 +39,8 @@ impl Plan {
         Self::of_replicas(pools, causes, communication, replica)
     }
 
-    /// The same for replicas of more than one tensor group, and for causes that
-    /// change inside of a step.
+    /// Validates and compiles a plan whose replicas have more than one tensor group, or
+    /// whose ranks wait for each other within a step.
     ///
     /// # Errors
     /// Those of [`Plan::new`], and what is wrong with the replicas.
@@ -93,7 +93,7 @@ impl Plan {
         &self.pools
     }
 
-    /// Replicas of the job, in one pool each or spread over several.
+    /// Replicas of the job, whether they lie in one pool each or spread over several.
     #[must_use]
     pub fn n_replicas(&self) -> u32 {
         let spread = |pipeline: &&Pipeline| pipeline.spec().placement == Placement::Mixed;
@@ -106,13 +106,13 @@ impl Plan {
         }
     }
 
-    /// What the ranks exchange in a step.
+    /// What replicas send each other in a step.
     #[must_use]
     pub fn communication(&self) -> &Communication {
         &self.communication
     }
 
-    /// What hops of random length make of its latencies.
+    /// Factors on its latencies where hops take random times.
     #[must_use]
     pub fn hops(&self) -> &Hops {
         &self.hops
@@ -124,8 +124,8 @@ impl Plan {
         self.pipeline.as_ref()
     }
 
-    /// The plan, to be run in other instructions than the best ones; in the
-    /// portable ones where the processor has not got them.
+    /// The plan, to be run in another instruction set than the fastest one; in the
+    /// portable one where the processor lacks it.
     #[must_use]
     pub fn with_instructions(self, instructions: InstructionSet) -> Self {
         let instructions = if instructions.is_available() {
@@ -139,7 +139,7 @@ impl Plan {
         }
     }
 
-    /// The instructions that the plan is run in.
+    /// The instruction set that the plan is run in.
     #[must_use]
     pub fn instructions(&self) -> InstructionSet {
         self.instructions
@@ -191,22 +191,22 @@ impl Plan {
         Ok(())
     }
 
-    /// Effects on ranks and ports in one step of causes that change in it: a
-    /// draw that several share counts for each of them.
+    /// Effects on ranks and ports in one step by causes that change, as a measure of
+    /// work: a draw that several ranks share counts for each of them.
     #[must_use]
     pub fn draws_per_step(&self) -> u64 {
         self.causes.iter().map(|cause| self.draws_of(cause)).sum()
     }
 
-    /// The same, each as often as a draw takes that of a cause that always occurs
-    /// and has one law.
+    /// Cost of sampling one step, in draws of a certain cause with a single law: what
+    /// occurs now and then, and mixtures, are looked up one value at a time.
     #[must_use]
     pub fn cost_per_step(&self) -> u64 {
-        const SLOW: f64 = 64.0;
+        const SINGLE_LOOK_UP: f64 = 64.0;
         let cost = |cause: &Cause| {
             let times = match cause.only_table() {
                 Some(_) if cause.is_certain() => 1.0,
-                _ => 1.0 + SLOW * cause.probability(),
+                _ => 1.0 + SINGLE_LOOK_UP * cause.probability(),
             };
             (self.draws_of(cause) as f64 * times) as u64
         };
@@ -230,10 +230,10 @@ impl Plan {
                 .sum::<u64>()
     }
 
-    /// Refuses causes whose factors or stalls f32 cannot hold together.
+    /// Refuses causes whose factors or stalls together may leave the range of f32.
     fn check_range(&self) -> Result<()> {
-        const MOST: f64 = f32::MAX as f64 / 4.0;
-        const LEAST: f64 = f32::MIN_POSITIVE as f64;
+        const GREATEST_EFFECT: f64 = f32::MAX as f64 / 4.0;
+        const LEAST_EFFECT: f64 = f32::MIN_POSITIVE as f64;
         for (index, pool) in self.pools.iter().enumerate() {
             for affects in [Affects::Compute, Affects::Network] {
                 let causes = || {
@@ -248,9 +248,9 @@ impl Plan {
                     .product();
                 let least: f64 = slowdowns().map(|cause| f64::from(cause.least())).product();
                 let longest_s: f64 = stalls.map(|cause| f64::from(cause.greatest())).sum();
-                // What a stall is multiplied by must be a number itself.
-                if affects == Affects::Compute && (1.0 / pool.compute_s()) > MOST {
-                    let requirement = format!(">= {:e}", 1.0 / MOST);
+                // The scale of stalls must be finite itself.
+                if affects == Affects::Compute && (1.0 / pool.compute_s()) > GREATEST_EFFECT {
+                    let requirement = format!(">= {:e}", 1.0 / GREATEST_EFFECT);
                     let error = Error::domain("compute_s", pool.compute_s(), requirement);
                     return Err(error.within(&format!("pools.{}", pool.name())));
                 }
@@ -258,12 +258,12 @@ impl Plan {
                     Affects::Compute => longest_s / pool.compute_s(),
                     Affects::Network => longest_s,
                 };
-                if !(0.0..=MOST).contains(&(greatest + longest)) {
+                if !(0.0..=GREATEST_EFFECT).contains(&(greatest + longest)) {
                     let requirement =
                         "less extreme together: their greatest effects are beyond f32";
                     return Err(Error::domain("causes", greatest + longest, requirement));
                 }
-                if !(LEAST..).contains(&least) {
+                if !(LEAST_EFFECT..).contains(&least) {
                     let requirement = "less extreme together: their least effects are beyond f32";
                     return Err(Error::domain("causes", least, requirement));
                 }
@@ -277,7 +277,7 @@ impl Plan {
         let mut seen: HashMap<Stream, (String, (usize, usize))> = HashMap::new();
         for usage in Use::ALL {
             let address = Stream::address("", hops::NAME, usage);
-            // No cause owns it.
+            // Owners are (cause, pool); hops belong to no cause.
             let owner = (usize::MAX, 0);
             seen.insert(Stream::new("", hops::NAME, usage), (address, owner));
         }
@@ -298,12 +298,12 @@ impl Plan {
                 if cause.streams(index).is_none() {
                     continue;
                 }
-                let pool = cause.scope().pool_of_address(pool.name());
-                // Pools share the words of a cause of scope cluster, and no others.
-                let owner = (cause_index, if pool.is_empty() { 0 } else { index });
+                let address_pool = cause.scope().pool_of_address(pool.name());
+                // Pools share the words of a cause of scope cluster, and only these.
+                let owner = (cause_index, if address_pool.is_empty() { 0 } else { index });
                 for usage in Use::ALL {
-                    let address = Stream::address(pool, cause.name(), usage);
-                    let stream = Stream::new(pool, cause.name(), usage);
+                    let address = Stream::address(address_pool, cause.name(), usage);
+                    let stream = Stream::new(address_pool, cause.name(), usage);
                     let new = (address.clone(), owner);
                     let (first, first_owner) = seen.entry(stream).or_insert(new);
                     if *first_owner != owner || *first != address {
@@ -319,7 +319,7 @@ impl Plan {
     }
 }
 
-/// Leaves tensor groups that fill no replica to the spares.
+/// Makes spares of tensor groups that fill no replica.
 fn fill_replicas(pools: &mut [Pool], replica: u32, pipeline: Option<&Pipeline>) -> Result<()> {
     let refuse = |name: &str, n: u32, unit: u32| {
         let requirement = format!("enough for {unit} tensor groups, those of a replica");
@@ -346,7 +346,7 @@ fn fill_replicas(pools: &mut [Pool], replica: u32, pipeline: Option<&Pipeline>) 
             if total < replica {
                 return refuse(pools[0].name(), total, replica);
             }
-            // The last tensor groups stay over.
+            // The last tensor groups are left over.
             let mut over = total % replica;
             for pool in pools.iter_mut().rev() {
                 let given = over.min(pool.n_tensor_groups());
@@ -358,10 +358,10 @@ fn fill_replicas(pools: &mut [Pool], replica: u32, pipeline: Option<&Pipeline>) 
     Ok(())
 }
 
-/// Refuses causes that change inside of a step where a step has no inside.
+/// Refuses causes that change within a step where a step is one barrier.
 fn check_spans(causes: &[Cause]) -> Result<()> {
-    let inside = |cause: &&Cause| matches!(cause.span(), Span::Microbatch | Span::Layer);
-    match causes.iter().find(inside) {
+    let changes_within = |cause: &&Cause| cause.span().is_within_step();
+    match causes.iter().find(changes_within) {
         Some(cause) => Err(Error::Field {
             field: "pipeline".to_owned(),
             missing: true,

@@ -1,4 +1,5 @@
-//! GPUs of one pool: which of them work, and who belongs together.
+//! The GPUs of one pool: which of them are ranks, and which of them form nodes, domains,
+//! racks and replicas.
 
 use std::ops::Range;
 
@@ -19,7 +20,7 @@ pub struct PoolSpec {
     pub domain_gpus: u32,
     /// GPUs of one rack, where the pool's causes need it.
     pub rack_gpus: Option<u32>,
-    /// Ranks of one tensor group, which stays inside of a domain.
+    /// Ranks of one tensor group, which stays within a domain.
     pub tensor_gpus: u32,
     /// Time that a replica computes in a step without any cause, in seconds.
     pub compute_s: f64,
@@ -32,7 +33,7 @@ pub struct PoolSpec {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pool {
     spec: PoolSpec,
-    /// GPUs of a domain that are in tensor groups.
+    /// GPUs of a full domain that are in tensor groups.
     used_gpus: u32,
     /// Tensor groups that work.
     n_tensor_groups: u32,
@@ -83,7 +84,7 @@ impl Pool {
         })
     }
 
-    /// Leaves all but the first `n` tensor groups to the spares.
+    /// Makes spares of all but the first `n` tensor groups.
     pub(super) fn keep(&mut self, n: u32) {
         self.n_tensor_groups = self.n_tensor_groups.min(n);
     }
@@ -124,14 +125,13 @@ impl Pool {
         self.spec.n_gpus - self.n_ranks()
     }
 
-    /// Replicas that lie in the pool as a whole.
+    /// Replicas that lie in this pool with all their ranks.
     #[must_use]
     pub fn n_replicas(&self) -> u32 {
         self.n_tensor_groups / self.replica_tensor_groups
     }
 
-    /// GPUs that share one draw of a scope, at most; none of them of another
-    /// pool.
+    /// GPUs of a unit of a scope, at most; the whole pool for pool-wide scopes.
     #[must_use]
     pub fn scope_gpus(&self, scope: Scope) -> u32 {
         match scope {
@@ -152,8 +152,7 @@ impl Pool {
         self.spec.rack_gpus.is_some()
     }
 
-    /// The GPU of a rank, and how many ranks from this one on are consecutive
-    /// GPUs.
+    /// The GPU of a rank, and how many ranks from this one on are on consecutive GPUs.
     #[must_use]
     pub fn stretch(&self, rank: u32) -> (u32, u32) {
         if self.used_gpus == self.spec.domain_gpus {
@@ -166,8 +165,8 @@ impl Pool {
         )
     }
 
-    /// The unit that shares a draw with a working GPU, and the first GPU after
-    /// it.
+    /// The unit of a scope that a rank's GPU belongs to, and the first GPU after the
+    /// unit.
     #[must_use]
     pub fn unit(&self, scope: Scope, gpu: u32) -> (u32, u32) {
         let of_size = |size: u32| {
@@ -178,7 +177,7 @@ impl Pool {
             Scope::Gpu => (gpu, gpu + 1),
             Scope::Node => of_size(self.spec.node_gpus),
             Scope::Domain => of_size(self.spec.domain_gpus),
-            // Without a size there is one rack; a plan refuses such causes.
+            // Without a size the pool is one rack; causes of scope rack are refused then.
             Scope::Rack => of_size(self.spec.rack_gpus.unwrap_or(u32::MAX)),
             Scope::Replica => {
                 let per_domain = self.used_gpus / self.spec.tensor_gpus;
@@ -191,8 +190,8 @@ impl Pool {
         }
     }
 
-    /// GPUs of the units of a scope, from one unit's start to the next one's;
-    /// none where units are not all alike, or are the pool.
+    /// GPUs from the start of one unit of a scope to the start of the next; none where
+    /// that differs between units, or where the unit is the pool.
     fn stride(&self, scope: Scope) -> Option<u32> {
         let per_domain = self.used_gpus / self.spec.tensor_gpus;
         match scope {
@@ -218,7 +217,8 @@ impl Pool {
             return false;
         };
         let domain = self.spec.domain_gpus;
-        // Replicas begin anew with each domain, all other units count GPUs.
+        // Replicas are aligned to domains, because these may end in spares; all other
+        // units are aligned to GPU 0.
         let is_even = |stride: u32| domain.is_multiple_of(stride) || stride.is_multiple_of(domain);
         around.is_multiple_of(inside)
             && (is_even(around) || ![inner, outer].contains(&Scope::Replica))
@@ -240,7 +240,8 @@ impl Pool {
         }
     }
 
-    /// Ranks by unit of a scope; the first and the last unit may be cut.
+    /// Some ranks, divided into units of a scope; the first and the last unit may be
+    /// incomplete.
     pub fn units_of(&self, scope: Scope, ranks: Range<u32>) -> impl Iterator<Item = Range<u32>> {
         let mut rank = ranks.start;
         std::iter::from_fn(move || {
@@ -254,7 +255,7 @@ impl Pool {
         })
     }
 
-    /// Units of a scope in which there are ranks.
+    /// Units of a scope that hold at least one rank.
     #[must_use]
     pub fn n_units(&self, scope: Scope) -> u32 {
         let n_ranks = self.n_ranks();
@@ -263,7 +264,8 @@ impl Pool {
             Scope::Pool | Scope::Cluster => return 1,
             _ => {}
         }
-        // What repeats, if it does: a domain, or a unit of several domains.
+        // Ranks after which the pattern of units repeats: those of a domain, or of a unit
+        // of several domains.
         let domain = self.spec.domain_gpus;
         let period = match self.stride(scope) {
             Some(stride) if domain.is_multiple_of(stride) => self.used_gpus,
@@ -279,7 +281,7 @@ impl Pool {
         n_periods * of_period + count(n_periods.saturating_mul(period).min(n_ranks), n_ranks)
     }
 
-    /// The first rank on a GPU or after it.
+    /// The first rank on a GPU or on one after it.
     #[must_use]
     pub fn rank_from(&self, gpu: u32) -> u32 {
         let (domain, inside) = (gpu / self.spec.domain_gpus, gpu % self.spec.domain_gpus);
@@ -346,7 +348,7 @@ mod tests {
 
     #[test]
     fn a_replica_of_several_tensor_groups_goes_on_in_the_next_domain() {
-        // Two pools of 3 in each domain of 8; replicas of three pools.
+        // Two tensor groups of 3 in each domain of 8; replicas of three of them.
         let mut pool = pool_of(64, 8, 3, 3);
         pool.keep(15);
         assert_eq!((pool.n_ranks(), pool.n_replicas()), (45, 5));
