@@ -25,7 +25,7 @@ fn config(seed: u64) -> ProptestConfig {
     }
 }
 
-/// A plan before it is judged.
+/// A plan before it is validated.
 #[derive(Debug, Clone)]
 struct Draft {
     pools: Vec<PoolSpec>,
@@ -34,7 +34,7 @@ struct Draft {
 }
 
 impl Draft {
-    /// The same plan for each instruction set that there is.
+    /// The plan in each instruction set of this processor.
     fn plans(&self) -> Vec<Plan> {
         let (pools, causes) = (self.pools.clone(), self.causes.clone());
         let plan = Plan::new(pools, causes, self.communication.clone()).unwrap();

@@ -13,7 +13,7 @@ use hindmost_core::table::{Table, is_refined};
 
 const SCALAR: InstructionSet = InstructionSet::Portable;
 
-/// The vector kernels that this processor has.
+/// The vector kernels of this processor.
 fn vector_kernels() -> Vec<(InstructionSet, Kernel)> {
     InstructionSet::ALL
         .into_iter()

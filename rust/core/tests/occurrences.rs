@@ -1,4 +1,4 @@
-//! What occurs now and then, in the engine that draws the slowest rank alone.
+//! Rare causes under order statistics.
 
 mod common;
 
@@ -36,7 +36,7 @@ fn the_longest_of_binomially_many_stalls_stalls_a_step() {
     }
 }
 
-/// The factors that last for each rank of the only pool.
+/// Persistent factors of the ranks of the only pool.
 fn factors(pools: &[PoolSpec], lasting: CauseSpec, seed: u64) -> Vec<f64> {
     let plan = plan(pools.to_vec(), vec![lasting]);
     let mut times = vec![0.0; plan.pools()[0].n_ranks() as usize];
@@ -46,7 +46,7 @@ fn factors(pools: &[PoolSpec], lasting: CauseSpec, seed: u64) -> Vec<f64> {
 
 #[test]
 fn stalls_hit_each_unit_alike() {
-    // Speeds that last tell who was hit; of several, the slowest.
+    // Persistent speeds show which rank was hit; of several, the slowest.
     let n_steps = 400_000;
     for (seed, scope, unit) in [(SEED + 10, Scope::Gpu, 1), (SEED + 11, Scope::Node, 4)] {
         let pools = [pool("a", 96, 4, 8, 8, 1.0)];
@@ -81,7 +81,7 @@ fn stalls_hit_each_unit_alike() {
 
 #[test]
 fn slowdowns_that_occur_now_and_then_multiply_what_each_step_draws() {
-    // Drawn one by one, and compiled.
+    // With few ranks the cause is rare, with many it is compiled.
     let n_steps = 200_000;
     for (seed, p) in [(SEED + 20, 0.01), (SEED + 21, 0.5)] {
         let (always, both) = (lognormal(1.0, 0.05), lognormal(1.2, f64::hypot(0.05, 0.1)));

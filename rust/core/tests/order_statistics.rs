@@ -1,5 +1,4 @@
-//! The engine that draws the slowest rank alone, against worked values, closed
-//! forms and the engine that draws all ranks.
+//! Order statistics against worked values, closed forms and the sampler.
 
 mod common;
 
@@ -118,7 +117,7 @@ fn rows_do_not_depend_on_how_many_steps_and_runs_are_asked_for() {
     assert_eq!(all.step_time_s[..6], fewer.step_time_s);
 }
 
-/// The factors that last for each rank of the only pool.
+/// Persistent factors of the ranks of the only pool.
 fn factors(pools: &[PoolSpec], lasting: CauseSpec, seed: u64) -> Vec<f64> {
     let plan = plan(pools.to_vec(), vec![lasting]);
     let mut times = vec![0.0; plan.pools()[0].n_ranks() as usize];
@@ -168,7 +167,7 @@ fn the_law_of_the_slowest_is_that_of_ranks_with_their_own_speeds() {
     assert_law(plan_of(causes()), SEED + 30, &xs, |x| {
         both(of_ranks(&factors, x))
     });
-    // The same with a factor that hosts share, by quadrature.
+    // With a factor that hosts share, by quadrature.
     let host = cause(
         "host",
         Scope::Node,

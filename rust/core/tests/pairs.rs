@@ -369,7 +369,7 @@ fn what_lasts_a_run_is_the_same_in_all_its_steps_and_in_no_other_run() {
     assert!(first[0].iter().zip(&second[0]).all(|(a, b)| a != b));
     let steps = of(Span::Step, 0);
     assert!(steps.windows(2).all(|pair| pair[0] != pair[1]));
-    // A run's word is word 0 of block 0, as step 0's is.
+    // The word of span run is word 0 of quad 0, as that of step 0 is.
     assert_eq!(steps[0], first[0]);
 }
 

@@ -1,4 +1,4 @@
-//! What stands against drawing the slowest rank alone, and what it says.
+//! Reasons why a plan has no exact law of its slowest rank, and their words.
 
 mod common;
 
@@ -13,7 +13,7 @@ use hindmost_core::plan::{
 };
 use hindmost_core::schedule::{Kind, Shape};
 
-/// What stands against a plan, or nothing.
+/// The reason against a plan, if there is one.
 fn reason(plan: Plan) -> Option<String> {
     OrderStatistics::new(Arc::new(plan))
         .err()
@@ -82,7 +82,7 @@ fn units_that_overlap_have_no_law_of_their_slowest() {
     assert_eq!(reason(of(overlapping())).as_deref(), Some(says));
     let ports = overlapping().into_iter().map(network).collect();
     assert_eq!(reason(of(ports)).as_deref(), Some(says));
-    // What lasts need not nest, and neither need what is rare.
+    // Persistent causes need not nest, and neither need rare ones.
     let lasting = CauseSpec {
         span: Span::Run,
         ..shared("data", Scope::Replica)

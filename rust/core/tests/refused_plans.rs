@@ -151,7 +151,7 @@ fn a_law_that_no_table_holds_is_refused_under_the_path_of_its_cause() {
     assert!(with_cause(cause(capped(pareto(1.0, 1.5), 9.0))).is_ok());
     let law = mixture(vec![(0.5, constant(1.0)), (0.5, pareto(1.0, 1.5))]);
     refused(with_cause(cause(law)), &path("components.1.law.alpha"), 1.5);
-    // Even where it never occurs: a law is judged, not a coincidence.
+    // Even where it never occurs: laws are validated whatever their probability.
     let never = with_probability(cause(pareto(1.0, 1.5)), 0.0);
     refused(with_cause(never), &path("alpha"), 1.5);
 }

@@ -11,7 +11,7 @@ use hindmost_core::plan::{CauseSpec, Communication, Effect, Plan, PoolSpec, Scop
 use hindmost_core::sample::{rank_times, sample};
 use hindmost_core::simd::InstructionSet;
 
-/// The plan in each instruction set that there is.
+/// The plan in each instruction set of this processor.
 fn plans(pools: &[PoolSpec], causes: &[CauseSpec]) -> Vec<Plan> {
     let plan = Plan::new(pools.to_vec(), causes.to_vec(), Communication::default()).unwrap();
     let sets = InstructionSet::ALL.into_iter();

@@ -12,7 +12,7 @@ use hindmost_core::step::Columns;
 
 const SEED: u64 = 800;
 const RUNS: u32 = 3;
-/// No multiple of the four steps of a block.
+/// No multiple of the four steps of a quad.
 const STEPS: u32 = 37;
 
 /// Two pools of more ranks than one task draws, and spares.
@@ -223,6 +223,6 @@ fn draws_are_counted_as_the_plan_announces_them() {
     let lasting = control.draws() - 2 * 8 * plan.draws_per_step();
     let pools = plan.pools();
     let ranks = u64::from(pools[0].n_ranks() + pools[1].n_ranks());
-    // In each run two causes last for the ranks and one for the ports of b.
+    // In each run two persistent causes act on ranks and one on the ports of b.
     assert_eq!(lasting, 2 * (2 * ranks + u64::from(pools[1].n_ranks())));
 }

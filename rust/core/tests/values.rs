@@ -235,7 +235,7 @@ fn replay() -> Replay {
     Replay::new(SEED, RUN, &pools(), &causes(), &communication())
 }
 
-/// The small plan in each instruction set that there is.
+/// The small plan in each instruction set of this processor.
 fn plans() -> impl Iterator<Item = Plan> {
     let sets = InstructionSet::ALL.into_iter();
     sets.filter(|set| set.is_available()).map(|set| {

@@ -51,7 +51,7 @@ pub fn jitter(name: &str, law: Law, pools: &[usize]) -> CauseSpec {
     cause(name, Scope::Gpu, Span::Step, Effect::Slowdown, law, pools)
 }
 
-/// The same cause, of the network.
+/// That cause on the network.
 pub fn network(cause: CauseSpec) -> CauseSpec {
     CauseSpec {
         affects: Affects::Network,
@@ -59,7 +59,7 @@ pub fn network(cause: CauseSpec) -> CauseSpec {
     }
 }
 
-/// The same cause, which occurs with this probability.
+/// That cause with this probability.
 pub fn with_probability(cause: CauseSpec, probability: f64) -> CauseSpec {
     CauseSpec {
         probability,

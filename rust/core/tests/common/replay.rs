@@ -129,7 +129,7 @@ impl Replay {
             .collect()
     }
 
-    /// What lasts a run comes first, then the step's own, in document order.
+    /// Persistent causes come first, then those of the step, in document order.
     fn effects(&self, index: usize, affects: Affects, rank: &Rank, step: u32) -> Effects {
         let pool = &self.pools[index];
         let stall_unit = match affects {

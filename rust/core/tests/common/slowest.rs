@@ -1,4 +1,4 @@
-//! Runs of the engine that draws the slowest rank alone.
+//! Simulations by order statistics, and their judgement.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::plans::cause;
 /// Standard errors that a share may miss: passed by one count in 16,000 by chance.
 pub const ERRORS: f64 = 4.0;
 
-/// What the engine draws of a plan.
+/// Columns of a plan by order statistics.
 pub fn run(plan: Plan, seed: u64, runs: u32, steps: u32) -> Columns {
     let engine = OrderStatistics::new(Arc::new(plan)).unwrap();
     engine.run(seed, runs, steps, &Control::default()).unwrap()
@@ -24,7 +24,7 @@ pub fn stall(scope: Scope, law: Law) -> CauseSpec {
     cause("pause", scope, Span::Step, Effect::Stall, law, &[0])
 }
 
-/// A speed of each GPU that lasts a run.
+/// A persistent speed of each GPU.
 pub fn speed(law: Law, pools: &[usize]) -> CauseSpec {
     cause("speed", Scope::Gpu, Span::Run, Effect::Slowdown, law, pools)
 }
