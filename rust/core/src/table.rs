@@ -12,13 +12,12 @@
 //! or take 1e-5 of itself, and values never fall as words rise, bit by bit.
 
 use crate::error::{Error, Result};
-use crate::law::{Empirical, Law, Quantiles, STRAIGHT, straight_line_miss};
+use crate::law::{
+    Empirical, Law, MAX_BINS, MIN_BINS, Quantiles, TABLE_LINE_TOLERANCE, straight_line_miss,
+};
 
 /// Magnitudes below this take 32 more bits.
 pub const REFINED_BELOW: u32 = 1 << 16;
-
-const FEWEST_BINS: usize = 32;
-const MOST_BINS: usize = 512;
 
 /// 2^-32, the tail probability of one unit of magnitude.
 const UNIT: f64 = 1.0 / 4_294_967_296.0;
@@ -77,7 +76,7 @@ impl Table {
         }
         let fewest = match law {
             Law::Tabulated(tabulated) => tabulated.bins(),
-            _ => FEWEST_BINS,
+            _ => MIN_BINS,
         };
         let quantiles = Quantiles::of(law);
         let mut sides = quantiles.on_grid(fewest);
@@ -93,7 +92,7 @@ impl Table {
             if straight {
                 return Ok(Self::octaves(bins, &sides));
             }
-            if bins == MOST_BINS {
+            if bins == MAX_BINS {
                 let (field, value) = law.bend();
                 return Err(Error::domain(
                     field,
@@ -295,7 +294,7 @@ fn is_straight(bins: usize, knots: &[f64], halfway: &[f64]) -> bool {
             let miss = straight_line_miss(start, end, (mantissa(2 * bin + 1), halfway[bin]));
             // Knots above the range of f32 may be infinite; they lie above the
             // cap.
-            miss.is_nan() || miss <= STRAIGHT
+            miss.is_nan() || miss <= TABLE_LINE_TOLERANCE
         })
     })
 }

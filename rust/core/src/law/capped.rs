@@ -1,7 +1,9 @@
 //! A law with a cap.
 
 use super::gauss::RULE;
-use super::{Law, SMALLEST_TAIL, check_highest, check_positive};
+use super::law::Law;
+use super::range::{check_highest, check_positive};
+use super::tail_grid::SMALLEST_TAIL;
 use crate::error::{Error, Result};
 
 /// The smaller one of a law's number and a cap.

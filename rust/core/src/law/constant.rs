@@ -1,6 +1,6 @@
 //! Always the same number.
 
-use super::{check_highest, check_lowest, check_positive};
+use super::range::{check_highest, check_lowest, check_positive};
 use crate::error::Result;
 
 /// The law of a number that is known.

@@ -1,6 +1,6 @@
 //! Empirical law.
 
-use super::{check_highest, check_lowest, check_positive};
+use super::range::{check_highest, check_lowest, check_positive};
 use crate::error::{Error, Result};
 
 /// More samples than this say nothing more and would not stay in a cache.

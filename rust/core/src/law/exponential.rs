@@ -1,6 +1,9 @@
 //! Exponential law, shifted.
 
-use super::{F32, SMALLEST_TAIL, check_highest, check_lowest, check_positive, round_down};
+use super::range::{
+    GREATEST_F32, LEAST_F32, check_highest, check_lowest, check_positive, round_down,
+};
+use super::tail_grid::SMALLEST_TAIL;
 use crate::error::{Error, Result};
 
 /// A waiting time without memory, after a fixed shift.
@@ -59,7 +62,7 @@ impl Exponential {
     }
 
     pub(super) fn check_lower(&self) -> Result<()> {
-        if self.shift >= F32.0 {
+        if self.shift >= LEAST_F32 {
             return Ok(());
         }
         check_lowest("mean", self.mean, self.quantile(SMALLEST_TAIL) - self.shift)
@@ -68,10 +71,10 @@ impl Exponential {
     pub(super) fn check_upper(&self) -> Result<()> {
         check_highest("shift", self.shift, self.shift)?;
         let above = self.upper_quantile(SMALLEST_TAIL) - self.shift;
-        if self.shift + above <= F32.1 {
+        if self.shift + above <= GREATEST_F32 {
             return Ok(());
         }
-        let greatest = round_down(self.mean / above * (F32.1 - self.shift));
+        let greatest = round_down(self.mean / above * (GREATEST_F32 - self.shift));
         let requirement = format!("<= {greatest:e}, so that f32 holds every quantile");
         Err(Error::domain("mean", self.mean, requirement))
     }

@@ -1,8 +1,9 @@
 //! Gamma law.
 
+use super::range::{LEAST_F32, check_highest, check_lowest, check_positive, round_up};
 use super::series::{PARTS, REACH, Series, middle, sum};
 use super::special::{Tail, gamma_cdf, gamma_log_tail, gamma_quantile};
-use super::{F32, OCTAVES, SMALLEST_TAIL, check_highest, check_lowest, check_positive, round_up};
+use super::tail_grid::{OCTAVES, SMALLEST_TAIL};
 use crate::error::{Error, Result};
 
 /// Shapes above this are normal for all purposes, and slow to invert.
@@ -94,7 +95,7 @@ impl Gamma {
     pub(super) fn check_lower(&self) -> Result<()> {
         // The lowest quantile rises with the shape: the least shape is the one
         // whose CDF at the least f32 is the smallest tail.
-        let least_x = F32.0 / self.scale;
+        let least_x = LEAST_F32 / self.scale;
         let fits =
             |shape: f64| gamma_log_tail(shape, least_x, Tail::Lower) <= libm::log(SMALLEST_TAIL);
         if fits(self.shape) {

@@ -1,6 +1,6 @@
 //! Log-uniform law.
 
-use super::{check_highest, check_lowest, check_positive};
+use super::range::{check_highest, check_lowest, check_positive};
 use crate::error::{Error, Result};
 
 /// Every order of magnitude between `low` and `high` alike.

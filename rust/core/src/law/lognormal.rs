@@ -1,7 +1,10 @@
 //! Log-normal law.
 
+use super::range::{
+    GREATEST_F32, LEAST_F32, check_highest, check_lowest, check_positive, round_down,
+};
 use super::special::{normal_cdf, normal_quantile};
-use super::{F32, SMALLEST_TAIL, check_highest, check_lowest, check_positive, round_down};
+use super::tail_grid::SMALLEST_TAIL;
 use crate::error::{Error, Result};
 
 /// Log-normal law, given by its median.
@@ -98,12 +101,12 @@ impl LogNormal {
 
     /// The sigma whose lowest quantile is the least f32.
     fn greatest_below(&self) -> f64 {
-        libm::log(self.median / F32.0) / -normal_quantile(SMALLEST_TAIL)
+        libm::log(self.median / LEAST_F32) / -normal_quantile(SMALLEST_TAIL)
     }
 
     /// The sigma whose highest quantile is the greatest f32.
     fn greatest_above(&self) -> f64 {
-        libm::log(F32.1 / self.median) / -normal_quantile(SMALLEST_TAIL)
+        libm::log(GREATEST_F32 / self.median) / -normal_quantile(SMALLEST_TAIL)
     }
 
     /// Refuses a sigma above what works with the median, if any does.

@@ -1,6 +1,6 @@
 //! Mixture of laws.
 
-use super::Law;
+use super::law::Law;
 use crate::error::{Error, Result};
 
 /// Halvings of an interval of f64 that leave no room between its ends.

@@ -1,8 +1,9 @@
 //! Normal law, truncated at zero.
 
 use super::gauss::integral_to;
+use super::range::{GREATEST_F32, LEAST_F32, check_highest, check_positive, round_down, round_up};
 use super::special::{normal_cdf, normal_quantile};
-use super::{F32, SMALLEST_TAIL, check_highest, check_positive, round_down, round_up};
+use super::tail_grid::SMALLEST_TAIL;
 use crate::error::{Error, Result};
 
 /// `1 / sqrt(2 pi)`
@@ -118,7 +119,7 @@ impl Normal {
     }
 
     pub(super) fn check_lower(&self) -> Result<()> {
-        let fits = |law: &Self| law.quantile(SMALLEST_TAIL) >= F32.0;
+        let fits = |law: &Self| law.quantile(SMALLEST_TAIL) >= LEAST_F32;
         if fits(self) {
             return Ok(());
         }
@@ -127,7 +128,7 @@ impl Normal {
         }
         // The lowest quantile rises with the mean.
         let fits = |mean| Self::new(mean, self.sigma).is_ok_and(|law| fits(&law));
-        let mut high = self.mean.max(F32.0);
+        let mut high = self.mean.max(LEAST_F32);
         while !fits(high) {
             high *= 2.0;
         }
@@ -137,7 +138,7 @@ impl Normal {
     }
 
     pub(super) fn check_upper(&self) -> Result<()> {
-        let fits = |law: &Self| law.upper_quantile(SMALLEST_TAIL) <= F32.1;
+        let fits = |law: &Self| law.upper_quantile(SMALLEST_TAIL) <= GREATEST_F32;
         if fits(self) {
             return Ok(());
         }

@@ -1,7 +1,8 @@
 //! Pareto law, which may be bounded.
 
 use super::gauss::integral_to;
-use super::{F32, SMALLEST_TAIL, check_highest, check_lowest, check_positive, round_up};
+use super::range::{GREATEST_F32, check_highest, check_lowest, check_positive, round_up};
+use super::tail_grid::SMALLEST_TAIL;
 use crate::error::{Error, Result};
 
 /// A power-law tail above a minimum, up to a maximum where there is one.
@@ -204,7 +205,7 @@ impl Pareto {
                 "> 2, or the law must have a cap, because its variance is infinite",
             ));
         }
-        let room = libm::log(F32.1 / self.minimum);
+        let room = libm::log(GREATEST_F32 / self.minimum);
         if room <= 0.0 {
             return check_highest("minimum", self.minimum, self.upper_quantile(SMALLEST_TAIL));
         }

@@ -3,7 +3,7 @@
 
 use std::f64::consts::{LN_2, PI};
 
-use super::OCTAVES;
+use super::tail_grid::OCTAVES;
 
 /// Series to an octave; each reaches half of the way to the next.
 pub const PARTS: usize = 2;

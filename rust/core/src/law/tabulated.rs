@@ -1,10 +1,10 @@
 //! A quantile function given on the grid of tail probabilities.
 
-use super::{check_highest, check_lowest, check_positive};
+use super::range::{check_highest, check_lowest, check_positive};
+use super::tail_grid::{
+    MAX_BINS, MIN_BINS, OCTAVES, TABLE_LINE_TOLERANCE, straight_line_miss, tail_probability,
+};
 use crate::error::{Error, Result};
-
-/// Octaves of tail probability on each side: 2^-65 to 2^-1.
-pub const OCTAVES: usize = 64;
 
 /// Any continuous law, as its quantiles on both sides of the median.
 ///
@@ -17,34 +17,6 @@ pub struct Tabulated {
     lower: Vec<f64>,
     upper: Vec<f64>,
 }
-
-/// Tail probability of point `index` of the grid with `bins` per octave, from
-/// 2^-65 (index 0) to 1/2 (index `64 bins`).
-#[must_use]
-pub fn tail_probability(bins: usize, index: usize) -> f64 {
-    let mantissa = 1.0 + (index % bins) as f64 / bins as f64;
-    mantissa * octave_start(index / bins)
-}
-
-/// Tail probability at which an octave begins: 2^-65 for the first one.
-#[must_use]
-pub(crate) fn octave_start(octave: usize) -> f64 {
-    f64::from_bits((1023 - 65 + octave as u64) << 52)
-}
-
-/// How far a straight line between the quantiles `a` at tail probability `low`
-/// and `b` at `high` misses the quantile `x` at `p`: in units of `x` plus what
-/// the same relative change of `p` moves it by.
-#[must_use]
-pub fn straight_line_miss((low, a): (f64, f64), (high, b): (f64, f64), (p, x): (f64, f64)) -> f64 {
-    let slope = (b - a) / (high - low);
-    let line = a + slope * (p - low);
-    (line - x).abs() / (x + p * slope.abs())
-}
-
-/// Relative tolerance that straight lines have to keep, on the quantile and on
-/// its probability: nine tenths of the table's, the rest is for f32.
-pub const STRAIGHT: f64 = 0.9e-5;
 
 impl Tabulated {
     /// The coarsest table that follows quantiles given on the grid of 1,024
@@ -74,7 +46,7 @@ impl Tabulated {
                 .map(|side| worst_miss(side, stride))
                 .into_iter()
                 .fold(0.0, f64::max);
-            if worst <= STRAIGHT {
+            if worst <= TABLE_LINE_TOLERANCE {
                 return Self::new(every(lower, stride), every(upper, stride));
             }
         }
@@ -94,7 +66,7 @@ impl Tabulated {
     pub fn new(lower: Vec<f64>, upper: Vec<f64>) -> Result<Self> {
         let bins = lower.len().saturating_sub(1) / OCTAVES;
         let is_grid = bins.is_power_of_two()
-            && (32..=512).contains(&bins)
+            && (MIN_BINS..=MAX_BINS).contains(&bins)
             && lower.len() == OCTAVES * bins + 1;
         if !is_grid {
             return Err(Error::domain(

@@ -1,6 +1,7 @@
 //! Uniform law.
 
-use super::{F32, SMALLEST_TAIL, check_highest, check_lowest};
+use super::range::{LEAST_F32, check_highest, check_lowest};
+use super::tail_grid::SMALLEST_TAIL;
 use crate::error::{Error, Result};
 
 /// Every number between `low` and `high` alike.
@@ -58,7 +59,7 @@ impl Uniform {
     }
 
     pub(super) fn check_lower(&self) -> Result<()> {
-        if self.low >= F32.0 {
+        if self.low >= LEAST_F32 {
             return Ok(());
         }
         check_lowest("high", self.high, SMALLEST_TAIL * self.width())

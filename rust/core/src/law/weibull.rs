@@ -1,6 +1,9 @@
 //! Weibull law.
 
-use super::{F32, SMALLEST_TAIL, check_highest, check_lowest, check_positive, round_up};
+use super::range::{
+    GREATEST_F32, LEAST_F32, check_highest, check_lowest, check_positive, round_up,
+};
+use super::tail_grid::SMALLEST_TAIL;
 use crate::error::{Error, Result};
 
 /// Shapes above this take the variance from its series.
@@ -93,12 +96,12 @@ impl Weibull {
 
     /// The shape whose lowest quantile is the least f32.
     fn least_below(&self) -> f64 {
-        -libm::log(SMALLEST_TAIL) / libm::log(self.scale / F32.0)
+        -libm::log(SMALLEST_TAIL) / libm::log(self.scale / LEAST_F32)
     }
 
     /// The shape whose highest quantile is the greatest f32.
     fn least_above(&self) -> f64 {
-        libm::log(-libm::log(SMALLEST_TAIL)) / libm::log(F32.1 / self.scale)
+        libm::log(-libm::log(SMALLEST_TAIL)) / libm::log(GREATEST_F32 / self.scale)
     }
 
     /// Refuses a shape below what works with the scale, if any does.

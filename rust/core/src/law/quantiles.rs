@@ -1,8 +1,9 @@
 //! Quantiles at many tail probabilities of the grid at once.
 
+use super::law::Law;
 use super::series::Series;
 use super::special::Tail;
-use super::{Law, OCTAVES, octave_start, tail_probability};
+use super::tail_grid::{OCTAVES, octave_start, tail_probability};
 
 /// What gives a law's quantiles on the grid of
 /// [`tail_probability`](super::tail_probability), made once for all of them.

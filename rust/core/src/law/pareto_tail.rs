@@ -1,6 +1,11 @@
 //! Samples with a tail beyond them, as far as they bear one out.
 
-use super::{Capped, Constant, Empirical, Law, Mixture, Pareto};
+use super::capped::Capped;
+use super::constant::Constant;
+use super::empirical::Empirical;
+use super::law::Law;
+use super::mixture::Mixture;
+use super::pareto::Pareto;
 use crate::error::{Error, Result};
 
 /// How many times rarer than one in all samples an extrapolated number may be.
