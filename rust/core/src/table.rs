@@ -13,7 +13,8 @@
 
 use crate::error::{Error, Result};
 use crate::law::{
-    Empirical, Law, MAX_BINS, MIN_BINS, Quantiles, TABLE_LINE_TOLERANCE, straight_line_miss,
+    Distribution, Empirical, Law, MAX_BINS, MIN_BINS, Quantiles, TABLE_LINE_TOLERANCE,
+    straight_line_miss,
 };
 
 /// Magnitudes below this take 32 more bits.
@@ -148,7 +149,7 @@ impl Table {
         Self {
             grid: Grid::Even {
                 gaps: (as_f64(gaps) * UNIT) as f32,
-                median: to_f32(Law::Empirical(law.clone()).quantile(0.5)),
+                median: to_f32(law.quantile(0.5)),
             },
             knots: lower.chain(upper).map(to_f32).collect(),
             side,

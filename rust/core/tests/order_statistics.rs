@@ -13,6 +13,7 @@ use hindmost_core::Error;
 use hindmost_core::control::Control;
 use hindmost_core::curve::exceedances;
 use hindmost_core::instructions::InstructionSet;
+use hindmost_core::law::Distribution;
 use hindmost_core::order_statistics::OrderStatistics;
 use hindmost_core::plan::{CauseSpec, Communication, Effect, GroupSpec, Plan, Scope, Span};
 use hindmost_core::random::MAX_RUNS;

@@ -5,6 +5,7 @@ mod common;
 use common::curves::{greatest_miss, points};
 use common::laws::{bounded_pareto, constant, empirical, gamma, lognormal, pareto, uniform};
 use hindmost_core::curve::{Curve, exceedances};
+use hindmost_core::law::Distribution;
 
 /// Relative miss of a product's exceedances.
 const PRODUCT_LIMIT: f64 = 1e-4;

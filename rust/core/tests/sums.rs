@@ -7,6 +7,7 @@ use common::laws::{
     uniform, weibull,
 };
 use hindmost_core::curve::Curve;
+use hindmost_core::law::Distribution;
 use hindmost_core::law::special::normal_cdf;
 
 /// Relative miss of a tail probability of 1e-9 or more.

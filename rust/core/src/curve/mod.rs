@@ -10,7 +10,7 @@ mod product;
 mod sum;
 mod trace;
 
-use crate::law::Law;
+use crate::law::{Distribution, Law};
 use trace::trace;
 
 /// Exceedances beyond this are as good as certain.

@@ -1,7 +1,7 @@
 //! Curves through what a function says, as fine as straight lines need.
 
 use super::{Curve, LEAST, MOST};
-use crate::law::Law;
+use crate::law::{Distribution, Law};
 
 /// Octaves of tail probability at which a law's curve is looked at first.
 const LOWER_OCTAVES: i32 = 66;

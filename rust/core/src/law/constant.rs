@@ -1,5 +1,6 @@
 //! Always the same number.
 
+use super::distribution::Distribution;
 use super::range::{check_highest, check_lowest, check_positive};
 use crate::error::Result;
 
@@ -18,40 +19,42 @@ impl Constant {
         check_positive("value", value)?;
         Ok(Self { value })
     }
+}
 
-    pub(super) fn cdf(&self, x: f64) -> f64 {
+impl Distribution for Constant {
+    fn cdf(&self, x: f64) -> f64 {
         if x >= self.value { 1.0 } else { 0.0 }
     }
 
-    pub(super) fn sf(&self, x: f64) -> f64 {
+    fn sf(&self, x: f64) -> f64 {
         1.0 - self.cdf(x)
     }
 
-    pub(super) fn quantile(&self, _p: f64) -> f64 {
+    fn quantile(&self, _p: f64) -> f64 {
         self.value
     }
 
-    pub(super) fn upper_quantile(&self, _q: f64) -> f64 {
+    fn upper_quantile(&self, _q: f64) -> f64 {
         self.value
     }
 
-    pub(super) fn mean(&self) -> f64 {
+    fn mean(&self) -> f64 {
         self.value
     }
 
-    pub(super) fn variance(&self) -> f64 {
+    fn variance(&self) -> f64 {
         0.0
     }
 
-    pub(super) fn check_lower(&self) -> Result<()> {
+    fn check_lower(&self) -> Result<()> {
         check_lowest("value", self.value, self.value)
     }
 
-    pub(super) fn check_upper(&self) -> Result<()> {
+    fn check_upper(&self) -> Result<()> {
         check_highest("value", self.value, self.value)
     }
 
-    pub(super) fn bend(&self) -> (&'static str, f64) {
+    fn bend(&self) -> (&'static str, f64) {
         ("value", self.value)
     }
 }

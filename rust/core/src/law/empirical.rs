@@ -1,5 +1,6 @@
 //! Empirical law.
 
+use super::distribution::Distribution;
 use super::range::{check_highest, check_lowest, check_positive};
 use crate::error::{Error, Result};
 
@@ -55,8 +56,10 @@ impl Empirical {
         let (a, b) = (*ordered(index), *ordered(index + 1));
         a + (b - a) * (place - index as f64)
     }
+}
 
-    pub(super) fn cdf(&self, x: f64) -> f64 {
+impl Distribution for Empirical {
+    fn cdf(&self, x: f64) -> f64 {
         let index = self.samples.partition_point(|&sample| sample <= x);
         if index == 0 {
             return 0.0;
@@ -68,7 +71,7 @@ impl Empirical {
         ((index - 1) as f64 + (x - a) / (b - a)) / self.gaps()
     }
 
-    pub(super) fn sf(&self, x: f64) -> f64 {
+    fn sf(&self, x: f64) -> f64 {
         let index = self.samples.partition_point(|&sample| sample <= x);
         if index == 0 {
             return 1.0;
@@ -81,18 +84,18 @@ impl Empirical {
         (above + (b - x) / (b - a)) / self.gaps()
     }
 
-    pub(super) fn quantile(&self, p: f64) -> f64 {
+    fn quantile(&self, p: f64) -> f64 {
         let gaps = self.gaps();
         Self::at(p * gaps, |index| &self.samples[index], gaps)
     }
 
-    pub(super) fn upper_quantile(&self, q: f64) -> f64 {
+    fn upper_quantile(&self, q: f64) -> f64 {
         let gaps = self.gaps();
         let last = self.samples.len() - 1;
         Self::at(q * gaps, |index| &self.samples[last - index], gaps)
     }
 
-    pub(super) fn mean(&self) -> f64 {
+    fn mean(&self) -> f64 {
         let sum: f64 = self
             .samples
             .windows(2)
@@ -101,7 +104,7 @@ impl Empirical {
         sum / self.gaps()
     }
 
-    pub(super) fn variance(&self) -> f64 {
+    fn variance(&self) -> f64 {
         let mean = self.mean();
         // On one gap the deviations run linearly from a to b.
         let sum: f64 = self
@@ -115,11 +118,11 @@ impl Empirical {
         sum / self.gaps()
     }
 
-    pub(super) fn check_lower(&self) -> Result<()> {
+    fn check_lower(&self) -> Result<()> {
         check_lowest("samples.0", self.samples[0], self.samples[0])
     }
 
-    pub(super) fn check_upper(&self) -> Result<()> {
+    fn check_upper(&self) -> Result<()> {
         let last = self.samples.len() - 1;
         check_highest(
             &format!("samples.{last}"),
@@ -128,7 +131,23 @@ impl Empirical {
         )
     }
 
-    pub(super) fn bend(&self) -> (&'static str, f64) {
+    fn bend(&self) -> (&'static str, f64) {
         ("samples", self.samples[self.samples.len() - 1])
+    }
+
+    /// Exact for polynomials up to the third degree: Simpson's rule on each gap,
+    /// which the cap may cut.
+    fn expect_capped(&self, cap: f64, f: &dyn Fn(f64) -> f64) -> f64 {
+        let simpson = |a: f64, b: f64| (f(a) + 4.0 * f(0.5 * (a + b)) + f(b)) / 6.0;
+        let of_gap = |gap: &[f64]| {
+            let (a, b) = (gap[0], gap[1]);
+            if b <= cap {
+                return simpson(a, b);
+            }
+            let below = ((cap - a) / (b - a)).max(0.0);
+            below * simpson(a.min(cap), cap) + (1.0 - below) * f(cap)
+        };
+        let sum: f64 = self.samples.windows(2).map(of_gap).sum();
+        sum / self.gaps()
     }
 }

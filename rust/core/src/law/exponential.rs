@@ -1,5 +1,6 @@
 //! Exponential law, shifted.
 
+use super::distribution::Distribution;
 use super::range::{
     GREATEST_F32, LEAST_F32, check_highest, check_lowest, check_positive, round_down,
 };
@@ -30,45 +31,47 @@ impl Exponential {
         }
         Ok(Self { mean, shift })
     }
+}
 
-    pub(super) fn cdf(&self, x: f64) -> f64 {
+impl Distribution for Exponential {
+    fn cdf(&self, x: f64) -> f64 {
         if x <= self.shift {
             return 0.0;
         }
         -libm::expm1(-(x - self.shift) / self.mean)
     }
 
-    pub(super) fn sf(&self, x: f64) -> f64 {
+    fn sf(&self, x: f64) -> f64 {
         if x <= self.shift {
             return 1.0;
         }
         libm::exp(-(x - self.shift) / self.mean)
     }
 
-    pub(super) fn quantile(&self, p: f64) -> f64 {
+    fn quantile(&self, p: f64) -> f64 {
         self.shift - self.mean * libm::log1p(-p)
     }
 
-    pub(super) fn upper_quantile(&self, q: f64) -> f64 {
+    fn upper_quantile(&self, q: f64) -> f64 {
         self.shift - self.mean * libm::log(q)
     }
 
-    pub(super) fn mean(&self) -> f64 {
+    fn mean(&self) -> f64 {
         self.shift + self.mean
     }
 
-    pub(super) fn variance(&self) -> f64 {
+    fn variance(&self) -> f64 {
         self.mean * self.mean
     }
 
-    pub(super) fn check_lower(&self) -> Result<()> {
+    fn check_lower(&self) -> Result<()> {
         if self.shift >= LEAST_F32 {
             return Ok(());
         }
         check_lowest("mean", self.mean, self.quantile(SMALLEST_TAIL) - self.shift)
     }
 
-    pub(super) fn check_upper(&self) -> Result<()> {
+    fn check_upper(&self) -> Result<()> {
         check_highest("shift", self.shift, self.shift)?;
         let above = self.upper_quantile(SMALLEST_TAIL) - self.shift;
         if self.shift + above <= GREATEST_F32 {
@@ -79,7 +82,7 @@ impl Exponential {
         Err(Error::domain("mean", self.mean, requirement))
     }
 
-    pub(super) fn bend(&self) -> (&'static str, f64) {
+    fn bend(&self) -> (&'static str, f64) {
         ("mean", self.mean)
     }
 }

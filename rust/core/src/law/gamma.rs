@@ -1,5 +1,6 @@
 //! Gamma law.
 
+use super::distribution::Distribution;
 use super::range::{LEAST_F32, check_highest, check_lowest, check_positive, round_up};
 use super::series::{PARTS, REACH, Series, middle, sum};
 use super::special::{Tail, gamma_cdf, gamma_log_tail, gamma_quantile};
@@ -38,22 +39,6 @@ impl Gamma {
         Ok(Self { shape, scale })
     }
 
-    pub(super) fn cdf(&self, x: f64) -> f64 {
-        gamma_cdf(self.shape, x / self.scale, Tail::Lower)
-    }
-
-    pub(super) fn sf(&self, x: f64) -> f64 {
-        gamma_cdf(self.shape, x / self.scale, Tail::Upper)
-    }
-
-    pub(super) fn quantile(&self, p: f64) -> f64 {
-        self.scale * gamma_quantile(self.shape, p, Tail::Lower)
-    }
-
-    pub(super) fn upper_quantile(&self, q: f64) -> f64 {
-        self.scale * gamma_quantile(self.shape, q, Tail::Upper)
-    }
-
     /// One side's quantiles, which are slow one by one.
     ///
     /// With u the logarithm of the tail probability P, the quantile x and its
@@ -66,7 +51,7 @@ impl Gamma {
     /// whose power series follow term by term. The first one starts from the
     /// quantile at 2^-65, each further one where the last one ends. An error of
     /// the probability stays what it is, so it shrinks against it.
-    pub(super) fn series(&self, tail: Tail) -> Series {
+    fn side(&self, tail: Tail) -> Series {
         let log_gamma = libm::lgamma(self.shape);
         let sign = if tail == Tail::Lower { 1.0 } else { -1.0 };
         let around = |u: f64, x: f64| {
@@ -83,16 +68,34 @@ impl Gamma {
         };
         Series::new((0..OCTAVES * PARTS).map(part).collect())
     }
+}
 
-    pub(super) fn mean(&self) -> f64 {
+impl Distribution for Gamma {
+    fn cdf(&self, x: f64) -> f64 {
+        gamma_cdf(self.shape, x / self.scale, Tail::Lower)
+    }
+
+    fn sf(&self, x: f64) -> f64 {
+        gamma_cdf(self.shape, x / self.scale, Tail::Upper)
+    }
+
+    fn quantile(&self, p: f64) -> f64 {
+        self.scale * gamma_quantile(self.shape, p, Tail::Lower)
+    }
+
+    fn upper_quantile(&self, q: f64) -> f64 {
+        self.scale * gamma_quantile(self.shape, q, Tail::Upper)
+    }
+
+    fn mean(&self) -> f64 {
         self.shape * self.scale
     }
 
-    pub(super) fn variance(&self) -> f64 {
+    fn variance(&self) -> f64 {
         self.shape * self.scale * self.scale
     }
 
-    pub(super) fn check_lower(&self) -> Result<()> {
+    fn check_lower(&self) -> Result<()> {
         // The lowest quantile rises with the shape: the least shape is the one
         // whose CDF at the least f32 is the smallest tail.
         let least_x = LEAST_F32 / self.scale;
@@ -118,12 +121,16 @@ impl Gamma {
         Err(Error::domain("shape", self.shape, requirement))
     }
 
-    pub(super) fn check_upper(&self) -> Result<()> {
+    fn check_upper(&self) -> Result<()> {
         check_highest("scale", self.scale, self.upper_quantile(SMALLEST_TAIL))
     }
 
-    pub(super) fn bend(&self) -> (&'static str, f64) {
+    fn bend(&self) -> (&'static str, f64) {
         ("shape", self.shape)
+    }
+
+    fn series(&self) -> Option<[Series; 2]> {
+        Some([Tail::Lower, Tail::Upper].map(|tail| self.side(tail)))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::capped::Capped;
 use super::constant::Constant;
+use super::distribution::Distribution;
 use super::empirical::Empirical;
 use super::exponential::Exponential;
 use super::gamma::Gamma;
@@ -10,6 +11,7 @@ use super::lognormal::LogNormal;
 use super::mixture::Mixture;
 use super::normal::Normal;
 use super::pareto::Pareto;
+use super::series::Series;
 use super::tabulated::Tabulated;
 use super::uniform::Uniform;
 use super::weibull::Weibull;
@@ -41,9 +43,9 @@ pub enum Law {
     /// A quantile function given on the grid of tail probabilities.
     Tabulated(Tabulated),
     /// One of several laws.
-    Mixture(Mixture),
+    Mixture(Mixture<Law>),
     /// The smaller one of a law's number and a cap.
-    Capped(Capped),
+    Capped(Capped<Law>),
 }
 
 /// Calls one method on whatever law it is.
@@ -68,92 +70,88 @@ macro_rules! each {
 }
 
 impl Law {
-    /// Probability of a number of at most `x`.
-    #[must_use]
-    pub fn cdf(&self, x: f64) -> f64 {
-        each!(self, law => law.cdf(x))
-    }
-
-    /// Probability of a number above `x`, accurate where it is small.
-    #[must_use]
-    pub fn sf(&self, x: f64) -> f64 {
-        each!(self, law => law.sf(x))
-    }
-
-    /// The number whose CDF is `p`, for `p` in (0, 1).
-    #[must_use]
-    pub fn quantile(&self, p: f64) -> f64 {
-        each!(self, law => law.quantile(p))
-    }
-
-    /// The number whose survival function is `q`, for `q` in (0, 1); accurate
-    /// where `q` is small.
-    #[must_use]
-    pub fn upper_quantile(&self, q: f64) -> f64 {
-        each!(self, law => law.upper_quantile(q))
-    }
-
-    /// Expected number; infinite for an unbounded Pareto tail with `alpha <= 1`.
-    #[must_use]
-    pub fn mean(&self) -> f64 {
-        each!(self, law => law.mean())
-    }
-
-    /// Variance; infinite for an unbounded Pareto tail with `alpha <= 2`.
-    #[must_use]
-    pub fn variance(&self) -> f64 {
-        each!(self, law => law.variance())
-    }
-
     /// The laws and weights that a draw chooses from: several for a mixture,
-    /// else this one alone.
+    /// else this one alone. A capped mixture is the mixture of the capped
+    /// components.
     #[must_use]
-    pub fn components(&self) -> Vec<(f64, Law)> {
+    pub fn components(&self) -> Vec<(f64, Self)> {
         match self {
             Self::Mixture(mixture) => mixture.components().to_vec(),
-            Self::Capped(capped) => capped.components(),
+            Self::Capped(capped) => {
+                let parts = capped.law().components().into_iter();
+                parts
+                    .map(|(weight, law)| (weight, Self::Capped(Capped::of_part(law, capped.cap()))))
+                    .collect()
+            }
             law => vec![(1.0, law.clone())],
         }
     }
+}
 
-    pub(super) fn is_mixture(&self) -> bool {
-        match self {
-            Self::Mixture(_) => true,
-            Self::Capped(capped) => capped.law().is_mixture(),
-            _ => false,
-        }
+impl Distribution for Law {
+    fn cdf(&self, x: f64) -> f64 {
+        each!(self, law => law.cdf(x))
     }
 
-    /// Refuses a law that no table can hold.
-    ///
-    /// # Errors
-    /// [`Error::Domain`] naming the parameter that makes the variance infinite
-    /// or moves a quantile out of the range of f32, and a value that works.
-    pub fn check_drawable(&self) -> Result<()> {
-        // The narrower one of two ends is the one to name.
-        match self {
-            Self::LogNormal(law) => law.check_both()?,
-            Self::Weibull(law) => law.check_both()?,
-            _ => {}
-        }
-        self.check_lower()?;
-        self.check_upper()
+    fn sf(&self, x: f64) -> f64 {
+        each!(self, law => law.sf(x))
     }
 
-    /// Refuses a law whose lowest quantiles f32 does not hold.
-    pub(super) fn check_lower(&self) -> Result<()> {
+    fn quantile(&self, p: f64) -> f64 {
+        each!(self, law => law.quantile(p))
+    }
+
+    fn upper_quantile(&self, q: f64) -> f64 {
+        each!(self, law => law.upper_quantile(q))
+    }
+
+    fn mean(&self) -> f64 {
+        each!(self, law => law.mean())
+    }
+
+    fn variance(&self) -> f64 {
+        each!(self, law => law.variance())
+    }
+
+    fn check_lower(&self) -> Result<()> {
         each!(self, law => law.check_lower())
     }
 
-    /// Refuses a law whose highest quantiles f32 does not hold, or whose
-    /// variance is infinite: what a cap mends.
-    pub(super) fn check_upper(&self) -> Result<()> {
+    fn check_upper(&self) -> Result<()> {
         each!(self, law => law.check_upper())
     }
 
-    /// The parameter that makes the law's quantiles bend, for refusals.
-    #[must_use]
-    pub fn bend(&self) -> (&'static str, f64) {
+    fn check_drawable(&self) -> Result<()> {
+        each!(self, law => law.check_drawable())
+    }
+
+    fn bend(&self) -> (&'static str, f64) {
         each!(self, law => law.bend())
+    }
+
+    fn both_quantiles(&self, p: f64) -> (f64, f64) {
+        each!(self, law => law.both_quantiles(p))
+    }
+
+    fn series(&self) -> Option<[Series; 2]> {
+        each!(self, law => law.series())
+    }
+
+    fn expect_capped(&self, cap: f64, f: &dyn Fn(f64) -> f64) -> f64 {
+        each!(self, law => law.expect_capped(cap, f))
+    }
+
+    fn n_components(&self) -> Option<usize> {
+        each!(self, law => law.n_components())
+    }
+
+    fn split_cap(self) -> (Self, Option<f64>) {
+        match self {
+            Self::Capped(capped) => {
+                let (law, cap) = capped.into_parts();
+                (law, Some(cap))
+            }
+            law => (law, None),
+        }
     }
 }

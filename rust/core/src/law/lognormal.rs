@@ -1,5 +1,6 @@
 //! Log-normal law.
 
+use super::distribution::Distribution;
 use super::range::{
     GREATEST_F32, LEAST_F32, check_highest, check_lowest, check_positive, round_down,
 };
@@ -45,60 +46,6 @@ impl LogNormal {
         deviation / self.sigma
     }
 
-    pub(super) fn cdf(&self, x: f64) -> f64 {
-        if x <= 0.0 {
-            return 0.0;
-        }
-        normal_cdf(self.standard(x))
-    }
-
-    pub(super) fn sf(&self, x: f64) -> f64 {
-        if x <= 0.0 {
-            return 1.0;
-        }
-        normal_cdf(-self.standard(x))
-    }
-
-    pub(super) fn quantile(&self, p: f64) -> f64 {
-        self.median * libm::exp(self.sigma * normal_quantile(p))
-    }
-
-    pub(super) fn upper_quantile(&self, q: f64) -> f64 {
-        self.median * libm::exp(-self.sigma * normal_quantile(q))
-    }
-
-    /// The quantile and the upper quantile at one tail probability.
-    pub(super) fn both_quantiles(&self, p: f64) -> (f64, f64) {
-        let deviation = normal_quantile(p);
-        (
-            self.median * libm::exp(self.sigma * deviation),
-            self.median * libm::exp(-self.sigma * deviation),
-        )
-    }
-
-    pub(super) fn mean(&self) -> f64 {
-        self.median * libm::exp(0.5 * self.sigma * self.sigma)
-    }
-
-    pub(super) fn variance(&self) -> f64 {
-        let mean = self.mean();
-        mean * mean * libm::expm1(self.sigma * self.sigma)
-    }
-
-    pub(super) fn check_both(&self) -> Result<()> {
-        self.check_sigma(self.greatest_below().min(self.greatest_above()))
-    }
-
-    pub(super) fn check_lower(&self) -> Result<()> {
-        self.check_sigma(self.greatest_below())?;
-        check_lowest("median", self.median, self.quantile(SMALLEST_TAIL))
-    }
-
-    pub(super) fn check_upper(&self) -> Result<()> {
-        self.check_sigma(self.greatest_above())?;
-        check_highest("median", self.median, self.upper_quantile(SMALLEST_TAIL))
-    }
-
     /// The sigma whose lowest quantile is the least f32.
     fn greatest_below(&self) -> f64 {
         libm::log(self.median / LEAST_F32) / -normal_quantile(SMALLEST_TAIL)
@@ -118,8 +65,66 @@ impl LogNormal {
         let requirement = format!("<= {greatest}, so that f32 holds every quantile");
         Err(Error::domain("sigma", self.sigma, requirement))
     }
+}
 
-    pub(super) fn bend(&self) -> (&'static str, f64) {
+impl Distribution for LogNormal {
+    fn cdf(&self, x: f64) -> f64 {
+        if x <= 0.0 {
+            return 0.0;
+        }
+        normal_cdf(self.standard(x))
+    }
+
+    fn sf(&self, x: f64) -> f64 {
+        if x <= 0.0 {
+            return 1.0;
+        }
+        normal_cdf(-self.standard(x))
+    }
+
+    fn quantile(&self, p: f64) -> f64 {
+        self.median * libm::exp(self.sigma * normal_quantile(p))
+    }
+
+    fn upper_quantile(&self, q: f64) -> f64 {
+        self.median * libm::exp(-self.sigma * normal_quantile(q))
+    }
+
+    fn mean(&self) -> f64 {
+        self.median * libm::exp(0.5 * self.sigma * self.sigma)
+    }
+
+    fn variance(&self) -> f64 {
+        let mean = self.mean();
+        mean * mean * libm::expm1(self.sigma * self.sigma)
+    }
+
+    fn check_lower(&self) -> Result<()> {
+        self.check_sigma(self.greatest_below())?;
+        check_lowest("median", self.median, self.quantile(SMALLEST_TAIL))
+    }
+
+    fn check_upper(&self) -> Result<()> {
+        self.check_sigma(self.greatest_above())?;
+        check_highest("median", self.median, self.upper_quantile(SMALLEST_TAIL))
+    }
+
+    fn check_drawable(&self) -> Result<()> {
+        // The end that leaves less room is the one to name.
+        self.check_sigma(self.greatest_below().min(self.greatest_above()))?;
+        self.check_lower()?;
+        self.check_upper()
+    }
+
+    fn bend(&self) -> (&'static str, f64) {
         ("sigma", self.sigma)
+    }
+
+    fn both_quantiles(&self, p: f64) -> (f64, f64) {
+        let deviation = normal_quantile(p);
+        (
+            self.median * libm::exp(self.sigma * deviation),
+            self.median * libm::exp(-self.sigma * deviation),
+        )
     }
 }

@@ -1,6 +1,6 @@
 //! Mixture of laws.
 
-use super::law::Law;
+use super::distribution::{Distribution, expect_by_quadrature};
 use crate::error::{Error, Result};
 
 /// Halvings of an interval of f64 that leave no room between its ends.
@@ -14,15 +14,15 @@ const HALVINGS: usize = 200;
 /// `P(X <= x) = sum of weight_i P(X_i <= x)`. A draw takes two words: one that
 /// chooses the component, and one for the value under the component's law.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Mixture {
-    components: Vec<(f64, Law)>,
+pub struct Mixture<L> {
+    components: Vec<(f64, L)>,
 }
 
-impl Mixture {
+impl<L: Distribution> Mixture<L> {
     /// # Errors
     /// [`Error::Domain`] unless there are 1 to 16 components, none of them a
     /// mixture, whose weights are positive and add up to one within 1e-9.
-    pub fn new(components: Vec<(f64, Law)>) -> Result<Self> {
+    pub fn new(components: Vec<(f64, L)>) -> Result<Self> {
         if !(1..=16).contains(&components.len()) {
             return Err(Error::domain(
                 "components",
@@ -35,10 +35,10 @@ impl Mixture {
             if !(*weight > 0.0 && *weight <= 1.0) {
                 return Err(Error::domain("weight", *weight, "> 0 and <= 1").within(&path));
             }
-            if law.is_mixture() {
+            if let Some(inner) = law.n_components() {
                 return Err(Error::domain(
                     "components",
-                    law.components().len() as f64,
+                    inner as f64,
                     "absent: a component cannot be a mixture, list its laws beside the others",
                 )
                 .within(&format!("{path}.law")));
@@ -55,28 +55,20 @@ impl Mixture {
         Ok(Self { components })
     }
 
-    pub(super) fn components(&self) -> &[(f64, Law)] {
+    pub(super) fn components(&self) -> &[(f64, L)] {
         &self.components
     }
 
-    fn sum(&self, of: impl Fn(&Law) -> f64) -> f64 {
+    fn sum(&self, of: impl Fn(&L) -> f64) -> f64 {
         self.components
             .iter()
             .map(|(weight, law)| weight * of(law))
             .sum()
     }
 
-    pub(super) fn cdf(&self, x: f64) -> f64 {
-        self.sum(|law| law.cdf(x))
-    }
-
-    pub(super) fn sf(&self, x: f64) -> f64 {
-        self.sum(|law| law.sf(x))
-    }
-
     /// The least number that `reached` holds for, between the least and the
     /// greatest of the components' quantiles.
-    fn solve(&self, of: impl Fn(&Law) -> f64, reached: impl Fn(f64) -> bool) -> f64 {
+    fn solve(&self, of: impl Fn(&L) -> f64, reached: impl Fn(f64) -> bool) -> f64 {
         let quantiles = || self.components.iter().map(|(_, law)| of(law));
         let mut low = quantiles().fold(f64::INFINITY, f64::min);
         let mut high = quantiles().fold(0.0, f64::max);
@@ -97,19 +89,36 @@ impl Mixture {
         high
     }
 
-    pub(super) fn quantile(&self, p: f64) -> f64 {
+    fn each_component(&self, check: impl Fn(&L) -> Result<()>) -> Result<()> {
+        for (index, (_, law)) in self.components.iter().enumerate() {
+            check(law).map_err(|error| error.within(&format!("components.{index}.law")))?;
+        }
+        Ok(())
+    }
+}
+
+impl<L: Distribution> Distribution for Mixture<L> {
+    fn cdf(&self, x: f64) -> f64 {
+        self.sum(|law| law.cdf(x))
+    }
+
+    fn sf(&self, x: f64) -> f64 {
+        self.sum(|law| law.sf(x))
+    }
+
+    fn quantile(&self, p: f64) -> f64 {
         self.solve(|law| law.quantile(p), |x| self.cdf(x) >= p)
     }
 
-    pub(super) fn upper_quantile(&self, q: f64) -> f64 {
+    fn upper_quantile(&self, q: f64) -> f64 {
         self.solve(|law| law.upper_quantile(q), |x| self.sf(x) <= q)
     }
 
-    pub(super) fn mean(&self) -> f64 {
-        self.sum(Law::mean)
+    fn mean(&self) -> f64 {
+        self.sum(L::mean)
     }
 
-    pub(super) fn variance(&self) -> f64 {
+    fn variance(&self) -> f64 {
         let mean = self.mean();
         self.sum(|law| {
             let deviation = law.mean() - mean;
@@ -117,22 +126,27 @@ impl Mixture {
         })
     }
 
-    pub(super) fn check_lower(&self) -> Result<()> {
-        self.each_component(Law::check_lower)
+    fn check_lower(&self) -> Result<()> {
+        self.each_component(L::check_lower)
     }
 
-    pub(super) fn check_upper(&self) -> Result<()> {
-        self.each_component(Law::check_upper)
+    fn check_upper(&self) -> Result<()> {
+        self.each_component(L::check_upper)
     }
 
-    fn each_component(&self, check: impl Fn(&Law) -> Result<()>) -> Result<()> {
-        for (index, (_, law)) in self.components.iter().enumerate() {
-            check(law).map_err(|error| error.within(&format!("components.{index}.law")))?;
-        }
-        Ok(())
-    }
-
-    pub(super) fn bend(&self) -> (&'static str, f64) {
+    fn bend(&self) -> (&'static str, f64) {
         ("components", self.components.len() as f64)
+    }
+
+    fn expect_capped(&self, cap: f64, f: &dyn Fn(f64) -> f64) -> f64 {
+        // A mixture of one law is integrated as a whole.
+        if self.components.len() == 1 {
+            return expect_by_quadrature(self, cap, f);
+        }
+        self.sum(|law| law.expect_capped(cap, f))
+    }
+
+    fn n_components(&self) -> Option<usize> {
+        Some(self.components.len())
     }
 }

@@ -5,6 +5,7 @@
 
 mod capped;
 mod constant;
+mod distribution;
 mod empirical;
 mod exponential;
 mod gamma;
@@ -27,6 +28,7 @@ mod weibull;
 
 pub use capped::Capped;
 pub use constant::Constant;
+pub use distribution::Distribution;
 pub use empirical::Empirical;
 pub use exponential::Exponential;
 pub use gamma::Gamma;

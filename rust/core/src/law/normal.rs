@@ -1,7 +1,9 @@
 //! Normal law, truncated at zero.
 
+use super::distribution::Distribution;
 use super::gauss::integral_to;
 use super::range::{GREATEST_F32, LEAST_F32, check_highest, check_positive, round_down, round_up};
+use super::series::Series;
 use super::special::{normal_cdf, normal_quantile};
 use super::tail_grid::SMALLEST_TAIL;
 use crate::error::{Error, Result};
@@ -61,7 +63,22 @@ impl Normal {
         t * (self.ratio + t) <= 1.0
     }
 
-    pub(super) fn cdf(&self, x: f64) -> f64 {
+    /// The greatest sigma below this one that fits, if the mean allows for any.
+    fn greatest_sigma(&self, fits: impl Fn(&Self) -> bool) -> Option<f64> {
+        let fits = |sigma| Self::new(self.mean, sigma).is_ok_and(|law| fits(&law));
+        let narrow = 1e-3 * self.mean;
+        (narrow < self.sigma && fits(narrow)).then(|| border(narrow, self.sigma, fits))
+    }
+
+    fn refused_sigma(&self, greatest: f64) -> Error {
+        let greatest = round_down(greatest);
+        let requirement = format!("<= {greatest:e}, so that f32 holds every quantile");
+        Error::domain("sigma", self.sigma, requirement)
+    }
+}
+
+impl Distribution for Normal {
+    fn cdf(&self, x: f64) -> f64 {
         if x <= 0.0 {
             return 0.0;
         }
@@ -76,14 +93,14 @@ impl Normal {
         1.0 - normal_cdf(-z) / self.kept
     }
 
-    pub(super) fn sf(&self, x: f64) -> f64 {
+    fn sf(&self, x: f64) -> f64 {
         if x <= 0.0 {
             return 1.0;
         }
         normal_cdf(-(x - self.mean) / self.sigma) / self.kept
     }
 
-    pub(super) fn quantile(&self, p: f64) -> f64 {
+    fn quantile(&self, p: f64) -> f64 {
         // Where the density rises like exp(ratio t), and a little below where
         // it rises less.
         let share = p / self.density();
@@ -102,15 +119,15 @@ impl Normal {
         self.sigma * t
     }
 
-    pub(super) fn upper_quantile(&self, q: f64) -> f64 {
+    fn upper_quantile(&self, q: f64) -> f64 {
         self.mean - self.sigma * normal_quantile(q * self.kept)
     }
 
-    pub(super) fn mean(&self) -> f64 {
+    fn mean(&self) -> f64 {
         self.mean + self.sigma * self.density()
     }
 
-    pub(super) fn variance(&self) -> f64 {
+    fn variance(&self) -> f64 {
         let density = self.density();
         if density == 0.0 {
             return self.sigma * self.sigma;
@@ -118,7 +135,7 @@ impl Normal {
         self.sigma * self.sigma * (1.0 - density * (self.ratio + density))
     }
 
-    pub(super) fn check_lower(&self) -> Result<()> {
+    fn check_lower(&self) -> Result<()> {
         let fits = |law: &Self| law.quantile(SMALLEST_TAIL) >= LEAST_F32;
         if fits(self) {
             return Ok(());
@@ -137,7 +154,7 @@ impl Normal {
         Err(Error::domain("mean", self.mean, requirement))
     }
 
-    pub(super) fn check_upper(&self) -> Result<()> {
+    fn check_upper(&self) -> Result<()> {
         let fits = |law: &Self| law.upper_quantile(SMALLEST_TAIL) <= GREATEST_F32;
         if fits(self) {
             return Ok(());
@@ -148,21 +165,15 @@ impl Normal {
         }
     }
 
-    /// The greatest sigma below this one that fits, if the mean allows for any.
-    fn greatest_sigma(&self, fits: impl Fn(&Self) -> bool) -> Option<f64> {
-        let fits = |sigma| Self::new(self.mean, sigma).is_ok_and(|law| fits(&law));
-        let narrow = 1e-3 * self.mean;
-        (narrow < self.sigma && fits(narrow)).then(|| border(narrow, self.sigma, fits))
-    }
-
-    fn refused_sigma(&self, greatest: f64) -> Error {
-        let greatest = round_down(greatest);
-        let requirement = format!("<= {greatest:e}, so that f32 holds every quantile");
-        Error::domain("sigma", self.sigma, requirement)
-    }
-
-    pub(super) fn bend(&self) -> (&'static str, f64) {
+    fn bend(&self) -> (&'static str, f64) {
         ("sigma", self.sigma)
+    }
+
+    fn series(&self) -> Option<[Series; 2]> {
+        Some([
+            Series::fit(|p| self.quantile(p)),
+            Series::fit(|q| self.upper_quantile(q)),
+        ])
     }
 }
 

@@ -1,5 +1,6 @@
 //! Pareto law, which may be bounded.
 
+use super::distribution::Distribution;
 use super::gauss::integral_to;
 use super::range::{GREATEST_F32, check_highest, check_lowest, check_positive, round_up};
 use super::tail_grid::SMALLEST_TAIL;
@@ -82,70 +83,6 @@ impl Pareto {
         -libm::expm1(-self.alpha * libm::log(x / self.minimum))
     }
 
-    pub(super) fn cdf(&self, x: f64) -> f64 {
-        if x <= self.minimum {
-            return 0.0;
-        }
-        match self.bound {
-            None => self.unbounded_cdf(x),
-            Some(bound) if x >= bound.maximum => 1.0,
-            Some(bound) => self.unbounded_cdf(x) / bound.kept,
-        }
-    }
-
-    pub(super) fn sf(&self, x: f64) -> f64 {
-        if x <= self.minimum {
-            return 1.0;
-        }
-        match self.bound {
-            None => self.unbounded_sf(x),
-            Some(bound) if x >= bound.maximum => 0.0,
-            Some(bound) => {
-                let below_maximum = -libm::expm1(self.alpha * libm::log(x / bound.maximum));
-                self.unbounded_sf(x) * below_maximum / bound.kept
-            }
-        }
-    }
-
-    pub(super) fn quantile(&self, p: f64) -> f64 {
-        let kept = self.bound.map_or(1.0, |bound| bound.kept);
-        self.minimum * libm::exp(-libm::log1p(-p * kept) / self.alpha)
-    }
-
-    pub(super) fn upper_quantile(&self, q: f64) -> f64 {
-        match self.bound {
-            None => self.minimum * libm::exp(-libm::log(q) / self.alpha),
-            // From the end that is nearer.
-            Some(bound) if q * bound.kept > bound.cut => {
-                let unbounded = bound.cut + q * bound.kept;
-                self.minimum * libm::exp(-libm::log(unbounded) / self.alpha)
-            }
-            Some(bound) => {
-                let share = libm::log1p(q * bound.kept / bound.cut);
-                bound.maximum * libm::exp(-share / self.alpha)
-            }
-        }
-    }
-
-    pub(super) fn mean(&self) -> f64 {
-        match self.bound {
-            Some(bound) => self.minimum * (1.0 + self.excess(bound)),
-            None if self.alpha <= 1.0 => f64::INFINITY,
-            None => self.minimum * self.alpha / (self.alpha - 1.0),
-        }
-    }
-
-    pub(super) fn variance(&self) -> f64 {
-        match self.bound {
-            Some(bound) => self.minimum * self.minimum * self.bounded_variance(bound),
-            None if self.alpha <= 2.0 => f64::INFINITY,
-            None => {
-                let excess = self.alpha - 1.0;
-                self.minimum * self.minimum * self.alpha / (excess * excess * (self.alpha - 2.0))
-            }
-        }
-    }
-
     /// Mean over minimum, less one.
     fn excess(&self, bound: Bound) -> f64 {
         if self.is_narrow(bound) {
@@ -189,12 +126,78 @@ impl Pareto {
         };
         self.alpha / bound.kept * integral
     }
+}
 
-    pub(super) fn check_lower(&self) -> Result<()> {
+impl Distribution for Pareto {
+    fn cdf(&self, x: f64) -> f64 {
+        if x <= self.minimum {
+            return 0.0;
+        }
+        match self.bound {
+            None => self.unbounded_cdf(x),
+            Some(bound) if x >= bound.maximum => 1.0,
+            Some(bound) => self.unbounded_cdf(x) / bound.kept,
+        }
+    }
+
+    fn sf(&self, x: f64) -> f64 {
+        if x <= self.minimum {
+            return 1.0;
+        }
+        match self.bound {
+            None => self.unbounded_sf(x),
+            Some(bound) if x >= bound.maximum => 0.0,
+            Some(bound) => {
+                let below_maximum = -libm::expm1(self.alpha * libm::log(x / bound.maximum));
+                self.unbounded_sf(x) * below_maximum / bound.kept
+            }
+        }
+    }
+
+    fn quantile(&self, p: f64) -> f64 {
+        let kept = self.bound.map_or(1.0, |bound| bound.kept);
+        self.minimum * libm::exp(-libm::log1p(-p * kept) / self.alpha)
+    }
+
+    fn upper_quantile(&self, q: f64) -> f64 {
+        match self.bound {
+            None => self.minimum * libm::exp(-libm::log(q) / self.alpha),
+            // From the end that is nearer.
+            Some(bound) if q * bound.kept > bound.cut => {
+                let unbounded = bound.cut + q * bound.kept;
+                self.minimum * libm::exp(-libm::log(unbounded) / self.alpha)
+            }
+            Some(bound) => {
+                let share = libm::log1p(q * bound.kept / bound.cut);
+                bound.maximum * libm::exp(-share / self.alpha)
+            }
+        }
+    }
+
+    fn mean(&self) -> f64 {
+        match self.bound {
+            Some(bound) => self.minimum * (1.0 + self.excess(bound)),
+            None if self.alpha <= 1.0 => f64::INFINITY,
+            None => self.minimum * self.alpha / (self.alpha - 1.0),
+        }
+    }
+
+    fn variance(&self) -> f64 {
+        match self.bound {
+            Some(bound) => self.minimum * self.minimum * self.bounded_variance(bound),
+            None if self.alpha <= 2.0 => f64::INFINITY,
+            None => {
+                let excess = self.alpha - 1.0;
+                self.minimum * self.minimum * self.alpha / (excess * excess * (self.alpha - 2.0))
+            }
+        }
+    }
+
+    fn check_lower(&self) -> Result<()> {
         check_lowest("minimum", self.minimum, self.minimum)
     }
 
-    pub(super) fn check_upper(&self) -> Result<()> {
+    fn check_upper(&self) -> Result<()> {
         if let Some(bound) = self.bound {
             return check_highest("maximum", bound.maximum, bound.maximum);
         }
@@ -221,7 +224,7 @@ impl Pareto {
         ))
     }
 
-    pub(super) fn bend(&self) -> (&'static str, f64) {
+    fn bend(&self) -> (&'static str, f64) {
         ("alpha", self.alpha)
     }
 }

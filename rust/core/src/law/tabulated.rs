@@ -1,5 +1,6 @@
 //! A quantile function given on the grid of tail probabilities.
 
+use super::distribution::Distribution;
 use super::range::{check_highest, check_lowest, check_positive};
 use super::tail_grid::{
     MAX_BINS, MIN_BINS, OCTAVES, TABLE_LINE_TOLERANCE, straight_line_miss, tail_probability,
@@ -153,43 +154,6 @@ impl Tabulated {
         }
     }
 
-    pub(super) fn cdf(&self, x: f64) -> f64 {
-        if x >= self.lower[self.lower.len() - 1] {
-            return 1.0 - self.sf(x);
-        }
-        match self.lower.partition_point(|&quantile| quantile <= x) {
-            0 => 0.0,
-            index => self.tail(&self.lower, index, x),
-        }
-    }
-
-    pub(super) fn sf(&self, x: f64) -> f64 {
-        if x < self.lower[self.lower.len() - 1] {
-            return 1.0 - self.cdf(x);
-        }
-        match self.upper.partition_point(|&quantile| quantile > x) {
-            0 => 0.0,
-            index if index == self.upper.len() => 0.5,
-            index => self.tail(&self.upper, index, x),
-        }
-    }
-
-    pub(super) fn quantile(&self, p: f64) -> f64 {
-        if p <= 0.5 {
-            self.at(&self.lower, p)
-        } else {
-            self.at(&self.upper, 1.0 - p)
-        }
-    }
-
-    pub(super) fn upper_quantile(&self, q: f64) -> f64 {
-        if q <= 0.5 {
-            self.at(&self.upper, q)
-        } else {
-            self.at(&self.lower, 1.0 - q)
-        }
-    }
-
     /// Integral over the probability of a quadratic form of each bin's ends.
     fn integrate(&self, of_bin: impl Fn(f64, f64) -> f64) -> f64 {
         let mut sum = 0.0;
@@ -204,12 +168,51 @@ impl Tabulated {
         }
         sum
     }
+}
 
-    pub(super) fn mean(&self) -> f64 {
+impl Distribution for Tabulated {
+    fn cdf(&self, x: f64) -> f64 {
+        if x >= self.lower[self.lower.len() - 1] {
+            return 1.0 - self.sf(x);
+        }
+        match self.lower.partition_point(|&quantile| quantile <= x) {
+            0 => 0.0,
+            index => self.tail(&self.lower, index, x),
+        }
+    }
+
+    fn sf(&self, x: f64) -> f64 {
+        if x < self.lower[self.lower.len() - 1] {
+            return 1.0 - self.cdf(x);
+        }
+        match self.upper.partition_point(|&quantile| quantile > x) {
+            0 => 0.0,
+            index if index == self.upper.len() => 0.5,
+            index => self.tail(&self.upper, index, x),
+        }
+    }
+
+    fn quantile(&self, p: f64) -> f64 {
+        if p <= 0.5 {
+            self.at(&self.lower, p)
+        } else {
+            self.at(&self.upper, 1.0 - p)
+        }
+    }
+
+    fn upper_quantile(&self, q: f64) -> f64 {
+        if q <= 0.5 {
+            self.at(&self.upper, q)
+        } else {
+            self.at(&self.lower, 1.0 - q)
+        }
+    }
+
+    fn mean(&self) -> f64 {
         self.integrate(|a, b| 0.5 * (a + b))
     }
 
-    pub(super) fn variance(&self) -> f64 {
+    fn variance(&self) -> f64 {
         let mean = self.mean();
         self.integrate(|a, b| {
             let (a, b) = (a - mean, b - mean);
@@ -217,15 +220,15 @@ impl Tabulated {
         })
     }
 
-    pub(super) fn check_lower(&self) -> Result<()> {
+    fn check_lower(&self) -> Result<()> {
         check_lowest("lower.0", self.lower[0], self.lower[0])
     }
 
-    pub(super) fn check_upper(&self) -> Result<()> {
+    fn check_upper(&self) -> Result<()> {
         check_highest("upper.0", self.upper[0], self.upper[0])
     }
 
-    pub(super) fn bend(&self) -> (&'static str, f64) {
+    fn bend(&self) -> (&'static str, f64) {
         ("upper", self.upper[0])
     }
 }

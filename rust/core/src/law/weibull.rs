@@ -1,8 +1,10 @@
 //! Weibull law.
 
+use super::distribution::Distribution;
 use super::range::{
     GREATEST_F32, LEAST_F32, check_highest, check_lowest, check_positive, round_up,
 };
+use super::series::Series;
 use super::tail_grid::SMALLEST_TAIL;
 use crate::error::{Error, Result};
 
@@ -41,59 +43,6 @@ impl Weibull {
         self.scale * libm::exp(libm::log(hazard) / self.shape)
     }
 
-    pub(super) fn cdf(&self, x: f64) -> f64 {
-        if x <= 0.0 {
-            return 0.0;
-        }
-        -libm::expm1(-self.hazard(x))
-    }
-
-    pub(super) fn sf(&self, x: f64) -> f64 {
-        if x <= 0.0 {
-            return 1.0;
-        }
-        libm::exp(-self.hazard(x))
-    }
-
-    pub(super) fn quantile(&self, p: f64) -> f64 {
-        self.at_hazard(-libm::log1p(-p))
-    }
-
-    pub(super) fn upper_quantile(&self, q: f64) -> f64 {
-        self.at_hazard(-libm::log(q))
-    }
-
-    pub(super) fn mean(&self) -> f64 {
-        self.scale * libm::tgamma(1.0 + 1.0 / self.shape)
-    }
-
-    pub(super) fn variance(&self) -> f64 {
-        let part = 1.0 / self.shape;
-        if self.shape <= NARROW {
-            let (mean, square) = (libm::tgamma(1.0 + part), libm::tgamma(1.0 + 2.0 * part));
-            if square == f64::INFINITY {
-                return square;
-            }
-            return self.scale * self.scale * (square - mean * mean);
-        }
-        let mean = self.mean();
-        mean * mean * libm::expm1(log_gamma_bend(part))
-    }
-
-    pub(super) fn check_both(&self) -> Result<()> {
-        self.check_shape(self.least_below().max(self.least_above()))
-    }
-
-    pub(super) fn check_lower(&self) -> Result<()> {
-        self.check_shape(self.least_below())?;
-        check_lowest("scale", self.scale, self.quantile(SMALLEST_TAIL))
-    }
-
-    pub(super) fn check_upper(&self) -> Result<()> {
-        self.check_shape(self.least_above())?;
-        check_highest("scale", self.scale, self.upper_quantile(SMALLEST_TAIL))
-    }
-
     /// The shape whose lowest quantile is the least f32.
     fn least_below(&self) -> f64 {
         -libm::log(SMALLEST_TAIL) / libm::log(self.scale / LEAST_F32)
@@ -113,9 +62,74 @@ impl Weibull {
         let requirement = format!(">= {least}, so that f32 holds every quantile");
         Err(Error::domain("shape", self.shape, requirement))
     }
+}
 
-    pub(super) fn bend(&self) -> (&'static str, f64) {
+impl Distribution for Weibull {
+    fn cdf(&self, x: f64) -> f64 {
+        if x <= 0.0 {
+            return 0.0;
+        }
+        -libm::expm1(-self.hazard(x))
+    }
+
+    fn sf(&self, x: f64) -> f64 {
+        if x <= 0.0 {
+            return 1.0;
+        }
+        libm::exp(-self.hazard(x))
+    }
+
+    fn quantile(&self, p: f64) -> f64 {
+        self.at_hazard(-libm::log1p(-p))
+    }
+
+    fn upper_quantile(&self, q: f64) -> f64 {
+        self.at_hazard(-libm::log(q))
+    }
+
+    fn mean(&self) -> f64 {
+        self.scale * libm::tgamma(1.0 + 1.0 / self.shape)
+    }
+
+    fn variance(&self) -> f64 {
+        let part = 1.0 / self.shape;
+        if self.shape <= NARROW {
+            let (mean, square) = (libm::tgamma(1.0 + part), libm::tgamma(1.0 + 2.0 * part));
+            if square == f64::INFINITY {
+                return square;
+            }
+            return self.scale * self.scale * (square - mean * mean);
+        }
+        let mean = self.mean();
+        mean * mean * libm::expm1(log_gamma_bend(part))
+    }
+
+    fn check_lower(&self) -> Result<()> {
+        self.check_shape(self.least_below())?;
+        check_lowest("scale", self.scale, self.quantile(SMALLEST_TAIL))
+    }
+
+    fn check_upper(&self) -> Result<()> {
+        self.check_shape(self.least_above())?;
+        check_highest("scale", self.scale, self.upper_quantile(SMALLEST_TAIL))
+    }
+
+    fn check_drawable(&self) -> Result<()> {
+        // The end that leaves less room is the one to name.
+        self.check_shape(self.least_below().max(self.least_above()))?;
+        self.check_lower()?;
+        self.check_upper()
+    }
+
+    fn bend(&self) -> (&'static str, f64) {
         ("shape", self.shape)
+    }
+
+    fn series(&self) -> Option<[Series; 2]> {
+        Some([
+            Series::fit(|p| self.quantile(p)),
+            Series::fit(|q| self.upper_quantile(q)),
+        ])
     }
 }
 

@@ -9,6 +9,7 @@ use super::nested::Nested;
 use super::parts::{Level, Way, is_inside, levels, way};
 use super::reason::Reason;
 use crate::curve::Curve;
+use crate::law::Distribution;
 use crate::plan::{Affects, Cause, Effect, Group, Plan, Scope, Span};
 
 /// How the slowest of those whom no rare cause hits is found.

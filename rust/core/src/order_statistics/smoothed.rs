@@ -185,7 +185,7 @@ impl Side {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::law::{LogNormal, Weibull};
+    use crate::law::{Distribution, LogNormal, Weibull};
     use crate::random::{Random, Stream};
 
     /// So many numbers of a law.

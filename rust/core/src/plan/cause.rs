@@ -4,7 +4,7 @@ use super::kinds::{Affects, Effect, Scope, Span};
 use super::share::Share;
 use super::{Group, check_name};
 use crate::error::{Error, Result};
-use crate::law::Law;
+use crate::law::{Distribution, Law};
 use crate::random::{Stream, Use};
 use crate::table::Table;
 
