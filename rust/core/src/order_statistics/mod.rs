@@ -21,7 +21,6 @@ mod reason;
 mod rest;
 mod simulated;
 mod slow;
-mod smoothed;
 mod words;
 
 use std::sync::Arc;

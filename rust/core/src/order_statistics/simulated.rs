@@ -6,10 +6,10 @@
 //! weighed by how likely a crew so slow is to be the slowest of all; that it is one
 //! law for all of a pool's crews is what is approximate.
 
-use super::smoothed::{Weighted, law_of};
 use crate::control::Control;
 use crate::error::Result;
 use crate::kernel::{REPLICAS, STEPS};
+use crate::law::{Weighted, fit_weighted};
 use crate::plan::{CrewLaw, Effect, Group, Pipeline, Plan, Scope};
 use crate::random::{MAX_RUNS, Random};
 use crate::sample::{CrewTimes, Which, crew_steps};
@@ -75,14 +75,16 @@ impl Simulated {
                 probability,
                 law,
             };
-            let factors = law_of(weighted(samples, level_s));
+            let factors = fit_weighted(weighted(samples, level_s))?;
             laws.push(of_crews(Effect::Slowdown, 1.0, factors));
             let least_s = LEAST_STALL * plan.groups()[index].compute_s();
             let stalls = samples.iter().filter(|sample| sample.stall_s > least_s);
-            let stalls_s: Vec<Weighted> = stalls.map(|sample| (sample.stall_s, 1.0)).collect();
+            let stalls_s: Vec<Weighted> = stalls
+                .map(|sample| Weighted::once(sample.stall_s))
+                .collect();
             if !stalls_s.is_empty() {
                 let share = stalls_s.len() as f64 / samples.len() as f64;
-                laws.push(of_crews(Effect::Stall, share, law_of(stalls_s)));
+                laws.push(of_crews(Effect::Stall, share, fit_weighted(stalls_s)?));
             }
             spreads.push(spread(samples));
         }
@@ -213,7 +215,10 @@ fn weighted(samples: &[Sample], level_s: f64) -> Vec<Weighted> {
         weights = next;
     }
     let factors = sorted.iter().map(|sample| sample.factor);
-    factors.zip(weights).collect()
+    let pairs = factors.zip(weights);
+    pairs
+        .map(|(value, weight)| Weighted { value, weight })
+        .collect()
 }
 
 /// Laws of what all crews of a pool, or all of the job, share inside of a step: by
@@ -229,7 +234,7 @@ fn wide(plan: &Plan, random: &Random, looked: Looked, control: &Control) -> Resu
                 groups,
                 effect: Effect::Slowdown,
                 probability: 1.0,
-                law: law_of(factors),
+                law: fit_weighted(factors)?,
             })
         })
         .collect()
@@ -264,7 +269,9 @@ fn wide_factors(
         let [before, after] = [&without, with]
             .map(|plan| crew_steps(plan, random, run, looked.n_wide_blocks, slowest, control));
         let pairs = before?.into_iter().zip(after?);
-        factors.extend(pairs.map(|(before, after)| (after.compute_s / before.compute_s, 1.0)));
+        factors.extend(
+            pairs.map(|(before, after)| Weighted::once(after.compute_s / before.compute_s)),
+        );
     }
     Ok(factors)
 }
