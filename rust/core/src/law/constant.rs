@@ -1,12 +1,22 @@
-//! Always the same number.
+//! Constant: always the same number.
 
 use super::distribution::Distribution;
 use super::range::{check_highest, check_lowest, check_positive};
 use crate::error::Result;
 
-/// The law of a number that is known.
+/// Constant law: all probability on one number.
 ///
 /// For a cause whose size does not vary, such as a fixed pause.
+///
+/// # Law
+/// `P(X <= x) = 1` for `x >= value`, else 0. Support `{value}`, mean `value`,
+/// variance 0.
+///
+/// # Parameters
+/// `value`: finite and > 0.
+///
+/// # Numerical limits
+/// A table holds any `value` that is a normal number of f32.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Constant {
     value: f64,

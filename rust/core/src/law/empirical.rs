@@ -1,20 +1,40 @@
-//! Empirical law.
+//! Empirical law: the piecewise-linear quantile function of samples.
 
 use super::distribution::Distribution;
 use super::range::{check_highest, check_lowest, check_positive};
 use crate::error::{Error, Result};
 
-/// More samples than this say nothing more and would not stay in a cache.
-const MOST_SAMPLES: usize = 1 << 20;
+/// Most samples. More say nothing more, and their table would not stay in a
+/// cache.
+const MAX_SAMPLES: usize = 1 << 20;
 
-/// The piecewise-linear quantile function of samples, clipped at its extremes.
+/// Empirical law: the piecewise-linear quantile function of samples.
 ///
 /// For what was measured and follows no named law. Nothing above the greatest
-/// sample is ever drawn.
+/// sample is ever drawn; [`with_pareto_tail`](crate::law::with_pareto_tail)
+/// goes on beyond it.
 ///
 /// # Law
-/// With the samples in order, `Q(i / (m - 1))` is sample `i`, linear between
-/// (the default of `numpy.quantile`).
+/// With m samples in order, `Q(i / (m - 1))` is sample `i` from 0 on, linear
+/// between (the default of `numpy.quantile`). So the law is uniform between
+/// neighbours, with probability `1 / (m - 1)` each; equal samples are an atom.
+/// Mean and variance are those of this law, not of the samples.
+///
+/// # Parameters
+/// `samples`: 2 to 1,048,576 finite numbers > 0, in any order.
+///
+/// # Numerical limits
+/// A table has the samples themselves as knots, instead of a grid of tail
+/// probabilities, so it is as exact as f32 wherever the law bends.
+///
+/// # Examples
+/// ```
+/// use hindmost_core::law::{Distribution, Empirical};
+///
+/// let law = Empirical::new(vec![4.0, 1.0, 2.0])?;
+/// assert_eq!((law.quantile(0.25), law.quantile(0.75)), (1.5, 3.0));
+/// # Ok::<(), hindmost_core::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Empirical {
     samples: Vec<f64>,
@@ -25,7 +45,7 @@ impl Empirical {
     /// [`Error::Domain`] unless there are 2 to 1,048,576 samples, all finite
     /// and positive.
     pub fn new(mut samples: Vec<f64>) -> Result<Self> {
-        if !(2..=MOST_SAMPLES).contains(&samples.len()) {
+        if !(2..=MAX_SAMPLES).contains(&samples.len()) {
             return Err(Error::domain(
                 "samples",
                 samples.len() as f64,
@@ -45,11 +65,13 @@ impl Empirical {
         &self.samples
     }
 
+    /// Gaps between neighbours, m - 1.
     fn gaps(&self) -> f64 {
         (self.samples.len() - 1) as f64
     }
 
-    /// Number `place` gaps above the first sample of `ordered`.
+    /// Number `place` gaps beyond the first sample of `ordered`, which counts
+    /// from either end.
     fn at<'a>(place: f64, ordered: impl Fn(usize) -> &'a f64, gaps: f64) -> f64 {
         let place = place.clamp(0.0, gaps);
         let index = (place as usize).min(gaps as usize - 1);
@@ -106,7 +128,7 @@ impl Distribution for Empirical {
 
     fn variance(&self) -> f64 {
         let mean = self.mean();
-        // On one gap the deviations run linearly from a to b.
+        // Uniform from a to b within a gap, whose mean square is this.
         let sum: f64 = self
             .samples
             .windows(2)

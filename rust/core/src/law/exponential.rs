@@ -7,13 +7,32 @@ use super::range::{
 use super::tail_grid::SMALLEST_TAIL;
 use crate::error::{Error, Result};
 
-/// A waiting time without memory, after a fixed shift.
+/// Exponential law, shifted: a waiting time without memory after a fixed time.
 ///
 /// For pauses and repairs whose end does not depend on their age.
 ///
 /// # Law
-/// `P(X > x) = exp(-(x - shift) / mean)` for `x >= shift`; the expected number
-/// is `shift + mean`.
+/// `P(X > x) = exp(-(x - shift) / mean)`. Support `x >= shift`, expected number
+/// `shift + mean`, variance `mean^2`.
+///
+/// # Parameters
+/// * `mean`: mean of what exceeds the shift, finite and > 0.
+/// * `shift`: least number, finite and >= 0.
+///
+/// # Numerical limits
+/// Quantiles are closed forms, exact to the last digits of f64 on both sides.
+/// The highest quantile is `shift + 45.05 mean`, so a table holds `mean` up to
+/// `(3.40e38 - shift) / 45.05`; without a shift the lowest one is `2^-65 mean`,
+/// which takes a `mean` of 4.34e-19 or more.
+///
+/// # Examples
+/// ```
+/// use hindmost_core::law::{Distribution, Exponential};
+///
+/// let pause_s = Exponential::new(2.0, 0.5)?;
+/// assert_eq!((pause_s.mean(), pause_s.variance()), (2.5, 4.0));
+/// # Ok::<(), hindmost_core::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Exponential {
     mean: f64,

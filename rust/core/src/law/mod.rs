@@ -1,7 +1,17 @@
 //! Laws: distributions of a positive random number.
 //!
-//! One law a file. Each knows its CDF and survival function, its quantile from
-//! either side, its mean and its variance. A new law is a file and a variant.
+//! One law a file; [`Distribution`] says what each has to answer, and [`Law`] is
+//! any one of them. A new law is a file and a variant of [`Law`].
+//!
+//! A number has the unit of what it stands for: a slowdown is a factor, a stall
+//! is seconds. Location and scale parameters have that unit, shapes have none.
+//!
+//! Draws reach tail probabilities of 2^-65 ([`SMALLEST_TAIL`]) on either side.
+//! The quantiles there have to be normal numbers of f32, 1.18e-38 to 3.40e38,
+//! which bounds the parameters of each law; a cap lifts the bound on the upper
+//! side. Constructors refuse what is no law at all,
+//! [`Distribution::check_drawable`] what f32 cannot hold, and
+//! [`Table::compile`](crate::table::Table::compile) what bends too much.
 
 mod capped;
 mod constant;

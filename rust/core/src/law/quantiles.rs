@@ -4,8 +4,8 @@ use super::distribution::Distribution;
 use super::series::Series;
 use super::tail_grid::{OCTAVES, octave_start, tail_probability};
 
-/// What gives a law's quantiles on the grid of
-/// [`tail_probability`](super::tail_probability), made once for all of them.
+/// Quantiles of a law at all points of the grid of [`tail_probability`], for less
+/// than those one by one cost: what they share is computed once.
 #[derive(Debug)]
 pub struct Quantiles<'law, L> {
     law: &'law L,

@@ -7,11 +7,31 @@ use super::tail_grid::{
 };
 use crate::error::{Error, Result};
 
-/// Any continuous law, as its quantiles on both sides of the median.
+/// Bins per octave of the grid that a law is looked at on to find how many it
+/// needs: twice the greatest number, so that each bin has a point inside.
+const FINE_BINS: usize = 2 * MAX_BINS;
+
+/// Tabulated law: quantiles of any continuous law on both sides of the median.
 ///
-/// For laws that a user brings along. The grid is the one of
-/// [`tail_probability`], with 32 to 512 bins per octave; between its points the
-/// quantile function is linear.
+/// For laws that a user brings along, and for laws of simulated samples.
+///
+/// # Law
+/// The quantile function is linear in the tail probability between the points of
+/// the grid of [`tail_probability`], and constant beyond 2^-65. Mean and
+/// variance are those of this piecewise-linear function.
+///
+/// # Parameters
+/// * `lower`: quantiles at CDFs of 2^-65 to 1/2, rising.
+/// * `upper`: quantiles at survival functions of 2^-65 to 1/2, falling to the
+///   same median.
+///
+/// Both finite and > 0, and as long as a grid with 32, 64, 128, 256 or 512 bins
+/// per octave: `64 bins + 1`.
+///
+/// # Numerical limits
+/// A table of it has the same knots, so it follows the given quantiles to the
+/// digits of f32. [`Tabulated::fit`] takes as few bins as keep within 1e-5 of
+/// them, and refuses a kink or a jump between knots.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tabulated {
     bins: usize,
@@ -27,9 +47,8 @@ impl Tabulated {
     /// As [`Tabulated::new`], and [`Error::Domain`] where even 512 bins miss a
     /// point between them: the law has a kink or a jump.
     pub fn fit(lower: &[f64], upper: &[f64]) -> Result<Self> {
-        const FINE: usize = 1024;
         for (field, side) in [("lower", lower), ("upper", upper)] {
-            if side.len() != OCTAVES * FINE + 1 {
+            if side.len() != OCTAVES * FINE_BINS + 1 {
                 return Err(Error::domain(
                     field,
                     side.len() as f64,
@@ -38,11 +57,11 @@ impl Tabulated {
             }
         }
         let every = |side: &[f64], stride| side.iter().copied().step_by(stride).collect();
-        // Numbers that are no quantiles at all come first.
+        // Refuses first what are no quantiles at all.
         Self::new(every(lower, 2), every(upper, 2))?;
         let mut worst = 0.0;
         for bins in [32, 64, 128, 256, 512] {
-            let stride = FINE / bins;
+            let stride = FINE_BINS / bins;
             worst = [lower, upper]
                 .map(|side| worst_miss(side, stride))
                 .into_iter()
@@ -140,7 +159,8 @@ impl Tabulated {
         a + (b - a) * (place - index as f64)
     }
 
-    /// Tail probability of `x` on the side where `reached` finds its bin.
+    /// Tail probability of `x`, which lies between points `index - 1` and `index`
+    /// of a side.
     fn tail(&self, quantiles: &[f64], index: usize, x: f64) -> f64 {
         let (a, b) = (quantiles[index - 1], quantiles[index]);
         let (p, r) = (
@@ -154,7 +174,7 @@ impl Tabulated {
         }
     }
 
-    /// Integral over the probability of a quadratic form of each bin's ends.
+    /// Integral over all probability of what `of_bin` makes of a bin's ends.
     fn integrate(&self, of_bin: impl Fn(f64, f64) -> f64) -> f64 {
         let mut sum = 0.0;
         for quantiles in [&self.lower, &self.upper] {
@@ -234,9 +254,9 @@ impl Distribution for Tabulated {
 }
 
 /// The worst miss of straight lines between every `stride`-th quantile of one
-/// side of the grid with 1,024 bins.
+/// side of the fine grid.
 fn worst_miss(side: &[f64], stride: usize) -> f64 {
-    let point = |index| (tail_probability(1024, index), side[index]);
+    let point = |index| (tail_probability(FINE_BINS, index), side[index]);
     let mut worst: f64 = 0.0;
     for first in (0..side.len() - 1).step_by(stride) {
         let (start, end) = (point(first), point(first + stride));

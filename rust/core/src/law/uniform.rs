@@ -5,9 +5,22 @@ use super::range::{LEAST_F32, check_highest, check_lowest};
 use super::tail_grid::SMALLEST_TAIL;
 use crate::error::{Error, Result};
 
-/// Every number between `low` and `high` alike.
+/// Uniform law: every number of an interval alike.
 ///
 /// For a phase that nothing ties to the step, such as a timer's.
+///
+/// # Law
+/// `P(X <= x) = (x - low) / (high - low)`. Support `[low, high]`, mean
+/// `(low + high) / 2`, variance `(high - low)^2 / 12`.
+///
+/// # Parameters
+/// * `low`: finite and >= 0.
+/// * `high`: finite and > `low`.
+///
+/// # Numerical limits
+/// Quantiles are exact to the last digits of f64 on both sides. Where `low` is
+/// below 1.18e-38 a table takes a width of 4.34e-19 or more, because the lowest
+/// quantile is 2^-65 of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Uniform {
     low: f64,
