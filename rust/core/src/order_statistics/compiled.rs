@@ -8,7 +8,7 @@ use super::laws::Laws;
 use super::nested::Nested;
 use super::parts::{Level, Way, is_inside, levels, way};
 use super::reason::Reason;
-use crate::curve::Curve;
+use crate::curve::{Curve, product};
 use crate::law::Distribution;
 use crate::plan::{Affects, Cause, Effect, Group, Plan, Scope, Span};
 
@@ -212,7 +212,7 @@ fn shapes(group: &Group, levels: &[Level]) -> Shapes {
             let key = format!("{made_of:?}");
             *known.entry(key).or_insert_with(|| {
                 let slowest = slowest_of(inner, &made_of);
-                laws.push((0.0, outer.curve.times(&slowest)));
+                laws.push((0.0, product(&outer.curve, &slowest)));
                 laws.len() - 1
             })
         });
@@ -267,7 +267,10 @@ fn slowest_of(levels: &[Level], made: &Made) -> Curve {
         .iter()
         .map(|(n, part)| match part {
             Made::Units => (f64::from(*n), level.curve.clone()),
-            part => (f64::from(*n), level.curve.times(&slowest_of(inside, part))),
+            part => (
+                f64::from(*n),
+                product(&level.curve, &slowest_of(inside, part)),
+            ),
         })
         .collect();
     let groups: Vec<(f64, &Curve)> = laws.iter().map(|(n, law)| (*n, law)).collect();

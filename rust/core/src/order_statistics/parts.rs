@@ -3,7 +3,7 @@
 
 use super::laws::Laws;
 use super::reason::Reason;
-use crate::curve::Curve;
+use crate::curve::{Curve, product};
 use crate::law::Law;
 use crate::plan::{Affects, Cause, Effect, Group, Plan, Scope, Span};
 
@@ -95,7 +95,7 @@ pub(super) fn levels(
         let greatest = f64::from(cause.greatest());
         match levels.last_mut() {
             Some(level) if group.nests(cause.scope(), level.scope) => {
-                level.curve = level.curve.times(&curve);
+                level.curve = product(&level.curve, &curve);
                 level.greatest *= greatest;
             }
             _ => levels.push(Level {
