@@ -31,9 +31,9 @@ macro_rules! compiled_for {
         pub(super) fn walk(
             schedule: &super::Schedule,
             times: &super::Times<{ super::REPLICAS }>,
-            room: &mut super::Room<{ super::REPLICAS }>,
+            scratch: &mut super::WalkScratch<{ super::REPLICAS }>,
         ) {
-            super::scalar::walk(schedule, times, room);
+            super::scalar::walk(schedule, times, scratch);
         }
     };
 }

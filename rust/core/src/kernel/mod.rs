@@ -28,7 +28,7 @@ pub mod tile;
 use crate::instructions::InstructionSet;
 use crate::random::{Random, Stream};
 use crate::schedule::Schedule;
-use crate::schedule::recursion::{Room, Times};
+use crate::schedule::recursion::{Times, WalkScratch};
 use crate::table::Table;
 
 /// Units of a block.
@@ -161,7 +161,12 @@ impl Kernel {
     }
 
     /// Walks through a schedule of several replicas.
-    pub fn walk(self, schedule: &Schedule, times: &Times<REPLICAS>, room: &mut Room<REPLICAS>) {
-        dispatch!(self, walk(schedule, times, room));
+    pub fn walk(
+        self,
+        schedule: &Schedule,
+        times: &Times<REPLICAS>,
+        scratch: &mut WalkScratch<REPLICAS>,
+    ) {
+        dispatch!(self, walk(schedule, times, scratch));
     }
 }

@@ -3,7 +3,7 @@
 use super::{Address, Block, Extremes, REPLICAS, SCATTERED, STEPS, UNITS, Words};
 use crate::random::Random;
 use crate::schedule::Schedule;
-use crate::schedule::recursion::{self, Room, Times};
+use crate::schedule::recursion::{self, Times, WalkScratch};
 use crate::table::{Table, is_refined};
 
 pub(super) fn words(random: &Random, address: Address, words: &mut Block<u32>) {
@@ -67,6 +67,10 @@ pub(super) fn seconds(slowdown: &[f32], stall: &[f32], unit_s: f64, times: &mut 
 }
 
 #[inline(always)]
-pub(super) fn walk(schedule: &Schedule, times: &Times<REPLICAS>, room: &mut Room<REPLICAS>) {
-    recursion::walk(schedule, times, room);
+pub(super) fn walk(
+    schedule: &Schedule,
+    times: &Times<REPLICAS>,
+    scratch: &mut WalkScratch<REPLICAS>,
+) {
+    recursion::walk(schedule, times, scratch);
 }

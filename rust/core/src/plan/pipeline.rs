@@ -293,7 +293,7 @@ impl Pipeline {
                 "finite and >= 0",
             ));
         }
-        Ok(self.schedule.seconds(&passes, times.transfer_s)? + times.overhead_s)
+        Ok(passes.step_seconds(&self.schedule, times.transfer_s)? + times.overhead_s)
     }
 
     /// Seconds that a stage of a group works in a step without any cause.

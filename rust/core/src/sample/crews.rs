@@ -13,7 +13,7 @@ use crate::kernel::tile::{Drawn, Draws, Tile};
 use crate::kernel::{Kernel, REPLICAS, STEPS};
 use crate::plan::{Affects, Cause, Effect, Pipeline, Placement, Plan, Span};
 use crate::random::Random;
-use crate::schedule::recursion::{Lanes, Room};
+use crate::schedule::recursion::{Lanes, WalkScratch};
 
 /// What acts on the ranks of one group in one run.
 pub(super) struct Acting<'a> {
@@ -176,7 +176,7 @@ impl<'a> Crews<'a> {
     ) -> Result<()> {
         let kernel = Kernel::new(self.plan.instructions());
         let schedule = self.pipeline.schedule();
-        let mut room = Room::new(schedule);
+        let mut room = WalkScratch::new(schedule);
         let mut inside = Inside::new(self.pipeline, &self.acting, self.stalls);
         control.advance(0)?;
         let ranks = self.draw(batch, block);
@@ -301,7 +301,7 @@ impl<'a> Crews<'a> {
     fn ends_s(
         &self,
         batch: &Batch,
-        room: &Room<REPLICAS>,
+        room: &WalkScratch<REPLICAS>,
         factors: &[Lanes<REPLICAS>],
     ) -> Lanes<REPLICAS> {
         let mut ends_s = Lanes::all(0.0);
