@@ -3,15 +3,30 @@
 //! A draw is a pure function of a seed and of four counter words, so it can be
 //! made again alone, in any order and on any thread. The generator is
 //! Philox4x32-10 (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as
-//! easy as 1, 2, 3", SC 2011).
+//! easy as 1, 2, 3", SC 2011), with the seed as its key and the address as its
+//! counter:
+//!
+//! | counter word | |
+//! |---|---|
+//! | c0 | unit: who draws |
+//! | c1 | step or quad of steps, or another number of the draw |
+//! | c2 | run and an index inside of a step ([`run_word`]) |
+//! | c3 | [`Stream`]: hash of the pool, the cause and what the word is for |
+//!
+//! A counter gives a block of four words. Blocks of several units are returned
+//! as `[word][unit]`, so that units are vector lanes and no instruction set has
+//! to shuffle.
 
 use std::fmt;
 
+/// Multipliers of Philox's S-boxes, for the first and for the third counter word.
 pub(crate) const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
+/// What the key grows by from round to round: the golden ratio and sqrt(3) - 1.
 const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
+/// Rounds of Philox.
 pub(crate) const ROUNDS: usize = 10;
 
-/// Runs of one scenario, at most; the run shares a counter word with an index.
+/// Runs of one scenario, at most: the run is the upper half of a counter word.
 pub const MAX_RUNS: u32 = 1 << 16;
 
 /// What a word is for; the last part of a stream's address.
@@ -27,9 +42,9 @@ pub enum Use {
     Component,
     /// 32 more bits for a word that needs them.
     Refine,
-    /// The slowest of a pool, or the units in which a rare cause occurs.
+    /// How slow the slowest rank of a pool is, or which units a rare cause hits.
     Slowest,
-    /// Whether one that is known already is the slowest.
+    /// Which of the ranks of a pool its slowest one is.
     Member,
 }
 
@@ -84,7 +99,8 @@ impl Stream {
     }
 }
 
-/// The third counter word: a run, and an index inside of one step.
+/// The third counter word: a run in its upper half, an index inside of a step in
+/// its lower half.
 #[must_use]
 pub fn run_word(run: u32, index: u32) -> u32 {
     run << 16 | index
@@ -105,7 +121,7 @@ impl Random {
         }
     }
 
-    /// The keys of the rounds.
+    /// The key of each round.
     pub(crate) fn round_keys(&self) -> [[u32; 2]; ROUNDS] {
         let mut key = self.key;
         std::array::from_fn(|_| {
@@ -115,16 +131,13 @@ impl Random {
         })
     }
 
-    /// Four words at the address (unit, c1, c2, stream).
+    /// The block of four words at the address (unit, c1, c2, stream).
     #[must_use]
     pub fn block(&self, stream: Stream, unit: u32, c1: u32, c2: u32) -> [u32; 4] {
         self.blocks::<1>(stream, unit, c1, c2).map(|[word]| word)
     }
 
     /// The blocks of `L` consecutive units, as `[word][unit]`.
-    ///
-    /// Lanes do not depend on each other, so a compiler can make vectors of
-    /// them.
     #[must_use]
     #[inline(always)]
     pub fn blocks<const L: usize>(
@@ -139,6 +152,9 @@ impl Random {
     }
 
     /// The blocks of any `L` units, as `[word][unit]`.
+    ///
+    /// Lanes do not depend on each other, so the compiler turns the inner loop
+    /// into vector instructions.
     #[must_use]
     #[inline(always)]
     pub fn blocks_of<const L: usize>(

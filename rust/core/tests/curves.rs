@@ -5,7 +5,7 @@ mod common;
 use common::curves::{CERTAIN, LAW_LIMIT, RAREST, greatest_miss, points, tails};
 use common::laws::{capped, continuous, exponential, lognormal, pareto, shapes, with_atoms};
 use hindmost_core::curve::{Curve, exceedances};
-use hindmost_core::law::Law;
+use hindmost_core::law::{Distribution, Law};
 
 fn all_laws() -> Vec<(String, Law)> {
     let owned = |name: &str, law: Law| (name.to_owned(), law);

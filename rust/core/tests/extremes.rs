@@ -4,7 +4,7 @@ mod common;
 
 use common::laws::{capped, exponential, pareto, uniform};
 use hindmost_core::Error;
-use hindmost_core::law::Law;
+use hindmost_core::law::{Distribution, Law};
 use hindmost_core::table::Table;
 
 fn refused(law: &Law) -> (String, f64) {

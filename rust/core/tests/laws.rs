@@ -4,7 +4,7 @@ mod common;
 
 use common::draws::{draws, ks_distance};
 use common::laws::{continuous, lognormal, shapes, tabulated_weibull, with_atoms};
-use hindmost_core::law::Law;
+use hindmost_core::law::{Distribution, Law};
 
 const N_DRAWS: usize = 1_000_000;
 /// Passed by one law in 1,000 by chance.

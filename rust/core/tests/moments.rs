@@ -9,7 +9,7 @@ use common::laws::{
 };
 use common::plans::{cause, jitter, plan, pool, with_probability};
 use hindmost_core::control::Control;
-use hindmost_core::law::Law;
+use hindmost_core::law::{Distribution, Law};
 use hindmost_core::plan::{Effect, Scope, Span};
 use hindmost_core::sample::{rank_times, sample};
 

@@ -6,6 +6,7 @@ use common::laws::{constant, lognormal, uniform};
 use common::plans::{cause, jitter, plan, pool, with_probability};
 use common::slowest::{ERRORS, assert_share, run, speed, stall};
 use hindmost_core::control::Control;
+use hindmost_core::law::Distribution;
 use hindmost_core::plan::{CauseSpec, Effect, PoolSpec, Scope, Span};
 use hindmost_core::sample::rank_times;
 

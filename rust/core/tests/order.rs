@@ -6,6 +6,7 @@ use common::draws::{ks_distance, mean_and_error};
 use common::laws::{constant, exponential, lognormal};
 use common::plans::{cause, jitter, plan, pool};
 use hindmost_core::control::Control;
+use hindmost_core::law::Distribution;
 use hindmost_core::plan::{Effect, Plan, PoolSpec, Scope, Span};
 use hindmost_core::sample::sample;
 use hindmost_core::step::Columns;

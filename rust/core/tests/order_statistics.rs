@@ -11,6 +11,7 @@ use common::slowest::{ERRORS, assert_share, run, speed, stall};
 use hindmost_core::Error;
 use hindmost_core::control::Control;
 use hindmost_core::curve::exceedances;
+use hindmost_core::law::Distribution;
 use hindmost_core::order_statistics::OrderStatistics;
 use hindmost_core::plan::{CauseSpec, Communication, Effect, Plan, PoolSpec, Scope, Span};
 use hindmost_core::random::MAX_RUNS;

@@ -4,7 +4,8 @@ mod common;
 
 use common::curves::{greatest_miss, points};
 use common::laws::{bounded_pareto, constant, empirical, gamma, lognormal, pareto, uniform};
-use hindmost_core::curve::{Curve, exceedances};
+use hindmost_core::curve::{Curve, exceedances, product};
+use hindmost_core::law::Distribution;
 
 /// Relative miss of a product's exceedances.
 const PRODUCT_LIMIT: f64 = 1e-4;
@@ -31,7 +32,10 @@ fn the_product_of_lognormals_is_lognormal() {
         (0.5, 0.001),
         (1.0, 0.9),
     ] {
-        let product = Curve::of(&lognormal(1.1, a)).times(&Curve::of(&lognormal(0.7, b)));
+        let product = product(
+            &Curve::of(&lognormal(1.1, a)),
+            &Curve::of(&lognormal(0.7, b)),
+        );
         let law = lognormal(0.77, f64::hypot(a, b));
         let exact = |x: f64| exceedances(law.cdf(x), law.sf(x));
         assert_product(&format!("{a} {b}"), &product, points(&law), exact);
@@ -48,14 +52,19 @@ fn a_product_with_what_does_not_always_occur_has_its_parts() {
         exceedances(of(always.cdf(x), both.cdf(x)), of(always.sf(x), both.sf(x)))
     };
     let xs = || points(&always).into_iter().chain(points(&both)).collect();
-    assert_product("one", &rare.times(&Curve::of(&always)), xs(), exact);
-    assert_product("the other", &Curve::of(&always).times(&rare), xs(), exact);
+    assert_product("one", &product(&rare, &Curve::of(&always)), xs(), exact);
+    assert_product(
+        "the other",
+        &product(&Curve::of(&always), &rare),
+        xs(),
+        exact,
+    );
 }
 
 #[test]
 fn the_product_of_two_atoms_is_an_atom() {
     let rare = |p| Curve::of_choice(&[(p, lognormal(1.2, 0.1))], Some(1.0));
-    let product = rare(0.1).times(&rare(0.2));
+    let product = product(&rare(0.1), &rare(0.2));
     let (one, two) = (lognormal(1.2, 0.1), lognormal(1.44, 0.1 * 2_f64.sqrt()));
     let exact = |x: f64| {
         let of = |rest: f64, one: f64, two: f64| 0.72 * rest + 0.26 * one + 0.02 * two;
@@ -82,8 +91,13 @@ fn a_wide_choice_between_two_numbers_is_two_narrow_laws() {
         exceedances(0.5 * ((-a).exp() + (-b).exp()), sf)
     };
     let xs: Vec<f64> = (0..100).map(|k| 1.05 + 0.007 * f64::from(k)).collect();
-    assert_product("choice first", &choice.times(&slowest), xs.clone(), exact);
-    assert_product("choice last", &slowest.times(&choice), xs, exact);
+    assert_product(
+        "choice first",
+        &product(&choice, &slowest),
+        xs.clone(),
+        exact,
+    );
+    assert_product("choice last", &product(&slowest, &choice), xs, exact);
 }
 
 /// `v + (1 - v) ln(1 - v)`, accurate for small `v` of either sign.
@@ -113,7 +127,7 @@ fn the_product_of_uniforms_is_the_area_under_a_hyperbola() {
     let ends = (1..20).flat_map(|k| [1.0 + 0.7_f64.powi(k), 4.0 - 0.7_f64.powi(k)]);
     assert_product(
         "uniform",
-        &one.times(&one),
+        &product(&one, &one),
         inner.chain(ends).collect(),
         exact,
     );
@@ -133,7 +147,11 @@ fn a_product_with_a_constant_is_scaled() {
         let curve = Curve::of(&law);
         let known = Curve::constant(1.3);
         let exact = |x: f64| exceedances(law.cdf(x / 1.3), law.sf(x / 1.3));
-        for product in [curve.times(&known), known.times(&curve), curve.scaled(1.3)] {
+        for product in [
+            product(&curve, &known),
+            product(&known, &curve),
+            curve.scaled(1.3),
+        ] {
             // Not on the knots themselves: an atom may lie on either side.
             let xs = points(&law)
                 .into_iter()
@@ -154,7 +172,7 @@ fn a_pool_that_shares_a_factor_is_as_slow_as_quadrature_says() {
     ] {
         let law = lognormal(1.0, own);
         let slowest = Curve::of(&law).slowest_of(n);
-        let product = Curve::of(&lognormal(1.0, shared)).times(&slowest);
+        let product = product(&Curve::of(&lognormal(1.0, shared)), &slowest);
         let exact = |x: f64| {
             let (mut cdf, mut sf) = (0.0, 0.0);
             for k in -6144..=6144 {

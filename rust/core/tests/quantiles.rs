@@ -3,7 +3,7 @@
 mod common;
 
 use common::laws::{constant, empirical, exponential, gamma, lognormal, normal, pareto, weibull};
-use hindmost_core::law::{Law, Quantiles, tail_probability, with_pareto_tail};
+use hindmost_core::law::{Distribution, Law, Quantiles, tail_probability, with_pareto_tail};
 use hindmost_core::table::Table;
 
 #[test]

@@ -7,7 +7,7 @@ use common::laws::{
     mixture, normal, pareto, uniform, weibull,
 };
 use hindmost_core::Error;
-use hindmost_core::law::Law;
+use hindmost_core::law::{Distribution, Law};
 use hindmost_core::table::Table;
 
 /// The field that is refused, and what would do.

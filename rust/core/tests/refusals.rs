@@ -4,8 +4,8 @@ mod common;
 
 use common::laws::{capped, constant, empirical, fine_grid, mixture, pareto, uniform};
 use hindmost_core::law::{
-    Capped, Constant, Empirical, Exponential, Gamma, Law, LogNormal, LogUniform, Mixture, Normal,
-    Pareto, Tabulated, Uniform, Weibull, with_pareto_tail,
+    Capped, Constant, Distribution, Empirical, Exponential, Gamma, Law, LogNormal, LogUniform,
+    Mixture, Normal, Pareto, Tabulated, Uniform, Weibull, with_pareto_tail,
 };
 use hindmost_core::{Error, Result};
 

@@ -6,7 +6,7 @@ use common::laws::{
     bounded_pareto, capped, empirical, exponential, gamma, log_uniform, lognormal, mixture, normal,
     pareto, shapes, uniform, weibull,
 };
-use hindmost_core::law::{Law, tail_probability};
+use hindmost_core::law::{Distribution, Law, tail_probability};
 use hindmost_core::random::{Random, Stream};
 use hindmost_core::table::{REFINED_BELOW, Table};
 use proptest::prelude::*;

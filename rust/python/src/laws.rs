@@ -1,6 +1,6 @@
 //! Laws, for judging parameters and for holding tables against other libraries.
 
-use hindmost_core::law::{OCTAVES, Tabulated, tail_probability};
+use hindmost_core::law::{Distribution, OCTAVES, Tabulated, tail_probability};
 use hindmost_core::table::Table;
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::exceptions::PyValueError;

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use hindmost_core::random::{Random, Stream};
-use hindmost_core::schedule::recursion::{Detail, Lanes, Room, Times};
+use hindmost_core::schedule::recursion::{Detail, Lanes, Times, WalkScratch};
 use hindmost_core::schedule::{Kind, Schedule, Shape};
 use hindmost_core::simd::InstructionSet;
 use hindmost_core::simd::{Kernel, QUAD_STEPS, TILE_UNITS, TileAddress, TileArray};
@@ -62,10 +62,10 @@ pub fn probe_walks(
             stalls_s: &[],
             transfer_s: 0.0,
         };
-        let mut room = Room::new(&schedule);
+        let mut scratch = WalkScratch::new(&schedule);
         for _ in 0..n_walks {
-            kernel.walk(&schedule, black_box(&times), &mut room);
+            kernel.walk(&schedule, black_box(&times), &mut scratch);
         }
-        room.ends_s[0].0[0]
+        scratch.ends_s[0].0[0]
     }))
 }

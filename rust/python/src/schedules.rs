@@ -65,7 +65,8 @@ impl Schedule {
                 None => vec![],
             },
         };
-        py.detach(|| self.0.seconds(&times, transfer_s)).or_raise()
+        py.detach(|| times.step_seconds(&self.0, transfer_s))
+            .or_raise()
     }
 }
 

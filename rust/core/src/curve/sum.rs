@@ -1,16 +1,129 @@
-//! Sums of independent numbers, added up directly so that far tails stay
-//! accurate: every term is positive.
+//! Sums of independent numbers.
+//!
+//! Laws are put on a lattice of evenly spaced numbers and convolved directly.
+//! Every term of that is positive, so the far tails keep their relative
+//! precision, which a Fourier transform would lose to rounding.
 
-use super::{Curve, exceedances};
+use super::curve::Curve;
+use super::exceedances::exceedances;
 
-/// Cells that one standard deviation of a number is cut into.
-const CELLS: f64 = 40.0;
-/// Cells of a law, at most.
-const MOST_CELLS: f64 = 8192.0;
-/// Probabilities below this do not count.
-const NOTHING: f64 = 1e-30;
-/// Numbers that are exceeded less often than this are left out.
-const NEVER: f64 = 1e-24;
+/// Lattice cells to a standard deviation of the narrowest law.
+const CELLS_PER_DEVIATION: f64 = 40.0;
+/// Most lattice cells of one law; one whose tail takes more has no sum here.
+const MAX_CELLS: f64 = 8192.0;
+/// Probabilities of a lattice that are cut off at its ends.
+const MIN_WEIGHT: f64 = 1e-30;
+/// Exceedances below which numbers of a law are left out.
+const MIN_NODE_EXCEEDANCES: f64 = 1e-24;
+/// Standard deviation relative to the mean of the sum below which a law is a
+/// constant.
+const MIN_SPREAD: f64 = 1e-9;
+
+/// The law of the sum of `n` independent numbers of one law, n >= 1; none where
+/// the tail is too heavy for even steps.
+///
+/// Tail probabilities down to 1e-9 are right to 1% from n = 16 on, and to some per
+/// cent below.
+#[must_use]
+pub fn sum_of(curve: &Curve, n: u32) -> Option<Curve> {
+    if n <= 1 {
+        return Some(curve.clone());
+    }
+    sum_of_terms(&[(curve, n)])
+}
+
+/// The law of the sum of two independent numbers; none where a tail is too heavy
+/// for even steps, or one law is much narrower than the other one.
+#[must_use]
+pub fn sum(a: &Curve, b: &Curve) -> Option<Curve> {
+    sum_of_terms(&[(a, 1), (b, 1)])
+}
+
+/// The law of the sum of n numbers of each of some laws.
+///
+/// Each number is split between the two cells around it so that its mean stays.
+/// That adds variance, so the result is drawn together about its mean until it
+/// has the variance of its terms.
+fn sum_of_terms(terms: &[(&Curve, u32)]) -> Option<Curve> {
+    let nodes: Vec<Vec<Node>> = terms.iter().map(|(law, _)| nodes(law)).collect();
+    let moments: Vec<(f64, f64)> = nodes.iter().map(|nodes| moments(nodes)).collect();
+    let weighted = |of: fn(&(f64, f64)) -> f64| -> f64 {
+        let terms = terms.iter().zip(&moments);
+        terms
+            .map(|((_, n), moments)| f64::from(*n) * of(moments))
+            .sum()
+    };
+    let (mean, variance) = (weighted(|m| m.0), weighted(|m| m.1));
+    let width = |nodes: &Vec<Node>| {
+        let (least, greatest) = ends(nodes);
+        greatest - least
+    };
+    // Of the laws that vary at all, the narrowest one decides how fine cells are.
+    let narrowest = moments
+        .iter()
+        .map(|moments| libm::sqrt(moments.1))
+        .filter(|spread| *spread > MIN_SPREAD * mean)
+        .fold(f64::INFINITY, f64::min);
+    if narrowest.is_infinite() {
+        return Some(Curve::constant(mean));
+    }
+    let widest = nodes.iter().map(width).fold(0.0, f64::max);
+    let cell = narrowest / CELLS_PER_DEVIATION;
+    if widest > MAX_CELLS * cell {
+        return None;
+    }
+    let mut all: Option<Lattice> = None;
+    let mut spread = 0.0;
+    for ((_, n), nodes) in terms.iter().zip(&nodes) {
+        let one = Lattice::new(nodes, cell);
+        spread += f64::from(*n) * one.variance() * cell * cell;
+        let of_law = one.times(*n);
+        all = Some(match all {
+            None => of_law,
+            Some(all) => all.plus(&of_law),
+        });
+    }
+    let narrower = libm::sqrt((variance / spread).min(1.0));
+    all.map(|all| all.curve(cell, mean, narrower))
+}
+
+/// A number and its probability.
+type Node = (f64, f64);
+
+/// A law as one node to each interval between knots, in its middle.
+fn nodes(curve: &Curve) -> Vec<Node> {
+    let xs = curve.xs();
+    let mut nodes = Vec::with_capacity(xs.len());
+    for knot in 0..xs.len() - 1 {
+        if curve.exceedances_of(knot) < MIN_NODE_EXCEEDANCES {
+            break;
+        }
+        let (from, to) = (curve.exceedances_of(knot), curve.exceedances_of(knot + 1));
+        let weight = -libm::exp(-to) * libm::expm1(to - from);
+        nodes.push((0.5 * (xs[knot] + xs[knot + 1]), weight));
+    }
+    let below = libm::exp(-curve.exceedances_of(0));
+    nodes.push((xs[0], below));
+    nodes
+}
+
+/// The least and the greatest number of nodes.
+fn ends(nodes: &[Node]) -> (f64, f64) {
+    let numbers = || nodes.iter().map(|node| node.0);
+    (
+        numbers().fold(f64::INFINITY, f64::min),
+        numbers().fold(0.0, f64::max),
+    )
+}
+
+/// Mean and variance of nodes.
+fn moments(nodes: &[Node]) -> (f64, f64) {
+    let total: f64 = nodes.iter().map(|node| node.1).sum();
+    let mean = nodes.iter().map(|(x, weight)| x * weight).sum::<f64>() / total;
+    let square = |x: f64| (x - mean) * (x - mean);
+    let squares: f64 = nodes.iter().map(|(x, weight)| square(*x) * weight).sum();
+    (mean, squares / total)
+}
 
 /// Probabilities of evenly spaced numbers.
 #[derive(Debug, Clone)]
@@ -21,7 +134,23 @@ struct Lattice {
 }
 
 impl Lattice {
-    /// The law of the sum with another.
+    /// Nodes split between the cells around them.
+    fn new(nodes: &[Node], cell: f64) -> Self {
+        let (least, greatest) = ends(nodes);
+        let first = (least / cell).floor();
+        let n = ((greatest / cell).floor() - first) as usize + 2;
+        let mut weights = vec![0.0; n];
+        for &(x, weight) in nodes {
+            let place = x / cell - first;
+            let index = (place as usize).min(n - 2);
+            let share = place - index as f64;
+            weights[index] += weight * (1.0 - share);
+            weights[index + 1] += weight * share;
+        }
+        Self { first, weights }.trimmed()
+    }
+
+    /// The law of the sum with another, by direct convolution.
     fn plus(&self, other: &Self) -> Self {
         let mut weights = vec![0.0; self.weights.len() + other.weights.len() - 1];
         for (index, weight) in self.weights.iter().enumerate() {
@@ -36,9 +165,9 @@ impl Lattice {
         .trimmed()
     }
 
-    /// Without ends that never happen.
+    /// Without ends of next to no probability.
     fn trimmed(mut self) -> Self {
-        let counts = |weight: &f64| *weight > NOTHING;
+        let counts = |weight: &f64| *weight > MIN_WEIGHT;
         let last = self.weights.iter().rposition(counts).unwrap_or(0);
         self.weights.truncate(last + 1);
         let first = self.weights.iter().position(counts).unwrap_or(0);
@@ -46,150 +175,29 @@ impl Lattice {
         self.first += first as f64;
         self
     }
-}
 
-impl Curve {
-    /// The law of the sum of `n` independent numbers, n >= 1; none where the
-    /// tail is too heavy for even steps.
-    ///
-    /// Tail probabilities down to 1e-9 are right to 1% from n = 16 on, and to
-    /// some per cent below.
-    #[must_use]
-    pub fn sum_of(&self, n: u32) -> Option<Self> {
-        if n <= 1 {
-            return Some(self.clone());
-        }
-        sum(&[(self, n)])
-    }
-
-    /// The law of the sum with another, independent number; none where a tail is
-    /// too heavy for even steps, or one is much narrower than the other one.
-    #[must_use]
-    pub fn plus(&self, other: &Self) -> Option<Self> {
-        sum(&[(self, 1), (other, 1)])
-    }
-
-    /// Nodes of the law, each knot interval by its own middle.
-    fn fine_nodes(&self) -> Vec<(f64, f64)> {
-        let mut nodes = Vec::with_capacity(self.xs.len());
-        for knot in 0..self.xs.len() - 1 {
-            if self.exceedances_of(knot) < NEVER {
-                break;
+    /// The law of the sum of `n` numbers, by doubling.
+    fn times(&self, n: u32) -> Self {
+        let mut doubled = self.clone();
+        let mut sum: Option<Self> = None;
+        let mut left = n;
+        loop {
+            if left & 1 == 1 {
+                sum = Some(match sum {
+                    None => doubled.clone(),
+                    Some(sum) => sum.plus(&doubled),
+                });
             }
-            let (from, to) = (self.exceedances_of(knot), self.exceedances_of(knot + 1));
-            let weight = -libm::exp(-to) * libm::expm1(to - from);
-            nodes.push((0.5 * (self.xs[knot] + self.xs[knot + 1]), weight));
+            left >>= 1;
+            match (left, sum) {
+                (0, Some(sum)) => return sum,
+                (_, rest) => sum = rest,
+            }
+            doubled = doubled.plus(&doubled);
         }
-        let below = libm::exp(-self.exceedances_of(0));
-        nodes.push((self.xs[0], below));
-        nodes
     }
-}
 
-/// The law of the sum of so many numbers of each of some laws.
-///
-/// Each number is split between the two cells around it so that its mean stays;
-/// the variance that this adds is taken out of the result's spread about its
-/// mean.
-fn sum(terms: &[(&Curve, u32)]) -> Option<Curve> {
-    let nodes: Vec<Vec<(f64, f64)>> = terms.iter().map(|(law, _)| law.fine_nodes()).collect();
-    let moments: Vec<(f64, f64)> = nodes.iter().map(|nodes| moments(nodes)).collect();
-    let weighted = |of: fn(&(f64, f64)) -> f64| -> f64 {
-        let terms = terms.iter().zip(&moments);
-        terms
-            .map(|((_, n), moments)| f64::from(*n) * of(moments))
-            .sum()
-    };
-    let (mean, variance) = (weighted(|m| m.0), weighted(|m| m.1));
-    let widest = |nodes: &Vec<(f64, f64)>| {
-        let least = nodes
-            .iter()
-            .map(|node| node.0)
-            .fold(f64::INFINITY, f64::min);
-        let greatest = nodes.iter().map(|node| node.0).fold(0.0, f64::max);
-        greatest - least
-    };
-    // Of laws that vary at all, the narrowest one decides.
-    let narrowest = moments
-        .iter()
-        .map(|moments| libm::sqrt(moments.1))
-        .filter(|spread| *spread > 1e-9 * mean)
-        .fold(f64::INFINITY, f64::min);
-    if narrowest.is_infinite() {
-        return Some(Curve::constant(mean));
-    }
-    let most = nodes.iter().map(widest).fold(0.0, f64::max);
-    let cell = narrowest / CELLS;
-    if most > MOST_CELLS * cell {
-        return None;
-    }
-    let mut all: Option<Lattice> = None;
-    let mut spread = 0.0;
-    for ((_, n), nodes) in terms.iter().zip(&nodes) {
-        let one = lattice(nodes, cell);
-        spread += f64::from(*n) * one.variance() * cell * cell;
-        let of_law = power(&one, *n);
-        all = Some(match all {
-            None => of_law,
-            Some(all) => all.plus(&of_law),
-        });
-    }
-    let narrower = libm::sqrt((variance / spread).min(1.0));
-    all.map(|all| all.curve(cell, mean, narrower))
-}
-
-/// Mean and variance of nodes.
-fn moments(nodes: &[(f64, f64)]) -> (f64, f64) {
-    let total: f64 = nodes.iter().map(|node| node.1).sum();
-    let mean = nodes.iter().map(|(x, weight)| x * weight).sum::<f64>() / total;
-    let square = |x: f64| (x - mean) * (x - mean);
-    let squares: f64 = nodes.iter().map(|(x, weight)| square(*x) * weight).sum();
-    (mean, squares / total)
-}
-
-/// Nodes on evenly spaced numbers.
-fn lattice(nodes: &[(f64, f64)], cell: f64) -> Lattice {
-    let least = nodes
-        .iter()
-        .map(|node| node.0)
-        .fold(f64::INFINITY, f64::min);
-    let greatest = nodes.iter().map(|node| node.0).fold(0.0, f64::max);
-    let first = (least / cell).floor();
-    let n = ((greatest / cell).floor() - first) as usize + 2;
-    let mut weights = vec![0.0; n];
-    for &(x, weight) in nodes {
-        let place = x / cell - first;
-        let index = (place as usize).min(n - 2);
-        let share = place - index as f64;
-        weights[index] += weight * (1.0 - share);
-        weights[index + 1] += weight * share;
-    }
-    Lattice { first, weights }.trimmed()
-}
-
-/// The sum of n, by doubling.
-fn power(one: &Lattice, n: u32) -> Lattice {
-    let mut doubled = one.clone();
-    let mut sum: Option<Lattice> = None;
-    let mut left = n;
-    loop {
-        if left & 1 == 1 {
-            sum = Some(match sum {
-                None => doubled.clone(),
-                Some(sum) => sum.plus(&doubled),
-            });
-        }
-        left >>= 1;
-        match (left, sum) {
-            (0, Some(sum)) => return sum,
-            (_, rest) => sum = rest,
-        }
-        doubled = doubled.plus(&doubled);
-    }
-}
-
-impl Lattice {
-    /// In cells squared.
+    /// Variance, in cells squared.
     fn variance(&self) -> f64 {
         let total: f64 = self.weights.iter().sum();
         let moment = |f: &dyn Fn(f64) -> f64| {
@@ -203,11 +211,12 @@ impl Lattice {
         moment(&|x| (x - mean) * (x - mean))
     }
 
-    /// The curve whose mean is `mean`, drawn together about it.
+    /// The curve with this mean, drawn together about it by the factor `narrower`.
     fn curve(&self, cell: f64, mean: f64, narrower: f64) -> Curve {
         let n = self.weights.len();
         let total: f64 = self.weights.iter().sum();
-        // A cell's weight lies around its number: CDFs hold at its ends.
+        // A cell's weight lies around its number, so sums of weights are the CDF at
+        // the ends of cells; from below and from above, for either tail.
         let mut below = vec![0.0; n + 1];
         let mut above = vec![0.0; n + 1];
         for index in 0..n {

@@ -1,46 +1,34 @@
-//! Curves through what a function says, as fine as straight lines need.
+//! Knots through which straight lines follow a function of exceedances.
 
-use super::{Curve, LEAST, MOST};
-use crate::law::Law;
+use super::exceedances::{MAX_EXCEEDANCES, MIN_EXCEEDANCES};
 
-/// Octaves of tail probability at which a law's curve is looked at first.
-const LOWER_OCTAVES: i32 = 66;
-const UPPER_OCTAVES: i32 = 118;
+/// Ratio of the ends of an interval beyond which it is halved by ratio.
+const MAX_RATIO: f64 = 4.0;
 
-/// Numbers to begin with: quantiles of a law, octave by octave, and its ends.
-pub(super) fn starts(law: &Law) -> Vec<f64> {
-    let mut starts: Vec<f64> = (1..=LOWER_OCTAVES)
-        .map(|octave| law.quantile(libm::ldexp(1.0, -octave)))
-        .chain((1..=UPPER_OCTAVES).map(|octave| law.upper_quantile(libm::ldexp(1.0, -octave))))
-        .collect();
-    let least = starts.iter().copied().fold(f64::INFINITY, f64::min);
-    let greatest = starts.iter().copied().fold(0.0, f64::max);
-    // Where an atom or the end of the law may be.
-    starts.extend([least.next_down(), greatest.next_down(), greatest]);
-    if let Law::Capped(capped) = law {
-        starts.extend([capped.cap().next_down(), capped.cap()]);
-    }
-    starts
-}
+/// Numbers and the logarithms of their exceedances, side by side.
+pub(super) type Knots = (Vec<f64>, Vec<f64>);
 
-/// The curve of `exceedances`, a function that falls, from `starts` on: where a
-/// straight line would miss the middle by more than `straight`, it is halved, but
-/// not below `finest` of itself.
+/// Knots of `exceedances`, a function that falls, from `starts` on.
+///
+/// Wherever a straight line would miss the logarithm of exceedances in the middle
+/// of an interval by more than `tolerance`, the interval is halved, but not below
+/// `finest` of its upper end. Starts have to include what a line could jump over:
+/// ends of the law and both sides of its atoms.
 pub(super) fn trace(
     mut starts: Vec<f64>,
-    straight: f64,
+    tolerance: f64,
     finest: f64,
     exceedances: impl Fn(f64) -> f64,
-) -> Curve {
+) -> Knots {
+    let (top, bottom) = (libm::log(MAX_EXCEEDANCES), libm::log(MIN_EXCEEDANCES));
     starts.retain(|x| x.is_finite() && *x >= 0.0);
     starts.sort_by(f64::total_cmp);
     starts.dedup();
-    let log = |x: f64| libm::log(exceedances(x).clamp(LEAST, MOST));
+    let log = |x: f64| libm::log(exceedances(x).clamp(MIN_EXCEEDANCES, MAX_EXCEEDANCES));
     let mut knots: Vec<(f64, f64)> = Vec::new();
     let mut points: Vec<(f64, f64)> = starts.iter().map(|&x| (x, log(x))).collect();
-    // Of all that is certain only the last part matters, of all that never
-    // happens the first.
-    let (top, bottom) = (libm::log(MOST), libm::log(LEAST));
+    // Of the starts that are exceeded for certain only the last one matters, of
+    // those that are never exceeded only the first one.
     let first = points.iter().rposition(|point| point.1 >= top).unwrap_or(0);
     let last = points.iter().position(|point| point.1 <= bottom);
     points.truncate(last.map_or(points.len(), |last| last + 1));
@@ -61,26 +49,32 @@ pub(super) fn trace(
         let between = (middle, log(middle));
         let share = (middle - low.0) / (high.0 - low.0);
         let line = low.1 + (high.1 - low.1) * share;
-        if (line - between.1).abs() <= straight {
+        if (line - between.1).abs() <= tolerance {
             knots.extend([between, high]);
         } else {
             stack.extend([(between, high), (low, between)]);
         }
     }
     if let [only] = knots[..] {
-        return Curve::constant(only.0);
+        return constant(only.0);
     }
     let (xs, mut logs): (Vec<f64>, Vec<f64>) = knots.into_iter().unzip();
     // Rounding of the function must not make the curve rise.
     for knot in 1..logs.len() {
         logs[knot] = logs[knot].min(logs[knot - 1]);
     }
-    Curve::from_knots(xs, logs)
+    (xs, logs)
+}
+
+/// Knots of the law of a number that is known: a jump from certain to never.
+pub(super) fn constant(x: f64) -> Knots {
+    let logs = vec![libm::log(MAX_EXCEEDANCES), libm::log(MIN_EXCEEDANCES)];
+    (vec![x, x], logs)
 }
 
 /// Halfway, by ratio where the ends are far apart.
 fn middle(low: f64, high: f64) -> f64 {
-    if low > 0.0 && high > 4.0 * low {
+    if low > 0.0 && high > MAX_RATIO * low {
         libm::sqrt(low) * libm::sqrt(high)
     } else {
         low + 0.5 * (high - low)

@@ -1,11 +1,22 @@
-//! Always the same number.
+//! Constant: always the same number.
 
-use super::{check_highest, check_lowest, check_positive};
+use super::distribution::Distribution;
+use super::range::{check_highest, check_lowest, check_positive};
 use crate::error::Result;
 
-/// The law of a number that is known.
+/// Constant law: all probability on one number.
 ///
 /// For a cause whose size does not vary, such as a fixed pause.
+///
+/// # Law
+/// `P(X <= x) = 1` for `x >= value`, else 0. Support `{value}`, mean `value`,
+/// variance 0.
+///
+/// # Parameters
+/// `value`: finite and > 0.
+///
+/// # Numerical limits
+/// A table holds any `value` that is a normal number of f32.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Constant {
     value: f64,
@@ -18,40 +29,42 @@ impl Constant {
         check_positive("value", value)?;
         Ok(Self { value })
     }
+}
 
-    pub(super) fn cdf(&self, x: f64) -> f64 {
+impl Distribution for Constant {
+    fn cdf(&self, x: f64) -> f64 {
         if x >= self.value { 1.0 } else { 0.0 }
     }
 
-    pub(super) fn sf(&self, x: f64) -> f64 {
+    fn sf(&self, x: f64) -> f64 {
         1.0 - self.cdf(x)
     }
 
-    pub(super) fn quantile(&self, _p: f64) -> f64 {
+    fn quantile(&self, _p: f64) -> f64 {
         self.value
     }
 
-    pub(super) fn upper_quantile(&self, _q: f64) -> f64 {
+    fn upper_quantile(&self, _q: f64) -> f64 {
         self.value
     }
 
-    pub(super) fn mean(&self) -> f64 {
+    fn mean(&self) -> f64 {
         self.value
     }
 
-    pub(super) fn variance(&self) -> f64 {
+    fn variance(&self) -> f64 {
         0.0
     }
 
-    pub(super) fn check_lower(&self) -> Result<()> {
+    fn check_lower(&self) -> Result<()> {
         check_lowest("value", self.value, self.value)
     }
 
-    pub(super) fn check_upper(&self) -> Result<()> {
+    fn check_upper(&self) -> Result<()> {
         check_highest("value", self.value, self.value)
     }
 
-    pub(super) fn bend(&self) -> (&'static str, f64) {
+    fn bend(&self) -> (&'static str, f64) {
         ("value", self.value)
     }
 }

@@ -1,19 +1,30 @@
 //! Log-uniform law.
 
-use super::{check_highest, check_lowest, check_positive};
+use super::distribution::Distribution;
+use super::range::{check_highest, check_lowest, check_positive};
 use crate::error::{Error, Result};
 
-/// Every order of magnitude between `low` and `high` alike.
+/// Log-uniform law: every order of magnitude of an interval alike.
 ///
 /// For a rate or a count of which only the range is known.
 ///
 /// # Law
-/// `ln X` is uniform on `[ln low, ln high]`.
+/// `ln X` is uniform on `[ln low, ln high]`, so
+/// `P(X <= x) = ln(x / low) / ln(high / low)`. Support `[low, high]`, mean
+/// `(high - low) / ln(high / low)`, variance `mean ((low + high) / 2 - mean)`.
+///
+/// # Parameters
+/// * `low`: finite and > 0.
+/// * `high`: finite and > `low`; f64 has to hold `high / low`.
+///
+/// # Numerical limits
+/// Quantiles are exact to the last digits of f64 on both sides. 512 bins per
+/// octave follow a ratio of up to 3e34.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LogUniform {
     low: f64,
     high: f64,
-    /// `ln (high / low)`
+    /// `ln(high / low)`
     span: f64,
 }
 
@@ -39,48 +50,50 @@ impl LogUniform {
         }
         Ok(Self { low, high, span })
     }
+}
 
-    pub(super) fn cdf(&self, x: f64) -> f64 {
+impl Distribution for LogUniform {
+    fn cdf(&self, x: f64) -> f64 {
         if x <= self.low {
             return 0.0;
         }
         (libm::log(x / self.low) / self.span).min(1.0)
     }
 
-    pub(super) fn sf(&self, x: f64) -> f64 {
+    fn sf(&self, x: f64) -> f64 {
         if x <= self.low {
             return 1.0;
         }
         (libm::log(self.high / x) / self.span).max(0.0)
     }
 
-    pub(super) fn quantile(&self, p: f64) -> f64 {
+    fn quantile(&self, p: f64) -> f64 {
         self.low * libm::exp(p * self.span)
     }
 
-    pub(super) fn upper_quantile(&self, q: f64) -> f64 {
+    fn upper_quantile(&self, q: f64) -> f64 {
         self.high * libm::exp(-q * self.span)
     }
 
-    pub(super) fn mean(&self) -> f64 {
+    fn mean(&self) -> f64 {
         (self.high - self.low) / self.span
     }
 
-    pub(super) fn variance(&self) -> f64 {
+    fn variance(&self) -> f64 {
         // E X^2 - (E X)^2 = mean ((low + high) / 2 - mean)
         let mean = self.mean();
         mean * (0.5 * (self.low + self.high) - mean)
     }
 
-    pub(super) fn check_lower(&self) -> Result<()> {
+    fn check_lower(&self) -> Result<()> {
         check_lowest("low", self.low, self.low)
     }
 
-    pub(super) fn check_upper(&self) -> Result<()> {
+    fn check_upper(&self) -> Result<()> {
         check_highest("high", self.high, self.high)
     }
 
-    pub(super) fn bend(&self) -> (&'static str, f64) {
+    fn bend(&self) -> (&'static str, f64) {
         ("high", self.high)
     }
 }

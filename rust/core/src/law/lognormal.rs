@@ -1,7 +1,11 @@
 //! Log-normal law.
 
+use super::distribution::Distribution;
+use super::range::{
+    GREATEST_F32, LEAST_F32, check_highest, check_lowest, check_positive, round_down,
+};
 use super::special::{normal_cdf, normal_quantile};
-use super::{F32, SMALLEST_TAIL, check_highest, check_lowest, check_positive, round_down};
+use super::tail_grid::SMALLEST_TAIL;
 use crate::error::{Error, Result};
 
 /// Log-normal law, given by its median.
@@ -9,8 +13,35 @@ use crate::error::{Error, Result};
 /// For causes that multiply: clock drift, power caps, cache luck.
 ///
 /// # Law
-/// `ln (X / median) ~ N(0, sigma^2)`; the mean is `median exp(sigma^2 / 2)`,
-/// not the median.
+/// `ln(X / median) ~ N(0, sigma^2)`, so `P(X <= x) = Phi(ln(x / median) / sigma)`.
+/// Support `x > 0`, mean `median exp(sigma^2 / 2)`, variance
+/// `mean^2 (exp(sigma^2) - 1)`.
+///
+/// # Parameters
+/// * `median`: finite and > 0. It is less than the mean.
+/// * `sigma`: standard deviation of the logarithm, finite and >= 0; at 0 all
+///   probability lies on the median.
+///
+/// # Numerical limits
+/// Quantiles are exact to the last digits of f64 on both sides. The quantiles
+/// at 2^-65 lie `9.155 sigma` from the median in ln, so a table holds `sigma` up
+/// to `ln(median / 1.18e-38) / 9.155` and `ln(3.40e38 / median) / 9.155`: 9.538
+/// for a median of 1.
+///
+/// # Source
+/// Normal quantiles: Wichura, algorithm AS 241
+/// ([`normal_quantile`](crate::law::special::normal_quantile)); normal CDF:
+/// `erfc` of libm.
+///
+/// # Examples
+/// ```
+/// use hindmost_core::law::{Distribution, LogNormal};
+///
+/// let jitter = LogNormal::new(1.0, 0.004)?;
+/// assert_eq!(jitter.quantile(0.5), 1.0);
+/// assert!(LogNormal::new(1.0, 10.0)?.check_drawable().is_err());
+/// # Ok::<(), hindmost_core::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LogNormal {
     median: f64,
@@ -29,6 +60,7 @@ impl LogNormal {
         Ok(Self { median, sigma })
     }
 
+    /// Standard deviations of ln x from the median.
     fn standard(&self, x: f64) -> f64 {
         let deviation = libm::log(x / self.median);
         // With sigma 0 all weight lies on the median.
@@ -42,71 +74,18 @@ impl LogNormal {
         deviation / self.sigma
     }
 
-    pub(super) fn cdf(&self, x: f64) -> f64 {
-        if x <= 0.0 {
-            return 0.0;
-        }
-        normal_cdf(self.standard(x))
-    }
-
-    pub(super) fn sf(&self, x: f64) -> f64 {
-        if x <= 0.0 {
-            return 1.0;
-        }
-        normal_cdf(-self.standard(x))
-    }
-
-    pub(super) fn quantile(&self, p: f64) -> f64 {
-        self.median * libm::exp(self.sigma * normal_quantile(p))
-    }
-
-    pub(super) fn upper_quantile(&self, q: f64) -> f64 {
-        self.median * libm::exp(-self.sigma * normal_quantile(q))
-    }
-
-    /// The quantile and the upper quantile at one tail probability.
-    pub(super) fn both_quantiles(&self, p: f64) -> (f64, f64) {
-        let deviation = normal_quantile(p);
-        (
-            self.median * libm::exp(self.sigma * deviation),
-            self.median * libm::exp(-self.sigma * deviation),
-        )
-    }
-
-    pub(super) fn mean(&self) -> f64 {
-        self.median * libm::exp(0.5 * self.sigma * self.sigma)
-    }
-
-    pub(super) fn variance(&self) -> f64 {
-        let mean = self.mean();
-        mean * mean * libm::expm1(self.sigma * self.sigma)
-    }
-
-    pub(super) fn check_both(&self) -> Result<()> {
-        self.check_sigma(self.greatest_below().min(self.greatest_above()))
-    }
-
-    pub(super) fn check_lower(&self) -> Result<()> {
-        self.check_sigma(self.greatest_below())?;
-        check_lowest("median", self.median, self.quantile(SMALLEST_TAIL))
-    }
-
-    pub(super) fn check_upper(&self) -> Result<()> {
-        self.check_sigma(self.greatest_above())?;
-        check_highest("median", self.median, self.upper_quantile(SMALLEST_TAIL))
-    }
-
-    /// The sigma whose lowest quantile is the least f32.
+    /// The sigma whose lowest quantile is the least number of f32.
     fn greatest_below(&self) -> f64 {
-        libm::log(self.median / F32.0) / -normal_quantile(SMALLEST_TAIL)
+        libm::log(self.median / LEAST_F32) / -normal_quantile(SMALLEST_TAIL)
     }
 
-    /// The sigma whose highest quantile is the greatest f32.
+    /// The sigma whose highest quantile is the greatest number of f32.
     fn greatest_above(&self) -> f64 {
-        libm::log(F32.1 / self.median) / -normal_quantile(SMALLEST_TAIL)
+        libm::log(GREATEST_F32 / self.median) / -normal_quantile(SMALLEST_TAIL)
     }
 
-    /// Refuses a sigma above what works with the median, if any does.
+    /// Refuses a sigma above the greatest one that works, if any does with this
+    /// median; if none does, the median is to be refused.
     fn check_sigma(&self, greatest: f64) -> Result<()> {
         if self.sigma <= greatest || greatest <= 0.0 {
             return Ok(());
@@ -115,8 +94,66 @@ impl LogNormal {
         let requirement = format!("<= {greatest}, so that f32 holds every quantile");
         Err(Error::domain("sigma", self.sigma, requirement))
     }
+}
 
-    pub(super) fn bend(&self) -> (&'static str, f64) {
+impl Distribution for LogNormal {
+    fn cdf(&self, x: f64) -> f64 {
+        if x <= 0.0 {
+            return 0.0;
+        }
+        normal_cdf(self.standard(x))
+    }
+
+    fn sf(&self, x: f64) -> f64 {
+        if x <= 0.0 {
+            return 1.0;
+        }
+        normal_cdf(-self.standard(x))
+    }
+
+    fn quantile(&self, p: f64) -> f64 {
+        self.median * libm::exp(self.sigma * normal_quantile(p))
+    }
+
+    fn upper_quantile(&self, q: f64) -> f64 {
+        self.median * libm::exp(-self.sigma * normal_quantile(q))
+    }
+
+    fn mean(&self) -> f64 {
+        self.median * libm::exp(0.5 * self.sigma * self.sigma)
+    }
+
+    fn variance(&self) -> f64 {
+        let mean = self.mean();
+        mean * mean * libm::expm1(self.sigma * self.sigma)
+    }
+
+    fn check_lower(&self) -> Result<()> {
+        self.check_sigma(self.greatest_below())?;
+        check_lowest("median", self.median, self.quantile(SMALLEST_TAIL))
+    }
+
+    fn check_upper(&self) -> Result<()> {
+        self.check_sigma(self.greatest_above())?;
+        check_highest("median", self.median, self.upper_quantile(SMALLEST_TAIL))
+    }
+
+    fn check_drawable(&self) -> Result<()> {
+        // The end that leaves less room is the one to name.
+        self.check_sigma(self.greatest_below().min(self.greatest_above()))?;
+        self.check_lower()?;
+        self.check_upper()
+    }
+
+    fn bend(&self) -> (&'static str, f64) {
         ("sigma", self.sigma)
+    }
+
+    fn both_quantiles(&self, p: f64) -> (f64, f64) {
+        let deviation = normal_quantile(p);
+        (
+            self.median * libm::exp(self.sigma * deviation),
+            self.median * libm::exp(-self.sigma * deviation),
+        )
     }
 }

@@ -1,6 +1,17 @@
-//! Special functions that laws are made of.
+//! Special functions that laws are made of: the normal and the gamma CDF and
+//! their inverses, accurate in both tails.
 
 use std::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
+
+/// Terms of a continued fraction, at most.
+const MAX_FRACTION_TERMS: i32 = 10_000;
+
+/// Steps of Newton's method, at most: many more than it takes, because each may
+/// turn out to be a bisection.
+const MAX_NEWTON_STEPS: usize = 200;
+
+/// Logarithms that bracket those of all positive numbers of f64.
+const LOG_F64_RANGE: (f64, f64) = (-745.0, 709.0);
 
 /// The side that a probability is counted from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,16 +22,19 @@ pub enum Tail {
     Upper,
 }
 
-/// `P(Z <= z)` of a standard normal number, accurate in the lower tail.
+/// `P(Z <= z)` of a standard normal number, to full relative precision in the
+/// lower tail; `normal_cdf(-z)` is the upper one.
 #[must_use]
 pub fn normal_cdf(z: f64) -> f64 {
     0.5 * libm::erfc(-z * FRAC_1_SQRT_2)
 }
 
-/// The `z` whose normal CDF is `p`, for `p` in (0, 1), to full precision.
+/// The `z` whose normal CDF is `p`, for `p` in (0, 1), to about 1e-16 of itself.
 ///
-/// Wichura's PPND16 ("The percentage points of the normal distribution",
-/// Applied Statistics 37, 1988, algorithm AS 241).
+/// Wichura's PPND16: a rational function of degree seven around the median, and
+/// two of `sqrt(-ln p)` in the tails ("The percentage points of the normal
+/// distribution", Applied Statistics 37, 1988, algorithm AS 241). Names of the
+/// coefficients are his.
 #[must_use]
 pub fn normal_quantile(p: f64) -> f64 {
     const A: [f64; 8] = [
@@ -100,7 +114,8 @@ pub fn normal_quantile(p: f64) -> f64 {
     if q < 0.0 { -z } else { z }
 }
 
-/// `P(X <= x)` or `P(X > x)` of a gamma number of unit scale.
+/// `P(X <= x)` or `P(X > x)` of a gamma number of unit scale: the regularised
+/// incomplete gamma functions P and Q.
 #[must_use]
 pub fn gamma_cdf(shape: f64, x: f64, tail: Tail) -> f64 {
     if x <= 0.0 {
@@ -112,10 +127,14 @@ pub fn gamma_cdf(shape: f64, x: f64, tail: Tail) -> f64 {
     libm::exp(gamma_log_tail(shape, x, tail))
 }
 
-/// Logarithm of [`gamma_cdf`], for `x > 0`.
+/// Logarithm of [`gamma_cdf`], for `x > 0`; finite where the probability itself
+/// would underflow.
 ///
-/// The series of the lower function below `shape + 1` and the continued
-/// fraction of the upper one above (Abramowitz and Stegun 6.5.29, 6.5.31).
+/// The series of the lower function below `shape + 1` and the continued fraction
+/// of the upper one above, where each converges fast (Abramowitz and Stegun
+/// 6.5.29, 6.5.31). The other side is the complement, which loses no digits
+/// there. The front factor does, by `ln Gamma(shape)` times the precision of
+/// f64.
 #[must_use]
 pub fn gamma_log_tail(shape: f64, x: f64, tail: Tail) -> f64 {
     let log_front = shape * libm::log(x) - x - libm::lgamma(shape);
@@ -132,6 +151,8 @@ pub fn gamma_log_tail(shape: f64, x: f64, tail: Tail) -> f64 {
     }
 }
 
+/// The series of the lower function without its front factor: the sum of
+/// `x^n / (shape (shape + 1) ... (shape + n))`.
 fn lower_series(shape: f64, x: f64) -> f64 {
     let mut term = 1.0 / shape;
     let mut sum = term;
@@ -144,14 +165,17 @@ fn lower_series(shape: f64, x: f64) -> f64 {
     sum
 }
 
-/// Lentz's evaluation of the continued fraction.
+/// The continued fraction of the upper function without its front factor, its
+/// even part, by Lentz's method as Thompson and Barnett modified it (Journal of
+/// Computational Physics 64, 1986).
 fn upper_fraction(shape: f64, x: f64) -> f64 {
+    // Stands for a denominator of zero, which the method goes through unharmed.
     const TINY: f64 = 1e-300;
     let mut b = x + 1.0 - shape;
     let mut c = 1.0 / TINY;
     let mut d = 1.0 / b;
     let mut h = d;
-    for i in 1..10_000 {
+    for i in 1..MAX_FRACTION_TERMS {
         let i = f64::from(i);
         let a = -i * (i - shape);
         b += 2.0;
@@ -175,16 +199,16 @@ fn upper_fraction(shape: f64, x: f64) -> f64 {
 
 /// The `x` whose lower or upper gamma probability is `p`, for `p` in (0, 1).
 ///
-/// Newton's method on the logarithms of probability and number, where both
-/// functions are concave, inside a bracket.
+/// Newton's method on the logarithms of probability and number, where both tails
+/// are concave, with bisection where a step leaves the bracket.
 #[must_use]
 pub fn gamma_quantile(shape: f64, p: f64, tail: Tail) -> f64 {
     let log_p = libm::log(p);
     let sign = if tail == Tail::Lower { 1.0 } else { -1.0 };
     let mut log_x = libm::log(gamma_quantile_guess(shape, p, tail));
-    let (mut low, mut high) = (-745.0, 709.0);
+    let (mut low, mut high) = LOG_F64_RANGE;
     log_x = log_x.clamp(low, high);
-    for _ in 0..200 {
+    for _ in 0..MAX_NEWTON_STEPS {
         let x = libm::exp(log_x);
         let log_tail = gamma_log_tail(shape, x, tail);
         let excess = log_tail - log_p;
@@ -209,8 +233,9 @@ pub fn gamma_quantile(shape: f64, p: f64, tail: Tail) -> f64 {
     libm::exp(log_x)
 }
 
-/// Wilson and Hilferty's cube, or the leading term of the series where that
-/// fails.
+/// Wilson and Hilferty's cube (PNAS 17, 1931: the cube root of a gamma number is
+/// close to a normal one), or the leading term of a tail where that fails: next
+/// to zero and for small shapes.
 fn gamma_quantile_guess(shape: f64, p: f64, tail: Tail) -> f64 {
     let z = normal_quantile(p);
     let z = if tail == Tail::Lower { z } else { -z };

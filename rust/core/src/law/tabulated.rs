@@ -1,50 +1,43 @@
 //! A quantile function given on the grid of tail probabilities.
 
-use super::{check_highest, check_lowest, check_positive};
+use super::distribution::Distribution;
+use super::range::{check_highest, check_lowest, check_positive};
+use super::tail_grid::{
+    MAX_BINS, MIN_BINS, OCTAVES, TABLE_LINE_TOLERANCE, straight_line_miss, tail_probability,
+};
 use crate::error::{Error, Result};
 
-/// Octaves of tail probability on each side: 2^-65 to 2^-1.
-pub const OCTAVES: usize = 64;
+/// Bins per octave of the grid that a law is looked at on to find how many it
+/// needs: twice the greatest number, so that each bin has a point inside.
+const FINE_BINS: usize = 2 * MAX_BINS;
 
-/// Any continuous law, as its quantiles on both sides of the median.
+/// Tabulated law: quantiles of any continuous law on both sides of the median.
 ///
-/// For laws that a user brings along. The grid is the one of
-/// [`tail_probability`], with 32 to 512 bins per octave; between its points the
-/// quantile function is linear.
+/// For laws that a user brings along, and for laws of simulated samples.
+///
+/// # Law
+/// The quantile function is linear in the tail probability between the points of
+/// the grid of [`tail_probability`], and constant beyond 2^-65. Mean and
+/// variance are those of this piecewise-linear function.
+///
+/// # Parameters
+/// * `lower`: quantiles at CDFs of 2^-65 to 1/2, rising.
+/// * `upper`: quantiles at survival functions of 2^-65 to 1/2, falling to the
+///   same median.
+///
+/// Both finite and > 0, and as long as a grid with 32, 64, 128, 256 or 512 bins
+/// per octave: `64 bins + 1`.
+///
+/// # Numerical limits
+/// A table of it has the same knots, so it follows the given quantiles to the
+/// digits of f32. [`Tabulated::fit`] takes as few bins as keep within 1e-5 of
+/// them, and refuses a kink or a jump between knots.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tabulated {
     bins: usize,
     lower: Vec<f64>,
     upper: Vec<f64>,
 }
-
-/// Tail probability of point `index` of the grid with `bins` per octave, from
-/// 2^-65 (index 0) to 1/2 (index `64 bins`).
-#[must_use]
-pub fn tail_probability(bins: usize, index: usize) -> f64 {
-    let mantissa = 1.0 + (index % bins) as f64 / bins as f64;
-    mantissa * octave_start(index / bins)
-}
-
-/// Tail probability at which an octave begins: 2^-65 for the first one.
-#[must_use]
-pub(crate) fn octave_start(octave: usize) -> f64 {
-    f64::from_bits((1023 - 65 + octave as u64) << 52)
-}
-
-/// How far a straight line between the quantiles `a` at tail probability `low`
-/// and `b` at `high` misses the quantile `x` at `p`: in units of `x` plus what
-/// the same relative change of `p` moves it by.
-#[must_use]
-pub fn straight_line_miss((low, a): (f64, f64), (high, b): (f64, f64), (p, x): (f64, f64)) -> f64 {
-    let slope = (b - a) / (high - low);
-    let line = a + slope * (p - low);
-    (line - x).abs() / (x + p * slope.abs())
-}
-
-/// Relative tolerance that straight lines have to keep, on the quantile and on
-/// its probability: nine tenths of the table's, the rest is for f32.
-pub const STRAIGHT: f64 = 0.9e-5;
 
 impl Tabulated {
     /// The coarsest table that follows quantiles given on the grid of 1,024
@@ -54,9 +47,8 @@ impl Tabulated {
     /// As [`Tabulated::new`], and [`Error::Domain`] where even 512 bins miss a
     /// point between them: the law has a kink or a jump.
     pub fn fit(lower: &[f64], upper: &[f64]) -> Result<Self> {
-        const FINE: usize = 1024;
         for (field, side) in [("lower", lower), ("upper", upper)] {
-            if side.len() != OCTAVES * FINE + 1 {
+            if side.len() != OCTAVES * FINE_BINS + 1 {
                 return Err(Error::domain(
                     field,
                     side.len() as f64,
@@ -65,16 +57,16 @@ impl Tabulated {
             }
         }
         let every = |side: &[f64], stride| side.iter().copied().step_by(stride).collect();
-        // Numbers that are no quantiles at all come first.
+        // Refuses first what are no quantiles at all.
         Self::new(every(lower, 2), every(upper, 2))?;
         let mut worst = 0.0;
         for bins in [32, 64, 128, 256, 512] {
-            let stride = FINE / bins;
+            let stride = FINE_BINS / bins;
             worst = [lower, upper]
                 .map(|side| worst_miss(side, stride))
                 .into_iter()
                 .fold(0.0, f64::max);
-            if worst <= STRAIGHT {
+            if worst <= TABLE_LINE_TOLERANCE {
                 return Self::new(every(lower, stride), every(upper, stride));
             }
         }
@@ -94,7 +86,7 @@ impl Tabulated {
     pub fn new(lower: Vec<f64>, upper: Vec<f64>) -> Result<Self> {
         let bins = lower.len().saturating_sub(1) / OCTAVES;
         let is_grid = bins.is_power_of_two()
-            && (32..=512).contains(&bins)
+            && (MIN_BINS..=MAX_BINS).contains(&bins)
             && lower.len() == OCTAVES * bins + 1;
         if !is_grid {
             return Err(Error::domain(
@@ -167,7 +159,8 @@ impl Tabulated {
         a + (b - a) * (place - index as f64)
     }
 
-    /// Tail probability of `x` on the side where `reached` finds its bin.
+    /// Tail probability of `x`, which lies between points `index - 1` and `index`
+    /// of a side.
     fn tail(&self, quantiles: &[f64], index: usize, x: f64) -> f64 {
         let (a, b) = (quantiles[index - 1], quantiles[index]);
         let (p, r) = (
@@ -181,44 +174,7 @@ impl Tabulated {
         }
     }
 
-    pub(super) fn cdf(&self, x: f64) -> f64 {
-        if x >= self.lower[self.lower.len() - 1] {
-            return 1.0 - self.sf(x);
-        }
-        match self.lower.partition_point(|&quantile| quantile <= x) {
-            0 => 0.0,
-            index => self.tail(&self.lower, index, x),
-        }
-    }
-
-    pub(super) fn sf(&self, x: f64) -> f64 {
-        if x < self.lower[self.lower.len() - 1] {
-            return 1.0 - self.cdf(x);
-        }
-        match self.upper.partition_point(|&quantile| quantile > x) {
-            0 => 0.0,
-            index if index == self.upper.len() => 0.5,
-            index => self.tail(&self.upper, index, x),
-        }
-    }
-
-    pub(super) fn quantile(&self, p: f64) -> f64 {
-        if p <= 0.5 {
-            self.at(&self.lower, p)
-        } else {
-            self.at(&self.upper, 1.0 - p)
-        }
-    }
-
-    pub(super) fn upper_quantile(&self, q: f64) -> f64 {
-        if q <= 0.5 {
-            self.at(&self.upper, q)
-        } else {
-            self.at(&self.lower, 1.0 - q)
-        }
-    }
-
-    /// Integral over the probability of a quadratic form of each bin's ends.
+    /// Integral over all probability of what `of_bin` makes of a bin's ends.
     fn integrate(&self, of_bin: impl Fn(f64, f64) -> f64) -> f64 {
         let mut sum = 0.0;
         for quantiles in [&self.lower, &self.upper] {
@@ -232,12 +188,51 @@ impl Tabulated {
         }
         sum
     }
+}
 
-    pub(super) fn mean(&self) -> f64 {
+impl Distribution for Tabulated {
+    fn cdf(&self, x: f64) -> f64 {
+        if x >= self.lower[self.lower.len() - 1] {
+            return 1.0 - self.sf(x);
+        }
+        match self.lower.partition_point(|&quantile| quantile <= x) {
+            0 => 0.0,
+            index => self.tail(&self.lower, index, x),
+        }
+    }
+
+    fn sf(&self, x: f64) -> f64 {
+        if x < self.lower[self.lower.len() - 1] {
+            return 1.0 - self.cdf(x);
+        }
+        match self.upper.partition_point(|&quantile| quantile > x) {
+            0 => 0.0,
+            index if index == self.upper.len() => 0.5,
+            index => self.tail(&self.upper, index, x),
+        }
+    }
+
+    fn quantile(&self, p: f64) -> f64 {
+        if p <= 0.5 {
+            self.at(&self.lower, p)
+        } else {
+            self.at(&self.upper, 1.0 - p)
+        }
+    }
+
+    fn upper_quantile(&self, q: f64) -> f64 {
+        if q <= 0.5 {
+            self.at(&self.upper, q)
+        } else {
+            self.at(&self.lower, 1.0 - q)
+        }
+    }
+
+    fn mean(&self) -> f64 {
         self.integrate(|a, b| 0.5 * (a + b))
     }
 
-    pub(super) fn variance(&self) -> f64 {
+    fn variance(&self) -> f64 {
         let mean = self.mean();
         self.integrate(|a, b| {
             let (a, b) = (a - mean, b - mean);
@@ -245,23 +240,23 @@ impl Tabulated {
         })
     }
 
-    pub(super) fn check_lower(&self) -> Result<()> {
+    fn check_lower(&self) -> Result<()> {
         check_lowest("lower.0", self.lower[0], self.lower[0])
     }
 
-    pub(super) fn check_upper(&self) -> Result<()> {
+    fn check_upper(&self) -> Result<()> {
         check_highest("upper.0", self.upper[0], self.upper[0])
     }
 
-    pub(super) fn bend(&self) -> (&'static str, f64) {
+    fn bend(&self) -> (&'static str, f64) {
         ("upper", self.upper[0])
     }
 }
 
 /// The worst miss of straight lines between every `stride`-th quantile of one
-/// side of the grid with 1,024 bins.
+/// side of the fine grid.
 fn worst_miss(side: &[f64], stride: usize) -> f64 {
-    let point = |index| (tail_probability(1024, index), side[index]);
+    let point = |index| (tail_probability(FINE_BINS, index), side[index]);
     let mut worst: f64 = 0.0;
     for first in (0..side.len() - 1).step_by(stride) {
         let (start, end) = (point(first), point(first + stride));

@@ -10,15 +10,10 @@
 mod descent;
 mod draw;
 mod law;
-#[expect(
-    clippy::module_inception,
-    reason = "the folder's main type is its file"
-)]
 mod order_statistics;
 mod reason;
 mod replica_law;
 mod run;
-mod smoothed;
 
 pub use order_statistics::OrderStatistics;
 pub use reason::Reason;

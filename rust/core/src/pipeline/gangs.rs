@@ -9,7 +9,7 @@ use crate::draw::{Drawn, Tile, When, for_each_tile};
 use crate::error::Result;
 use crate::plan::{Pipeline, Placement, Plan};
 use crate::random::Random;
-use crate::schedule::recursion::{Lanes, Room};
+use crate::schedule::recursion::{Lanes, WalkScratch};
 use crate::simd::{Kernel, QUAD_STEPS, WALK_LANES};
 use crate::step::{ExpectedTime, ReplicaTime, Slowest};
 
@@ -191,7 +191,7 @@ impl<'a> Gangs<'a> {
     ) -> Result<()> {
         let kernel = Kernel::new(self.plan.instructions());
         let schedule = self.pipeline.schedule();
-        let mut room = Room::new(schedule);
+        let mut scratch = WalkScratch::new(schedule);
         let mut factors = StageFactors::new(self.pipeline, &self.causes, self.stalls_stages);
         control.advance(0)?;
         let tiles = self.draw(batch, quad);
@@ -202,13 +202,13 @@ impl<'a> Gangs<'a> {
             factors.draw(batch, &tiles, number, step, control)?;
             let step_stall_s = self.step_stall_s(batch, quad, step);
             let mut times = factors.times(&base_s, self.transfer_s(batch));
-            kernel.walk(schedule, &times, &mut room);
-            let ends_s = self.ends_s(batch, &room, factors.of_stages());
+            kernel.walk(schedule, &times, &mut scratch);
+            let ends_s = self.ends_s(batch, &scratch, factors.of_stages());
             let mut free_s = ends_s;
             if factors.has_stalled() {
                 times.stalls_s = &[];
-                kernel.walk(schedule, &times, &mut room);
-                free_s = self.ends_s(batch, &room, factors.of_stages());
+                kernel.walk(schedule, &times, &mut scratch);
+                free_s = self.ends_s(batch, &scratch, factors.of_stages());
             }
             let walked = Walked {
                 ends_s,
@@ -324,11 +324,11 @@ impl<'a> Gangs<'a> {
     fn ends_s(
         &self,
         batch: &Batch,
-        room: &Room<WALK_LANES>,
+        scratch: &WalkScratch<WALK_LANES>,
         factors: &[Lanes<WALK_LANES>],
     ) -> Lanes<WALK_LANES> {
         let mut ends_s = Lanes::all(0.0);
-        for (stage, (done_s, factor)) in room.ends_s.iter().zip(factors).enumerate() {
+        for (stage, (done_s, factor)) in scratch.ends_s.iter().zip(factors).enumerate() {
             for lane in 0..batch.n_gangs {
                 let pool = self.ranks.pool_of(batch, lane, stage);
                 let overhead_s = self.pipeline.spec().times[pool].overhead_s * factor.0[lane];

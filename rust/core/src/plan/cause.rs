@@ -5,7 +5,7 @@ use super::names::check_name;
 use super::pool::Pool;
 use super::share::Share;
 use crate::error::{Error, Result};
-use crate::law::Law;
+use crate::law::{Distribution, Law};
 use crate::random::{Stream, Use};
 use crate::table::Table;
 

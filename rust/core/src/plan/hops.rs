@@ -2,6 +2,7 @@
 
 use super::communication::{Communication, Term};
 use crate::error::Result;
+use crate::law::Distribution;
 use crate::random::{Random, Stream, Use, run_word};
 use crate::table::Table;
 

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::schedule::recursion::{Detail, PassTimes};
 use crate::schedule::{Kind, Schedule, Shape};
 
-/// Microbatches or layers of a step that random addresses have room for.
+/// Microbatches or layers of a step that random addresses have scratch for.
 pub const MAX_INDICES: u64 = 1 << 18;
 
 /// Ranks of a gang, at most.
@@ -295,7 +295,7 @@ impl Pipeline {
                 "finite and >= 0",
             ));
         }
-        Ok(self.schedule.seconds(&passes, times.transfer_s)? + times.overhead_s)
+        Ok(passes.step_seconds(&self.schedule, times.transfer_s)? + times.overhead_s)
     }
 
     /// Seconds that a stage in a pool works in a step, bubbles excluded, without any

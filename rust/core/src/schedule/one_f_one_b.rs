@@ -1,9 +1,14 @@
-//! One forward, one backward pass (`PipeDream`-flush: Narayanan et al., ICML
-//! 2021): after as many forward passes as there are stages behind, each
-//! backward pass frees what one more forward pass keeps.
+//! 1F1B: one forward, one backward pass (`PipeDream`-flush: Narayanan et al.,
+//! ICML 2021).
+//!
+//! A stage begins with as many forward passes as there are stages behind it. From
+//! then on each backward pass frees the activations that one more forward pass
+//! keeps.
 
-use super::{Direction, Op, Shape};
+use super::op::{Direction, Op};
+use super::shape::Shape;
 
+/// The passes of one stage, in order.
 pub(super) fn order(shape: Shape, stage: u32) -> Vec<Op> {
     let warm_up = (shape.stages - 1 - stage).min(shape.microbatches);
     let op = |direction, microbatch| Op {

@@ -1,10 +1,25 @@
-//! The walk through a schedule, for several replicas at once.
+//! The walk through a schedule that gives the time of a step.
+//!
+//! With passes in an order in which each comes after what it waits for, the end of
+//! pass i of stage s in microbatch m is
+//!
+//! ```text
+//! end_i = max(end_before(i), end_needs(i) + transfer_s) + stall_s + base_s factor
+//! ```
+//!
+//! where `before(i)` is the stage's pass before it and `needs(i)` the pass in
+//! another stage whose data it needs; a pass without either has 0 and minus
+//! infinity. This is a product of matrices in max-plus algebra, with one maximum
+//! and two or three sums a pass. The step lasts until the last stage is done.
+//!
+//! Several replicas are walked through at once, one to a lane, because passes of
+//! one replica wait for each other while replicas do not.
 
-use super::program::NOTHING;
-use super::{Direction, Schedule};
+use super::op::Direction;
+use super::schedule::{NO_DATA, Schedule};
 use crate::error::{Error, Result};
 
-/// One number for each of some replicas.
+/// One number for each of `L` replicas, aligned for vector loads.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[repr(C, align(64))]
 pub struct Lanes<const L: usize>(pub [f64; L]);
@@ -24,7 +39,8 @@ pub enum Detail {
     Stage,
     /// One factor a microbatch and stage.
     Microbatch,
-    /// One factor a microbatch and class.
+    /// One factor a microbatch and class of passes: a direction and a virtual
+    /// stage.
     Pass,
 }
 
@@ -44,50 +60,55 @@ pub struct Times<'a, const L: usize> {
     pub transfer_s: f64,
 }
 
-/// Room for a walk, and the times at which the stages are done.
+/// Scratch buffers of a walk, reused between steps to avoid allocation, and the
+/// times at which the stages are done.
 #[derive(Debug, Clone)]
-pub struct Room<const L: usize> {
-    /// When passes end whose end somebody has still to read.
-    places: Vec<Lanes<L>>,
-    /// When each stage has done its last pass, in seconds.
+pub struct WalkScratch<const L: usize> {
+    /// By slot: seconds at which a pass ends whose end some pass has still to
+    /// read.
+    slots: Vec<Lanes<L>>,
+    /// By stage: seconds at which it has done its last pass.
     pub ends_s: Vec<Lanes<L>>,
 }
 
-impl<const L: usize> Room<L> {
-    /// Room for walks through a schedule.
+impl<const L: usize> WalkScratch<L> {
+    /// Buffers for walks through this schedule.
     #[must_use]
     pub fn new(schedule: &Schedule) -> Self {
-        let mut places = vec![Lanes::all(0.0); schedule.n_places()];
-        places[NOTHING as usize] = Lanes::all(f64::NEG_INFINITY);
+        let mut slots = vec![Lanes::all(0.0); schedule.n_slots()];
+        slots[NO_DATA as usize] = Lanes::all(f64::NEG_INFINITY);
         Self {
-            places,
+            slots,
             ends_s: vec![Lanes::all(0.0); schedule.shape().stages as usize],
         }
     }
 }
 
-/// Walks through a schedule: a pass begins when its stage is free and its data
-/// are there.
+/// Walks through a schedule and leaves the end of each stage in `scratch.ends_s`.
+///
+/// Inlined, so that callers compile it for the instruction set that they have.
 #[inline(always)]
-pub fn walk<const L: usize>(schedule: &Schedule, times: &Times<L>, room: &mut Room<L>) {
+pub fn walk<const L: usize>(schedule: &Schedule, times: &Times<L>, scratch: &mut WalkScratch<L>) {
     let shape = schedule.shape();
     let stages = shape.stages as usize;
+    // Virtual stages of one stage hand over in place.
     let transfer_s = if stages > 1 { times.transfer_s } else { 0.0 };
     let (row, by_class) = match times.detail {
         Detail::Stage => (0, false),
         Detail::Microbatch => (stages, false),
         Detail::Pass => (times.base_s.len(), true),
     };
-    let Room { places, ends_s } = room;
+    let WalkScratch { slots, ends_s } = scratch;
     for pass in schedule.passes() {
         let (stage, class) = (pass.stage as usize, pass.class as usize);
         let microbatch = pass.op.microbatch as usize;
         let factor = microbatch * row + if by_class { class } else { stage };
         let (base, factor) = (&times.base_s[class].0, &times.factors[factor].0);
-        let mut time = places[pass.before as usize].0;
-        let waits_for = &places[pass.wait as usize].0;
-        for (time, &end) in time.iter_mut().zip(waits_for) {
+        let mut time = slots[pass.before as usize].0;
+        let needs = &slots[pass.needs as usize].0;
+        for (time, &end) in time.iter_mut().zip(needs) {
             let arrived = end + transfer_s;
+            // A comparison, not `f64::max`: it is one vector instruction.
             *time = if arrived > *time { arrived } else { *time };
         }
         if !times.stalls_s.is_empty()
@@ -102,10 +123,10 @@ pub fn walk<const L: usize>(schedule: &Schedule, times: &Times<L>, room: &mut Ro
         for ((time, base), factor) in time.iter_mut().zip(base).zip(factor) {
             *time += base * factor;
         }
-        places[pass.end as usize].0 = time;
+        slots[pass.end as usize].0 = time;
     }
     for (end, &last) in ends_s.iter_mut().zip(schedule.last()) {
-        *end = places[last as usize];
+        *end = slots[last as usize];
     }
 }
 
@@ -121,23 +142,23 @@ pub struct PassTimes {
     pub weight_s: Vec<f64>,
 }
 
-impl Schedule {
-    /// Seconds from the first pass to the end of the last one.
+impl PassTimes {
+    /// Seconds of a step: from the first pass to the end of the last one.
     ///
     /// # Errors
     /// [`Error::Domain`] for a wrong number of times, or one that is not
     /// finite or negative; [`Error::Field`] for weight gradients that are
     /// missing or have no passes.
-    pub fn seconds(&self, times: &PassTimes, transfer_s: f64) -> Result<f64> {
-        let shape = self.shape();
+    pub fn step_seconds(&self, schedule: &Schedule, transfer_s: f64) -> Result<f64> {
+        let shape = schedule.shape();
         let expected = shape.virtual_stages() as usize * shape.microbatches as usize;
-        let weight = self.kind().has_weight_passes();
+        let weight = schedule.kind().has_weight_passes();
         let n_classes = 3 * shape.virtual_stages() as usize;
         let mut factors = vec![Lanes([0.0]); n_classes * shape.microbatches as usize];
         for (direction, (field, times, there)) in [
-            ("forward_s", &times.forward_s, true),
-            ("backward_s", &times.backward_s, true),
-            ("weight_s", &times.weight_s, weight),
+            ("forward_s", &self.forward_s, true),
+            ("backward_s", &self.backward_s, true),
+            ("weight_s", &self.weight_s, weight),
         ]
         .into_iter()
         .enumerate()
@@ -162,8 +183,9 @@ impl Schedule {
             }
         }
         check_times("transfer_s", &[transfer_s])?;
+        // Each pass has a time of its own, as a factor on one second.
         let base_s = vec![Lanes([1.0]); n_classes];
-        let mut room = Room::<1>::new(self);
+        let mut scratch = WalkScratch::<1>::new(schedule);
         let times = Times {
             base_s: &base_s,
             factors: &factors,
@@ -171,11 +193,13 @@ impl Schedule {
             stalls_s: &[],
             transfer_s,
         };
-        walk(self, &times, &mut room);
-        Ok(room.ends_s.iter().fold(0.0, |last, end| end.0[0].max(last)))
+        walk(schedule, &times, &mut scratch);
+        let ends_s = scratch.ends_s.iter();
+        Ok(ends_s.fold(0.0, |last, end| end.0[0].max(last)))
     }
 }
 
+/// Refuses a time that is negative or not finite.
 fn check_times(field: &str, times: &[f64]) -> Result<()> {
     match times
         .iter()

@@ -2,12 +2,15 @@
 //! gradients of weights are passes of their own, which fill the bubbles.
 //!
 //! The later a stage, the longer it holds its weight gradients back: stage i
-//! works off the first one after i + 1 backward passes, and those that are
-//! left when its backward passes are done. So gradients reach the first stage
-//! early, and no stage keeps more than the first one does under 1F1B.
+//! does the first one after i + 1 backward passes, and those that are left when
+//! its backward passes are done. So gradients of inputs reach the first stage
+//! early, and no stage keeps more activations than the first one does under 1F1B.
 
-use super::{Direction, Op, Shape, one_f_one_b};
+use super::one_f_one_b;
+use super::op::{Direction, Op};
+use super::shape::Shape;
 
+/// The passes of one stage, in order.
 pub(super) fn order(shape: Shape, stage: u32) -> Vec<Op> {
     let weight = |microbatch| Op {
         direction: Direction::Weight,

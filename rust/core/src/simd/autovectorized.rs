@@ -31,9 +31,11 @@ macro_rules! autovectorized_for {
         pub(super) fn walk(
             schedule: &crate::schedule::Schedule,
             times: &crate::schedule::recursion::Times<{ super::tile_array::WALK_LANES }>,
-            room: &mut crate::schedule::recursion::Room<{ super::tile_array::WALK_LANES }>,
+            scratch: &mut crate::schedule::recursion::WalkScratch<
+                { super::tile_array::WALK_LANES },
+            >,
         ) {
-            super::scalar::walk(schedule, times, room);
+            super::scalar::walk(schedule, times, scratch);
         }
     };
 }

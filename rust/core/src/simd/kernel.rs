@@ -9,7 +9,7 @@ use super::tile_array::{
 use super::{avx2, avx512};
 use crate::random::Random;
 use crate::schedule::Schedule;
-use crate::schedule::recursion::{Room, Times};
+use crate::schedule::recursion::{Times, WalkScratch};
 use crate::table::Table;
 
 /// The inner loops in one instruction set.
@@ -98,7 +98,12 @@ impl Kernel {
     }
 
     /// Walks several gangs through a schedule.
-    pub fn walk(self, schedule: &Schedule, times: &Times<WALK_LANES>, room: &mut Room<WALK_LANES>) {
-        dispatch!(self, walk(schedule, times, room));
+    pub fn walk(
+        self,
+        schedule: &Schedule,
+        times: &Times<WALK_LANES>,
+        scratch: &mut WalkScratch<WALK_LANES>,
+    ) {
+        dispatch!(self, walk(schedule, times, scratch));
     }
 }

@@ -6,7 +6,7 @@ use super::tile_array::{
 };
 use crate::random::Random;
 use crate::schedule::Schedule;
-use crate::schedule::recursion::{self, Room, Times};
+use crate::schedule::recursion::{self, Times, WalkScratch};
 use crate::table::{Table, is_refined};
 
 pub(super) fn words(random: &Random, address: TileAddress, words: &mut TileArray<u32>) {
@@ -75,6 +75,10 @@ pub(super) fn seconds(slowdown: &[f32], stall: &[f32], unit_s: f64, times: &mut 
 }
 
 #[inline(always)]
-pub(super) fn walk(schedule: &Schedule, times: &Times<WALK_LANES>, room: &mut Room<WALK_LANES>) {
-    recursion::walk(schedule, times, room);
+pub(super) fn walk(
+    schedule: &Schedule,
+    times: &Times<WALK_LANES>,
+    scratch: &mut WalkScratch<WALK_LANES>,
+) {
+    recursion::walk(schedule, times, scratch);
 }

@@ -1,7 +1,7 @@
 //! How far a curve is from what it stands for, in both tails.
 
 use hindmost_core::curve::Curve;
-use hindmost_core::law::Law;
+use hindmost_core::law::{Distribution, Law};
 
 /// Relative miss of a law's exceedances.
 pub const LAW_LIMIT: f64 = 4e-5;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::curve_cache::CurveCache;
 use super::pool_law::{BlockLaw, BlockLaws, PoolLaw};
-use crate::curve::Curve;
+use crate::curve::{Curve, product, sum, sum_of};
 use crate::plan::{Affects, Cause, Effect, Pipeline, Placement, Plan, Scope, Span};
 
 /// Whether ranks of a gang differ by causes of span layer alone, so that the slowest
@@ -79,19 +79,14 @@ fn time_rel(
     let of_rank = plan
         .causes(index, Affects::Compute, Span::Layer)
         .map(|cause| curves.curve(cause))
-        .reduce(|all, factor| all.times(&factor));
+        .reduce(|all, factor| product(&all, &factor));
     let Some(of_rank) = of_rank.filter(|_| n_layers > 0) else {
         return Some(Curve::constant(1.0));
     };
-    let passes = of_rank
-        .slowest_of(f64::from(n_ranks))
-        .sum_of(n_layers * n_microbatches)?;
+    let slowest = of_rank.slowest_of(f64::from(n_ranks));
+    let passes = sum_of(&slowest, n_layers * n_microbatches)?;
     let layer = |pass_s: f64| pass_s / (f64::from(n_layers) * compute_s);
     let forward = passes.scaled(layer(times.forward_s[0]));
     let backward = passes.scaled(layer(times.backward_s[0]));
-    Some(
-        forward
-            .plus(&backward)?
-            .shifted(times.overhead_s / compute_s),
-    )
+    Some(sum(&forward, &backward)?.shifted(times.overhead_s / compute_s))
 }

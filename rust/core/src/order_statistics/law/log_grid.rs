@@ -1,6 +1,6 @@
 //! A law at even steps of ln x, on which persistent factors are shifts.
 
-use crate::curve::{Curve, LEAST};
+use crate::curve::{Curve, MIN_EXCEEDANCES};
 
 /// Exceedances above this count as certain to occur: their absence has probability
 /// `exp(-64)`.
@@ -122,7 +122,11 @@ impl LogGrid {
             .atoms()
             .map(|knot| {
                 let [before, after] = [knot, knot + 1].map(|knot| curve.exceedances_of(knot));
-                let after = if after <= 2.0 * LEAST { 0.0 } else { after };
+                let after = if after <= 2.0 * MIN_EXCEEDANCES {
+                    0.0
+                } else {
+                    after
+                };
                 let jump = before.min(CERTAIN_EXCEEDANCES) - after.min(CERTAIN_EXCEEDANCES);
                 GridAtom {
                     log: libm::log(curve.xs()[knot + 1]),
@@ -230,6 +234,7 @@ pub(super) fn cubic(t: f64) -> [f64; 4] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::curve::product;
     use crate::law::{Constant, Law, LogNormal, Uniform};
 
     fn lognormal(sigma: f64) -> Law {
@@ -276,7 +281,7 @@ mod tests {
     fn jumps_are_taken_out_of_a_grid_and_put_back_where_they_are() {
         let choice = [(0.01, Law::Constant(Constant::new(1.3).unwrap()))];
         let residual = Curve::of(&lognormal(0.003));
-        let curve = residual.times(&Curve::of_choice(&choice, Some(1.0)));
+        let curve = product(&residual, &Curve::of_choice(&choice, Some(1.0)));
         assert_eq!(curve.atoms().count(), 0);
         // By itself the choice is nothing but two atoms.
         let curve = Curve::of_choice(&choice, Some(1.0));

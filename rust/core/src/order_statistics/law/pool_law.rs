@@ -7,7 +7,8 @@ use super::curve_cache::CurveCache;
 use super::levels::{Handling, Level, handling, levels};
 use super::log_grid::LogGrid;
 use super::nested::NestedLaw;
-use crate::curve::Curve;
+use crate::curve::{Curve, product};
+use crate::law::Distribution;
 use crate::order_statistics::reason::Reason;
 use crate::plan::{Affects, Cause, Effect, Plan, Pool, Scope, Span};
 
@@ -266,7 +267,7 @@ fn block_laws(pool: &Pool, inner: &[Level], outer: &Level) -> BlockLaws {
                 let slowest = slowest_of(inner, &content);
                 laws.push(BlockLaw {
                     n_blocks: 0.0,
-                    curve: outer.curve.times(&slowest),
+                    curve: product(&outer.curve, &slowest),
                 });
                 laws.len() - 1
             })
@@ -321,7 +322,7 @@ fn slowest_of(levels: &[Level], content: &Content) -> Curve {
             Content::Nothing => (f64::from(*n), level.curve.clone()),
             unit => {
                 let slowest = slowest_of(narrower, unit);
-                (f64::from(*n), level.curve.times(&slowest))
+                (f64::from(*n), product(&level.curve, &slowest))
             }
         })
         .collect();

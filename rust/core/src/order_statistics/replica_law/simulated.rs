@@ -8,11 +8,12 @@
 use super::gang_causes::{persistent_only, shared_within_step, without_pool_wide};
 use crate::control::Control;
 use crate::error::Result;
-use crate::order_statistics::smoothed::{Weighted, law_of};
+use crate::law::{Weighted, fit_weighted};
 use crate::pipeline::{RunGangTimes, Which, gang_steps};
 use crate::plan::{Effect, GangLaw, Pipeline, Plan, Pool, Scope};
 use crate::random::{MAX_RUNS, Random};
 use crate::simd::{QUAD_STEPS, WALK_LANES};
+use crate::step::ReplicaTime;
 
 /// Runs that are sampled, at least.
 const MIN_RUNS: u32 = 8;
@@ -79,14 +80,16 @@ impl SimulatedLaws {
                 probability,
                 law,
             };
-            let factors = law_of(weighted(samples, level_s));
+            let factors = fit_weighted(weighted(samples, level_s))?;
             laws.push(of_gangs(Effect::Slowdown, 1.0, factors));
             let least_s = NEGLIGIBLE_STALL * plan.pools()[index].compute_s();
             let stalls = samples.iter().filter(|sample| sample.stall_s > least_s);
-            let stalls_s: Vec<Weighted> = stalls.map(|sample| (sample.stall_s, 1.0)).collect();
+            let stalls_s: Vec<Weighted> = stalls
+                .map(|sample| Weighted::once(sample.stall_s))
+                .collect();
             if !stalls_s.is_empty() {
                 let share = stalls_s.len() as f64 / samples.len() as f64;
-                laws.push(of_gangs(Effect::Stall, share, law_of(stalls_s)));
+                laws.push(of_gangs(Effect::Stall, share, fit_weighted(stalls_s)?));
             }
             spreads.push(spread(samples));
         }
@@ -223,7 +226,10 @@ fn weighted(samples: &[Sample], level_s: f64) -> Vec<Weighted> {
         weights = next;
     }
     let factors = sorted.iter().map(|sample| sample.factor);
-    factors.zip(weights).collect()
+    factors
+        .zip(weights)
+        .map(|(value, weight)| Weighted { value, weight })
+        .collect()
 }
 
 /// Laws of what all gangs of some pools share within a step: how much longer the slowest
@@ -244,7 +250,7 @@ fn shared_laws(
                 pools: shared.pools,
                 effect: Effect::Slowdown,
                 probability: 1.0,
-                law: law_of(factors),
+                law: fit_weighted(factors)?,
             })
         })
         .collect()
@@ -278,7 +284,9 @@ fn shared_factors(
         let [before, after] = [&without, with]
             .map(|plan| gang_steps(plan, random, run, size.n_shared_quads, which, control));
         let pairs = before?.into_iter().zip(after?);
-        factors.extend(pairs.map(|(before, after)| (after.compute_s / before.compute_s, 1.0)));
+        let ratio =
+            |(before, after): (ReplicaTime, ReplicaTime)| after.compute_s / before.compute_s;
+        factors.extend(pairs.map(ratio).map(Weighted::once));
     }
     Ok(factors)
 }

@@ -16,7 +16,7 @@ use super::separate::SeparateBlocks;
 use super::shifts::Shifts;
 use super::survey::Surveyed;
 use crate::control::Control;
-use crate::curve::{Curve, LEAST, Place};
+use crate::curve::{Curve, MIN_EXCEEDANCES, Place};
 use crate::error::Result;
 use crate::order_statistics::descent::Descent;
 use crate::order_statistics::law::{
@@ -212,7 +212,7 @@ fn nested(law: &NestedLaw, bulk: NestedBulk, greatest: f64) -> (Curve, Contribut
     let logs: Vec<f64> = bulk
         .exceedances
         .iter()
-        .map(|sum| libm::log(sum.max(LEAST)))
+        .map(|sum| libm::log(sum.max(MIN_EXCEEDANCES)))
         .collect();
     let fine: Vec<f64> = refined(&logs).into_iter().map(libm::exp).collect();
     let step = law.step() / KNOTS_PER_STEP as f64;
@@ -363,13 +363,13 @@ fn with_jumps(grid: &LogGrid, census: &Census, top: f64, sums: &[f64]) -> (Curve
     knots.reverse();
     let last = knots
         .iter()
-        .position(|knot| knot.exceedances <= LEAST)
+        .position(|knot| knot.exceedances <= MIN_EXCEEDANCES)
         .unwrap_or(knots.len());
     knots.truncate((last + 1).max(2));
     let xs = knots.iter().map(|knot| libm::exp(knot.log)).collect();
     let logs = knots
         .iter()
-        .map(|knot| libm::log(knot.exceedances.max(LEAST)))
+        .map(|knot| libm::log(knot.exceedances.max(MIN_EXCEEDANCES)))
         .collect();
     let most = knots.iter().map(|knot| knot.most).collect();
     (Curve::from_knots(xs, logs), most)
@@ -397,7 +397,7 @@ struct Knot {
 fn on_even_knots(first: f64, step: f64, factor: f64, sums: &[f64]) -> Curve {
     let n = sums
         .iter()
-        .position(|&sum| sum <= LEAST)
+        .position(|&sum| sum <= MIN_EXCEEDANCES)
         .unwrap_or(sums.len());
     let n = (n + 1).clamp(2, sums.len());
     let xs = (0..n)
@@ -405,7 +405,7 @@ fn on_even_knots(first: f64, step: f64, factor: f64, sums: &[f64]) -> Curve {
         .collect();
     let logs = sums[..n]
         .iter()
-        .map(|&sum| libm::log(sum.max(LEAST)))
+        .map(|&sum| libm::log(sum.max(MIN_EXCEEDANCES)))
         .collect();
     Curve::from_knots(xs, logs)
 }

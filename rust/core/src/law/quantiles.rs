@@ -1,30 +1,23 @@
 //! Quantiles at many tail probabilities of the grid at once.
 
+use super::distribution::Distribution;
 use super::series::Series;
-use super::special::Tail;
-use super::{Law, OCTAVES, octave_start, tail_probability};
+use super::tail_grid::{OCTAVES, octave_start, tail_probability};
 
-/// What gives a law's quantiles on the grid of
-/// [`tail_probability`](super::tail_probability), made once for all of them.
+/// Quantiles of a law at all points of the grid of [`tail_probability`], for less
+/// than those one by one cost: what they share is computed once.
 #[derive(Debug)]
-pub struct Quantiles<'law> {
-    law: &'law Law,
+pub struct Quantiles<'law, L> {
+    law: &'law L,
     /// The lower and the upper side of a law whose single quantiles are slow.
     series: Option<[Series; 2]>,
 }
 
-impl<'law> Quantiles<'law> {
+impl<'law, L: Distribution> Quantiles<'law, L> {
     /// Of this law.
     #[must_use]
-    pub fn of(law: &'law Law) -> Self {
-        let series = match law {
-            Law::Gamma(law) => Some([Tail::Lower, Tail::Upper].map(|tail| law.series(tail))),
-            Law::Weibull(_) | Law::Normal(_) => Some([
-                Series::fit(|p| law.quantile(p)),
-                Series::fit(|q| law.upper_quantile(q)),
-            ]),
-            _ => None,
-        };
+    pub fn of(law: &'law L) -> Self {
+        let series = law.series();
         Self { law, series }
     }
 
@@ -59,16 +52,7 @@ impl<'law> Quantiles<'law> {
         let tails = || {
             (0..OCTAVES).flat_map(|octave| mantissas.iter().map(move |m| m * octave_start(octave)))
         };
-        match self.law {
-            // Both sides are as far from the median.
-            Law::LogNormal(law) => {
-                let pairs = tails().map(|p| law.both_quantiles(p));
-                pairs.unzip::<f64, f64, Vec<f64>, Vec<f64>>().into()
-            }
-            law => [
-                tails().map(|p| law.quantile(p)).collect(),
-                tails().map(|q| law.upper_quantile(q)).collect(),
-            ],
-        }
+        let pairs = tails().map(|p| self.law.both_quantiles(p));
+        pairs.unzip::<f64, f64, Vec<f64>, Vec<f64>>().into()
     }
 }

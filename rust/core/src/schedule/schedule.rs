@@ -1,31 +1,43 @@
-//! All passes of a replica in one order.
+//! All passes of a replica in one list.
+//!
+//! Ends of passes are kept in slots, which a walk through the list reads and
+//! writes. A pass reads two: the end of its stage's pass before it, and the end of
+//! the pass in another stage whose data it needs. A slot is free again when its
+//! last reader has read it. So some two slots a stage are enough for any number of
+//! microbatches, and a walk of several replicas stays in the cache.
 
-use super::{Direction, Kind, Op, Shape};
+use super::kind::Kind;
+use super::op::{Direction, Op};
+use super::shape::Shape;
 use crate::error::{Error, Result};
 
-/// The place of a stage that has not begun: 0 seconds.
-pub(super) const START: u32 = 0;
+/// The slot of a stage that has done no pass yet: 0 seconds.
+const STEP_START: u32 = 0;
 
-/// The place of what nobody waits for: before all times.
-pub(super) const NOTHING: u32 = 1;
+/// The slot of passes that need no data of another stage: before all times.
+pub(super) const NO_DATA: u32 = 1;
 
-/// Of passes whose data have not been made.
-const NOWHERE: u32 = u32::MAX;
+/// Slots that are never free: [`STEP_START`] and [`NO_DATA`].
+const FIXED_SLOTS: usize = 2;
 
-/// One pass, with what it waits for.
+/// Stands for the slot of data that no pass has made so far.
+const NOT_MADE: u32 = u32::MAX;
+
+/// A pass, its stage and what it waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pass {
     /// What is done.
     pub op: Op,
     /// The stage that does it.
     pub stage: u32,
-    /// Index of its direction and virtual stage: `direction * V + k`.
+    /// Index of its direction and virtual stage: `direction * V + k` for the k-th
+    /// of V virtual stages.
     pub class: u32,
-    /// The place of the end of the stage's pass before it.
+    /// Slot of the end of its stage's pass before it.
     pub(super) before: u32,
-    /// The place of the end of the other stage's pass that it waits for.
-    pub(super) wait: u32,
-    /// The place of its own end.
+    /// Slot of the end of the pass in another stage whose data it needs.
+    pub(super) needs: u32,
+    /// Slot of its own end.
     pub(super) end: u32,
 }
 
@@ -36,17 +48,20 @@ pub struct Schedule {
     kind: Kind,
     shape: Shape,
     passes: Vec<Pass>,
-    /// Places of the ends of the stages' last passes.
+    /// Slots of the ends of the stages' last passes.
     last: Vec<u32>,
-    n_places: u32,
+    n_slots: u32,
 }
 
 impl Schedule {
+    /// The schedule of a kind and a shape.
+    ///
     /// # Errors
     /// [`Error::Domain`] for a count of 0, several chunks unless interleaved,
-    /// microbatches that interleaving cannot divide, or too many passes.
+    /// microbatches that interleaving cannot divide, or too many stages or
+    /// passes.
     pub fn new(kind: Kind, shape: Shape) -> Result<Self> {
-        shape.check(kind)?;
+        kind.check(shape)?;
         let orders: Vec<Vec<Op>> = (0..shape.stages)
             .map(|stage| kind.order(shape, stage))
             .collect();
@@ -54,13 +69,13 @@ impl Schedule {
         let mut next = vec![0; orders.len()];
         let mut left: usize = orders.iter().map(Vec::len).sum();
         while left > 0 {
-            // The next pass of each stage that can begin, so that what follows each
-            // other in the list does not wait for each other: a processor walks
-            // through several at once.
+            // The next pass of each stage whose data are there: as many passes in a
+            // row as possible that do not wait for each other, so that a processor
+            // works on several at once.
             let ready: Vec<(u32, Op)> = (0..)
                 .zip(&orders)
                 .filter_map(|(stage, order)| Some((stage, *order.get(next[stage as usize])?)))
-                .filter(|&(stage, op)| joined.arrived(stage, op) != NOWHERE)
+                .filter(|&(stage, op)| joined.needs(stage, op) != NOT_MADE)
                 .collect();
             if ready.is_empty() {
                 let requirement = "such that no stage waits for itself";
@@ -77,7 +92,7 @@ impl Schedule {
             shape,
             passes: joined.passes,
             last: joined.last,
-            n_places: joined.readers.len() as u32,
+            n_slots: joined.readers.len() as u32,
         })
     }
 
@@ -126,27 +141,29 @@ impl Schedule {
         most
     }
 
-    /// Places for ends of passes.
-    pub(super) fn n_places(&self) -> usize {
-        self.n_places as usize
+    /// Slots that a walk needs for ends of passes.
+    pub(super) fn n_slots(&self) -> usize {
+        self.n_slots as usize
     }
 
-    /// Where the end of each stage's last pass lies.
+    /// Slot of the end of each stage's last pass.
     pub(super) fn last(&self) -> &[u32] {
         &self.last
     }
 }
 
-/// Passes that have been put in order so far.
+/// Passes that have been put into the list so far.
 struct Joined {
     shape: Shape,
     passes: Vec<Pass>,
-    /// By class and microbatch: where the end of what it waits for lies.
-    arrived: Vec<u32>,
-    /// By stage: where the end of its pass before lies.
+    /// By class and microbatch: the slot of the end of the pass whose data it
+    /// needs.
+    made: Vec<u32>,
+    /// By stage: the slot of the end of its last pass so far.
     last: Vec<u32>,
-    /// By place: passes that have still to read what lies there.
+    /// By slot: passes that have still to read it.
     readers: Vec<u32>,
+    /// Slots that nobody has to read any more.
     free: Vec<u32>,
 }
 
@@ -157,42 +174,44 @@ impl Joined {
         Self {
             shape,
             passes: Vec::new(),
-            arrived: vec![NOWHERE; n],
-            last: vec![START; stages],
-            // The first two places are never free.
-            readers: vec![u32::MAX; 2],
+            made: vec![NOT_MADE; n],
+            last: vec![STEP_START; stages],
+            readers: vec![u32::MAX; FIXED_SLOTS],
             free: Vec::new(),
         }
     }
 
-    /// Where the end of what a pass waits for lies.
-    fn arrived(&self, stage: u32, op: Op) -> u32 {
+    /// Slot of the end of the pass whose data a pass needs.
+    fn needs(&self, stage: u32, op: Op) -> u32 {
         let (k, n_virtual) = (self.virtual_stage(stage, op), self.shape.virtual_stages());
-        let waits = match op.direction {
+        let needs_data = match op.direction {
             Direction::Forward => k > 0,
             Direction::Backward => k + 1 < n_virtual,
             Direction::Weight => false,
         };
-        if waits {
-            self.arrived[self.index(self.class(stage, op), op.microbatch)]
+        if needs_data {
+            self.made[self.index(self.class(stage, op), op.microbatch)]
         } else {
-            NOTHING
+            NO_DATA
         }
     }
 
-    /// Appends a pass for which all has arrived.
+    /// Appends a pass whose data are there.
     fn take(&mut self, stage: u32, op: Op) {
         let (k, n_virtual) = (self.virtual_stage(stage, op), self.shape.virtual_stages());
         let class = self.class(stage, op);
         let before = self.last[stage as usize];
-        let wait = self.arrived(stage, op);
+        let needs = self.needs(stage, op);
         self.read(before);
-        self.read(wait);
-        // A pass reads before it writes, so it may use a place again.
+        self.read(needs);
+        // A pass reads before it writes, so it may write to a slot that it was the
+        // last one to read.
         let end = self.free.pop().unwrap_or(self.readers.len() as u32);
         if end as usize == self.readers.len() {
             self.readers.push(0);
         }
+        // Its stage's next pass reads it, and maybe one in another stage. The end
+        // of a stage's last pass is read after the walk, so it stays.
         self.readers[end as usize] = 1;
         self.last[stage as usize] = end;
         let to = match op.direction {
@@ -202,7 +221,7 @@ impl Joined {
         };
         if let Some(to) = to {
             let index = self.index(to, op.microbatch);
-            self.arrived[index] = end;
+            self.made[index] = end;
             self.readers[end as usize] += 1;
         }
         self.passes.push(Pass {
@@ -210,18 +229,18 @@ impl Joined {
             stage,
             class,
             before,
-            wait,
+            needs,
             end,
         });
     }
 
-    /// One pass less has to read a place.
-    fn read(&mut self, place: u32) {
-        if place != START && place != NOTHING {
-            let readers = &mut self.readers[place as usize];
+    /// One pass less has to read a slot.
+    fn read(&mut self, slot: u32) {
+        if slot as usize >= FIXED_SLOTS {
+            let readers = &mut self.readers[slot as usize];
             *readers -= 1;
             if *readers == 0 {
-                self.free.push(place);
+                self.free.push(slot);
             }
         }
     }
@@ -236,5 +255,33 @@ impl Joined {
 
     fn index(&self, class: u32, microbatch: u32) -> usize {
         (class * self.shape.microbatches + microbatch) as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_slots_a_stage_are_enough_for_any_number_of_microbatches() {
+        for kind in Kind::ALL {
+            for (stages, chunks) in [(1, 1), (2, 1), (16, 1), (64, 1), (4, 2), (8, 4)] {
+                if chunks > 1 && kind != Kind::Interleaved {
+                    continue;
+                }
+                let n_slots = [4, 16].map(|rounds| {
+                    let shape = Shape {
+                        stages,
+                        chunks,
+                        microbatches: rounds * stages,
+                    };
+                    Schedule::new(kind, shape).unwrap().n_slots()
+                });
+                let most = 2 * stages as usize + 4;
+                let what = format!("{kind:?} {stages} {chunks}");
+                assert_eq!(n_slots[0], n_slots[1], "{what}");
+                assert!(n_slots[0] <= most, "{what}: {n_slots:?}");
+            }
+        }
     }
 }
