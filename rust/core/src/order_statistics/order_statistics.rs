@@ -11,7 +11,7 @@ use crate::curve::Curve;
 use crate::error::Result;
 use crate::plan::{Affects, Plan, SlowestPort};
 use crate::random::Random;
-use crate::search::{SlowestRank, WorstPorts};
+use crate::search::WorstPorts;
 use crate::simd::QUAD_STEPS;
 use crate::step::{Columns, Engine, ExpectedTime, Run, Slowest, simulate};
 
@@ -236,18 +236,7 @@ impl Run for DrawnRun<'_> {
         scratch: &mut Scratch,
         _: &Control,
     ) -> Result<[Slowest; QUAD_STEPS]> {
-        let mut slowest = [Slowest::NOBODY; QUAD_STEPS];
-        for (index, (pool, ranks)) in self.plan.pools().iter().zip(&self.ranks).enumerate() {
-            let best: [SlowestRank; QUAD_STEPS] = ranks.best(quad, scratch);
-            for (slowest, rank) in slowest.iter_mut().zip(best) {
-                slowest.meet(Slowest {
-                    pool: index as u32,
-                    compute_s: pool.compute_s() * f64::from(rank.time_rel),
-                    stall_s: pool.compute_s() * f64::from(rank.stall_rel),
-                });
-            }
-        }
-        Ok(slowest)
+        Slowest::of_pools(self.plan, |index| Ok(self.ranks[index].best(quad, scratch)))
     }
 
     fn slowest_ports(

@@ -164,22 +164,12 @@ impl Run for SampledRun<'_> {
         (): &mut (),
         control: &Control,
     ) -> Result<[Slowest; QUAD_STEPS]> {
-        let pools = match &self.ranks {
-            Ranks::Barrier(pools) => pools,
-            Ranks::Gangs(gangs) => return gangs.slowest(quad, n_steps, control),
-        };
-        let mut slowest = [Slowest::NOBODY; QUAD_STEPS];
-        for (index, (pool, ranks)) in self.plan.pools().iter().zip(pools).enumerate() {
-            let found = ranks.search(SlowestRank::NONE, quad, control)?;
-            for (slowest, rank) in slowest.iter_mut().zip(found) {
-                slowest.meet(Slowest {
-                    pool: index as u32,
-                    compute_s: pool.compute_s() * f64::from(rank.time_rel),
-                    stall_s: pool.compute_s() * f64::from(rank.stall_rel),
-                });
-            }
+        match &self.ranks {
+            Ranks::Barrier(pools) => Slowest::of_pools(self.plan, |index| {
+                pools[index].search(SlowestRank::NONE, quad, control)
+            }),
+            Ranks::Gangs(gangs) => gangs.slowest(quad, n_steps, control),
         }
-        Ok(slowest)
     }
 
     fn slowest_ports(

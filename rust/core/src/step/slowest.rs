@@ -1,5 +1,10 @@
 //! Who a step waits for.
 
+use crate::error::Result;
+use crate::plan::Plan;
+use crate::search::SlowestRank;
+use crate::simd::QUAD_STEPS;
+
 /// The replica that a step waits for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Slowest {
@@ -18,6 +23,28 @@ impl Slowest {
         compute_s: 0.0,
         stall_s: 0.0,
     };
+
+    /// The slowest in each step of a quad where a step is one barrier: `find` gives the
+    /// slowest rank of each pool, by index.
+    ///
+    /// # Errors
+    /// Those of `find`.
+    pub fn of_pools(
+        plan: &Plan,
+        mut find: impl FnMut(usize) -> Result<[SlowestRank; QUAD_STEPS]>,
+    ) -> Result<[Self; QUAD_STEPS]> {
+        let mut slowest = [Self::NOBODY; QUAD_STEPS];
+        for (index, pool) in plan.pools().iter().enumerate() {
+            for (slowest, rank) in slowest.iter_mut().zip(find(index)?) {
+                slowest.meet(Self {
+                    pool: index as u32,
+                    compute_s: pool.compute_s() * f64::from(rank.time_rel),
+                    stall_s: pool.compute_s() * f64::from(rank.stall_rel),
+                });
+            }
+        }
+        Ok(slowest)
+    }
 
     /// Replaces this replica by another one that is slower; of equally slow ones
     /// the first stays.

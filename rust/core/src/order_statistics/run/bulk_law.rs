@@ -412,80 +412,41 @@ fn on_even_knots(first: f64, step: f64, factor: f64, sums: &[f64]) -> Curve {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fixture::{in_run, plan, slowdown};
     use super::*;
-    use crate::draw::Draws;
-    use crate::law::{Law, LogNormal};
     use crate::order_statistics::descent::SlowestStreams;
-    use crate::order_statistics::law::CurveCache;
-    use crate::order_statistics::run::Survey;
-    use crate::plan::{Affects, CauseSpec, Communication, Effect, Plan, PoolSpec, Scope, Span};
+    use crate::plan::{Affects, Plan, Scope, Span};
     use crate::random::Random;
 
-    const SEED: u64 = 41;
     const N_RANKS: u32 = 128;
     const N_QUADS: u32 = 5_000;
 
-    fn slowdown(name: &str, sigma: f64, scope: Scope, span: Span) -> CauseSpec {
-        CauseSpec {
-            name: name.to_owned(),
-            affects: Affects::Compute,
-            effect: Effect::Slowdown,
-            scope,
-            span,
-            probability: 1.0,
-            law: Law::LogNormal(LogNormal::new(1.0, sigma).unwrap()),
-            pools: vec![0],
-        }
+    fn random() -> Random {
+        Random::new(41)
     }
 
-    fn plan(causes: Vec<CauseSpec>) -> Plan {
-        let spec = PoolSpec {
-            name: "pool".to_owned(),
-            n_gpus: N_RANKS,
-            node_gpus: 8,
-            domain_gpus: 8,
-            rack_gpus: None,
-            tensor_gpus: 1,
-            compute_s: 1.0,
-        };
-        Plan::new(vec![spec], causes, Communication::default()).unwrap()
+    fn streams() -> SlowestStreams {
+        SlowestStreams::new("pool", Affects::Compute)
     }
 
-    /// Draws of the slowest of all ranks but those of `hit` blocks, and the persistent
-    /// factors of all ranks.
-    fn drawn(plan: &Plan, hit: &[Range<u32>]) -> (Vec<f64>, Vec<f32>) {
-        let random = Random::new(SEED);
-        let law = PoolLaw::new(plan, 0, Affects::Compute, &mut CurveCache::new()).unwrap();
-        let draws = || Draws::new(plan, 0, Affects::Compute, Span::Run, &random, 0);
-        let persistent = PersistentSource {
-            pool: &plan.pools()[0],
-            slowdowns: draws(),
-            stalls: draws().only(|cause| cause.effect() == Effect::Stall),
-            given: None,
-        };
-        let survey = Survey {
-            law: &law,
-            persistent: &persistent,
-            steps_differ: true,
-            all_separate: false,
-        };
-        let control = Control::default();
-        let surveyed = survey.run(&control).unwrap();
-        let bulk = BulkLaw::new(&law, &surveyed, &persistent, &control).unwrap();
-        let streams = SlowestStreams::new("pool", Affects::Compute);
-        let factors_of = |block: &Range<u32>| persistent.factors(block.clone());
-        let mut slowest = Vec::new();
-        for quad in 0..N_QUADS {
-            let mut descent = Descent::new(&random, &streams, quad, 0);
-            for step in 0..4 {
-                descent.start_step(step);
-                match bulk.draw(&mut descent, hit, factors_of) {
-                    BulkDraw::Slowest(factor) => slowest.push(factor),
-                    other => panic!("{other:?}"),
+    /// Draws of the slowest of all ranks but those of `hit` blocks.
+    fn drawn(plan: &Plan, hit: &[Range<u32>]) -> Vec<f64> {
+        let (random, streams) = (random(), streams());
+        in_run(plan, &random, 0, |persistent, _, bulk| {
+            let mut slowest = Vec::new();
+            for quad in 0..N_QUADS {
+                let mut descent = Descent::new(&random, &streams, quad, 0);
+                for step in 0..4 {
+                    descent.start_step(step);
+                    let factors_of = |block: &Range<u32>| persistent.factors(block.clone());
+                    match bulk.draw(&mut descent, hit, factors_of) {
+                        BulkDraw::Slowest(factor) => slowest.push(factor),
+                        other => panic!("{other:?}"),
+                    }
                 }
             }
-        }
-        (slowest, persistent.factors(0..N_RANKS))
+            slowest
+        })
     }
 
     /// Kolmogorov-Smirnov distance of numbers from a CDF.
@@ -510,11 +471,12 @@ mod tests {
 
     #[test]
     fn the_bulk_without_hit_ranks_has_the_law_of_the_other_ranks() {
-        let plan = plan(vec![
-            slowdown("speed", 0.01, Scope::Gpu, Span::Run),
-            slowdown("residual", 0.01, Scope::Gpu, Span::Step),
-        ]);
-        let (_, factors) = drawn(&plan, &[]);
+        let speed = slowdown("speed", 0.01, Scope::Gpu, Span::Run);
+        let residual = slowdown("residual", 0.01, Scope::Gpu, Span::Step);
+        let plan = plan(N_RANKS, vec![speed, residual]);
+        let factors = in_run(&plan, &random(), 0, |persistent, _, _| {
+            persistent.factors(0..N_RANKS)
+        });
         // The ranks that would be the slowest most often are taken out.
         let mut by_speed: Vec<u32> = (0..N_RANKS).collect();
         by_speed.sort_by(|&a, &b| factors[b as usize].total_cmp(&factors[a as usize]));
@@ -524,7 +486,7 @@ mod tests {
                 .map(|&rank| rank..rank + 1)
                 .collect();
             hit.sort_by_key(|block| block.start);
-            let (slowest, _) = drawn(&plan, &hit);
+            let slowest = drawn(&plan, &hit);
             let others = &by_speed[n_hit..];
             let cdf = |x: f64| -> f64 {
                 let of = |&rank: &u32| libm::log(x / f64::from(factors[rank as usize])) / 0.01;
@@ -534,7 +496,7 @@ mod tests {
             assert!(distance < limit(), "{n_hit} hit: {distance}");
         }
         // Taking out twenty ranks is told apart from taking out none.
-        let (slowest, _) = drawn(&plan, &[]);
+        let slowest = drawn(&plan, &[]);
         let cdf = |x: f64| -> f64 {
             let of = |&rank: &u32| libm::log(x / f64::from(factors[rank as usize])) / 0.01;
             by_speed[20..]
@@ -547,13 +509,12 @@ mod tests {
 
     #[test]
     fn the_bulk_without_hit_nodes_has_the_law_of_the_other_nodes() {
-        let plan = plan(vec![
-            slowdown("residual", 0.01, Scope::Gpu, Span::Step),
-            slowdown("node", 0.012, Scope::Node, Span::Step),
-        ]);
+        let residual = slowdown("residual", 0.01, Scope::Gpu, Span::Step);
+        let node = slowdown("node", 0.012, Scope::Node, Span::Step);
+        let plan = plan(N_RANKS, vec![residual, node]);
         for n_hit in [0, 3] {
             let hit: Vec<Range<u32>> = (0..n_hit).map(|node| 8 * node..8 * node + 8).collect();
-            let (slowest, _) = drawn(&plan, &hit);
+            let slowest = drawn(&plan, &hit);
             // A node is its factor times the slowest of eight, by the trapezoidal rule.
             let node = |x: f64| {
                 let steps = 400;
@@ -573,35 +534,20 @@ mod tests {
 
     #[test]
     fn a_bulk_of_which_most_is_hit_asks_for_its_ranks() {
-        let plan = plan(vec![slowdown("residual", 0.01, Scope::Gpu, Span::Step)]);
-        let random = Random::new(SEED);
-        let law = PoolLaw::new(&plan, 0, Affects::Compute, &mut CurveCache::new()).unwrap();
-        let draws = || Draws::new(&plan, 0, Affects::Compute, Span::Run, &random, 0);
-        let persistent = PersistentSource {
-            pool: &plan.pools()[0],
-            slowdowns: draws(),
-            stalls: draws(),
-            given: None,
-        };
-        let survey = Survey {
-            law: &law,
-            persistent: &persistent,
-            steps_differ: true,
-            all_separate: false,
-        };
-        let control = Control::default();
-        let surveyed = survey.run(&control).unwrap();
-        let bulk = BulkLaw::new(&law, &surveyed, &persistent, &control).unwrap();
-        let streams = SlowestStreams::new("pool", Affects::Compute);
-        let of = |n: u32| {
-            let hit: Vec<Range<u32>> = (0..n).map(|rank| rank..rank + 1).collect();
-            let mut descent = Descent::new(&random, &streams, 0, 0);
-            bulk.draw(&mut descent, &hit, |block| {
-                persistent.factors(block.clone())
+        let residual = slowdown("residual", 0.01, Scope::Gpu, Span::Step);
+        let plan = plan(N_RANKS, vec![residual]);
+        let (random, streams) = (random(), streams());
+        let draw = |n_hit: u32| {
+            let hit: Vec<Range<u32>> = (0..n_hit).map(|rank| rank..rank + 1).collect();
+            in_run(&plan, &random, 0, |persistent, _, bulk| {
+                let mut descent = Descent::new(&random, &streams, 0, 0);
+                bulk.draw(&mut descent, &hit, |block| {
+                    persistent.factors(block.clone())
+                })
             })
         };
-        assert!(matches!(of(N_RANKS / 2), BulkDraw::Slowest(_)));
-        assert_eq!(of(N_RANKS / 2 + 1), BulkDraw::TooFewLeft);
-        assert_eq!(of(N_RANKS), BulkDraw::Nobody);
+        assert!(matches!(draw(N_RANKS / 2), BulkDraw::Slowest(_)));
+        assert_eq!(draw(N_RANKS / 2 + 1), BulkDraw::TooFewLeft);
+        assert_eq!(draw(N_RANKS), BulkDraw::Nobody);
     }
 }

@@ -2,6 +2,8 @@
 
 mod bulk_law;
 mod census;
+#[cfg(test)]
+mod fixture;
 mod nested_bulk;
 mod persistent_source;
 mod separate;

@@ -376,81 +376,24 @@ fn sum(numbers: &[f32]) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fixture::{in_run, plan, slowdown};
     use super::*;
-    use crate::draw::Draws;
-    use crate::law::{Constant, Law, LogNormal};
-    use crate::order_statistics::law::CurveCache;
-    use crate::plan::{CauseSpec, Communication, Effect, Plan, PoolSpec, Span};
+    use crate::law::{Constant, Law};
+    use crate::plan::{CauseSpec, Effect, Plan, Span};
     use crate::random::Random;
 
-    const SEED: u64 = 23;
-    const RUN: u32 = 4;
-
-    fn cause(name: &str, law: Law, effect: Effect, scope: Scope, span: Span, p: f64) -> CauseSpec {
-        CauseSpec {
-            name: name.to_owned(),
-            affects: Affects::Compute,
-            effect,
-            scope,
-            span,
-            probability: p,
-            law,
-            pools: vec![0],
-        }
+    /// A pool of GPUs of different speeds, with one more cause.
+    fn uneven(n_gpus: u32, more: Option<CauseSpec>) -> Plan {
+        let speed = slowdown("speed", 0.0172, Scope::Gpu, Span::Run);
+        let residual = slowdown("residual", 0.002, Scope::Gpu, Span::Step);
+        let causes = [speed, residual].into_iter().chain(more);
+        plan(n_gpus, causes.collect())
     }
 
-    fn lognormal(sigma: f64) -> Law {
-        Law::LogNormal(LogNormal::new(1.0, sigma).unwrap())
-    }
-
-    fn plan(n_gpus: u32, more: Vec<CauseSpec>) -> Plan {
-        let spec = PoolSpec {
-            name: "pool".to_owned(),
-            n_gpus,
-            node_gpus: 4,
-            domain_gpus: 8,
-            rack_gpus: None,
-            tensor_gpus: 1,
-            compute_s: 2.0,
-        };
-        let speed = cause(
-            "speed",
-            lognormal(0.0172),
-            Effect::Slowdown,
-            Scope::Gpu,
-            Span::Run,
-            1.0,
-        );
-        let residual = cause(
-            "residual",
-            lognormal(0.002),
-            Effect::Slowdown,
-            Scope::Gpu,
-            Span::Step,
-            1.0,
-        );
-        let causes = [speed, residual].into_iter().chain(more).collect();
-        Plan::new(vec![spec], causes, Communication::default()).unwrap()
-    }
-
-    /// Calls `check` with what a survey of the plan found, and with the persistent effects.
     fn surveyed(plan: &Plan, check: impl Fn(&Surveyed, &PersistentSource)) {
-        let random = Random::new(SEED);
-        let law = PoolLaw::new(plan, 0, Affects::Compute, &mut CurveCache::new()).unwrap();
-        let draws = || Draws::new(plan, 0, Affects::Compute, Span::Run, &random, RUN);
-        let persistent = PersistentSource {
-            pool: &plan.pools()[0],
-            slowdowns: draws().only(|cause| cause.effect() == Effect::Slowdown),
-            stalls: draws().only(|cause| cause.effect() == Effect::Stall),
-            given: None,
-        };
-        let survey = Survey {
-            law: &law,
-            persistent: &persistent,
-            steps_differ: true,
-            all_separate: false,
-        };
-        check(&survey.run(&Control::default()).unwrap(), &persistent);
+        in_run(plan, &Random::new(23), 4, |persistent, surveyed, _| {
+            check(surveyed, persistent);
+        });
     }
 
     /// The bins of a census hold the greatest factors, each with their mean. Far below the
@@ -473,7 +416,7 @@ mod tests {
 
     #[test]
     fn a_survey_counts_every_rank_and_finds_the_slowest() {
-        surveyed(&plan(200_000, vec![]), |found, persistent| {
+        surveyed(&uneven(200_000, None), |found, persistent| {
             let factors = persistent.factors(0..200_000);
             let greatest = factors.iter().copied().fold(0.0, f32::max);
             assert_eq!(found.greatest, greatest);
@@ -487,15 +430,13 @@ mod tests {
 
     #[test]
     fn ranks_with_persistent_stalls_are_separate_and_not_counted() {
-        let stall = cause(
-            "late",
-            Law::Constant(Constant::new(0.5).unwrap()),
-            Effect::Stall,
-            Scope::Gpu,
-            Span::Run,
-            0.001,
-        );
-        surveyed(&plan(10_000, vec![stall]), |found, persistent| {
+        let stall = CauseSpec {
+            effect: Effect::Stall,
+            law: Law::Constant(Constant::new(0.5).unwrap()),
+            probability: 0.001,
+            ..slowdown("late", 0.0, Scope::Gpu, Span::Run)
+        };
+        surveyed(&uneven(10_000, Some(stall)), |found, persistent| {
             let stalled: Vec<Range<u32>> = (0..10_000)
                 .filter(|&rank| persistent.stall(rank) > 0.0)
                 .map(|rank| rank..rank + 1)
@@ -515,17 +456,17 @@ mod tests {
 
     #[test]
     fn few_ranks_are_all_separate() {
-        surveyed(&plan(MAX_ALL_SEPARATE, vec![]), |found, _| {
+        surveyed(&uneven(MAX_ALL_SEPARATE, None), |found, _| {
             assert_eq!(found.separate.len(), MAX_ALL_SEPARATE as usize);
         });
-        surveyed(&plan(MAX_ALL_SEPARATE + 8, vec![]), |found, _| {
+        surveyed(&uneven(MAX_ALL_SEPARATE + 8, None), |found, _| {
             assert!(found.separate.is_empty());
         });
     }
 
     #[test]
     fn of_very_many_ranks_the_slow_ones_are_counted_as_if_all_were() {
-        surveyed(&plan(3 << 19, vec![]), |found, persistent| {
+        surveyed(&uneven(3 << 19, None), |found, persistent| {
             let factors = persistent.factors(0..3 << 19);
             assert_eq!(found.greatest, factors.iter().copied().fold(0.0, f32::max));
             assert_counts(found, factors);
