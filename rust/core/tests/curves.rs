@@ -40,8 +40,11 @@ fn quantiles_of_both_sides_are_inverse_to_cdf_and_survival_function() {
             .into_iter()
             .map(|q| (-(-q).ln_1p(), curve.upper_quantile(q)));
         for (exceedances, x) in lower.chain(upper) {
-            let room = 8.0 * f64::EPSILON * x;
-            let (most, least) = (curve.exceedances(x - room), curve.exceedances(x + room));
+            let rounding = 8.0 * f64::EPSILON * x;
+            let (most, least) = (
+                curve.exceedances(x - rounding),
+                curve.exceedances(x + rounding),
+            );
             assert!(
                 least <= exceedances * (1.0 + 1e-9) && most >= exceedances * (1.0 - 1e-9),
                 "{name}: {exceedances:e} is not in [{least:e}, {most:e}], around {x}"
@@ -87,10 +90,10 @@ fn what_does_not_occur_lies_on_what_is_neutral() {
             "{cdf} {below}"
         );
         let exact = |x: f64| {
-            let left = if x < 1.0 { 0.0 } else { 1.0 - probability };
-            let above = 1.0 - probability - left;
+            let below = if x < 1.0 { 0.0 } else { 1.0 - probability };
+            let above = 1.0 - probability - below;
             exceedances(
-                left + probability * law.cdf(x),
+                below + probability * law.cdf(x),
                 above + probability * law.sf(x),
             )
         };
@@ -162,7 +165,7 @@ fn the_slowest_of_220_000_is_the_worked_one() {
 }
 
 #[test]
-fn the_slowest_of_two_pools_is_the_worked_one() {
+fn the_slowest_of_two_laws_is_the_worked_one() {
     let (first, second) = (
         Curve::of(&exponential(1.0, 0.0)).slowest_of(1000.0),
         Curve::of(&exponential(2.0, 0.0)).slowest_of(10.0),
@@ -182,7 +185,7 @@ fn the_slowest_of_two_pools_is_the_worked_one() {
 }
 
 #[test]
-fn exceedances_of_pools_add_up() {
+fn exceedances_of_several_laws_add_up() {
     let laws = [
         lognormal(1.0, 0.1),
         exponential(0.1, 0.9),
@@ -190,8 +193,8 @@ fn exceedances_of_pools_add_up() {
     ];
     let curves = laws.each_ref().map(Curve::of);
     let ns = [1000.0, 8.0, 1e6];
-    let pools: Vec<(f64, &Curve)> = ns.into_iter().zip(&curves).collect();
-    let slowest = Curve::slowest_of_all(&pools);
+    let sets: Vec<(f64, &Curve)> = ns.into_iter().zip(&curves).collect();
+    let slowest = Curve::slowest_of_all(&sets);
     let exact = |x: f64| -> f64 {
         let of = |(n, law): (&f64, &Law)| n * exceedances(law.cdf(x), law.sf(x));
         ns.iter().zip(&laws).map(of).sum()

@@ -3,8 +3,11 @@
 mod common;
 
 use common::draws::{draws, ks_distance};
-use common::laws::{continuous, lognormal, shapes, tabulated_weibull, with_atoms};
-use hindmost_core::law::{Distribution, Law};
+use common::laws::{
+    capped, continuous, lognormal, mixture as mixture_of_laws, shapes, tabulated_weibull,
+    with_atoms,
+};
+use hindmost_core::law::{Capped, Constant, Distribution, Law, LogNormal, Mixture};
 
 const N_DRAWS: usize = 1_000_000;
 /// Passed by one law in 1,000 by chance.
@@ -31,7 +34,7 @@ fn draws_of_a_law_with_atoms_fall_below_and_on_each_number_as_often_as_it_says()
         let draws = draws(&law, seed, N_DRAWS);
         let quantiles = (1..20).map(|i| law.quantile(f64::from(i) / 20.0));
         for x in quantiles.chain(atoms) {
-            // A draw is an f32: numbers a little off are the same number.
+            // A draw is rounded to f32, so numbers that close are one number.
             let (least, most) = ((x * (1.0 - 1e-6)) as f32, (x * (1.0 + 1e-6)) as f32);
             let below = draws.iter().filter(|&&draw| draw < least).count();
             let up_to = draws.iter().filter(|&&draw| draw <= most).count();
@@ -65,10 +68,14 @@ fn the_cdf_of_a_quantile_is_its_probability_on_both_tails_down_to_2_to_minus_65(
     }
 }
 
-/// A quantile is exact to the last digits of f64, and so is its probability.
+/// Asserts that a quantile is exact to the last digits of f64, and with it its
+/// probability.
 fn assert_lies_around(name: &str, p: f64, quantile: f64, rising_cdf: impl Fn(f64) -> f64) {
-    let room = 4.0 * f64::EPSILON * quantile.abs();
-    let (below, above) = (rising_cdf(quantile - room), rising_cdf(quantile + room));
+    let rounding = 4.0 * f64::EPSILON * quantile.abs();
+    let (below, above) = (
+        rising_cdf(quantile - rounding),
+        rising_cdf(quantile + rounding),
+    );
     assert!(
         below <= p * (1.0 + 1e-9) && above >= p * (1.0 - 1e-9),
         "{name}: {p:e} is not in [{below:e}, {above:e}], the CDF around {quantile}"
@@ -101,7 +108,8 @@ fn cdf_and_survival_function_add_up_to_one() {
             let x = law.quantile(f64::from(i) / 200.0);
             for x in [x, x * 0.999, x * 1.001] {
                 let sum = law.cdf(x) + law.sf(x);
-                // A law 1e-4 of its numbers wide loses four of sixteen digits.
+                // A law whose width is 1e-4 of its numbers loses four of sixteen
+                // digits.
                 assert!((sum - 1.0).abs() < 1e-11, "{name} at {x}: {sum}");
             }
         }
@@ -139,6 +147,31 @@ fn a_tabulated_law_follows_the_law_that_it_was_fitted_to() {
             assert!((fitted / exact - 1.0).abs() < 1e-5, "{p:e}");
         }
     }
+}
+
+#[test]
+fn caps_and_mixtures_of_one_kind_of_law_are_those_of_the_enum() {
+    let part = |median| LogNormal::new(median, 0.2).unwrap();
+    let mixture = Mixture::new(vec![(0.75, part(1.0)), (0.25, part(1.5))]).unwrap();
+    let typed = Capped::new(mixture, 1.75).unwrap();
+    let of_enum = capped(
+        mixture_of_laws(vec![
+            (0.75, lognormal(1.0, 0.2)),
+            (0.25, lognormal(1.5, 0.2)),
+        ]),
+        1.75,
+    );
+    for p in [1e-12, 0.01, 0.5, 0.9] {
+        assert_eq!(typed.quantile(p), of_enum.quantile(p), "{p}");
+        assert_eq!(typed.upper_quantile(p), of_enum.upper_quantile(p), "{p}");
+    }
+    assert_eq!(
+        (typed.mean(), typed.variance()),
+        (of_enum.mean(), of_enum.variance())
+    );
+    assert_eq!(typed.n_components(), Some(2));
+    assert!(Mixture::new(vec![(1.0, typed)]).is_err());
+    assert_eq!(Constant::new(1.0).unwrap().split_cap().1, None);
 }
 
 #[test]

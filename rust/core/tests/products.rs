@@ -7,10 +7,10 @@ use common::laws::{bounded_pareto, constant, empirical, gamma, lognormal, pareto
 use hindmost_core::curve::{Curve, exceedances, product};
 use hindmost_core::law::Distribution;
 
-/// Relative miss of a product's exceedances.
+/// Greatest relative miss of a product's exceedances.
 const PRODUCT_LIMIT: f64 = 1e-4;
-/// Exceedances up to which a product is followed, of which either factor may
-/// be low: no draw is below 2^-65.
+/// Greatest exceedances at which a product is judged: draws end at 2^-65, 45
+/// exceedances, and either factor may be low.
 const CERTAIN_PRODUCT: f64 = 40.0;
 
 /// Asserts that a product follows its exceedances from 40 down to 1e-20.
@@ -48,7 +48,7 @@ fn a_product_with_what_does_not_always_occur_has_its_parts() {
     let always = lognormal(1.0, 0.05);
     let both = lognormal(1.2, f64::hypot(0.1, 0.05));
     let exact = |x: f64| {
-        let of = |rest: f64, hit: f64| 0.9 * rest + 0.1 * hit;
+        let of = |bulk: f64, hit: f64| 0.9 * bulk + 0.1 * hit;
         exceedances(of(always.cdf(x), both.cdf(x)), of(always.sf(x), both.sf(x)))
     };
     let xs = || points(&always).into_iter().chain(points(&both)).collect();
@@ -67,7 +67,7 @@ fn the_product_of_two_atoms_is_an_atom() {
     let product = product(&rare(0.1), &rare(0.2));
     let (one, two) = (lognormal(1.2, 0.1), lognormal(1.44, 0.1 * 2_f64.sqrt()));
     let exact = |x: f64| {
-        let of = |rest: f64, one: f64, two: f64| 0.72 * rest + 0.26 * one + 0.02 * two;
+        let of = |none: f64, one: f64, two: f64| 0.72 * none + 0.26 * one + 0.02 * two;
         let atom = if x < 1.0 { (0.0, 1.0) } else { (1.0, 0.0) };
         exceedances(
             of(atom.0, one.cdf(x), two.cdf(x)),
@@ -152,7 +152,8 @@ fn a_product_with_a_constant_is_scaled() {
             product(&known, &curve),
             curve.scaled(1.3),
         ] {
-            // Not on the knots themselves: an atom may lie on either side.
+            // Next to the scaled numbers, not on them: rounding may move an atom to
+            // either side.
             let xs = points(&law)
                 .into_iter()
                 .flat_map(|x| [x * 1.3 * (1.0 - 1e-9), x * 1.3 * (1.0 + 1e-9)]);
@@ -162,7 +163,7 @@ fn a_product_with_a_constant_is_scaled() {
 }
 
 #[test]
-fn a_pool_that_shares_a_factor_is_as_slow_as_quadrature_says() {
+fn ranks_that_share_a_factor_are_as_slow_as_quadrature_says() {
     const STEP: f64 = 1.0 / 512.0;
     for (shared, own, n) in [
         (0.02, 0.01, 8.0),

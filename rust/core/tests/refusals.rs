@@ -1,4 +1,5 @@
-//! What is refused, under which name, and what would do instead.
+//! Constructors of laws refuse what is no law: under which name, and what would
+//! do instead.
 
 mod common;
 
@@ -9,7 +10,7 @@ use hindmost_core::law::{
 };
 use hindmost_core::{Error, Result};
 
-const NEVER: [f64; 3] = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
+const NOT_FINITE: [f64; 3] = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
 const NOT_POSITIVE: [f64; 5] = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -1.0];
 const NEGATIVE: [f64; 4] = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1e-300];
 
@@ -131,22 +132,22 @@ fn samples_with_a_tail_have_an_alpha_and_a_cap_from_the_greatest_sample_on() {
 }
 
 #[test]
-fn a_uniform_law_has_room_between_its_ends() {
+fn a_uniform_law_has_a_lower_end_that_is_not_negative_and_a_greater_upper_end() {
     for bad in NEGATIVE {
         refused(Uniform::new(bad, 2.0), "low", bad);
     }
-    for bad in NEVER.into_iter().chain([1.0, 0.5]) {
+    for bad in NOT_FINITE.into_iter().chain([1.0, 0.5]) {
         refused(Uniform::new(1.0, bad), "high", bad);
     }
     assert!(Uniform::new(0.0, 2.0).is_ok());
 }
 
 #[test]
-fn a_log_uniform_law_has_room_between_its_positive_ends() {
+fn a_log_uniform_law_has_a_positive_lower_end_and_a_greater_upper_end() {
     for bad in NOT_POSITIVE {
         refused(LogUniform::new(bad, 2.0), "low", bad);
     }
-    for bad in NEVER.into_iter().chain([1.0, 0.5]) {
+    for bad in NOT_FINITE.into_iter().chain([1.0, 0.5]) {
         refused(LogUniform::new(1.0, bad), "high", bad);
     }
 }

@@ -10,7 +10,7 @@ use hindmost_core::curve::{Curve, sum, sum_of};
 use hindmost_core::law::Distribution;
 use hindmost_core::law::special::normal_cdf;
 
-/// Relative miss of a tail probability of 1e-9 or more.
+/// Greatest relative miss of a tail probability of 1e-9 or more.
 const LIMIT: f64 = 0.01;
 const TAILS: [f64; 5] = [0.5, 0.1, 1e-3, 1e-6, 1e-9];
 
@@ -139,7 +139,7 @@ fn a_sum_has_the_mean_and_the_variance_of_its_numbers() {
     ] {
         for n in [2_u32, 16] {
             let sum = sum_of(&Curve::of(&law), n).unwrap();
-            // Knots of a sum lie closely: a straight law between them will do.
+            // Knots of a sum lie closely: each interval counts as its middle.
             let (mut mean, mut square) = (0.0, 0.0);
             let (mut above, mut x) = (1.0, sum.xs()[0]);
             for &next in sum.xs() {
@@ -152,7 +152,7 @@ fn a_sum_has_the_mean_and_the_variance_of_its_numbers() {
             let n = f64::from(n);
             assert_close(&format!("{law:?}, mean"), mean, n * law.mean(), 1e-3);
             let (variance, exact) = (square - mean * mean, n * law.variance());
-            // The most that a tail of 1 / x^3 leaves out.
+            // As much as the tail of 1 / x^3 leaves out.
             assert_close(&format!("{law:?}, variance"), variance, exact, 0.01);
         }
     }

@@ -12,11 +12,12 @@ use hindmost_core::table::{REFINED_BELOW, Table};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
-/// Room that the contract leaves, on the value and on its probability.
-const ROOM: f64 = 1e-5;
+/// Relative error that the contract allows, of the value and of its probability.
+const TOLERANCE: f64 = 1e-5;
+/// Pairs of random words whose values are compared, for each law.
 const N_PAIRS: u32 = 1_000_000;
 
-/// The magnitude of a word and the 32 more bits that a small one takes.
+/// The magnitude of a word, and the 32 more bits that a small one takes.
 type Address = (u32, u32);
 
 #[test]
@@ -62,7 +63,7 @@ fn the_greater_one_of_two_random_words_has_no_smaller_value() {
         let table = Table::compile(&law).unwrap();
         for pair in 0..N_PAIRS {
             let [first, second, shift, bits] = random.block(stream, pair, 0, 0);
-            // Every other pair lies in a tail, or in the tails.
+            // Every other pair lies in one tail or in both.
             let shift = if pair % 2 == 0 { 0 } else { shift % 32 };
             let mut words = [first, second].map(|word| {
                 let magnitude = (word & 0x7fff_ffff) >> shift;
@@ -216,7 +217,7 @@ fn any_law() -> impl Strategy<Value = Law> {
     ]
 }
 
-/// Addresses next to all knots, halfway between them and at random.
+/// Addresses at all knots and next to them, halfway between them and at random.
 fn dense_addresses(table: &Table) -> impl Iterator<Item = Address> {
     let random = Random::new(502);
     let bins = table.bins().unwrap_or(128) as usize;
@@ -248,6 +249,7 @@ fn address_below(p: f64) -> Address {
     ((refined >> 32) as u32, refined as u32)
 }
 
+/// The next address away from the end of a tail.
 fn following((magnitude, bits): Address) -> Address {
     if magnitude >= REFINED_BELOW {
         return ((magnitude + 1).min((1 << 31) - 1), 0);
@@ -256,6 +258,7 @@ fn following((magnitude, bits): Address) -> Address {
     ((refined >> 32) as u32, refined as u32)
 }
 
+/// Tail probability of an address.
 fn tail_of((magnitude, bits): Address) -> f64 {
     if magnitude >= REFINED_BELOW {
         return (f64::from(magnitude) + 0.5) / 4_294_967_296.0;
@@ -264,10 +267,11 @@ fn tail_of((magnitude, bits): Address) -> f64 {
     (refined as f64 + 0.5) / 18_446_744_073_709_551_616.0
 }
 
+/// Asserts the contract of tables at one address of both sides.
 fn assert_near_quantile(name: &str, law: &Law, table: &Table, address: Address) {
     let (magnitude, bits) = address;
     let p = tail_of(address);
-    let (less, more) = (p * (1.0 - ROOM), p * (1.0 + ROOM));
+    let (less, more) = (p * (1.0 - TOLERANCE), p * (1.0 + TOLERANCE));
     for (word, low, high) in [
         (magnitude, law.quantile(less), law.quantile(more)),
         (
@@ -278,7 +282,7 @@ fn assert_near_quantile(name: &str, law: &Law, table: &Table, address: Address) 
     ] {
         let value = f64::from(table.value(word, || bits));
         assert!(
-            low * (1.0 - ROOM) <= value && value <= high * (1.0 + ROOM),
+            low * (1.0 - TOLERANCE) <= value && value <= high * (1.0 + TOLERANCE),
             "{name}: word {word:x} with {bits:x}, tail {p:e}: {value} is not near [{low}, {high}]"
         );
     }

@@ -1,6 +1,6 @@
 //! A law of exceedances on knots.
 
-use super::exceedances::exceedances;
+use super::exceedances::{LOWER_OCTAVES, UPPER_OCTAVES, exceedances};
 use super::trace::{constant, trace};
 use crate::law::{Distribution, Law};
 
@@ -8,13 +8,8 @@ use crate::law::{Distribution, Law};
 /// or of a maximum of several, may miss.
 const CURVE_LINE_TOLERANCE: f64 = 1e-5;
 
-/// Octaves of tail probability at which a law is looked at first: on the lower
-/// side those of draws, on the upper side those of the slowest of 10^12.
-const LOWER_OCTAVES: i32 = 66;
-const UPPER_OCTAVES: i32 = 118;
-
 /// Least probability of an atom; a jump with less is a steep line.
-const MIN_ATOM_WEIGHT: f64 = 1e-12;
+const MIN_ATOM_PROBABILITY: f64 = 1e-12;
 
 /// Relative distance of two knots below which the law jumps between them.
 const ATOM_WIDTH: f64 = 4.0 * f64::EPSILON;
@@ -25,16 +20,16 @@ const CELLS_PER_KNOT: usize = 2;
 /// The law of a positive random number, continuous or not, by its exceedances
 /// `-ln F`.
 ///
-/// Between knots the logarithm of the exceedances is a straight line in x, which
-/// keeps the relative precision of the upper tail over all of 1e-36 to 750
-/// exceedances. So the maximum of n only shifts the logarithms by ln n. An atom is
-/// two knots that share their x up to rounding: exceedances jump between them.
+/// Between knots the logarithm of the exceedances is a straight line in x, so that
+/// a tolerance of the line is a relative one of exceedances anywhere from 750 down
+/// to 1e-36, and the maximum of n numbers only shifts the logarithms by ln n. An
+/// atom is two knots that share their x up to rounding: exceedances jump between
+/// them.
 ///
-/// A number is found from its exceedances by a guide table (Chen and
-/// Asau, AIIE Transactions 6, 1974):
-/// the range of logarithms is cut into even cells, two to a knot, each of which
-/// knows the knot where a search begins. So a draw costs a few comparisons, however
-/// many knots there are.
+/// A number is found from its exceedances by a guide table (Chen and Asau, AIIE
+/// Transactions 6, 1974): the range of logarithms is cut into even cells, two to a
+/// knot, each of which knows the knot where a search begins. So a draw costs a few
+/// comparisons, however many knots there are.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Curve {
     /// Numbers of the knots, rising.
@@ -262,7 +257,7 @@ impl Curve {
                 return false;
             }
             let (from, to) = (self.exceedances_of(knot), self.exceedances_of(knot + 1));
-            -libm::exp(-to) * libm::expm1(to - from) > MIN_ATOM_WEIGHT
+            -libm::exp(-to) * libm::expm1(to - from) > MIN_ATOM_PROBABILITY
         })
     }
 }

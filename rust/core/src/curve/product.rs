@@ -4,7 +4,9 @@
 use std::f64::consts::LN_2;
 
 use super::curve::Curve;
-use super::exceedances::{MAX_EXCEEDANCES, MIN_EXCEEDANCES, exceedances};
+use super::exceedances::{
+    LOWER_OCTAVES, MAX_EXCEEDANCES, MIN_EXCEEDANCES, UPPER_OCTAVES, exceedances,
+};
 use super::trace::trace;
 
 /// Relative change of exceedances by which straight lines between knots of a
@@ -18,11 +20,6 @@ const PARTS_OF_BREADTH: f64 = 1_048_576.0;
 
 /// Tail probability on either side between which a law's breadth is measured.
 const BREADTH_TAIL: f64 = 1e-3;
-
-/// Octaves of tail probability that the narrow law is cut into: below its median
-/// those of draws, above it those of the slowest of very many.
-const LOWER_OCTAVES: i32 = 66;
-const UPPER_OCTAVES: i32 = 118;
 
 /// Around the median, octaves are cut further: into quarters, over three octaves.
 const QUARTERS: i32 = 12;

@@ -287,13 +287,13 @@ fn smoothed(samples: &[Ranked], begins: f64, median: f64) -> Vec<(f64, f64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::distribution::Distribution;
-    use super::super::lognormal::LogNormal;
-    use super::super::weibull::Weibull;
     use super::*;
+    use crate::law::distribution::Distribution;
+    use crate::law::lognormal::LogNormal;
+    use crate::law::weibull::Weibull;
     use crate::random::{Random, Stream};
 
-    /// So many numbers of a law.
+    /// `n` draws of a law.
     fn drawn(law: &Law, n: u32) -> Vec<f64> {
         let random = Random::new(11);
         let words = (0..n / 4).flat_map(|unit| random.block(Stream(5), unit, 0, 0));

@@ -34,9 +34,9 @@ pub enum Law {
     Normal(Normal),
     /// A power-law tail.
     Pareto(Pareto),
-    /// Every number of an interval alike.
+    /// Uniform on an interval.
     Uniform(Uniform),
-    /// Every order of magnitude of an interval alike.
+    /// Uniform in the logarithm.
     LogUniform(LogUniform),
     /// The piecewise-linear quantile function of samples.
     Empirical(Empirical),
@@ -48,7 +48,7 @@ pub enum Law {
     Capped(Capped<Law>),
 }
 
-/// Calls one method on whatever law it is.
+/// Calls one method on the law that a variant holds.
 macro_rules! each {
     ($self:expr, $law:ident => $call:expr) => {
         match $self {

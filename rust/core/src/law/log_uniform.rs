@@ -4,7 +4,7 @@ use super::distribution::Distribution;
 use super::range::{check_highest, check_lowest, check_positive};
 use crate::error::{Error, Result};
 
-/// Log-uniform law: every order of magnitude of an interval alike.
+/// Log-uniform law: every order of magnitude of an interval is as likely.
 ///
 /// For a rate or a count of which only the range is known.
 ///

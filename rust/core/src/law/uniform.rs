@@ -5,7 +5,7 @@ use super::range::{LEAST_F32, check_highest, check_lowest};
 use super::tail_grid::SMALLEST_TAIL;
 use crate::error::{Error, Result};
 
-/// Uniform law: every number of an interval alike.
+/// Uniform law: every number of an interval is as likely.
 ///
 /// For a phase that nothing ties to the step, such as a timer's.
 ///

@@ -3,11 +3,12 @@
 use hindmost_core::curve::Curve;
 use hindmost_core::law::{Distribution, Law};
 
-/// Relative miss of a law's exceedances.
+/// Greatest relative miss of a law's exceedances.
 pub const LAW_LIMIT: f64 = 4e-5;
-/// Exceedances up to which a curve follows its law: no draw is below 2^-65.
+/// Greatest exceedances at which a curve is judged: draws end at 2^-65.
 pub const CERTAIN: f64 = 45.0;
-/// Tail probability of the slowest of 10^12 once in 10^20 times.
+/// Least tail probability at which a curve is judged: the slowest of 10^12 ranks
+/// is beyond it once in 10^20 steps.
 pub const RAREST: f64 = 1e-32;
 
 /// Tail probabilities from one half down to `least`, a few in each octave.
@@ -16,15 +17,15 @@ pub fn tails(least: f64) -> Vec<f64> {
     (0..).map(tail).take_while(|&p| p >= least).collect()
 }
 
-/// Numbers all over both tails of a law.
+/// Numbers from both tails of a law.
 pub fn points(law: &Law) -> Vec<f64> {
     let lower = tails(3e-20).into_iter().map(|p| law.quantile(p));
     let upper = tails(RAREST).into_iter().map(|q| law.upper_quantile(q));
     lower.chain(upper).collect()
 }
 
-/// The greatest relative miss of a curve, its place and the exceedances there:
-/// as far as the last digits of a place tell.
+/// The greatest relative miss of a curve, where it is and the exceedances there.
+/// Misses that a change of x in its last digits explains do not count.
 pub fn greatest_miss(
     curve: &Curve,
     xs: impl IntoIterator<Item = f64>,
@@ -33,8 +34,8 @@ pub fn greatest_miss(
 ) -> (f64, f64, f64) {
     let mut greatest = (0.0, 0.0, 0.0);
     for x in xs {
-        let room = 2.0 * f64::EPSILON * x;
-        let (high, low) = (exact(x - room), exact(x + room));
+        let rounding = 2.0 * f64::EPSILON * x;
+        let (high, low) = (exact(x - rounding), exact(x + rounding));
         if low > most || high < least {
             continue;
         }
