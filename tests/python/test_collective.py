@@ -122,14 +122,10 @@ def test_without_sharding_gradients_are_reduced_once_a_step() -> None:
 
 
 def test_a_single_replica_exchanges_nothing() -> None:
-    changes = {"pools.h100.n_gpus": 8, "pools.h100.gpu": "b200-sxm"}
-    alone = {**changes, "layout.shard_group_replicas": 1}
-    small = {"pools.h100.gpu": "b200-sxm", "pools.h100.n_gpus": 16}
-    assert len(parts("h100-1k", "h100", {**small, "layout.shard_group_replicas": 2})) == 3
-    try:
-        assert parts("h100-1k", "h100", alone) == {}
-    except hm.ScenarioError as error:
-        pytest.fail(str(error))
+    for n_replicas, n_exchanges in ((1, 0), (2, 3)):
+        changes = {"pools.h100.gpu": "b200-sxm", "pools.h100.n_gpus": 8 * n_replicas}
+        found = parts("h100-1k", "h100", {**changes, "layout.shard_group_replicas": n_replicas})
+        assert len(found) == n_exchanges
 
 
 def test_a_port_is_as_fast_as_the_slower_of_card_and_fabric() -> None:

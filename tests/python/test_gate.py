@@ -163,10 +163,10 @@ def test_whatever_rounds_take_a_gate_measures_and_decides_by_its_rules(
 ) -> None:
     bench, recorder = Bench(), Recorder()
     rounds, ratio = expected(ours_s, theirs_s, at_least)
-    sides = {"ours": bench.side("ours", *ours_s), "theirs": bench.side("theirs", *theirs_s)}
+    ours, theirs = bench.side("ours", *ours_s), bench.side("theirs", *theirs_s)
     failing = pytest.raises(AssertionError) if ratio < at_least else contextlib.nullcontext()
     with pytest.MonkeyPatch.context() as patch, failing:
         patch.setattr(gates, "clock", bench.clock)
-        gates.gate(recorder, at_least=at_least, **sides)
+        gates.gate(recorder, ours=ours, theirs=theirs, at_least=at_least)
     assert bench.calls == [*["ours", "theirs"] * rounds, "ours"]
     assert recorder.extra_info == {"ratio": round(ratio, 2), "bar": at_least}

@@ -335,8 +335,10 @@ def test_the_layer_that_set_a_wrong_path_is_named() -> None:
     Path("low.toml").write_text(f'extends = ["h100-1k"]\n{lower}')
     upper = f'unknowns."workload.seq_len" = {ONE}\nbasis."workload.seq_len" = {basis}\n'
     Path("top.toml").write_text(f'extends = ["low.toml"]\n{upper}')
-    for line in said_of("top.toml").splitlines():
-        assert line.startswith("low.toml: ")
+    lines = said_of("top.toml").splitlines()
+    assert [line.split()[:2] for line in lines] == [
+        ["low.toml:", f"{table}.workload.low"] for table in ("unknowns", "basis")
+    ]
 
 
 def test_a_wrong_table_of_a_lower_layer_is_not_forgotten() -> None:

@@ -101,7 +101,8 @@ def test_one_barrier_a_step_costs_one_percent() -> None:
     rows = seconds(RANKS, [cause(lognormal(RESIDUAL), "step")], steps=4000)
     expected = moment_of_slowest(lambda z: math.exp(RESIDUAL * z), RANKS)
     assert_mean(rows, expected)
-    assert expected - 1 == pytest.approx(0.0102, abs=1e-4)
+    # The worked number.
+    assert float(rows.mean()) - 1 == pytest.approx(0.0102, abs=1e-4)
 
 
 def test_a_barrier_a_layer_costs_eleven_percent() -> None:
@@ -112,9 +113,8 @@ def test_a_barrier_a_layer_costs_eleven_percent() -> None:
     square = moment_of_slowest(lambda z: math.exp(2 * sigma * z), RANKS)
     assert_mean(rows, expected)
     assert_variance(rows, (square - expected**2) / LAYERS)
-    # A log-normal law has a longer upper tail than the normal one of the worked number.
-    assert expected - 1 == pytest.approx(0.121, abs=1e-3)
-    assert moment_of_slowest(lambda z: sigma * z, RANKS) == pytest.approx(0.114, abs=5e-4)
+    # The worked number, 11.4%, is of a normal law; a log-normal one has a longer upper tail.
+    assert float(rows.mean()) - 1 == pytest.approx(0.121, abs=1e-3)
 
 
 def test_without_barriers_layers_average_out_to_the_residual() -> None:
