@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from hindmost import _core
 from hindmost.physics.compute import ComputeTime, StageTime, compute_time
 from hindmost.scenario import Scenario, from_table
-from tests.validation.families import Gpt, published_scales
+from tests.validation.families import Gpt
+from tests.validation.typed import BLOOM_STEP_S
 
 MODEL = Gpt(n_layers=70, hidden=14336, n_heads=112, vocabulary=250880)
 STAGES = 12
@@ -46,16 +47,10 @@ class Position:
     """The same, were all stages equal."""
 
 
-def published_steps_s() -> tuple[float, float]:
-    """Return the seconds of a step without the slow GPU, and with it."""
-    healthy, slow = published_scales("BLOOM", "2022-04-28")["iteration_time_s"].to_list()
-    return healthy, slow
-
-
 @cache
 def positions() -> tuple[Position, ...]:
     """Return what the slow GPU comes to at each stage; nothing else varies."""
-    healthy_s, slow_s = published_steps_s()
+    healthy_s, slow_s = BLOOM_STEP_S
     published = slow_s / healthy_s - 1
     time = compute_time(_job(kernel_efficiency()), "gpus")
     benchmarked = BENCHMARK_S[1] / BENCHMARK_S[0]
@@ -82,7 +77,7 @@ def positions() -> tuple[Position, ...]:
 @cache
 def kernel_efficiency() -> float:
     """Return the kernel efficiency that makes the healthy step the published one."""
-    healthy_s, _ = published_steps_s()
+    healthy_s, _ = BLOOM_STEP_S
     return _bisect(lambda x: -compute_time(_job(x), "gpus").step_s, -healthy_s, 0.1, 1.0)
 
 
