@@ -316,6 +316,8 @@ def test_hops_of_random_length_lengthen_the_latency_of_each_part() -> None:
     }
     quiet |= {"collective.algorithm": "ring", "collective.overlap_fraction": 0.0}
     quiet |= {"workload.model": "llama3-8b", "fabric.latency_s": 1e-3}
+    # Of 32 domains: replays of rings take time that goes with the square of their number.
+    quiet |= {"pools.h100.n_gpus": 256}
 
     def exposed_s(**law: Any) -> hm.Result:
         changes = {**quiet, "fabric.hop_noise": law} if law else quiet
@@ -326,7 +328,7 @@ def test_hops_of_random_length_lengthen_the_latency_of_each_part() -> None:
     twice = exposed_s(name="constant", value=2.0)
     doubled_s = plain.value("exposed_comm_s") + part.cost.latency_s
     assert twice.value("exposed_comm_s") == pytest.approx(doubled_s, rel=1e-6)
-    total = hops.total(Exponential(mean=1.0), pattern="ring-all-reduce", n=128)
+    total = hops.total(Exponential(mean=1.0), pattern="ring-all-reduce", n=32)
     random = exposed_s(name="exponential", mean=1.0)
     lengthened_s = (total.mean / total.hops - 1) * part.cost.latency_s
     found_s = random.value("exposed_comm_s") - plain.value("exposed_comm_s")
