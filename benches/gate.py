@@ -1,4 +1,4 @@
-"""The one helper of all gates: it measures a ratio, retries and reports."""
+"""Measures the ratio of two rates, once more where it is low, and holds it to a bar."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def gate(
     at_least: float,
     work: float = 1.0,
 ) -> None:
-    """Measure both sides in turn and hold their ratio to a bar.
+    """Measure both sides alternately and hold the ratio of their rates to a bar.
 
-    A ratio below the bar is measured once more, with twice the rounds. What
-    was measured goes into the benchmark's table.
+    Each side counts by its fastest round. A ratio below the bar is measured once
+    more, with twice the rounds. The ratio goes into the benchmark's table.
 
     Parameters
     ----------
@@ -61,14 +61,14 @@ def gate(
 def gate_of_a_count(
     benchmark: Any, *, ours: Callable[[], object], count: float, at_least_per_s: float
 ) -> None:
-    """Measure how many things a second ours does, and hold that to a stated count.
+    """Measure how many things a second ours does, and hold that to a stated rate.
 
     Parameters
     ----------
     benchmark
         The fixture of pytest-benchmark.
     ours
-        What does them.
+        Does all of them.
     count
         How many of them.
     at_least_per_s
@@ -91,7 +91,7 @@ def _hold(
     at_least: float,
     measured: Callable[[int], Ratio],
 ) -> None:
-    """Hold what is measured to a bar; what is below it is measured once more."""
+    """Hold a measured ratio to a bar; one below it is measured once more."""
     ratio = measured(MIN_ROUNDS)
     if ratio.times < at_least:
         ratio = measured(2 * MIN_ROUNDS)

@@ -1,4 +1,4 @@
-"""What the documents show works."""
+"""Commands, code and scenarios of the README run; links between documents lead somewhere."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""The catalogue: every entry is whole, and a new one is one file."""
+"""The catalogue: every entry is complete, and a new one takes one file."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""Which engine makes the rows: what is approximate is named, checked and said."""
+"""Choice of an engine, and what a result says of an approximate one."""
 
 from __future__ import annotations
 
@@ -81,8 +81,11 @@ STALLED_TOGETHER = {
     "stop": slow({"name": "constant", "value": 0.1}, "pool", effect="stall", span="microbatch")
 }
 REFUSALS = {
-    "a stall of all inside": ({"causes": {**CAUSES, **STALLED_TOGETHER}}, "stop stalls all"),
-    "a cause that several replicas share": (
+    "a pool-wide stall within a step": (
+        {"causes": {**CAUSES, **STALLED_TOGETHER}},
+        "stop stalls all",
+    ),
+    "a cause shared by several replicas": (
         {"causes": {**CAUSES, **SHARED_BY_SEVERAL}},
         "share domain",
     ),

@@ -129,9 +129,9 @@ def test_a_gate_is_a_third_matrix() -> None:
 
 
 def test_tied_embeddings_count_once_and_multiply_all_the_same() -> None:
-    apart, tied = small(), small(tied=True)
-    assert parameters(apart) - parameters(tied) == 10 * 8
-    assert matmul_parameters(apart) == matmul_parameters(tied)
+    untied, tied = small(), small(tied=True)
+    assert parameters(untied) - parameters(tied) == 10 * 8
+    assert matmul_parameters(untied) == matmul_parameters(tied)
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)

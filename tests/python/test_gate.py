@@ -10,8 +10,8 @@ from benches import gate as gates
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-ROUNDS = 7
-LEAST_S = 3.0
+MIN_ROUNDS = 7
+MIN_DURATION_S = 3.0
 
 
 class Recorder:
@@ -37,7 +37,7 @@ class Bench:
         return self.now_s
 
     def side(self, name: str, *seconds: float) -> Callable[[], None]:
-        """Return what takes the given seconds, one call after another, the last for ever."""
+        """Return a call that takes the given seconds in turn, and the last of them from then on."""
         left = list(seconds)
 
         def call() -> None:
@@ -65,7 +65,7 @@ def test_sides_alternate_and_the_table_gets_one_more_round_of_ours(bench: Bench)
     recorder = Recorder()
     ours, theirs = bench.side("ours", 1.0), bench.side("theirs", 1.0)
     gates.gate(recorder, ours=ours, theirs=theirs, at_least=0.5)
-    assert bench.calls == [*["ours", "theirs"] * ROUNDS, "ours"]
+    assert bench.calls == [*["ours", "theirs"] * MIN_ROUNDS, "ours"]
     assert recorder.rounds == [1]
 
 
@@ -90,7 +90,7 @@ def test_three_seconds_that_pass_in_one_round_leave_the_least_rounds(bench: Benc
     gates.gate(
         recorder, ours=bench.side("ours", 60.0), theirs=bench.side("theirs", 60.0), at_least=0.5
     )
-    assert bench.calls.count("theirs") == ROUNDS
+    assert bench.calls.count("theirs") == MIN_ROUNDS
 
 
 def test_a_side_that_is_slow_twice_fails_with_what_was_measured(bench: Bench) -> None:
@@ -99,19 +99,19 @@ def test_a_side_that_is_slow_twice_fails_with_what_was_measured(bench: Bench) ->
     with pytest.raises(AssertionError, match=r"^0\.25x of 1x: 4 s against 1 s in 14 rounds"):
         gates.gate(recorder, ours=ours, theirs=theirs, at_least=1.0)
     # Seven rounds, and once more with twice as many; the table shows it all the same.
-    assert bench.calls == [*["ours", "theirs"] * (3 * ROUNDS), "ours"]
+    assert bench.calls == [*["ours", "theirs"] * (3 * MIN_ROUNDS), "ours"]
     assert recorder.extra_info == {"ratio": 0.25, "bar": 1.0}
     assert recorder.rounds == [1]
 
 
 def test_a_side_that_is_slow_once_passes_by_its_second_measurement_alone(bench: Bench) -> None:
     recorder = Recorder()
-    ours = bench.side("ours", *[4.0] * ROUNDS, 1.0)
-    # Their fastest round is in the first measurement, which is forgotten.
-    theirs = bench.side("theirs", 0.5, *[1.0] * ROUNDS)
+    ours = bench.side("ours", *[4.0] * MIN_ROUNDS, 1.0)
+    # Their fastest round is in the first measurement, which does not count.
+    theirs = bench.side("theirs", 0.5, *[1.0] * MIN_ROUNDS)
     gates.gate(recorder, ours=ours, theirs=theirs, at_least=1.0)
     assert recorder.extra_info["ratio"] == 1.0
-    assert bench.calls == [*["ours", "theirs"] * (3 * ROUNDS), "ours"]
+    assert bench.calls == [*["ours", "theirs"] * (3 * MIN_ROUNDS), "ours"]
 
 
 def test_a_ratio_at_its_bar_passes_and_one_just_below_does_not(bench: Bench) -> None:
@@ -131,16 +131,16 @@ def test_a_count_is_held_to_a_rate(bench: Bench) -> None:
 
 # Seconds in whole 64ths, so that sums of them are exact.
 some_seconds = st.lists(
-    st.integers(1, 640).map(lambda n: n / 64), min_size=3 * ROUNDS, max_size=3 * ROUNDS
+    st.integers(1, 640).map(lambda n: n / 64), min_size=3 * MIN_ROUNDS, max_size=3 * MIN_ROUNDS
 )
 
 
 def expected(ours_s: list[float], theirs_s: list[float], at_least: float) -> tuple[int, float]:
     """Return how many rounds all measurements take, and the ratio of the last one."""
     done, ratio = 0, 0.0
-    for fewest in (ROUNDS, 2 * ROUNDS):
+    for fewest in (MIN_ROUNDS, 2 * MIN_ROUNDS):
         begin, passed_s = done, 0.0
-        while done - begin < fewest or passed_s < LEAST_S:
+        while done - begin < fewest or passed_s < MIN_DURATION_S:
             passed_s += of_round(ours_s, done) + of_round(theirs_s, done)
             done += 1
         ours, theirs = (

@@ -1,4 +1,4 @@
-"""Laws agree with scipy's into both tails, and scenarios know them."""
+"""Laws against those of scipy into both tails, their refusals, and their schema."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ EVERY_LAW = pytest.mark.parametrize("law", [law for law, _ in CASES], ids=NAMES)
 
 
 def close(ours: float, exact: float) -> bool:
-    """Whether two numbers are one to nine digits."""
+    """Return whether two numbers agree to nine digits."""
     return abs(ours / exact - 1) <= 1e-9
 
 

@@ -48,8 +48,8 @@ def test_worked_values() -> None:
     assert us(nccl.tree_s(protocol="Simple", n=16_384, n_nodes=2_048)) == 372.4
 
 
-def test_a_step_inside_takes_at_least_the_posting_where_nodes_are_several() -> None:
-    # 14 steps inside at 3.4 us, or at 3 and 6 us of posting; 2 between at 14 us.
+def test_a_step_within_a_node_takes_at_least_the_posting_where_nodes_are_several() -> None:
+    # 14 steps within nodes at 3.4 us, or at 3 and 6 us of posting; the rest between them at 14 us.
     alone = nccl.ring_s("all_reduce", protocol="Simple", n=8, n_nodes=1, host="amd")
     assert us(alone) == us((8.4 + 14 * 3.4) * 1e-6)
     intel = nccl.ring_s("reduce_scatter", protocol="Simple", n=16, n_nodes=2)
@@ -120,15 +120,15 @@ def test_what_nccl_does_not_have_is_refused() -> None:
 def test_a_ring_takes_the_constants_of_the_tuner(
     intra: nccl.Intra, host: nccl.Host, protocol: nccl.Protocol
 ) -> None:
-    base, inside, between, alone = (
+    base, within, between, alone = (
         table[protocol]
         for table in (BASE_US["ring"], HOP_US[intra, "ring"], NET_US["ring"], NET_US["tree"])
     )
     postings = 3 if protocol == "Simple" else 1
     expected_us = {
         # 16 ranks on one node, on two, and one on each of 16.
-        1: base + 15 * inside,
-        2: base + 14 * max(inside, postings * POSTING_US[host]) + between,
+        1: base + 15 * within,
+        2: base + 14 * max(within, postings * POSTING_US[host]) + between,
         16: base + 15 * alone,
     }
     for n_nodes, latency_us in expected_us.items():

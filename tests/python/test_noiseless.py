@@ -1,4 +1,4 @@
-"""Without causes a step is the hand calculation, digit for digit."""
+"""A step without causes against a hand calculation."""
 
 import pytest
 from tests.scenarios import COLOSSUS_1_BARE
@@ -19,7 +19,7 @@ def result() -> hm.Result:
 
 
 def hand_calculated_step_s() -> float:
-    """Llama-3-405B on H100, tensor 8, hybrid over 64, from published figures alone."""
+    """Return a step of Llama-3-405B on H100, tensor 8, hybrid over 64, from published figures."""
     tokens = 2 * 8192
     matmul_flops = 6 * 403_747_897_344
     attention_flops = 6 * 126 * 128 * (128 + 128) * 8192 / 2

@@ -1,4 +1,4 @@
-"""The presets: whole, of the size that they say, and printed in every format."""
+"""Presets: sizes, bases, published figures, and output in every format."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hindmost.report import FORMATS, render
 from hindmost.scenario import not_modelled
 
 PARTS = ("measured", "measured-pipeline", "sequence-imbalance", "heavy-last-stage", "unplanned-gc")
-"""Presets to be laid over others, which are no scenarios by themselves."""
+"""Presets that only complete others and are no scenarios by themselves."""
 
 WHOLE = [name for name in catalog.names("presets") if name not in PARTS]
 

@@ -1,4 +1,4 @@
-"""Files: scenarios that cannot be read, results written whole or not at all, the schema."""
+"""Files: unreadable scenarios, results written completely or not at all, the schema."""
 
 import errno
 import json

@@ -1,4 +1,4 @@
-"""Laws that both engines keep whatever a scenario is made of, on random small ones.
+"""Properties of both engines that hold for any scenario, on random small ones.
 
 Examples are drawn from a fixed seed, so that every run of these tests has the same ones.
 """
@@ -30,7 +30,7 @@ from tests.statistics.test_agreement import distance
 
 SEED, OTHER_SEED = 20_251_128, 20_251_129
 THREADS = (1, 2, 7)
-FEW: dict[str, Any] = {"seed": SEED, "runs": 2, "steps": 9}
+SMALL: dict[str, Any] = {"seed": SEED, "runs": 2, "steps": 9}
 EXAMPLES = 200
 RUNS = 500
 """One-step runs of an example in which two engines are compared."""
@@ -40,7 +40,7 @@ FALSE_ALARMS = 1e-3
 LEVEL = FALSE_ALARMS / (EXAMPLES * (len(COMPARED) + 1))
 ROUNDING = 1e-5
 """Relative error of a row: sums and products in f32, and the tables of laws."""
-LEAST_TAIL = 2.0**-65
+MIN_TAIL = 2.0**-65
 """Least tail probability that a word stands for."""
 
 
@@ -76,7 +76,7 @@ def same_bytes(one: _core.Columns, other: _core.Columns) -> bool:
 @given(table=one_barrier() | with_waits())
 def test_sampled_rows_do_not_depend_on_threads(table: Table) -> None:
     core = make_plan(from_table(table)).core
-    once, *others = (_core.sample(core, threads=n, **FEW) for n in (*THREADS, THREADS[0]))
+    once, *others = (_core.sample(core, threads=n, **SMALL) for n in (*THREADS, THREADS[0]))
     assert all(same_bytes(once, other) for other in others)
 
 
@@ -85,9 +85,9 @@ def test_sampled_rows_do_not_depend_on_threads(table: Table) -> None:
 def test_rows_drawn_from_laws_do_not_depend_on_threads(table: Table) -> None:
     plan = make_plan(from_table(table))
     engine, again = assume_exact(plan), assume_exact(plan)
-    once, *others = (engine.run(threads=n, **FEW) for n in (*THREADS, THREADS[0]))
+    once, *others = (engine.run(threads=n, **SMALL) for n in (*THREADS, THREADS[0]))
     assert all(same_bytes(once, other) for other in others)
-    assert same_bytes(once, again.run(threads=1, **FEW))
+    assert same_bytes(once, again.run(threads=1, **SMALL))
 
 
 def least(law: Table) -> float:
@@ -97,7 +97,7 @@ def least(law: Table) -> float:
         return min(cap, *(least(part["law"]) for part in law["components"]))
     # A cap and a tail leave the lower side as it is.
     plain = {key: value for key, value in law.items() if key not in ("cap", "tail_alpha")}
-    number = _core.Law(plain).quantile(LEAST_TAIL * (1 - ROUNDING)) * (1 - ROUNDING)
+    number = _core.Law(plain).quantile(MIN_TAIL * (1 - ROUNDING)) * (1 - ROUNDING)
     return min(number, cap)
 
 
@@ -153,7 +153,7 @@ def bounds_of_exposed(scenario: hm.Scenario, plan: Plan) -> tuple[float, float]:
 
 
 def check_rows(scenario: hm.Scenario, result: hm.Result) -> None:
-    """Assert what is true of each row whoever made it."""
+    """Assert what is true of each row, whichever engine made it."""
     rows = {name: result.steps[name].to_numpy() for name in result.steps.columns}
     step_time_s, compute_s = rows["step_time_s"], rows["compute_s"]
     exposed_s, stall_s = rows["exposed_comm_s"], rows["stall_s"]
@@ -181,17 +181,17 @@ def check_rows(scenario: hm.Scenario, result: hm.Result) -> None:
 @given(table=one_barrier() | with_waits(), method=st.sampled_from(["auto", "sample"]))
 def test_every_row_keeps_the_laws_of_a_step(table: Table, method: str) -> None:
     scenario = from_table(table)
-    check_rows(scenario, hm.simulate(scenario, method=method, **FEW))
+    check_rows(scenario, hm.simulate(scenario, method=method, **SMALL))
 
 
 @fixed_examples
 @given(table=one_barrier())
 def test_the_slowest_rank_is_the_steps_compute_time(table: Table) -> None:
     scenario = from_table(table)
-    rows = hm.simulate(scenario, method="sample", **FEW).steps
-    compute_s = rows["compute_s"].to_numpy().reshape(FEW["runs"], FEW["steps"])
+    rows = hm.simulate(scenario, method="sample", **SMALL).steps
+    compute_s = rows["compute_s"].to_numpy().reshape(SMALL["runs"], SMALL["steps"])
     for run, of_run in enumerate(compute_s):
-        times = hm.rank_times(scenario, seed=SEED, run=run, steps=range(FEW["steps"]))
+        times = hm.rank_times(scenario, seed=SEED, run=run, steps=range(SMALL["steps"]))
         np.testing.assert_array_equal(times.max(axis=1), of_run.astype(np.float32))
 
 
@@ -233,7 +233,7 @@ def test_engines_draw_equal_rows_where_all_causes_last_a_run(table: Table) -> No
 def test_an_inadmissible_scenario_is_refused(table: Table, changes: dict[str, Any]) -> None:
     scenario = from_table(table)
     with pytest.raises(hm.ScenarioError) as refused:
-        hm.simulate(scenario, changes=changes, **FEW)
+        hm.simulate(scenario, changes=changes, **SMALL)
     assert all(problem.requirement for problem in refused.value.problems)
 
 
@@ -243,7 +243,7 @@ def test_any_change_gives_rows_or_is_refused(data: st.DataObject, method: str) -
     table = data.draw(one_barrier(min_causes=1))
     changes = data.draw(odd_changes(table))
     try:
-        rows = hm.simulate(from_table(table), changes=changes, method=method, **FEW).steps
+        rows = hm.simulate(from_table(table), changes=changes, method=method, **SMALL).steps
     except hm.ScenarioError:
         return
     assert (rows["compute_s"].to_numpy() > 0).all()

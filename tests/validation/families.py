@@ -25,11 +25,11 @@ Figures = Iterable[tuple[Any, ...]]
 Unit = Literal["s", "TFLOP/s", "hardware TFLOP/s", "MFU %"]
 
 LIMIT_OF_TWO_NUMBERS = 0.03
-"""Error of a predicted row, where two numbers are fitted."""
+"""Greatest error of a predicted row, where two numbers are fitted."""
 LIMIT_OF_ONE_NUMBER = 0.05
-"""The same where one is."""
+"""Greatest error where one number is fitted."""
 LIMIT_ACROSS_THE_JUMP = 0.12
-"""The same for the family whose published figures jump between two scales."""
+"""Greatest error in the family whose published figures jump between two scales."""
 
 
 @dataclass(frozen=True, kw_only=True)

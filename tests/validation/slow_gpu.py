@@ -30,13 +30,13 @@ MICROBATCH_SEQS = 2
 BENCHMARK_S = (296.5, 303.6)
 """Seconds of a benchmark on other nodes, and on the node with the slow GPU."""
 
-SLOWEST = 2.0
+MAX_SLOWDOWN = 2.0
 """Slowdown that is looked for, at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Position:
-    """What a slow GPU comes to at one stage."""
+    """What a slow GPU at one stage costs."""
 
     stage: int
     rise: float
@@ -44,12 +44,12 @@ class Position:
     needed: float
     """Slowdown that makes the published rise."""
     needed_of_equals: float
-    """The same, were all stages equal."""
+    """Slowdown that makes the published rise, were all stages equal."""
 
 
 @cache
 def positions() -> tuple[Position, ...]:
-    """Return what the slow GPU comes to at each stage; nothing else varies."""
+    """Return what the slow GPU costs at each stage; nothing else varies."""
     healthy_s, slow_s = BLOOM_STEP_S
     published = slow_s / healthy_s - 1
     time = compute_time(_job(kernel_efficiency()), "gpus")
@@ -61,7 +61,7 @@ def positions() -> tuple[Position, ...]:
     equal = replace(time, stages=(mean,) * STAGES)
 
     def needed(time: ComputeTime, stage: int) -> float:
-        return _bisect(lambda x: _rise(time, stage, x), published, 1.0, SLOWEST)
+        return _bisect(lambda x: _rise(time, stage, x), published, 1.0, MAX_SLOWDOWN)
 
     return tuple(
         Position(

@@ -1,4 +1,4 @@
-"""What one slow GPU of 384 comes to, by the stage that it is in."""
+"""What one slow GPU of 384 costs, by the stage that it is in."""
 
 from __future__ import annotations
 
