@@ -6,6 +6,7 @@ one false alarm in a thousand. What differs by some roundings of float32 is the 
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,8 @@ PERSISTENT_RUNS, PERSISTENT_STEPS, PERSISTENT_SEED, MAX_ERRORS = 16, 2_000, 20_2
 FIXED_RUNS, FIXED_STEPS, FIXED_SEED = 400, 3, 20_240_705
 
 TAILS = (1e-2, 1e-3, 1e-4)
+MAX_CURVE_ERROR = 1e-5
+"""Relative error of a compiled law's tail probabilities, as docs/model.md has it."""
 COUNT_STEPS, COUNT_SEEDS, COVERAGE = 1_000_000, range(40, 50), 0.999
 GOLDEN_STEPS, GOLDEN_SEED = 1_000_000, 20_240_706
 
@@ -118,11 +121,20 @@ def n_runs(table: Table) -> int:
     return RUNS if total < MANY_GPUS else RUNS_OF_MANY
 
 
-def metrics(table: Table) -> tuple[str, ...]:
-    """Return the columns in which two engines are compared."""
+def stalls(table: Table) -> bool:
+    """Return whether any cause stalls what ranks compute."""
+    kinds = {(cause["affects"], cause["effect"]) for cause in table["causes"].values()}
+    return ("compute", "stall") in kinds
+
+
+def metrics(table: Table) -> list[str]:
+    """Return the columns in which two engines are compared: those that vary."""
     affected = {cause["affects"] for cause in table["causes"].values()}
-    has_network = "network" in affected or "fabric" in table
-    return (*METRICS, "exposed_comm_s") if has_network else METRICS
+    varies = {
+        "stall_s": stalls(table),
+        "exposed_comm_s": "network" in affected or "fabric" in table,
+    }
+    return [name for name in (*METRICS, "exposed_comm_s") if varies.get(name, True)]
 
 
 N_COMPARISONS = sum(len(metrics(each)) + (len(each["pools"]) > 1) for each in PANEL.values())
@@ -152,6 +164,8 @@ def disagreements(table: Table, first: Rows, second: Rows) -> list[str]:
         far = distance(first[name], second[name], scale)
         if not far <= limit:
             found.append(f"{name}: {far:.4f} apart, at most {limit:.4f}")
+    if not stalls(table) and any(rows["stall_s"].any() for rows in (first, second)):
+        found.append("stall_s: stalls without a cause")
     counts = np.array(
         [
             [(each["slowest_pool"] == pool).sum() for pool in table["pools"]]
@@ -159,7 +173,10 @@ def disagreements(table: Table, first: Rows, second: Rows) -> list[str]:
         ]
     )
     met = counts[:, counts.sum(axis=0) > 0]
-    if not stats.chi2_contingency(met, correction=False).pvalue >= LEVEL:
+    # One pool alone is always the slowest.
+    if len(table["pools"]) > 1 and not (
+        stats.chi2_contingency(met, correction=False).pvalue >= LEVEL
+    ):
         found.append(f"slowest_pool: {counts.tolist()}")
     return found
 
@@ -221,8 +238,8 @@ def test_engines_agree_in_persistent_causes(name: str) -> None:
         means = [each.mean(axis=1) for each in by_run]
         errors = [each.std(axis=1, ddof=1) / np.sqrt(PERSISTENT_STEPS) for each in by_run]
         within = MAX_ERRORS * np.hypot(*errors) + ROUNDING * means[0]
-        apart = np.abs(means[0] - means[1])
-        assert (apart <= within).all(), f"{metric}: {apart / within}"
+        difference = np.abs(means[0] - means[1])
+        assert (difference <= within).all(), f"{metric}: {difference / within}"
 
 
 @pytest.mark.parametrize("name", PERSISTENT)
@@ -246,17 +263,38 @@ def test_engines_are_equal_where_steps_draw_nothing(name: str) -> None:
         np.testing.assert_array_equal(direct[metric], drawn[metric])
 
 
-@pytest.mark.parametrize("n_gpus", [8, 64, 1_024])
-@pytest.mark.parametrize("law", COUNTED)
-def test_what_exceeds_a_compiled_percentile_is_as_rare_as_it_says(law: str, n_gpus: int) -> None:
+def slowest_of(law: str, n_gpus: int) -> tuple[Table, _core.Curve]:
+    """Return a pool with one cause, and the compiled law of its slowest rank."""
     table = {"pools": {"a": h100(n_gpus)}, "causes": {"x": slow(COUNTED[law])}}
     compiled = _core.OrderStatistics(make_plan(scenario(table)).core).law(0, COUNT_SEEDS[0], 0)
     assert compiled is not None
+    return table, compiled
+
+
+@pytest.mark.parametrize("n_gpus", [8, 64, 1_024, 1_000_000])
+@pytest.mark.parametrize("law", COUNTED)
+def test_a_compiled_law_is_the_nth_power_of_its_law(law: str, n_gpus: int) -> None:
+    _, compiled = slowest_of(law, n_gpus)
+    one = _core.Law(COUNTED[law])
+    for tail in (0.9, 0.5, *TAILS, 1e-9):
+        factor = compiled.upper_quantile(tail)
+        exact = -np.expm1(n_gpus * np.log1p(-one.sf(factor)))
+        assert exact == pytest.approx(tail, rel=MAX_CURVE_ERROR)
+        assert compiled.sf(factor) == pytest.approx(tail, rel=MAX_CURVE_ERROR)
+        assert compiled.cdf(factor) == pytest.approx(1 - tail, rel=MAX_CURVE_ERROR)
+        assert compiled.quantile(1 - tail) == pytest.approx(factor, rel=MAX_CURVE_ERROR)
+
+
+# Tiles of 64 ranks are skipped where none of them can be the slowest, which does not depend
+# on the law: so one law is enough where a pool has several tiles. Of 10^7 steps one in 10^4 is
+# counted to 10%, and the test above finds errors of the compiled laws themselves that are 10^3
+# times smaller.
+@pytest.mark.parametrize(
+    ("law", "n_gpus"), [*itertools.product(COUNTED, [8, 64]), ("lognormal", 1_024)]
+)
+def test_what_exceeds_a_compiled_percentile_is_as_rare_as_it_says(law: str, n_gpus: int) -> None:
+    table, compiled = slowest_of(law, n_gpus)
     at = {tail: compiled.upper_quantile(tail) for tail in TAILS}
-    for tail, factor in at.items():
-        assert compiled.sf(factor) == pytest.approx(tail, rel=1e-3)
-        assert compiled.cdf(factor) == pytest.approx(1 - tail, rel=1e-5)
-        assert compiled.quantile(1 - tail) == pytest.approx(factor, rel=1e-5)
     noiseless_s = rows({**table, "causes": {}}, "sample", 0, runs=1, steps=1)["compute_s"][0]
     beyond = dict.fromkeys(TAILS, 0)
     for seed in COUNT_SEEDS:
