@@ -211,12 +211,12 @@ def test_engines_draw_steps_of_one_law(table: Table) -> None:
     # Of discrete numbers, such as the places of pools, distances are shorter by chance.
     one, other = (each["slowest_pool"].to_physical().to_numpy() for each in (sampled, drawn))
     far["slowest_pool"] = distance(one, other, scale)
-    assert {name: apart for name, apart in far.items() if not apart <= limit} == {}
+    assert {name: found for name, found in far.items() if not found <= limit} == {}
 
 
 @fixed_examples
 @given(table=one_barrier(spans=("run",), min_causes=1))
-def test_engines_draw_equal_rows_where_all_causes_last_a_run(table: Table) -> None:
+def test_engines_draw_equal_rows_where_all_causes_are_persistent(table: Table) -> None:
     scenario = from_table(table)
     assume_exact(make_plan(scenario))
     counts: dict[str, Any] = {"seed": SEED, "runs": 20, "steps": 2}
