@@ -1,4 +1,4 @@
-"""What benchmarks share: instruction sets to force, and a table of ratios."""
+"""Shared by all benchmarks: instruction sets to force, and a table of ratios."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: Any) -> None:
     gates = [bench for bench in getattr(session, "benchmarks", []) if "bar" in bench.extra_info]
     if not gates:
         return
-    terminalreporter.section("gates: rate of ours over theirs, or over a stated count a second")
+    terminalreporter.section("gates: our rate over theirs, or over a stated rate")
     for bench in gates:
         ratio, bar = bench.extra_info["ratio"], bench.extra_info["bar"]
         of = f" of {bench.extra_info['per_s']:.2g}/s" if "per_s" in bench.extra_info else ""

@@ -1,4 +1,4 @@
-"""The one helper of all gates: it measures a ratio, retries and reports."""
+"""Measures the ratio of two rates, once more where it is low, and holds it to a bar."""
 
 from __future__ import annotations
 
@@ -7,8 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-FEWEST_ROUNDS = 7
-LEAST_SECONDS = 3.0
+MIN_ROUNDS = 7
+"""Rounds of a measurement, at least; twice as many of the one that is made once more."""
+MIN_DURATION_S = 3.0
+"""Seconds that a measurement takes, at least."""
+
+clock: Callable[[], float] = time.perf_counter
+"""Seconds since some moment: where all gates take the time from."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +39,10 @@ def gate(
     at_least: float,
     work: float = 1.0,
 ) -> None:
-    """Measure both sides in turn and hold their ratio to a bar.
+    """Measure both sides alternately and hold the ratio of their rates to a bar.
 
-    A ratio below the bar is measured once more, with twice the rounds. What
-    was measured goes into the benchmark's table.
+    Each side counts by its fastest round. A ratio below the bar is measured once
+    more, with twice the rounds. The ratio goes into the benchmark's table.
 
     Parameters
     ----------
@@ -56,14 +61,14 @@ def gate(
 def gate_of_a_count(
     benchmark: Any, *, ours: Callable[[], object], count: float, at_least_per_s: float
 ) -> None:
-    """Measure how many things a second ours does, and hold that to a stated count.
+    """Measure how many things a second ours does, and hold that to a stated rate.
 
     Parameters
     ----------
     benchmark
         The fixture of pytest-benchmark.
     ours
-        What does them.
+        Does all of them.
     count
         How many of them.
     at_least_per_s
@@ -86,10 +91,10 @@ def _hold(
     at_least: float,
     measured: Callable[[int], Ratio],
 ) -> None:
-    """Hold what is measured to a bar; what is below it is measured once more."""
-    ratio = measured(FEWEST_ROUNDS)
+    """Hold a measured ratio to a bar; one below it is measured once more."""
+    ratio = measured(MIN_ROUNDS)
     if ratio.times < at_least:
-        ratio = measured(2 * FEWEST_ROUNDS)
+        ratio = measured(2 * MIN_ROUNDS)
     benchmark.extra_info["ratio"] = round(ratio.times, 2)
     benchmark.extra_info["bar"] = at_least
     # The table of pytest-benchmark shows one more round of ours.
@@ -105,11 +110,11 @@ def _measured(
 ) -> Ratio:
     best = [float("inf"), float("inf")]
     rounds = 0
-    started = time.perf_counter()
-    while rounds < fewest or time.perf_counter() - started < LEAST_SECONDS:
+    started = clock()
+    while rounds < fewest or clock() - started < MIN_DURATION_S:
         for side, call in enumerate((ours, theirs)):
-            begun = time.perf_counter()
+            begun = clock()
             call()
-            best[side] = min(best[side], time.perf_counter() - begun)
+            best[side] = min(best[side], clock() - begun)
         rounds += 1
     return Ratio(ours_s=best[0], theirs_s=best[1], rounds=rounds, work=work)

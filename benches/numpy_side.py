@@ -1,4 +1,4 @@
-"""The same draws in NumPy: float32, on two threads."""
+"""NumPy doing what the sampler does: draws in float32, on two threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The engine that draws the slowest rank from its law: against NumPy, itself and counts."""
+"""Order statistics: against NumPy, against itself at other sizes, and against stated rates."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ RESIDUAL = {"name": "lognormal", "median": 1.0, "sigma": 0.0015}
 SPEED = {"name": "lognormal", "median": 1.0, "sigma": 0.0172, "cap": 1.062}
 
 
-def engine(n_gpus: int, **lasting: Any) -> _core.OrderStatistics:
-    """Return the engine of one pool with a residual, and what lasts a run."""
+def engine(n_gpus: int, **persistent: Any) -> _core.OrderStatistics:
+    """Return the engine of one pool with a residual and persistent causes."""
     causes = [
         {
             "name": name,
@@ -36,10 +36,10 @@ def engine(n_gpus: int, **lasting: Any) -> _core.OrderStatistics:
         }
         for name, span, law in [
             ("residual", "step", RESIDUAL),
-            *((name, "run", law) for name, law in lasting.items()),
+            *((name, "run", law) for name, law in persistent.items()),
         ]
     ]
-    group = {
+    pool = {
         "name": "pool",
         "n_gpus": n_gpus,
         "node_gpus": 8,
@@ -48,7 +48,7 @@ def engine(n_gpus: int, **lasting: Any) -> _core.OrderStatistics:
         "tensor_gpus": 8,
         "compute_s": 1.0,
     }
-    plan = _core.Plan(groups=[group], causes=causes, terms=[], overlap_fraction=0.0)
+    plan = _core.Plan(groups=[pool], causes=causes, terms=[], overlap_fraction=0.0)
     return _core.OrderStatistics(plan)
 
 
@@ -75,7 +75,7 @@ def test_steps_of_a_billion_gpus_take_as_long_as_those_of_a_thousand(benchmark: 
     )
 
 
-def test_the_pass_over_all_gpus_takes_little_more_than_their_words(benchmark: Any) -> None:
+def test_the_survey_of_all_gpus_takes_little_more_than_their_words(benchmark: Any) -> None:
     n_gpus = 64_000_000
     large = engine(n_gpus, speed=SPEED)
     instructions = _core.instruction_sets()[-1]

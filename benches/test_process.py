@@ -45,8 +45,8 @@ def test_a_run_of_colossus_1_ends_soon(benchmark: Any, fresh: Callable[..., None
     )
 
 
-MOST_BYTES = 400e6
-MOST_BYTES_PER_ROW = 200
+MAX_RESIDENT_BYTES = 400e6
+MAX_BYTES_PER_ROW = 200
 
 
 def resident_bytes(n_steps: int, scenario: str, method: str) -> int:
@@ -55,7 +55,7 @@ def resident_bytes(n_steps: int, scenario: str, method: str) -> int:
     command += ["--seed", "1", "--runs", "8"]
     process = subprocess.Popen([*command, "--steps", str(n_steps)], stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
-    # Waited for above, where its memory is told.
+    # os.wait4 has waited for it, as only that tells its memory.
     process.returncode = status
     assert status == 0
     return usage.ru_maxrss * 1024
@@ -65,10 +65,10 @@ def resident_bytes(n_steps: int, scenario: str, method: str) -> int:
     ("scenario", "method"), [("h100-1k", "sample"), (str(COLOSSUS_1_BARE), "order-statistics")]
 )
 def test_a_million_steps_fit_into_memory(benchmark: Any, scenario: str, method: str) -> None:
-    """Eight runs of 125,000 steps, a million rows, and no more than their bytes."""
+    """Eight runs of 125,000 steps, a million rows, and at most as many bytes as they need."""
     few = resident_bytes(1_000, scenario, method)
     held = benchmark.pedantic(resident_bytes, args=(125_000, scenario, method), rounds=1)
     benchmark.extra_info["resident_mb"] = round(held / 1e6)
-    assert held < MOST_BYTES
+    assert held < MAX_RESIDENT_BYTES
     # Memory grows by the rows, and by what they are while they are sorted.
-    assert held - few < MOST_BYTES_PER_ROW * 8 * (125_000 - 1_000)
+    assert held - few < MAX_BYTES_PER_ROW * 8 * (125_000 - 1_000)

@@ -62,7 +62,7 @@ def one_draw_a_pass(instructions: str) -> _core.Plan:
         }
         for name in ("one", "other")
     ]
-    group = {
+    pool = {
         "name": "pool",
         "n_gpus": REPLICAS * STAGES,
         "node_gpus": 8,
@@ -90,7 +90,7 @@ def one_draw_a_pass(instructions: str) -> _core.Plan:
         "times": [times],
     }
     return _core.Plan(
-        groups=[group],
+        groups=[pool],
         causes=causes,
         terms=[],
         overlap_fraction=0.9,

@@ -1,4 +1,4 @@
-"""Calls from Python and the shell that are wrong or odd, and what they answer."""
+"""Wrong and unusual calls from Python and the shell, and their answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Caps that are moved, and what step time and MFU come to with them."""
+"""Moved caps, and the step time and MFU that they give."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Table = dict[str, Any]
 STEP_S = 1.0
 N_GPUS = 1024
 WIDE: Table = {"name": "uniform", "low": 1.0, "high": 3.0, "cap": 1.1}
-"""So wide that of so many GPUs some are at its cap, wherever that is moved."""
+"""Some of so many GPUs are at its cap, wherever that is moved."""
 
 
 def slowdown(law: Table, **fields: Any) -> Table:
@@ -88,7 +88,7 @@ def test_where_some_gpu_is_at_the_cap_the_step_moves_with_it() -> None:
         )
 
 
-def test_a_stalls_cap_is_moved_about_nought() -> None:
+def test_a_stalls_cap_is_moved_about_zero() -> None:
     law = {"name": "uniform", "low": 0.01, "high": 9.0, "cap": 0.4}
     result = result_of(stall=stall(law))
     assert result.caps["moved_to"].to_list() == [0.2, 0.8]

@@ -5,6 +5,7 @@ import pytest
 import hindmost as hm
 from hindmost import catalog
 from hindmost.catalog import Transformer
+from hindmost.physics.compute import microbatch_model_flops
 from hindmost.physics.flops import (
     active_parameters,
     attention_flops_per_token,
@@ -128,9 +129,9 @@ def test_a_gate_is_a_third_matrix() -> None:
 
 
 def test_tied_embeddings_count_once_and_multiply_all_the_same() -> None:
-    apart, tied = small(), small(tied=True)
-    assert parameters(apart) - parameters(tied) == 10 * 8
-    assert matmul_parameters(apart) == matmul_parameters(tied)
+    untied, tied = small(), small(tied=True)
+    assert parameters(untied) - parameters(tied) == 10 * 8
+    assert matmul_parameters(untied) == matmul_parameters(tied)
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
@@ -193,11 +194,12 @@ def test_recomputation_costs_a_forward_pass_or_nothing() -> None:
     assert recomputed_share("full") == pytest.approx(1 / 3)
 
 
-def test_model_flops_do_not_count_recomputation() -> None:
-    model = catalog.model("llama3-70b")
-    per_token = model_flops_per_token(model, seq_len=8192, causal=True)
+@pytest.mark.parametrize("recompute", ["none", "selective", "full"])
+def test_model_flops_do_not_count_recomputation(recompute: str) -> None:
+    scenario = hm.load("h100-1k", {"workload.recompute": recompute})
     attention = 6 * 80 * 64 * 256 * 8192 / 2
-    assert per_token == 6 * matmul_parameters(model) + attention
+    per_token = 6 * matmul_parameters(catalog.model("llama3-70b")) + attention
+    assert microbatch_model_flops(scenario) == 2 * 8192 * per_token
 
 
 def test_a_scenarios_own_model_is_the_one_in_force() -> None:

@@ -1,4 +1,4 @@
-"""Laws agree with scipy's into both tails, and scenarios know them."""
+"""Laws against those of scipy into both tails, their refusals, and their schema."""
 
 from __future__ import annotations
 
@@ -81,13 +81,13 @@ CASES = [
     *(bounded_pareto(alpha, 1.0, 100.0) for alpha in (0.3, 1.0, 2.0, 3.5)),
     bounded_pareto(1.5, 0.02, 0.05),
 ]
-EVERY_CASE = pytest.mark.parametrize(
-    ("law", "oracle"), CASES, ids=lambda case: str(case) if isinstance(case, laws.LawModel) else ""
-)
+NAMES = [str(law) for law, _ in CASES]
+EVERY_CASE = pytest.mark.parametrize(("law", "oracle"), CASES, ids=NAMES)
+EVERY_LAW = pytest.mark.parametrize("law", [law for law, _ in CASES], ids=NAMES)
 
 
 def close(ours: float, exact: float) -> bool:
-    """Whether two numbers are one to nine digits."""
+    """Return whether two numbers agree to nine digits."""
     return abs(ours / exact - 1) <= 1e-9
 
 
@@ -118,8 +118,8 @@ def test_cdf_and_sf_agree_with_scipy_into_both_tails(law: laws.LawModel, oracle:
             assert close(law.sf(x), float(oracle.sf(x))), tail
 
 
-@EVERY_CASE
-def test_a_law_gives_back_the_probability_of_its_quantile(law: laws.LawModel, oracle: Any) -> None:
+@EVERY_LAW
+def test_a_law_gives_back_the_probability_of_its_quantile(law: laws.LawModel) -> None:
     low, high = rest_of_ends(law)
     for tail in TAILS:
         if law.ppf(tail) > low:
@@ -135,8 +135,8 @@ def test_mean_and_variance_agree_with_scipy(law: laws.LawModel, oracle: Any) -> 
     assert abs(law.core.variance() / variance - 1) <= 1e-8
 
 
-@EVERY_CASE
-def test_a_table_holds_the_law(law: laws.LawModel, oracle: Any) -> None:
+@EVERY_LAW
+def test_a_table_holds_the_law(law: laws.LawModel) -> None:
     law.check_drawable()
 
 

@@ -61,14 +61,14 @@ def test_stages_of_colossus_1_leave_352_spares() -> None:
     scenario = hm.load("colossus-1-pp16")
     # 18,750 and 6,250 and 277 x 9 tensor groups, 16 of them a replica.
     assert n_replicas(scenario) == 1_171 + 390 + 155 == 1_716
-    # Left over are 14, 10 and 13 groups, and 56 GPUs of a domain that is not full.
+    # Left over are 14, 10 and 13 tensor groups, and 56 GPUs of a domain that is not full.
     assert spares_of(scenario) == [14 * 8, 10 * 8, 13 * 8 + 56]
 
 
 def test_mixed_placement_makes_replicas_of_what_pools_leave_over() -> None:
     scenario = hm.load("colossus-1-pp16", {"layout.placement": "mixed"})
     assert n_replicas(scenario) == (18_750 + 6_250 + 2_493) // 16 == 1_718
-    # Five groups, of the last pool, and its domain that is not full.
+    # Five tensor groups, of the last pool, and its domain that is not full.
     assert spares_of(scenario) == [0, 0, 5 * 8 + 56]
 
 
@@ -78,7 +78,7 @@ def test_context_ranks_are_ranks_of_a_replica() -> None:
     assert n_replicas(scenario) == 1_716
     assert spares_of(scenario) == [112, 80, 160]
     mixed = hm.load("colossus-1-pp16", {**changes, "layout.placement": "mixed"})
-    # A stage is four groups of one pool: 4,687 and 1,562 and 623 stages.
+    # A stage is four tensor groups of one pool: 4,687 and 1,562 and 623 stages.
     assert n_replicas(mixed) == (4_687 + 1_562 + 623) // 4 == 1_718
 
 
@@ -178,7 +178,7 @@ def test_zero_bubble_fills_gaps_with_gradients_of_weights() -> None:
 
 
 def gpipe_s(time: ComputeTime) -> float:
-    """All forward passes, and then all backward passes: each waits for two others."""
+    """Return a step of GPipe: all forward, then all backward passes; each waits for two others."""
 
     def flush_s(passes_s: list[float], ready_s: list[float]) -> list[float]:
         # ready_s: when a stage begins; returns when each has ended its last.
@@ -258,8 +258,8 @@ def test_layers_left_over_go_to_the_middle() -> None:
     assert layers_of_stages(load(STAGES, {"layout.pipeline": 7})) == [11, 12, 12, 12, 11, 11, 11]
 
 
-@pytest.mark.parametrize(("model", "copies"), [("llama3-70b", 1), ("gpt3-175b", 1)])
-def test_embeddings_are_on_the_first_and_the_last_stage(model: str, copies: int) -> None:
+@pytest.mark.parametrize("model", ["llama3-70b", "gpt3-175b"])
+def test_embeddings_are_on_the_first_and_the_last_stage(model: str) -> None:
     scenario = load(STAGES, {"workload.model": model, "layout.pipeline": 16})
     of_stage = [
         8 * parameters_of_rank(scenario, chunks).total for chunks in chunks_of_stages(scenario)
@@ -268,7 +268,7 @@ def test_embeddings_are_on_the_first_and_the_last_stage(model: str, copies: int)
     n_layers = layers_of_stages(scenario)
     layer = (of_stage[1]) / n_layers[1]
     embedding = size.vocabulary * size.hidden
-    assert of_stage[0] == pytest.approx(n_layers[0] * layer + copies * embedding)
+    assert of_stage[0] == pytest.approx(n_layers[0] * layer + embedding)
     # A tied output layer is a copy of the embedding; the last norm is there, too.
     assert of_stage[15] == pytest.approx(n_layers[15] * layer + embedding + size.hidden)
 

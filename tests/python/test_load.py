@@ -1,4 +1,4 @@
-"""What files, presets and changes come to."""
+"""Loading of files, presets and changes: layers, defaults, round trips, refusals."""
 
 import copy
 import json

@@ -51,8 +51,6 @@ def test_ranks_divide_states_as_the_sharding_says(name: str) -> None:
 
 @pytest.mark.parametrize("name", SHARDINGS)
 def test_context_ranks_share_states_like_replicas(name: str) -> None:
-    if name == "hybrid 48":
-        return
     changes = {"layout.sharding": name.split()[0], **SHARDINGS[name][0]}
     if "layout.shard_group_replicas" in changes:
         changes["layout.shard_group_replicas"] //= 4

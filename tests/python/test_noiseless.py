@@ -1,4 +1,4 @@
-"""Without causes a step is the hand calculation, digit for digit."""
+"""A step without causes against a hand calculation."""
 
 import pytest
 from tests.scenarios import COLOSSUS_1_BARE
@@ -13,13 +13,13 @@ NOISELESS: dict[str, object] = {
 }
 
 
-def run(changes: dict[str, object] | None = None) -> hm.Result:
-    scenario = hm.load(COLOSSUS_1_BARE, {**NOISELESS, **(changes or {})})
-    return hm.simulate(scenario, runs=1, steps=5, seed=0)
+@pytest.fixture(scope="module")
+def result() -> hm.Result:
+    return hm.simulate(hm.load(COLOSSUS_1_BARE, NOISELESS), runs=1, steps=5, seed=0)
 
 
 def hand_calculated_step_s() -> float:
-    """Llama-3-405B on H100, tensor 8, hybrid over 64, from published figures alone."""
+    """Return a step of Llama-3-405B on H100, tensor 8, hybrid over 64, from published figures."""
     tokens = 2 * 8192
     matmul_flops = 6 * 403_747_897_344
     attention_flops = 6 * 126 * 128 * (128 + 128) * 8192 / 2
@@ -38,8 +38,7 @@ def hand_calculated_step_s() -> float:
     return forward_s + backward_s + exposed_s
 
 
-def test_noiseless_mfu_is_the_hand_calculation() -> None:
-    result = run()
+def test_noiseless_mfu_is_the_hand_calculation(result: hm.Result) -> None:
     step_s = hand_calculated_step_s()
     assert result.steps["step_time_s"].to_list() == pytest.approx([step_s] * 5, rel=1e-12)
     tokens = 27_493 * 2 * 8192
@@ -51,25 +50,22 @@ def test_noiseless_mfu_is_the_hand_calculation() -> None:
     assert mfu == pytest.approx(0.431, rel=0.01)
 
 
-def test_the_mix_alone_costs_an_eighth() -> None:
-    result = run()
+def test_the_mix_alone_costs_an_eighth(result: hm.Result) -> None:
     h100_alone = result.pools["mfu"][0]
-    # Worked values: among ranks, over the fleet, and with all GPUs at work.
+    # Worked values: among ranks, and over the fleet.
     assert result.value("mfu") / h100_alone == pytest.approx(0.8783195, abs=5e-8)
     fleet_peak = 200_000 * 989e12 + 20_000 * 2500e12
     n_ranks = result.plan.n_ranks
     assert round(n_ranks * 989e12 / fleet_peak, 7) == 0.8778233
-    assert round(220_000 * 989e12 / fleet_peak, 7) == 0.8780468
 
 
-def test_spares_are_the_gpus_that_fill_no_domain() -> None:
-    pools = run().pools
+def test_spares_are_the_gpus_that_fill_no_domain(result: hm.Result) -> None:
+    pools = result.pools
     assert pools["n_spares"].to_list() == [0, 0, 56]
     assert pools["n_gpus"].to_list() == [150_000, 50_000, 20_000]
 
 
-def test_faster_pools_wait_for_the_slowest() -> None:
-    result = run()
+def test_faster_pools_wait_for_the_slowest(result: hm.Result) -> None:
     pools = {row["pool"]: row for row in result.pools.iter_rows(named=True)}
     step_s, compute_s = result.value("step_time_s"), result.value("compute_s")
     plan = make_plan(hm.load(COLOSSUS_1_BARE, NOISELESS))
@@ -84,5 +80,5 @@ def test_faster_pools_wait_for_the_slowest() -> None:
         assert pool["busy_frac"] + pool["wait_frac"] + exposed == pytest.approx(1)
 
 
-def test_one_run_has_no_errors() -> None:
-    assert run().summary["std_error"].is_null().all()
+def test_one_run_has_no_errors(result: hm.Result) -> None:
+    assert result.summary["std_error"].is_null().all()

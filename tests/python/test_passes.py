@@ -34,7 +34,7 @@ def computed(*changes: Changes) -> ComputeTime:
 
 
 def mixtral_flops() -> float:
-    """Two of eight experts, queries of 32 heads, keys and values of 8, a router."""
+    """Return FLOPs of a token: two of eight experts, 32 heads of queries, 8 of keys, a router."""
     attention = 4096 * (2 * 4096 + 2 * 1024)
     layer = attention + 2 * 3 * 4096 * 14_336 + 4096 * 8
     return 6 * (32 * layer + 32_000 * 4096) + 32 * 6 * 32 * 256 * 4096 / 2
@@ -60,31 +60,33 @@ def test_a_token_meets_its_own_experts_only(model: Changes, flops: float) -> Non
     assert computed(model, {"layout.expert": 8}).step_s > time.step_s
 
 
-def all_to_all_s(n_bytes: float, n: int, inside: int) -> float:
-    """Over the ports what leaves the domain, meanwhile the rest inside; the longer one counts."""
-    port_s = (n - inside) / n * n_bytes / PORT
-    inside_s = (inside - 1) / n * n_bytes / DOMAIN
-    return (14e-6 if n > inside else HOP) + max(port_s, inside_s)
+def all_to_all_s(n_bytes: float, n: int, per_domain: int) -> float:
+    """Return the longer time of what leaves the domain over ports and of the rest."""
+    port_s = (n - per_domain) / n * n_bytes / PORT
+    scale_up_s = (per_domain - 1) / n * n_bytes / DOMAIN
+    return (14e-6 if n > per_domain else HOP) + max(port_s, scale_up_s)
 
 
-@pytest.mark.parametrize(("expert", "inside"), [(2, 2), (4, 4), (8, 8)])
-def test_tokens_go_to_the_experts_of_mixtral_and_back(expert: int, inside: int) -> None:
-    one_s = all_to_all_s(4096 * 4096 * 2 * 2, expert, inside)
-    apart, alone = computed(MIXTRAL, {"layout.expert": expert}), computed(MIXTRAL)
-    assert apart.forward_s - alone.forward_s == pytest.approx(32 * 2 * one_s)
-    assert apart.backward_s - alone.backward_s == pytest.approx(32 * 2 * one_s)
+@pytest.mark.parametrize(("expert", "per_domain"), [(2, 2), (4, 4), (8, 8)])
+def test_tokens_go_to_the_experts_of_mixtral_and_back(expert: int, per_domain: int) -> None:
+    one_s = all_to_all_s(4096 * 4096 * 2 * 2, expert, per_domain)
+    divided, alone = computed(MIXTRAL, {"layout.expert": expert}), computed(MIXTRAL)
+    assert divided.forward_s - alone.forward_s == pytest.approx(32 * 2 * one_s)
+    assert divided.backward_s - alone.backward_s == pytest.approx(32 * 2 * one_s)
     again: Changes = {"workload.recompute": "full"}
-    apart, alone = computed(MIXTRAL, again, {"layout.expert": expert}), computed(MIXTRAL, again)
+    divided, alone = computed(MIXTRAL, again, {"layout.expert": expert}), computed(MIXTRAL, again)
     # The forward pass is repeated, and so are its exchanges.
-    assert apart.backward_s - alone.backward_s == pytest.approx(32 * 4 * one_s)
+    assert divided.backward_s - alone.backward_s == pytest.approx(32 * 4 * one_s)
 
 
-@pytest.mark.parametrize(("expert", "inside"), [(8, 8), (16, 8), (64, 8)])
-def test_tokens_go_to_the_experts_of_deepseek_v3_beyond_a_node(expert: int, inside: int) -> None:
-    one_s = all_to_all_s(4096 * 7168 * 2 * 8, expert, inside)
-    apart, alone = computed(DEEPSEEK, {"layout.expert": expert}), computed(DEEPSEEK)
+@pytest.mark.parametrize(("expert", "per_domain"), [(8, 8), (16, 8), (64, 8)])
+def test_tokens_go_to_the_experts_of_deepseek_v3_beyond_a_node(
+    expert: int, per_domain: int
+) -> None:
+    one_s = all_to_all_s(4096 * 7168 * 2 * 8, expert, per_domain)
+    divided, alone = computed(DEEPSEEK, {"layout.expert": expert}), computed(DEEPSEEK)
     # Three of 61 layers have no experts.
-    assert apart.forward_s - alone.forward_s == pytest.approx(58 * 2 * one_s)
+    assert divided.forward_s - alone.forward_s == pytest.approx(58 * 2 * one_s)
 
 
 def test_ranks_of_other_stages_and_of_a_tensor_group_hold_other_tokens_or_experts() -> None:
@@ -99,19 +101,21 @@ LLAMA: Changes = {"workload.recompute": "none", "workload.microbatch_seqs": 1}
 LLAMA |= {"layout.shard_group_replicas": 8}
 
 
-def keys_and_values_s(context: int, tensor: int, inside: int) -> float:
-    """Gather 2 x 1,024 BF16 numbers a token, 80 times."""
+def keys_and_values_s(context: int, tensor: int, per_domain: int) -> float:
+    """Return the seconds of 80 gathers of 2 x 1,024 BF16 numbers a token."""
     n_bytes = 8192 * 2 * 2048 / tensor
-    domains = context // inside
-    port_s = (domains - 1).bit_length() * 14e-6 + (domains - 1) / domains * n_bytes / inside / PORT
-    return 80 * (port_s + (inside - 1) * (HOP + n_bytes / inside / DOMAIN))
+    domains = context // per_domain
+    port_s = (domains - 1).bit_length() * 14e-6 + (
+        domains - 1
+    ) / domains * n_bytes / per_domain / PORT
+    return 80 * (port_s + (per_domain - 1) * (HOP + n_bytes / per_domain / DOMAIN))
 
 
 @pytest.mark.parametrize(
-    ("context", "tensor", "inside"), [(2, 8, 1), (16, 8, 1), (2, 4, 2), (8, 4, 2), (8, 1, 8)]
+    ("context", "tensor", "per_domain"), [(2, 8, 1), (16, 8, 1), (2, 4, 2), (8, 4, 2), (8, 1, 8)]
 )
 def test_context_ranks_divide_flops_and_gather_keys_and_values(
-    context: int, tensor: int, inside: int
+    context: int, tensor: int, per_domain: int
 ) -> None:
     one: Changes = {"layout.tensor": tensor}
     alone = computed(LLAMA, one)
@@ -119,7 +123,7 @@ def test_context_ranks_divide_flops_and_gather_keys_and_values(
     exchange_s = 80 * 4 * (tensor - 1) * (HOP + 8192 * 8192 * 2 / tensor / DOMAIN)
     flops_s = alone.forward_s - exchange_s
     less_s = 80 * 4 * (tensor - 1) * (HOP + 8192 * 8192 * 2 / tensor / context / DOMAIN)
-    gather_s = keys_and_values_s(context, tensor, inside)
+    gather_s = keys_and_values_s(context, tensor, per_domain)
     assert shared.forward_s == pytest.approx(flops_s / context + less_s + gather_s)
     # Once more to compute, and once to scatter the gradients.
     assert shared.backward_s == pytest.approx(2 * flops_s / context + less_s + 2 * gather_s)

@@ -16,7 +16,7 @@ from hindmost.scenario import Scenario, n_microbatches, smallest_shard_group
 def test_colossus_1_needs_31_5_gb_a_gpu() -> None:
     scenario = hm.load(COLOSSUS_1_BARE)
     needed = memory(scenario, "gb200")
-    # 27,493 replicas are 429 groups of 64 and one of 37, which lies in the last pool.
+    # 27,493 replicas are 429 shard groups of 64 and one of 37, which lies in the last pool.
     assert smallest_shard_group(scenario) == smallest_shard_group(scenario, "gb200") == 37
     assert needed.states_bytes == pytest.approx(16 * 405853388800 / 8 / 37)
     assert needed.activations_bytes == pytest.approx(2 * 16384 * 16384 * 126 / 8)

@@ -1,4 +1,4 @@
-"""The presets: whole, of the size that they say, and printed in every format."""
+"""Presets: sizes, bases, published figures, and output in every format."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hindmost.report import FORMATS, render
 from hindmost.scenario import not_modelled
 
 PARTS = ("measured", "measured-pipeline", "sequence-imbalance", "heavy-last-stage", "unplanned-gc")
-"""Presets to be laid over others, which are no scenarios by themselves."""
+"""Presets that only complete others and are no scenarios by themselves."""
 
 WHOLE = [name for name in catalog.names("presets") if name not in PARTS]
 
@@ -38,7 +38,7 @@ FACTS: dict[str, tuple[int, int, int, list[int]]] = {
 
 
 def test_every_whole_preset_has_its_facts() -> None:
-    assert set(FACTS) <= set(WHOLE)
+    assert set(FACTS) == set(WHOLE)
     assert set(PARTS) < set(catalog.names("presets"))
 
 
@@ -48,10 +48,6 @@ def test_a_preset_is_of_the_size_that_was_counted_by_hand(name: str) -> None:
     spares = [pool.n_gpus - n for pool, n in zip(plan.pools, plan.ranks, strict=True)]
     count = plan.pools[0].compute.n_microbatches
     assert (plan.n_replicas, count, plan.n_ranks, spares) == FACTS[name]
-
-
-def test_the_spares_of_colossus_1_in_stages_are_352() -> None:
-    assert sum(FACTS["colossus-1-pp16"][3]) == 352
 
 
 @pytest.mark.parametrize("name", WHOLE)
@@ -86,10 +82,9 @@ def test_a_part_can_be_laid_over_a_scenario(name: str, tmp_path: Path) -> None:
     assert hm.simulate(path, seed=3, runs=1, steps=2).steps.height == 2
 
 
-@pytest.mark.parametrize("name", catalog.names("presets"))
-def test_the_command_lists_every_preset(name: str) -> None:
+def test_the_command_lists_every_preset() -> None:
     listed = CliRunner().invoke(cli, ["catalog", "presets"]).output
-    assert name in listed.removeprefix("presets: ").strip().split(", ")
+    assert set(listed.removeprefix("presets: ").strip().split(", ")) == {*PARTS, *FACTS}
 
 
 @pytest.mark.parametrize("name", PARTS)
@@ -159,8 +154,8 @@ def test_llama_3_in_16_stages_fits_80_gb_and_unsharded_in_one_does_not() -> None
     one = {**staged, "layout.pipeline": 1, "layout.sharding": "none", "workload.recompute": "full"}
     with pytest.raises(hm.ScenarioError) as refused:
         make_plan(hm.load("llama3-405b-8192", one))
-    # By hand: 16 bytes of each of 405.85e9 parameters, divided by 8, besides activations.
-    assert 16 * 405_853_388_800 / 8 > 800e9
+    # By hand: 16 bytes of each of 405.85e9 parameters, divided by 8, are 811 GB; besides
+    # activations.
     found = re.search(r"needs (\d+) GB a GPU.*, (\d+) GB more than the 80 GB", str(refused.value))
     assert found
     needed, excess = (int(group) for group in found.groups())

@@ -1,4 +1,4 @@
-"""What is refused, in which words: the key, the value, what would do and who set it."""
+"""Messages of refusals: key, value, what is allowed, and the file that set it."""
 
 import re
 from pathlib import Path
@@ -154,7 +154,7 @@ INNER = '{ weight = 1, law = { name = "mixture", components = '
 NESTED = "components.0.law.components must be absent: a component cannot be a mixture, "
 NESTED += "list its laws beside the others, got"
 
-# The same of a mixture with these components.
+# What is said of a mixture with these components, after `causes.own.law.`.
 MIXTURES = {
     "": "components must be a list of 1 to 16 laws with weights, got 0",
     f"{{ weight = 0.5, law = {ONE} }}": "components must be laws "
@@ -335,8 +335,10 @@ def test_the_layer_that_set_a_wrong_path_is_named() -> None:
     Path("low.toml").write_text(f'extends = ["h100-1k"]\n{lower}')
     upper = f'unknowns."workload.seq_len" = {ONE}\nbasis."workload.seq_len" = {basis}\n'
     Path("top.toml").write_text(f'extends = ["low.toml"]\n{upper}')
-    for line in said_of("top.toml").splitlines():
-        assert line.startswith("low.toml: ")
+    lines = said_of("top.toml").splitlines()
+    assert [line.split()[:2] for line in lines] == [
+        ["low.toml:", f"{table}.workload.low"] for table in ("unknowns", "basis")
+    ]
 
 
 def test_a_wrong_table_of_a_lower_layer_is_not_forgotten() -> None:

@@ -1,4 +1,4 @@
-"""The slowest replicas of each step."""
+"""`slowest_replicas` against rank times and worked values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a pipeline schedule refuses: impossible shapes and times that are none."""
+"""Refusals of a pipeline schedule: impossible shapes, and times that are not finite."""
 
 import math
 from typing import Any
@@ -13,7 +13,7 @@ STAGES, MICROBATCHES = 3, 5
 
 
 def seconds(**others: Any) -> float:
-    """Zero-bubble, one second an op, but for the others."""
+    """Return the seconds of zero-bubble with passes of a second, but for other arguments."""
     ones = np.ones((STAGES, MICROBATCHES))
     arguments = {"forward_s": ones, "backward_s": ones, "weight_s": ones, **others}
     schedule = _core.Schedule(
@@ -52,7 +52,7 @@ def test_an_unknown_kind_is_refused(kind: str) -> None:
 
 @pytest.mark.parametrize("field", ["forward_s", "backward_s", "weight_s"])
 @pytest.mark.parametrize("bad", [math.nan, -1e-9, math.inf, -math.inf])
-def test_a_time_of_an_op_must_be_finite_and_not_negative(field: str, bad: float) -> None:
+def test_a_time_of_a_pass_must_be_finite_and_not_negative(field: str, bad: float) -> None:
     rows = np.ones((STAGES, MICROBATCHES))
     rows[2, 3] = bad
     with pytest.raises(_core.DomainError) as refusal:

@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 
 from hindmost import _core
 
-Op = tuple[str, int, int]
+Pass = tuple[str, int, int]
 Seconds = NDArray[np.float64]
 
 F, B, W = "forward", "backward", "weight"
 KINDS = ("gpipe", "1f1b", "interleaved", "zero-bubble")
-RELATIVE = 1e-12
+RELATIVE_TOLERANCE = 1e-12
 SEED = 20230403
 N_CASES = 25  # of each kind
 
@@ -41,22 +41,22 @@ class Shape:
         return _core.Schedule(kind=self.kind, stages=self.p, chunks=self.v, microbatches=self.m)
 
     @property
-    def orders(self) -> list[list[Op]]:
+    def orders(self) -> list[list[Pass]]:
         """The literature's order of each stage."""
         return [ORDERS[self.kind](stage, self.p, self.m, self.v) for stage in range(self.p)]
 
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds of each op, and of each transfer."""
+    """Seconds of each pass, and of each transfer."""
 
     forward: Seconds
     backward: Seconds
     weight: Seconds | None = None
     transfer: float = 0.0
 
-    def of(self, op: Op, stage: int, p: int) -> float:
-        name, microbatch, chunk = op
+    def of(self, pass_: Pass, stage: int, p: int) -> float:
+        name, microbatch, chunk = pass_
         rows = {F: self.forward, B: self.backward, W: self.weight}[name]
         assert rows is not None
         return float(rows[chunk * p + stage, microbatch])
@@ -66,38 +66,40 @@ class Times:
         return Times(self.forward * factor, self.backward * factor, weight, self.transfer * factor)
 
 
-def gpipe(stage: int, p: int, m: int, v: int) -> list[Op]:
+def gpipe(stage: int, p: int, m: int, v: int) -> list[Pass]:
     return [(F, j, 0) for j in range(m)] + [(B, j, 0) for j in range(m)]
 
 
-def one_forward_one_backward(n_warm_up: int, forward: list[Op], backward: list[Op]) -> list[Op]:
+def one_forward_one_backward(
+    n_warm_up: int, forward: list[Pass], backward: list[Pass]
+) -> list[Pass]:
     n_warm_up = min(n_warm_up, len(forward))
     pairs = zip(forward[n_warm_up:], backward, strict=False)
     n_pairs = len(forward) - n_warm_up
     return [*forward[:n_warm_up], *itertools.chain.from_iterable(pairs), *backward[n_pairs:]]
 
 
-def flushed(stage: int, p: int, m: int, v: int) -> list[Op]:
-    forward: list[Op] = [(F, j, 0) for j in range(m)]
-    backward: list[Op] = [(B, j, 0) for j in range(m)]
+def flushed(stage: int, p: int, m: int, v: int) -> list[Pass]:
+    forward: list[Pass] = [(F, j, 0) for j in range(m)]
+    backward: list[Pass] = [(B, j, 0) for j in range(m)]
     return one_forward_one_backward(p - stage - 1, forward, backward)
 
 
-def interleaved(stage: int, p: int, m: int, v: int) -> list[Op]:
-    # Groups of p microbatches pass all chunks of a stage before the next group comes.
+def interleaved(stage: int, p: int, m: int, v: int) -> list[Pass]:
+    # p microbatches go through all chunks of a stage before the next p come.
     places = [
-        (group * p + place, chunk)
-        for group in range(m // p)
+        (round_ * p + place, chunk)
+        for round_ in range(m // p)
         for chunk in range(v)
         for place in range(p)
     ]
-    forward: list[Op] = [(F, microbatch, chunk) for microbatch, chunk in places]
-    backward: list[Op] = [(B, microbatch, v - 1 - chunk) for microbatch, chunk in places]
+    forward: list[Pass] = [(F, microbatch, chunk) for microbatch, chunk in places]
+    backward: list[Pass] = [(B, microbatch, v - 1 - chunk) for microbatch, chunk in places]
     return one_forward_one_backward((p - stage - 1) * 2 + (v - 1) * p, forward, backward)
 
 
-def zero_bubble(stage: int, p: int, m: int, v: int) -> list[Op]:
-    order: list[Op] = []
+def zero_bubble(stage: int, p: int, m: int, v: int) -> list[Pass]:
+    order: list[Pass] = []
     for name, j, chunk in flushed(stage, p, m, v):
         order.append((name, j, chunk))
         if name == B and j >= stage:
@@ -105,7 +107,7 @@ def zero_bubble(stage: int, p: int, m: int, v: int) -> list[Op]:
     return order + [(W, j, 0) for j in range(max(m - stage, 0), m)]
 
 
-ORDERS: dict[str, Callable[[int, int, int, int], list[Op]]] = {
+ORDERS: dict[str, Callable[[int, int, int, int], list[Pass]]] = {
     "gpipe": gpipe,
     "1f1b": flushed,
     "interleaved": interleaved,
@@ -114,23 +116,23 @@ ORDERS: dict[str, Callable[[int, int, int, int], list[Op]]] = {
 
 
 def simulated(shape: Shape, times: Times) -> float:
-    """Makespan by events in order of time: an op has ended, data have come."""
+    """Return the makespan by simulated events: a pass ends, data arrive."""
     p, last = shape.p, shape.p * shape.v - 1
     waiting = [iter(order) for order in shape.orders]
     head = [next(order, None) for order in waiting]
     busy = [False] * p
     come: set[tuple[str, int, int]] = {(F, 0, j) for j in range(shape.m)}
     ticket = itertools.count()
-    # (time, ticket, stage that ends its op or None, what has come)
+    # (time, ticket, stage that ends its pass or None, what has come)
     events: list[tuple[float, int, int | None, tuple[str, int, int] | None]] = []
     n_left = sum(len(order) for order in shape.orders)
 
     def start(stage: int, now: float) -> None:
-        op = head[stage]
-        if op is None or busy[stage] or (op[0], op[2] * p + stage, op[1]) not in come:
+        pass_ = head[stage]
+        if pass_ is None or busy[stage] or (pass_[0], pass_[2] * p + stage, pass_[1]) not in come:
             return
         busy[stage] = True
-        heapq.heappush(events, (now + times.of(op, stage, p), next(ticket), stage, None))
+        heapq.heappush(events, (now + times.of(pass_, stage, p), next(ticket), stage, None))
 
     def send(now: float, *items: tuple[str, int, int], far: bool) -> None:
         after = times.transfer if far and p > 1 else 0.0
@@ -146,9 +148,9 @@ def simulated(shape: Shape, times: Times) -> float:
             come.add(item)
             start(item[1] % p, now)
         if ended is not None:
-            op = head[ended]
-            assert op is not None
-            name, j, chunk = op
+            pass_ = head[ended]
+            assert pass_ is not None
+            name, j, chunk = pass_
             k, n_left, end = chunk * p + ended, n_left - 1, now
             busy[ended], head[ended] = False, next(waiting[ended], None)
             if name == F:
@@ -163,14 +165,14 @@ def simulated(shape: Shape, times: Times) -> float:
 
 
 def uniform(shape: Shape, f: float, b: float, w: float = 0.0, transfer: float = 0.0) -> Times:
-    """Ops of equal times, those of all chunks of a stage together."""
+    """Passes of equal times, those of all chunks of a stage together."""
     ones = np.full((shape.p * shape.v, shape.m), 1 / shape.v)
     weight = w * ones if shape.kind == "zero-bubble" else None
     return Times(f * ones, b * ones, weight, transfer)
 
 
 def seconds(shape: Shape, times: Times) -> float:
-    """What the core says."""
+    """Return the seconds that the core computes."""
     return shape.schedule.seconds(
         times.forward, times.backward, times.weight, transfer_s=times.transfer
     )
@@ -181,7 +183,7 @@ def both(shape: Shape, times: Times) -> list[float]:
 
 
 def about(value: float) -> Any:
-    return pytest.approx(value, rel=RELATIVE, abs=0)
+    return pytest.approx(value, rel=RELATIVE_TOLERANCE, abs=0)
 
 
 def random_case(kind: str, index: int) -> tuple[Shape, Times]:
@@ -267,7 +269,7 @@ def test_chunks_divide_the_bubble(p: int, v: int) -> None:
 def test_zero_bubble_idles_for_a_forward_and_a_backward_less_a_weight_gradient(p: int) -> None:
     for m in (1, 2, 3, 5, 8, 13, 40):
         shape = Shape("zero-bubble", p, m)
-        # From p microbatches on; a missing one leaves one more op of a gap.
+        # From p microbatches on; a missing one leaves a gap longer by one pass.
         expected = about(3.0 * m + (p - 1) + max(p - m, 0))
         assert both(shape, uniform(shape, 1, 1, 1)) == [expected] * 2
         if m >= p:
@@ -288,22 +290,22 @@ def test_each_stage_works_in_the_order_of_the_literature(shape: Shape) -> None:
 
 
 @pytest.mark.parametrize("shape", SMALL, ids=str)
-def test_a_stage_does_each_op_once_and_none_before_its_input(shape: Shape) -> None:
+def test_a_stage_does_each_pass_once_and_none_before_its_input(shape: Shape) -> None:
     names = [F, B, W] if shape.kind == "zero-bubble" else [F, B]
     every = set(itertools.product(names, range(shape.m), range(shape.v)))
     for orders in (shape.orders, [shape.schedule.order(i) for i in range(shape.p)]):
         for order in orders:
             assert len(order) == len(every)
             assert set(order) == every
-            done = {op: place for place, op in enumerate(order)}
+            done = {pass_: place for place, pass_ in enumerate(order)}
             for j, chunk in itertools.product(range(shape.m), range(shape.v)):
                 places = [done[name, j, chunk] for name in names]
                 assert places == sorted(places)
 
 
-def peak(order: list[Op], until: str) -> int:
+def peak(order: list[Pass], until: str) -> int:
     """Most microbatch-chunks between their forward and `until`."""
-    return max(itertools.accumulate((op[0] == F) - (op[0] == until) for op in order))
+    return max(itertools.accumulate((pass_[0] == F) - (pass_[0] == until) for pass_ in order))
 
 
 @pytest.mark.parametrize("shape", SMALL, ids=str)
@@ -328,11 +330,11 @@ def test_zero_bubble_keeps_no_more_than_the_first_stage_of_1f1b(p: int) -> None:
             order = zero.order(stage)
             assert zero.in_flight()[stage] <= other.in_flight()[stage]
             assert peak(order, W) == other.in_flight()[0]
-            assert [op for op in order if op[0] != W] == other.order(stage)
+            assert [pass_ for pass_ in order if pass_[0] != W] == other.order(stage)
 
 
 @each_case
-def test_a_slower_op_never_makes_the_step_faster(shape: Shape, times: Times) -> None:
+def test_a_slower_pass_never_makes_the_step_faster(shape: Shape, times: Times) -> None:
     rng = np.random.default_rng([SEED, shape.p, shape.m])
     before = seconds(shape, times)
     for field in ("forward", "backward", "weight"):
@@ -345,7 +347,7 @@ def test_a_slower_op_never_makes_the_step_faster(shape: Shape, times: Times) -> 
             slower[place] *= 1.5
             after = seconds(shape, replace(times, **{field: slower}))
             # Nor does it cost more than the time that it lost.
-            assert before <= after <= (before + 0.5 * rows[place]) * (1 + RELATIVE)
+            assert before <= after <= (before + 0.5 * rows[place]) * (1 + RELATIVE_TOLERANCE)
     assert before <= seconds(shape, replace(times, transfer=times.transfer + 0.3))
 
 
@@ -357,7 +359,7 @@ def test_times_scale(shape: Shape, times: Times) -> None:
 
 
 @each_case
-def test_a_late_first_op_shifts_the_whole_step(shape: Shape, times: Times) -> None:
+def test_a_late_first_pass_shifts_the_whole_step(shape: Shape, times: Times) -> None:
     first = np.zeros_like(times.forward)
     first[0, 0] = 7.5
     late = replace(times, forward=times.forward + first)
@@ -387,7 +389,7 @@ def test_no_step_is_shorter_than_a_stage_or_a_path(shape: Shape, times: Times) -
     n_transfers = 2 * (shape.p * shape.v - 1) if shape.p > 1 else 0
     path = (times.forward + times.backward).sum(axis=0) + weight[0]
     bounds = [*by_stage.sum(axis=(0, 2)), *(path + n_transfers * times.transfer)]
-    assert seconds(shape, times) >= max(bounds) * (1 - RELATIVE)
+    assert seconds(shape, times) >= max(bounds) * (1 - RELATIVE_TOLERANCE)
 
 
 @pytest.mark.parametrize("layout", [np.asfortranarray, lambda rows: rows.repeat(2, axis=1)[:, ::2]])

@@ -1,4 +1,4 @@
-"""Files: scenarios that cannot be read, results written whole or not at all, the schema."""
+"""Files: unreadable scenarios, results written completely or not at all, the schema."""
 
 import errno
 import json
@@ -261,7 +261,7 @@ def test_a_damaged_parquet_file_is_refused(result: hm.Result, data: bytes, keep:
     path = Path("x.parquet")
     write(result, path)
     path.write_bytes(path.read_bytes()[:keep] + data)
-    said(lambda: read_inputs(path))
+    assert said(lambda: read_inputs(path)) == "x.parquet: is no result that hindmost has written"
 
 
 def test_arrays_are_frozen(result: hm.Result) -> None:

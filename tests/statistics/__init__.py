@@ -1,1 +1,1 @@
-"""Statistics of what is sampled, and its addresses."""
+"""Laws, random addresses and statistics of what both engines draw."""

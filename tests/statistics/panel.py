@@ -1,8 +1,7 @@
-"""Scenarios on which two engines must agree.
+"""Scenarios on which both engines must agree.
 
-Each is a table laid over one small job whose steps take some seconds and nothing
-else disturbs. Probabilities are such that what is rare happens in a share of the
-steps that a comparison can see.
+Each is a table of changes to one small job that is not disturbed otherwise. Probabilities
+are such that rare events occur in a share of the steps that a comparison can resolve.
 """
 
 from __future__ import annotations
@@ -41,33 +40,33 @@ def scenario(table: Table) -> hm.Scenario:
 
 
 def pool(gpu: str, n_gpus: int, step_s: float = 1.0, **fields: Any) -> Table:
-    """Return GPUs of which each computes for as long as it says."""
+    """Return a pool whose GPUs compute for `step_s` seconds a step."""
     passes = {"forward_s": step_s / 4, "backward_s": step_s * 3 / 4}
     return {"gpu": gpu, "n_gpus": n_gpus, "nic_bytes_per_s": 50e9, **passes, **fields}
 
 
 def h100(n_gpus: int, step_s: float = 1.0, **fields: Any) -> Table:
-    """Return nodes of eight, each of them a domain."""
+    """Return a pool of nodes of eight, each of them a domain."""
     return pool("h100-sxm", n_gpus, step_s, **fields)
 
 
 def h200(n_gpus: int, step_s: float = 1.0, **fields: Any) -> Table:
-    """Return nodes of eight, each of them a domain."""
+    """Return a pool of nodes of eight, each of them a domain."""
     return pool("h200-sxm", n_gpus, step_s, **fields)
 
 
 def gb200(n_gpus: int, step_s: float = 1.0, **fields: Any) -> Table:
-    """Return nodes of four in domains of 72."""
+    """Return a pool of nodes of four in domains of 72."""
     return pool("gb200-nvl72", n_gpus, step_s, **fields)
 
 
 def gh200(n_gpus: int, step_s: float = 1.0, **fields: Any) -> Table:
-    """Return nodes of one, each of them a domain."""
+    """Return a pool of nodes of one, each of them a domain."""
     return pool("gh200", n_gpus, step_s, **fields)
 
 
 def tuned(gpu: str, n_gpus: int, software_efficiency: float) -> Table:
-    """Return GPUs whose time follows from their peak."""
+    """Return a pool whose seconds of computing follow from the peak of its GPUs."""
     shares = {"kernel_efficiency": 0.8, "software_efficiency": software_efficiency}
     return {"gpu": gpu, "n_gpus": n_gpus, "nic_bytes_per_s": 50e9, **shares}
 
@@ -201,7 +200,7 @@ PANEL: dict[str, Table] = {
         "pools": {"a": gb200(216)},
         "causes": {"x": RESIDUAL, **RARE_NODE, **RARE_DOMAIN},
     },
-    "rare nodes and domains of uneven speed": {
+    "rare nodes and domains, with persistent speeds": {
         "pools": {"a": gb200(144), "b": h100(64, 1.01)},
         "causes": {"speed": SPEED, "x": RESIDUAL, **RARE_NODE, **RARE_DOMAIN},
     },
@@ -213,7 +212,10 @@ PANEL: dict[str, Table] = {
     },
     # Scopes above each other.
     "nested": {"pools": {"a": gb200(144)}, "causes": NESTED},
-    "nested, of uneven speed": {"pools": {"a": gb200(72)}, "causes": {**NESTED, "speed": SPEED}},
+    "nested, with persistent speeds": {
+        "pools": {"a": gb200(72)},
+        "causes": {**NESTED, "speed": SPEED},
+    },
     "nested in two pools": {
         "pools": {"a": gb200(72), "b": h100(128, 0.999)},
         "causes": {**NESTED, "extra": slow(lognormal(0.004), "node", pools=["b"])},
@@ -236,7 +238,7 @@ PANEL: dict[str, Table] = {
             "rack-slow": slow(constant(1.05), "rack", probability=0.05),
         },
     },
-    "racks of uneven speed": {
+    "racks with persistent speeds": {
         "pools": {"a": h100(128, rack_gpus=32)},
         "causes": {"x": RESIDUAL, "rack": slow(lognormal(0.01), "rack", span="run")},
     },
@@ -250,7 +252,7 @@ PANEL: dict[str, Table] = {
             "cluster-halt": halt(WAIT, "cluster", 0.05),
         },
     },
-    "pools and clusters of uneven speed": {
+    "pools and clusters with persistent speeds": {
         "pools": {"a": h100(64), "b": gb200(72)},
         "causes": {
             "x": RESIDUAL,
@@ -259,9 +261,12 @@ PANEL: dict[str, Table] = {
             "cluster-halt": halt(WAIT, "cluster", 0.3, span="run"),
         },
     },
-    # What runs fix, below what steps draw.
-    "GPUs of uneven speed": {"pools": {"a": h100(64)}, "causes": {"speed": SPEED, "x": RESIDUAL}},
-    "nodes and domains of uneven speed": {
+    # Persistent causes below those of a step.
+    "GPUs with persistent speeds": {
+        "pools": {"a": h100(64)},
+        "causes": {"speed": SPEED, "x": RESIDUAL},
+    },
+    "nodes and domains with persistent speeds": {
         "pools": {"a": gb200(72), "b": h100(64, 1.04)},
         "causes": {
             "node": slow(lognormal(0.01), "node", span="run"),
@@ -269,7 +274,7 @@ PANEL: dict[str, Table] = {
             "x": slow({"name": "gamma", "shape": 2_000.0, "scale": 0.0005}),
         },
     },
-    "GPUs that are late all through a run": {
+    "GPUs with persistent stalls": {
         "pools": {"a": h100(64)},
         "causes": {
             "gpu-late": halt(WAIT, "gpu", 0.01, span="run"),
@@ -308,7 +313,7 @@ PANEL: dict[str, Table] = {
             "y": slow(constant(1.1), "node", probability=0.02),
         },
     },
-    # Spares inside of domains, so that nodes and domains hold unequal ranks.
+    # Spares in domains, so that nodes and domains hold unequal ranks.
     "spares in domains of eight": {
         "pools": {"a": h100(64)},
         "layout": {"tensor": 3},
@@ -319,7 +324,7 @@ PANEL: dict[str, Table] = {
         "layout": {"tensor": 3},
         "causes": {"x": RESIDUAL, "node": slow(lognormal(0.005), "node"), **RARE_DOMAIN},
     },
-    "spares among uneven speeds": {
+    "spares among persistent speeds": {
         "pools": {"a": gb200(150)},
         "layout": {"tensor": 16},
         "causes": {"speed": SPEED, "x": RESIDUAL, **RARE_NODE},
@@ -334,7 +339,7 @@ PANEL: dict[str, Table] = {
             "lost": halt(WAIT, probability=2e-3, affects="network"),
         },
     },
-    "a noisy fabric beside uneven speeds": {
+    "a noisy fabric beside persistent speeds": {
         "pools": {"a": h100(64, 0.02), "b": gb200(72, 0.02)},
         "collective": BESIDE_WORK,
         "fabric": NOISY,
@@ -344,7 +349,7 @@ PANEL: dict[str, Table] = {
             "port": slow(lognormal(0.2), "node", affects="network", pools=["b"]),
         },
     },
-    "uneven ports": {
+    "persistently slow ports": {
         "pools": {"a": h100(64), "b": h200(32)},
         "collective": EXPOSED,
         "fabric": {**NOISY, "hop_noise": exponential(0.5, shift=0.5)},
@@ -354,7 +359,7 @@ PANEL: dict[str, Table] = {
             "halt": halt(WAIT, "node", 5e-3),
         },
     },
-    # As large as they come.
+    # Large clusters.
     "220,000 GPUs": {
         "pools": {"a": h100(220_000)},
         "causes": {
@@ -364,7 +369,7 @@ PANEL: dict[str, Table] = {
             "node": slow(constant(1.02), "node", probability=1e-5),
         },
     },
-    "220,000 GPUs of uneven speed": {
+    "220,000 GPUs with persistent speeds": {
         "pools": {"a": h100(150_000), "b": h200(50_000, 1.002), "c": gb200(20_000, 1.004)},
         "causes": {
             "speed": slow(lognormal(0.003), span="run"),
@@ -374,12 +379,12 @@ PANEL: dict[str, Table] = {
     },
 }
 
-UNEVEN = (
-    "GPUs of uneven speed",
-    "nodes and domains of uneven speed",
-    "racks of uneven speed",
-    "GPUs that are late all through a run",
-    "pools and clusters of uneven speed",
-    "a noisy fabric beside uneven speeds",
+PERSISTENT = (
+    "GPUs with persistent speeds",
+    "nodes and domains with persistent speeds",
+    "racks with persistent speeds",
+    "GPUs with persistent stalls",
+    "pools and clusters with persistent speeds",
+    "a noisy fabric beside persistent speeds",
 )
-"""Scenarios of the panel of which each run has a mean of its own."""
+"""Scenarios of the panel with persistent causes, so that runs have unequal means."""

@@ -1,9 +1,8 @@
 """A second engine, written from docs/reproducibility.md in NumPy, that must find the same numbers.
 
-Only the values of tables come from the core. What a rank multiplies it rounds to
-float32, here it is float64: the base and some two operations, each wrong by at
-most 2^-24 of a number of like size (half an ulp to one), so that they stay within
-2 ulp unless all of them are at their worst and lean to one side.
+Only the values of tables come from the core, which rounds a rank's products to float32;
+here they are float64. The base and some two operations are each off by half an ulp to one,
+so that the result is within 2 ulp unless all errors are at their greatest and of one sign.
 """
 
 from __future__ import annotations
@@ -127,9 +126,9 @@ class Replay:
         """Return, for each rank of a pool, its unit: ranks fill replicas of full domains."""
         this, tensor = self.scenario.pools[pool], self.scenario.layout.tensor
         gpu = catalog.gpu(this.gpu)
-        inside = np.arange(gpu.domain_gpus // tensor * tensor)
+        filled = np.arange(gpu.domain_gpus // tensor * tensor)
         domains = np.arange(this.n_gpus // gpu.domain_gpus)[:, np.newaxis]
-        gpus = (domains * gpu.domain_gpus + inside).ravel()
+        gpus = (domains * gpu.domain_gpus + filled).ravel()
         units = {
             "gpu": gpus,
             "node": gpus // gpu.node_gpus,

@@ -1,4 +1,4 @@
-"""Two engines, one law: the slowest drawn at once against the slowest of all that are drawn.
+"""Both engines follow one law: the slowest rank drawn from its law, and of all ranks drawn.
 
 Distances and shares are judged together, so that all comparisons of the panel raise
 one false alarm in a thousand. What differs by some roundings of float32 is the same.
@@ -6,6 +6,7 @@ one false alarm in a thousand. What differs by some roundings of float32 is the 
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,9 @@ from hindmost.plan import make_plan
 from tests.statistics.panel import (
     NESTED,
     PANEL,
+    PERSISTENT,
     RESIDUAL,
     SPEED,
-    UNEVEN,
     WAIT,
     Table,
     constant,
@@ -48,11 +49,15 @@ ROUNDING = 1e-6
 SELF_CHECK = 10
 LEAST_SHARE = 0.02
 
-UNEVEN_RUNS, UNEVEN_STEPS, UNEVEN_SEED, MAX_UNEVEN = 16, 2_000, 20_240_704, 4.5
+PERSISTENT_RUNS, PERSISTENT_STEPS, PERSISTENT_SEED, MAX_ERRORS = 16, 2_000, 20_240_704, 4.5
 FIXED_RUNS, FIXED_STEPS, FIXED_SEED = 400, 3, 20_240_705
 
 TAILS = (1e-2, 1e-3, 1e-4)
-COUNT_STEPS, COUNT_SEEDS, COVERAGE = 1_000_000, range(40, 50), 0.999
+MAX_CURVE_ERROR = 1e-5
+"""Relative error of a compiled law's tail probabilities, as docs/model.md has it."""
+COUNT_STEPS, COVERAGE = 1_000_000, 0.999
+COUNT_SEEDS = {8: range(40, 50), 64: range(40, 50), 1_024: range(40, 43)}
+"""Seeds of a million steps each, by GPUs."""
 GOLDEN_STEPS, GOLDEN_SEED = 1_000_000, 20_240_706
 
 METRICS = ("step_time_s", "compute_s", "stall_s")
@@ -118,11 +123,20 @@ def n_runs(table: Table) -> int:
     return RUNS if total < MANY_GPUS else RUNS_OF_MANY
 
 
-def metrics(table: Table) -> tuple[str, ...]:
-    """Return the columns in which two engines are compared."""
+def stalls(table: Table) -> bool:
+    """Return whether any cause stalls what ranks compute."""
+    kinds = {(cause["affects"], cause["effect"]) for cause in table["causes"].values()}
+    return ("compute", "stall") in kinds
+
+
+def metrics(table: Table) -> list[str]:
+    """Return the columns in which two engines are compared: those that vary."""
     affected = {cause["affects"] for cause in table["causes"].values()}
-    has_network = "network" in affected or "fabric" in table
-    return (*METRICS, "exposed_comm_s") if has_network else METRICS
+    varies = {
+        "stall_s": stalls(table),
+        "exposed_comm_s": "network" in affected or "fabric" in table,
+    }
+    return [name for name in (*METRICS, "exposed_comm_s") if varies.get(name, True)]
 
 
 N_COMPARISONS = sum(len(metrics(each)) + (len(each["pools"]) > 1) for each in PANEL.values())
@@ -152,6 +166,8 @@ def disagreements(table: Table, first: Rows, second: Rows) -> list[str]:
         far = distance(first[name], second[name], scale)
         if not far <= limit:
             found.append(f"{name}: {far:.4f} apart, at most {limit:.4f}")
+    if not stalls(table) and any(rows["stall_s"].any() for rows in (first, second)):
+        found.append("stall_s: stalls without a cause")
     counts = np.array(
         [
             [(each["slowest_pool"] == pool).sum() for pool in table["pools"]]
@@ -159,7 +175,10 @@ def disagreements(table: Table, first: Rows, second: Rows) -> list[str]:
         ]
     )
     met = counts[:, counts.sum(axis=0) > 0]
-    if not stats.chi2_contingency(met, correction=False).pvalue >= LEVEL:
+    # One pool alone is always the slowest.
+    if len(table["pools"]) > 1 and not (
+        stats.chi2_contingency(met, correction=False).pvalue >= LEVEL
+    ):
         found.append(f"slowest_pool: {counts.tolist()}")
     return found
 
@@ -207,28 +226,32 @@ def test_the_panel_tells_another_cause_apart(name: str, cause: str, changed: Tab
     assert disagreements(table, first, second) != []
 
 
-@pytest.mark.parametrize("name", UNEVEN)
-def test_engines_agree_in_what_a_run_keeps(name: str) -> None:
-    counts = {"runs": UNEVEN_RUNS, "steps": UNEVEN_STEPS}
+@pytest.mark.parametrize("name", PERSISTENT)
+def test_engines_agree_in_persistent_causes(name: str) -> None:
+    counts = {"runs": PERSISTENT_RUNS, "steps": PERSISTENT_STEPS}
     drawn, direct = (
-        rows(PANEL[name], method, UNEVEN_SEED, **counts)
+        rows(PANEL[name], method, PERSISTENT_SEED, **counts)
         for method in ("sample", "order-statistics")
     )
     for metric in metrics(PANEL[name]):
-        by_run = [each[metric].reshape(UNEVEN_RUNS, UNEVEN_STEPS) for each in (drawn, direct)]
+        by_run = [
+            each[metric].reshape(PERSISTENT_RUNS, PERSISTENT_STEPS) for each in (drawn, direct)
+        ]
         means = [each.mean(axis=1) for each in by_run]
-        errors = [each.std(axis=1, ddof=1) / np.sqrt(UNEVEN_STEPS) for each in by_run]
-        within = MAX_UNEVEN * np.hypot(*errors) + ROUNDING * means[0]
-        apart = np.abs(means[0] - means[1])
-        assert (apart <= within).all(), f"{metric}: {apart / within}"
+        errors = [each.std(axis=1, ddof=1) / np.sqrt(PERSISTENT_STEPS) for each in by_run]
+        within = MAX_ERRORS * np.hypot(*errors) + ROUNDING * means[0]
+        difference = np.abs(means[0] - means[1])
+        assert (difference <= within).all(), f"{metric}: {difference / within}"
 
 
-@pytest.mark.parametrize("name", UNEVEN)
-def test_runs_of_uneven_speed_are_told_apart(name: str) -> None:
-    drawn = rows(PANEL[name], "sample", UNEVEN_SEED, runs=UNEVEN_RUNS, steps=UNEVEN_STEPS)
-    by_run = drawn["compute_s"].reshape(UNEVEN_RUNS, UNEVEN_STEPS)
-    errors = np.sqrt(2.0) * by_run.std(axis=1, ddof=1) / np.sqrt(UNEVEN_STEPS)
-    assert by_run.mean(axis=1).std(ddof=1) > MAX_UNEVEN * errors.mean()
+@pytest.mark.parametrize("name", PERSISTENT)
+def test_persistent_causes_make_runs_unequal(name: str) -> None:
+    drawn = rows(
+        PANEL[name], "sample", PERSISTENT_SEED, runs=PERSISTENT_RUNS, steps=PERSISTENT_STEPS
+    )
+    by_run = drawn["compute_s"].reshape(PERSISTENT_RUNS, PERSISTENT_STEPS)
+    errors = np.sqrt(2.0) * by_run.std(axis=1, ddof=1) / np.sqrt(PERSISTENT_STEPS)
+    assert by_run.mean(axis=1).std(ddof=1) > MAX_ERRORS * errors.mean()
 
 
 @pytest.mark.parametrize("name", FIXED)
@@ -242,26 +265,48 @@ def test_engines_are_equal_where_steps_draw_nothing(name: str) -> None:
         np.testing.assert_array_equal(direct[metric], drawn[metric])
 
 
-@pytest.mark.parametrize("n_gpus", [8, 64, 1_024])
-@pytest.mark.parametrize("law", COUNTED)
-def test_what_exceeds_a_compiled_percentile_is_as_rare_as_it_says(law: str, n_gpus: int) -> None:
+def slowest_of(law: str, n_gpus: int) -> tuple[Table, _core.Curve]:
+    """Return a pool with one cause, and the compiled law of its slowest rank."""
     table = {"pools": {"a": h100(n_gpus)}, "causes": {"x": slow(COUNTED[law])}}
-    compiled = _core.OrderStatistics(make_plan(scenario(table)).core).law(0, COUNT_SEEDS[0], 0)
+    compiled = _core.OrderStatistics(make_plan(scenario(table)).core).law(0, COUNT_SEEDS[8][0], 0)
     assert compiled is not None
+    return table, compiled
+
+
+@pytest.mark.parametrize("n_gpus", [8, 64, 1_024, 1_000_000])
+@pytest.mark.parametrize("law", COUNTED)
+def test_a_compiled_law_is_the_nth_power_of_its_law(law: str, n_gpus: int) -> None:
+    _, compiled = slowest_of(law, n_gpus)
+    one = _core.Law(COUNTED[law])
+    for tail in (0.9, 0.5, *TAILS, 1e-9):
+        factor = compiled.upper_quantile(tail)
+        exact = -np.expm1(n_gpus * np.log1p(-one.sf(factor)))
+        assert exact == pytest.approx(tail, rel=MAX_CURVE_ERROR)
+        assert compiled.sf(factor) == pytest.approx(tail, rel=MAX_CURVE_ERROR)
+        assert compiled.cdf(factor) == pytest.approx(1 - tail, rel=MAX_CURVE_ERROR)
+        assert compiled.quantile(1 - tail) == pytest.approx(factor, rel=MAX_CURVE_ERROR)
+
+
+# Of 10^7 steps those beyond the 99.99th percentile are counted to 10% at this coverage, of
+# 3 x 10^6 to 20%; errors of the compiled laws that are 10^4 times smaller are found above. Tiles
+# of 64 ranks are skipped where none of them can be the slowest, which does not depend on the law:
+# so one law is enough where a pool has several tiles.
+@pytest.mark.parametrize(
+    ("law", "n_gpus"), [*itertools.product(COUNTED, [8, 64]), ("lognormal", 1_024)]
+)
+def test_what_exceeds_a_compiled_percentile_is_as_rare_as_it_says(law: str, n_gpus: int) -> None:
+    table, compiled = slowest_of(law, n_gpus)
     at = {tail: compiled.upper_quantile(tail) for tail in TAILS}
-    for tail, factor in at.items():
-        assert compiled.sf(factor) == pytest.approx(tail, rel=1e-3)
-        assert compiled.cdf(factor) == pytest.approx(1 - tail, rel=1e-5)
-        assert compiled.quantile(1 - tail) == pytest.approx(factor, rel=1e-5)
     noiseless_s = rows({**table, "causes": {}}, "sample", 0, runs=1, steps=1)["compute_s"][0]
     beyond = dict.fromkeys(TAILS, 0)
-    for seed in COUNT_SEEDS:
+    seeds = COUNT_SEEDS[n_gpus]
+    for seed in seeds:
         result = hm.simulate(scenario(table), method="sample", seed=seed, runs=1, steps=COUNT_STEPS)
         slowest = result.steps["compute_s"].to_numpy() / noiseless_s
         for tail, factor in at.items():
             beyond[tail] += int((slowest > factor).sum())
     for tail, count in beyond.items():
-        low, high = stats.binom(len(COUNT_SEEDS) * COUNT_STEPS, tail).interval(COVERAGE)
+        low, high = stats.binom(len(seeds) * COUNT_STEPS, tail).interval(COVERAGE)
         assert low <= count <= high, f"{count} beyond {tail:g}, expected {low:.0f} to {high:.0f}"
 
 
@@ -305,7 +350,7 @@ def test_many_short_and_few_long_waits_drawn_at_once_have_the_worked_mean_and_sh
 
 REPEATED = (
     "four pools with causes of their own",
-    "rare nodes and domains of uneven speed",
+    "rare nodes and domains, with persistent speeds",
     "slow and late ports",
     "spares in nodes",
 )
@@ -350,7 +395,7 @@ def test_another_seed_draws_other_steps(name: str) -> None:
         {"more": slow(lognormal(0.01), span="run", pools=["b"])},
         {"more": slow(lognormal(0.1), affects="network")},
     ],
-    ids=["another law", "sometimes", "another scope", "rare stalls", "uneven speeds", "ports"],
+    ids=["another law", "sometimes", "another scope", "rare stalls", "persistent speeds", "ports"],
 )
 def test_a_change_in_one_pool_keeps_the_draws_of_another(changed: Table) -> None:
     causes = {

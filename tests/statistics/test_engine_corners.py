@@ -1,4 +1,4 @@
-"""Where laws jump, replicas have stages, or layers wait: both engines, or a refusal."""
+"""Laws that jump, replicas with stages, layers that wait: both engines agree, or one refuses."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from hindmost import _core
 
 SEEDS = (11, 12)
 RUNS = 4_000
-LEAST_P = 1e-4
-"""Of each comparison; there are some twenty."""
+MIN_P_VALUE = 1e-4
+"""Of each of some twenty comparisons."""
 
 
 def law(name: str, **parameters: Any) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def slows(name: str, of: dict[str, Any], span: str, scope: str, p: float = 1.0) 
 
 
 def plan(n_gpus: int, *causes: dict[str, Any], **sizes: int) -> _core.Plan:
-    group = {
+    pool = {
         "name": "pool",
         "n_gpus": n_gpus,
         "node_gpus": 8,
@@ -49,7 +49,7 @@ def plan(n_gpus: int, *causes: dict[str, Any], **sizes: int) -> _core.Plan:
         "compute_s": 1.0,
         **sizes,
     }
-    return _core.Plan(groups=[group], causes=list(causes), terms=[], overlap_fraction=0.0)
+    return _core.Plan(groups=[pool], causes=list(causes), terms=[], overlap_fraction=0.0)
 
 
 def speed(sigma: float, scope: str = "gpu") -> dict[str, Any]:
@@ -104,7 +104,7 @@ def test_engines_agree_where_laws_jump_or_bend(name: str) -> None:
     sampled = _core.sample(corner, seed=SEEDS[0], runs=RUNS, steps=1, threads=2)["compute_s"]
     engine = _core.OrderStatistics(corner)
     drawn = engine.run(seed=SEEDS[1], runs=RUNS, steps=1, threads=2)["compute_s"]
-    assert stats.ks_2samp(sampled, drawn).pvalue > LEAST_P
+    assert stats.ks_2samp(sampled, drawn).pvalue > MIN_P_VALUE
 
 
 def test_a_law_too_rough_for_its_neighbours_is_refused() -> None:
@@ -150,7 +150,7 @@ def test_replicas_with_stages_take_the_same_where_they_share_what_changes() -> N
             result.steps.filter(result.steps["run"] == run)["compute_s"].to_numpy().round(4)
             for result in (sampled, drawn)
         ]
-        assert stats.ks_2samp(*of_run).pvalue > LEAST_P
+        assert stats.ks_2samp(*of_run).pvalue > MIN_P_VALUE
     np.testing.assert_allclose(drawn.pools["busy_frac"], sampled.pools["busy_frac"], rtol=0.01)
 
 
@@ -167,7 +167,7 @@ def test_layers_that_wait_are_sums_of_maxima(common: bool) -> None:
     sampled, drawn = both(with_causes("h100-1k", set(), **causes), (1_000, 4_000))
     assert drawn.value("compute_s") > drawn.plan.pools[0].compute.step_s * 1.005
     times = [result.steps["compute_s"].to_numpy() for result in (sampled, drawn)]
-    assert stats.ks_2samp(*times).pvalue > LEAST_P
+    assert stats.ks_2samp(*times).pvalue > MIN_P_VALUE
 
 
 def test_auto_says_which_engine_and_why() -> None:

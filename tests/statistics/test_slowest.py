@@ -29,13 +29,13 @@ SLOWEST_220K = {"mean": 1.0137544, "median": 1.0136403, "p99.9": 1.0173898}
 LAST_DIGIT = 6e-8
 
 
-def group(name: str, n_gpus: int, compute_s: float = 1.0) -> dict[str, Any]:
+def pool(name: str, n_gpus: int, compute_s: float = 1.0) -> dict[str, Any]:
     """Return a pool of single GPUs."""
     sizes = {"node_gpus": 1, "domain_gpus": 1, "rack_gpus": None, "tensor_gpus": 1}
     return {"name": name, "n_gpus": n_gpus, "compute_s": compute_s, **sizes}
 
 
-def cause(name: str, law: dict[str, Any], groups: list[int], **fields: Any) -> dict[str, Any]:
+def cause(name: str, law: dict[str, Any], pools: list[int], **fields: Any) -> dict[str, Any]:
     """Return a slowdown of every GPU in every step, where nothing else is said."""
     default = {
         "affects": "compute",
@@ -44,11 +44,11 @@ def cause(name: str, law: dict[str, Any], groups: list[int], **fields: Any) -> d
         "span": "step",
         "probability": 1.0,
     }
-    return {"name": name, "law": law, "groups": groups, **default, **fields}
+    return {"name": name, "law": law, "groups": pools, **default, **fields}
 
 
-def plan(groups: list[dict[str, Any]], causes: list[dict[str, Any]]) -> _core.Plan:
-    return _core.Plan(groups=groups, causes=causes, terms=[], overlap_fraction=0.0)
+def plan(pools: list[dict[str, Any]], causes: list[dict[str, Any]]) -> _core.Plan:
+    return _core.Plan(groups=pools, causes=causes, terms=[], overlap_fraction=0.0)
 
 
 def sampled(a_plan: _core.Plan, steps: int, runs: int = 1) -> _core.Columns:
@@ -116,10 +116,10 @@ def test_the_slowest_of_220_000_has_the_worked_mean_and_percentiles() -> None:
         assert_share(int((slowest > SLOWEST_220K[statistic]).sum()), steps, above)
 
 
-def test_the_slowest_of_two_groups_has_the_worked_mean_and_shares() -> None:
+def test_the_slowest_of_two_pools_has_the_worked_mean_and_shares() -> None:
     steps = 100_000
     causes = [cause("short", exponential(1.0), [0]), cause("long", exponential(2.0), [1])]
-    columns = sampled(plan([group("many", 1_000), group("few", 10)], causes), steps)
+    columns = sampled(plan([pool("many", 1_000), pool("few", 10)], causes), steps)
     assert_mean(columns["compute_s"], 8.00396)
     assert_share(int((columns["slowest"] == 1).sum()), steps, 0.23983)
 
@@ -127,13 +127,13 @@ def test_the_slowest_of_two_groups_has_the_worked_mean_and_shares() -> None:
 def test_persistent_speeds_and_a_residual_have_the_worked_mean_and_shares() -> None:
     steps = 200_000
     speeds = {"a": 1.00, "b": 1.02, "c": 1.05}
-    groups = [group(name, 1) for name in speeds]
+    pools = [pool(name, 1) for name in speeds]
     persistent = [
         cause(f"speed-{name}", constant(speed), [place], span="run")
         for place, (name, speed) in enumerate(speeds.items())
     ]
     residual = cause("residual", lognormal(0.01), [0, 1, 2])
-    columns = sampled(plan(groups, [*persistent, residual]), steps)
+    columns = sampled(plan(pools, [*persistent, residual]), steps)
     assert_mean(columns["compute_s"], 1.0501618)
     counts = np.bincount(columns["slowest"], minlength=3)
     for count, share in zip(counts, (0.000195, 0.020165, 0.979639), strict=True):
@@ -143,7 +143,7 @@ def test_persistent_speeds_and_a_residual_have_the_worked_mean_and_shares() -> N
 def test_the_three_slowest_of_eight_have_the_worked_means() -> None:
     steps = 20_000
     times = np.empty((steps, 8), dtype=np.float32)
-    one = plan([group("a", 8)], [cause("wait", exponential(1.0), [0])])
+    one = plan([pool("a", 8)], [cause("wait", exponential(1.0), [0])])
     _core.rank_times(one, seed=SEED, run=0, steps=range(steps), times=times, threads=2)
     ordered = np.sort(times.astype(np.float64), axis=1)
     for place, mean in ((-1, 2.717857), (-2, 1.717857), (-3, 1.217857)):
@@ -166,7 +166,7 @@ LAWS: dict[str, tuple[dict[str, Any], Any]] = {
 def test_the_slowest_of_n_follows_the_nth_power_of_the_law(name: str, n_gpus: int) -> None:
     steps = 20_000
     law, oracle = LAWS[name]
-    columns = sampled(plan([group("a", n_gpus)], [cause("x", law, [0])]), steps)
+    columns = sampled(plan([pool("a", n_gpus)], [cause("x", law, [0])]), steps)
     distance = ks_distance(columns["compute_s"], lambda x: np.exp(n_gpus * oracle.logcdf(x)))
     assert distance < KS_LIMIT / np.sqrt(steps)
 
@@ -174,7 +174,7 @@ def test_the_slowest_of_n_follows_the_nth_power_of_the_law(name: str, n_gpus: in
 @pytest.mark.parametrize("n_gpus", [8, 64, 1_024])
 def test_ranks_that_share_a_draw_wait_as_one(n_gpus: int) -> None:
     steps = 20_000
-    nodes = {**group("a", n_gpus), "node_gpus": 8, "domain_gpus": 8, "tensor_gpus": 8}
+    nodes = {**pool("a", n_gpus), "node_gpus": 8, "domain_gpus": 8, "tensor_gpus": 8}
     shared = cause("x", lognormal(0.01), [0], scope="node")
     columns = sampled(plan([nodes], [shared]), steps)
     law = stats.lognorm(0.01)
@@ -186,7 +186,7 @@ def test_ranks_that_share_a_draw_wait_as_one(n_gpus: int) -> None:
 def test_the_slowest_of_two_causes_follows_their_product(n_gpus: int) -> None:
     steps = 20_000
     causes = [cause("x", lognormal(0.003), [0]), cause("y", lognormal(0.004), [0])]
-    columns = sampled(plan([group("a", n_gpus)], causes), steps)
+    columns = sampled(plan([pool("a", n_gpus)], causes), steps)
     law = stats.lognorm(0.005)
     distance = ks_distance(columns["compute_s"], lambda x: law.cdf(x) ** n_gpus)
     assert distance < KS_LIMIT / np.sqrt(steps)
@@ -195,7 +195,7 @@ def test_the_slowest_of_two_causes_follows_their_product(n_gpus: int) -> None:
 def test_rare_stalls_of_one_gpu_hold_up_all_as_often_as_one_of_them_stalls() -> None:
     steps, n_gpus, probability = 20_000, 1_024, 1e-4
     stall = cause("stall", constant(0.5), [0], effect="stall", probability=probability)
-    columns = sampled(plan([group("a", n_gpus)], [stall]), steps)
+    columns = sampled(plan([pool("a", n_gpus)], [stall]), steps)
     share = -np.expm1(n_gpus * np.log1p(-probability))
     assert_share(int((columns["stall_s"] > 0).sum()), steps, share)
     assert set(np.unique(columns["compute_s"])) == {1.0, 1.5}
@@ -203,7 +203,7 @@ def test_rare_stalls_of_one_gpu_hold_up_all_as_often_as_one_of_them_stalls() -> 
 
 def test_steps_of_one_run_and_of_several_are_independent() -> None:
     steps, runs = 5_000, 4
-    one = plan([group("a", 64)], [cause("x", lognormal(0.01), [0])])
+    one = plan([pool("a", 64)], [cause("x", lognormal(0.01), [0])])
     rows = sampled(one, steps, runs)["compute_s"].reshape(runs, steps)
     for lag in range(1, 9):
         correlation = np.corrcoef(rows[:, :-lag].ravel(), rows[:, lag:].ravel())[0, 1]

@@ -171,10 +171,10 @@ EVERY_SAMPLE = pytest.mark.parametrize("name", SAMPLES)
 def magnitudes() -> tuple[Words, Words, Floats]:
     """Return magnitudes, refine bits and their tail probabilities, 1/2 down to 2^-65."""
     rng = np.random.default_rng(SEED)
-    inside = rng.random((OCTAVES - 1, POINTS_PER_OCTAVE))
+    within = rng.random((OCTAVES - 1, POINTS_PER_OCTAVE))
     octaves = np.arange(OCTAVES - 1)[:, np.newaxis]
     edges = 2.0 ** -np.arange(1.0, 65.0)
-    wanted = np.concatenate([(2.0 ** -(octaves + 1 + inside)).ravel(), edges, edges * (1 - 1e-9)])
+    wanted = np.concatenate([(2.0 ** -(octaves + 1 + within)).ravel(), edges, edges * (1 - 1e-9)])
     whole = np.floor(wanted * 2.0**64 * (1 - 2.0**-53)).astype(np.uint64)
     whole = np.concatenate([whole, np.array([0, 1, 2**48 - 1], dtype=np.uint64)])
     magnitude, bits = whole >> np.uint64(32), whole & np.uint64(2**32 - 1)

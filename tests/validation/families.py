@@ -1,31 +1,35 @@
 """Published measurements: families of jobs of one software at several scales.
 
-The figures lie beside the project, not in it; what the files leave out stands here,
-each with its source in `Family.layout`.
+The figures lie beside the project, not in it, but for a few in `typed`; what the files
+leave out stands here, each with its source in `Family.layout`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 
 from hindmost.catalog import Dtype
+from tests.validation import typed
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 ABSENT = "the published data are not beside the project"
 
+Figures = Iterable[tuple[Any, ...]]
+"""Published figures, and the columns that tell where each was measured."""
 Unit = Literal["s", "TFLOP/s", "hardware TFLOP/s", "MFU %"]
 
 LIMIT_OF_TWO_NUMBERS = 0.03
-"""Error of a predicted row, where two numbers are fitted."""
+"""Greatest error of a predicted row, where two numbers are fitted."""
 LIMIT_OF_ONE_NUMBER = 0.05
-"""The same where one is."""
+"""Greatest error where one number is fitted."""
 LIMIT_ACROSS_THE_JUMP = 0.12
-"""The same for the family whose published figures jump between two scales."""
+"""Greatest error in the family whose published figures jump between two scales."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,15 +129,41 @@ class Family:
 @cache
 def families() -> tuple[Family, ...]:
     """Return all families, those with limits first."""
+    table_2 = published_scales("MegaScale", "Table 2")
+    megascale = {
+        batch_seqs: table_2.filter(global_batch_seqs=batch_seqs)
+        .select("n_accel", "iteration_time_s")
+        .iter_rows()
+        for batch_seqs in (768, 6144)
+    }
+    shape = ("n_accel", "global_batch_seqs")
+    table_4 = published_scales("Llama 3", "Table 4")
+    llama = table_4.select(*shape, "seq_len", "cp", "tflops_per_gpu").iter_rows()
+    megascale_530b = published_scales("MegaScale", "Figure 9").select(*shape, "mfu_pct").iter_rows()
     return (
-        _megascale(768, LIMIT_OF_TWO_NUMBERS),
-        _eos(),
-        _megascale(6144, LIMIT_ACROSS_THE_JUMP),
-        _llama(),
-        _megascale_530b(),
+        _megascale(768, megascale[768]),
+        _eos(_mlperf("eos"), others=_mlperf("ND_H100")),
+        _megascale(6144, megascale[6144]),
+        _llama(llama),
+        _megascale_530b(megascale_530b),
         _megatron_shapes(),
         *_megatron_table_2("PTD-P"),
         *_megatron_table_2("ZeRO-3"),
+    )
+
+
+@cache
+def typed_families() -> tuple[Family, ...]:
+    """Return the families with limits, of the figures that are typed in the project."""
+    seqs, seq_len = typed.LLAMA_BATCH_SEQS, typed.LLAMA_SEQ_LEN
+    llama = [(n, seqs, seq_len, 1, rate) for n, rate in typed.LLAMA_TFLOP_PER_S.items()]
+    megascale_530b = [(n, n, mfu) for n, mfu in typed.MEGASCALE_530B_MFU_PERCENT.items()]
+    return (
+        _megascale(768, typed.MEGASCALE_S[768].items()),
+        _eos([(n, batch_seqs, step_s) for n, (batch_seqs, step_s) in typed.EOS.items()]),
+        _megascale(6144, typed.MEGASCALE_S[6144].items()),
+        _llama(llama),
+        _megascale_530b(megascale_530b),
     )
 
 
@@ -162,7 +192,11 @@ _SELENE = Row(
 )
 
 
-def _megascale(batch_seqs: int, limit: float) -> Family:
+LIMITS_OF_MEGASCALE = {768: LIMIT_OF_TWO_NUMBERS, 6144: LIMIT_ACROSS_THE_JUMP}
+
+
+def _megascale(batch_seqs: int, figures: Figures) -> Family:
+    """Return the family of GPUs and seconds of a step."""
     base = Row(
         gpu="a100-sxm",
         fabric="roce-400g",
@@ -170,7 +204,6 @@ def _megascale(batch_seqs: int, limit: float) -> Family:
         pipeline=8,
         chunks=6,
     )
-    table = published_scales("MegaScale", "Table 2").filter(global_batch_seqs=batch_seqs)
     return Family(
         name=f"megascale-{batch_seqs}",
         title=f"GPT 175B, Megatron-LM on A100, batch {batch_seqs:,}",
@@ -183,13 +216,21 @@ def _megascale(batch_seqs: int, limit: float) -> Family:
         unit="s",
         rows=tuple(
             replace(base, n_gpus=n_gpus, batch_seqs=batch_seqs, published=step_s)
-            for n_gpus, step_s in table.select("n_accel", "iteration_time_s").iter_rows()
+            for n_gpus, step_s in figures
         ),
-        limit=limit,
+        limit=LIMITS_OF_MEGASCALE[batch_seqs],
     )
 
 
-def _eos() -> Family:
+def _mlperf(system: str) -> Figures:
+    """Return GPUs, sequences and median seconds of GPT-3's steps on a system of v3.1."""
+    table = pl.read_csv(DATA / "mlperf_gpt3_h100_summary.csv").filter(round="v3.1")
+    found = table.filter(pl.col("system").str.starts_with(system)).sort("n_accel")
+    return found.select("n_accel", "global_batch", "step_median_s").iter_rows()
+
+
+def _eos(figures: Figures, others: Figures = ()) -> Family:
+    """Return the family of GPUs, sequences and median seconds of a step."""
     base = Row(
         gpu="h100-sxm",
         fabric="infiniband-ndr",
@@ -199,14 +240,11 @@ def _eos() -> Family:
         pipeline=8,
         chunks=6,
     )
-    table = pl.read_csv(DATA / "mlperf_gpt3_h100_summary.csv").filter(round="v3.1")
 
-    def rows(system: str) -> tuple[Row, ...]:
-        found = table.filter(pl.col("system").str.starts_with(system)).sort("n_accel")
-        columns = found.select("n_accel", "global_batch", "step_median_s").iter_rows()
+    def rows(figures: Figures) -> tuple[Row, ...]:
         return tuple(
             replace(base, n_gpus=n_gpus, batch_seqs=int(batch), published=step_s)
-            for n_gpus, batch, step_s in columns
+            for n_gpus, batch, step_s in figures
         )
 
     return Family(
@@ -223,13 +261,14 @@ def _eos() -> Family:
         ),
         unit="s",
         statistic="p50",
-        rows=rows("eos"),
-        others=tuple(("Azure ND H100 v5", row) for row in rows("ND_H100")),
+        rows=rows(figures),
+        others=tuple(("Azure ND H100 v5", row) for row in rows(others)),
         limit=LIMIT_OF_TWO_NUMBERS,
     )
 
 
-def _llama() -> Family:
+def _llama(figures: Figures) -> Family:
+    """Return the family of GPUs, sequences, their tokens, context ranks and TFLOP/s a GPU."""
     base = Row(
         gpu="h100-sxm",
         fabric="roce-400g",
@@ -238,8 +277,6 @@ def _llama() -> Family:
         pipeline=16,
         chunks=8,
     )
-    columns = ("n_accel", "global_batch_seqs", "seq_len", "cp", "tflops_per_gpu")
-    table = published_scales("Llama 3", "Table 4").select(columns)
     return Family(
         name="llama",
         title="Llama 3 405B on H100",
@@ -255,13 +292,14 @@ def _llama() -> Family:
             replace(
                 base, n_gpus=n, batch_seqs=batch, seq_len=seq_len, context=cp, published=tflop_per_s
             )
-            for n, batch, seq_len, cp, tflop_per_s in table.iter_rows()
+            for n, batch, seq_len, cp, tflop_per_s in figures
         ),
         limit=LIMIT_OF_ONE_NUMBER,
     )
 
 
-def _megascale_530b() -> Family:
+def _megascale_530b(figures: Figures) -> Family:
+    """Return the family of GPUs, sequences and MFU in percent."""
     base = Row(
         gpu="a100-sxm",
         fabric="roce-400g",
@@ -269,8 +307,6 @@ def _megascale_530b() -> Family:
         pipeline=35,
         chunks=3,
     )
-    columns = ("n_accel", "global_batch_seqs", "mfu_pct")
-    table = published_scales("MegaScale", "Figure 9").select(columns)
     return Family(
         name="megascale-530b",
         title="GPT 530B, Megatron-LM on A100",
@@ -284,7 +320,7 @@ def _megascale_530b() -> Family:
         unit="MFU %",
         rows=tuple(
             replace(base, n_gpus=n_gpus, batch_seqs=batch, published=mfu)
-            for n_gpus, batch, mfu in table.iter_rows()
+            for n_gpus, batch, mfu in figures
         ),
         limit=LIMIT_OF_ONE_NUMBER,
     )

@@ -34,7 +34,7 @@ DIGITS = 4
 """Significant digits of a fitted number."""
 TOLERANCE = 5e-5
 """Error of a fitted row before its numbers are rounded."""
-MOST_ITERATIONS = 12
+MAX_ITERATIONS = 12
 START = (1.7, 0.0)
 """One over kernel_efficiency, and overhead_s."""
 FIRST_STEPS = (0.05, 0.05)
@@ -176,7 +176,7 @@ def fit(family: Family) -> Fit:
         moved = x.copy()
         moved[column] += step
         slopes[:, column] = (excess_s(moved) - found) / step
-    for _ in range(MOST_ITERATIONS):
+    for _ in range(MAX_ITERATIONS):
         if np.all(np.abs(found) < TOLERANCE * goals_s):
             return _rounded(_fit_of(x))
         change = np.linalg.solve(slopes, -found)

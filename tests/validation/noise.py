@@ -68,7 +68,7 @@ def noises() -> tuple[Noise, ...]:
 
 
 def _of(row: Row) -> tuple[float, float]:
-    """Return the median over runs of the deviation inside of a run, and its standard error."""
+    """Return the median over runs of the deviation within a run, and its standard error."""
     result = simulated(row, fit(by_name("eos")), RUNS, STEPS)
     times = result.steps["step_time_s"].to_numpy().reshape(RUNS, STEPS)
     middle = np.median(times, axis=1, keepdims=True)

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from hindmost import _core
 from hindmost.physics.compute import ComputeTime, StageTime, compute_time
 from hindmost.scenario import Scenario, from_table
-from tests.validation.families import Gpt, published_scales
+from tests.validation.families import Gpt
+from tests.validation.typed import BLOOM_STEP_S
 
 MODEL = Gpt(n_layers=70, hidden=14336, n_heads=112, vocabulary=250880)
 STAGES = 12
@@ -29,13 +30,13 @@ MICROBATCH_SEQS = 2
 BENCHMARK_S = (296.5, 303.6)
 """Seconds of a benchmark on other nodes, and on the node with the slow GPU."""
 
-SLOWEST = 2.0
+MAX_SLOWDOWN = 2.0
 """Slowdown that is looked for, at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Position:
-    """What a slow GPU comes to at one stage."""
+    """What a slow GPU at one stage costs."""
 
     stage: int
     rise: float
@@ -43,19 +44,13 @@ class Position:
     needed: float
     """Slowdown that makes the published rise."""
     needed_of_equals: float
-    """The same, were all stages equal."""
-
-
-def published_steps_s() -> tuple[float, float]:
-    """Return the seconds of a step without the slow GPU, and with it."""
-    healthy, slow = published_scales("BLOOM", "2022-04-28")["iteration_time_s"].to_list()
-    return healthy, slow
+    """Slowdown that makes the published rise, were all stages equal."""
 
 
 @cache
 def positions() -> tuple[Position, ...]:
-    """Return what the slow GPU comes to at each stage; nothing else varies."""
-    healthy_s, slow_s = published_steps_s()
+    """Return what the slow GPU costs at each stage; nothing else varies."""
+    healthy_s, slow_s = BLOOM_STEP_S
     published = slow_s / healthy_s - 1
     time = compute_time(_job(kernel_efficiency()), "gpus")
     benchmarked = BENCHMARK_S[1] / BENCHMARK_S[0]
@@ -66,7 +61,7 @@ def positions() -> tuple[Position, ...]:
     equal = replace(time, stages=(mean,) * STAGES)
 
     def needed(time: ComputeTime, stage: int) -> float:
-        return _bisect(lambda x: _rise(time, stage, x), published, 1.0, SLOWEST)
+        return _bisect(lambda x: _rise(time, stage, x), published, 1.0, MAX_SLOWDOWN)
 
     return tuple(
         Position(
@@ -82,7 +77,7 @@ def positions() -> tuple[Position, ...]:
 @cache
 def kernel_efficiency() -> float:
     """Return the kernel efficiency that makes the healthy step the published one."""
-    healthy_s, _ = published_steps_s()
+    healthy_s, _ = BLOOM_STEP_S
     return _bisect(lambda x: -compute_time(_job(x), "gpus").step_s, -healthy_s, 0.1, 1.0)
 
 

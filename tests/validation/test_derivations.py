@@ -1,13 +1,12 @@
 """The defaults of presets and fabrics follow from published data, derived anew here.
 
-The data lie beside the project, not in it; without them these tests are skipped.
+Most of the data lie beside the project, not in it; without them what reads them is skipped.
 """
 
 from __future__ import annotations
 
 import math
 import tomllib
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,12 +17,9 @@ from scipy import stats
 import hindmost as hm
 from hindmost import catalog
 from hindmost.plan import make_plan
+from tests.validation.families import ABSENT, DATA
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
-
-pytestmark = pytest.mark.skipif(
-    not DATA.is_dir(), reason="the published data are not beside the project"
-)
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=ABSENT)
 
 MAD_TO_SIGMA = 1.4826
 
@@ -43,6 +39,7 @@ def slowdowns_of_v100() -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
     return table["perf_over_cluster_median"].to_numpy()
 
 
+@needs_data
 def test_the_spread_of_gpus_is_that_of_392_v100() -> None:
     logs = np.log(slowdowns_of_v100())
     sigma = MAD_TO_SIGMA * np.median(np.abs(logs - np.median(logs)))
@@ -52,6 +49,7 @@ def test_the_spread_of_gpus_is_that_of_392_v100() -> None:
     assert fit.statistic == pytest.approx(0.032, abs=0.002)
 
 
+@needs_data
 def test_the_tail_is_extrapolated_ten_times_and_capped_there() -> None:
     z = stats.norm.ppf(1 - 1 / (10 * len(slowdowns_of_v100())))
     cap = math.exp(preset("causes.gpu-speed.law.sigma") * z)
@@ -74,6 +72,7 @@ def residual_of_healthy_stages(name: str, slow_stage: int | None) -> list[float]
     return found
 
 
+@needs_data
 def test_the_residual_of_the_traces_is_what_is_unknown_at_most() -> None:
     found = residual_of_healthy_stages("ST", None) + residual_of_healthy_stages("AR", 0)
     assert (round(min(found), 4), round(max(found), 4)) == (0.0028, 0.0047)
@@ -106,6 +105,7 @@ def test_steps_of_presets_take_what_their_rates_rest_on() -> None:
         assert make_plan(hm.load(name)).pools[0].compute.step_s == pytest.approx(step_s, rel=0.05)
 
 
+@needs_data
 def test_stalls_go_with_gpus_and_seconds() -> None:
     large = masked_steps().filter(pl.col("n_accel") >= 4_096)
     # As many steps are shorter by as much for reasons of their own.
@@ -119,6 +119,7 @@ def test_stalls_go_with_gpus_and_seconds() -> None:
         assert probability == pytest.approx(per_second * step_s, rel=0.08)
 
 
+@needs_data
 def test_pauses_are_the_long_slow_steps() -> None:
     steps = masked_steps()
     pauses = steps.filter(pl.col("excess_s") > 0.1)["excess_s"].to_numpy()
@@ -135,6 +136,7 @@ def test_pauses_are_the_long_slow_steps() -> None:
     assert preset("causes.pause.law.cap") > 3 * pauses.max()
 
 
+@needs_data
 def test_stalls_exceed_their_threshold_by_some_milliseconds() -> None:
     excess_s = masked_steps()["excess_s"].to_numpy()
     short = excess_s[(excess_s > 0.02) & (excess_s < 0.06)]
@@ -158,6 +160,7 @@ def published_step_noise() -> float:
     return float(np.median(percents)) / 100
 
 
+@needs_data
 @pytest.mark.parametrize("n_gpus", [512, 4_096, 10_752])
 def test_the_noise_of_simulated_steps_is_the_published_one(n_gpus: int) -> None:
     # Pauses are no part of a robust deviation, and change it by chance only.
@@ -199,18 +202,6 @@ def test_noise_of_shared_ports_slows_transfers_as_jobs_were_slowed() -> None:
     assert law["sigma"] == pytest.approx(np.log1p(slowed) / largest.mean(), rel=0.01)
 
 
-MLPERF_STEPS = [
-    # GPUs, sequences of a step.
-    (512, 2_048),
-    (768, 3_072),
-    (4_096, 2_048),
-    (6_144, 3_072),
-    (8_192, 4_096),
-    (10_240, 2_560),
-    (10_752, 2_688),
-]
-
-
 def published_steps(n_gpus: int) -> tuple[float, float]:
     """Return the median step and its robust deviation of a system of MLPerf Training v3.1."""
     table = pl.read_csv(DATA / "mlperf_gpt3_h100_summary.csv").filter(
@@ -230,7 +221,8 @@ def at_scale(pool: str, n_gpus: int, step_s: float) -> dict[str, object]:
     }
 
 
-@pytest.mark.parametrize(("n_gpus", "batch"), [MLPERF_STEPS[0], MLPERF_STEPS[2]])
+@needs_data
+@pytest.mark.parametrize(("n_gpus", "batch"), [(512, 2_048), (4_096, 2_048)])
 def test_gpt_3_is_fitted_to_two_systems(n_gpus: int, batch: int) -> None:
     step_s, _ = published_steps(n_gpus)
     changes = {**at_scale("h100", n_gpus, step_s), "workload.global_batch_seqs": batch}
@@ -238,6 +230,7 @@ def test_gpt_3_is_fitted_to_two_systems(n_gpus: int, batch: int) -> None:
     assert result.value("step_time_s", "p50") == pytest.approx(step_s, rel=0.005)
 
 
+@needs_data
 @pytest.mark.parametrize("n_gpus", [3_072, 6_144])
 def test_megatron_is_fitted_to_two_rows(n_gpus: int) -> None:
     rows = pl.read_csv(DATA / "mfu_vs_scale.csv").filter(
@@ -253,6 +246,7 @@ def test_megatron_is_fitted_to_two_rows(n_gpus: int) -> None:
     assert result.value("mfu") * 100 == pytest.approx(float(rows["mfu_pct"].item()), rel=0.01)
 
 
+@needs_data
 def test_llama_3_is_fitted_to_one_row() -> None:
     rows = pl.read_csv(DATA / "mfu_vs_scale.csv").filter(
         pl.col("model") == "Llama3.1-405B", pl.col("n_accel") == 8_192
@@ -312,6 +306,7 @@ def test_unplanned_collection_costs_what_planning_it_gained() -> None:
     assert np.mean((stalls > 0.29) & (stalls < 0.31)) == pytest.approx(some_rank, abs=0.03)
 
 
+@needs_data
 def test_the_last_stage_is_as_heavy_as_in_the_study() -> None:
     table = pl.read_csv(DATA / "straggler_stats.csv")
     layout: Any = part("heavy-last-stage")["layout"]
@@ -320,6 +315,7 @@ def test_the_last_stage_is_as_heavy_as_in_the_study() -> None:
         assert float(found["value"].item()) == layout[key]
 
 
+@needs_data
 def test_the_clouds_ethernet_is_as_fast_as_was_measured() -> None:
     table = pl.read_csv(DATA / "network_jitter_summary.csv").filter(
         pl.col("system") == "GCP", pl.col("instance") == "HPC"

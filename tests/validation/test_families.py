@@ -12,10 +12,21 @@ import hindmost as hm
 from hindmost import catalog
 from hindmost.scenario import to_table
 from tests.validation import document
-from tests.validation.families import ABSENT, DATA, Row, by_name, families, gated, published_scales
+from tests.validation.families import (
+    ABSENT,
+    DATA,
+    Family,
+    Row,
+    by_name,
+    families,
+    gated,
+    published_scales,
+    typed_families,
+)
 from tests.validation.fitting import CAUSES, Fit, estimate, figure, fit, scenario
+from tests.validation.typed import BLOOM_STEP_S
 
-pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=ABSENT)
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=ABSENT)
 
 LIMITS = {
     "megascale-768": 0.03,
@@ -32,21 +43,51 @@ FREE = ("name", "pools.gpus.", "fabric.name", "layout.", "workload.", "models.ow
 FREE_OF_A_POOL = {"gpu", "n_gpus", "kernel_efficiency"}
 
 
-@pytest.mark.parametrize("name", LIMITS)
-def test_every_predicted_row_is_within_its_limit(name: str) -> None:
-    family = by_name(name)
+def missed(family: Family) -> dict[tuple[int, int], float]:
+    """Return the errors of predicted rows beyond their limit, by GPUs and tokens."""
+    assert family.predicted
     errors = {
         (row.n_gpus, row.seq_len): estimate(family, row, fit(family)).error
         for row in family.predicted
     }
-    missed = {row: error for row, error in errors.items() if not abs(error) < LIMITS[name]}
-    assert missed == {}
+    return {row: error for row, error in errors.items() if not abs(error) < LIMITS[family.name]}
 
 
+@needs_data
+@pytest.mark.parametrize("name", LIMITS)
+def test_every_predicted_row_is_within_its_limit(name: str) -> None:
+    assert missed(by_name(name)) == {}
+
+
+@pytest.mark.parametrize("family", typed_families(), ids=lambda family: family.name)
+def test_predicted_rows_that_are_typed_are_within_their_limit(family: Family) -> None:
+    assert missed(family) == {}
+
+
+def test_every_family_with_a_limit_has_typed_rows() -> None:
+    assert {family.name: family.limit for family in typed_families()} == LIMITS
+
+
+@needs_data
+@pytest.mark.parametrize("family", typed_families(), ids=lambda family: family.name)
+def test_typed_rows_are_those_of_the_data_and_have_the_same_parts(family: Family) -> None:
+    whole = by_name(family.name)
+    assert set(family.fitted) == set(whole.fitted)
+    assert set(family.predicted) <= set(whole.predicted)
+
+
+@needs_data
+def test_typed_steps_of_bloom_are_those_of_the_data() -> None:
+    steps_s = published_scales("BLOOM", "2022-04-28")["iteration_time_s"].to_list()
+    assert steps_s == list(BLOOM_STEP_S)
+
+
+@needs_data
 def test_limits_are_those_that_the_families_say() -> None:
     assert {family.name: family.limit for family in gated()} == LIMITS
 
 
+@needs_data
 def test_the_smallest_scales_are_fitted_and_the_rest_predicted() -> None:
     fitted = {family.name: [row.n_gpus for row in family.fitted] for family in gated()}
     predicted = {family.name: [row.n_gpus for row in family.predicted] for family in gated()}
@@ -66,6 +107,7 @@ def test_the_smallest_scales_are_fitted_and_the_rest_predicted() -> None:
     }
 
 
+@needs_data
 @pytest.mark.parametrize("name", LIMITS)
 def test_fitted_rows_come_out_as_published(name: str) -> None:
     family = by_name(name)
@@ -73,6 +115,7 @@ def test_fitted_rows_come_out_as_published(name: str) -> None:
         assert estimate(family, row, fit(family)).error == pytest.approx(0, abs=5e-4)
 
 
+@needs_data
 @pytest.mark.parametrize("name", LIMITS)
 def test_predicted_figures_have_no_part_in_the_fit(name: str) -> None:
     family = by_name(name)
@@ -93,6 +136,7 @@ def every_row() -> list[Row]:
     return [row for family in families() for row in (*family.rows, *(r for _, r in family.others))]
 
 
+@needs_data
 def test_scenarios_differ_in_nothing_else() -> None:
     tables = [dict(flat(to_table(scenario(row, ANY)))) for row in every_row()]
     paths = sorted(set().union(*tables))
@@ -103,6 +147,7 @@ def test_scenarios_differ_in_nothing_else() -> None:
     assert set_by_rows <= FREE_OF_A_POOL
 
 
+@needs_data
 def test_causes_are_those_of_the_preset_whatever_the_family() -> None:
     own = {name: tomllib.loads(catalog.text("presets", name)) for name in ("measured", CAUSES)}
     expected = {**own["measured"]["causes"], **own[CAUSES]["causes"]}
@@ -128,6 +173,7 @@ def numbers(value: object) -> Iterator[float]:
         yield value
 
 
+@needs_data
 def test_the_catalogue_holds_no_predicted_figure() -> None:
     # Whole numbers are left out: 400 TFLOP/s is also 400 W.
     predicted = {
@@ -143,6 +189,7 @@ def test_the_catalogue_holds_no_predicted_figure() -> None:
             assert held & (predicted | {figure / 100 for figure in predicted}) == set()
 
 
+@needs_data
 def test_fitted_numbers_of_presets_come_from_fitted_rows() -> None:
     # A fit of a GPU that no family has is a fit of something else.
     fits: dict[tuple[str, str], list[float]] = {}
@@ -165,6 +212,7 @@ def near(value: float) -> object:
     return pytest.approx(value, rel=0.01)
 
 
+@needs_data
 def test_our_flops_are_those_of_the_published_mfu() -> None:
     table = published_scales("MegaScale", "Table 2")
     rows = [*by_name("megascale-768").rows, *by_name("megascale-6144").rows]
@@ -173,5 +221,6 @@ def test_our_flops_are_those_of_the_published_mfu() -> None:
     assert ours == pytest.approx(published, rel=0.02)
 
 
+@needs_data
 def test_the_page_is_the_one_that_is_rendered() -> None:
     assert document.PAGE.read_text(encoding="utf-8") == document.render()

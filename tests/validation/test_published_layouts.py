@@ -6,7 +6,6 @@ The data lie beside the project, not in it; without them these tests are skipped
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -18,12 +17,11 @@ from hindmost.physics.flops import parameters
 from hindmost.physics.memory import memory
 from hindmost.plan import make_plan
 from hindmost.scenario import n_replicas
+from tests.validation.families import ABSENT, DATA
 
-TABLE = Path(__file__).parents[3] / "shared" / "data" / "mfu_vs_scale.csv"
+TABLE = DATA / "mfu_vs_scale.csv"
 
-pytestmark = pytest.mark.skipif(
-    not TABLE.is_file(), reason="the published data are not beside the project"
-)
+pytestmark = pytest.mark.skipif(not TABLE.is_file(), reason=ABSENT)
 
 Row = dict[str, Any]
 

@@ -1,4 +1,4 @@
-"""What waiting inside of a step costs: barriers a layer, a microbatch and a step.
+"""What waiting within a step costs: barriers a layer, a microbatch and a step.
 
 Distances from a law may reach 1.95 / sqrt(n), the Kolmogorov-Smirnov limit at one in a
 thousand; means may be wrong by 4 standard errors. Exponential slowdowns have sums with a
@@ -49,9 +49,9 @@ def columns(
     times = {"weight_s": [], "overhead_s": 0.0, "transfer_s": 0.0}
     times |= {name: [each] * shape["stages"] for name, each in passes.items()}
     sizes = {"node_gpus": tensor, "domain_gpus": tensor, "tensor_gpus": tensor, "rack_gpus": None}
-    group = {"name": "a", "n_gpus": n_gpus, "compute_s": 1.0, **sizes}
+    pool = {"name": "a", "n_gpus": n_gpus, "compute_s": 1.0, **sizes}
     plan = _core.Plan(
-        groups=[group],
+        groups=[pool],
         causes=causes,
         terms=[],
         overlap_fraction=0.0,
@@ -101,7 +101,8 @@ def test_one_barrier_a_step_costs_one_percent() -> None:
     rows = seconds(RANKS, [cause(lognormal(RESIDUAL), "step")], steps=4000)
     expected = moment_of_slowest(lambda z: math.exp(RESIDUAL * z), RANKS)
     assert_mean(rows, expected)
-    assert expected - 1 == pytest.approx(0.0102, abs=1e-4)
+    # The worked number.
+    assert float(rows.mean()) - 1 == pytest.approx(0.0102, abs=1e-4)
 
 
 def test_a_barrier_a_layer_costs_eleven_percent() -> None:
@@ -112,9 +113,8 @@ def test_a_barrier_a_layer_costs_eleven_percent() -> None:
     square = moment_of_slowest(lambda z: math.exp(2 * sigma * z), RANKS)
     assert_mean(rows, expected)
     assert_variance(rows, (square - expected**2) / LAYERS)
-    # A log-normal law has a longer upper tail than the normal one of the worked number.
-    assert expected - 1 == pytest.approx(0.121, abs=1e-3)
-    assert moment_of_slowest(lambda z: sigma * z, RANKS) == pytest.approx(0.114, abs=5e-4)
+    # The worked number, 11.4%, is of a normal law; a log-normal one has a longer upper tail.
+    assert float(rows.mean()) - 1 == pytest.approx(0.121, abs=1e-3)
 
 
 def test_without_barriers_layers_average_out_to_the_residual() -> None:
@@ -145,12 +145,12 @@ def test_tensor_ranks_wait_for_each_other_in_each_microbatch(m: int) -> None:
     assert_variance(rows, (square - expected**2) / m)
 
 
-@pytest.mark.parametrize("n_crews", [1, 17, 200])
-def test_the_slowest_of_independent_crews_has_the_power_of_their_law(n_crews: int) -> None:
+@pytest.mark.parametrize("n_gangs", [1, 17, 200])
+def test_the_slowest_of_independent_gangs_has_the_power_of_their_law(n_gangs: int) -> None:
     m, steps = 6, 5000
     law = cause(EXPONENTIAL, "microbatch")
-    rows = seconds(n_crews, [law], steps=steps, microbatches=m)
-    assert_law(rows, gamma_cdf(m, slowest_of=n_crews))
+    rows = seconds(n_gangs, [law], steps=steps, microbatches=m)
+    assert_law(rows, gamma_cdf(m, slowest_of=n_gangs))
 
 
 @pytest.mark.parametrize(("m", "layers"), [(1, 1), (1, 3), (3, 5)])
@@ -187,12 +187,12 @@ def test_stages_share_what_has_the_scope_of_their_replica(
     assert_law(rows, gamma_cdf(shape, scale))
 
 
-def test_replicas_of_a_crew_each_have_their_own_draws() -> None:
+def test_replicas_of_a_gang_each_have_their_own_draws() -> None:
     law = cause(EXPONENTIAL, "microbatch", scope="replica")
-    apart = seconds(30, [law], steps=5000)
-    assert_law(apart, gamma_cdf(1, slowest_of=30))
+    alone = seconds(30, [law], steps=5000)
+    assert_law(alone, gamma_cdf(1, slowest_of=30))
     together = seconds(30, [law], steps=5000, crew_replicas=30)
-    np.testing.assert_allclose(together, apart, rtol=1e-6)
+    np.testing.assert_allclose(together, alone, rtol=1e-6)
 
 
 @pytest.mark.parametrize("scope", ["gpu", "replica", "cluster"])
@@ -219,11 +219,11 @@ def test_a_rank_alone_is_as_busy_as_its_means_say(span: str) -> None:
 
 
 @pytest.mark.parametrize("span", ["step", "microbatch", "layer"])
-def test_a_larger_crew_is_never_faster(span: str) -> None:
-    causes = [cause(lognormal(0.05), span), cause(lognormal(0.02), "run", name="lasting")]
+def test_a_larger_gang_is_never_faster(span: str) -> None:
+    causes = [cause(lognormal(0.05), span), cause(lognormal(0.02), "run", name="persistent")]
     rows = [
-        seconds(60, causes, steps=200, microbatches=3, layers=[5], crew_replicas=crew)
-        for crew in (1, 2, 4, 12, 60)
+        seconds(60, causes, steps=200, microbatches=3, layers=[5], crew_replicas=gang)
+        for gang in (1, 2, 4, 12, 60)
     ]
     for few, many in pairwise(rows):
         if span == "step":
@@ -235,14 +235,14 @@ def test_a_larger_crew_is_never_faster(span: str) -> None:
 
 
 def test_one_stage_alone_is_a_step_without_a_pipeline() -> None:
-    group = {"name": "a", "n_gpus": 300, "node_gpus": 1, "domain_gpus": 1, "rack_gpus": None}
-    group |= {"tensor_gpus": 1, "compute_s": 3.0}
+    pool = {"name": "a", "n_gpus": 300, "node_gpus": 1, "domain_gpus": 1, "rack_gpus": None}
+    pool |= {"tensor_gpus": 1, "compute_s": 3.0}
     causes = [
         cause(lognormal(0.05), "step"),
         cause(lognormal(0.02), "run"),
         cause(EXPONENTIAL, "step", name="late", effect="stall", probability=0.01),
     ]
-    plan = _core.Plan(groups=[group], causes=causes, terms=[], overlap_fraction=0.0)
+    plan = _core.Plan(groups=[pool], causes=causes, terms=[], overlap_fraction=0.0)
     without = _core.sample(plan, seed=SEED, runs=1, steps=300, threads=2)["compute_s"]
     within = seconds(300, causes, steps=300, backward=2.0)
     np.testing.assert_allclose(within, without, rtol=1e-6)

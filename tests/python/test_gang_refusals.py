@@ -1,4 +1,4 @@
-"""What a plan of crews refuses, and the field that it names."""
+"""What a plan with waits within a step refuses, and the field that it names."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from hindmost import _core
 
 Spec = dict[str, Any]
 
-GROUP: Spec = {"name": "a", "n_gpus": 16, "node_gpus": 8, "domain_gpus": 8, "rack_gpus": 16}
-GROUP |= {"tensor_gpus": 2, "compute_s": 1.0}
+POOL: Spec = {"name": "a", "n_gpus": 16, "node_gpus": 8, "domain_gpus": 8, "rack_gpus": 16}
+POOL |= {"tensor_gpus": 2, "compute_s": 1.0}
 LAW = {"name": "lognormal", "sigma": 0.1, "median": 1.0}
 CAUSE: Spec = {"name": "x", "affects": "compute", "effect": "slowdown", "scope": "gpu"}
 CAUSE |= {"span": "microbatch", "probability": 1.0, "law": LAW, "groups": [0]}
-MOST = 2**18  # draws of a unit in a step
+MAX_INDICES = 2**18
+"""Draws of a unit in a step, at most."""
 
 
 def times(n: int = 2, **fields: Any) -> Spec:
@@ -33,9 +34,9 @@ def pipeline(**fields: Any) -> Spec:
 
 
 def plan(
-    pipe: Spec | None, groups: tuple[Spec, ...] = (GROUP,), causes: tuple[Spec, ...] = ()
+    pipe: Spec | None, pools: tuple[Spec, ...] = (POOL,), causes: tuple[Spec, ...] = ()
 ) -> _core.Plan:
-    return _core.Plan(groups=groups, causes=causes, terms=[], overlap_fraction=0.0, pipeline=pipe)
+    return _core.Plan(groups=pools, causes=causes, terms=[], overlap_fraction=0.0, pipeline=pipe)
 
 
 def refusal(*args: Any, **fields: Any) -> str:
@@ -96,7 +97,7 @@ def test_an_unknown_word_is_refused(field: str) -> None:
         plan(pipeline(**{field: "other"}))
 
 
-def test_a_replica_of_several_stages_is_a_crew_of_its_own() -> None:
+def test_a_replica_of_several_stages_is_a_gang_of_its_own() -> None:
     assert refusal(pipeline(crew_replicas=2)) == "pipeline.crew_replicas"
     plan(pipeline(stages=1, crew_replicas=2))
 
@@ -118,19 +119,21 @@ def test_what_is_shorter_than_a_step_takes_a_pipeline(span: str) -> None:
 
 
 def test_indices_end_at_two_to_the_eighteenth() -> None:
-    plan(pipeline(microbatches=MOST), causes=(CAUSE,))
-    plan(pipeline(microbatches=MOST + 1))
-    assert refusal(pipeline(microbatches=MOST + 1), causes=(CAUSE,)) == "causes.x.span"
+    plan(pipeline(microbatches=MAX_INDICES), causes=(CAUSE,))
+    plan(pipeline(microbatches=MAX_INDICES + 1))
+    assert refusal(pipeline(microbatches=MAX_INDICES + 1), causes=(CAUSE,)) == "causes.x.span"
     layer = CAUSE | {"span": "layer"}
-    full = pipeline(microbatches=MOST // 256, layers=[64, 64])
+    full = pipeline(microbatches=MAX_INDICES // 256, layers=[64, 64])
     plan(full, causes=(layer,))
-    assert refusal(full | {"microbatches": MOST // 256 + 1}, causes=(layer,)) == "causes.x.span"
+    assert (
+        refusal(full | {"microbatches": MAX_INDICES // 256 + 1}, causes=(layer,)) == "causes.x.span"
+    )
     assert refusal(full | {"layers": [64, 65]}, causes=(layer,)) == "causes.x.span"
 
 
 def test_the_last_index_has_a_word_of_its_own() -> None:
-    pipe = pipeline(stages=1, microbatches=MOST // 2, times=[times(1)], layers=[1])
-    one = plan(pipe, (GROUP | {"n_gpus": 8},), (CAUSE | {"span": "layer", "scope": "cluster"},))
+    pipe = pipeline(stages=1, microbatches=MAX_INDICES // 2, times=[times(1)], layers=[1])
+    one = plan(pipe, (POOL | {"n_gpus": 8},), (CAUSE | {"span": "layer", "scope": "cluster"},))
     first, second = (
         _core.sample(one, seed=5, runs=2, steps=1, threads=1)["compute_s"].tolist(),
         _core.sample(one, seed=5, runs=1, steps=1, threads=1)["compute_s"].tolist(),
@@ -152,15 +155,15 @@ def test_the_last_index_has_a_word_of_its_own() -> None:
     ids=["stages", "mixed-stages", "context", "mixed-context", "one-stage"],
 )
 def test_a_pool_holds_at_least_a_replica(pipe: Spec) -> None:
-    groups = (GROUP | {"n_gpus": 8 if pipe["stages"] == 5 else 16},)
-    assert refusal(pipe, groups) == "groups.a.n_gpus"
+    pools = (POOL | {"n_gpus": 8 if pipe["stages"] == 5 else 16},)
+    assert refusal(pipe, pools) == "groups.a.n_gpus"
 
 
 def test_each_aligned_pool_holds_a_replica() -> None:
-    groups = (GROUP, GROUP | {"name": "b", "n_gpus": 8, "tensor_gpus": 2})
+    pools = (POOL, POOL | {"name": "b", "n_gpus": 8, "tensor_gpus": 2})
     pipe = pipeline(stages=8, layers=[1] * 8)
-    assert refusal(pipe | {"times": [times(8)] * 2}, groups) == "groups.b.n_gpus"
-    mixed = plan(pipe | {"placement": "mixed", "times": [times(8)] * 2}, groups)
+    assert refusal(pipe | {"times": [times(8)] * 2}, pools) == "groups.b.n_gpus"
+    mixed = plan(pipe | {"placement": "mixed", "times": [times(8)] * 2}, pools)
     assert sum(mixed.n_ranks) == 16
 
 
@@ -170,7 +173,7 @@ def test_mixed_replicas_share_draws_of_microbatches_only(span: str) -> None:
     assert refusal(pipeline(placement="mixed"), causes=(replica,)) == "causes.x.scope"
 
 
-def test_a_stall_of_a_microbatch_reaches_one_stage_or_a_crew() -> None:
+def test_a_stall_of_a_microbatch_reaches_one_stage_or_a_gang() -> None:
     for scope in ("node", "domain", "rack"):
         stall = CAUSE | {"effect": "stall", "scope": scope}
         assert refusal(pipeline(), causes=(stall,)) == "causes.x.scope"
@@ -180,10 +183,10 @@ def test_a_stall_of_a_microbatch_reaches_one_stage_or_a_crew() -> None:
 
 
 @pytest.mark.parametrize("scope", ["pool", "cluster"])
-def test_a_mixed_crew_shares_no_stall_of_a_part_of_its_pools(scope: str) -> None:
-    groups = (GROUP, GROUP | {"name": "b"})
+def test_a_mixed_gang_shares_no_stall_of_a_part_of_its_pools(scope: str) -> None:
+    pools = (POOL, POOL | {"name": "b"})
     pipe = pipeline(placement="mixed", times=[times()] * 2)
     for acts in ([0], [1]):
         stall = CAUSE | {"effect": "stall", "scope": scope, "groups": acts}
-        assert refusal(pipe, groups, (stall,)) == "causes.x.scope"
-    plan(pipe, groups, (CAUSE | {"effect": "stall", "scope": "cluster", "groups": [0, 1]},))
+        assert refusal(pipe, pools, (stall,)) == "causes.x.scope"
+    plan(pipe, pools, (CAUSE | {"effect": "stall", "scope": "cluster", "groups": [0, 1]},))

@@ -1,7 +1,7 @@
-"""Crews that wait inside of a step: `sample` against a second engine.
+"""Ranks that wait for each other within a step: `sample` against a second engine.
 
-Each random plan is judged row by row: what the crews' schedule makes of the causes of its
-ranks, who was slowest, what lasts a run, and what each rank takes by itself.
+Each random plan is judged row by row: what the gangs' schedule makes of the causes of its
+ranks, who was slowest, what is persistent, and what each rank takes by itself.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from hindmost import _core
-from tests.statistics.crews import RUNS, SEED, STEPS, Case, Spec, tensor_groups
+from tests.statistics.gangs import RUNS, SEED, STEPS, Case, Spec, tensor_groups
 
-RELATIVE = 2e-6
+RELATIVE_TOLERANCE = 2e-6
+"""Rounding of sums and products in f32."""
 N_CASES = 30  # of each kind and placement
 KINDS = ("gpipe", "1f1b", "interleaved", "zero-bubble")
 PLACEMENTS = ("aligned", "mixed")
@@ -50,7 +51,7 @@ def cause(name: str, **fields: Any) -> Spec:
     return {"name": name, **default, **fields}
 
 
-def group(name: str, n_gpus: int, **fields: Any) -> Spec:
+def pool(name: str, n_gpus: int, **fields: Any) -> Spec:
     """Return a pool of single GPUs."""
     sizes = {"node_gpus": 1, "domain_gpus": 1, "rack_gpus": None, "tensor_gpus": 1}
     return {"name": name, "n_gpus": n_gpus, "compute_s": 1.3, **sizes, **fields}
@@ -63,16 +64,16 @@ def times(n: int, kind: str = "1f1b", **fields: Any) -> Spec:
     return {**passes, "overhead_s": 0.0, "transfer_s": 0.0, **fields}
 
 
-def pipeline(n_groups: int = 1, **fields: Any) -> Spec:
+def pipeline(n_pools: int = 1, **fields: Any) -> Spec:
     """Return one stage and one microbatch of one tensor group, where nothing else is said."""
     shape: Spec = {"kind": "1f1b", "stages": 1, "chunks": 1, "microbatches": 1, "context_groups": 1}
     shape |= {"crew_replicas": 1, "placement": "aligned", **fields}
     n = shape["stages"] * shape["chunks"]
-    rows = [times(n, shape["kind"])] * n_groups
+    rows = [times(n, shape["kind"])] * n_pools
     return {"layers": [1] * n, "times": rows, **shape}
 
 
-def random_group(rng: np.random.Generator, name: str, tensor: int, n_tensor: int) -> Spec:
+def random_pool(rng: np.random.Generator, name: str, tensor: int, n_tensor: int) -> Spec:
     """Return a pool of at least so many tensor groups, with spares of all sorts."""
     node = int(rng.choice([1, 2, 4]))
     domain = node * max(int(rng.integers(2, 4)), math.ceil(tensor / node))
@@ -80,7 +81,7 @@ def random_group(rng: np.random.Generator, name: str, tensor: int, n_tensor: int
     sizes = {"node_gpus": node, "domain_gpus": domain, "tensor_gpus": tensor}
     rack, spare = int(rng.integers(1, 9)) * node, int(rng.integers(0, domain))
     compute_s = float(rng.uniform(0.5, 5.0))
-    return group(name, n_domains * domain + spare, rack_gpus=rack, compute_s=compute_s, **sizes)
+    return pool(name, n_domains * domain + spare, rack_gpus=rack, compute_s=compute_s, **sizes)
 
 
 def random_times(rng: np.random.Generator, n: int, kind: str) -> Spec:
@@ -90,9 +91,9 @@ def random_times(rng: np.random.Generator, n: int, kind: str) -> Spec:
     return times(n, kind, overhead_s=overhead_s, transfer_s=transfer_s, **passes)
 
 
-def random_cause(rng: np.random.Generator, name: str, groups: list[Spec], pipe: Spec) -> Spec:
+def random_cause(rng: np.random.Generator, name: str, pools: list[Spec], pipe: Spec) -> Spec:
     """Return a cause that a plan accepts."""
-    n, mixed = len(groups), pipe["placement"] == "mixed"
+    n, mixed = len(pools), pipe["placement"] == "mixed"
     effect = str(rng.choice(["slowdown", "slowdown", "stall"]))
     span = str(rng.choice(SPANS if effect == "slowdown" else SPANS[:3]))
     scope = str(rng.choice(SCOPES))
@@ -100,10 +101,10 @@ def random_cause(rng: np.random.Generator, name: str, groups: list[Spec], pipe: 
     if scope == "replica" and mixed:
         acts, span = list(range(n)), "microbatch"
     if (effect, span) == ("stall", "microbatch") and pipe["stages"] > 1:
-        stage_gpus = pipe["context_groups"] * groups[0]["tensor_gpus"]
+        stage_gpus = pipe["context_groups"] * pools[0]["tensor_gpus"]
         spread = mixed and (scope == "pool" or (scope == "cluster" and len(acts) < n))
-        wide = [g.get(f"{scope}_gpus", 0) > stage_gpus for g in groups]
-        scope = "gpu" if spread or any(wide) else scope
+        larger = [g.get(f"{scope}_gpus", 0) > stage_gpus for g in pools]
+        scope = "gpu" if spread or any(larger) else scope
     law = LAWS[effect][int(rng.integers(len(LAWS[effect])))]
     often = float(rng.choice([1.0, 0.6, 0.3]))
     return cause(
@@ -119,7 +120,7 @@ def random_case(kind: str, placement: str, index: int) -> Case:
     m = p * int(rng.integers(1, 4)) if kind == "interleaved" else int(rng.integers(1, 8))
     names = "abc"[: int(rng.integers(1 + mixed, 4))]
     needed = c if mixed and len(names) >= p else p * c
-    groups = [random_group(rng, name, tensor, needed) for name in names]
+    pools = [random_pool(rng, name, tensor, needed) for name in names]
     pipe = pipeline(
         kind=kind,
         stages=p,
@@ -129,21 +130,21 @@ def random_case(kind: str, placement: str, index: int) -> Case:
         placement=placement,
         crew_replicas=1 if mixed or p > 1 else int(rng.integers(1, 6)),
         layers=rng.integers(0, 5, p * v).tolist(),
-        times=[random_times(rng, p * v, kind) for _ in groups],
+        times=[random_times(rng, p * v, kind) for _ in pools],
     )
     count = int(rng.integers(0, 6))
-    causes = [random_cause(rng, f"x{place}", groups, pipe) for place in range(count)]
+    causes = [random_cause(rng, f"x{place}", pools, pipe) for place in range(count)]
     terms = tuple(
         {
-            "latency_s": rng.uniform(0.0, 1.0, len(groups)).tolist(),
-            "transfer_s": rng.uniform(0.0, 5.0, len(groups)).tolist(),
-            "window_share": rng.uniform(0.0, 1.0, len(groups)).tolist(),
+            "latency_s": rng.uniform(0.0, 1.0, len(pools)).tolist(),
+            "transfer_s": rng.uniform(0.0, 5.0, len(pools)).tolist(),
+            "window_share": rng.uniform(0.0, 1.0, len(pools)).tolist(),
             "n_buckets": int(rng.integers(1, 9)),
             "hops": None,
         }
         for _ in range(int(rng.integers(0, 3)))
     )
-    return Case(groups, causes, pipe, terms, 0.4)
+    return Case(pools, causes, pipe, terms, 0.4)
 
 
 def sampled(case: Case, **fields: Any) -> _core.Columns:
@@ -154,27 +155,27 @@ def sampled(case: Case, **fields: Any) -> _core.Columns:
 def check(case: Case) -> None:
     """Assert that the core has our numbers."""
     plan, columns = case.plan(), sampled(case)
-    ranks = [int((case.crews.group == index).sum()) for index in range(len(case.groups))]
+    ranks = [int((case.gangs.pool == index).sum()) for index in range(len(case.pools))]
     assert plan.n_ranks == ranks
     compute_s, stall_s, slowest = case.rows()
     exposed_s = case.exposed(compute_s, stall_s, slowest)
     busy_s, own_stall_s = case.means()
-    atol = RELATIVE * float(compute_s.max())
-    np.testing.assert_allclose(columns["compute_s"], compute_s, rtol=RELATIVE)
+    atol = RELATIVE_TOLERANCE * float(compute_s.max())
+    np.testing.assert_allclose(columns["compute_s"], compute_s, rtol=RELATIVE_TOLERANCE)
     np.testing.assert_allclose(columns["stall_s"], stall_s, rtol=0, atol=atol)
     np.testing.assert_array_equal(columns["slowest"], slowest)
     np.testing.assert_allclose(columns["exposed_comm_s"], exposed_s, rtol=0, atol=atol)
     total_s = columns["compute_s"] + columns["exposed_comm_s"]
     np.testing.assert_array_equal(columns["step_time_s"], total_s)
     works = np.tile(np.array(ranks) > 0, RUNS)
-    np.testing.assert_allclose(columns["busy_s"][works], busy_s[works], rtol=RELATIVE)
+    np.testing.assert_allclose(columns["busy_s"][works], busy_s[works], rtol=RELATIVE_TOLERANCE)
     own = columns["own_stall_s"][works]
     np.testing.assert_allclose(own, own_stall_s[works], rtol=0, atol=atol)
     for run in range(RUNS):
         times = np.empty((STEPS, sum(ranks)), dtype=np.float32)
         _core.rank_times(plan, seed=SEED, run=run, steps=range(STEPS), times=times, threads=1)
         expected = case.rank_times()[run * STEPS : (run + 1) * STEPS]
-        np.testing.assert_allclose(times, expected, rtol=RELATIVE)
+        np.testing.assert_allclose(times, expected, rtol=RELATIVE_TOLERANCE)
 
 
 @pytest.mark.parametrize("index", range(N_CASES))
@@ -184,9 +185,9 @@ def test_rows_are_those_of_the_second_engine(kind: str, placement: str, index: i
     check(random_case(kind, placement, index))
 
 
-def every(n_groups: int, *, spans: tuple[str, ...] = SPANS) -> list[Spec]:
+def every(n_pools: int, *, spans: tuple[str, ...] = SPANS) -> list[Spec]:
     """Return a slowdown of each span, and stalls of GPUs, in all of so many pools."""
-    acts = list(range(n_groups))
+    acts = list(range(n_pools))
     slow = [cause(span, span=span, groups=acts) for span in spans]
     late = [
         cause(f"late-{span}", effect="stall", span=span, groups=acts, probability=0.05)
@@ -200,40 +201,40 @@ def sizes(tensor: int) -> Spec:
 
 
 LARGE = {
-    "70 and 75 crews of one rank": Case(
-        [group("a", 70), group("b", 75)], every(2), pipeline(2, microbatches=6)
+    "70 and 75 gangs of one rank": Case(
+        [pool("a", 70), pool("b", 75)], every(2), pipeline(2, microbatches=6)
     ),
-    "75 crews whose batches cross two borders": Case(
-        [group("a", 37), group("b", 19), group("c", 95)],
+    "75 gangs whose batches cross two borders": Case(
+        [pool("a", 37), pool("b", 19), pool("c", 95)],
         every(3),
         pipeline(3, stages=2, microbatches=5, placement="mixed", layers=[3, 2]),
     ),
     "five stages over three pools, two of them small": Case(
-        [group("a", 3), group("b", 86), group("c", 2)],
+        [pool("a", 3), pool("b", 86), pool("c", 2)],
         every(3),
         pipeline(3, stages=5, microbatches=3, placement="mixed", layers=[1, 3, 1, 2, 2]),
     ),
     "stages of 72 ranks": Case(
-        [group("a", 350, **sizes(24))],
+        [pool("a", 350, **sizes(24))],
         every(1),
         pipeline(stages=2, microbatches=5, context_groups=3, layers=[3, 2]),
     ),
     "mixed stages of 130 ranks": Case(
-        [group("a", 400, **sizes(65)), group("b", 670, **sizes(65))],
+        [pool("a", 400, **sizes(65)), pool("b", 670, **sizes(65))],
         every(2),
         pipeline(2, stages=3, microbatches=3, context_groups=2, placement="mixed"),
     ),
-    "crews of 80 and of 20 replicas": Case(
-        [group("a", 100), group("b", 85)], every(2), pipeline(2, microbatches=3, crew_replicas=80)
+    "gangs of 80 and of 20 replicas": Case(
+        [pool("a", 100), pool("b", 85)], every(2), pipeline(2, microbatches=3, crew_replicas=80)
     ),
-    "one crew of 1,001 ranks, a prime number of layers": Case(
-        [group("a", 1001)], every(1), pipeline(microbatches=1, crew_replicas=1001, layers=[7])
+    "one gang of 1,001 ranks, a prime number of layers": Case(
+        [pool("a", 1001)], every(1), pipeline(microbatches=1, crew_replicas=1001, layers=[7])
     ),
 }
 
 
 @pytest.mark.parametrize("name", LARGE)
-def test_more_crews_or_ranks_than_a_batch_holds(name: str) -> None:
+def test_more_gangs_or_ranks_than_a_batch_holds(name: str) -> None:
     check(LARGE[name])
 
 
@@ -247,28 +248,28 @@ def test_what_the_cluster_shares_reaches_only_the_pools_where_it_acts(
 ) -> None:
     shared = cause("x", scope="cluster", span=span, effect=effect, groups=acts)
     pipe = pipeline(2, stages=2, microbatches=3, placement="mixed")
-    check(Case([group("a", 2), group("b", 2)], [shared], pipe))
+    check(Case([pool("a", 2), pool("b", 2)], [shared], pipe))
 
 
 @pytest.mark.parametrize("layers", [[2, 0], [0, 2], [0, 0]])
 def test_a_stage_without_layers_keeps_what_slows_its_microbatches(layers: list[int]) -> None:
     causes = [cause(span, span=span) for span in SPANS]
-    check(Case([group("a", 8)], causes, pipeline(stages=2, microbatches=3, layers=layers)))
+    check(Case([pool("a", 8)], causes, pipeline(stages=2, microbatches=3, layers=layers)))
 
 
-@pytest.mark.parametrize("n_crews", [2, 16, 17, 33])
-def test_mixed_transfers_are_those_of_the_slowest_pool(n_crews: int) -> None:
-    # All crews but the last lie in the pool that computes slowly, whatever their batch.
+@pytest.mark.parametrize("n_gangs", [2, 16, 17, 33])
+def test_mixed_transfers_are_those_of_the_slowest_pool(n_gangs: int) -> None:
+    # All gangs but the last lie in the pool that computes slowly, whatever their batch.
     slow = times(2, forward_s=[10.0, 10.0], backward_s=[10.0, 10.0], transfer_s=0.1)
     pipe = pipeline(stages=2, placement="mixed", times=[slow, times(2, transfer_s=0.25)])
-    case = Case([group("a", 2 * n_crews - 1), group("b", 1)], [], pipe)
+    case = Case([pool("a", 2 * n_gangs - 1), pool("b", 1)], [], pipe)
     assert sampled(case)["compute_s"] == pytest.approx(40.5)
 
 
-def test_of_equally_slow_crews_the_first_counts() -> None:
+def test_of_equally_slow_gangs_the_first_counts() -> None:
     for placement in PLACEMENTS:
         pipe = pipeline(2, stages=2, placement=placement)
-        assert not sampled(Case([group("a", 40), group("b", 42)], [], pipe))["slowest"].any()
+        assert not sampled(Case([pool("a", 40), pool("b", 42)], [], pipe))["slowest"].any()
 
 
 @pytest.mark.parametrize("name", LARGE)
@@ -303,7 +304,7 @@ def test_more_steps_and_runs_keep_the_earlier_rows(name: str, steps: int) -> Non
 
 
 def test_a_cause_that_is_added_moves_no_other() -> None:
-    case = LARGE["75 crews whose batches cross two borders"]
+    case = LARGE["75 gangs whose batches cross two borders"]
     neutral = [
         cause(f"one-{span}", span=span, law={"name": "constant", "value": 1.0}, groups=[0, 2])
         for span in SPANS
@@ -313,7 +314,7 @@ def test_a_cause_that_is_added_moves_no_other() -> None:
 
 
 def test_shapes_leave_the_spares_that_they_say() -> None:
-    pools = [group("a", 23, domain_gpus=5, tensor_gpus=2), group("b", 9, tensor_gpus=1)]
+    pools = [pool("a", 23, domain_gpus=5, tensor_gpus=2), pool("b", 9, tensor_gpus=1)]
     pools[1] |= {"domain_gpus": 2, "tensor_gpus": 2}
     assert [tensor_groups(pool) for pool in pools] == [8, 4]
     for placement, expected in {"aligned": [12, 6], "mixed": [16, 8]}.items():
