@@ -1,4 +1,4 @@
-//! Plain Python values into what the core takes.
+//! Conversion of plain Python values into what the core takes.
 
 use hindmost_core::Error;
 use hindmost_core::law::{
@@ -112,7 +112,7 @@ where
 /// A pool, as a dictionary of the fields of [`PoolSpec`].
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
-pub struct Group {
+pub struct Pool {
     name: String,
     n_gpus: u32,
     node_gpus: u32,
@@ -122,16 +122,16 @@ pub struct Group {
     compute_s: f64,
 }
 
-impl From<Group> for PoolSpec {
-    fn from(group: Group) -> Self {
+impl From<Pool> for PoolSpec {
+    fn from(pool: Pool) -> Self {
         Self {
-            name: group.name,
-            n_gpus: group.n_gpus,
-            node_gpus: group.node_gpus,
-            domain_gpus: group.domain_gpus,
-            rack_gpus: group.rack_gpus,
-            tensor_gpus: group.tensor_gpus,
-            compute_s: group.compute_s,
+            name: pool.name,
+            n_gpus: pool.n_gpus,
+            node_gpus: pool.node_gpus,
+            domain_gpus: pool.domain_gpus,
+            rack_gpus: pool.rack_gpus,
+            tensor_gpus: pool.tensor_gpus,
+            compute_s: pool.compute_s,
         }
     }
 }
@@ -147,11 +147,11 @@ pub struct Cause<'py> {
     span: String,
     probability: f64,
     law: Bound<'py, PyDict>,
-    groups: Vec<usize>,
+    pools: Vec<usize>,
 }
 
 impl Cause<'_> {
-    /// The cause with its words looked up.
+    /// The cause with its choices looked up by name.
     pub fn to_spec(&self) -> PyResult<CauseSpec> {
         Ok(CauseSpec {
             name: self.name.clone(),
@@ -191,7 +191,7 @@ impl Cause<'_> {
             )?,
             probability: self.probability,
             law: law(&self.law)?,
-            pools: self.groups.clone(),
+            pools: self.pools.clone(),
         })
     }
 }
@@ -212,7 +212,7 @@ fn choose<T: Copy>(
     }
 }
 
-/// A term, as a dictionary of the fields of [`Term`].
+/// A communication term, as a dictionary of the fields of [`Term`].
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 pub struct CommunicationTerm<'py> {
@@ -224,7 +224,7 @@ pub struct CommunicationTerm<'py> {
 }
 
 impl CommunicationTerm<'_> {
-    /// The term with its law made.
+    /// The term with its law constructed.
     pub fn to_term(&self) -> PyResult<Term> {
         Ok(Term {
             latency_s: self.latency_s.clone(),
@@ -236,10 +236,10 @@ impl CommunicationTerm<'_> {
     }
 }
 
-/// Seconds of a group's passes, as a dictionary of the fields of [`StageTimes`].
+/// Seconds of the passes in a pool, as a dictionary of the fields of [`StageTimes`].
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
-struct GroupTimes {
+struct PoolTimes {
     forward_s: Vec<f64>,
     backward_s: Vec<f64>,
     weight_s: Vec<f64>,
@@ -247,8 +247,8 @@ struct GroupTimes {
     transfer_s: f64,
 }
 
-impl From<GroupTimes> for StageTimes {
-    fn from(times: GroupTimes) -> Self {
+impl From<PoolTimes> for StageTimes {
+    fn from(times: PoolTimes) -> Self {
         Self {
             forward_s: times.forward_s,
             backward_s: times.backward_s,
@@ -267,15 +267,15 @@ pub struct Pipeline {
     stages: u32,
     chunks: u32,
     microbatches: u32,
-    context_groups: u32,
-    crew_replicas: u32,
+    context: u32,
+    gang_replicas: u32,
     placement: String,
     layers: Vec<u32>,
-    times: Vec<GroupTimes>,
+    times: Vec<PoolTimes>,
 }
 
 impl Pipeline {
-    /// The pipeline with its words looked up.
+    /// The pipeline with its choices looked up by name.
     pub fn into_spec(self) -> PyResult<PipelineSpec> {
         Ok(PipelineSpec {
             kind: Kind::named(&self.kind).or_raise()?,
@@ -284,8 +284,8 @@ impl Pipeline {
                 chunks: self.chunks,
                 microbatches: self.microbatches,
             },
-            context: self.context_groups,
-            gang_replicas: self.crew_replicas,
+            context: self.context,
+            gang_replicas: self.gang_replicas,
             placement: choose(
                 "placement",
                 &self.placement,

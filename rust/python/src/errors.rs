@@ -1,4 +1,4 @@
-//! Refusals as Python exceptions that carry their parts.
+//! Errors of the core as Python exceptions that carry their parts as args.
 
 use hindmost_core::Error;
 use hindmost_core::order_statistics::Reason;
@@ -27,13 +27,13 @@ create_exception!(
      and whether a law of replicas found by simulation may do instead."
 );
 
-/// The exception that stands for a reason against an engine.
+/// The exception for a reason against an exact law.
 pub fn not_exact(reason: Reason) -> PyErr {
     let words = reason.to_string();
     NotExactError::new_err((reason.kind(), words, reason.allows_replica_law()))
 }
 
-/// The exception that stands for a refusal.
+/// The exception for an error of the core.
 pub fn to_python(error: Error) -> PyErr {
     match error {
         Error::Domain {
@@ -56,14 +56,14 @@ pub fn to_python(error: Error) -> PyErr {
             DomainError::new_err((field, None::<f64>, requirement))
         }
         Error::Streams { first, second } => StreamsError::new_err((first, second)),
-        // Who asked for the stop raises its own exception.
+        // Whoever asked for the stop raises its own exception first.
         Error::Stopped => pyo3::exceptions::PyKeyboardInterrupt::new_err(()),
     }
 }
 
-/// `?` on refusals.
+/// Results of the core with `?` in functions that raise.
 pub trait OrRaise<T> {
-    /// The value, or the exception that stands for the refusal.
+    /// The value, or the exception for the error.
     fn or_raise(self) -> PyResult<T>;
 }
 

@@ -1,4 +1,4 @@
-//! Laws, for judging parameters and for holding tables against other libraries.
+//! Laws, to validate parameters and to compare tables with other libraries.
 
 use hindmost_core::law::{Distribution, OCTAVES, Tabulated, tail_probability};
 use hindmost_core::table::Table;

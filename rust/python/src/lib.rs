@@ -1,5 +1,5 @@
-//! Python binding of `hindmost-core`: it converts, lets go of the GIL, and
-//! leaves. No formula lives here.
+//! Python binding of `hindmost-core`: it converts arguments and results and detaches from
+//! the GIL while the core works. No formula lives here.
 
 mod convert;
 mod errors;
@@ -49,7 +49,7 @@ mod _core {
         module.add("MAX_STAGES", schedule::MAX_STAGES)?;
         module.add("MAX_PASSES", schedule::MAX_PASSES)?;
         module.add("MAX_INDICES", plan::MAX_INDICES)?;
-        module.add("MAX_CREW_RANKS", plan::MAX_GANG_RANKS)?;
+        module.add("MAX_GANG_RANKS", plan::MAX_GANG_RANKS)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

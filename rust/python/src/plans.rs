@@ -10,11 +10,11 @@ use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::convert::{Cause, CommunicationTerm, Group, Pipeline};
+use crate::convert::{Cause, CommunicationTerm, Pipeline, Pool};
 use crate::errors::{OrRaise, not_exact};
 use crate::watch::watch;
 
-/// A step of a whole job, judged and compiled.
+/// A step of a whole job, validated and compiled.
 #[pyclass(frozen)]
 pub struct Plan(Arc<hindmost_core::plan::Plan>);
 
@@ -22,15 +22,15 @@ pub struct Plan(Arc<hindmost_core::plan::Plan>);
 impl Plan {
     #[new]
     #[pyo3(signature = (
-        *, groups, causes, terms, overlap_fraction, replica_groups=1, pipeline=None,
+        *, pools, causes, terms, overlap_fraction, replica_tensor_groups=1, pipeline=None,
         instructions=None
     ))]
     fn new(
-        groups: Vec<Group>,
+        pools: Vec<Pool>,
         causes: Vec<Cause<'_>>,
         terms: Vec<CommunicationTerm<'_>>,
         overlap_fraction: f64,
-        replica_groups: u32,
+        replica_tensor_groups: u32,
         pipeline: Option<Pipeline>,
         instructions: Option<&str>,
     ) -> PyResult<Self> {
@@ -42,14 +42,14 @@ impl Plan {
                 .collect::<PyResult<_>>()?,
             overlap_fraction,
         };
-        let groups = groups.into_iter().map(Into::into).collect();
+        let pools = pools.into_iter().map(Into::into).collect();
         let replica = match pipeline {
             Some(pipeline) => ReplicaSpec::Pipeline(pipeline.into_spec()?),
             None => ReplicaSpec::Barrier {
-                tensor_groups: replica_groups,
+                tensor_groups: replica_tensor_groups,
             },
         };
-        let plan = hindmost_core::plan::Plan::of_replicas(groups, causes, communication, replica)
+        let plan = hindmost_core::plan::Plan::of_replicas(pools, causes, communication, replica)
             .or_raise()?;
         Ok(Self(Arc::new(match instructions {
             Some(name) => plan.with_instructions(InstructionSet::named(name).or_raise()?),
@@ -57,7 +57,7 @@ impl Plan {
         })))
     }
 
-    /// GPUs that work, by pool.
+    /// Ranks, by pool.
     #[getter]
     fn n_ranks(&self) -> Vec<u32> {
         self.0.pools().iter().map(|pool| pool.n_ranks()).collect()
@@ -69,7 +69,7 @@ impl Plan {
         self.0.instructions().name()
     }
 
-    /// Values drawn for one step.
+    /// Effects on ranks and ports in one step by causes that change, as a measure of work.
     #[getter]
     fn draws_per_step(&self) -> u64 {
         self.0.draws_per_step()
@@ -108,7 +108,8 @@ impl OrderStatistics {
         engine.map(Self).map_err(not_exact)
     }
 
-    /// The same with the law of a replica's time from replicas that are sampled.
+    /// The engine of a plan whose replicas wait within a step, with the law of a
+    /// replica's time from replicas that are sampled.
     #[staticmethod]
     #[pyo3(signature = (plan, *, seed, threads, progress=None))]
     fn simulated(
@@ -148,15 +149,15 @@ impl OrderStatistics {
         columns(py, drawn)
     }
 
-    /// The law of a group's slowest rank in one run, over its noiseless time,
-    /// among those whom no rare cause hits; none where steps do not differ.
-    fn law(&self, py: Python<'_>, group: usize, seed: u64, run: u32) -> PyResult<Option<Curve>> {
-        if group >= self.0.n_pools() {
-            return Err(PyIndexError::new_err("there is no such group"));
+    /// The law of a pool's slowest rank in one run among those that no rare cause hits, in
+    /// units of its noiseless compute time; none where steps do not differ.
+    fn law(&self, py: Python<'_>, pool: usize, seed: u64, run: u32) -> PyResult<Option<Curve>> {
+        if pool >= self.0.n_pools() {
+            return Err(PyIndexError::new_err("there is no such pool"));
         }
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let law = watch(py, threads, None, |control| {
-            self.0.law(group, seed, run, control)
+            self.0.law(pool, seed, run, control)
         })?;
         Ok(law.map(Curve))
     }
@@ -182,7 +183,7 @@ pub fn slowest_replicas<'py>(
         hindmost_core::sample::slowest_replicas(plan, k, seed, runs, steps, control)
     })?;
     let columns = PyDict::new(py);
-    columns.set_item("group", freeze(rows.pool.into_pyarray(py)))?;
+    columns.set_item("pool", freeze(rows.pool.into_pyarray(py)))?;
     columns.set_item("replica", freeze(rows.replica.into_pyarray(py)))?;
     columns.set_item("compute_s", freeze(rows.compute_s.into_pyarray(py)))?;
     Ok(columns)

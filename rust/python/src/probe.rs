@@ -1,4 +1,4 @@
-//! What benchmarks need to see of a kernel by itself; not for users.
+//! Single kernels for benchmarks; not for users.
 
 use std::hint::black_box;
 
@@ -11,16 +11,16 @@ use pyo3::prelude::*;
 
 use crate::errors::OrRaise;
 
-/// Makes `n_blocks` blocks of 256 random words on this thread and returns their
+/// Makes `n_tiles` tiles of 256 random words on this thread and returns their
 /// exclusive or.
 #[pyfunction]
-pub fn probe_words(py: Python<'_>, n_blocks: u32, instructions: &str) -> PyResult<u32> {
+pub fn probe_words(py: Python<'_>, n_tiles: u32, instructions: &str) -> PyResult<u32> {
     let kernel = Kernel::new(InstructionSet::named(instructions).or_raise()?);
     Ok(py.detach(|| {
         let random = Random::new(1);
         let mut words = TileArray([[0; TILE_UNITS]; QUAD_STEPS]);
         let mut check = 0;
-        for c1 in 0..n_blocks {
+        for c1 in 0..n_tiles {
             let address = TileAddress {
                 stream: Stream(7),
                 first_unit: 0,

@@ -1,4 +1,4 @@
-//! Long work off the GIL, watched: progress, Ctrl-C, threads.
+//! Long work without the GIL: threads, progress and interrupts.
 
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
@@ -10,11 +10,11 @@ use rayon::ThreadPoolBuilder;
 
 use crate::errors::OrRaise;
 
-/// Time between two looks at signals and progress.
-const LOOK: Duration = Duration::from_millis(50);
+/// Time between two polls of signals and progress.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Does `work` on a pool of `threads` threads of its own while the calling
-/// thread looks for signals and tells `progress` how many draws are done.
+/// Does `work` on a thread pool of its own with `threads` threads, while the calling
+/// thread polls for signals and tells `progress` how many draws are done.
 ///
 /// A signal's exception, or one that `progress` raises, stops the work.
 pub fn watch<T: Send>(
@@ -33,11 +33,11 @@ pub fn watch<T: Send>(
             let (sender, receiver) = sync_channel(1);
             let (pool, control) = (&pool, &control);
             scope.spawn(move || {
-                // Nobody listens any more once the caller has given up.
+                // Sending fails once the caller has stopped waiting.
                 let _ = sender.send(pool.install(|| work(control)));
             });
             loop {
-                match receiver.recv_timeout(LOOK) {
+                match receiver.recv_timeout(POLL_INTERVAL) {
                     Ok(result) => return result.or_raise(),
                     Err(RecvTimeoutError::Timeout) => {
                         let looked = Python::attach(|py| look(py, progress.as_ref(), control));
