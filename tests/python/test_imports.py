@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ ORDER = [
     ["statistics"],
     ["caps"],
     ["result"],
-    ["simulate", "storage"],
+    ["simulation", "storage"],
     ["report"],
     ["cli"],
     ["__main__"],
@@ -84,3 +85,26 @@ def test_a_run_that_writes_no_steps_imports_no_polars(style: str) -> None:
         "sys.exit('polars' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+
+
+def test_every_public_name_is_defined_in_the_module_that_it_comes_from() -> None:
+    assert sorted(hm._MODULES) == sorted(hm.__all__) == sorted(dir(hm))
+    for name, module in hm._MODULES.items():
+        value = getattr(import_module(f"hindmost.{module}"), name)
+        assert getattr(hm, name) is value
+        assert getattr(value, "__module__", f"hindmost.{module}") == f"hindmost.{module}"
+
+
+def test_no_module_hides_a_public_name() -> None:
+    code = (
+        "import importlib, hindmost as hm; "
+        "[importlib.import_module(f'hindmost.{name}') for name in hm._MODULES.values()]; "
+        "print(*(name for name in hm.__all__ if type(getattr(hm, name)).__name__ == 'module'))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_a_name_that_the_package_does_not_have_is_no_attribute() -> None:
+    with pytest.raises(AttributeError, match="module 'hindmost' has no attribute 'simulat'"):
+        hm.simulat  # noqa: B018

@@ -92,7 +92,7 @@ def run(
     """
     from hindmost.cli.threshold import parsed_thresholds
     from hindmost.report import render
-    from hindmost.simulate import simulate
+    from hindmost.simulation import simulate
     from hindmost.storage import check_output, write
 
     with collected_problems() as judge:
