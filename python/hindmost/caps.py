@@ -102,8 +102,8 @@ def moved_caps(
         Rows of `Result.caps`.
     """
     mean_s = float(step_time_s.mean())
-    flops_per_s = plan.model_flops / plan.peak_flop_per_s
-    mfu = float((flops_per_s / step_time_s).mean())
+    peak_step_s = plan.peak_step_s
+    mfu = float((peak_step_s / step_time_s).mean())
     runs = min(len(step_time_s), max(2, MOST_DRAWS // plan.n_ranks))
     rows = []
     for variant in _chosen(scenario, plan, LEAST_SHARE * mean_s):
@@ -116,7 +116,7 @@ def moved_caps(
         if np.array_equal(moved, given):
             continue
         change = next(estimates((moved - given).ravel(), runs))
-        mfu_change = float((flops_per_s / moved - flops_per_s / given).mean())
+        mfu_change = float((peak_step_s / moved - peak_step_s / given).mean())
         rows.append(
             {
                 "cause": variant.cause,

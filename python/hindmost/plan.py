@@ -120,6 +120,11 @@ class Plan:
         return sum(n_ranks * pool.peak_flop_per_s for n_ranks, pool in by_pool)
 
     @property
+    def peak_step_s(self) -> float:
+        """Seconds of a step in which every rank runs at its dense peak; MFU is this over a step."""
+        return self.model_flops / self.peak_flop_per_s
+
+    @property
     def rank_model_flops(self) -> float:
         """Model FLOPs of a step that each rank computes."""
         return self.model_flops / self.n_ranks

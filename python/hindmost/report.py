@@ -11,21 +11,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from hindmost import catalog
+from hindmost.metrics import METRICS, PERCENTILES
 from hindmost.plan import Plan
 from hindmost.result import Result
 from hindmost.scenario import Scenario, not_modelled
-from hindmost.statistics import PERCENTILES
 from hindmost.storage import to_json
 from hindmost.units import MEGA, counted
 
 FORMATS = ("table", "json", "csv", "markdown")
 
-_ROWS = {
-    "step_time_s": "step time, s",
-    "mfu": "MFU",
-    "exposed_comm_s": "exposed comm., s",
-    "stall_s": "stall, s",
-}
+SHOWN_METRICS = ("step_time_s", "mfu", "exposed_comm_s", "stall_s")
+"""Metrics of the summary table, one a row."""
 
 FLAG = "*"
 
@@ -165,7 +161,7 @@ def _text(result: Result, *, markdown: bool) -> str:
         f"Seed {inputs['seed']}, {inputs['runs']} runs of {counted(inputs['steps'])} steps, "
         f"method {inputs['method']} ({result.why}){given}.",
     ]
-    if any(metric in _ROWS for metric, _ in result.warnings):
+    if any(metric in SHOWN_METRICS for metric, _ in result.warnings):
         notes.append(f"{FLAG} few rows lie beyond it, or most of those are of one run.")
     blocks.append("\n\n".join(notes) if markdown else "\n".join(notes))
     blocks += [
@@ -192,8 +188,8 @@ def _by_key(result: Result) -> dict[tuple[str, str], tuple[float, float | None]]
 def _summary_table(result: Result) -> Table:
     by_key = _by_key(result)
     rows = []
-    for metric, title in _ROWS.items():
-        cells = [title, with_error(*by_key[metric, "mean"])]
+    for metric in SHOWN_METRICS:
+        cells = [METRICS[metric].heading, with_error(*by_key[metric, "mean"])]
         for name in PERCENTILES:
             flag = FLAG if (metric, name) in result.warnings else ""
             cells.append(rounded(*by_key[metric, name]) + flag)

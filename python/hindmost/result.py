@@ -11,6 +11,7 @@ import numpy as np
 from hindmost import _core
 from hindmost.caps import COLUMNS, moved_caps
 from hindmost.engines import Deviation
+from hindmost.metrics import METRICS
 from hindmost.order import Rows
 from hindmost.plan import Plan, PoolPlan
 from hindmost.scenario import Changes, Scenario, bases
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     import polars as pl
 
 Row = dict[str, Any]
-
-METRICS = ("step_time_s", "compute_s", "exposed_comm_s", "stall_s", "mfu")
-"""Columns of `Result.steps` that `Result.summary` covers."""
 
 
 class Result:
@@ -88,16 +86,15 @@ class Result:
         pools = pl.Series(names, dtype=pl.Enum(names))
         run = np.repeat(np.arange(self._runs, dtype=np.uint32), self._steps)
         step = np.tile(np.arange(self._steps, dtype=np.uint32), self._runs)
+        rows = {name: self._rows(name) for name in METRICS}
+        seconds = {name: rows.pop(name) for name, metric in METRICS.items() if metric.unit == "s"}
         return pl.DataFrame(
             {
                 "run": run,
                 "step": step,
-                "step_time_s": columns["step_time_s"],
-                "compute_s": columns["compute_s"],
-                "exposed_comm_s": columns["exposed_comm_s"],
-                "stall_s": columns["stall_s"],
+                **seconds,
                 "slowest_pool": pools.gather(columns["slowest"]),
-                "mfu": self._mfu(columns["step_time_s"]),
+                **rows,
             }
         )
 
@@ -157,7 +154,7 @@ class Result:
         """One row a run: run, and the mean of each metric over its steps."""
         import polars as pl
 
-        per_run = {name: self._metric(name).reshape(self._runs, -1) for name in METRICS}
+        per_run = {name: self._rows(name).reshape(self._runs, -1) for name in METRICS}
         means = {name: rows.mean(axis=1) for name, rows in per_run.items()}
         return pl.DataFrame({"run": np.arange(self._runs, dtype=np.uint32), **means})
 
@@ -253,24 +250,14 @@ class Result:
         return [
             (metric, estimate)
             for metric in METRICS
-            for estimate in estimates(self._metric(metric), self._runs)
+            for estimate in estimates(self._rows(metric), self._runs)
         ]
 
     def _step_time_s_of(self, changes: Changes, runs: int, steps: int) -> Rows:
         return self._again(changes=changes, runs=runs, steps=steps)._columns["step_time_s"]
 
-    def _metric(self, name: str) -> Rows:
-        columns = self._columns
-        return {
-            "step_time_s": columns["step_time_s"],
-            "compute_s": columns["compute_s"],
-            "exposed_comm_s": columns["exposed_comm_s"],
-            "stall_s": columns["stall_s"],
-            "mfu": self._mfu(columns["step_time_s"]),
-        }[name]
-
-    def _mfu(self, step_time_s: Rows) -> Rows:
-        return self.plan.model_flops / self.plan.peak_flop_per_s / step_time_s
+    def _rows(self, metric: str) -> Rows:
+        return METRICS[metric].rows(self._columns, self.plan.peak_step_s)
 
 
 def _energy_j(pool: PoolPlan, n_ranks: int, busy_s: float, step_time_s: float) -> float | None:

@@ -24,6 +24,7 @@ ORDER = [
     ["plan"],
     ["engines"],
     ["order"],
+    ["metrics"],
     ["statistics"],
     ["caps"],
     ["result"],
