@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hindmost._core import __version__
+    from hindmost.analyses.caps import caps
     from hindmost.errors import HindmostError, OutputError, Problem, ScenarioError
     from hindmost.result import Result
     from hindmost.scenario.load import load, with_changes
@@ -27,6 +28,7 @@ __all__ = [
     "Scenario",
     "ScenarioError",
     "__version__",
+    "caps",
     "load",
     "rank_times",
     "simulate",
@@ -42,6 +44,7 @@ _MODULES = {
     "Scenario": "scenario.models",
     "ScenarioError": "errors",
     "__version__": "_core",
+    "caps": "analyses.caps",
     "load": "scenario.load",
     "rank_times": "simulation",
     "simulate": "simulation",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import Any
 
 from hindmost import _core, catalog
 from hindmost.cause import Cause
@@ -88,15 +90,28 @@ class Plan:
         Tokens of a step.
     model_flops : float
         Model FLOPs of a step.
-    core : _core.Plan
-        The same in plain arrays.
+    arguments : dict
+        What the Rust core makes its plan of: plain numbers and lists.
+    instructions : str or None
+        Instruction set that was asked for. All of them give the same bytes, so plans compare
+        without it.
     """
 
     pools: tuple[PoolPlan, ...]
     n_replicas: int
     tokens: int
     model_flops: float
-    core: _core.Plan
+    arguments: dict[str, Any] = field(repr=False)
+    instructions: str | None = field(default=None, compare=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The compiled plan does not pickle, and is made again where it is asked for.
+        return {one.name: getattr(self, one.name) for one in fields(self)}
+
+    @cached_property
+    def core(self) -> _core.Plan:
+        """The plan as the Rust core has it, compiled."""
+        return _core.Plan(**self.arguments, instructions=self.instructions)
 
     @property
     def fullest_bytes(self) -> float:
@@ -150,8 +165,10 @@ def make_plan(scenario: Scenario) -> Plan:
         n_replicas=replicas,
         tokens=rounds * microbatch_tokens(scenario),
         model_flops=rounds * microbatch_model_flops(scenario),
-        core=_core_plan(scenario, pools),
+        arguments=_core_arguments(scenario, pools),
+        instructions=_instructions(),
     )
+    _compile(plan, scenario.source)
     assert plan.n_ranks == replicas * replica_gpus(scenario)
     return plan
 
@@ -215,34 +232,37 @@ def _pool_plan(scenario: Scenario, name: str) -> PoolPlan:
     )
 
 
-def _core_plan(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> _core.Plan:
+def _core_arguments(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> dict[str, Any]:
     causes = [_core_cause(scenario, name, cause) for name, cause in scenario.enabled_causes.items()]
     if scenario.noise is not None:
         causes.append(_core_cause(scenario, NOISE, scenario.noise))
+    return {
+        "groups": [_core_group(scenario, pool) for pool in pools],
+        "causes": causes,
+        "terms": [_core_term(scenario, same_part) for same_part in _parts(pools)],
+        "overlap_fraction": scenario.collective.overlap_fraction,
+        "replica_groups": scenario.layout.pipeline * scenario.layout.context,
+        "pipeline": _core_pipeline(scenario, pools),
+    }
+
+
+def _compile(plan: Plan, source: str) -> None:
+    """Compile a plan, and turn what the core refuses into problems of the scenario."""
     try:
-        return _core.Plan(
-            groups=[_core_group(scenario, pool) for pool in pools],
-            causes=causes,
-            terms=[_core_term(scenario, same_part) for same_part in _parts(pools)],
-            overlap_fraction=scenario.collective.overlap_fraction,
-            replica_groups=scenario.layout.pipeline * scenario.layout.context,
-            pipeline=_core_pipeline(scenario, pools),
-            instructions=_instructions(),
-        )
+        _ = plan.core
     except _core.StreamsError as error:
         first, second = error.args
         requirement = f"must not hold both {first} and {second}: their random numbers are the same"
         hint = "rename one of the causes or pools"
-        problem = Problem(path="causes", requirement=requirement, hint=hint, source=scenario.source)
+        problem = Problem(path="causes", requirement=requirement, hint=hint, source=source)
         raise ScenarioError([problem]) from None
     except _core.DomainError as error:
         # What takes several laws to see; the rest was judged before.
-        field, value, requirement = error.args
-        if field != "causes":
+        path, value, requirement = error.args
+        if path != "causes":
             raise
-        problem = Problem(
-            path=field, requirement=f"must be {requirement}", value=value, source=scenario.source
-        )
+        requirement = f"must be {requirement}"
+        problem = Problem(path=path, requirement=requirement, value=value, source=source)
         raise ScenarioError([problem]) from None
 
 

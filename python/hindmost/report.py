@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hindmost import catalog
+from hindmost.analyses.caps import MovedCap
 from hindmost.metrics import METRICS, PERCENTILES
 from hindmost.plan import Plan
 from hindmost.result import Result
@@ -26,13 +27,13 @@ SHOWN_METRICS = ("step_time_s", "mfu", "exposed_comm_s", "stall_s")
 FLAG = "*"
 
 
-def render(result: Result, style: str) -> str:
-    """Return a result in one of `FORMATS`."""
+def render(result: Result, style: str, *, caps: Sequence[MovedCap] | None = None) -> str:
+    """Return a result in one of `FORMATS`, with what the analysis of caps found; not in CSV."""
     if style == "json":
-        return json.dumps(to_json(result), indent=2, allow_nan=False) + "\n"
+        return json.dumps(to_json(result, caps=caps), indent=2, allow_nan=False) + "\n"
     if style == "csv":
         return _csv(result)
-    return _text(result, markdown=style == "markdown")
+    return _text(result, caps or (), markdown=style == "markdown")
 
 
 def headline(scenario: Scenario, plan: Plan) -> str:
@@ -145,7 +146,7 @@ class Table:
         return "\n".join([head, f"|{rule}|", *body])
 
 
-def _text(result: Result, *, markdown: bool) -> str:
+def _text(result: Result, caps: Sequence[MovedCap], *, markdown: bool) -> str:
     inputs = result.inputs
     scenario = result.scenario
     workload = scenario.workload
@@ -167,7 +168,7 @@ def _text(result: Result, *, markdown: bool) -> str:
     blocks += [
         _listed(title, lines, markdown=markdown)
         for title, lines in (
-            (_caps_title(result), _caps_lines(result)),
+            (_caps_title(result), _caps_lines(caps)),
             ("Assumed", _assumed_lines(result)),
             ("Unknown", [f"{path}: {_law(law)}" for path, law in scenario.unknowns.items()]),
             ("Not modelled", not_modelled(scenario)),
@@ -229,28 +230,25 @@ def _caps_title(result: Result) -> str:
     return f"Caps (mean step time {step_time} s, MFU {mfu})"
 
 
-def _caps_lines(result: Result) -> list[str]:
+def _caps_lines(caps: Sequence[MovedCap]) -> list[str]:
     """Return a line for each cap that was moved."""
     lines: dict[str, list[str]] = {}
-    for row in result.cap_rows:
-        lines.setdefault(f"{row['path']} {row['cap']:.6g}", []).append(_moved_cap(row))
+    for row in caps:
+        lines.setdefault(f"{row.path} {row.cap:.6g}", []).append(_moved_cap(row))
     return [f"{cap}: {'; '.join(moved)}" for cap, moved in lines.items()]
 
 
-def _moved_cap(row: dict[str, Any]) -> str:
-    step_time_s, change_s, std_error = (
-        row[name] for name in ("step_time_s", "step_time_change_s", "std_error")
-    )
-    given_s = step_time_s - change_s
-    percent = 100 * change_s / given_s
+def _moved_cap(row: MovedCap) -> str:
+    given_s = row.step_time_s - row.step_time_change_s
+    percent = 100 * row.step_time_change_s / given_s
     percent_error, mfu_error = (
-        None if std_error is None else scale * std_error
-        for scale in (100 / given_s, row["mfu"] / step_time_s)
+        None if row.std_error is None else scale * row.std_error
+        for scale in (100 / given_s, row.mfu / row.step_time_s)
     )
     return (
-        f"at {row['moved_to']:.6g} step time {rounded(step_time_s, std_error)} s "
+        f"at {row.moved_to:.6g} step time {rounded(row.step_time_s, row.std_error)} s "
         f"({'+' * (percent > 0)}{rounded(percent, percent_error)}%), "
-        f"MFU {rounded(row['mfu'], mfu_error)}"
+        f"MFU {rounded(row.mfu, mfu_error)}"
     )
 
 

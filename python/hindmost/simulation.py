@@ -6,7 +6,6 @@ import os
 import secrets
 import time
 from collections.abc import Sequence
-from functools import partial
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -134,7 +133,6 @@ def simulate(
         "instruction_set": plan.core.instructions,
         "wall_time_s": round(time.monotonic() - started, 3),
     }
-    again = partial(simulate, scenario, seed=seed, method=choice.method, threads=threads)
     return Result(
         scenario=scenario,
         plan=plan,
@@ -143,7 +141,6 @@ def simulate(
         machine=machine,
         why=choice.why,
         deviation=choice.deviation,
-        again=again,
     )
 
 

@@ -6,10 +6,13 @@ import io
 import json
 import os
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from hindmost.analyses.caps import MovedCap
 from hindmost.errors import OutputError, Problem, ScenarioError
 from hindmost.result import Result
 from hindmost.scenario import not_modelled
@@ -54,11 +57,20 @@ def _unwritable(path: Path) -> str:
     return "must be writable" if is_there and not os.access(path, os.W_OK) else ""
 
 
-def write(result: Result, path: Path) -> None:
+def write(result: Result, path: Path, *, caps: Sequence[MovedCap] | None = None) -> None:
     """Write a result's steps, and with them all the rest where the format can.
 
     Parquet holds the rest as metadata, JSON beside the steps; CSV holds the
     steps alone.
+
+    Parameters
+    ----------
+    result
+        The result.
+    path
+        Where to: its suffix says in what format.
+    caps
+        What the analysis of caps found, to be held with the rest.
 
     Raises
     ------
@@ -71,24 +83,25 @@ def write(result: Result, path: Path) -> None:
     check_output(path)
     buffer = io.BytesIO()
     if path.suffix == ".parquet":
-        result.steps.write_parquet(buffer, metadata={KEY: json.dumps(to_json(result))})
+        result.steps.write_parquet(buffer, metadata={KEY: json.dumps(to_json(result, caps=caps))})
     elif path.suffix == ".csv":
         result.steps.write_csv(buffer)
     else:
-        everything = {**to_json(result), "steps": result.steps.to_dict(as_series=False)}
+        everything = {**to_json(result, caps=caps), "steps": result.steps.to_dict(as_series=False)}
         buffer.write(json.dumps(everything).encode())
     _replace(path, buffer.getbuffer())
 
 
-def to_json(result: Result) -> dict[str, Any]:
-    """Return a result without its steps, as JSON holds it."""
+def to_json(result: Result, *, caps: Sequence[MovedCap] | None = None) -> dict[str, Any]:
+    """Return a result without its steps, as JSON holds it; ``caps`` only where they are given."""
+    moved = {} if caps is None else {"caps": [asdict(row) for row in caps]}
     return {
         "inputs": result.inputs,
         "machine": result.machine,
         "why": result.why,
         "summary": result.summary_rows,
         "pools": result.pool_rows,
-        "caps": result.cap_rows,
+        **moved,
         "assumed": result.assumed,
         "unknowns": result.inputs["scenario"]["unknowns"],
         "not_modelled": not_modelled(result.scenario),
