@@ -8,14 +8,13 @@ import os
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from hindmost.analyses.caps import MovedCap
 from hindmost.errors import OutputError, Problem, ScenarioError
+from hindmost.report import result_document
 from hindmost.result import Result
-from hindmost.scenario import not_modelled
 
 SUFFIXES = (".parquet", ".csv", ".json")
 KEY = "hindmost"
@@ -82,34 +81,16 @@ def write(result: Result, path: Path, *, caps: Sequence[MovedCap] | None = None)
     """
     check_output(path)
     buffer = io.BytesIO()
-    if path.suffix == ".parquet":
-        result.steps.write_parquet(buffer, metadata={KEY: json.dumps(to_json(result, caps=caps))})
-    elif path.suffix == ".csv":
+    if path.suffix == ".csv":
         result.steps.write_csv(buffer)
     else:
-        everything = {**to_json(result, caps=caps), "steps": result.steps.to_dict(as_series=False)}
-        buffer.write(json.dumps(everything).encode())
+        document = result_document(result, caps=caps)
+        if path.suffix == ".parquet":
+            result.steps.write_parquet(buffer, metadata={KEY: json.dumps(document)})
+        else:
+            steps = result.steps.to_dict(as_series=False)
+            buffer.write(json.dumps({**document, "steps": steps}).encode())
     _replace(path, buffer.getbuffer())
-
-
-def to_json(result: Result, *, caps: Sequence[MovedCap] | None = None) -> dict[str, Any]:
-    """Return a result without its steps, as JSON holds it; ``caps`` only where they are given."""
-    moved = {} if caps is None else {"caps": [asdict(row) for row in caps]}
-    return {
-        "inputs": result.inputs,
-        "machine": result.machine,
-        "why": result.why,
-        "summary": result.summary_rows,
-        "pools": result.pool_rows,
-        **moved,
-        "assumed": result.assumed,
-        "unknowns": result.inputs["scenario"]["unknowns"],
-        "not_modelled": not_modelled(result.scenario),
-        "warnings": [
-            {"metric": metric, "statistic": statistic, "warning": warning}
-            for (metric, statistic), warning in result.warnings.items()
-        ],
-    }
 
 
 def read_inputs(path: Path) -> dict[str, Any]:

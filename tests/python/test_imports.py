@@ -29,8 +29,8 @@ ORDER = [
     ["result"],
     ["simulation"],
     ["analyses"],
-    ["storage"],
     ["report"],
+    ["storage"],
     ["cli"],
     ["__main__"],
 ]

@@ -7,7 +7,8 @@ import pytest
 import hindmost as hm
 from hindmost.cli.threshold import parsed_thresholds
 from hindmost.metrics import METRICS, PERCENTILES, STATISTICS
-from hindmost.report import SHOWN_METRICS, render
+from hindmost.report import render
+from hindmost.report.result_content import SHOWN_METRICS
 
 
 @pytest.fixture(scope="module")

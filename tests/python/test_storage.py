@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 import hindmost as hm
 from hindmost import catalog
+from hindmost.report import result_document
 from hindmost.scenario import from_table, to_table
-from hindmost.storage import read_inputs, to_json, write
+from hindmost.storage import read_inputs, write
 
 FORMATS = ("parquet", "csv", "json")
 
@@ -136,7 +137,7 @@ def test_a_file_holds_every_step(result: hm.Result, suffix: str) -> None:
 
 
 def test_parquet_and_json_hold_all_the_rest(result: hm.Result) -> None:
-    everything = json.loads(json.dumps(to_json(result)))
+    everything = json.loads(json.dumps(result_document(result)))
     write(result, Path("out.parquet"))
     assert json.loads(pl.read_parquet_metadata("out.parquet")["hindmost"]) == everything
     write(result, Path("out.json"))
