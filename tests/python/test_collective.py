@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
+from tests.plans import compute_time, pool_plan
 from tests.scenarios import COLOSSUS_1_BARE
 
 import hindmost as hm
 from hindmost.collective import Cost, Link, all_gather, all_reduce, reduce_scatter, ring
-from hindmost.physics.compute import compute_time
-from hindmost.physics.exchange import Exchange, exchanges
+from hindmost.physics.terms import Term
 from hindmost.scenario import Changes
 
 PORT = Link(latency_s=0.0, bytes_per_s=45e9)
@@ -67,10 +67,8 @@ def test_pieces_pay_latency_each_and_share_the_transfer() -> None:
     assert cost.in_pieces(126) == Cost(latency_s=126e-5, inside_s=0.5, transfer_s=2.0)
 
 
-def parts(preset: str | Path, pool: str, changes: Changes) -> dict[str, Exchange]:
-    scenario = hm.load(preset, changes)
-    found = exchanges(scenario, pool, compute_time(scenario, pool))
-    return {exchange.part: exchange for exchange in found}
+def terms(preset: str | Path, pool: str, changes: Changes) -> dict[str, Term]:
+    return {term.phase: term for term in pool_plan(hm.load(preset, changes), pool).terms}
 
 
 def test_hybrid_sharding_gathers_twice_and_scatters_once_a_microbatch() -> None:
@@ -80,7 +78,7 @@ def test_hybrid_sharding_gathers_twice_and_scatters_once_a_microbatch() -> None:
     # 430 groups, and the shards of the smallest one of 37 replicas.
     between_s = 2 * 429 / 430 * 2 * 405_853_388_800 / 8 / 37 / port_bytes_per_s
     for count in (1, 4):
-        found = parts(COLOSSUS_1_BARE, "h100", {**idle, "workload.n_microbatches": count})
+        found = terms(COLOSSUS_1_BARE, "h100", {**idle, "workload.n_microbatches": count})
         assert found["forward"].cost.transfer_s == pytest.approx(count * gather_s)
         assert found["last backward"].cost.transfer_s == pytest.approx(2 * gather_s + between_s)
         early = found["early backward"].cost.transfer_s if count > 1 else 0.0
@@ -89,21 +87,21 @@ def test_hybrid_sharding_gathers_twice_and_scatters_once_a_microbatch() -> None:
 
 def test_groups_smaller_than_a_domain_meet_inside_of_it_too() -> None:
     changes = {"layout.shard_group_replicas": 2, "layout.tensor": 2, "fabric.latency_s": 0.0}
-    found = parts("h100-1k", "h100", {**changes, "pools.h100.gpu": "b200-sxm"})
+    found = terms("h100-1k", "h100", {**changes, "pools.h100.gpu": "b200-sxm"})
     # Four replicas a domain are two groups: between groups, two ranks a domain.
     shard_bytes = 2 * 70_553_706_496 / 2 / 2
     between_s = 2 * 127 / 128 * shard_bytes / 2 / (0.915 * 50e9)
     assert found["last backward"].cost.transfer_s == pytest.approx(between_s)
 
 
-def test_exchanges_hide_behind_their_own_part_of_the_step() -> None:
+def test_terms_hide_behind_their_own_phase_of_the_step() -> None:
     scenario = hm.load(COLOSSUS_1_BARE, {"workload.n_microbatches": 4, "workload.overhead_s": 1.0})
     time = compute_time(scenario, "h100")
-    found = {part.part: part for part in exchanges(scenario, "h100", time)}
-    assert found["forward"].behind_s == 4 * time.forward_s
-    assert found["early backward"].behind_s == 3 * time.backward_s
-    assert found["last backward"].behind_s == time.backward_s
-    assert sum(part.behind_s for part in found.values()) == pytest.approx(time.step_s - 1.0)
+    found = {term.phase: term for term in pool_plan(scenario, "h100").terms}
+    assert found["forward"].window_s == 4 * time.forward_s
+    assert found["early backward"].window_s == 3 * time.backward_s
+    assert found["last backward"].window_s == time.backward_s
+    assert sum(term.window_s for term in found.values()) == pytest.approx(time.step_s - 1.0)
 
 
 def test_without_sharding_gradients_are_reduced_once_a_step() -> None:
@@ -114,25 +112,25 @@ def test_without_sharding_gradients_are_reduced_once_a_step() -> None:
         "workload.model": "llama3-70b",
         "fabric.latency_s": 0.0,
     }
-    found = parts("h100-1k", "h100", changes)
+    found = terms("h100-1k", "h100", changes)
     gradient_bytes = 2 * 70_553_706_496 / 8
     assert list(found) == ["last backward"]
     expected = 2 * 127 / 128 * gradient_bytes / (0.915 * 50e9)
     assert found["last backward"].cost.transfer_s == pytest.approx(expected)
 
 
-def test_a_single_replica_exchanges_nothing() -> None:
+def test_a_single_replica_has_no_terms() -> None:
     changes = {"pools.h100.n_gpus": 8, "pools.h100.gpu": "b200-sxm"}
     alone = {**changes, "layout.shard_group_replicas": 1}
     small = {"pools.h100.gpu": "b200-sxm", "pools.h100.n_gpus": 16}
-    assert len(parts("h100-1k", "h100", {**small, "layout.shard_group_replicas": 2})) == 3
+    assert len(terms("h100-1k", "h100", {**small, "layout.shard_group_replicas": 2})) == 3
     try:
-        assert parts("h100-1k", "h100", alone) == {}
+        assert terms("h100-1k", "h100", alone) == {}
     except hm.ScenarioError as error:
         pytest.fail(str(error))
 
 
 def test_a_port_is_as_fast_as_the_slower_of_card_and_fabric() -> None:
-    fast = parts("h100-1k", "h100", {})["forward"].cost.transfer_s
-    slow = parts("h100-1k", "h100", {"pools.h100.gpu": "a100-sxm"})["forward"].cost.transfer_s
+    fast = terms("h100-1k", "h100", {})["forward"].cost.transfer_s
+    slow = terms("h100-1k", "h100", {"pools.h100.gpu": "a100-sxm"})["forward"].cost.transfer_s
     assert slow == pytest.approx(2 * fast)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from tests.plans import compute_time, job
 
 import hindmost as hm
-from hindmost.physics.compute import ComputeTime, compute_time, microbatch_model_flops
+from hindmost.physics.compute import ComputeTime
 
 Changes = dict[str, object]
 
@@ -54,7 +55,7 @@ def deepseek_flops() -> float:
 )
 def test_a_token_meets_its_own_experts_only(model: Changes, flops: float) -> None:
     time = computed(model)
-    assert microbatch_model_flops(hm.load("h100-1k", model)) == 4096 * flops
+    assert job(hm.load("h100-1k", model)).microbatch_model_flops == 4096 * flops
     assert time.step_s == pytest.approx(4096 * flops / BF16_FLOP_PER_S, rel=EXACT)
     # Ranks divide the experts, and each still meets as many tokens.
     assert computed(model, {"layout.expert": 8}).step_s > time.step_s

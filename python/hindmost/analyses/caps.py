@@ -21,7 +21,7 @@ from hindmost.errors import Problem, ScenarioError
 from hindmost.law import LawModel, Mixture
 from hindmost.plan import Plan, make_plan
 from hindmost.result import Result
-from hindmost.scenario import Changes, Scenario, n_microbatches
+from hindmost.scenario import Changes, Scenario
 from hindmost.simulation import simulate
 from hindmost.statistics import estimates
 
@@ -377,8 +377,8 @@ def _n_draws(scenario: Scenario, plan: Plan, cause: Cause) -> int:
 def _most_s(scenario: Scenario, plan: Plan, cause: Cause) -> float:
     """Return the seconds of a step that one unit of a cause's number stands for, at most."""
     if cause.effect == "stall":
-        passes = n_microbatches(scenario) if cause.span in ("microbatch", "layer") else 1
+        passes = plan.n_microbatches if cause.span in ("microbatch", "layer") else 1
         return float(passes * (2 * scenario.model.n_layers if cause.span == "layer" else 1))
     if cause.affects == "compute":
         return max(pool.compute.step_s for pool in plan.pools)
-    return max(sum(part.cost.total_s for part in pool.exchanges) for pool in plan.pools)
+    return max(sum(term.cost.total_s for term in pool.terms) for pool in plan.pools)

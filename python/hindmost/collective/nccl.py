@@ -12,12 +12,12 @@ from __future__ import annotations
 from typing import Literal
 
 from hindmost.collective import pat
+from hindmost.collective.algorithm import Operation
 
 VERSION = "5067397c"
 """Commit of NCCL whose rules and constants these are."""
 
 Protocol = Literal["LL", "LL128", "Simple"]
-Collective = Literal["all_gather", "reduce_scatter", "all_reduce"]
 Host = Literal["intel", "amd"]
 Intra = Literal["nvlink", "pci"]
 Algorithm = Literal["ring", "tree", "pat"]
@@ -54,7 +54,7 @@ _SIMPLE_OVERHEADS = 3
 
 
 def ring_s(
-    collective: Collective,
+    operation: Operation,
     *,
     protocol: Protocol,
     n: int,
@@ -66,7 +66,7 @@ def ring_s(
 
     Parameters
     ----------
-    collective
+    operation
         What the ring does; an all-reduce takes twice as many steps.
     protocol
         NCCL's protocol.
@@ -95,14 +95,14 @@ def ring_s(
     """
     if n == 1:
         return 0.0
-    passes = 2 if collective == "all_reduce" else 1
+    rounds = 2 if operation == "all_reduce" else 1
     inside_us = _HOP[intra]["ring"][protocol]
     if n_nodes > 1:
         overheads = _SIMPLE_OVERHEADS if protocol == "Simple" else 1
         inside_us = max(inside_us, overheads * _NET_OVERHEAD[host])
     net_us = _HOP["net"]["tree" if n == n_nodes else "ring"][protocol]
     steps_us = (n - n_nodes) * inside_us + (n_nodes - 1) * net_us
-    return _US * (_BASE["ring"][protocol] + passes * steps_us)
+    return _US * (_BASE["ring"][protocol] + rounds * steps_us)
 
 
 def tree_s(*, protocol: Protocol, n: int, n_nodes: int, intra: Intra = "nvlink") -> float:
@@ -179,7 +179,7 @@ def plateau(
 
 
 def latency_s(
-    collective: Collective,
+    operation: Operation,
     n_bytes: float,
     *,
     algorithm: Algorithm,
@@ -195,7 +195,7 @@ def latency_s(
 
     Parameters
     ----------
-    collective, n, host, intra
+    operation, n, host, intra
         As for `ring_s`.
     n_bytes
         Bytes of one piece.
@@ -207,7 +207,7 @@ def latency_s(
     Raises
     ------
     ValueError
-        If NCCL has no such algorithm for the collective.
+        If NCCL has no such algorithm for the operation.
 
     Examples
     --------
@@ -216,17 +216,15 @@ def latency_s(
     372.4
     """
     n_nodes = -(-n // per_domain)
-    reduces_all = collective == "all_reduce"
+    reduces_all = operation == "all_reduce"
     if algorithm == "tree" and reduces_all:
         return tree_s(protocol="Simple", n=n, n_nodes=n_nodes, intra=intra)
     if algorithm == "pat" and not reduces_all and pat.applies(n=n, per_domain=per_domain):
         return pat_s(n=n)
     if algorithm == "ring":
-        steps_s = ring_s(
-            collective, protocol="Simple", n=n, n_nodes=n_nodes, host=host, intra=intra
-        )
+        steps_s = ring_s(operation, protocol="Simple", n=n, n_nodes=n_nodes, host=host, intra=intra)
         return steps_s * (plateau(n_bytes, n=n, n_nodes=n_nodes) if reduces_all else 1.0)
-    raise ValueError(f"NCCL has no {algorithm} for {collective} at {per_domain} ranks a node")
+    raise ValueError(f"NCCL has no {algorithm} for {operation} at {per_domain} ranks a node")
 
 
 def _floor_log2(number: int) -> int:
