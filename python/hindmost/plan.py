@@ -365,7 +365,7 @@ def _core_term(
     """Return the term of one phase, with a number for each pool."""
     by_pool = zip(pools, same_phase, strict=True)
     return {
-        "latency_s": [term.cost.latency_s + term.cost.inside_s for term in same_phase],
+        "latency_s": [term.cost.latency_s + term.cost.scale_up_s for term in same_phase],
         "transfer_s": [term.cost.transfer_s for term in same_phase],
         "window_share": [min(1.0, term.window_s / pool.compute.step_s) for pool, term in by_pool],
         "n_buckets": same_phase[0].n_buckets,

@@ -1,4 +1,4 @@
-"""Collectives and exchanges against closed forms and worked values."""
+"""Collectives and terms against closed forms and worked values."""
 
 from pathlib import Path
 
@@ -12,14 +12,14 @@ from hindmost.physics.terms import Term
 from hindmost.scenario import Changes
 
 PORT = Link(latency_s=0.0, bytes_per_s=45e9)
-INSIDE = Link(latency_s=0.0, bytes_per_s=370.8e9)
+SCALE_UP = Link(latency_s=0.0, bytes_per_s=370.8e9)
 
 
 def test_one_rank_a_node_moves_each_byte_through_its_port_once() -> None:
     # Worked value 2.21951 s for n = N = 64 and the weights of Llama-3-405B over 8.
     n_bytes = 2 * 405_853_388_800 / 8
     for collective in (all_gather, reduce_scatter):
-        cost = collective(n_bytes, n=64, per_domain=1, inside=INSIDE, port=PORT)
+        cost = collective(n_bytes, n=64, per_domain=1, scale_up=SCALE_UP, port=PORT)
         assert round(cost.total_s, 5) == 2.21951
 
 
@@ -33,38 +33,38 @@ def test_a_ring_takes_n_minus_1_rounds() -> None:
 
 def test_ranks_of_one_domain_divide_the_data_among_their_ports() -> None:
     port = Link(latency_s=1e-5, bytes_per_s=45e9)
-    inside = Link(latency_s=1e-6, bytes_per_s=360e9)
-    cost = all_gather(72e9, n=72, per_domain=9, inside=inside, port=port)
+    scale_up = Link(latency_s=1e-6, bytes_per_s=360e9)
+    cost = all_gather(72e9, n=72, per_domain=9, scale_up=scale_up, port=port)
     # Eight domains: three doublings, 7/8 of the data through nine ports, then
     # a ring of nine.
     assert cost.transfer_s == pytest.approx(7 / 8 * 72e9 / 9 / 45e9)
-    assert cost.inside_s == pytest.approx(8 / 9 * 72e9 / 360e9)
+    assert cost.scale_up_s == pytest.approx(8 / 9 * 72e9 / 360e9)
     assert cost.latency_s == pytest.approx(3e-5 + 8e-6)
 
 
 def test_the_domain_with_the_fewest_ranks_sets_the_pace() -> None:
-    cost = all_gather(64e9, n=64, per_domain=9, inside=INSIDE, port=PORT)
+    cost = all_gather(64e9, n=64, per_domain=9, scale_up=SCALE_UP, port=PORT)
     # Seven domains of nine, and one rank whose port carries all of its data.
     assert cost.transfer_s == pytest.approx(7 / 8 * 64e9 / 45e9)
 
 
-def test_a_communicator_inside_of_one_domain_uses_no_port() -> None:
-    cost = all_gather(1e9, n=8, per_domain=9, inside=INSIDE, port=PORT)
+def test_a_communicator_within_one_domain_uses_no_port() -> None:
+    cost = all_gather(1e9, n=8, per_domain=9, scale_up=SCALE_UP, port=PORT)
     assert cost.transfer_s == 0
-    assert cost.inside_s == pytest.approx(7 / 8 * 1e9 / 370.8e9)
+    assert cost.scale_up_s == pytest.approx(7 / 8 * 1e9 / 370.8e9)
 
 
 def test_an_all_reduce_is_a_scatter_and_a_gather() -> None:
     port = Link(latency_s=1e-5, bytes_per_s=45e9)
-    half = all_gather(1e9, n=430, per_domain=1, inside=INSIDE, port=port)
-    whole = all_reduce(1e9, n=430, per_domain=1, inside=INSIDE, port=port)
+    half = all_gather(1e9, n=430, per_domain=1, scale_up=SCALE_UP, port=port)
+    whole = all_reduce(1e9, n=430, per_domain=1, scale_up=SCALE_UP, port=port)
     assert whole == half + half
     assert whole.latency_s == pytest.approx(2 * 9 * 1e-5)
 
 
 def test_pieces_pay_latency_each_and_share_the_transfer() -> None:
-    cost = Cost(latency_s=1e-5, inside_s=0.5, transfer_s=2.0)
-    assert cost.in_pieces(126) == Cost(latency_s=126e-5, inside_s=0.5, transfer_s=2.0)
+    cost = Cost(latency_s=1e-5, scale_up_s=0.5, transfer_s=2.0)
+    assert cost.in_pieces(126) == Cost(latency_s=126e-5, scale_up_s=0.5, transfer_s=2.0)
 
 
 def terms(preset: str | Path, pool: str, changes: Changes) -> dict[str, Term]:
@@ -85,7 +85,7 @@ def test_hybrid_sharding_gathers_twice_and_scatters_once_a_microbatch() -> None:
         assert early == pytest.approx((count - 1) * 2 * gather_s)
 
 
-def test_groups_smaller_than_a_domain_meet_inside_of_it_too() -> None:
+def test_groups_smaller_than_a_domain_meet_within_it_too() -> None:
     changes = {"layout.shard_group_replicas": 2, "layout.tensor": 2, "fabric.latency_s": 0.0}
     found = terms("h100-1k", "h100", {**changes, "pools.h100.gpu": "b200-sxm"})
     # Four replicas a domain are two groups: between groups, two ranks a domain.

@@ -81,7 +81,7 @@ STALLED_TOGETHER = {
     "stop": slow({"name": "constant", "value": 0.1}, "pool", effect="stall", span="microbatch")
 }
 REFUSALS = {
-    "a stall of all inside": ({"causes": {**CAUSES, **STALLED_TOGETHER}}, "stop stalls all"),
+    "a stall of all within a step": ({"causes": {**CAUSES, **STALLED_TOGETHER}}, "stop stalls all"),
     "a cause that several replicas share": (
         {"causes": {**CAUSES, **SHARED_BY_SEVERAL}},
         "share domain",

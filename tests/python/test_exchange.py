@@ -144,8 +144,8 @@ def test_data_ranks_of_a_node_divide_what_goes_through_ports(tensor: int, per_no
     terms = found({"layout.tensor": tensor, "layout.sharding": "zero1"})
     n_bytes = 2 * LLAMA_70B / tensor
     rounds = 80 * 7 * NET_HOP + 127 / 128 * n_bytes / per_node / PORT
-    inside = (per_node - 1) * (80 * HOP + n_bytes / per_node / DOMAIN)
-    assert totals(terms)["first forward"] == pytest.approx(rounds + inside)
+    scale_up_s = (per_node - 1) * (80 * HOP + n_bytes / per_node / DOMAIN)
+    assert totals(terms)["first forward"] == pytest.approx(rounds + scale_up_s)
 
 
 def test_a_rank_of_the_fullest_stage_pays_and_the_average_one_hides() -> None:
@@ -203,12 +203,14 @@ def test_shards_of_experts_are_of_the_ranks_that_have_the_same_ones(expert: int)
     hybrid: Changes = {"layout.sharding": "hybrid", "layout.shard_group_replicas": 32}
     terms = found(MOE, hybrid, {"layout.expert": expert, "workload.n_microbatches": 1})
     near = max(1, 8 // expert)
-    inside_s = one_way_s(2 * DENSE, 32, 8) + one_way_s(2 * ROUTED / expert, 32 // expert, near)
+    within_group_s = one_way_s(2 * DENSE, 32, 8) + one_way_s(
+        2 * ROUTED / expert, 32 // expert, near
+    )
     # A thirty-second of all experts is left on each rank, however they are divided.
     between_s = 2 * (32 * NET_HOP + (DENSE + ROUTED) / 32 / PORT)
     last_s = totals(terms)["last backward"]
     # Dense and routed shards may go one after the other, with a latency each.
-    assert last_s - 2 * inside_s == pytest.approx(between_s, rel=0.02)
+    assert last_s - 2 * within_group_s == pytest.approx(between_s, rel=0.02)
 
 
 ALGORITHMS: dict[tuple[str, str], tuple[float, float]] = {
@@ -231,7 +233,7 @@ def test_what_an_algorithm_cannot_do_rings_do(algorithm: str, sharding: str) -> 
     cost = terms["last backward"].cost
     assert cost.latency_s == pytest.approx(80 * hops * NET_HOP)
     assert cost.transfer_s == pytest.approx(share * N_BYTES / PORT)
-    assert cost.inside_s == 0
+    assert cost.scale_up_s == 0
 
 
 NCCL: dict[tuple[str, str], float] = {
@@ -254,13 +256,13 @@ def test_nccl_expects_its_own_latency_of_each_bucket(algorithm: str, sharding: s
     assert cost.transfer_s == hops["last backward"].cost.transfer_s
 
 
-def test_nccl_counts_the_overhead_of_hosts_inside_of_nodes() -> None:
+def test_nccl_counts_the_overhead_of_hosts_within_nodes() -> None:
     layout: Changes = {"collective.algorithm": "ring", "collective.latency": "nccl"}
     layout |= {"layout.sharding": "zero1", "layout.tensor": 4}
-    for host, inside in (("intel", 3.4), ("amd", 6.0)):
+    for host, intra_us in (("intel", 3.4), ("amd", 6.0)):
         cost = found(layout, {"collective.host": host})["first forward"].cost
-        # 256 ranks on 128 nodes: 128 steps inside, at least as long as three postings.
-        assert cost.latency_s == pytest.approx(80e-6 * (8.4 + 128 * inside + 127 * 14))
+        # 256 ranks on 128 nodes: 128 hops within nodes, at least as long as three postings.
+        assert cost.latency_s == pytest.approx(80e-6 * (8.4 + 128 * intra_us + 127 * 14))
 
 
 def test_a_torus_uses_all_links_of_all_dimensions() -> None:

@@ -196,7 +196,7 @@ def test_only_ranks_with_the_same_experts_share_their_states(
     assert found.states_bytes == pytest.approx(expected)
 
 
-def test_experts_of_a_shard_group_are_shared_inside_of_it() -> None:
+def test_experts_of_a_shard_group_are_shared_within_it() -> None:
     hybrid: Changes = {"layout.sharding": "hybrid", "layout.shard_group_replicas": 64}
     dense = parameters(catalog.model("mixtral-8x7b")) - ROUTED
     for expert in (1, 8):

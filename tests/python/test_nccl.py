@@ -20,8 +20,8 @@ def test_worked_values() -> None:
     assert us(nccl.tree_s(protocol="Simple", n=16_384, n_nodes=2_048)) == 372.4
 
 
-def test_a_step_inside_takes_at_least_the_posting_where_nodes_are_several() -> None:
-    # 14 steps inside at 3.4 us, or at 3 and 6 us of posting; 2 between at 14 us.
+def test_a_hop_within_a_node_takes_at_least_the_posting_where_nodes_are_several() -> None:
+    # 14 hops within nodes at 3.4 us, or at 3 and 6 us of posting; 2 between at 14 us.
     alone = nccl.ring_s("all_reduce", protocol="Simple", n=8, n_nodes=1, host="amd")
     assert us(alone) == us((8.4 + 14 * 3.4) * 1e-6)
     intel = nccl.ring_s("reduce_scatter", protocol="Simple", n=16, n_nodes=2)

@@ -61,16 +61,16 @@ def test_a_token_meets_its_own_experts_only(model: Changes, flops: float) -> Non
     assert computed(model, {"layout.expert": 8}).step_s > time.step_s
 
 
-def all_to_all_s(n_bytes: float, n: int, inside: int) -> float:
-    """Over the ports what leaves the domain, meanwhile the rest inside; the longer one counts."""
-    port_s = (n - inside) / n * n_bytes / PORT
-    inside_s = (inside - 1) / n * n_bytes / DOMAIN
-    return (14e-6 if n > inside else HOP) + max(port_s, inside_s)
+def all_to_all_s(n_bytes: float, n: int, per_domain: int) -> float:
+    """Through ports what leaves the domain, meanwhile the rest within it; the longer one counts."""
+    port_s = (n - per_domain) / n * n_bytes / PORT
+    scale_up_s = (per_domain - 1) / n * n_bytes / DOMAIN
+    return (14e-6 if n > per_domain else HOP) + max(port_s, scale_up_s)
 
 
-@pytest.mark.parametrize(("expert", "inside"), [(2, 2), (4, 4), (8, 8)])
-def test_tokens_go_to_the_experts_of_mixtral_and_back(expert: int, inside: int) -> None:
-    one_s = all_to_all_s(4096 * 4096 * 2 * 2, expert, inside)
+@pytest.mark.parametrize(("expert", "per_domain"), [(2, 2), (4, 4), (8, 8)])
+def test_tokens_go_to_the_experts_of_mixtral_and_back(expert: int, per_domain: int) -> None:
+    one_s = all_to_all_s(4096 * 4096 * 2 * 2, expert, per_domain)
     apart, alone = computed(MIXTRAL, {"layout.expert": expert}), computed(MIXTRAL)
     assert apart.forward_s - alone.forward_s == pytest.approx(32 * 2 * one_s)
     assert apart.backward_s - alone.backward_s == pytest.approx(32 * 2 * one_s)
@@ -80,9 +80,11 @@ def test_tokens_go_to_the_experts_of_mixtral_and_back(expert: int, inside: int) 
     assert apart.backward_s - alone.backward_s == pytest.approx(32 * 4 * one_s)
 
 
-@pytest.mark.parametrize(("expert", "inside"), [(8, 8), (16, 8), (64, 8)])
-def test_tokens_go_to_the_experts_of_deepseek_v3_beyond_a_node(expert: int, inside: int) -> None:
-    one_s = all_to_all_s(4096 * 7168 * 2 * 8, expert, inside)
+@pytest.mark.parametrize(("expert", "per_domain"), [(8, 8), (16, 8), (64, 8)])
+def test_tokens_go_to_the_experts_of_deepseek_v3_beyond_a_node(
+    expert: int, per_domain: int
+) -> None:
+    one_s = all_to_all_s(4096 * 7168 * 2 * 8, expert, per_domain)
     apart, alone = computed(DEEPSEEK, {"layout.expert": expert}), computed(DEEPSEEK)
     # Three of 61 layers have no experts.
     assert apart.forward_s - alone.forward_s == pytest.approx(58 * 2 * one_s)
@@ -100,19 +102,20 @@ LLAMA: Changes = {"workload.recompute": "none", "workload.microbatch_seqs": 1}
 LLAMA |= {"layout.shard_group_replicas": 8}
 
 
-def keys_and_values_s(context: int, tensor: int, inside: int) -> float:
+def keys_and_values_s(context: int, tensor: int, per_domain: int) -> float:
     """Gather 2 x 1,024 BF16 numbers a token, 80 times."""
     n_bytes = 8192 * 2 * 2048 / tensor
-    domains = context // inside
-    port_s = (domains - 1).bit_length() * 14e-6 + (domains - 1) / domains * n_bytes / inside / PORT
-    return 80 * (port_s + (inside - 1) * (HOP + n_bytes / inside / DOMAIN))
+    domains = context // per_domain
+    crossing_bytes = (domains - 1) / domains * n_bytes
+    port_s = (domains - 1).bit_length() * 14e-6 + crossing_bytes / per_domain / PORT
+    return 80 * (port_s + (per_domain - 1) * (HOP + n_bytes / per_domain / DOMAIN))
 
 
 @pytest.mark.parametrize(
-    ("context", "tensor", "inside"), [(2, 8, 1), (16, 8, 1), (2, 4, 2), (8, 4, 2), (8, 1, 8)]
+    ("context", "tensor", "per_domain"), [(2, 8, 1), (16, 8, 1), (2, 4, 2), (8, 4, 2), (8, 1, 8)]
 )
 def test_context_ranks_divide_flops_and_gather_keys_and_values(
-    context: int, tensor: int, inside: int
+    context: int, tensor: int, per_domain: int
 ) -> None:
     one: Changes = {"layout.tensor": tensor}
     alone = computed(LLAMA, one)
@@ -120,7 +123,7 @@ def test_context_ranks_divide_flops_and_gather_keys_and_values(
     exchange_s = 80 * 4 * (tensor - 1) * (HOP + 8192 * 8192 * 2 / tensor / DOMAIN)
     flops_s = alone.forward_s - exchange_s
     less_s = 80 * 4 * (tensor - 1) * (HOP + 8192 * 8192 * 2 / tensor / context / DOMAIN)
-    gather_s = keys_and_values_s(context, tensor, inside)
+    gather_s = keys_and_values_s(context, tensor, per_domain)
     assert shared.forward_s == pytest.approx(flops_s / context + less_s + gather_s)
     # Once more to compute, and once to scatter the gradients.
     assert shared.backward_s == pytest.approx(2 * flops_s / context + less_s + 2 * gather_s)

@@ -127,9 +127,9 @@ class Replay:
         """Return, for each rank of a pool, its unit: ranks fill replicas of full domains."""
         this, tensor = self.scenario.pools[pool], self.scenario.layout.tensor
         gpu = catalog.gpu(this.gpu)
-        inside = np.arange(gpu.domain_gpus // tensor * tensor)
+        in_domain = np.arange(gpu.domain_gpus // tensor * tensor)
         domains = np.arange(this.n_gpus // gpu.domain_gpus)[:, np.newaxis]
-        gpus = (domains * gpu.domain_gpus + inside).ravel()
+        gpus = (domains * gpu.domain_gpus + in_domain).ravel()
         units = {
             "gpu": gpus,
             "node": gpus // gpu.node_gpus,
@@ -199,7 +199,7 @@ class Replay:
         for number, same_phase in enumerate(terms, start=1):
             took, share = np.zeros(len(own_s)), []
             for pool, own, (slow, stall) in zip(self.plan.pools, same_phase, network, strict=True):
-                fixed = own.cost.latency_s + own.cost.inside_s
+                fixed = own.cost.latency_s + own.cost.scale_up_s
                 member = fixed + own.cost.transfer_s * slow.max(axis=1)
                 took = np.maximum(took, member + (number == len(terms)) * stall.max(axis=1))
                 share.append(own.window_s / pool.compute.step_s)
@@ -303,7 +303,7 @@ def test_rows_follow_from_ranks_and_the_slowest_port(load: Load, scope: str, spa
     check_rows(load({**causes, "fabric.noise": noise}))
 
 
-def test_spares_inside_of_domains_keep_their_places(load: Load) -> None:
+def test_spares_within_domains_keep_their_places(load: Load) -> None:
     halves = {"pools": {"gb200": {"gpu": "gb200-nvl72", "n_gpus": 150}}}
     lag = cause(STALL, affects="network", effect="stall", probability=0.05)
     stall = cause(STALL, effect="stall", scope="node", probability=0.1)

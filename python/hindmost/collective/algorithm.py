@@ -1,4 +1,4 @@
-"""Algorithms by name."""
+"""Algorithms over a network of domains, by name."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Collective(Protocol):
     """One operation as one algorithm does it, over domains that a network joins."""
 
     def __call__(
-        self, n_bytes: float, *, n: int, per_domain: int, inside: Link, port: Link
+        self, n_bytes: float, *, n: int, per_domain: int, scale_up: Link, port: Link
     ) -> Cost:
-        """Return the cost of moving `n_bytes` among `n` ranks."""
+        """Return the cost of the operation on `n_bytes` among `n` ranks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class Algorithm:
     Parameters
     ----------
     all_gather, reduce_scatter, all_reduce
-        What they cost.
+        What each operation costs.
     gather_hops, reduce_hops
         Recursion of the hops between domains, of an all-gather or reduce-scatter
         and of an all-reduce; its n is the number of domains.

@@ -83,7 +83,7 @@ def _context_s(job: Job, links: Links) -> float:
         BF16_BYTES * job.microbatch_tokens * width_of_rank,
         n=layout.context,
         per_domain=min(layout.context, links.tensor_groups_per_domain),
-        inside=links.scale_up,
+        scale_up=links.scale_up,
         port=links.port,
     ).total_s
 
@@ -97,7 +97,7 @@ def _expert_s(job: Job, links: Links) -> float:
         job.rank_activation_bytes * experts.per_token,
         n=layout.expert,
         per_domain=min(layout.expert, links.data_ranks_per_domain),
-        inside=links.scale_up,
+        scale_up=links.scale_up,
         port=links.port,
     )
     return EXPERT_COLLECTIVES_PER_PASS * one.total_s

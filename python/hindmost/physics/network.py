@@ -103,7 +103,7 @@ class Network:
             n_bytes,
             n=n,
             per_domain=per_domain,
-            inside=self.links.scale_up,
+            scale_up=self.links.scale_up,
             port=self.links.port,
         )
         if self.collective.latency == "nccl" and n > 1:
