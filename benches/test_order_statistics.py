@@ -21,8 +21,8 @@ RESIDUAL = {"name": "lognormal", "median": 1.0, "sigma": 0.0015}
 SPEED = {"name": "lognormal", "median": 1.0, "sigma": 0.0172, "cap": 1.062}
 
 
-def engine(n_gpus: int, **lasting: Any) -> _core.OrderStatistics:
-    """Return the engine of one pool with a residual, and what lasts a run."""
+def engine(n_gpus: int, **persistent: Any) -> _core.OrderStatistics:
+    """Return the engine of one pool with a residual and persistent causes."""
     causes = [
         {
             "name": name,
@@ -36,7 +36,7 @@ def engine(n_gpus: int, **lasting: Any) -> _core.OrderStatistics:
         }
         for name, span, law in [
             ("residual", "step", RESIDUAL),
-            *((name, "run", law) for name, law in lasting.items()),
+            *((name, "run", law) for name, law in persistent.items()),
         ]
     ]
     group = {

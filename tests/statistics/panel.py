@@ -308,7 +308,7 @@ PANEL: dict[str, Table] = {
             "y": slow(constant(1.1), "node", probability=0.02),
         },
     },
-    # Spares inside of domains, so that nodes and domains hold unequal ranks.
+    # Spares within domains, so that nodes and domains hold unequal ranks.
     "spares in domains of eight": {
         "pools": {"a": h100(64)},
         "layout": {"tensor": 3},

@@ -132,7 +132,7 @@ def test_context_ranks_have_the_same_weights() -> None:
 
 @pytest.mark.parametrize("context", [2, 4])
 def test_shards_of_context_ranks_meet_between_groups(context: int) -> None:
-    """A group of 4 replicas is 4 context ranks wide; shards are as large as among 16."""
+    """Shards of 4 replicas with 4 context ranks each are as large as those of 16 replicas."""
     terms = found(M, {"layout.context": context, "layout.shard_group_replicas": 16 // context})
     one_s = gather_s(N_BYTES, 16, 80)
     between_s = 2 * gather_s(N_BYTES / 16, 8, 80)

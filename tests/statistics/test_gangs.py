@@ -1,7 +1,7 @@
-"""Crews that wait inside of a step: `sample` against a second engine.
+"""Gangs whose ranks wait within a step: `sample` against a second engine.
 
-Each random plan is judged row by row: what the crews' schedule makes of the causes of its
-ranks, who was slowest, what lasts a run, and what each rank takes by itself.
+Each random plan is compared row by row: the times of its gangs' schedules, the slowest of
+them, what is persistent, and the time of each rank by itself.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from hindmost import _core
-from tests.statistics.crews import RUNS, SEED, STEPS, Case, Spec, tensor_groups
+from tests.statistics.gangs import RUNS, SEED, STEPS, Case, Spec, tensor_groups
 
 RELATIVE = 2e-6
 N_CASES = 30  # of each kind and placement
@@ -31,8 +31,8 @@ def lognormal(sigma: float) -> Spec:
 
 def mixture(law: Spec, value: float) -> Spec:
     constant = {"name": "constant", "value": value}
-    parts = [{"weight": 0.6, "law": law}, {"weight": 0.4, "law": constant}]
-    return {"name": "mixture", "components": parts}
+    components = [{"weight": 0.6, "law": law}, {"weight": 0.4, "law": constant}]
+    return {"name": "mixture", "components": components}
 
 
 EXPONENTIAL = {"name": "exponential", "mean": 0.3, "shift": 0.02}
@@ -102,8 +102,8 @@ def random_cause(rng: np.random.Generator, name: str, groups: list[Spec], pipe: 
     if (effect, span) == ("stall", "microbatch") and pipe["stages"] > 1:
         stage_gpus = pipe["context_groups"] * groups[0]["tensor_gpus"]
         spread = mixed and (scope == "pool" or (scope == "cluster" and len(acts) < n))
-        wide = [g.get(f"{scope}_gpus", 0) > stage_gpus for g in groups]
-        scope = "gpu" if spread or any(wide) else scope
+        is_larger = [g.get(f"{scope}_gpus", 0) > stage_gpus for g in groups]
+        scope = "gpu" if spread or any(is_larger) else scope
     law = LAWS[effect][int(rng.integers(len(LAWS[effect])))]
     often = float(rng.choice([1.0, 0.6, 0.3]))
     return cause(
@@ -154,7 +154,7 @@ def sampled(case: Case, **fields: Any) -> _core.Columns:
 def check(case: Case) -> None:
     """Assert that the core has our numbers."""
     plan, columns = case.plan(), sampled(case)
-    ranks = [int((case.crews.group == index).sum()) for index in range(len(case.groups))]
+    ranks = [int((case.gangs.group == index).sum()) for index in range(len(case.groups))]
     assert plan.n_ranks == ranks
     compute_s, stall_s, slowest = case.rows()
     exposed_s = case.exposed(compute_s, stall_s, slowest)
@@ -200,10 +200,10 @@ def sizes(tensor: int) -> Spec:
 
 
 LARGE = {
-    "70 and 75 crews of one rank": Case(
+    "70 and 75 gangs of one rank": Case(
         [group("a", 70), group("b", 75)], every(2), pipeline(2, microbatches=6)
     ),
-    "75 crews whose batches cross two borders": Case(
+    "75 gangs whose batches cross two borders": Case(
         [group("a", 37), group("b", 19), group("c", 95)],
         every(3),
         pipeline(3, stages=2, microbatches=5, placement="mixed", layers=[3, 2]),
@@ -223,17 +223,17 @@ LARGE = {
         every(2),
         pipeline(2, stages=3, microbatches=3, context_groups=2, placement="mixed"),
     ),
-    "crews of 80 and of 20 replicas": Case(
+    "gangs of 80 and of 20 replicas": Case(
         [group("a", 100), group("b", 85)], every(2), pipeline(2, microbatches=3, crew_replicas=80)
     ),
-    "one crew of 1,001 ranks, a prime number of layers": Case(
+    "one gang of 1,001 ranks, a prime number of layers": Case(
         [group("a", 1001)], every(1), pipeline(microbatches=1, crew_replicas=1001, layers=[7])
     ),
 }
 
 
 @pytest.mark.parametrize("name", LARGE)
-def test_more_crews_or_ranks_than_a_batch_holds(name: str) -> None:
+def test_more_gangs_or_ranks_than_a_batch_holds(name: str) -> None:
     check(LARGE[name])
 
 
@@ -256,16 +256,16 @@ def test_a_stage_without_layers_keeps_what_slows_its_microbatches(layers: list[i
     check(Case([group("a", 8)], causes, pipeline(stages=2, microbatches=3, layers=layers)))
 
 
-@pytest.mark.parametrize("n_crews", [2, 16, 17, 33])
-def test_mixed_transfers_are_those_of_the_slowest_pool(n_crews: int) -> None:
-    # All crews but the last lie in the pool that computes slowly, whatever their batch.
+@pytest.mark.parametrize("n_gangs", [2, 16, 17, 33])
+def test_mixed_transfers_are_those_of_the_slowest_pool(n_gangs: int) -> None:
+    # All gangs but the last lie in the pool that computes slowly, whatever their batch.
     slow = times(2, forward_s=[10.0, 10.0], backward_s=[10.0, 10.0], transfer_s=0.1)
     pipe = pipeline(stages=2, placement="mixed", times=[slow, times(2, transfer_s=0.25)])
-    case = Case([group("a", 2 * n_crews - 1), group("b", 1)], [], pipe)
+    case = Case([group("a", 2 * n_gangs - 1), group("b", 1)], [], pipe)
     assert sampled(case)["compute_s"] == pytest.approx(40.5)
 
 
-def test_of_equally_slow_crews_the_first_counts() -> None:
+def test_of_equally_slow_gangs_the_first_counts() -> None:
     for placement in PLACEMENTS:
         pipe = pipeline(2, stages=2, placement=placement)
         assert not sampled(Case([group("a", 40), group("b", 42)], [], pipe))["slowest"].any()
@@ -303,7 +303,7 @@ def test_more_steps_and_runs_keep_the_earlier_rows(name: str, steps: int) -> Non
 
 
 def test_a_cause_that_is_added_moves_no_other() -> None:
-    case = LARGE["75 crews whose batches cross two borders"]
+    case = LARGE["75 gangs whose batches cross two borders"]
     neutral = [
         cause(f"one-{span}", span=span, law={"name": "constant", "value": 1.0}, groups=[0, 2])
         for span in SPANS

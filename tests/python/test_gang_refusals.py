@@ -1,4 +1,4 @@
-"""What a plan of crews refuses, and the field that it names."""
+"""Plans of gangs that are refused, and the field that the refusal names."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_an_unknown_word_is_refused(field: str) -> None:
         plan(pipeline(**{field: "other"}))
 
 
-def test_a_replica_of_several_stages_is_a_crew_of_its_own() -> None:
+def test_a_replica_of_several_stages_is_a_gang_of_its_own() -> None:
     assert refusal(pipeline(crew_replicas=2)) == "pipeline.crew_replicas"
     plan(pipeline(stages=1, crew_replicas=2))
 
@@ -170,7 +170,7 @@ def test_mixed_replicas_share_draws_of_microbatches_only(span: str) -> None:
     assert refusal(pipeline(placement="mixed"), causes=(replica,)) == "causes.x.scope"
 
 
-def test_a_stall_of_a_microbatch_reaches_one_stage_or_a_crew() -> None:
+def test_a_stall_of_a_microbatch_reaches_one_stage_or_a_gang() -> None:
     for scope in ("node", "domain", "rack"):
         stall = CAUSE | {"effect": "stall", "scope": scope}
         assert refusal(pipeline(), causes=(stall,)) == "causes.x.scope"
@@ -180,7 +180,7 @@ def test_a_stall_of_a_microbatch_reaches_one_stage_or_a_crew() -> None:
 
 
 @pytest.mark.parametrize("scope", ["pool", "cluster"])
-def test_a_mixed_crew_shares_no_stall_of_a_part_of_its_pools(scope: str) -> None:
+def test_a_mixed_gang_shares_no_stall_of_some_of_its_pools(scope: str) -> None:
     groups = (GROUP, GROUP | {"name": "b"})
     pipe = pipeline(placement="mixed", times=[times()] * 2)
     for acts in ([0], [1]):

@@ -1,9 +1,8 @@
-"""A second engine for crews, in NumPy.
+"""A second engine for gangs, in NumPy.
 
-It shares the values of laws with the core and nothing else: the layout, the addresses,
-the four orders of passes and their times are written here once more. It knows no
-shortcut: every rank has its number in every layer, and what a crew shares is drawn for
-each of its ranks.
+It shares the values of laws with the core and nothing else: layout, addresses, the four
+orders of passes and their times are written again. It takes no shortcut: every rank has
+its number in every layer, and what a gang shares is drawn for each of its ranks.
 """
 
 from __future__ import annotations
@@ -64,21 +63,21 @@ def order(kind: str, stage: int, p: int, m: int, v: int) -> list[Pass]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Crews:
-    """Who waits for whom: for each rank in physical order its place."""
+class Gangs:
+    """Which ranks wait for each other: gang, stage and units of each rank, in physical order."""
 
     group: Places
     unit: dict[str, Counts]
-    crew: Places
+    gang: Places
     stage: Places
     p: int
 
     @classmethod
-    def of(cls, groups: list[Spec], pipe: Spec) -> Crews:
+    def of(cls, groups: list[Spec], pipe: Spec) -> Gangs:
         p, c, mixed = pipe["stages"], pipe["context_groups"], pipe["placement"] == "mixed"
         ranks: list[dict[str, int]] = []
         n_slots = sum(tensor_groups(group) // c for group in groups)
-        slot = crew = 0
+        slot = gang = 0
         for index, group in enumerate(groups):
             n = tensor_groups(group)
             for place in range(n // c * c if mixed else n // (p * c) * p * c):
@@ -88,19 +87,19 @@ class Crews:
                     replica, stage = place // (p * c), place % (p * c) // c
                 if stage < p:
                     first = first_gpu(group, place)
-                    own = replica if mixed else crew + replica // pipe["crew_replicas"]
+                    own = replica if mixed else gang + replica // pipe["crew_replicas"]
                     ranks += [
                         {
                             "group": index,
                             "gpu": gpu,
                             "replica": replica,
-                            "crew": own,
+                            "gang": own,
                             "stage": stage,
                         }
                         for gpu in range(first, first + group["tensor_gpus"])
                     ]
             slot += n // c
-            crew = ranks[-1]["crew"] + 1
+            gang = ranks[-1]["gang"] + 1
         columns = {name: np.array([rank[name] for rank in ranks]) for name in ranks[0]}
         gpus = columns["gpu"]
         sizes = {
@@ -113,20 +112,20 @@ class Crews:
         return cls(
             group=columns["group"],
             unit={name: each.astype(np.uint64) for name, each in unit.items()},
-            crew=columns["crew"],
+            gang=columns["gang"],
             stage=columns["stage"],
             p=p,
         )
 
     @cached_property
     def _by_stage(self) -> tuple[Places, Places]:
-        """Ranks stage by stage of crew after crew, and where each stage begins."""
-        at = self.crew * self.p + self.stage
+        """Ranks stage by stage of gang after gang, and where each stage begins."""
+        at = self.gang * self.p + self.stage
         ranks = np.argsort(at, kind="stable")
         return ranks, np.flatnonzero(np.diff(at[ranks], prepend=-1))
 
     def worst(self, values: Floats) -> Floats:
-        """Return the largest of each stage of each crew; ranks are the last axis."""
+        """Return the largest of each stage of each gang; ranks are the last axis."""
         ranks, starts = self._by_stage
         worst = np.maximum.reduceat(values[..., ranks], starts, axis=-1)
         return np.asarray(worst.reshape(*values.shape[:-1], -1, self.p))
@@ -144,13 +143,13 @@ def tensor_groups(group: Spec) -> int:
 
 def first_gpu(group: Spec, place: int) -> int:
     of_domain = group["domain_gpus"] // group["tensor_gpus"]
-    inside = place % of_domain * group["tensor_gpus"]
-    return int(place // of_domain * group["domain_gpus"] + inside)
+    in_domain = place % of_domain * group["tensor_gpus"]
+    return int(place // of_domain * group["domain_gpus"] + in_domain)
 
 
 @dataclass(frozen=True)
 class Case:
-    """A plan of crews, and what the contract says of it; the first axis is the row."""
+    """A plan of gangs, and what the contract says of it; the first axis is the row."""
 
     groups: list[Spec]
     causes: list[Spec]
@@ -169,18 +168,18 @@ class Case:
         )
 
     @cached_property
-    def crews(self) -> Crews:
-        return Crews.of(self.groups, self.pipe)
+    def gangs(self) -> Gangs:
+        return Gangs.of(self.groups, self.pipe)
 
     @property
     def is_mixed(self) -> bool:
         return bool(self.pipe["placement"] == "mixed")
 
     def base(self, name: str) -> Floats:
-        """Return seconds of each crew's virtual stages, or of its stages."""
+        """Return seconds of each gang's virtual stages, or of its stages."""
         rows = np.array([np.atleast_1d(times[name] or 0.0) for times in self.pipe["times"]])
-        k = np.arange(self.crews.p * self.pipe["chunks"])
-        return np.asarray(rows[self.crews.group_of_stage[:, k % self.crews.p], k % rows.shape[1]])
+        k = np.arange(self.gangs.p * self.pipe["chunks"])
+        return np.asarray(rows[self.gangs.group_of_stage[:, k % self.gangs.p], k % rows.shape[1]])
 
     @cached_property
     def work_s(self) -> Floats:
@@ -198,11 +197,11 @@ class Case:
     def drawn(self, cause: Spec) -> Floats:
         m = self.pipe["microbatches"]
         n = {"microbatch": m, "layer": 2 * m * sum(self.pipe["layers"])}.get(cause["span"], 1)
-        drawn = np.full((RUNS * STEPS, n, self.crews.group.size), neutral(cause))
+        drawn = np.full((RUNS * STEPS, n, self.gangs.group.size), neutral(cause))
         together = self.is_mixed and cause["scope"] == "replica"
-        for index in set(cause["groups"]) & set(self.crews.group.tolist()):
-            here = np.flatnonzero(self.crews.group == index)
-            units, back = np.unique(self.crews.unit[cause["scope"]][here], return_inverse=True)
+        for index in set(cause["groups"]) & set(self.gangs.group.tolist()):
+            here = np.flatnonzero(self.gangs.group == index)
+            units, back = np.unique(self.gangs.unit[cause["scope"]][here], return_inverse=True)
             pool = self.groups[0 if together else index]["name"]
             pool = "" if cause["scope"] == "cluster" else pool
             drawn[..., here] = numbers(cause, f"{pool}/{cause['name']}", units, n)[..., back]
@@ -217,44 +216,44 @@ class Case:
         return np.asarray(np.prod(factors, axis=0)) if factors else 1.0
 
     def is_shared(self, cause: Spec) -> NDArray[np.bool_]:
-        """Tell for each rank whether a stall stops its whole crew at once."""
+        """Tell for each rank whether a stall stops its whole gang at once."""
         scope = cause["scope"]
         if cause["span"] == "microbatch":
             alone = self.pipe["crew_replicas"] == 1
             is_shared = {"replica": alone, "pool": not self.is_mixed, "cluster": True}
-            return np.full(self.crews.group.size, is_shared.get(scope, False))
+            return np.full(self.gangs.group.size, is_shared.get(scope, False))
         sizes = [
             1 if scope == "gpu" else group.get(f"{scope}_gpus", 2**32) for group in self.groups
         ]
         stage_gpus = self.pipe["context_groups"] * self.groups[0]["tensor_gpus"]
-        is_wide = (np.array(sizes) > stage_gpus) & (self.crews.p > 1)
-        return np.asarray(is_wide[self.crews.group])
+        is_larger = (np.array(sizes) > stage_gpus) & (self.gangs.p > 1)
+        return np.asarray(is_larger[self.gangs.group])
 
     def stalls(self, *spans: str) -> tuple[Floats, Floats]:
-        """Return, by row and index, what stages lose alone and what crews lose at once."""
+        """Return, by row and index, the stalls of single stages and those of whole gangs."""
         n = self.pipe["microbatches"] if "microbatch" in spans else 1
-        own, wide = np.zeros((2, RUNS * STEPS, n, self.crews.group.size))
+        own, shared = np.zeros((2, RUNS * STEPS, n, self.gangs.group.size))
         for cause in self.causes:
             if cause["effect"] == "stall" and cause["span"] in spans:
                 own += self.draws[cause["name"]] * ~self.is_shared(cause)
-                wide += self.draws[cause["name"]] * self.is_shared(cause)
-        return self.crews.worst(own), self.crews.worst(wide).max(axis=-1)
+                shared += self.draws[cause["name"]] * self.is_shared(cause)
+        return self.gangs.worst(own), self.gangs.worst(shared).max(axis=-1)
 
     @cached_property
     def slowdown(self) -> Floats:
-        """Return what slows each rank all through a step."""
-        ones = np.ones((RUNS * STEPS, 1, self.crews.group.size))
+        """Return the slowdown of each rank that lasts a whole step."""
+        ones = np.ones((RUNS * STEPS, 1, self.gangs.group.size))
         return np.asarray(ones * self.product("run", "step"))
 
     def factors(self) -> tuple[Floats, Floats]:
-        """Return what multiplies forward and backward passes: microbatch, crew, virtual stage."""
+        """Return what multiplies forward and backward passes: microbatch, gang, virtual stage."""
         p, m, layers = (self.pipe[name] for name in ("stages", "microbatches", "layers"))
         by_rank = self.slowdown * self.product("microbatch") * np.ones((m, 1))
-        one = self.crews.worst(by_rank)[..., np.arange(len(layers)) % p]
+        one = self.gangs.worst(by_rank)[..., np.arange(len(layers)) % p]
         if not any(layers) or all(cause["span"] != "layer" for cause in self.causes):
             return one, one
         each = np.asarray(self.product("layer")).reshape(-1, m, 2, sum(layers), by_rank.shape[-1])
-        worst = self.crews.worst(each * by_rank[:, :, np.newaxis, np.newaxis])
+        worst = self.gangs.worst(each * by_rank[:, :, np.newaxis, np.newaxis])
         ends = np.cumsum([0, *layers])
         both = np.stack([one, one], axis=2)  # A stage without layers has no more.
         for k in np.flatnonzero(layers):
@@ -262,7 +261,7 @@ class Case:
         return both[:, :, 0], both[:, :, 1]
 
     def ends(self, stall: Floats) -> Floats:
-        """Return when each stage of each crew ends its last pass."""
+        """Return when each stage of each gang ends its last pass."""
         p, v, m = (self.pipe[name] for name in ("stages", "chunks", "microbatches"))
         forward, backward = self.factors()
         last = {F: forward * self.base(F), B: backward * self.base(B), W: backward * self.base(W)}
@@ -295,22 +294,22 @@ class Case:
     def rows(self) -> tuple[Floats, Floats, Places]:
         """Return `compute_s`, `stall_s` and `slowest`."""
         at_stage, shared = self.stalls("microbatch")
-        lasting, once = (each[:, 0] for each in self.stalls("run", "step"))
-        at_stage[:, 0] += lasting
+        whole, once = (each[:, 0] for each in self.stalls("run", "step"))
+        at_stage[:, 0] += whole
         once = once + shared.sum(axis=1)
-        factor = self.crews.worst(self.slowdown)[:, 0]
-        overhead = self.base("overhead_s")[:, : self.crews.p]
-        crew_s = (self.ends(at_stage) + overhead * factor).max(axis=-1) + once
-        slowest = crew_s.argmax(axis=-1)
+        factor = self.gangs.worst(self.slowdown)[:, 0]
+        overhead = self.base("overhead_s")[:, : self.gangs.p]
+        gang_s = (self.ends(at_stage) + overhead * factor).max(axis=-1) + once
+        slowest = gang_s.argmax(axis=-1)
         free_s = (self.ends(np.zeros_like(at_stage)) + overhead * factor).max(axis=-1)
-        stall_s = crew_s - free_s
-        row, groups = np.arange(slowest.size), self.crews.group_of_stage[slowest]
-        work_s = factor[row, slowest] * self.work_s[groups, np.arange(self.crews.p)]
+        stall_s = gang_s - free_s
+        row, groups = np.arange(slowest.size), self.gangs.group_of_stage[slowest]
+        work_s = factor[row, slowest] * self.work_s[groups, np.arange(self.gangs.p)]
         group = groups[row, work_s.argmax(axis=-1)]
-        return crew_s[row, slowest], stall_s[row, slowest], group
+        return gang_s[row, slowest], stall_s[row, slowest], group
 
     def exposed(self, compute_s: Floats, stall_s: Floats, slowest: Places) -> Floats:
-        """Return the seconds of all terms that the slowest crew's own work leaves bare."""
+        """Return the seconds of all terms that the slowest gang's own work does not hide."""
         exposed = np.zeros(compute_s.size)
         for term in self.terms:
             took = np.max(np.add(term["latency_s"], term["transfer_s"]))
@@ -322,7 +321,7 @@ class Case:
     def rank_times(self) -> Floats:
         """Return what each rank takes by itself, by row and rank."""
         p, m, layers = (self.pipe[name] for name in ("stages", "microbatches", "layers"))
-        group, stage = self.crews.group, self.crews.stage
+        group, stage = self.gangs.group, self.gangs.stage
         named = self.pipe["times"]
         by_rank = self.slowdown * self.product("microbatch") * np.ones((m, 1))
         each = np.ones((2, sum(layers), 1)) * by_rank[:, :, np.newaxis, np.newaxis]
@@ -346,25 +345,25 @@ class Case:
         shape = (RUNS, len(self.groups))
         busy = np.ones(shape) * self.work_s.mean(axis=1)
         stall = np.zeros(shape)
-        slow = np.ones((RUNS, self.crews.group.size))
+        slow = np.ones((RUNS, self.gangs.group.size))
         for cause in self.causes:
-            lasting = self.draws[cause["name"]][::STEPS, :1].sum(axis=1)
+            persistent = self.draws[cause["name"]][::STEPS, :1].sum(axis=1)
             often = {"microbatch": self.pipe["microbatches"]}.get(cause["span"], 1)
             acts = np.isin(np.arange(len(self.groups)), cause["groups"]) * cause["probability"]
             mean = _core.Law(cause["law"]).mean()
             if cause["effect"] == "slowdown" and cause["span"] == "run":
-                slow *= lasting
+                slow *= persistent
             elif cause["effect"] == "slowdown":
                 busy *= 1.0 + acts * (mean - 1.0)
             elif cause["span"] == "run":
-                stall += np.stack([self.of_group(lasting, g) for g in range(len(acts))], axis=-1)
+                stall += np.stack([self.of_group(persistent, g) for g in range(len(acts))], axis=-1)
             else:
                 stall += acts * mean * often
         busy *= np.stack([self.of_group(slow, g) for g in range(shape[1])], axis=-1)
         return busy.ravel(), stall.ravel()
 
     def of_group(self, values: Floats, index: int) -> Floats:
-        here = self.crews.group == index
+        here = self.gangs.group == index
         return np.asarray(values[:, here].sum(axis=-1) / max(here.sum(), 1))
 
 
@@ -390,10 +389,10 @@ def numbers(cause: Spec, stream: str, units: Counts, n_indices: int) -> Floats:
     occurs = is_below((occurrence << HALF) | refine, cause["probability"])
     at, weight = (choice << HALF) | refine, 1.0
     drawn = np.full(value.shape, neutral(cause))
-    parts = cause["law"].get("components", [{"weight": 1.0, "law": cause["law"]}])
-    for part in reversed(parts):
+    components = cause["law"].get("components", [{"weight": 1.0, "law": cause["law"]}])
+    for component in reversed(components):
         flat = (each.ravel().astype(np.uint32) for each in (value, refine))
-        sizes = _core.Law(part["law"]).values(*flat).reshape(at.shape)
+        sizes = _core.Law(component["law"]).values(*flat).reshape(at.shape)
         drawn = np.where(occurs & is_below(at, weight), sizes, drawn)
-        weight -= part["weight"]
+        weight -= component["weight"]
     return drawn

@@ -1,4 +1,4 @@
-"""What waiting inside of a step costs: barriers a layer, a microbatch and a step.
+"""What waiting within a step costs: barriers a layer, a microbatch and a step.
 
 Distances from a law may reach 1.95 / sqrt(n), the Kolmogorov-Smirnov limit at one in a
 thousand; means may be wrong by 4 standard errors. Exponential slowdowns have sums with a
@@ -145,12 +145,12 @@ def test_tensor_ranks_wait_for_each_other_in_each_microbatch(m: int) -> None:
     assert_variance(rows, (square - expected**2) / m)
 
 
-@pytest.mark.parametrize("n_crews", [1, 17, 200])
-def test_the_slowest_of_independent_crews_has_the_power_of_their_law(n_crews: int) -> None:
+@pytest.mark.parametrize("n_gangs", [1, 17, 200])
+def test_the_slowest_of_independent_gangs_has_the_power_of_their_law(n_gangs: int) -> None:
     m, steps = 6, 5000
     law = cause(EXPONENTIAL, "microbatch")
-    rows = seconds(n_crews, [law], steps=steps, microbatches=m)
-    assert_law(rows, gamma_cdf(m, slowest_of=n_crews))
+    rows = seconds(n_gangs, [law], steps=steps, microbatches=m)
+    assert_law(rows, gamma_cdf(m, slowest_of=n_gangs))
 
 
 @pytest.mark.parametrize(("m", "layers"), [(1, 1), (1, 3), (3, 5)])
@@ -187,12 +187,12 @@ def test_stages_share_what_has_the_scope_of_their_replica(
     assert_law(rows, gamma_cdf(shape, scale))
 
 
-def test_replicas_of_a_crew_each_have_their_own_draws() -> None:
+def test_replicas_of_a_gang_each_have_their_own_draws() -> None:
     law = cause(EXPONENTIAL, "microbatch", scope="replica")
-    apart = seconds(30, [law], steps=5000)
-    assert_law(apart, gamma_cdf(1, slowest_of=30))
+    separate = seconds(30, [law], steps=5000)
+    assert_law(separate, gamma_cdf(1, slowest_of=30))
     together = seconds(30, [law], steps=5000, crew_replicas=30)
-    np.testing.assert_allclose(together, apart, rtol=1e-6)
+    np.testing.assert_allclose(together, separate, rtol=1e-6)
 
 
 @pytest.mark.parametrize("scope", ["gpu", "replica", "cluster"])
@@ -219,11 +219,11 @@ def test_a_rank_alone_is_as_busy_as_its_means_say(span: str) -> None:
 
 
 @pytest.mark.parametrize("span", ["step", "microbatch", "layer"])
-def test_a_larger_crew_is_never_faster(span: str) -> None:
+def test_a_larger_gang_is_never_faster(span: str) -> None:
     causes = [cause(lognormal(0.05), span), cause(lognormal(0.02), "run", name="lasting")]
     rows = [
-        seconds(60, causes, steps=200, microbatches=3, layers=[5], crew_replicas=crew)
-        for crew in (1, 2, 4, 12, 60)
+        seconds(60, causes, steps=200, microbatches=3, layers=[5], crew_replicas=gang)
+        for gang in (1, 2, 4, 12, 60)
     ]
     for few, many in pairwise(rows):
         if span == "step":
