@@ -18,7 +18,8 @@ from hindmost.engines import METHODS, Progress, choose, counting
 from hindmost.errors import Problem, ScenarioError
 from hindmost.plan import make_plan
 from hindmost.result import Result
-from hindmost.scenario import Changes, Scenario, load, to_table, with_changes
+from hindmost.scenario import Changes, Scenario, to_table, with_changes
+from hindmost.scenario.load import load
 
 if TYPE_CHECKING:
     import polars as pl

@@ -340,7 +340,7 @@ def test_an_error_of_ours_has_status_3_and_no_trace(
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("by zero")
 
-    monkeypatch.setattr("hindmost.scenario.load", fail)
+    monkeypatch.setattr("hindmost.scenario.load.load", fail)
     done = inside("validate", "h100-1k")
     message = "hindmost: an error of ours, ZeroDivisionError: by zero (--debug shows where)\n"
     assert (done.returncode, done.stderr) == (3, message)

@@ -146,7 +146,8 @@ def _check_place_for_caps(style: str, output: Path | None) -> None:
 
 def _loaded(scenario: str, settings: tuple[str, ...], call: dict[str, Any]) -> Scenario:
     """Return a scenario; a stored run adds to the call what it does not say."""
-    from hindmost.scenario import from_table, load, with_changes
+    from hindmost.scenario import from_table, with_changes
+    from hindmost.scenario.load import load
     from hindmost.storage import read_inputs
 
     changes = parsed_settings(settings)
@@ -161,7 +162,7 @@ def _loaded(scenario: str, settings: tuple[str, ...], call: dict[str, Any]) -> S
 
 
 def _tell_of_another_version(version: str) -> None:
-    from hindmost import __version__
+    from hindmost._core import __version__
 
     if version != __version__:
         tell(f"this run was made by version {version}; values may differ")

@@ -4,7 +4,7 @@ from hindmost.scenario.basis import bases
 from hindmost.scenario.change import Changes, parse_change
 from hindmost.scenario.counts import Counts, PoolCounts, n_microbatches, replica_gpus
 from hindmost.scenario.limits import not_modelled
-from hindmost.scenario.load import from_table, load, to_table, with_changes
+from hindmost.scenario.load import from_table, to_table, with_changes
 from hindmost.scenario.models import Scenario
 
 __all__ = [
@@ -14,7 +14,6 @@ __all__ = [
     "Scenario",
     "bases",
     "from_table",
-    "load",
     "n_microbatches",
     "not_modelled",
     "parse_change",
