@@ -32,7 +32,7 @@ def engine(n_gpus: int, **persistent: Any) -> _core.OrderStatistics:
             "span": span,
             "probability": 1.0,
             "law": law,
-            "groups": [0],
+            "pools": [0],
         }
         for name, span, law in [
             ("residual", "step", RESIDUAL),
@@ -48,7 +48,7 @@ def engine(n_gpus: int, **persistent: Any) -> _core.OrderStatistics:
         "tensor_gpus": 8,
         "compute_s": 1.0,
     }
-    plan = _core.Plan(groups=[pool], causes=causes, terms=[], overlap_fraction=0.0)
+    plan = _core.Plan(pools=[pool], causes=causes, terms=[], overlap_fraction=0.0)
     return _core.OrderStatistics(plan)
 
 

@@ -13,7 +13,7 @@ from benches import numpy_side
 from benches.gate import gate
 from hindmost import _core
 from hindmost.plan import make_plan
-from hindmost.simulate import rank_times, simulate
+from hindmost.simulation import rank_times, simulate
 
 SEED = 1
 N_STEPS = 1_000

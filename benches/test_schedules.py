@@ -58,7 +58,7 @@ def one_draw_a_pass(instructions: str) -> _core.Plan:
             "span": "microbatch",
             "probability": 1.0,
             "law": {"name": "lognormal", "median": 1.0, "sigma": 0.01},
-            "groups": [0],
+            "pools": [0],
         }
         for name in ("one", "other")
     ]
@@ -83,14 +83,14 @@ def one_draw_a_pass(instructions: str) -> _core.Plan:
         "stages": STAGES,
         "chunks": 1,
         "microbatches": MICROBATCHES,
-        "context_groups": 1,
-        "crew_replicas": 1,
+        "context": 1,
+        "gang_replicas": 1,
         "placement": "aligned",
         "layers": [1] * STAGES,
         "times": [times],
     }
     return _core.Plan(
-        groups=[pool],
+        pools=[pool],
         causes=causes,
         terms=[],
         overlap_fraction=0.9,

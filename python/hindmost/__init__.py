@@ -8,18 +8,17 @@
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hindmost._core import __version__
+    from hindmost.analyses.caps import caps
     from hindmost.errors import HindmostError, OutputError, Problem, ScenarioError
     from hindmost.result import Result
     from hindmost.scenario.load import load, with_changes
     from hindmost.scenario.models import Scenario
-    from hindmost.simulate import rank_times, simulate, slowest_replicas
+    from hindmost.simulation import rank_times, simulate, slowest_replicas
 
 __all__ = [
     "HindmostError",
@@ -29,6 +28,7 @@ __all__ = [
     "Scenario",
     "ScenarioError",
     "__version__",
+    "caps",
     "load",
     "rank_times",
     "simulate",
@@ -36,42 +36,32 @@ __all__ = [
     "with_changes",
 ]
 
-_HOMES = {
+_MODULES = {
     "HindmostError": "errors",
     "OutputError": "errors",
     "Problem": "errors",
     "Result": "result",
-    "Scenario": "scenario",
+    "Scenario": "scenario.models",
     "ScenarioError": "errors",
     "__version__": "_core",
-    "load": "scenario",
-    "rank_times": "simulate",
-    "simulate": "simulate",
-    "slowest_replicas": "simulate",
-    "with_changes": "scenario",
+    "caps": "analyses.caps",
+    "load": "scenario.load",
+    "rank_times": "simulation",
+    "simulate": "simulation",
+    "slowest_replicas": "simulation",
+    "with_changes": "scenario.load",
 }
+"""The module that defines each public name."""
 
 
 def __getattr__(name: str) -> Any:
-    # Importing waits until something is used, so that `hindmost --help` is quick.
-    if name not in _HOMES:
+    # A name is imported when it is first used, which keeps `hindmost --help` quick.
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
     return __all__
-
-
-class _Package(ModuleType):
-    """A package in which `simulate` is the function, though a module has its name."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name == "simulate" and isinstance(value, ModuleType):
-            value = value.simulate
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

@@ -10,7 +10,7 @@ __version__: str
 MAX_STAGES: int
 MAX_PASSES: int
 MAX_INDICES: int
-MAX_CREW_RANKS: int
+MAX_GANG_RANKS: int
 
 class DomainError(ValueError):
     """A field that must be otherwise: args are its path, value and requirement."""
@@ -46,11 +46,11 @@ class Plan:
     def __init__(
         self,
         *,
-        groups: Sequence[dict[str, Any]],
+        pools: Sequence[dict[str, Any]],
         causes: Sequence[dict[str, Any]],
         terms: Sequence[dict[str, Any]],
         overlap_fraction: float,
-        replica_groups: int = 1,
+        replica_tensor_groups: int = 1,
         pipeline: dict[str, Any] | None = None,
         instructions: str | None = None,
     ) -> None: ...
@@ -92,7 +92,7 @@ class OrderStatistics:
         threads: int,
         progress: Callable[[int], object] | None = None,
     ) -> Columns: ...
-    def law(self, group: int, seed: int, run: int) -> Curve | None: ...
+    def law(self, pool: int, seed: int, run: int) -> Curve | None: ...
 
 class Schedule:
     """The order of a pipeline's passes."""
@@ -133,7 +133,7 @@ def sample(
 class ReplicaColumns(TypedDict):
     """What `slowest_replicas` returns; runs one after another."""
 
-    group: NDArray[np.uint32]
+    pool: NDArray[np.uint32]
     replica: NDArray[np.uint32]
     compute_s: NDArray[np.float64]
 
@@ -163,5 +163,5 @@ def fit_tabulated(
 ) -> tuple[list[float], list[float]]: ...
 def philox(seed: int, counter: Sequence[int]) -> list[int]: ...
 def instruction_sets() -> list[str]: ...
-def probe_words(n_blocks: int, instructions: str) -> int: ...
+def probe_words(n_tiles: int, instructions: str) -> int: ...
 def probe_walks(stages: int, microbatches: int, n_walks: int, instructions: str) -> float: ...

@@ -110,6 +110,14 @@ class Choice:
         return "sample" if self.engine is None else "order-statistics"
 
 
+def exact_engine(plan: Plan) -> _core.OrderStatistics | Reason:
+    """Return the engine that draws the slowest rank from its exact law, or why there is none."""
+    try:
+        return _core.OrderStatistics(plan.core)
+    except _core.NotExactError as error:
+        return Reason(*error.args)
+
+
 def choose(
     plan: Plan, method: str, *, seed: int, threads: int, progress: Progress | None = None
 ) -> Choice:
@@ -126,17 +134,14 @@ def choose(
     """
     if method == "sample":
         return Choice(engine=None, why="as asked")
-    try:
-        engine = _core.OrderStatistics(plan.core)
-    except _core.NotExactError as error:
-        reason = Reason(*error.args)
-    else:
+    exact = exact_engine(plan)
+    if not isinstance(exact, Reason):
         why = "as asked" if method != "auto" else "exact: each step is a tree of maxima"
-        return Choice(engine=engine, why=why)
+        return Choice(engine=exact, why=why)
     if method == "auto":
-        return Choice(engine=None, why=str(reason))
-    if not reason.allows_replica_law:
-        raise _refusal(method, f"cannot be exact: {reason}")
+        return Choice(engine=None, why=str(exact))
+    if not exact.allows_replica_law:
+        raise _refusal(method, f"cannot be exact: {exact}")
     steps = _core.OrderStatistics.simulated_steps(plan.core), CHECKED_RUNS * CHECKED_STEPS
     draws, to_check = (n * plan.core.draws_per_step for n in steps)
     total = draws + to_check

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -43,6 +43,16 @@ class LawModel(Strict):
     def core(self) -> _core.Law:
         """The law itself."""
         return _core.Law(self.model_dump(exclude_none=True))
+
+    def __getstate__(self) -> dict[Any, Any]:
+        # The compiled law does not pickle, and is made again where it is asked for.
+        state = super().__getstate__()
+        own = {name: value for name, value in state["__dict__"].items() if name != "core"}
+        return {**state, "__dict__": own}
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        # A law is frozen.
+        return self
 
     def cdf(self, x: float) -> float:
         """Return the probability of a number of at most `x`."""

@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import Any
 
 from hindmost import _core, catalog
 from hindmost.cause import Cause
 from hindmost.collective.hops import total as hop_total
 from hindmost.errors import Problem, ScenarioError, Verbatim
-from hindmost.physics.compute import (
-    ComputeTime,
-    compute_time,
-    microbatch_model_flops,
-    microbatch_tokens,
-)
-from hindmost.physics.exchange import Exchange, exchanges, n_buckets
+from hindmost.law import LawModel
+from hindmost.physics.compute import ComputeTime, compute_time
+from hindmost.physics.job import Job
+from hindmost.physics.links import links
 from hindmost.physics.memory import Memory, memory
-from hindmost.physics.stages import layers_of_stages
-from hindmost.scenario import (
-    Scenario,
-    crew_replicas,
-    n_microbatches,
-    n_replicas,
-    replica_gpus,
-    smallest_shard_group,
-)
+from hindmost.physics.network import network
+from hindmost.physics.terms import Term, terms
+from hindmost.scenario import Counts, Scenario, n_microbatches, replica_gpus
 from hindmost.units import gigabytes
 
 NOISE = "fabric-noise"
@@ -58,8 +51,8 @@ class PoolPlan:
         Power of one GPU at work and without work, in watts, where they are known.
     compute : ComputeTime
         Seconds that a replica computes without any cause.
-    exchanges : tuple of Exchange
-        What a rank exchanges with other replicas.
+    terms : tuple of Term
+        What a rank sends to other replicas, by the phase of the step that can hide it.
     memory : Memory
         Memory of the pool's fullest GPU.
     """
@@ -70,7 +63,7 @@ class PoolPlan:
     peak_power_w: float | None
     idle_power_w: float | None
     compute: ComputeTime
-    exchanges: tuple[Exchange, ...]
+    terms: tuple[Term, ...]
     memory: Memory
 
 
@@ -84,19 +77,35 @@ class Plan:
         Pools in document order.
     n_replicas : int
         Replicas of the job.
+    n_microbatches : int
+        Microbatches of a replica in a step.
     tokens : int
         Tokens of a step.
     model_flops : float
         Model FLOPs of a step.
-    core : _core.Plan
-        The same in plain arrays.
+    arguments : dict
+        What the Rust core makes its plan of: plain numbers and lists.
+    instructions : str or None
+        Instruction set that was asked for. All of them give the same bytes, so plans compare
+        without it.
     """
 
     pools: tuple[PoolPlan, ...]
     n_replicas: int
+    n_microbatches: int
     tokens: int
     model_flops: float
-    core: _core.Plan
+    arguments: dict[str, Any] = field(repr=False)
+    instructions: str | None = field(default=None, compare=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The compiled plan does not pickle, and is made again where it is asked for.
+        return {one.name: getattr(self, one.name) for one in fields(self)}
+
+    @cached_property
+    def core(self) -> _core.Plan:
+        """The plan as the Rust core has it, compiled."""
+        return _core.Plan(**self.arguments, instructions=self.instructions)
 
     @property
     def fullest_bytes(self) -> float:
@@ -120,6 +129,11 @@ class Plan:
         return sum(n_ranks * pool.peak_flop_per_s for n_ranks, pool in by_pool)
 
     @property
+    def peak_step_s(self) -> float:
+        """Seconds of a step in which every rank runs at its dense peak; MFU is this over a step."""
+        return self.model_flops / self.peak_flop_per_s
+
+    @property
     def rank_model_flops(self) -> float:
         """Model FLOPs of a step that each rank computes."""
         return self.model_flops / self.n_ranks
@@ -134,24 +148,64 @@ def make_plan(scenario: Scenario) -> Plan:
         If the job does not fit into the memory of some pool's GPUs, or two
         causes would share random numbers.
     """
-    pools = tuple(_pool_plan(scenario, name) for name in scenario.pools)
-    found = [*memory_problems(scenario, pools), *_odd_steps(scenario, pools)]
+    counts = Counts.of(scenario.pools, scenario.layout)
+    job = job_of(scenario, counts)
+    pools = pool_plans(scenario, job, counts)
+    found = [*_memory_problems(scenario, pools, counts), *_step_problems(scenario, pools)]
     if found:
         raise ScenarioError(found)
-    replicas = n_replicas(scenario)
-    rounds = replicas * n_microbatches(scenario)
+    microbatches = counts.n_replicas * job.n_microbatches
     plan = Plan(
         pools=pools,
-        n_replicas=replicas,
-        tokens=rounds * microbatch_tokens(scenario),
-        model_flops=rounds * microbatch_model_flops(scenario),
-        core=_core_plan(scenario, pools),
+        n_replicas=counts.n_replicas,
+        n_microbatches=job.n_microbatches,
+        tokens=microbatches * job.microbatch_tokens,
+        model_flops=microbatches * job.microbatch_model_flops,
+        arguments=_core_arguments(scenario, job, counts, pools),
+        instructions=_instructions(),
     )
-    assert plan.n_ranks == replicas * replica_gpus(scenario)
+    _compile(plan, scenario.source)
+    assert plan.n_ranks == counts.n_replicas * replica_gpus(scenario.layout)
     return plan
 
 
-def memory_problems(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> Iterator[Problem]:
+def job_of(scenario: Scenario, counts: Counts) -> Job:
+    """Return what one replica of a scenario computes."""
+    return Job(
+        model=scenario.model,
+        workload=scenario.workload,
+        layout=scenario.layout,
+        n_microbatches=n_microbatches(scenario.workload, counts.n_replicas),
+    )
+
+
+def pool_plans(scenario: Scenario, job: Job, counts: Counts) -> tuple[PoolPlan, ...]:
+    """Return what each pool of a scenario comes to, whether or not the job fits into its memory."""
+    return tuple(_pool_plan(scenario, name, job, counts) for name in scenario.pools)
+
+
+def _pool_plan(scenario: Scenario, name: str, job: Job, counts: Counts) -> PoolPlan:
+    pool, layout, fabric = scenario.pools[name], scenario.layout, scenario.fabric
+    peak_flop_per_s = catalog.gpu(pool.gpu).peak_flop_per_s(scenario.workload.mfu_dtype)
+    assert peak_flop_per_s is not None
+    of_rank = links(pool, layout, fabric)
+    compute = compute_time(job, pool, of_rank)
+    between_replicas = network(job, scenario.collective, fabric, of_rank)
+    return PoolPlan(
+        name=name,
+        n_gpus=pool.n_gpus,
+        peak_flop_per_s=peak_flop_per_s,
+        peak_power_w=pool.figure("peak_power_w"),
+        idle_power_w=pool.figure("idle_power_w"),
+        compute=compute,
+        terms=tuple(terms(job, counts, between_replicas, compute)),
+        memory=memory(job, state_ranks=counts.pools[name].state_ranks),
+    )
+
+
+def _memory_problems(
+    scenario: Scenario, pools: tuple[PoolPlan, ...], counts: Counts
+) -> Iterator[Problem]:
     """Yield a problem for each pool whose GPUs hold less than is needed."""
     layout = scenario.layout
     for pool in pools:
@@ -160,7 +214,7 @@ def memory_problems(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> Iterator
         if needed <= gpu.memory_bytes:
             continue
         hint = "shard over more ranks, raise layout.tensor or layout.pipeline, or recompute more"
-        last = smallest_shard_group(scenario, pool.name)
+        last = counts.pools[pool.name].smallest_shard_group
         if layout.sharding == "hybrid" and last < (layout.shard_group_replicas or 1):
             hint = f"the last shard group holds only {last} replicas; choose another size"
         yield Problem(
@@ -179,9 +233,10 @@ def _where(scenario: Scenario, pool: PoolPlan) -> str:
     return f" of stage {pool.memory.stage}" if scenario.layout.pipeline > 1 else ""
 
 
-def _odd_steps(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> Iterator[Problem]:
+def _step_problems(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> Iterator[Problem]:
+    """Yield a problem for each pool whose step takes no time, or ages."""
     for pool in pools:
-        step_s = pool.compute.step_s + sum(part.cost.total_s for part in pool.exchanges)
+        step_s = pool.compute.step_s + sum(term.cost.total_s for term in pool.terms)
         if not (pool.compute.step_s >= MIN_STEP_S and step_s <= MAX_STEP_S):
             requirement = (
                 f"must make a step of pool {pool.name} that takes from {MIN_STEP_S:g} "
@@ -193,51 +248,41 @@ def _odd_steps(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> Iterator[Prob
             )
 
 
-def _pool_plan(scenario: Scenario, name: str) -> PoolPlan:
-    pool = scenario.pools[name]
-    peak_flop_per_s = catalog.gpu(pool.gpu).peak_flop_per_s(scenario.workload.mfu_dtype)
-    assert peak_flop_per_s is not None
-    time = compute_time(scenario, name)
-    return PoolPlan(
-        name=name,
-        n_gpus=pool.n_gpus,
-        peak_flop_per_s=peak_flop_per_s,
-        peak_power_w=pool.figure("peak_power_w"),
-        idle_power_w=pool.figure("idle_power_w"),
-        compute=time,
-        exchanges=tuple(exchanges(scenario, name, time)),
-        memory=memory(scenario, name),
-    )
-
-
-def _core_plan(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> _core.Plan:
+def _core_arguments(
+    scenario: Scenario, job: Job, counts: Counts, pools: tuple[PoolPlan, ...]
+) -> dict[str, Any]:
+    """Return what the Rust core makes its plan of."""
     causes = [_core_cause(scenario, name, cause) for name, cause in scenario.enabled_causes.items()]
     if scenario.noise is not None:
         causes.append(_core_cause(scenario, NOISE, scenario.noise))
+    by_phase = zip(*(pool.terms for pool in pools), strict=True)
+    return {
+        "pools": [_core_pool(scenario, pool) for pool in pools],
+        "causes": causes,
+        "terms": [_core_term(pools, same_phase, scenario.hop_noise) for same_phase in by_phase],
+        "overlap_fraction": scenario.collective.overlap_fraction,
+        "replica_tensor_groups": scenario.layout.pipeline * scenario.layout.context,
+        "pipeline": _core_pipeline(scenario, job, counts, pools),
+    }
+
+
+def _compile(plan: Plan, source: str) -> None:
+    """Compile a plan, and turn what the core refuses into problems of the scenario."""
     try:
-        return _core.Plan(
-            groups=[_core_group(scenario, pool) for pool in pools],
-            causes=causes,
-            terms=[_core_term(scenario, same_part) for same_part in _parts(pools)],
-            overlap_fraction=scenario.collective.overlap_fraction,
-            replica_groups=scenario.layout.pipeline * scenario.layout.context,
-            pipeline=_core_pipeline(scenario, pools),
-            instructions=_instructions(),
-        )
+        _ = plan.core
     except _core.StreamsError as error:
         first, second = error.args
         requirement = f"must not hold both {first} and {second}: their random numbers are the same"
         hint = "rename one of the causes or pools"
-        problem = Problem(path="causes", requirement=requirement, hint=hint, source=scenario.source)
+        problem = Problem(path="causes", requirement=requirement, hint=hint, source=source)
         raise ScenarioError([problem]) from None
     except _core.DomainError as error:
         # What takes several laws to see; the rest was judged before.
-        field, value, requirement = error.args
-        if field != "causes":
+        path, value, requirement = error.args
+        if path != "causes":
             raise
-        problem = Problem(
-            path=field, requirement=f"must be {requirement}", value=value, source=scenario.source
-        )
+        requirement = f"must be {requirement}"
+        problem = Problem(path=path, requirement=requirement, value=value, source=source)
         raise ScenarioError([problem]) from None
 
 
@@ -253,7 +298,7 @@ def _instructions() -> str | None:
     )
 
 
-def _core_group(scenario: Scenario, pool: PoolPlan) -> dict[str, object]:
+def _core_pool(scenario: Scenario, pool: PoolPlan) -> dict[str, object]:
     gpu = catalog.gpu(scenario.pools[pool.name].gpu)
     return {
         "name": pool.name,
@@ -266,30 +311,31 @@ def _core_group(scenario: Scenario, pool: PoolPlan) -> dict[str, object]:
     }
 
 
-def _core_pipeline(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> dict[str, object] | None:
+def _core_pipeline(
+    scenario: Scenario, job: Job, counts: Counts, pools: tuple[PoolPlan, ...]
+) -> dict[str, Any] | None:
     """Return the stages of a replica, or None where a step is one barrier."""
-    layout = scenario.layout
-    changing = ("microbatch", "layer")
+    layout = job.layout
+    within_step = ("microbatch", "layer")
     if layout.pipeline == 1 and not any(
-        cause.span in changing for cause in scenario.enabled_causes.values()
+        cause.span in within_step for cause in scenario.enabled_causes.values()
     ):
         return None
-    has_weight_passes = layout.pipeline > 1 and layout.schedule == "zero-bubble"
     return {
         "kind": layout.schedule if layout.pipeline > 1 else "1f1b",
         "stages": layout.pipeline,
         "chunks": layout.chunks,
-        "microbatches": n_microbatches(scenario),
-        "context_groups": layout.context,
-        "crew_replicas": crew_replicas(scenario),
+        "microbatches": job.n_microbatches,
+        "context": layout.context,
+        "gang_replicas": counts.gang_replicas,
         "placement": layout.placement if layout.pipeline > 1 else "aligned",
-        "layers": layers_of_stages(scenario),
+        "layers": [len(stage.layers) for stage in job.stages],
         "times": [
             {
                 "forward_s": [stage.forward_s for stage in pool.compute.stages],
                 "backward_s": [stage.backward_s for stage in pool.compute.stages],
                 "weight_s": [stage.weight_s for stage in pool.compute.stages]
-                if has_weight_passes
+                if job.has_weight_passes
                 else [],
                 "overhead_s": pool.compute.overhead_s,
                 "transfer_s": pool.compute.transfer_s,
@@ -309,40 +355,33 @@ def _core_cause(scenario: Scenario, name: str, cause: Cause) -> dict[str, object
         "span": cause.span,
         "probability": cause.probability,
         "law": cause.law.model_dump(exclude_none=True),
-        "groups": [names.index(pool) for pool in dict.fromkeys(cause.pools or names)],
+        "pools": [names.index(pool) for pool in dict.fromkeys(cause.pools or names)],
     }
 
 
-def _parts(pools: tuple[PoolPlan, ...]) -> list[list[tuple[PoolPlan, Exchange]]]:
-    """Return, for each part of a step, what each pool exchanges in it."""
-    return [
-        list(zip(pools, same_part, strict=True))
-        for same_part in zip(*(pool.exchanges for pool in pools), strict=True)
-    ]
-
-
-def _core_term(scenario: Scenario, same_part: list[tuple[PoolPlan, Exchange]]) -> dict[str, object]:
+def _core_term(
+    pools: tuple[PoolPlan, ...], same_phase: tuple[Term, ...], hop_noise: LawModel | None
+) -> dict[str, Any]:
+    """Return the term of one phase, with a number for each pool."""
+    by_pool = zip(pools, same_phase, strict=True)
     return {
-        "latency_s": [part.cost.latency_s + part.cost.inside_s for _, part in same_part],
-        "transfer_s": [part.cost.transfer_s for _, part in same_part],
-        "window_share": [min(1.0, part.behind_s / pool.compute.step_s) for pool, part in same_part],
-        "n_buckets": n_buckets(scenario),
-        "hops": _hop_law(scenario, [part for _, part in same_part]),
+        "latency_s": [term.cost.latency_s + term.cost.scale_up_s for term in same_phase],
+        "transfer_s": [term.cost.transfer_s for term in same_phase],
+        "window_share": [min(1.0, term.window_s / pool.compute.step_s) for pool, term in by_pool],
+        "n_buckets": same_phase[0].n_buckets,
+        "hops": None if hop_noise is None else _hop_law(same_phase, hop_noise),
     }
 
 
-def _hop_law(scenario: Scenario, same_part: list[Exchange]) -> dict[str, object] | None:
-    """Return the law of a part's latency over its nominal latency, if hops are random.
+def _hop_law(same_phase: tuple[Term, ...], hop_noise: LawModel) -> dict[str, Any] | None:
+    """Return the law of a term's latency over its nominal latency.
 
     Of the pool whose ranks are spread over the most domains. All collectives of a
-    part share a draw.
+    phase share a draw.
     """
-    law = scenario.hop_noise
-    hops = [part.hops for part in same_part if part.hops is not None]
-    if law is None or not hops:
+    hops = [term.hops for term in same_phase if term.hops is not None]
+    most_domains = max(hops, key=lambda hops: hops.n_domains, default=None)
+    if most_domains is None or most_domains.n_domains < 2:
         return None
-    widest = max(hops, key=lambda hops: hops.n_domains)
-    if widest.n_domains < 2:
-        return None
-    total = hop_total(law, pattern=widest.pattern, n=widest.n_domains)
+    total = hop_total(hop_noise, pattern=most_domains.pattern, n=most_domains.n_domains)
     return total.law().model_dump(exclude_none=True)

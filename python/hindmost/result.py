@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hindmost import _core
-from hindmost.caps import COLUMNS, moved_caps
 from hindmost.engines import Deviation
+from hindmost.metrics import METRICS
 from hindmost.order import Rows
 from hindmost.plan import Plan, PoolPlan
-from hindmost.scenario import Changes, Scenario, bases
+from hindmost.scenario import Scenario, bases
 from hindmost.statistics import Estimate, estimates
 
 if TYPE_CHECKING:
@@ -21,56 +21,61 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-METRICS = ("step_time_s", "compute_s", "exposed_comm_s", "stall_s", "mfu")
-"""Columns of `Result.steps` that `Result.summary` covers."""
 
-
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Result:
     """Steps of a scenario, and what they come to.
 
+    A result is a value. Two are equal if they hold the same, whatever machine made them, and one
+    that was pickled or copied is equal to the original.
+
     Attributes
     ----------
-    inputs : dict
-        scenario, seed, runs, steps, method and version: all that a repetition
-        takes.
-    machine : dict
-        threads, instruction_set and wall_time_s: what changes nothing.
     scenario : Scenario
         What was simulated.
     plan : Plan
         What the scenario came to.
+    columns : dict of arrays
+        What the engine made, frozen; `steps` is the table of it.
+    inputs : dict
+        scenario, seed, runs, steps, method and version: all that a repetition takes.
+    machine : dict
+        threads, instruction_set and wall_time_s: what changes nothing.
     why : str
         Why the method was chosen.
     deviation : Deviation or None
         How far the rows are off, if they are approximate.
     """
 
-    def __init__(
-        self,
-        *,
-        scenario: Scenario,
-        plan: Plan,
-        columns: _core.Columns,
-        inputs: Mapping[str, Any],
-        machine: Mapping[str, Any],
-        why: str,
-        deviation: Deviation | None,
-        again: Callable[..., Result],
-    ) -> None:
-        self.scenario = scenario
-        self.plan = plan
-        self.why = why
-        self.deviation = deviation
-        self._again = again
-        self.inputs = dict(inputs)
-        self.machine = dict(machine)
-        self._columns = columns
-        self._runs: int = inputs["runs"]
-        self._steps: int = inputs["steps"]
+    scenario: Scenario
+    plan: Plan
+    columns: _core.Columns
+    inputs: dict[str, Any]
+    machine: dict[str, Any]
+    why: str
+    deviation: Deviation | None = None
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Result):
+            return NotImplemented
+        plain = ("scenario", "plan", "inputs", "why", "deviation")
+        return all(getattr(self, name) == getattr(other, name) for name in plain) and all(
+            np.array_equal(np.asarray(mine), np.asarray(theirs))
+            for mine, theirs in zip(self.columns.values(), other.columns.values(), strict=True)
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tables are made again where they are asked for.
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        for array in state["columns"].values():
+            array.flags.writeable = False
 
     def __repr__(self) -> str:
         name = self.inputs["scenario"]["name"]
-        return f"<Result of {name}: {self._runs} runs of {self._steps} steps>"
+        return f"<Result of {name}: {self.inputs['runs']} runs of {self.inputs['steps']} steps>"
 
     @cached_property
     def steps(self) -> pl.DataFrame:
@@ -83,21 +88,21 @@ class Result:
         """
         import polars as pl
 
-        columns = self._columns
+        columns = self.columns
         names = [pool.name for pool in self.plan.pools]
         pools = pl.Series(names, dtype=pl.Enum(names))
-        run = np.repeat(np.arange(self._runs, dtype=np.uint32), self._steps)
-        step = np.tile(np.arange(self._steps, dtype=np.uint32), self._runs)
+        n_runs, n_steps = self.inputs["runs"], self.inputs["steps"]
+        run = np.repeat(np.arange(n_runs, dtype=np.uint32), n_steps)
+        step = np.tile(np.arange(n_steps, dtype=np.uint32), n_runs)
+        rows = {name: self._rows(name) for name in METRICS}
+        seconds = {name: rows.pop(name) for name, metric in METRICS.items() if metric.unit == "s"}
         return pl.DataFrame(
             {
                 "run": run,
                 "step": step,
-                "step_time_s": columns["step_time_s"],
-                "compute_s": columns["compute_s"],
-                "exposed_comm_s": columns["exposed_comm_s"],
-                "stall_s": columns["stall_s"],
+                **seconds,
                 "slowest_pool": pools.gather(columns["slowest"]),
-                "mfu": self._mfu(columns["step_time_s"]),
+                **rows,
             }
         )
 
@@ -122,7 +127,7 @@ class Result:
     @cached_property
     def pool_rows(self) -> list[Row]:
         """Rows of `pools`, for which nothing needs Polars."""
-        plan, columns = self.plan, self._columns
+        plan, columns = self.plan, self.columns
         shape = (self._runs, len(plan.pools))
         busy_s = columns["busy_s"].reshape(shape).mean(axis=0)
         own_stall_s = columns["own_stall_s"].reshape(shape).mean(axis=0)
@@ -157,7 +162,7 @@ class Result:
         """One row a run: run, and the mean of each metric over its steps."""
         import polars as pl
 
-        per_run = {name: self._metric(name).reshape(self._runs, -1) for name in METRICS}
+        per_run = {name: self._rows(name).reshape(self._runs, -1) for name in METRICS}
         means = {name: rows.mean(axis=1) for name, rows in per_run.items()}
         return pl.DataFrame({"run": np.arange(self._runs, dtype=np.uint32), **means})
 
@@ -207,34 +212,6 @@ class Result:
             if basis.kind == "assumed"
         ]
 
-    @cached_property
-    def caps(self) -> pl.DataFrame:
-        """One row a moved cap: what the means come to if the cap of a law is another one.
-
-        Columns cause, path, cap, moved_to, step_time_s, step_time_change_s, std_error, mfu and
-        mfu_change. A cap's excess over what is neutral (1 for slowdowns, 0 for stalls) is
-        halved and doubled, all else and the seed being the same. The changes are means of
-        paired differences over the first steps of the first runs, std_error that of
-        step_time_change_s by delete-one-run jackknife, null for one run; step_time_s and mfu are
-        the means of `summary` and the changes.
-
-        There are rows of at most four caps, those that can matter most. Left out is what
-        could not move the mean step time by 1e-4 of it, did not move a step or would be
-        refused. Made when it is first asked for; without rows for method ``sample`` and for
-        approximate results, which would take long.
-        """
-        import polars as pl
-
-        return pl.DataFrame(self.cap_rows, schema=COLUMNS)
-
-    @cached_property
-    def cap_rows(self) -> list[Row]:
-        """Rows of `caps`, for which nothing needs Polars."""
-        if self.inputs["method"] != "order-statistics" or self.deviation is not None:
-            return []
-        step_time_s = self._columns["step_time_s"].reshape(self._runs, -1)
-        return moved_caps(self.scenario, self.plan, step_time_s, again=self._step_time_s_of)
-
     def value(self, metric: str, statistic: str = "mean") -> float:
         """Return one value of the summary.
 
@@ -253,24 +230,16 @@ class Result:
         return [
             (metric, estimate)
             for metric in METRICS
-            for estimate in estimates(self._metric(metric), self._runs)
+            for estimate in estimates(self._rows(metric), self._runs)
         ]
 
-    def _step_time_s_of(self, changes: Changes, runs: int, steps: int) -> Rows:
-        return self._again(changes=changes, runs=runs, steps=steps)._columns["step_time_s"]
+    @property
+    def _runs(self) -> int:
+        n_runs: int = self.inputs["runs"]
+        return n_runs
 
-    def _metric(self, name: str) -> Rows:
-        columns = self._columns
-        return {
-            "step_time_s": columns["step_time_s"],
-            "compute_s": columns["compute_s"],
-            "exposed_comm_s": columns["exposed_comm_s"],
-            "stall_s": columns["stall_s"],
-            "mfu": self._mfu(columns["step_time_s"]),
-        }[name]
-
-    def _mfu(self, step_time_s: Rows) -> Rows:
-        return self.plan.model_flops / self.plan.peak_flop_per_s / step_time_s
+    def _rows(self, metric: str) -> Rows:
+        return METRICS[metric].rows(self.columns, self.plan.peak_step_s)
 
 
 def _energy_j(pool: PoolPlan, n_ranks: int, busy_s: float, step_time_s: float) -> float | None:

@@ -8,18 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hindmost.metrics import PERCENTILES
 from hindmost.order import Counts, Rows, without_run
-
-PERCENTILES = {
-    "p1": 1.0,
-    "p5": 5.0,
-    "p50": 50.0,
-    "p95": 95.0,
-    "p99": 99.0,
-    "p99.9": 99.9,
-    "p99.99": 99.99,
-}
-STATISTICS = ("mean", *PERCENTILES)
 
 FEWEST_EXCEEDANCES = 100
 """Rows beyond a percentile with fewer than this are too few for its error."""

@@ -6,13 +6,15 @@ import io
 import json
 import os
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from hindmost.analyses.caps import MovedCap
 from hindmost.errors import OutputError, Problem, ScenarioError
+from hindmost.report import result_document
 from hindmost.result import Result
-from hindmost.scenario import not_modelled
 
 SUFFIXES = (".parquet", ".csv", ".json")
 KEY = "hindmost"
@@ -54,11 +56,20 @@ def _unwritable(path: Path) -> str:
     return "must be writable" if is_there and not os.access(path, os.W_OK) else ""
 
 
-def write(result: Result, path: Path) -> None:
+def write(result: Result, path: Path, *, caps: Sequence[MovedCap] | None = None) -> None:
     """Write a result's steps, and with them all the rest where the format can.
 
     Parquet holds the rest as metadata, JSON beside the steps; CSV holds the
     steps alone.
+
+    Parameters
+    ----------
+    result
+        The result.
+    path
+        Where to: its suffix says in what format.
+    caps
+        What the analysis of caps found, to be held with the rest.
 
     Raises
     ------
@@ -70,33 +81,16 @@ def write(result: Result, path: Path) -> None:
     """
     check_output(path)
     buffer = io.BytesIO()
-    if path.suffix == ".parquet":
-        result.steps.write_parquet(buffer, metadata={KEY: json.dumps(to_json(result))})
-    elif path.suffix == ".csv":
+    if path.suffix == ".csv":
         result.steps.write_csv(buffer)
     else:
-        everything = {**to_json(result), "steps": result.steps.to_dict(as_series=False)}
-        buffer.write(json.dumps(everything).encode())
+        document = result_document(result, caps=caps)
+        if path.suffix == ".parquet":
+            result.steps.write_parquet(buffer, metadata={KEY: json.dumps(document)})
+        else:
+            steps = result.steps.to_dict(as_series=False)
+            buffer.write(json.dumps({**document, "steps": steps}).encode())
     _replace(path, buffer.getbuffer())
-
-
-def to_json(result: Result) -> dict[str, Any]:
-    """Return a result without its steps, as JSON holds it."""
-    return {
-        "inputs": result.inputs,
-        "machine": result.machine,
-        "why": result.why,
-        "summary": result.summary_rows,
-        "pools": result.pool_rows,
-        "caps": result.cap_rows,
-        "assumed": result.assumed,
-        "unknowns": result.inputs["scenario"]["unknowns"],
-        "not_modelled": not_modelled(result.scenario),
-        "warnings": [
-            {"metric": metric, "statistic": statistic, "warning": warning}
-            for (metric, statistic), warning in result.warnings.items()
-        ],
-    }
 
 
 def read_inputs(path: Path) -> dict[str, Any]:

@@ -17,14 +17,3 @@ def gigabytes(n_bytes: float) -> str:
     '31.5 GB'
     """
     return f"{n_bytes / GIGA:.3g} GB"
-
-
-def counted(count: int) -> str:
-    """Return a count with its thousands set apart.
-
-    Examples
-    --------
-    >>> counted(220000)
-    '220,000'
-    """
-    return f"{count:,}"

@@ -240,7 +240,8 @@ def _linked(text: str, names: list[str]) -> str:
 
 def _link(path: str, name: str) -> str:
     """Return a link to a name's section; attributes without one are in that of their class."""
-    has_section = path == name or hasattr(getattr(hm, name), path.partition(".")[2])
+    attribute = getattr(getattr(hm, name), path.partition(".")[2], None)
+    has_section = path == name or callable(attribute) or isinstance(attribute, property)
     return f"[`{path}`](#{anchor(path if has_section else name)})"
 
 

@@ -161,7 +161,6 @@ FOLDERS = [ROOT, ROOT / "rust", PACKAGE, PACKAGE / "catalog", CORE, CORE / "orde
 BUILT = {"dist/"}
 
 
-@pytest.mark.skipif(not (CORE / "step").is_dir(), reason="the core has no folder step/ yet")
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_paths_in_code_lead_to_files(page: Path) -> None:
     form = r"[\w./-]+/|[\w./-]+/[\w.-]+\.(py|pyi|rs|toml|md)"

@@ -87,7 +87,7 @@ def test_a_number_without_a_basis_is_refused() -> None:
         Gpu.model_validate(table)
 
 
-def test_a_number_inside_of_a_part_without_a_basis_is_refused() -> None:
+def test_a_number_within_a_table_without_a_basis_is_refused() -> None:
     table = catalog.model("mixtral-8x7b").model_dump(exclude_unset=True)
     del table["basis"]["experts.per_token"]
     with pytest.raises(ValidationError, match=r"basis missing for .'experts\.per_token'"):

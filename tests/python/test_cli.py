@@ -20,7 +20,7 @@ import pytest
 
 import hindmost as hm
 from hindmost import catalog, cli
-from hindmost.storage import to_json
+from hindmost.report import result_document
 
 COMMAND = (sys.executable, "-m", "hindmost")
 SMALL = ("h100-1k", "--steps", "6", "--runs", "2", "--seed", "4")
@@ -91,7 +91,7 @@ def test_json_is_what_simulate_returns_on_any_number_of_threads(small: hm.Result
         assert machine["threads"] == threads
         documents.append(json.dumps(document))
     assert documents[0] == documents[1]
-    expected = to_json(small)
+    expected = result_document(small)
     del expected["machine"]
     assert json.loads(documents[0]) == json.loads(json.dumps(expected))
     assert document["inputs"]["seed"] == 4
@@ -340,7 +340,7 @@ def test_an_error_of_ours_has_status_3_and_no_trace(
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("by zero")
 
-    monkeypatch.setattr("hindmost.scenario.load", fail)
+    monkeypatch.setattr("hindmost.scenario.load.load", fail)
     done = in_process("validate", "h100-1k")
     message = "hindmost: an error of ours, ZeroDivisionError: by zero (--debug shows where)\n"
     assert (done.returncode, done.stderr) == (3, message)

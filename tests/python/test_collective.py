@@ -1,14 +1,14 @@
-"""Collectives and exchanges against closed forms and worked values."""
+"""Collectives and terms against closed forms and worked values."""
 
 from pathlib import Path
 
 import pytest
+from tests.plans import compute_time, pool_plan
 from tests.scenarios import COLOSSUS_1_BARE
 
 import hindmost as hm
 from hindmost.collective import Cost, Link, all_gather, all_reduce, reduce_scatter, ring
-from hindmost.physics.compute import compute_time
-from hindmost.physics.exchange import Exchange, exchanges
+from hindmost.physics.terms import Term
 from hindmost.scenario import Changes
 
 PORT = Link(latency_s=0.0, bytes_per_s=45e9)
@@ -19,7 +19,7 @@ def test_one_rank_a_node_moves_each_byte_through_its_port_once() -> None:
     # Worked value 2.21951 s for n = N = 64 and the weights of Llama-3-405B over 8.
     n_bytes = 2 * 405_853_388_800 / 8
     for collective in (all_gather, reduce_scatter):
-        cost = collective(n_bytes, n=64, per_domain=1, inside=SCALE_UP, port=PORT)
+        cost = collective(n_bytes, n=64, per_domain=1, scale_up=SCALE_UP, port=PORT)
         assert round(cost.total_s, 5) == 2.21951
 
 
@@ -34,43 +34,41 @@ def test_a_ring_takes_n_minus_1_rounds() -> None:
 def test_ranks_of_one_domain_divide_the_data_among_their_ports() -> None:
     port = Link(latency_s=1e-5, bytes_per_s=45e9)
     scale_up = Link(latency_s=1e-6, bytes_per_s=360e9)
-    cost = all_gather(72e9, n=72, per_domain=9, inside=scale_up, port=port)
+    cost = all_gather(72e9, n=72, per_domain=9, scale_up=scale_up, port=port)
     # Eight domains: three doublings, 7/8 of the data through nine ports, then
     # a ring of nine.
     assert cost.transfer_s == pytest.approx(7 / 8 * 72e9 / 9 / 45e9)
-    assert cost.inside_s == pytest.approx(8 / 9 * 72e9 / 360e9)
+    assert cost.scale_up_s == pytest.approx(8 / 9 * 72e9 / 360e9)
     assert cost.latency_s == pytest.approx(3e-5 + 8e-6)
 
 
 def test_the_domain_with_the_fewest_ranks_sets_the_pace() -> None:
-    cost = all_gather(64e9, n=64, per_domain=9, inside=SCALE_UP, port=PORT)
+    cost = all_gather(64e9, n=64, per_domain=9, scale_up=SCALE_UP, port=PORT)
     # Seven domains of nine, and one rank whose port carries all of its data.
     assert cost.transfer_s == pytest.approx(7 / 8 * 64e9 / 45e9)
 
 
 def test_a_communicator_within_one_domain_uses_no_port() -> None:
-    cost = all_gather(1e9, n=8, per_domain=9, inside=SCALE_UP, port=PORT)
+    cost = all_gather(1e9, n=8, per_domain=9, scale_up=SCALE_UP, port=PORT)
     assert cost.transfer_s == 0
-    assert cost.inside_s == pytest.approx(7 / 8 * 1e9 / 370.8e9)
+    assert cost.scale_up_s == pytest.approx(7 / 8 * 1e9 / 370.8e9)
 
 
 def test_an_all_reduce_is_a_scatter_and_a_gather() -> None:
     port = Link(latency_s=1e-5, bytes_per_s=45e9)
-    half = all_gather(1e9, n=430, per_domain=1, inside=SCALE_UP, port=port)
-    whole = all_reduce(1e9, n=430, per_domain=1, inside=SCALE_UP, port=port)
+    half = all_gather(1e9, n=430, per_domain=1, scale_up=SCALE_UP, port=port)
+    whole = all_reduce(1e9, n=430, per_domain=1, scale_up=SCALE_UP, port=port)
     assert whole == half + half
     assert whole.latency_s == pytest.approx(2 * 9 * 1e-5)
 
 
 def test_pieces_pay_latency_each_and_share_the_transfer() -> None:
-    cost = Cost(latency_s=1e-5, inside_s=0.5, transfer_s=2.0)
-    assert cost.in_pieces(126) == Cost(latency_s=126e-5, inside_s=0.5, transfer_s=2.0)
+    cost = Cost(latency_s=1e-5, scale_up_s=0.5, transfer_s=2.0)
+    assert cost.in_pieces(126) == Cost(latency_s=126e-5, scale_up_s=0.5, transfer_s=2.0)
 
 
-def terms(preset: str | Path, pool: str, changes: Changes) -> dict[str, Exchange]:
-    scenario = hm.load(preset, changes)
-    found = exchanges(scenario, pool, compute_time(scenario, pool))
-    return {term.part: term for term in found}
+def terms(preset: str | Path, pool: str, changes: Changes) -> dict[str, Term]:
+    return {term.phase: term for term in pool_plan(hm.load(preset, changes), pool).terms}
 
 
 def test_hybrid_sharding_gathers_twice_and_scatters_once_a_microbatch() -> None:
@@ -87,10 +85,10 @@ def test_hybrid_sharding_gathers_twice_and_scatters_once_a_microbatch() -> None:
         assert early == pytest.approx((count - 1) * 2 * gather_s)
 
 
-def test_shard_groups_smaller_than_a_domain_use_its_scale_up_links_too() -> None:
+def test_groups_smaller_than_a_domain_meet_within_it_too() -> None:
     changes = {"layout.shard_group_replicas": 2, "layout.tensor": 2, "fabric.latency_s": 0.0}
     found = terms("h100-1k", "h100", {**changes, "pools.h100.gpu": "b200-sxm"})
-    # Four replicas a domain are two shard groups: between them, two ranks a domain.
+    # Four replicas a domain are two groups: between groups, two ranks a domain.
     shard_bytes = 2 * 70_553_706_496 / 2 / 2
     between_s = 2 * 127 / 128 * shard_bytes / 2 / (0.915 * 50e9)
     assert found["last backward"].cost.transfer_s == pytest.approx(between_s)
@@ -99,11 +97,11 @@ def test_shard_groups_smaller_than_a_domain_use_its_scale_up_links_too() -> None
 def test_terms_hide_behind_their_own_phase_of_the_step() -> None:
     scenario = hm.load(COLOSSUS_1_BARE, {"workload.n_microbatches": 4, "workload.overhead_s": 1.0})
     time = compute_time(scenario, "h100")
-    found = {term.part: term for term in exchanges(scenario, "h100", time)}
-    assert found["forward"].behind_s == 4 * time.forward_s
-    assert found["early backward"].behind_s == 3 * time.backward_s
-    assert found["last backward"].behind_s == time.backward_s
-    assert sum(term.behind_s for term in found.values()) == pytest.approx(time.step_s - 1.0)
+    found = {term.phase: term for term in pool_plan(scenario, "h100").terms}
+    assert found["forward"].window_s == 4 * time.forward_s
+    assert found["early backward"].window_s == 3 * time.backward_s
+    assert found["last backward"].window_s == time.backward_s
+    assert sum(term.window_s for term in found.values()) == pytest.approx(time.step_s - 1.0)
 
 
 def test_without_sharding_gradients_are_reduced_once_a_step() -> None:
@@ -121,11 +119,15 @@ def test_without_sharding_gradients_are_reduced_once_a_step() -> None:
     assert found["last backward"].cost.transfer_s == pytest.approx(expected)
 
 
-def test_a_single_replica_exchanges_nothing() -> None:
-    for n_replicas, n_exchanges in ((1, 0), (2, 3)):
-        changes = {"pools.h100.gpu": "b200-sxm", "pools.h100.n_gpus": 8 * n_replicas}
-        found = terms("h100-1k", "h100", {**changes, "layout.shard_group_replicas": n_replicas})
-        assert len(found) == n_exchanges
+def test_a_single_replica_has_no_terms() -> None:
+    changes = {"pools.h100.n_gpus": 8, "pools.h100.gpu": "b200-sxm"}
+    alone = {**changes, "layout.shard_group_replicas": 1}
+    small = {"pools.h100.gpu": "b200-sxm", "pools.h100.n_gpus": 16}
+    assert len(terms("h100-1k", "h100", {**small, "layout.shard_group_replicas": 2})) == 3
+    try:
+        assert terms("h100-1k", "h100", alone) == {}
+    except hm.ScenarioError as error:
+        pytest.fail(str(error))
 
 
 def test_a_port_is_as_fast_as_the_slower_of_card_and_fabric() -> None:

@@ -1,11 +1,11 @@
 """Parameters and FLOPs of transformers against published figures and sums by hand."""
 
 import pytest
+from tests.plans import job
 
 import hindmost as hm
 from hindmost import catalog
 from hindmost.catalog import Transformer
-from hindmost.physics.compute import microbatch_model_flops
 from hindmost.physics.flops import (
     active_parameters,
     attention_flops_per_token,
@@ -199,7 +199,7 @@ def test_model_flops_do_not_count_recomputation(recompute: str) -> None:
     scenario = hm.load("h100-1k", {"workload.recompute": recompute})
     attention = 6 * 80 * 64 * 256 * 8192 / 2
     per_token = 6 * matmul_parameters(catalog.model("llama3-70b")) + attention
-    assert microbatch_model_flops(scenario) == 2 * 8192 * per_token
+    assert job(scenario).microbatch_model_flops == 2 * 8192 * per_token
 
 
 def test_a_scenarios_own_model_is_the_one_in_force() -> None:

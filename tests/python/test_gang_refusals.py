@@ -1,4 +1,4 @@
-"""What a plan with waits within a step refuses, and the field that it names."""
+"""Plans of gangs that are refused, and the field that the refusal names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ POOL: Spec = {"name": "a", "n_gpus": 16, "node_gpus": 8, "domain_gpus": 8, "rack
 POOL |= {"tensor_gpus": 2, "compute_s": 1.0}
 LAW = {"name": "lognormal", "sigma": 0.1, "median": 1.0}
 CAUSE: Spec = {"name": "x", "affects": "compute", "effect": "slowdown", "scope": "gpu"}
-CAUSE |= {"span": "microbatch", "probability": 1.0, "law": LAW, "groups": [0]}
+CAUSE |= {"span": "microbatch", "probability": 1.0, "law": LAW, "pools": [0]}
 MAX_INDICES = 2**18
 """Draws of a unit in a step, at most."""
 
@@ -28,7 +28,7 @@ def times(n: int = 2, **fields: Any) -> Spec:
 def pipeline(**fields: Any) -> Spec:
     """Return two stages of 1F1B, where nothing else is said."""
     shape: Spec = {"kind": "1f1b", "stages": 2, "chunks": 1, "microbatches": 3}
-    shape |= {"context_groups": 1, "crew_replicas": 1, "placement": "aligned", **fields}
+    shape |= {"context": 1, "gang_replicas": 1, "placement": "aligned", **fields}
     n = shape["stages"] * shape["chunks"]
     return {"layers": [2] * n, "times": [times(n)], **shape}
 
@@ -36,7 +36,7 @@ def pipeline(**fields: Any) -> Spec:
 def plan(
     pipe: Spec | None, pools: tuple[Spec, ...] = (POOL,), causes: tuple[Spec, ...] = ()
 ) -> _core.Plan:
-    return _core.Plan(groups=pools, causes=causes, terms=[], overlap_fraction=0.0, pipeline=pipe)
+    return _core.Plan(pools=pools, causes=causes, terms=[], overlap_fraction=0.0, pipeline=pipe)
 
 
 def refusal(*args: Any, **fields: Any) -> str:
@@ -78,9 +78,7 @@ def test_times_are_finite_and_not_negative(field: str, bad: float) -> None:
     assert refusal(pipeline(times=[times(**{field: value})])) == f"pipeline.{field}"
 
 
-@pytest.mark.parametrize(
-    "field", ["stages", "chunks", "microbatches", "context_groups", "crew_replicas"]
-)
+@pytest.mark.parametrize("field", ["stages", "chunks", "microbatches", "context", "gang_replicas"])
 def test_nothing_is_counted_by_zero(field: str) -> None:
     pipe = pipeline() | {field: 0}
     assert refusal(pipe) == f"pipeline.{field}"
@@ -98,8 +96,8 @@ def test_an_unknown_word_is_refused(field: str) -> None:
 
 
 def test_a_replica_of_several_stages_is_a_gang_of_its_own() -> None:
-    assert refusal(pipeline(crew_replicas=2)) == "pipeline.crew_replicas"
-    plan(pipeline(stages=1, crew_replicas=2))
+    assert refusal(pipeline(gang_replicas=2)) == "pipeline.gang_replicas"
+    plan(pipeline(stages=1, gang_replicas=2))
 
 
 @pytest.mark.parametrize("span", ["microbatch", "layer"])
@@ -148,21 +146,21 @@ def test_the_last_index_has_a_word_of_its_own() -> None:
     [
         pipeline(stages=5, placement="aligned"),
         pipeline(stages=9, placement="mixed"),
-        pipeline(context_groups=5, placement="aligned"),
-        pipeline(context_groups=5, placement="mixed"),
-        pipeline(stages=1, context_groups=9),
+        pipeline(context=5, placement="aligned"),
+        pipeline(context=5, placement="mixed"),
+        pipeline(stages=1, context=9),
     ],
     ids=["stages", "mixed-stages", "context", "mixed-context", "one-stage"],
 )
 def test_a_pool_holds_at_least_a_replica(pipe: Spec) -> None:
     pools = (POOL | {"n_gpus": 8 if pipe["stages"] == 5 else 16},)
-    assert refusal(pipe, pools) == "groups.a.n_gpus"
+    assert refusal(pipe, pools) == "pools.a.n_gpus"
 
 
 def test_each_aligned_pool_holds_a_replica() -> None:
     pools = (POOL, POOL | {"name": "b", "n_gpus": 8, "tensor_gpus": 2})
     pipe = pipeline(stages=8, layers=[1] * 8)
-    assert refusal(pipe | {"times": [times(8)] * 2}, pools) == "groups.b.n_gpus"
+    assert refusal(pipe | {"times": [times(8)] * 2}, pools) == "pools.b.n_gpus"
     mixed = plan(pipe | {"placement": "mixed", "times": [times(8)] * 2}, pools)
     assert sum(mixed.n_ranks) == 16
 
@@ -183,10 +181,10 @@ def test_a_stall_of_a_microbatch_reaches_one_stage_or_a_gang() -> None:
 
 
 @pytest.mark.parametrize("scope", ["pool", "cluster"])
-def test_a_mixed_gang_shares_no_stall_of_a_part_of_its_pools(scope: str) -> None:
+def test_a_mixed_gang_shares_no_stall_of_some_of_its_pools(scope: str) -> None:
     pools = (POOL, POOL | {"name": "b"})
     pipe = pipeline(placement="mixed", times=[times()] * 2)
     for acts in ([0], [1]):
-        stall = CAUSE | {"effect": "stall", "scope": scope, "groups": acts}
+        stall = CAUSE | {"effect": "stall", "scope": scope, "pools": acts}
         assert refusal(pipe, pools, (stall,)) == "causes.x.scope"
-    plan(pipe, pools, (CAUSE | {"effect": "stall", "scope": "cluster", "groups": [0, 1]},))
+    plan(pipe, pools, (CAUSE | {"effect": "stall", "scope": "cluster", "pools": [0, 1]},))

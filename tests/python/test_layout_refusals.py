@@ -1,4 +1,4 @@
-"""What is refused of layouts, schedules, collectives and causes that change within a step."""
+"""What is refused of layouts, schedules, collectives and what happens within a step."""
 
 from __future__ import annotations
 

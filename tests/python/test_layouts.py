@@ -5,23 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.plans import compute_time, counts, job
 from tests.scenarios import COLOSSUS_1_BARE
 
 import hindmost as hm
 from hindmost import catalog
-from hindmost.physics.compute import ComputeTime, compute_time
+from hindmost.physics.compute import ComputeTime
 from hindmost.physics.flops import model_flops_per_token
-from hindmost.physics.stages import (
-    attention_flops_per_token,
-    chunks_of_stages,
-    layers_of_stages,
-    matmul_flops_per_token,
-    output_flops_per_token,
-    parameters_of_rank,
-    stages,
-)
+from hindmost.physics.stages import layers_of_stages, parameters_of_rank, stage_flops, stages
 from hindmost.plan import make_plan
-from hindmost.scenario import Scenario, n_microbatches, n_replicas
+from hindmost.scenario import Scenario
 
 Changes = dict[str, object]
 
@@ -60,31 +53,31 @@ def spares_of(scenario: Scenario) -> list[int]:
 def test_stages_of_colossus_1_leave_352_spares() -> None:
     scenario = hm.load("colossus-1-pp16")
     # 18,750 and 6,250 and 277 x 9 tensor groups, 16 of them a replica.
-    assert n_replicas(scenario) == 1_171 + 390 + 155 == 1_716
-    # Left over are 14, 10 and 13 tensor groups, and 56 GPUs of a domain that is not full.
+    assert counts(scenario).n_replicas == 1_171 + 390 + 155 == 1_716
+    # Left over are 14, 10 and 13 groups, and 56 GPUs of a domain that is not full.
     assert spares_of(scenario) == [14 * 8, 10 * 8, 13 * 8 + 56]
 
 
 def test_mixed_placement_makes_replicas_of_what_pools_leave_over() -> None:
     scenario = hm.load("colossus-1-pp16", {"layout.placement": "mixed"})
-    assert n_replicas(scenario) == (18_750 + 6_250 + 2_493) // 16 == 1_718
-    # Five tensor groups, of the last pool, and its domain that is not full.
+    assert counts(scenario).n_replicas == (18_750 + 6_250 + 2_493) // 16 == 1_718
+    # Five groups, of the last pool, and its domain that is not full.
     assert spares_of(scenario) == [0, 0, 5 * 8 + 56]
 
 
 def test_context_ranks_are_ranks_of_a_replica() -> None:
     changes: Changes = {"layout.context": 4, "layout.pipeline": 4}
     scenario = hm.load("colossus-1-pp16", changes)
-    assert n_replicas(scenario) == 1_716
+    assert counts(scenario).n_replicas == 1_716
     assert spares_of(scenario) == [112, 80, 160]
     mixed = hm.load("colossus-1-pp16", {**changes, "layout.placement": "mixed"})
-    # A stage is four tensor groups of one pool: 4,687 and 1,562 and 623 stages.
-    assert n_replicas(mixed) == (4_687 + 1_562 + 623) // 4 == 1_718
+    # A stage is four groups of one pool: 4,687 and 1,562 and 623 stages.
+    assert counts(mixed).n_replicas == (4_687 + 1_562 + 623) // 4 == 1_718
 
 
 def test_a_global_batch_is_divided_among_replicas() -> None:
     scenario = hm.load("llama3-405b-16384")
-    assert (n_replicas(scenario), n_microbatches(scenario)) == (128, 16)
+    assert (counts(scenario).n_replicas, job(scenario).n_microbatches) == (128, 16)
     # Table 4 of Llama 3 Herd of Models: 16 context ranks, 8 replicas, 128 sequences.
     long: Changes = {
         "layout.context": 16,
@@ -92,7 +85,7 @@ def test_a_global_batch_is_divided_among_replicas() -> None:
         "workload.global_batch_seqs": 128,
     }
     scenario = hm.load("llama3-405b-16384", long)
-    assert (n_replicas(scenario), n_microbatches(scenario)) == (8, 16)
+    assert (counts(scenario).n_replicas, job(scenario).n_microbatches) == (8, 16)
 
 
 @pytest.mark.parametrize(
@@ -237,35 +230,39 @@ def test_passes_do_not_depend_on_how_layers_divide(model: str, division: Changes
 
 
 @pytest.mark.parametrize("division", DIVISIONS[:4], ids=str)
-@pytest.mark.parametrize("model", ["llama3-405b", "deepseek-v3", "mixtral-8x7b", "palm-540b"])
-def test_flops_of_all_stages_are_those_of_the_model(model: str, division: Changes) -> None:
-    scenario = load(STAGES, division, {"workload.model": model})
-    found = stages(scenario)
-    assert [layer for stage in found for layer in stage.layers] == [*range(scenario.model.n_layers)]
-    kinds = (matmul_flops_per_token, attention_flops_per_token, output_flops_per_token)
-    flops = sum(kind(scenario, stage) for stage in found for kind in kinds)
-    expected = model_flops_per_token(scenario.model, seq_len=8192, causal=True)
-    assert flops == pytest.approx(expected, rel=EXACT)
+@pytest.mark.parametrize("name", ["llama3-405b", "deepseek-v3", "mixtral-8x7b", "palm-540b"])
+def test_flops_of_all_stages_are_those_of_the_model(name: str, division: Changes) -> None:
+    scenario = load(STAGES, division, {"workload.model": name})
+    model, workload = scenario.model, scenario.workload
+    found = stages(model, scenario.layout)
+    assert [layer for stage in found for layer in stage.layers] == [*range(model.n_layers)]
+    flops = [stage_flops(model, workload, stage) for stage in found]
+    expected = model_flops_per_token(model, seq_len=8192, causal=True)
+    assert sum(one.total for one in flops) == pytest.approx(expected, rel=EXACT)
     holders = [stage.has_output for stage in found], [stage.has_input for stage in found]
     assert holders[0] == [False] * (len(found) - 1) + [True]
     assert holders[1] == [True] + [False] * (len(found) - 1)
-    assert [output_flops_per_token(scenario, stage) > 0 for stage in found] == holders[0]
+    assert [one.output > 0 for one in flops] == holders[0]
 
 
 def test_layers_left_over_go_to_the_middle() -> None:
-    assert layers_of_stages(hm.load("colossus-1-pp16")) == [7, *[8] * 14, 7]
-    assert layers_of_stages(hm.load("llama3-405b-8192")) == [0, *[1] * 126, 0]
-    assert layers_of_stages(load(STAGES, {"layout.pipeline": 7})) == [11, 12, 12, 12, 11, 11, 11]
+    def layers(scenario: Scenario) -> list[int]:
+        return layers_of_stages(scenario.model, scenario.layout)
+
+    assert layers(hm.load("colossus-1-pp16")) == [7, *[8] * 14, 7]
+    assert layers(hm.load("llama3-405b-8192")) == [0, *[1] * 126, 0]
+    assert layers(load(STAGES, {"layout.pipeline": 7})) == [11, 12, 12, 12, 11, 11, 11]
 
 
 @pytest.mark.parametrize("model", ["llama3-70b", "gpt3-175b"])
 def test_embeddings_are_on_the_first_and_the_last_stage(model: str) -> None:
     scenario = load(STAGES, {"workload.model": model, "layout.pipeline": 16})
     of_stage = [
-        8 * parameters_of_rank(scenario, chunks).total for chunks in chunks_of_stages(scenario)
+        8 * parameters_of_rank(scenario.model, scenario.layout, chunks).total
+        for chunks in job(scenario).chunks_of_stages
     ]
     size = scenario.model
-    n_layers = layers_of_stages(scenario)
+    n_layers = layers_of_stages(scenario.model, scenario.layout)
     layer = (of_stage[1]) / n_layers[1]
     embedding = size.vocabulary * size.hidden
     assert of_stage[0] == pytest.approx(n_layers[0] * layer + embedding)

@@ -10,12 +10,13 @@ import re
 from typing import Any
 
 import pytest
+from tests.plans import pool_plan
 
 import hindmost as hm
 from hindmost import catalog
 from hindmost.catalog.schema import Transformer
 from hindmost.physics.flops import parameters
-from hindmost.physics.memory import Memory, kept_bytes_per_token, memory
+from hindmost.physics.memory import Memory, kept_bytes_per_token
 from hindmost.plan import make_plan
 
 Changes = dict[str, Any]
@@ -26,7 +27,7 @@ HIDDEN, LAYERS = 16_384, 126
 
 def needed(preset: str, *changes: Changes, pool: str = "h100") -> Memory:
     table = {key: value for table in changes for key, value in table.items()}
-    return memory(hm.load(preset, table), pool)
+    return pool_plan(hm.load(preset, table), pool).memory
 
 
 SHARDINGS: dict[str, tuple[Changes, float]] = {
@@ -193,7 +194,7 @@ def test_only_ranks_with_the_same_experts_share_their_states(
     assert found.states_bytes == pytest.approx(expected)
 
 
-def test_experts_of_a_shard_group_are_shared_inside_of_it() -> None:
+def test_experts_of_a_shard_group_are_shared_within_it() -> None:
     hybrid: Changes = {"layout.sharding": "hybrid", "layout.shard_group_replicas": 64}
     dense = parameters(catalog.model("mixtral-8x7b")) - ROUTED
     for expert in (1, 8):
@@ -207,5 +208,5 @@ def test_experts_of_a_shard_group_are_shared_inside_of_it() -> None:
 
 def test_mixed_placement_needs_of_all_pools_what_the_smallest_group_needs() -> None:
     scenario = hm.load("colossus-1", {"layout.placement": "mixed"})
-    found = [memory(scenario, pool).states_bytes for pool in scenario.pools]
+    found = [pool_plan(scenario, pool).memory.states_bytes for pool in scenario.pools]
     assert found == pytest.approx([16 * LLAMA_405B / 8 / 37] * 3)

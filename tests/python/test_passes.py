@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from tests.plans import compute_time, job
 
 import hindmost as hm
-from hindmost.physics.compute import ComputeTime, compute_time, microbatch_model_flops
+from hindmost.physics.compute import ComputeTime
 
 Changes = dict[str, object]
 
@@ -54,14 +55,14 @@ def deepseek_flops() -> float:
 )
 def test_a_token_meets_its_own_experts_only(model: Changes, flops: float) -> None:
     time = computed(model)
-    assert microbatch_model_flops(hm.load("h100-1k", model)) == 4096 * flops
+    assert job(hm.load("h100-1k", model)).microbatch_model_flops == 4096 * flops
     assert time.step_s == pytest.approx(4096 * flops / BF16_FLOP_PER_S, rel=EXACT)
     # Ranks divide the experts, and each still meets as many tokens.
     assert computed(model, {"layout.expert": 8}).step_s > time.step_s
 
 
 def all_to_all_s(n_bytes: float, n: int, per_domain: int) -> float:
-    """Return the longer time of what leaves the domain over ports and of the rest."""
+    """Through ports what leaves the domain, meanwhile the rest within it; the longer one counts."""
     port_s = (n - per_domain) / n * n_bytes / PORT
     scale_up_s = (per_domain - 1) / n * n_bytes / DOMAIN
     return (14e-6 if n > per_domain else HOP) + max(port_s, scale_up_s)
@@ -70,9 +71,9 @@ def all_to_all_s(n_bytes: float, n: int, per_domain: int) -> float:
 @pytest.mark.parametrize(("expert", "per_domain"), [(2, 2), (4, 4), (8, 8)])
 def test_tokens_go_to_the_experts_of_mixtral_and_back(expert: int, per_domain: int) -> None:
     one_s = all_to_all_s(4096 * 4096 * 2 * 2, expert, per_domain)
-    divided, alone = computed(MIXTRAL, {"layout.expert": expert}), computed(MIXTRAL)
-    assert divided.forward_s - alone.forward_s == pytest.approx(32 * 2 * one_s)
-    assert divided.backward_s - alone.backward_s == pytest.approx(32 * 2 * one_s)
+    apart, alone = computed(MIXTRAL, {"layout.expert": expert}), computed(MIXTRAL)
+    assert apart.forward_s - alone.forward_s == pytest.approx(32 * 2 * one_s)
+    assert apart.backward_s - alone.backward_s == pytest.approx(32 * 2 * one_s)
     again: Changes = {"workload.recompute": "full"}
     divided, alone = computed(MIXTRAL, again, {"layout.expert": expert}), computed(MIXTRAL, again)
     # The forward pass is repeated, and so are its exchanges.
@@ -102,12 +103,11 @@ LLAMA |= {"layout.shard_group_replicas": 8}
 
 
 def keys_and_values_s(context: int, tensor: int, per_domain: int) -> float:
-    """Return the seconds of 80 gathers of 2 x 1,024 BF16 numbers a token."""
+    """Gather 2 x 1,024 BF16 numbers a token, 80 times."""
     n_bytes = 8192 * 2 * 2048 / tensor
     domains = context // per_domain
-    port_s = (domains - 1).bit_length() * 14e-6 + (
-        domains - 1
-    ) / domains * n_bytes / per_domain / PORT
+    crossing_bytes = (domains - 1) / domains * n_bytes
+    port_s = (domains - 1).bit_length() * 14e-6 + crossing_bytes / per_domain / PORT
     return 80 * (port_s + (per_domain - 1) * (HOP + n_bytes / per_domain / DOMAIN))
 
 

@@ -4,20 +4,19 @@ Worked values are from an independent calculation, unless another source is name
 """
 
 import pytest
+from tests.plans import compute_time, counts, job, pool_plan
 from tests.scenarios import COLOSSUS_1_BARE
 
 import hindmost as hm
-from hindmost.physics.compute import compute_time
-from hindmost.physics.memory import memory
 from hindmost.plan import make_plan
-from hindmost.scenario import Scenario, n_microbatches, smallest_shard_group
 
 
 def test_colossus_1_needs_31_5_gb_a_gpu() -> None:
     scenario = hm.load(COLOSSUS_1_BARE)
-    needed = memory(scenario, "gb200")
-    # 27,493 replicas are 429 shard groups of 64 and one of 37, which lies in the last pool.
-    assert smallest_shard_group(scenario) == smallest_shard_group(scenario, "gb200") == 37
+    needed = pool_plan(scenario, "gb200").memory
+    # 27,493 replicas are 429 groups of 64 and one of 37, which lies in the last pool.
+    assert counts(scenario).smallest_shard_group == 37
+    assert counts(scenario).pools["gb200"].smallest_shard_group == 37
     assert needed.states_bytes == pytest.approx(16 * 405853388800 / 8 / 37)
     assert needed.activations_bytes == pytest.approx(2 * 16384 * 16384 * 126 / 8)
     assert needed.recomputed_bytes == pytest.approx(31.75 * 16384 * 16384 / 8)
@@ -27,9 +26,11 @@ def test_colossus_1_needs_31_5_gb_a_gpu() -> None:
 
 def test_only_pools_with_a_part_in_the_last_shard_group_pay_for_it() -> None:
     scenario = hm.load(COLOSSUS_1_BARE)
-    assert smallest_shard_group(scenario, "h100") == smallest_shard_group(scenario, "h200") == 64
+    assert [counts(scenario).pools[pool].smallest_shard_group for pool in ("h100", "h200")] == [
+        64
+    ] * 2
     states = 16 * 405853388800 / 8 / 64
-    assert memory(scenario, "h100").states_bytes == pytest.approx(states)
+    assert pool_plan(scenario, "h100").memory.states_bytes == pytest.approx(states)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,7 @@ def test_activations_kept_depend_on_what_is_computed_again(
     scenario = hm.load("h100-1k", {"workload.recompute": recompute})
     # Llama-3-70B: keys and values of h / 4 together, a gated product of 3.5 h.
     kept = kept_bytes * 2 * 8192 * 8192 * 80 / 8
-    assert memory(scenario, "h100").activations_bytes == pytest.approx(kept)
+    assert pool_plan(scenario, "h100").memory.activations_bytes == pytest.approx(kept)
 
 
 def test_a_rank_of_colossus_1_computes_as_by_hand() -> None:
@@ -85,8 +86,7 @@ def test_passes_split_into_forward_and_backward() -> None:
 
 
 def test_a_global_batch_is_shared_out_to_microbatches() -> None:
-    scenario: Scenario = hm.load("h100-1k", {"workload.global_batch_seqs": 128 * 2 * 5})
-    assert n_microbatches(scenario) == 5
+    assert job(hm.load("h100-1k", {"workload.global_batch_seqs": 128 * 2 * 5})).n_microbatches == 5
 
 
 def test_a_number_format_computes_at_its_own_peak_and_efficiency() -> None:

@@ -1,4 +1,4 @@
-"""What stalls, placements and gangs cost in a step with stages."""
+"""What stalls, placements and gangs come to in a step with stages."""
 
 from collections.abc import Mapping
 from typing import Any

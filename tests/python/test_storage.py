@@ -3,9 +3,6 @@
 import errno
 import json
 import os
-import subprocess
-import sys
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hindmost as hm
-from hindmost import catalog
-from hindmost.scenario import from_table, to_table
-from hindmost.storage import read_inputs, to_json, write
+from hindmost.report import result_document
+from hindmost.scenario import from_table
+from hindmost.storage import read_inputs, write
 
 FORMATS = ("parquet", "csv", "json")
 
@@ -136,7 +133,7 @@ def test_a_file_holds_every_step(result: hm.Result, suffix: str) -> None:
 
 
 def test_parquet_and_json_hold_all_the_rest(result: hm.Result) -> None:
-    everything = json.loads(json.dumps(to_json(result)))
+    everything = json.loads(json.dumps(result_document(result)))
     write(result, Path("out.parquet"))
     assert json.loads(pl.read_parquet_metadata("out.parquet")["hindmost"]) == everything
     write(result, Path("out.json"))
@@ -270,56 +267,6 @@ def test_arrays_are_frozen(result: hm.Result) -> None:
     for array in (times, *columns):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 0
-
-
-def fits(value: Any, schema: dict[str, Any], whole: dict[str, Any]) -> bool:
-    """Return whether a value is of a JSON Schema, by the keywords that ours uses."""
-    if "$ref" in schema:
-        name = schema["$ref"].removeprefix("#/$defs/")
-        return fits(value, whole["$defs"][name], whole)
-    for several in ("anyOf", "oneOf"):
-        if several in schema and not any(fits(value, one, whole) for one in schema[several]):
-            return False
-    types: dict[str, Any] = {"object": dict, "array": list, "string": str, "boolean": bool}
-    types |= {"integer": int, "number": int | float, "null": type(None)}
-    if "type" in schema and not isinstance(value, types[schema["type"]]):
-        return False
-    if value not in schema.get("enum", [value]) or value != schema.get("const", value):
-        return False
-    if isinstance(value, list):
-        return all(fits(item, schema.get("items", {}), whole) for item in value)
-    if not isinstance(value, dict):
-        return True
-    known, others = schema.get("properties", {}), schema.get("additionalProperties", True)
-    if not set(schema.get("required", [])) <= set(value):
-        return False
-    if others is False and not set(value) <= set(known):
-        return False
-    rest = others if isinstance(others, dict) else {}
-    return all(fits(inner, known.get(key, rest), whole) for key, inner in value.items())
-
-
-def schema_of_files() -> dict[str, Any]:
-    """Return what `hindmost schema` prints."""
-    command = [sys.executable, "-m", "hindmost", "schema"]
-    schema: dict[str, Any] = json.loads(subprocess.check_output(command))
-    return schema
-
-
-def test_the_schema_holds_for_scenarios_and_not_for_what_has_wrong_keys() -> None:
-    schema = schema_of_files()
-    for name in ("colossus-1", "h100-1k"):
-        table = to_table(hm.load(name))
-        assert fits(table, schema, schema)
-        table["fabric"]["latency"] = 1.0
-        assert not fits(table, schema, schema)
-    assert not fits({**to_table(hm.load("h100-1k")), "name": 3}, schema, schema)
-
-
-def test_the_schema_holds_for_files_as_they_are_written() -> None:
-    schema = schema_of_files()
-    for name in catalog.names("presets"):
-        assert fits(tomllib.loads(catalog.text("presets", name)), schema, schema), name
 
 
 class PanicException(BaseException):

@@ -75,7 +75,7 @@ class Gangs:
 
     @classmethod
     def of(cls, pools: list[Spec], pipe: Spec) -> Gangs:
-        p, c, mixed = pipe["stages"], pipe["context_groups"], pipe["placement"] == "mixed"
+        p, c, mixed = pipe["stages"], pipe["context"], pipe["placement"] == "mixed"
         ranks: list[dict[str, int]] = []
         n_slots = sum(tensor_groups(pool) // c for pool in pools)
         slot = gang = 0
@@ -88,7 +88,7 @@ class Gangs:
                     replica, stage = place // (p * c), place % (p * c) // c
                 if stage < p:
                     first = first_gpu(pool, place)
-                    own = replica if mixed else gang + replica // pipe["crew_replicas"]
+                    own = replica if mixed else gang + replica // pipe["gang_replicas"]
                     ranks += [
                         {
                             "pool": index,
@@ -160,7 +160,7 @@ class Case:
 
     def plan(self, instructions: str | None = None) -> _core.Plan:
         return _core.Plan(
-            groups=self.pools,
+            pools=self.pools,
             causes=self.causes,
             terms=self.terms,
             overlap_fraction=self.overlap_fraction,
@@ -200,7 +200,7 @@ class Case:
         n = {"microbatch": m, "layer": 2 * m * sum(self.pipe["layers"])}.get(cause["span"], 1)
         drawn = np.full((RUNS * STEPS, n, self.gangs.pool.size), neutral(cause))
         together = self.is_mixed and cause["scope"] == "replica"
-        for index in set(cause["groups"]) & set(self.gangs.pool.tolist()):
+        for index in set(cause["pools"]) & set(self.gangs.pool.tolist()):
             here = np.flatnonzero(self.gangs.pool == index)
             units, back = np.unique(self.gangs.unit[cause["scope"]][here], return_inverse=True)
             pool = self.pools[0 if together else index]["name"]
@@ -220,11 +220,11 @@ class Case:
         """Tell for each rank whether a stall stops its whole gang at once."""
         scope = cause["scope"]
         if cause["span"] == "microbatch":
-            alone = self.pipe["crew_replicas"] == 1
+            alone = self.pipe["gang_replicas"] == 1
             is_shared = {"replica": alone, "pool": not self.is_mixed, "cluster": True}
             return np.full(self.gangs.pool.size, is_shared.get(scope, False))
         sizes = [1 if scope == "gpu" else pool.get(f"{scope}_gpus", 2**32) for pool in self.pools]
-        stage_gpus = self.pipe["context_groups"] * self.pools[0]["tensor_gpus"]
+        stage_gpus = self.pipe["context"] * self.pools[0]["tensor_gpus"]
         is_larger = (np.array(sizes) > stage_gpus) & (self.gangs.p > 1)
         return np.asarray(is_larger[self.gangs.pool])
 
@@ -348,7 +348,7 @@ class Case:
         for cause in self.causes:
             of_run = self.draws[cause["name"]][::STEPS, :1].sum(axis=1)
             often = {"microbatch": self.pipe["microbatches"]}.get(cause["span"], 1)
-            acts = np.isin(np.arange(len(self.pools)), cause["groups"]) * cause["probability"]
+            acts = np.isin(np.arange(len(self.pools)), cause["pools"]) * cause["probability"]
             mean = _core.Law(cause["law"]).mean()
             if cause["effect"] == "slowdown" and cause["span"] == "run":
                 slow *= of_run
@@ -388,10 +388,10 @@ def numbers(cause: Spec, stream: str, units: Counts, n_indices: int) -> Floats:
     occurs = is_below((occurrence << HALF) | refine, cause["probability"])
     at, weight = (choice << HALF) | refine, 1.0
     drawn = np.full(value.shape, neutral(cause))
-    parts = cause["law"].get("components", [{"weight": 1.0, "law": cause["law"]}])
-    for part in reversed(parts):
+    components = cause["law"].get("components", [{"weight": 1.0, "law": cause["law"]}])
+    for component in reversed(components):
         flat = (each.ravel().astype(np.uint32) for each in (value, refine))
-        sizes = _core.Law(part["law"]).values(*flat).reshape(at.shape)
+        sizes = _core.Law(component["law"]).values(*flat).reshape(at.shape)
         drawn = np.where(occurs & is_below(at, weight), sizes, drawn)
-        weight -= part["weight"]
+        weight -= component["weight"]
     return drawn

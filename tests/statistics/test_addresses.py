@@ -187,21 +187,21 @@ class Replay:
     def exposed(self, own_s: Floats, pools: Places) -> Floats:
         """Return the seconds of collectives that the slowest replica's computing leaves bare.
 
-        A stall of the network is the last part's; docs/model.md says so, and
-        only a step of one part is tested with one.
+        A stall of the network is the last term's; docs/model.md says so, and
+        only a step of one term is tested with one.
         """
         steps = range(len(own_s))
         network = [self.disturbed("network", pool.name, steps) for pool in self.plan.pools]
         n_buckets = self.scenario.collective.n_buckets or 1
-        parts = list(zip(*(pool.exchanges for pool in self.plan.pools), strict=True))
+        terms = list(zip(*(pool.terms for pool in self.plan.pools), strict=True))
         exposed = np.zeros(len(own_s))
-        for number, part in enumerate(parts, start=1):
+        for number, same_phase in enumerate(terms, start=1):
             took, share = np.zeros(len(own_s)), []
-            for pool, own, (slow, stall) in zip(self.plan.pools, part, network, strict=True):
-                fixed = own.cost.latency_s + own.cost.inside_s
+            for pool, own, (slow, stall) in zip(self.plan.pools, same_phase, network, strict=True):
+                fixed = own.cost.latency_s + own.cost.scale_up_s
                 member = fixed + own.cost.transfer_s * slow.max(axis=1)
-                took = np.maximum(took, member + (number == len(parts)) * stall.max(axis=1))
-                share.append(own.behind_s / pool.compute.step_s)
+                took = np.maximum(took, member + (number == len(terms)) * stall.max(axis=1))
+                share.append(own.window_s / pool.compute.step_s)
             window = self.scenario.collective.overlap_fraction * np.array(share)[pools] * own_s
             exposed += np.maximum(took / n_buckets, took - window)
         return exposed
@@ -302,7 +302,7 @@ def test_rows_follow_from_ranks_and_the_slowest_port(load: Load, scope: str, spa
     check_rows(load({**causes, "fabric.noise": noise}))
 
 
-def test_spares_inside_of_domains_keep_their_places(load: Load) -> None:
+def test_spares_within_domains_keep_their_places(load: Load) -> None:
     halves = {"pools": {"gb200": {"gpu": "gb200-nvl72", "n_gpus": 150}}}
     lag = cause(STALL, affects="network", effect="stall", probability=0.05)
     stall = cause(STALL, effect="stall", scope="node", probability=0.1)

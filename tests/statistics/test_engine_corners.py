@@ -34,7 +34,7 @@ def slows(name: str, of: dict[str, Any], span: str, scope: str, p: float = 1.0) 
         "span": span,
         "probability": p,
         "law": of,
-        "groups": [0],
+        "pools": [0],
     }
 
 
@@ -49,7 +49,7 @@ def plan(n_gpus: int, *causes: dict[str, Any], **sizes: int) -> _core.Plan:
         "compute_s": 1.0,
         **sizes,
     }
-    return _core.Plan(groups=[pool], causes=list(causes), terms=[], overlap_fraction=0.0)
+    return _core.Plan(pools=[pool], causes=list(causes), terms=[], overlap_fraction=0.0)
 
 
 def speed(sigma: float, scope: str = "gpu") -> dict[str, Any]:

@@ -327,8 +327,8 @@ def test_a_slow_replica_hides_more_and_its_stalls_hide_nothing(factor: float) ->
     changes = {**QUIET, **{name: {**cause, **common} for name, cause in causes.items()}}
     result = hm.simulate("h100-1k", seed=SEED, runs=1, steps=1, changes=changes)
     exposed = 0.0
-    for part in result.plan.pools[0].exchanges:
-        exposed += max(part.cost.total_s / 80, part.cost.total_s - 0.9 * factor * part.behind_s)
+    for term in result.plan.pools[0].terms:
+        exposed += max(term.cost.total_s / 80, term.cost.total_s - 0.9 * factor * term.window_s)
     compute_s = sum(passes()) * MICROBATCHES
     assert result.steps["compute_s"][0] == pytest.approx(factor * compute_s + 0.5, rel=1e-6)
     assert result.steps["stall_s"][0] == pytest.approx(0.5, rel=1e-6)

@@ -32,8 +32,8 @@ def lognormal(sigma: float) -> Spec:
 
 def mixture(law: Spec, value: float) -> Spec:
     constant = {"name": "constant", "value": value}
-    parts = [{"weight": 0.6, "law": law}, {"weight": 0.4, "law": constant}]
-    return {"name": "mixture", "components": parts}
+    components = [{"weight": 0.6, "law": law}, {"weight": 0.4, "law": constant}]
+    return {"name": "mixture", "components": components}
 
 
 EXPONENTIAL = {"name": "exponential", "mean": 0.3, "shift": 0.02}
@@ -47,7 +47,7 @@ def cause(name: str, **fields: Any) -> Spec:
     """Return a slowdown of every GPU in every step, where nothing else is said."""
     effect = fields.get("effect", "slowdown")
     default = {"affects": "compute", "effect": effect, "scope": "gpu", "span": "step"}
-    default |= {"probability": 1.0, "law": LAWS[effect][0], "groups": [0]}
+    default |= {"probability": 1.0, "law": LAWS[effect][0], "pools": [0]}
     return {"name": name, **default, **fields}
 
 
@@ -66,8 +66,8 @@ def times(n: int, kind: str = "1f1b", **fields: Any) -> Spec:
 
 def pipeline(n_pools: int = 1, **fields: Any) -> Spec:
     """Return one stage and one microbatch of one tensor group, where nothing else is said."""
-    shape: Spec = {"kind": "1f1b", "stages": 1, "chunks": 1, "microbatches": 1, "context_groups": 1}
-    shape |= {"crew_replicas": 1, "placement": "aligned", **fields}
+    shape: Spec = {"kind": "1f1b", "stages": 1, "chunks": 1, "microbatches": 1, "context": 1}
+    shape |= {"gang_replicas": 1, "placement": "aligned", **fields}
     n = shape["stages"] * shape["chunks"]
     rows = [times(n, shape["kind"])] * n_pools
     return {"layers": [1] * n, "times": rows, **shape}
@@ -101,14 +101,14 @@ def random_cause(rng: np.random.Generator, name: str, pools: list[Spec], pipe: S
     if scope == "replica" and mixed:
         acts, span = list(range(n)), "microbatch"
     if (effect, span) == ("stall", "microbatch") and pipe["stages"] > 1:
-        stage_gpus = pipe["context_groups"] * pools[0]["tensor_gpus"]
+        stage_gpus = pipe["context"] * pools[0]["tensor_gpus"]
         spread = mixed and (scope == "pool" or (scope == "cluster" and len(acts) < n))
         larger = [g.get(f"{scope}_gpus", 0) > stage_gpus for g in pools]
         scope = "gpu" if spread or any(larger) else scope
     law = LAWS[effect][int(rng.integers(len(LAWS[effect])))]
     often = float(rng.choice([1.0, 0.6, 0.3]))
     return cause(
-        name, effect=effect, span=span, scope=scope, groups=acts, law=law, probability=often
+        name, effect=effect, span=span, scope=scope, pools=acts, law=law, probability=often
     )
 
 
@@ -126,9 +126,9 @@ def random_case(kind: str, placement: str, index: int) -> Case:
         stages=p,
         chunks=v,
         microbatches=m,
-        context_groups=c,
+        context=c,
         placement=placement,
-        crew_replicas=1 if mixed or p > 1 else int(rng.integers(1, 6)),
+        gang_replicas=1 if mixed or p > 1 else int(rng.integers(1, 6)),
         layers=rng.integers(0, 5, p * v).tolist(),
         times=[random_times(rng, p * v, kind) for _ in pools],
     )
@@ -188,9 +188,9 @@ def test_rows_are_those_of_the_second_engine(kind: str, placement: str, index: i
 def every(n_pools: int, *, spans: tuple[str, ...] = SPANS) -> list[Spec]:
     """Return a slowdown of each span, and stalls of GPUs, in all of so many pools."""
     acts = list(range(n_pools))
-    slow = [cause(span, span=span, groups=acts) for span in spans]
+    slow = [cause(span, span=span, pools=acts) for span in spans]
     late = [
-        cause(f"late-{span}", effect="stall", span=span, groups=acts, probability=0.05)
+        cause(f"late-{span}", effect="stall", span=span, pools=acts, probability=0.05)
         for span in ("step", "microbatch")
     ]
     return [*slow, *late]
@@ -217,18 +217,18 @@ LARGE = {
     "stages of 72 ranks": Case(
         [pool("a", 350, **sizes(24))],
         every(1),
-        pipeline(stages=2, microbatches=5, context_groups=3, layers=[3, 2]),
+        pipeline(stages=2, microbatches=5, context=3, layers=[3, 2]),
     ),
     "mixed stages of 130 ranks": Case(
         [pool("a", 400, **sizes(65)), pool("b", 670, **sizes(65))],
         every(2),
-        pipeline(2, stages=3, microbatches=3, context_groups=2, placement="mixed"),
+        pipeline(2, stages=3, microbatches=3, context=2, placement="mixed"),
     ),
     "gangs of 80 and of 20 replicas": Case(
-        [pool("a", 100), pool("b", 85)], every(2), pipeline(2, microbatches=3, crew_replicas=80)
+        [pool("a", 100), pool("b", 85)], every(2), pipeline(2, microbatches=3, gang_replicas=80)
     ),
     "one gang of 1,001 ranks, a prime number of layers": Case(
-        [pool("a", 1001)], every(1), pipeline(microbatches=1, crew_replicas=1001, layers=[7])
+        [pool("a", 1001)], every(1), pipeline(microbatches=1, gang_replicas=1001, layers=[7])
     ),
 }
 
@@ -246,7 +246,7 @@ def test_more_gangs_or_ranks_than_a_batch_holds(name: str) -> None:
 def test_what_the_cluster_shares_reaches_only_the_pools_where_it_acts(
     acts: list[int], effect: str, span: str
 ) -> None:
-    shared = cause("x", scope="cluster", span=span, effect=effect, groups=acts)
+    shared = cause("x", scope="cluster", span=span, effect=effect, pools=acts)
     pipe = pipeline(2, stages=2, microbatches=3, placement="mixed")
     check(Case([pool("a", 2), pool("b", 2)], [shared], pipe))
 
@@ -306,7 +306,7 @@ def test_more_steps_and_runs_keep_the_earlier_rows(name: str, steps: int) -> Non
 def test_a_cause_that_is_added_moves_no_other() -> None:
     case = LARGE["75 gangs whose batches cross two borders"]
     neutral = [
-        cause(f"one-{span}", span=span, law={"name": "constant", "value": 1.0}, groups=[0, 2])
+        cause(f"one-{span}", span=span, law={"name": "constant", "value": 1.0}, pools=[0, 2])
         for span in SPANS
     ]
     after = sampled(replace(case, causes=[*neutral, *case.causes]))

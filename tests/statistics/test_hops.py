@@ -148,12 +148,12 @@ def test_doubling_by_hand_for_three_ranks() -> None:
 
 def test_rare_long_hops_are_drawn_from_the_law_itself() -> None:
     draws = hops._Draws(EXPONENTIAL, seed=1, n=1)
-    lengths = draws.lengths(1 << 12, 1 << 12).ravel()
-    longest = np.sort(lengths)[-16:]
-    # 16 draws of 2^24 lie in the uppermost of 2^20 parts: not all at its middle.
+    times = draws.times(1 << 12, 1 << 12).ravel()
+    longest = np.sort(times)[-16:]
+    # 16 draws of 2^24 lie in the uppermost of 2^20 bins: not all at its middle.
     assert len(set(longest.tolist())) > 8
     assert longest[0] > np.log(2**19)
-    assert stats.kstest(lengths[: 1 << 18], stats.expon.cdf).statistic < 1.95 / 2**9
+    assert stats.kstest(times[: 1 << 18], stats.expon.cdf).statistic < 1.95 / 2**9
 
 
 def test_the_total_is_a_law_of_the_slowdown_of_a_latency() -> None:

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from hindmost.metrics import PERCENTILES
 from hindmost.order import without_run
-from hindmost.statistics import PERCENTILES, Estimate, estimates
+from hindmost.statistics import Estimate, estimates
 
 Floats = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, tuple[int, int]], Floats]

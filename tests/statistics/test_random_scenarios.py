@@ -140,9 +140,9 @@ def bounds_of_exposed(scenario: hm.Scenario, plan: Plan) -> tuple[float, float]:
     """
     slowdowns = [least_slowdown(scenario, pool.name, "network") for pool in plan.pools]
     least_s = most_s = 0.0
-    for term in zip(*(pool.exchanges for pool in plan.pools), strict=True):
+    for term in zip(*(pool.terms for pool in plan.pools), strict=True):
         costs = [exchange.cost for exchange in term]
-        fixed = [cost.latency_s + cost.inside_s for cost in costs]
+        fixed = [cost.latency_s + cost.scale_up_s for cost in costs]
         least_s += max(
             bare + slowdown * cost.transfer_s
             for bare, slowdown, cost in zip(fixed, slowdowns, costs, strict=True)

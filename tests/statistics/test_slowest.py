@@ -44,11 +44,11 @@ def cause(name: str, law: dict[str, Any], pools: list[int], **fields: Any) -> di
         "span": "step",
         "probability": 1.0,
     }
-    return {"name": name, "law": law, "groups": pools, **default, **fields}
+    return {"name": name, "law": law, "pools": pools, **default, **fields}
 
 
 def plan(pools: list[dict[str, Any]], causes: list[dict[str, Any]]) -> _core.Plan:
-    return _core.Plan(groups=pools, causes=causes, terms=[], overlap_fraction=0.0)
+    return _core.Plan(pools=pools, causes=causes, terms=[], overlap_fraction=0.0)
 
 
 def sampled(a_plan: _core.Plan, steps: int, runs: int = 1) -> _core.Columns:

@@ -36,7 +36,7 @@ def lognormal(sigma: float) -> Spec:
 def cause(law: Spec, span: str, **fields: Any) -> Spec:
     """Return a slowdown of every GPU, where nothing else is said."""
     default = {"name": span, "affects": "compute", "effect": "slowdown", "scope": "gpu"}
-    return {**default, "span": span, "probability": 1.0, "law": law, "groups": [0], **fields}
+    return {**default, "span": span, "probability": 1.0, "law": law, "pools": [0], **fields}
 
 
 def columns(
@@ -44,14 +44,14 @@ def columns(
 ) -> _core.Columns:
     """Return what a pool of full domains comes to."""
     shape: Spec = {"kind": "gpipe", "stages": 1, "chunks": 1, "microbatches": 1, "layers": [1]}
-    shape |= {"context_groups": 1, "crew_replicas": 1, "placement": "aligned", **fields}
+    shape |= {"context": 1, "gang_replicas": 1, "placement": "aligned", **fields}
     shape["layers"] = shape["layers"] * shape["stages"]
     times = {"weight_s": [], "overhead_s": 0.0, "transfer_s": 0.0}
     times |= {name: [each] * shape["stages"] for name, each in passes.items()}
     sizes = {"node_gpus": tensor, "domain_gpus": tensor, "tensor_gpus": tensor, "rack_gpus": None}
     pool = {"name": "a", "n_gpus": n_gpus, "compute_s": 1.0, **sizes}
     plan = _core.Plan(
-        groups=[pool],
+        pools=[pool],
         causes=causes,
         terms=[],
         overlap_fraction=0.0,
@@ -108,7 +108,7 @@ def test_one_barrier_a_step_costs_one_percent() -> None:
 def test_a_barrier_a_layer_costs_eleven_percent() -> None:
     sigma = RESIDUAL * math.sqrt(LAYERS)
     law = cause(lognormal(sigma), "layer")
-    rows = seconds(RANKS, [law], steps=60, layers=[LAYERS], crew_replicas=RANKS)
+    rows = seconds(RANKS, [law], steps=60, layers=[LAYERS], gang_replicas=RANKS)
     expected = moment_of_slowest(lambda z: math.exp(sigma * z), RANKS)
     square = moment_of_slowest(lambda z: math.exp(2 * sigma * z), RANKS)
     assert_mean(rows, expected)
@@ -191,7 +191,7 @@ def test_replicas_of_a_gang_each_have_their_own_draws() -> None:
     law = cause(EXPONENTIAL, "microbatch", scope="replica")
     alone = seconds(30, [law], steps=5000)
     assert_law(alone, gamma_cdf(1, slowest_of=30))
-    together = seconds(30, [law], steps=5000, crew_replicas=30)
+    together = seconds(30, [law], steps=5000, gang_replicas=30)
     np.testing.assert_allclose(together, alone, rtol=1e-6)
 
 
@@ -222,7 +222,7 @@ def test_a_rank_alone_is_as_busy_as_its_means_say(span: str) -> None:
 def test_a_larger_gang_is_never_faster(span: str) -> None:
     causes = [cause(lognormal(0.05), span), cause(lognormal(0.02), "run", name="persistent")]
     rows = [
-        seconds(60, causes, steps=200, microbatches=3, layers=[5], crew_replicas=gang)
+        seconds(60, causes, steps=200, microbatches=3, layers=[5], gang_replicas=gang)
         for gang in (1, 2, 4, 12, 60)
     ]
     for few, many in pairwise(rows):
@@ -242,7 +242,7 @@ def test_one_stage_alone_is_a_step_without_a_pipeline() -> None:
         cause(lognormal(0.02), "run"),
         cause(EXPONENTIAL, "step", name="late", effect="stall", probability=0.01),
     ]
-    plan = _core.Plan(groups=[pool], causes=causes, terms=[], overlap_fraction=0.0)
+    plan = _core.Plan(pools=[pool], causes=causes, terms=[], overlap_fraction=0.0)
     without = _core.sample(plan, seed=SEED, runs=1, steps=300, threads=2)["compute_s"]
     within = seconds(300, causes, steps=300, backward=2.0)
     np.testing.assert_allclose(within, without, rtol=1e-6)

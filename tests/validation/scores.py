@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hindmost import catalog
-from hindmost.physics.compute import compute_time
+from tests.plans import compute_time
 from tests.validation.families import Family, Row, gated
 from tests.validation.fitting import Estimate, Fit, estimate, fit, scenario
 

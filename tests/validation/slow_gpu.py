@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hindmost import _core
-from hindmost.physics.compute import ComputeTime, StageTime, compute_time
+from hindmost.physics.compute import ComputeTime, StageTime
 from hindmost.scenario import Scenario, from_table
+from tests.plans import compute_time
 from tests.validation.families import Gpt
 from tests.validation.typed import BLOOM_STEP_S
 

@@ -14,9 +14,8 @@ import pytest
 import hindmost as hm
 from hindmost import catalog
 from hindmost.physics.flops import parameters
-from hindmost.physics.memory import memory
 from hindmost.plan import make_plan
-from hindmost.scenario import n_replicas
+from tests.plans import counts, pool_plan
 from tests.validation.families import ABSENT, DATA
 
 TABLE = DATA / "mfu_vs_scale.csv"
@@ -113,9 +112,9 @@ def test_the_table_has_the_layouts() -> None:
 @pytest.mark.parametrize("row", rows(), ids=label)
 def test_a_published_layout_has_its_replicas_and_fits(row: Row) -> None:
     scenario = scenario_of(row)
-    assert n_replicas(scenario) == row["dp"]
+    assert counts(scenario).n_replicas == row["dp"]
     make_plan(scenario)
-    needed = memory(scenario, "h100").total_bytes
+    needed = pool_plan(scenario, "h100").memory.total_bytes
     # A real GPU needs room for logits, buffers and its allocator, too.
     assert needed < 0.95 * catalog.gpu(scenario.pools["h100"].gpu).memory_bytes
 

@@ -1,13 +1,6 @@
 """The catalogue: GPUs, fabrics, models and presets, one TOML file each."""
 
-from __future__ import annotations
-
-import tomllib
-from functools import cache
-from importlib import resources
-from importlib.resources.abc import Traversable
-from typing import Any, Literal, TypeVar, cast
-
+from hindmost.catalog.entries import KINDS, Kind, fabric, gpu, model, names, text
 from hindmost.catalog.schema import Basis, BasisKind, Dtype, Entry, Fabric, Gpu, Model, Transformer
 
 __all__ = [
@@ -27,55 +20,3 @@ __all__ = [
     "names",
     "text",
 ]
-
-Kind = Literal["gpus", "fabrics", "models", "presets"]
-KINDS: tuple[Kind, ...] = ("gpus", "fabrics", "models", "presets")
-
-AnyEntry = TypeVar("AnyEntry", bound=Entry)
-
-
-def gpu(name: str) -> Gpu:
-    """Return the GPU called `name`; raises KeyError if there is none."""
-    return _entry("gpus", name, Gpu)
-
-
-def fabric(name: str) -> Fabric:
-    """Return the fabric called `name`; raises KeyError if there is none."""
-    return _entry("fabrics", name, Fabric)
-
-
-def model(name: str) -> Model:
-    """Return the model called `name`; raises KeyError if there is none."""
-    return _entry("models", name, Model)
-
-
-@cache
-def names(kind: Kind) -> tuple[str, ...]:
-    """Return the names of all entries of one kind, in order."""
-    found = (file.name for file in _folder(kind).iterdir())
-    return tuple(sorted(name.removesuffix(".toml") for name in found if name.endswith(".toml")))
-
-
-def text(kind: Kind, name: str) -> str:
-    """Return the TOML text of an entry; raises KeyError if there is none."""
-    if name not in names(kind):
-        raise KeyError(name)
-    return (_folder(kind) / f"{name}.toml").read_text(encoding="utf-8")
-
-
-@cache
-def _folder(kind: Kind) -> Traversable:
-    return resources.files(__name__) / kind
-
-
-def _entry(kind: Kind, name: str, schema: type[AnyEntry]) -> AnyEntry:
-    return cast(AnyEntry, _parsed(kind, name, schema))
-
-
-@cache
-def _parsed(kind: Kind, name: str, schema: type[Entry]) -> Entry:
-    table: dict[str, Any] = tomllib.loads(text(kind, name))
-    entry = schema.model_validate(table)
-    if entry.name != name:
-        raise ValueError(f"{kind}/{name}.toml is called {entry.name!r} inside")
-    return entry

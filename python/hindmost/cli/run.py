@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 EXIT_THRESHOLD = 1
 STYLES = ("table", "json", "csv", "markdown")
+STYLES_WITH_CAPS = ("table", "markdown")
+"""Formats that show the analysis of caps without being asked to."""
 
 _CALL = ("seed", "runs", "steps", "method")
 """What a stored run holds of the call that made it."""
@@ -70,6 +72,13 @@ _CALL = ("seed", "runs", "steps", "method")
     help="Write every step to a .parquet, .csv or .json file.",
 )
 @click.option(
+    "--caps",
+    "with_caps",
+    is_flag=True,
+    help="Put the analysis of caps into --format json and into -o FILE.json or .parquet; table and "
+    "markdown print it wherever the method is order-statistics, and exact.",
+)
+@click.option(
     "--fail-if",
     "thresholds",
     multiple=True,
@@ -82,6 +91,7 @@ def run(
     settings: tuple[str, ...],
     style: str,
     output: Path | None,
+    with_caps: bool,
     thresholds: tuple[str, ...],
     **call: Any,
 ) -> None:
@@ -90,34 +100,54 @@ def run(
     SCENARIO is a preset (see `hindmost catalog presets`), a TOML file, or a
     Parquet file of a former run, which is repeated.
     """
+    from hindmost.analyses.caps import can_move_caps, check_method, moved_caps
     from hindmost.cli.threshold import parsed_thresholds
     from hindmost.report import render
-    from hindmost.simulate import simulate
+    from hindmost.simulation import simulate
     from hindmost.storage import check_output, write
 
     with collected_problems() as judge:
         limits = judge(parsed_thresholds, thresholds) or []
         if output is not None:
             judge(check_output, output)
+        if with_caps:
+            judge(_check_place_for_caps, style, output)
         loaded = judge(_loaded, scenario, settings, call)
     assert loaded is not None
     call["method"] = call["method"] or "auto"
+    if with_caps:
+        # Before the simulation, which may take long.
+        check_method(loaded, call["method"])
     with _progress() as progress:
         result = simulate(loaded, progress=progress, **call)
+    prints_caps = style in STYLES_WITH_CAPS and can_move_caps(result)
+    caps = moved_caps(result) if with_caps or prints_caps else None
+    stored_caps = caps if with_caps else None
     if output is not None:
-        write(result, output)
+        write(result, output, caps=stored_caps)
         tell(f"wrote {output}")
     if style == "csv":
         # The other formats hold it themselves.
         tell(f"seed {result.inputs['seed']}")
-    echo_data(render(result, style))
+    echo_data(render(result, style, caps=stored_caps if style == "json" else caps))
     if _any_holds(limits, result):
         sys.exit(EXIT_THRESHOLD)
 
 
+def _check_place_for_caps(style: str, output: Path | None) -> None:
+    """Refuse ``--caps`` where nothing that is printed or written has a place for caps."""
+    from hindmost.errors import Problem, ScenarioError
+
+    if style == "csv" and (output is None or output.suffix == ".csv"):
+        requirement = "must come with a format that can hold caps, and CSV cannot"
+        hint = "--format json, or -o FILE.json or FILE.parquet"
+        raise ScenarioError([Problem(path="--caps", requirement=requirement, hint=hint)])
+
+
 def _loaded(scenario: str, settings: tuple[str, ...], call: dict[str, Any]) -> Scenario:
     """Return a scenario; a stored run adds to the call what it does not say."""
-    from hindmost.scenario import from_table, load, with_changes
+    from hindmost.scenario import from_table, with_changes
+    from hindmost.scenario.load import load
     from hindmost.storage import read_inputs
 
     changes = parsed_settings(settings)
@@ -132,7 +162,7 @@ def _loaded(scenario: str, settings: tuple[str, ...], call: dict[str, Any]) -> S
 
 
 def _tell_of_another_version(version: str) -> None:
-    from hindmost import __version__
+    from hindmost._core import __version__
 
     if version != __version__:
         tell(f"this run was made by version {version}; values may differ")

@@ -1,34 +1,35 @@
-"""``hindmost schema``: what a scenario may hold."""
+"""``hindmost schema``: JSON Schemas of what goes in and what comes out."""
 
 from __future__ import annotations
-
-import json
-from typing import Any
 
 import click
 
 from hindmost.cli.options import debug_option, echo_data
 
+KINDS = ("scenario", "result")
+
 
 @click.command()
+@click.argument("kind", type=click.Choice(KINDS), default="scenario")
 @debug_option
-def schema() -> None:
-    """Print the JSON Schema of a scenario."""
-    from hindmost.scenario import Scenario
+def schema(kind: str) -> None:
+    """Print the JSON Schema of a scenario file, or of a result.
 
-    table = Scenario.model_json_schema()
-    table["properties"]["extends"] = {
-        "type": "array",
-        "items": {"type": "string"},
-        "description": "Presets or relative paths of files that this one is laid over, in order.",
-    }
-    echo_data(json.dumps(_without_required(table), indent=2) + "\n")
+    KIND is scenario by default; result is what `run --format json` prints and `run -o FILE.json`
+    writes.
+    """
+    from hindmost.report import json
+
+    echo_data(json.text(_result() if kind == "result" else _scenario()))
 
 
-def _without_required(schema: Any) -> Any:
-    """Return a schema that leaves to what a file extends whatever it does not hold."""
-    if isinstance(schema, dict):
-        return {key: _without_required(value) for key, value in schema.items() if key != "required"}
-    if isinstance(schema, list):
-        return [_without_required(item) for item in schema]
-    return schema
+def _scenario() -> dict[str, object]:
+    from hindmost.scenario.file_schema import file_schema
+
+    return file_schema()
+
+
+def _result() -> dict[str, object]:
+    from hindmost.report.result_schema import result_schema
+
+    return result_schema()

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hindmost.errors import Problem, ScenarioError
-from hindmost.result import METRICS, Result
-from hindmost.statistics import STATISTICS
+from hindmost.metrics import METRICS, STATISTICS
+from hindmost.result import Result
 
 _SIGNS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
-_FORM = re.compile(r"\s*(\w+)\.(mean|p[\d.]+?)\s*(<=|>=|<|>)\s*(\S+)\s*")
+
+
+def _any_of(words: Iterable[str]) -> str:
+    # Longest first: a match of "<" would leave the "=" of "<=" to the number.
+    return "|".join(map(re.escape, sorted(words, key=len, reverse=True)))
+
+
+_FORM = re.compile(
+    rf"\s*({_any_of(METRICS)})\.({_any_of(STATISTICS)})\s*({_any_of(_SIGNS)})\s*(\S+)\s*"
+)
 
 
 @dataclass(frozen=True)
@@ -32,19 +42,19 @@ class Threshold:
 
 
 def parsed_thresholds(texts: Iterable[str]) -> list[Threshold]:
-    """Return the thresholds of ``metric.statistic<value`` texts.
+    """Return the thresholds of texts of the form ``metric.statistic<value``.
 
     Raises
     ------
     ScenarioError
-        With a problem for each text that is none.
+        With a problem for each text that has another form.
     """
     found, thresholds = [], []
     for text in texts:
         threshold = _parsed(text)
         if threshold is None:
             requirement = (
-                f"must be METRIC.STATISTIC, one of < <= > >=, and a number; "
+                f"must be METRIC.STATISTIC, one of {' '.join(_SIGNS)}, and a number; "
                 f"metrics are {', '.join(METRICS)}, statistics {', '.join(STATISTICS)}"
             )
             found.append(Problem(path="--fail-if", requirement=requirement, value=text))
@@ -64,6 +74,4 @@ def _parsed(text: str) -> Threshold | None:
         limit = float(number)
     except ValueError:
         return None
-    if metric not in METRICS or statistic not in STATISTICS or limit != limit:
-        return None
-    return Threshold(text, metric, statistic, sign, limit)
+    return None if math.isnan(limit) else Threshold(text, metric, statistic, sign, limit)

@@ -14,8 +14,8 @@ from hindmost.cli.options import debug_option, echo_data, parsed_settings, set_o
 def validate(scenario: str, settings: tuple[str, ...]) -> None:
     """Judge SCENARIO, a preset or a TOML file, and print its cluster in one line."""
     from hindmost.plan import make_plan
-    from hindmost.report import headline
-    from hindmost.scenario import load
+    from hindmost.report.headline import headline
+    from hindmost.scenario.load import load
     from hindmost.units import gigabytes
 
     loaded = load(scenario, parsed_settings(settings), changes_from="--set")

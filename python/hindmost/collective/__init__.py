@@ -1,14 +1,14 @@
-"""Collectives: one algorithm a file.
+"""Collectives: what an operation costs as one algorithm does it, one algorithm a file.
 
-Each function takes what a communicator exchanges and the links that its members
-have while all its siblings run, and returns a `Cost`. `ALGORITHMS` holds those
-over a network of domains by name; `torus` takes a shape. `nccl` holds NCCL's own
-latencies, and `hops` what hops of random length make of a latency.
+Each function takes the bytes that a communicator exchanges and the links that its members have
+while all sibling communicators run, and returns a `Cost`. `ALGORITHMS` holds the algorithms over
+a network of domains by name; `torus` takes a shape instead. `nccl` has NCCL's own latencies, and
+`hops` the total latency of hops of random length.
 """
 
-from hindmost.collective.algorithm import ALGORITHMS, Algorithm
-from hindmost.collective.all_to_all import all_to_all
+from hindmost.collective.algorithm import ALGORITHMS, Algorithm, Operation
 from hindmost.collective.cost import Cost, Link
+from hindmost.collective.direct import all_to_all
 from hindmost.collective.hierarchical import all_gather, all_reduce, reduce_scatter
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Algorithm",
     "Cost",
     "Link",
+    "Operation",
     "all_gather",
     "all_reduce",
     "all_to_all",

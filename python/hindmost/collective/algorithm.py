@@ -1,32 +1,35 @@
-"""Algorithms by name."""
+"""Algorithms over a network of domains, by name."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from hindmost.collective import flat_ring, hierarchical, pat, tree
 from hindmost.collective.cost import Cost, Link
 from hindmost.collective.hops import Pattern
 
+Operation = Literal["all_gather", "reduce_scatter", "all_reduce"]
+"""What a collective between replicas does."""
+
 
 class Collective(Protocol):
-    """A collective over domains that a network joins."""
+    """One operation as one algorithm does it, over domains that a network joins."""
 
     def __call__(
-        self, n_bytes: float, *, n: int, per_domain: int, inside: Link, port: Link
+        self, n_bytes: float, *, n: int, per_domain: int, scale_up: Link, port: Link
     ) -> Cost:
-        """Return the cost of moving `n_bytes` among `n` ranks."""
+        """Return the cost of the operation on `n_bytes` among `n` ranks."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Algorithm:
-    """The collectives of one algorithm; None where it has no such collective.
+    """The collectives of one algorithm; None for an operation that it cannot do.
 
     Parameters
     ----------
     all_gather, reduce_scatter, all_reduce
-        What they cost.
+        What each operation costs.
     gather_hops, reduce_hops
         Recursion of the hops between domains, of an all-gather or reduce-scatter
         and of an all-reduce; its n is the number of domains.
@@ -37,6 +40,15 @@ class Algorithm:
     all_reduce: Collective | None = None
     gather_hops: Pattern | None = None
     reduce_hops: Pattern | None = None
+
+    def collective(self, operation: Operation) -> Collective | None:
+        """Return how the algorithm does an operation, if it can."""
+        collective: Collective | None = getattr(self, operation)
+        return collective
+
+    def hops(self, operation: Operation) -> Pattern | None:
+        """Return the recursion of an operation's hops, if the algorithm can do it."""
+        return self.reduce_hops if operation == "all_reduce" else self.gather_hops
 
 
 ALGORITHMS = {

@@ -11,14 +11,14 @@ Call = ParamSpec("Call")
 
 @dataclass(frozen=True, kw_only=True)
 class Link:
-    """A rank's way out.
+    """A link of one rank.
 
     Parameters
     ----------
     latency_s
         Seconds of one hop.
     bytes_per_s
-        Bandwidth in one direction, with all siblings running, in B/s.
+        Bandwidth in one direction, with all sibling communicators running, in B/s.
     """
 
     latency_s: float
@@ -33,20 +33,20 @@ class Cost:
     ----------
     latency_s
         Seconds of hops, paid again by each piece that is sent on its own.
-    inside_s
-        Seconds of moving bytes inside of domains.
+    scale_up_s
+        Seconds of moving bytes over scale-up links, within domains.
     transfer_s
-        Seconds of moving bytes through ports; what slows a port slows this part.
+        Seconds of moving bytes through ports; these grow where a port is slow.
     """
 
     latency_s: float = 0.0
-    inside_s: float = 0.0
+    scale_up_s: float = 0.0
     transfer_s: float = 0.0
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(
             latency_s=self.latency_s + other.latency_s,
-            inside_s=self.inside_s + other.inside_s,
+            scale_up_s=self.scale_up_s + other.scale_up_s,
             transfer_s=self.transfer_s + other.transfer_s,
         )
 
@@ -58,26 +58,26 @@ class Cost:
         """Return the cost of `count` such collectives, one after another."""
         return Cost(
             latency_s=count * self.latency_s,
-            inside_s=count * self.inside_s,
+            scale_up_s=count * self.scale_up_s,
             transfer_s=count * self.transfer_s,
         )
 
     @property
     def total_s(self) -> float:
-        """Seconds without disturbance."""
-        return self.latency_s + self.inside_s + self.transfer_s
+        """Seconds without any cause of variation."""
+        return self.latency_s + self.scale_up_s + self.transfer_s
 
 
-def at_once(*, latency_s: float, inside_s: float, transfer_s: float) -> Cost:
-    """Return the cost where domains and ports work at the same time.
+def at_once(*, latency_s: float, scale_up_s: float, transfer_s: float) -> Cost:
+    """Return the cost where scale-up links and ports work at the same time.
 
-    `inside_s` of the result is only what is left when the ports are done, so that
-    the parts add up to the slower of both. What slows a port slows all of its
-    time, also where the domain would hide it: never too little.
+    `scale_up_s` of the result is only what is left when the ports are done, so that both add
+    up to the slower one. A slow port slows all of its seconds, even where the scale-up links
+    would hide them, so the cost under noise is an upper bound.
     """
     return Cost(
         latency_s=latency_s,
-        inside_s=max(0.0, inside_s - transfer_s),
+        scale_up_s=max(0.0, scale_up_s - transfer_s),
         transfer_s=transfer_s,
     )
 

@@ -1,4 +1,4 @@
-"""Flat ring: one ring through all ranks of all domains, as often as there are ports.
+"""Flat ring: rings through all ranks of all domains, one ring for each port of a domain.
 
 A domain of g ranks has g ports. g rings run at once, each with one g-th of the
 data, and each enters and leaves a domain at a rank of its own, so that every
@@ -12,7 +12,7 @@ from hindmost.collective.cost import Cost, Link, at_once, twice
 from hindmost.collective.spread import Spread
 
 
-def all_gather(n_bytes: float, *, n: int, per_domain: int, inside: Link, port: Link) -> Cost:
+def all_gather(n_bytes: float, *, n: int, per_domain: int, scale_up: Link, port: Link) -> Cost:
     """Return the cost of gathering `n_bytes` in all on each rank.
 
     Parameters
@@ -24,18 +24,18 @@ def all_gather(n_bytes: float, *, n: int, per_domain: int, inside: Link, port: L
     per_domain
         Ranks of the communicator in one domain, >= 1. The last domain may hold
         fewer; then its ports carry the most, and the others wait.
-    inside, port
+    scale_up, port
         A rank's links to its domain and to the network.
 
     Notes
     -----
-    Of n - 1 hops, N - 1 are between the N domains and n - N inside of them, as
+    Of n - 1 hops, N - 1 are between the N domains and n - N within them, as
     NCCL counts: ``(N - 1) a + (n - N) a'``.
 
-    Through the ports of a domain of f ranks goes all that the ring hands on:
-    ``(n - 1) / n b / (f B)``. A rank sends inside of its domain in all rings but
-    the one that it hands out: ``(n - 1) / n b (g - 1) / g / B'``. Rounds do both
-    at once, and the slower one sets the pace.
+    All data of a ring go through the ports of a domain of f ranks:
+    ``(n - 1) / n b / (f B)``. A rank sends within its domain in all rings but
+    the one that it sends through its port: ``(n - 1) / n b (g - 1) / g / B'``.
+    Rounds do both at once, and the slower one sets the pace.
 
     Examples
     --------
@@ -43,25 +43,25 @@ def all_gather(n_bytes: float, *, n: int, per_domain: int, inside: Link, port: L
 
     >>> idle = Link(latency_s=0.0, bytes_per_s=450e9)
     >>> port = Link(latency_s=0.0, bytes_per_s=45e9)
-    >>> cost = all_gather(101.4633472e9, n=64, per_domain=1, inside=idle, port=port)
+    >>> cost = all_gather(101.4633472e9, n=64, per_domain=1, scale_up=idle, port=port)
     >>> round(cost.total_s, 5)
     2.21951
     """
     spread = Spread.of(n, per_domain)
     members, domains = spread.members, spread.domains
     if domains == 1:
-        alone = ring.all_gather(n_bytes, n=n, link=inside)
-        return Cost(latency_s=alone.latency_s, inside_s=alone.transfer_s)
-    handed_on = (n - 1) / n * n_bytes
+        alone = ring.all_gather(n_bytes, n=n, link=scale_up)
+        return Cost(latency_s=alone.latency_s, scale_up_s=alone.transfer_s)
+    sent_bytes = (n - 1) / n * n_bytes
     return at_once(
-        latency_s=(domains - 1) * port.latency_s + (n - domains) * inside.latency_s,
-        inside_s=handed_on * (members - 1) / members / inside.bytes_per_s,
-        transfer_s=handed_on / spread.fewest / port.bytes_per_s,
+        latency_s=(domains - 1) * port.latency_s + (n - domains) * scale_up.latency_s,
+        scale_up_s=sent_bytes * (members - 1) / members / scale_up.bytes_per_s,
+        transfer_s=sent_bytes / spread.fewest / port.bytes_per_s,
     )
 
 
 reduce_scatter = all_gather
-"""The same rounds, the other way round: a part of the sum is left on each rank."""
+"""The rounds of an all-gather in reverse: one n-th of the sum is left on each rank."""
 
 all_reduce = twice(all_gather)
 """A reduce-scatter and an all-gather: all of the sum is left on each rank."""

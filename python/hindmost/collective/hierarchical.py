@@ -1,7 +1,7 @@
-"""Hierarchical: inside of domains by rings, between domains by doubling.
+"""Hierarchical: rings within domains, doubling distances between them.
 
 The ranks of a domain divide the data between domains among their ports: each
-port carries the part that its own rank gathers. Between domains the distance
+port carries the share that its own rank gathers. Between domains the distance
 doubles each round (recursive doubling, and NCCL's PAT), so latency grows with
 the logarithm of the number of domains and each byte still crosses a port once.
 """
@@ -13,7 +13,7 @@ from hindmost.collective.cost import Cost, Link, twice
 from hindmost.collective.spread import Spread
 
 
-def all_gather(n_bytes: float, *, n: int, per_domain: int, inside: Link, port: Link) -> Cost:
+def all_gather(n_bytes: float, *, n: int, per_domain: int, scale_up: Link, port: Link) -> Cost:
     """Return the cost of gathering `n_bytes` in all on each rank.
 
     Parameters
@@ -25,13 +25,13 @@ def all_gather(n_bytes: float, *, n: int, per_domain: int, inside: Link, port: L
     per_domain
         Ranks of the communicator in one domain, >= 1. The last domain may hold
         fewer; then its ports carry the most, and the others wait.
-    inside, port
+    scale_up, port
         A rank's links to its domain and to the network.
 
     Notes
     -----
     With N domains of at least g ranks: ``ceil(log2 N) a + (N - 1) / N b / (g B)``
-    through the ports, and then a ring inside of the domain.
+    through the ports, and then a ring within the domain.
 
     Examples
     --------
@@ -39,22 +39,22 @@ def all_gather(n_bytes: float, *, n: int, per_domain: int, inside: Link, port: L
 
     >>> idle = Link(latency_s=0.0, bytes_per_s=450e9)
     >>> port = Link(latency_s=0.0, bytes_per_s=45e9)
-    >>> cost = all_gather(101.4633472e9, n=64, per_domain=1, inside=idle, port=port)
+    >>> cost = all_gather(101.4633472e9, n=64, per_domain=1, scale_up=idle, port=port)
     >>> round(cost.total_s, 5)
     2.21951
     """
     spread = Spread.of(n, per_domain)
-    within = ring.all_gather(n_bytes, n=spread.members, link=inside)
+    within = ring.all_gather(n_bytes, n=spread.members, link=scale_up)
     crossing = (spread.domains - 1) / spread.domains * n_bytes
     return Cost(
         latency_s=spread.doublings * port.latency_s + within.latency_s,
-        inside_s=within.transfer_s,
+        scale_up_s=within.transfer_s,
         transfer_s=crossing / spread.fewest / port.bytes_per_s,
     )
 
 
 reduce_scatter = all_gather
-"""The same rounds, the other way round: a part of the sum is left on each rank."""
+"""The rounds of an all-gather in reverse: one n-th of the sum is left on each rank."""
 
 all_reduce = twice(all_gather)
 """A reduce-scatter and an all-gather: all of the sum is left on each rank."""

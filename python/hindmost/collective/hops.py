@@ -1,9 +1,9 @@
-"""Hop noise: what hops of random length make of a collective's latency.
+"""Hop noise: the latency of a collective whose hops take random times.
 
-A hop waits for the hops before it, so the sum along one path says too little: an
-all-reduce over a ring of 64 has 126 rounds, and takes 256.3 hops where their
-lengths are exponential. The total is replayed through the algorithm's own
-recursion, and beyond `LARGEST` ranks extrapolated.
+A hop waits for the hops before it, so the sum along one path is too low: an
+all-reduce over a ring of 64 has 126 rounds, and takes 256.3 times a mean hop where
+hops are exponential. The total is replayed through the algorithm's own recursion,
+and extrapolated beyond `MAX_REPLAYED_RANKS` ranks.
 """
 
 from __future__ import annotations
@@ -24,34 +24,36 @@ from hindmost.law import Empirical, Law, LawModel
 Pattern = Literal["ring", "ring-all-reduce", "doubling", "doubling-all-reduce", "reduction", "tree"]
 """Recursions; see `total`."""
 
-LARGEST = 128
+MAX_REPLAYED_RANKS = 128
 """Ranks up to which a collective is replayed."""
 
 N_REPLAYS = 4096
 """Replays of a collective."""
 
-_BLOCK = 256  # Replays at a time, to stay in the cache.
+_BATCH_REPLAYS = 256
+"""Replays at a time, so few that they stay in the cache."""
 _SEED = 20_090_401
-_UPPERMOST = np.uint32(2**32 - 2**12)
+_FIRST_EXACT_WORD = np.uint32(2**32 - 2**12)
+"""Words from here on are looked up exactly, because the upper tail decides the longest hop."""
 _LAW: TypeAdapter[LawModel] = TypeAdapter(Law)
 
 Times = NDArray[np.float64]
-Lengths = NDArray[np.float32]
-Hop = Callable[[int], Lengths]
-"""Draws lengths of hops, for all replays of a block: (hops, replays)."""
+HopTimes = NDArray[np.float32]
+DrawHops = Callable[[int], HopTimes]
+"""Draws the times of some hops for all replays of a batch, as an array of (hops, replays)."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class HopTotal:
-    """How long the hops of one collective take in all, with a hop's nominal time as unit.
+    """Total time of the hops of one collective, in nominal times of a hop.
 
     Attributes
     ----------
     hops : int
         Total where every hop takes one unit.
     mean, std_error : float
-        Expected total and its standard error; beyond `LARGEST` the error contains
-        the change of the growth between the last two doublings.
+        Expected total and its standard error; beyond `MAX_REPLAYED_RANKS` the error
+        contains the change of the growth between the last two doublings.
     samples : NDArray of float64, shape (N_REPLAYS,)
         Totals in order, frozen.
     """
@@ -66,18 +68,18 @@ class HopTotal:
         return float(np.quantile(self.samples, p))
 
     def law(self) -> Empirical:
-        """Return the total over `hops` as a law: a slowdown of the latency."""
+        """Return the law of the total over `hops`, which is a slowdown of the latency."""
         return Empirical(samples=(self.samples / max(1, self.hops)).tolist())
 
 
 def total(law: LawModel, *, pattern: Pattern, n: int) -> HopTotal:
-    """Return how long all hops of a collective over `n` ranks take.
+    """Return the total time of the hops of a collective over `n` ranks.
 
     Parameters
     ----------
     law
-        Law of one hop over its nominal time, or a frozen distribution. Each hop
-        draws anew.
+        Law of one hop's time over its nominal time, or a frozen distribution. Each hop
+        has a draw of its own.
     pattern
         ``ring``: ``T[i, k] = max(T[i, k-1], T[i-1, k-1]) + X`` for n - 1 rounds;
         ``ring-all-reduce``: for 2 (n - 1).
@@ -89,15 +91,14 @@ def total(law: LawModel, *, pattern: Pattern, n: int) -> HopTotal:
         ``tree``: up and down both trees of a double binary tree, in which inner
         nodes are ranks too.
     n
-        Ranks that are joined by such hops, >= 1: domains, if only the hops between
-        domains are noisy.
+        Ranks that such hops join, >= 1: domains, if only the hops between domains
+        are noisy.
 
     Notes
     -----
-    Beyond 128 ranks the mean goes on with the growth per hop measured between 64
-    and 128; the spread grows with the power of the hops measured there, held
-    between 0 and 1/2; the shape is that at 128. Same law, pattern and n: same
-    result, from a table after the first call.
+    Beyond 128 ranks the mean grows with each hop as it does between 64 and 128; the
+    spread grows with the power of the hops found there, limited to 0 to 1/2; the shape
+    is that at 128. Results are cached, and depend on law, pattern and n alone.
 
     Examples
     --------
@@ -106,7 +107,8 @@ def total(law: LawModel, *, pattern: Pattern, n: int) -> HopTotal:
     1998.0
     """
     text = _LAW.validate_python(law).model_dump_json(exclude_none=True)
-    return _replayed(text, pattern, n) if n <= LARGEST else _extrapolated(text, pattern, n)
+    make = _replayed if n <= MAX_REPLAYED_RANKS else _extrapolated
+    return make(text, pattern, n)
 
 
 def n_hops(pattern: Pattern, n: int) -> int:
@@ -136,7 +138,8 @@ def _replayed(law: str, pattern: Pattern, n: int) -> HopTotal:
 
 @cache
 def _extrapolated(law: str, pattern: Pattern, n: int) -> HopTotal:
-    quarter, half, whole = (_replayed(law, pattern, LARGEST // part) for part in (4, 2, 1))
+    ranks = (MAX_REPLAYED_RANKS // share for share in (4, 2, 1))
+    quarter, half, whole = (_replayed(law, pattern, n_ranks) for n_ranks in ranks)
     hops = n_hops(pattern, n)
     before = (half.mean - quarter.mean) / (half.hops - quarter.hops)
     growth = (whole.mean - half.mean) / (whole.hops - half.hops)
@@ -158,17 +161,17 @@ def _extrapolated(law: str, pattern: Pattern, n: int) -> HopTotal:
 def replay(
     law: LawModel, *, pattern: Pattern, n: int, n_replays: int = N_REPLAYS, seed: int = _SEED
 ) -> Times:
-    """Return the totals of `n_replays` independent collectives, of any size."""
+    """Return the totals of `n_replays` independent collectives over any number of ranks."""
     draw = _Draws(_LAW.validate_python(law), seed=seed, n=n)
     totals = []
-    for first in range(0, n_replays, _BLOCK):
-        width = min(_BLOCK, n_replays - first)
-        totals.append(_once(partial(draw.lengths, width=width), pattern, n, width))
+    for first in range(0, n_replays, _BATCH_REPLAYS):
+        width = min(_BATCH_REPLAYS, n_replays - first)
+        totals.append(_totals(partial(draw.times, width=width), pattern, n, width))
     return np.concatenate(totals)
 
 
 class _Draws:
-    """Draws of a law: of the middle of one of 2^20 equal parts, exact in the uppermost."""
+    """Draws of a law from a table of 2^20 quantiles, exact in the uppermost of its bins."""
 
     def __init__(self, law: LawModel, *, seed: int, n: int) -> None:
         self.core = law.core
@@ -176,67 +179,67 @@ class _Draws:
         middles = np.arange(2**11, 2**32, 2**12, dtype=np.uint32)
         self.table = self.core.values(middles, middles)
 
-    def lengths(self, count: int, width: int) -> Lengths:
+    def times(self, count: int, width: int) -> HopTimes:
         words = self._words(count * width)
-        lengths = self.table.take(words >> 12)
-        uppermost = np.flatnonzero(words >= _UPPERMOST)
-        if len(uppermost):
-            lengths[uppermost] = self.core.values(words[uppermost], self._words(len(uppermost)))
-        return lengths.reshape(count, width)
+        times = self.table.take(words >> 12)
+        exact = np.flatnonzero(words >= _FIRST_EXACT_WORD)
+        if len(exact):
+            times[exact] = self.core.values(words[exact], self._words(len(exact)))
+        return times.reshape(count, width)
 
     def _words(self, count: int) -> NDArray[np.uint32]:
         return self.random.integers(2**32, size=count, dtype=np.uint32)
 
 
-def _once(hop: Hop, pattern: Pattern, n: int, width: int) -> Times:
-    """Return the totals of one block."""
+def _totals(draw: DrawHops, pattern: Pattern, n: int, width: int) -> Times:
+    """Return the totals of one batch."""
     if n == 1:
         return np.zeros(width)
     rising = [2**k for k in range((n - 1).bit_length())]
     match pattern:
         case "ring":
-            return _rounds(hop, [1] * (n - 1), n, width)
+            return _rounds(draw, [1] * (n - 1), n, width)
         case "ring-all-reduce":
-            return _rounds(hop, [1] * (2 * (n - 1)), n, width)
+            return _rounds(draw, [1] * (2 * (n - 1)), n, width)
         case "doubling":
-            return _rounds(hop, rising, n, width)
+            return _rounds(draw, rising, n, width)
         case "doubling-all-reduce":
-            return _rounds(hop, rising[::-1] + rising, n, width)
+            return _rounds(draw, rising[::-1] + rising, n, width)
         case "reduction":
-            return _up(hop, btree.over_leaves(n), width)
+            return _up(draw, btree.over_leaves(n), width)
         case "tree":
             parents = btree.over_ranks(n)
-            both = [_down(hop, parents, _up(hop, parents, width)) for _ in range(2)]
+            both = [_down(draw, parents, _up(draw, parents, width)) for _ in range(2)]
             return np.maximum(*both)
 
 
-def _rounds(hop: Hop, distances: list[int], n: int, width: int) -> Times:
-    """Return the end of rounds: a rank waits for itself and one that far behind it."""
+def _rounds(draw: DrawHops, distances: list[int], n: int, width: int) -> Times:
+    """Return when rounds end in which a rank waits for itself and for the one so far behind it."""
     time = np.zeros((n, width))
     for distance in distances:
         time = np.maximum(time, np.roll(time, distance, axis=0))
-        time += hop(n)
+        time += draw(n)
     last: Times = time.max(axis=0)
     return last
 
 
-def _up(hop: Hop, parents: list[int], width: int) -> Times:
-    """Return when the root, node 0, has heard of all; parents come before children."""
+def _up(draw: DrawHops, parents: list[int], width: int) -> Times:
+    """Return when data of all nodes have reached the root, node 0; parents before children."""
     time: Times = np.zeros((len(parents), width))
-    lengths = hop(len(parents))
+    hops = draw(len(parents))
     for node in range(len(parents) - 1, 0, -1):
         parent = parents[node]
-        np.maximum(time[parent], time[node] + lengths[node], out=time[parent])
+        np.maximum(time[parent], time[node] + hops[node], out=time[parent])
     root: Times = time[0]
     return root
 
 
-def _down(hop: Hop, parents: list[int], start: Times) -> Times:
-    """Return when the last node has heard of the root."""
+def _down(draw: DrawHops, parents: list[int], start: Times) -> Times:
+    """Return when data of the root have reached the last node."""
     time = np.empty((len(parents), len(start)))
     time[0] = start
-    lengths = hop(len(parents))
+    hops = draw(len(parents))
     for node in range(1, len(parents)):
-        time[node] = time[parents[node]] + lengths[node]
+        time[node] = time[parents[node]] + hops[node]
     last: Times = time.max(axis=0)
     return last

@@ -1,10 +1,10 @@
-"""NCCL's own latencies: the rules and constants by which its tuner chooses.
+"""NCCL's own latencies: the rules and constants by which its tuner chooses an algorithm.
 
 The rules of NCCL 2.30.7, commit 5067397c, ``ncclTopoTuneModel`` and
 ``ncclTopoGetAlgoTime`` in ``src/graph/tuning.cc``, with its default constants, in
-microseconds here as there. They are NCCL's expectation, not a measurement.
-Logarithms are rounded down, as NCCL's ``log2i`` does. The latency that a network
-plugin may report of itself is taken as zero.
+microseconds as in the source. They are what NCCL expects, not a measurement.
+Logarithms are rounded down, as by NCCL's ``log2i``. The latency that a network
+plugin may report is taken as zero.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from __future__ import annotations
 from typing import Literal
 
 from hindmost.collective import pat
+from hindmost.collective.algorithm import Operation
 
 VERSION = "5067397c"
 """Commit of NCCL whose rules and constants these are."""
 
 Protocol = Literal["LL", "LL128", "Simple"]
-Collective = Literal["all_gather", "reduce_scatter", "all_reduce"]
 Host = Literal["intel", "amd"]
 Intra = Literal["nvlink", "pci"]
 Algorithm = Literal["ring", "tree", "pat"]
@@ -54,7 +54,7 @@ _SIMPLE_OVERHEADS = 3
 
 
 def ring_s(
-    collective: Collective,
+    operation: Operation,
     *,
     protocol: Protocol,
     n: int,
@@ -66,8 +66,8 @@ def ring_s(
 
     Parameters
     ----------
-    collective
-        What the ring does; an all-reduce takes twice as many steps.
+    operation
+        What the ring does; an all-reduce takes twice as many hops.
     protocol
         NCCL's protocol.
     n
@@ -75,16 +75,16 @@ def ring_s(
     n_nodes
         Nodes of the communicator, as NCCL counts them: 1 to `n`.
     host
-        Processor of the hosts; others than AMD's are taken as Intel's.
+        Processor of the hosts; all but AMD's count as Intel's.
     intra
-        Links inside of a node.
+        Links within a node.
 
     Notes
     -----
-    ``base + (steps - between) inside + between net`` with n - 1 steps, N - 1 of
-    them between nodes. Where there are several nodes each step inside of a node
-    takes at least the overhead of posting to the network. With one rank a node a
-    step between nodes takes the tree's network constant.
+    ``base + (hops - between) intra + between net`` with n - 1 hops, N - 1 of
+    them between nodes. Where there are several nodes, each hop within a node
+    takes at least the overhead of posting to the network. With one rank a node, a
+    hop between nodes takes the tree's network constant.
 
     Examples
     --------
@@ -95,14 +95,14 @@ def ring_s(
     """
     if n == 1:
         return 0.0
-    passes = 2 if collective == "all_reduce" else 1
-    inside_us = _HOP[intra]["ring"][protocol]
+    halves = 2 if operation == "all_reduce" else 1
+    intra_us = _HOP[intra]["ring"][protocol]
     if n_nodes > 1:
         overheads = _SIMPLE_OVERHEADS if protocol == "Simple" else 1
-        inside_us = max(inside_us, overheads * _NET_OVERHEAD[host])
+        intra_us = max(intra_us, overheads * _NET_OVERHEAD[host])
     net_us = _HOP["net"]["tree" if n == n_nodes else "ring"][protocol]
-    steps_us = (n - n_nodes) * inside_us + (n_nodes - 1) * net_us
-    return _US * (_BASE["ring"][protocol] + passes * steps_us)
+    hops_us = (n - n_nodes) * intra_us + (n_nodes - 1) * net_us
+    return _US * (_BASE["ring"][protocol] + halves * hops_us)
 
 
 def tree_s(*, protocol: Protocol, n: int, n_nodes: int, intra: Intra = "nvlink") -> float:
@@ -115,7 +115,7 @@ def tree_s(*, protocol: Protocol, n: int, n_nodes: int, intra: Intra = "nvlink")
 
     Notes
     -----
-    ``base + 2 ((n // N - 1) inside + floor(log2 N) net)``.
+    ``base + 2 ((n // N - 1) intra + floor(log2 N) net)``.
 
     Examples
     --------
@@ -139,7 +139,7 @@ def pat_s(*, n: int) -> float:
 
     Notes
     -----
-    ``base + floor(log2 n) net / 3.5 + 2.8 n``: NCCL keeps a linear part.
+    ``base + floor(log2 n) net / 3.5 + 2.8 n``: NCCL has a term that is linear in n.
 
     Examples
     --------
@@ -155,7 +155,7 @@ def pat_s(*, n: int) -> float:
 def plateau(
     n_bytes: float, *, n: int, n_nodes: int, n_channels: int = 16, compute_capability: int = 90
 ) -> float:
-    """Return what NCCL multiplies the latency of a ring all-reduce by, under Simple.
+    """Return NCCL's factor on the latency of a ring all-reduce, under the protocol Simple.
 
     Parameters
     ----------
@@ -164,14 +164,14 @@ def plateau(
     n, n_nodes
         Ranks and nodes of the communicator.
     n_channels
-        Rings at once, >= 1; NCCL finds the number by itself.
+        Rings at once, >= 1; NCCL chooses the number by itself.
     compute_capability
         The least of the GPUs, times ten: 90 for Hopper.
 
     Notes
     -----
     1.4 from compute capability 80 on, 1.9 before, where there are several nodes
-    and each rank has at least 64 whole bytes a channel; otherwise 1.
+    and at least 64 whole bytes for each rank and channel; otherwise 1.
     """
     if n_nodes == 1 or n_bytes // (n_channels * n) < 64:
         return 1.0
@@ -179,7 +179,7 @@ def plateau(
 
 
 def latency_s(
-    collective: Collective,
+    operation: Operation,
     n_bytes: float,
     *,
     algorithm: Algorithm,
@@ -190,12 +190,12 @@ def latency_s(
 ) -> float:
     """Return NCCL's latency of a large message, in seconds: Simple, plateau included.
 
-    It takes the place of `Cost.latency_s` of the same algorithm, and is paid by
-    each piece that is sent on its own. A domain is what NCCL takes as a node.
+    It replaces `Cost.latency_s` of the algorithm, and is paid by each piece that is sent on its
+    own. A domain counts as what NCCL calls a node.
 
     Parameters
     ----------
-    collective, n, host, intra
+    operation, n, host, intra
         As for `ring_s`.
     n_bytes
         Bytes of one piece.
@@ -207,7 +207,7 @@ def latency_s(
     Raises
     ------
     ValueError
-        If NCCL has no such algorithm for the collective.
+        If NCCL has no such algorithm for the operation.
 
     Examples
     --------
@@ -216,17 +216,17 @@ def latency_s(
     372.4
     """
     n_nodes = -(-n // per_domain)
-    reduces_all = collective == "all_reduce"
+    reduces_all = operation == "all_reduce"
     if algorithm == "tree" and reduces_all:
         return tree_s(protocol="Simple", n=n, n_nodes=n_nodes, intra=intra)
     if algorithm == "pat" and not reduces_all and pat.applies(n=n, per_domain=per_domain):
         return pat_s(n=n)
     if algorithm == "ring":
-        steps_s = ring_s(
-            collective, protocol="Simple", n=n, n_nodes=n_nodes, host=host, intra=intra
+        factor = plateau(n_bytes, n=n, n_nodes=n_nodes) if reduces_all else 1.0
+        return factor * ring_s(
+            operation, protocol="Simple", n=n, n_nodes=n_nodes, host=host, intra=intra
         )
-        return steps_s * (plateau(n_bytes, n=n, n_nodes=n_nodes) if reduces_all else 1.0)
-    raise ValueError(f"NCCL has no {algorithm} for {collective} at {per_domain} ranks a node")
+    raise ValueError(f"NCCL has no {algorithm} for {operation} at {per_domain} ranks a node")
 
 
 def _floor_log2(number: int) -> int:

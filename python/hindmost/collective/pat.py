@@ -1,7 +1,7 @@
 """PAT: all-gather and reduce-scatter in a logarithmic number of rounds.
 
-Parallel aggregated trees, as NCCL has them since 2.23: Bruck's distances in
-another order, so that a fixed buffer is enough. One rank a domain only.
+Parallel aggregated trees, which NCCL has since 2.23: the distances of Bruck's algorithm
+in another order, so that a buffer of fixed size is enough. One rank a domain only.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def applies(*, n: int, per_domain: int) -> bool:
     return min(n, per_domain) == 1
 
 
-def all_gather(n_bytes: float, *, n: int, per_domain: int, inside: Link, port: Link) -> Cost:
+def all_gather(n_bytes: float, *, n: int, per_domain: int, scale_up: Link, port: Link) -> Cost:
     """Return the cost of gathering `n_bytes` in all on each rank.
 
     Parameters
@@ -28,18 +28,18 @@ def all_gather(n_bytes: float, *, n: int, per_domain: int, inside: Link, port: L
         Ranks of the communicator, >= 1.
     per_domain
         Ranks of the communicator in one domain; 1, unless `n` is.
-    inside, port
-        A rank's links to its domain, which nothing crosses, and to the network.
+    scale_up, port
+        A rank's links to its domain, which are not used, and to the network.
 
     Raises
     ------
     ValueError
-        If a domain holds more than one rank; `applies` tells.
+        If a domain holds more than one rank, see `applies`.
 
     Notes
     -----
-    ``ceil(log2 n) a + (n - 1) / n b / B``: each round doubles what a rank has,
-    and each byte comes in once. J. Bruck et al., "Efficient algorithms for
+    ``ceil(log2 n) a + (n - 1) / n b / B``: each round doubles the data of a rank,
+    and each byte arrives once. J. Bruck et al., "Efficient algorithms for
     all-to-all communications in multiport message-passing systems", IEEE TPDS 8
     (1997); S. Jeaugey, "PAT: a new algorithm for all-gather and reduce-scatter
     operations at scale" (2025).
@@ -53,4 +53,4 @@ def all_gather(n_bytes: float, *, n: int, per_domain: int, inside: Link, port: L
 
 
 reduce_scatter = all_gather
-"""The same rounds, the other way round: a part of the sum is left on each rank."""
+"""The rounds of an all-gather in reverse: one n-th of the sum is left on each rank."""

@@ -1,4 +1,4 @@
-"""Ring: each rank hands on to the next over links that are all alike."""
+"""Ring: each rank sends to the next one, over links that are all alike."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def all_gather(n_bytes: float, *, n: int, link: Link) -> Cost:
 
 
 reduce_scatter = all_gather
-"""The same rounds, the other way round: a part of the sum is left on each rank."""
+"""The rounds of an all-gather in reverse: one n-th of the sum is left on each rank."""
 
 all_reduce = twice(all_gather)
 """A reduce-scatter and an all-gather, ``2 (n - 1) (a + b / (n B))``."""

@@ -1,4 +1,4 @@
-"""How the ranks of a communicator lie in domains."""
+"""How the ranks of a communicator are spread over domains."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Spread:
-    """Ranks of a communicator in domains, as many in each as there is room for.
+    """Ranks of a communicator in domains, each as full as it can be.
 
     Attributes
     ----------
@@ -25,11 +25,11 @@ class Spread:
 
     @classmethod
     def of(cls, n: int, per_domain: int) -> Spread:
-        """Return how `n` ranks lie in domains with room for `per_domain` of them."""
+        """Return how `n` ranks are spread over domains that hold `per_domain` of them."""
         members = min(n, per_domain)
         return cls(members=members, domains=-(-n // members), fewest=n % members or members)
 
     @property
     def doublings(self) -> int:
-        """Rounds in which the domains that have heard of something double, until all have."""
+        """Rounds until data of one domain have reached all, if their number doubles in each."""
         return (self.domains - 1).bit_length()

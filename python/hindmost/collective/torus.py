@@ -1,6 +1,6 @@
 """Torus: rings along all dimensions, all links busy at once.
 
-The data are divided among orders of the dimensions, so that while one part goes
+The data are divided among orders of the dimensions, so that while one share goes
 along the first dimension others go along the other ones.
 """
 
@@ -40,17 +40,17 @@ def all_gather(n_bytes: float, *, shape: Sequence[int], link: Link) -> Cost:
     -----
     ``(1 - 1/n) b / ((2 R + L) B)`` with R rings and L lines among the dimensions.
 
-    Along a ring of k each rank sends half of what goes round either way:
+    Along a ring of k each rank sends one half of the data in either direction:
     ``(1 - 1/k) b / (2 B)``. Along a line the rank at the end sends all of it
     through its only link: ``(1 - 1/k) b / B``, half of a ring's bandwidth. After
-    one dimension only ``b / k`` is left for the next, so what a rank sends adds up
-    to ``(1 - 1/n) b`` in each order of the dimensions. The orders' shares can be
+    one dimension only ``b / k`` is left for the next, so a rank sends
+    ``(1 - 1/n) b`` in all, in each order of the dimensions. The orders' shares can be
     chosen so that all dimensions are busy to the end: their loads fill the base
     of a polymatroid, ``load(S) <= (1 - 1/prod(k in S)) b`` for each set S of
     dimensions, in which loads in proportion to the bandwidths lie.
 
-    A part comes from at most ``k // 2`` hops along a ring, ``k - 1`` along a line;
-    dimensions follow each other: their hops add up.
+    Data come from at most ``k // 2`` hops along a ring, ``k - 1`` along a line. The
+    dimensions follow each other, so their hops add up.
 
     Examples
     --------
@@ -71,7 +71,7 @@ def all_gather(n_bytes: float, *, shape: Sequence[int], link: Link) -> Cost:
 
 
 reduce_scatter = all_gather
-"""The same rounds, the other way round: a part of the sum is left on each rank."""
+"""The rounds of an all-gather in reverse: one n-th of the sum is left on each rank."""
 
 all_reduce = twice(all_gather)
 """A reduce-scatter and an all-gather: ``2 b (1 - 1/n) / (2 D B)`` with D rings."""

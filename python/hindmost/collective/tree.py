@@ -1,7 +1,7 @@
 """Double binary tree: all-reduce only, latency grows with the logarithm.
 
-Two trees carry half of the data each. Who hands on in one of them is a leaf of
-the other, so that all send and receive alike.
+Two trees carry half of the data each. An inner node of one of them is a leaf of
+the other, so that all ranks send and receive equally much.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from hindmost.collective.cost import Cost, Link, at_once
 from hindmost.collective.spread import Spread
 
 
-def all_reduce(n_bytes: float, *, n: int, per_domain: int, inside: Link, port: Link) -> Cost:
+def all_reduce(n_bytes: float, *, n: int, per_domain: int, scale_up: Link, port: Link) -> Cost:
     """Return the cost of reducing `n_bytes` over all ranks, all of it left on each.
 
     Parameters
@@ -22,24 +22,24 @@ def all_reduce(n_bytes: float, *, n: int, per_domain: int, inside: Link, port: L
     per_domain
         Ranks of the communicator in one domain, >= 1. The last domain may hold
         fewer; then its ports carry the most, and the others wait.
-    inside, port
+    scale_up, port
         A rank's links to its domain and to the network.
 
     Notes
     -----
-    Domains are the nodes of both trees, which are ``ceil(log2 N)`` deep; inside
-    of a domain the g ranks form a chain. Up and down again:
+    Domains are the nodes of both trees, which are ``ceil(log2 N)`` deep; within
+    a domain the g ranks form a chain. Up and down again:
     ``2 (ceil(log2 N) a + (g - 1) a')``.
 
     A domain with two children in one tree sends half of the data to each child
     and, once, to its parent; as a leaf of the other tree it sends a half to its
-    parent: 2 b in all, and it receives as much. Pieces go up and down at once
-    over links that send and receive at once: ``2 b / (f B)`` through the ports of
-    a domain of f ranks, ``3/2 b`` of three domains and ``b`` of two, where nobody
-    has that many neighbours. Each of the g chains of a domain carries a g-th of
-    the data and starts at another rank, so a rank sends up in all but one and
-    down in all but one: ``2 (g - 1) / g b / B'``. Both at once: the slower one
-    sets the pace.
+    parent: 2 b in all, and it receives as much. Pieces go up and down at the same
+    time, over links that send and receive at the same time: ``2 b / (f B)`` through
+    the ports of a domain of f ranks. With three domains it is ``3/2 b`` and with two
+    ``b``, because no domain has that many neighbours. Each of the g chains of a
+    domain carries a g-th of the data and starts at another rank, so a rank sends up
+    in all but one and down in all but one: ``2 (g - 1) / g b / B'``. Ports and
+    scale-up links work at the same time, and the slower ones set the pace.
 
     References
     ----------
@@ -49,10 +49,10 @@ def all_reduce(n_bytes: float, *, n: int, per_domain: int, inside: Link, port: L
     """
     spread = Spread.of(n, per_domain)
     members, domains = spread.members, spread.domains
-    chain = (members - 1) * inside.latency_s
+    chain = (members - 1) * scale_up.latency_s
     sent = n_bytes * min(2.0, domains / 2) if domains > 1 else 0.0
     return at_once(
         latency_s=2 * (spread.doublings * port.latency_s + chain),
-        inside_s=2 * (members - 1) / members * n_bytes / inside.bytes_per_s,
+        scale_up_s=2 * (members - 1) / members * n_bytes / scale_up.bytes_per_s,
         transfer_s=sent / spread.fewest / port.bytes_per_s,
     )

@@ -1,4 +1,4 @@
-"""The links that a rank of a pool has, and who is near it."""
+"""The links of a pool's ranks, and which ranks share a domain."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ from dataclasses import dataclass
 
 from hindmost import catalog
 from hindmost.collective import Link
-from hindmost.scenario import Scenario, data_ranks_of_domain, replica_gpus
+from hindmost.scenario.counts import data_ranks_per_domain, replica_gpus, tensor_groups_per_domain
+from hindmost.scenario.models import Fabric, Layout, Pool
 
 
 @dataclass(frozen=True, kw_only=True)
 class Links:
-    """Ways out of one rank of a pool.
+    """Links of one rank of a pool, and the ranks of its domain.
 
     Attributes
     ----------
-    inside, port : Link
+    scale_up, port : Link
         To its domain, and to the network.
-    groups_per_domain : int
+    tensor_groups_per_domain : int
         Tensor groups of a domain.
     replica_leaves_domain : bool
         Whether a replica is larger than a domain.
@@ -25,43 +26,40 @@ class Links:
         Ranks of a domain that have the same part of the model, at least 1.
     """
 
-    inside: Link
+    scale_up: Link
     port: Link
-    groups_per_domain: int
+    tensor_groups_per_domain: int
     replica_leaves_domain: bool
     data_ranks_per_domain: int
 
 
-def links(scenario: Scenario, pool: str) -> Links:
+def links(pool: Pool, layout: Layout, fabric: Fabric) -> Links:
     """Return the links of a pool's ranks.
 
-    A torus joins the ranks of one exchange; what goes beyond it has a port of the
-    card's own rate.
+    Ports are those of switches. On a torus they carry what goes beyond it, at the card's own rate.
     """
-    this, layout = scenario.pools[pool], scenario.layout
-    gpu = catalog.gpu(this.gpu)
-    # Where nothing is exchanged inside of domains there may be no figure.
-    inside = Link(
-        latency_s=this.figure("scale_up_latency_s") or 0.0,
+    gpu = catalog.gpu(pool.gpu)
+    # Without traffic within domains there may be no figure of the latency.
+    scale_up = Link(
+        latency_s=pool.figure("scale_up_latency_s") or 0.0,
         bytes_per_s=gpu.scale_up_bytes_per_s,
     )
     return Links(
-        inside=inside,
-        port=_port(scenario, pool),
-        groups_per_domain=gpu.domain_gpus // layout.tensor,
-        replica_leaves_domain=replica_gpus(scenario) > gpu.domain_gpus,
-        data_ranks_per_domain=data_ranks_of_domain(scenario, pool),
+        scale_up=scale_up,
+        port=_port(pool, fabric),
+        tensor_groups_per_domain=tensor_groups_per_domain(pool, layout),
+        replica_leaves_domain=replica_gpus(layout) > gpu.domain_gpus,
+        data_ranks_per_domain=data_ranks_per_domain(pool, layout),
     )
 
 
-def _port(scenario: Scenario, pool: str) -> Link:
-    fabric = catalog.fabric(scenario.fabric.name)
-    override = scenario.fabric
-    efficiency = override.bandwidth_efficiency or fabric.bandwidth_efficiency
-    latency_s = fabric.latency_s if override.latency_s is None else override.latency_s
-    nic_bytes_per_s = scenario.pools[pool].figure("nic_bytes_per_s")
-    assert nic_bytes_per_s is not None
-    line_rate = nic_bytes_per_s
-    if fabric.kind == "switched":
-        line_rate = min(line_rate, fabric.port_bytes_per_s)
-    return Link(latency_s=latency_s, bytes_per_s=efficiency * line_rate)
+def _port(pool: Pool, fabric: Fabric) -> Link:
+    entry = catalog.fabric(fabric.name)
+    line_rate = pool.figure("nic_bytes_per_s")
+    assert line_rate is not None
+    if entry.kind == "switched":
+        line_rate = min(line_rate, entry.port_bytes_per_s)
+    return Link(
+        latency_s=fabric.figure("latency_s"),
+        bytes_per_s=fabric.figure("bandwidth_efficiency") * line_rate,
+    )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hindmost.catalog import Transformer
-from hindmost.physics.compute import schedule
 from hindmost.physics.flops import has_experts
-from hindmost.physics.stages import RankParameters, Stage, chunks_of_stages, parameters_of_rank
-from hindmost.scenario import Scenario, n_data_ranks, smallest_shard_group
+from hindmost.physics.job import Job
+from hindmost.physics.schedule import schedule
+from hindmost.physics.stages import RankParameters, Stage, parameters_of_rank
+from hindmost.scenario.models import Layout
 from hindmost.units import BF16_BYTES
 
 RECOMPUTATIONS = ("none", "selective", "full")
@@ -52,79 +54,88 @@ class Memory:
         return self.states_bytes + self.activations_bytes + self.recomputed_bytes
 
 
-def memory(scenario: Scenario, pool: str) -> Memory:
+def memory(job: Job, *, state_ranks: int) -> Memory:
     """Return the memory that the fullest GPU of a pool needs.
 
     Gathered weights of the layer at work, the logits and what an allocator
     wastes are not counted.
+
+    Parameters
+    ----------
+    job
+        What a replica computes.
+    state_ranks
+        Data-parallel ranks that share the states which the layout shards, >= 1.
 
     Notes
     -----
     A stage keeps the activations of as many chunks of microbatches as its
     schedule begins before it takes the first of them back.
     """
-    every = (
-        _of_stage(scenario, pool, stage, chunks, in_flight)
-        for (stage, chunks), in_flight in zip(
-            enumerate(chunks_of_stages(scenario)), _in_flight(scenario), strict=True
+    tokens = job.microbatch_tokens / job.stage_ranks
+    stages = zip(job.chunks_of_stages, _in_flight(job), strict=True)
+    every = [
+        Memory(
+            stage=stage,
+            states_bytes=_states_bytes(job.layout, state_ranks, _parameters(job, chunks)),
+            activations_bytes=in_flight * _kept_bytes_per_token(job, chunks) * tokens,
+            recomputed_bytes=_recomputed_bytes_per_token(job, chunks) * tokens,
         )
-    )
+        for stage, (chunks, in_flight) in enumerate(stages)
+    ]
     return max(every, key=lambda memory: memory.total_bytes)
 
 
-def _in_flight(scenario: Scenario) -> list[int]:
+def _parameters(job: Job, chunks: Sequence[Stage]) -> RankParameters:
+    return parameters_of_rank(job.model, job.layout, chunks)
+
+
+def _in_flight(job: Job) -> list[int]:
     """Return the chunks of microbatches that each stage keeps activations of, at most."""
-    counts = schedule(scenario).in_flight()
-    if scenario.layout.schedule == "zero-bubble":
+    counts = schedule(job).in_flight()
+    if job.layout.schedule == "zero-bubble":
         # What gradients of weights need is kept until they are computed, and later
         # stages hold theirs back longer: all keep as much as the first one.
         return [max(counts)] * len(counts)
     return counts
 
 
-def _of_stage(
-    scenario: Scenario, pool: str, stage: int, chunks: list[Stage], in_flight: int
-) -> Memory:
-    model, layout = scenario.model, scenario.layout
-    tokens = scenario.workload.microbatch_seqs * scenario.workload.seq_len
-    rank_tokens = tokens / (layout.tensor * layout.context)
-    recompute = scenario.workload.recompute
+def _kept_bytes_per_token(job: Job, chunks: Sequence[Stage]) -> float:
+    """Return the bytes of activations that a chunk of a stage keeps, the average one."""
     # Of several chunks, those in flight are of all of them alike.
-    kept = sum(_kept_bytes(model, chunk, recompute) for chunk in chunks) / len(chunks)
-    again = max(_largest_layer_bytes(model, chunk) for chunk in chunks)
-    return Memory(
-        stage=stage,
-        states_bytes=_states_bytes(scenario, pool, parameters_of_rank(scenario, chunks)),
-        activations_bytes=in_flight * kept * rank_tokens,
-        recomputed_bytes=again * rank_tokens if recompute == "full" else 0.0,
+    model, recompute = job.model, job.workload.recompute
+    kept = sum(
+        sum(kept_bytes_per_token(model, recompute, layer) for layer in chunk.layers)
+        for chunk in chunks
+    )
+    return kept / len(chunks)
+
+
+def _recomputed_bytes_per_token(job: Job, chunks: Sequence[Stage]) -> float:
+    """Return the bytes of all activations of the largest layer, while it is computed again."""
+    if job.workload.recompute != "full":
+        return 0.0
+    return max(
+        (
+            kept_bytes_per_token(job.model, "none", layer)
+            for chunk in chunks
+            for layer in chunk.layers
+        ),
+        default=0.0,
     )
 
 
-def _states_bytes(scenario: Scenario, pool: str, parameters: RankParameters) -> float:
+def _states_bytes(layout: Layout, state_ranks: int, parameters: RankParameters) -> float:
     """Return the bytes of a rank's states, shared as the layout says.
 
     Experts' states are shared among the ranks that have the same experts.
     """
-    sharing = scenario.layout.sharding
     own = {"none": STATE_BYTES, "zero1": WEIGHT_BYTES + GRADIENT_BYTES, "zero2": WEIGHT_BYTES}
-    own_bytes = own.get(sharing, 0)
-    data_ranks = n_data_ranks(scenario)
-    if sharing == "hybrid":
-        data_ranks = smallest_shard_group(scenario, pool) * scenario.layout.context
-    same_experts = max(1, data_ranks // scenario.layout.expert)
-    dense = own_bytes + (STATE_BYTES - own_bytes) / data_ranks
+    own_bytes = own.get(layout.sharding, 0)
+    same_experts = max(1, state_ranks // layout.expert)
+    dense = own_bytes + (STATE_BYTES - own_bytes) / state_ranks
     routed = own_bytes + (STATE_BYTES - own_bytes) / same_experts
     return dense * parameters.dense + routed * parameters.routed
-
-
-def _kept_bytes(model: Transformer, stage: Stage, recompute: str) -> float:
-    """Return the bytes of activations that a virtual stage keeps of a token."""
-    return sum(kept_bytes_per_token(model, recompute, layer) for layer in stage.layers)
-
-
-def _largest_layer_bytes(model: Transformer, stage: Stage) -> float:
-    layers = (kept_bytes_per_token(model, "none", layer) for layer in stage.layers)
-    return max(layers, default=0.0)
 
 
 def kept_bytes_per_token(model: Transformer, recompute: str, layer: int = 0) -> float:

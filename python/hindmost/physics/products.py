@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 from hindmost.physics.flops import has_experts
+from hindmost.physics.job import Job
 from hindmost.physics.stages import Stage
-from hindmost.scenario import Scenario
 from hindmost.scenario.models import Pool, Product
 
 
@@ -25,7 +25,7 @@ class Shape:
         return 2 * self.rows * self.columns * self.inner
 
 
-def layer_efficiency(scenario: Scenario, pool: Pool, stage: Stage) -> float | None:
+def layer_efficiency(job: Job, pool: Pool, stage: Stage) -> float | None:
     """Return the share of the peak that the products of a stage's layers reach together.
 
     Without measured products that is the pool's kernel efficiency; with them, each
@@ -37,12 +37,12 @@ def layer_efficiency(scenario: Scenario, pool: Pool, stage: Stage) -> float | No
     the logarithms of rows, columns and inner width. Passes back do products of
     the same three numbers in other roles; they count like the forward pass.
     """
-    kernel = pool.efficiency(scenario.workload.dtype)
+    kernel = pool.efficiency(job.workload.dtype)
     if not pool.products or not stage.layers:
         return kernel
     flops = at_peak = 0.0
     for layer in stage.layers:
-        for shape in layer_products(scenario, layer):
+        for shape in layer_products(job, layer):
             flops += shape.flops
             at_peak += shape.flops / nearest(pool.products, shape).efficiency
     return flops / at_peak
@@ -61,15 +61,15 @@ def _distance(product: Product, shape: Shape) -> float:
     )
 
 
-def layer_products(scenario: Scenario, layer: int) -> list[Shape]:
+def layer_products(job: Job, layer: int) -> list[Shape]:
     """Return the products of one microbatch in the forward pass of a layer, for one rank.
 
     Tensor ranks divide columns of what widens and the inner width of what narrows
     (Shoeybi et al., Megatron-LM, arXiv 1909.08053, section 3). The products of all
     experts that a rank holds have the tokens that come to each on average.
     """
-    model, layout = scenario.model, scenario.layout
-    tokens = scenario.workload.microbatch_seqs * scenario.workload.seq_len / layout.context
+    model, layout = job.model, job.layout
+    tokens = job.microbatch_tokens / layout.context
     hidden, t = model.hidden, layout.tensor
     queries, values = model.n_heads * model.head_dim, model.n_heads * model.value_head_dim
     if model.latent is None:

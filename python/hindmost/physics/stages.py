@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hindmost.catalog import Transformer
 from hindmost.physics.flops import (
     has_experts,
     layer_attention_flops_per_token,
@@ -13,7 +14,7 @@ from hindmost.physics.flops import (
     output_parameters,
     routed_parameters_of_layer,
 )
-from hindmost.scenario import Scenario
+from hindmost.scenario.models import Layout, Workload
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,59 +34,28 @@ class Stage:
     has_output: bool
 
 
-def stages(scenario: Scenario) -> list[Stage]:
-    """Return the virtual stages of a replica, in the order in which data flow."""
-    counts = layers_of_stages(scenario)
-    found, first = [], 0
-    for index, count in enumerate(counts):
-        found.append(
-            Stage(
-                layers=range(first, first + count),
-                has_input=index == 0,
-                has_output=index == len(counts) - 1,
-            )
-        )
-        first += count
-    return found
+@dataclass(frozen=True, kw_only=True)
+class StageFlops:
+    """FLOPs of one token in one virtual stage, forward and backward together.
 
-
-def layers_of_stages(scenario: Scenario) -> list[int]:
-    """Return the layers of each virtual stage: as given, or as even as can be.
-
-    Those that are left over go to the middle: the last stage has the output
-    layer besides, and the first one the input embedding.
+    Attributes
+    ----------
+    layers : float
+        Matrix products of the layers.
+    attention : float
+        Attention scores and values.
+    output : float
+        The output layer.
     """
-    layout = scenario.layout
-    if layout.stage_layers is not None:
-        return list(layout.stage_layers)
-    n = layout.pipeline * layout.chunks
-    even, over = divmod(scenario.model.n_layers, n)
-    order = [*range(1, n - 1), 0, n - 1] if n > 1 else [0]
-    more = set(order[:over])
-    return [even + (index in more) for index in range(n)]
 
+    layers: float
+    attention: float
+    output: float
 
-def matmul_flops_per_token(scenario: Scenario, stage: Stage) -> float:
-    """Return the FLOPs of a token's matrix products in the layers of a stage.
-
-    Forward and backward together, without attention scores and output layer.
-    """
-    model = scenario.model
-    return sum(6.0 * layer_matmul_parameters(model, layer) for layer in stage.layers)
-
-
-def attention_flops_per_token(scenario: Scenario, stage: Stage) -> float:
-    """Return the FLOPs of a token's attention scores and values in a stage, both passes."""
-    causal = scenario.workload.attention == "causal"
-    one = layer_attention_flops_per_token(
-        scenario.model, seq_len=scenario.workload.seq_len, causal=causal
-    )
-    return len(stage.layers) * one
-
-
-def output_flops_per_token(scenario: Scenario, stage: Stage) -> float:
-    """Return the FLOPs of a token in the output layer of a stage, both passes."""
-    return 6.0 * output_parameters(scenario.model) if stage.has_output else 0.0
+    @property
+    def total(self) -> float:
+        """All FLOPs."""
+        return self.layers + self.attention + self.output
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,13 +75,57 @@ class RankParameters:
 
     @property
     def total(self) -> float:
-        """All of them."""
+        """All parameters."""
         return self.dense + self.routed
 
 
-def parameters_of_rank(scenario: Scenario, chunks: Sequence[Stage]) -> RankParameters:
+def stages(model: Transformer, layout: Layout) -> tuple[Stage, ...]:
+    """Return the virtual stages of a replica, in the order in which data flow."""
+    counts = layers_of_stages(model, layout)
+    found, first = [], 0
+    for index, count in enumerate(counts):
+        found.append(
+            Stage(
+                layers=range(first, first + count),
+                has_input=index == 0,
+                has_output=index == len(counts) - 1,
+            )
+        )
+        first += count
+    return tuple(found)
+
+
+def layers_of_stages(model: Transformer, layout: Layout) -> list[int]:
+    """Return the layers of each virtual stage: as given, or as even as can be.
+
+    Layers that are left over go to the middle, because the last stage has the output layer
+    besides, and the first one the input embedding.
+    """
+    if layout.stage_layers is not None:
+        return list(layout.stage_layers)
+    n = layout.pipeline * layout.chunks
+    even, over = divmod(model.n_layers, n)
+    order = [*range(1, n - 1), 0, n - 1] if n > 1 else [0]
+    with_one_more = set(order[:over])
+    return [even + (index in with_one_more) for index in range(n)]
+
+
+def stage_flops(model: Transformer, workload: Workload, stage: Stage) -> StageFlops:
+    """Return the FLOPs of one token in a virtual stage, forward and backward together."""
+    attention = layer_attention_flops_per_token(
+        model, seq_len=workload.seq_len, causal=workload.attention == "causal"
+    )
+    return StageFlops(
+        layers=sum(6.0 * layer_matmul_parameters(model, layer) for layer in stage.layers),
+        attention=len(stage.layers) * attention,
+        output=6.0 * output_parameters(model) if stage.has_output else 0.0,
+    )
+
+
+def parameters_of_rank(
+    model: Transformer, layout: Layout, chunks: Sequence[Stage]
+) -> RankParameters:
     """Return the parameters of each rank of a stage that holds some virtual stages."""
-    model, layout = scenario.model, scenario.layout
     dense = routed = 0
     for chunk in chunks:
         for layer in chunk.layers:
@@ -125,16 +139,3 @@ def parameters_of_rank(scenario: Scenario, chunks: Sequence[Stage]) -> RankParam
     return RankParameters(
         dense=dense / layout.tensor, routed=routed / layout.tensor / layout.expert
     )
-
-
-def chunks_of_stages(scenario: Scenario) -> list[list[Stage]]:
-    """Return the virtual stages of each stage."""
-    every = stages(scenario)
-    p = scenario.layout.pipeline
-    return [every[stage::p] for stage in range(p)]
-
-
-def fullest_stage(scenario: Scenario) -> RankParameters:
-    """Return the parameters of each rank of the stage that has the most."""
-    every = (parameters_of_rank(scenario, chunks) for chunks in chunks_of_stages(scenario))
-    return max(every, key=lambda parameters: parameters.total)

@@ -1,107 +1,147 @@
-"""How many replicas there are, and how shard groups divide them."""
+"""How many ranks, replicas and shard groups a job has, and how they lie in domains."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import accumulate
+
 from hindmost import catalog
-from hindmost.scenario.models import Scenario
+from hindmost.scenario.models import Layout, Pool, Workload
 
 
-def stage_gpus(scenario: Scenario) -> int:
-    """Return the ranks of one pipeline stage of a replica."""
-    return scenario.layout.tensor * scenario.layout.context
+@dataclass(frozen=True, kw_only=True)
+class PoolCounts:
+    """Counts of one pool.
 
-
-def replica_gpus(scenario: Scenario) -> int:
-    """Return the ranks of a replica."""
-    return scenario.layout.pipeline * stage_gpus(scenario)
-
-
-def n_tensor_groups(scenario: Scenario, pool: str) -> int:
-    """Return how many tensor groups a pool's full domains hold."""
-    gpu = catalog.gpu(scenario.pools[pool].gpu)
-    per_domain = gpu.domain_gpus // scenario.layout.tensor
-    return scenario.pools[pool].n_gpus // gpu.domain_gpus * per_domain
-
-
-def n_replicas_of_pool(scenario: Scenario, pool: str) -> int:
-    """Return how many whole replicas a pool holds."""
-    layout = scenario.layout
-    return n_tensor_groups(scenario, pool) // (layout.pipeline * layout.context)
-
-
-def n_replicas(scenario: Scenario) -> int:
-    """Return how many replicas all pools hold.
-
-    Mixed placement spreads the stages of a replica over the pools, so that
-    replicas may be made of what pools have left over.
+    Attributes
+    ----------
+    n_replicas : int
+        Whole replicas that its full domains hold.
+    smallest_shard_group : int
+        Replicas of the smallest shard group that a replica of the pool belongs to.
+    state_ranks : int
+        Ranks that share the states of a parameter, in the smallest of their groups.
     """
-    layout = scenario.layout
-    if layout.placement == "mixed":
-        stages = (n_tensor_groups(scenario, pool) // layout.context for pool in scenario.pools)
-        return sum(stages) // layout.pipeline
-    return sum(n_replicas_of_pool(scenario, pool) for pool in scenario.pools)
+
+    n_replicas: int
+    smallest_shard_group: int
+    state_ranks: int
 
 
-def n_data_ranks(scenario: Scenario) -> int:
-    """Return how many ranks have the same part of the model, but other tokens."""
-    return n_replicas(scenario) * scenario.layout.context
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """Counts of a whole job.
+
+    Attributes
+    ----------
+    n_replicas : int
+        Replicas of the job.
+    n_data_ranks : int
+        Ranks that have the same part of the model, but other tokens.
+    smallest_shard_group : int
+        Replicas of the smallest shard group: of the last one, where it is not full.
+    gang_replicas : int
+        Replicas that wait for each other in every layer, because each holds shards of the weights
+        or experts that all of them need. 1 with several stages, where this waiting is not modelled.
+    shard_ranks : int
+        Data-parallel ranks of a full shard group; all of them where there are no such groups.
+    pools : mapping of str to PoolCounts
+        Counts of each pool, in document order.
+    """
+
+    n_replicas: int
+    n_data_ranks: int
+    smallest_shard_group: int
+    gang_replicas: int
+    shard_ranks: int
+    pools: Mapping[str, PoolCounts]
+
+    @classmethod
+    def of(cls, pools: Mapping[str, Pool], layout: Layout) -> Counts:
+        """Return the counts of a job.
+
+        Notes
+        -----
+        Mixed placement spreads the stages of a replica over the pools, so that replicas may be
+        made of what pools have left over. Shard groups are of consecutive replicas, pools in
+        document order; only the last group may be smaller.
+        """
+        tensor_groups = [
+            pool.n_gpus
+            // catalog.gpu(pool.gpu).domain_gpus
+            * tensor_groups_per_domain(pool, layout)
+            for pool in pools.values()
+        ]
+        replicas = [n // (layout.pipeline * layout.context) for n in tensor_groups]
+        n_replicas = sum(replicas)
+        if layout.placement == "mixed":
+            n_replicas = sum(n // layout.context for n in tensor_groups) // layout.pipeline
+        full_group = min(layout.shard_group_replicas or 1, n_replicas)
+        last_group = n_replicas % (layout.shard_group_replicas or 1) or full_group
+        smallest_groups = [
+            last_group
+            if layout.placement == "mixed" or end > n_replicas - last_group
+            else full_group
+            for end in accumulate(replicas)
+        ]
+        sharded = layout.sharding == "hybrid"
+        n_data_ranks = n_replicas * layout.context
+        return cls(
+            n_replicas=n_replicas,
+            n_data_ranks=n_data_ranks,
+            smallest_shard_group=last_group,
+            gang_replicas=_gang_replicas(layout, n_replicas),
+            shard_ranks=full_group * layout.context if sharded else n_data_ranks,
+            pools={
+                name: PoolCounts(
+                    n_replicas=n,
+                    smallest_shard_group=smallest,
+                    state_ranks=smallest * layout.context if sharded else n_data_ranks,
+                )
+                for name, n, smallest in zip(pools, replicas, smallest_groups, strict=True)
+            },
+        )
 
 
-def n_microbatches(scenario: Scenario) -> int:
-    """Return the microbatches of a replica in a step."""
-    workload = scenario.workload
+def replica_gpus(layout: Layout) -> int:
+    """Return the ranks of a replica."""
+    return layout.pipeline * layout.tensor * layout.context
+
+
+def tensor_groups_per_domain(pool: Pool, layout: Layout) -> int:
+    """Return how many tensor groups a full domain of a pool holds."""
+    return catalog.gpu(pool.gpu).domain_gpus // layout.tensor
+
+
+def _n_tensor_groups(pool: Pool, layout: Layout) -> int:
+    """Return how many tensor groups the full domains of a pool hold."""
+    n_domains = pool.n_gpus // catalog.gpu(pool.gpu).domain_gpus
+    return n_domains * tensor_groups_per_domain(pool, layout)
+
+
+def data_ranks_per_domain(pool: Pool, layout: Layout) -> int:
+    """Return how many ranks of a domain have the same part of the model, at least 1.
+
+    The tensor groups of a replica stand side by side, stage after stage, so that a domain holds
+    either whole replicas or a part of one.
+    """
+    tensor_groups = tensor_groups_per_domain(pool, layout)
+    replicas = tensor_groups // (layout.pipeline * layout.context)
+    return max(1, replicas * layout.context, min(tensor_groups, layout.context))
+
+
+def n_microbatches(workload: Workload, n_replicas: int) -> int:
+    """Return the microbatches of a replica in a step, of `n_replicas` >= 1 replicas."""
     if workload.global_batch_seqs is None:
         assert workload.n_microbatches is not None
         return workload.n_microbatches
-    return workload.global_batch_seqs // (n_replicas(scenario) * workload.microbatch_seqs)
+    return workload.global_batch_seqs // (n_replicas * workload.microbatch_seqs)
 
 
-def smallest_shard_group(scenario: Scenario, pool: str | None = None) -> int:
-    """Return the replicas of the smallest shard group that a pool has a part in.
-
-    Groups are of consecutive replicas, pools in document order; only the last
-    group may be smaller. Without a pool, of all of them.
-    """
-    size = scenario.layout.shard_group_replicas or 1
-    replicas = n_replicas(scenario)
-    last = replicas % size or min(size, replicas)
-    if pool is None or scenario.layout.placement == "mixed":
-        return last
-    names = list(scenario.pools)
-    before = names[: names.index(pool) + 1]
-    end = sum(n_replicas_of_pool(scenario, name) for name in before)
-    return last if end > replicas - last else min(size, replicas)
-
-
-def crew_replicas(scenario: Scenario) -> int:
-    """Return the replicas that wait for each other in every layer.
-
-    They do where each holds a part of what all need for it: shards of the weights
-    or experts. With several stages this waiting is not modelled: 1.
-    """
-    layout, replicas = scenario.layout, n_replicas(scenario)
+def _gang_replicas(layout: Layout, n_replicas: int) -> int:
     if layout.pipeline > 1:
         return 1
-    shards = {"zero3": replicas, "hybrid": layout.shard_group_replicas or 1}
+    shards = {"zero3": n_replicas, "hybrid": layout.shard_group_replicas or 1}
     experts = -(-layout.expert // layout.context)
-    return min(replicas, max(shards.get(layout.sharding, 1), experts))
-
-
-def data_ranks_of_domain(scenario: Scenario, pool: str) -> int:
-    """Return how many ranks of a domain have the same part of the model, at least 1.
-
-    The tensor groups of a replica stand side by side, stage after stage, so that
-    a domain holds either whole replicas or a part of one.
-    """
-    layout = scenario.layout
-    groups = catalog.gpu(scenario.pools[pool].gpu).domain_gpus // layout.tensor
-    replicas = groups // (layout.pipeline * layout.context)
-    return max(1, replicas * layout.context, min(groups, layout.context))
-
-
-def torus_ranks(scenario: Scenario) -> int:
-    """Return the ranks that a torus joins: a shard group's, or all data-parallel ranks."""
-    if scenario.layout.sharding != "hybrid":
-        return n_data_ranks(scenario)
-    group = min(scenario.layout.shard_group_replicas or 1, n_replicas(scenario))
-    return group * scenario.layout.context
+    return min(n_replicas, max(shards.get(layout.sharding, 1), experts))

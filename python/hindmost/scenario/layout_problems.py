@@ -8,18 +8,15 @@ from collections.abc import Iterator
 from hindmost import _core, catalog
 from hindmost.errors import Problem
 from hindmost.scenario.counts import (
-    data_ranks_of_domain,
-    n_data_ranks,
+    Counts,
+    data_ranks_per_domain,
     n_microbatches,
-    n_replicas,
-    n_replicas_of_pool,
     replica_gpus,
-    torus_ranks,
 )
 from hindmost.scenario.models import Scenario
 
 
-def layout_problems(scenario: Scenario) -> Iterator[Problem]:
+def layout_problems(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
     """Yield what is wrong with how ranks divide the work."""
     layout, model = scenario.layout, scenario.model
     for name, pool in scenario.pools.items():
@@ -37,12 +34,13 @@ def layout_problems(scenario: Scenario) -> Iterator[Problem]:
     if layout.sharding != "hybrid" and layout.shard_group_replicas is not None:
         requirement = f'must be absent where layout.sharding is "{layout.sharding}"'
         yield Problem(path=path, requirement=requirement, value=layout.shard_group_replicas)
-    yield from _experts(scenario)
-    yield from _replicas(scenario)
+    yield from _experts(scenario, counts)
+    yield from _replicas(scenario, counts)
     yield from _stages(scenario)
+    yield from _microbatches(scenario, counts)
 
 
-def _experts(scenario: Scenario) -> Iterator[Problem]:
+def _experts(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
     expert, experts = scenario.layout.expert, scenario.model.experts
     if expert == 1:
         return
@@ -53,26 +51,25 @@ def _experts(scenario: Scenario) -> Iterator[Problem]:
     if experts.n_experts % expert:
         requirement = f"must divide the {experts.n_experts} experts of {scenario.workload.model}"
         yield Problem(path="layout.expert", requirement=requirement, value=expert)
-    data_ranks = n_data_ranks(scenario)
-    if data_ranks % expert:
-        requirement = f"must divide the {data_ranks} data-parallel ranks"
+    if counts.n_data_ranks % expert:
+        requirement = f"must divide the {counts.n_data_ranks} data-parallel ranks"
         yield Problem(path="layout.expert", requirement=requirement, value=expert)
 
 
-def _replicas(scenario: Scenario) -> Iterator[Problem]:
+def _replicas(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
     """Yield a problem where a replica does not fit."""
     layout = scenario.layout
     if any(catalog.gpu(pool.gpu).domain_gpus < layout.tensor for pool in scenario.pools.values()):
         return
-    size = replica_gpus(scenario)
+    size = replica_gpus(layout)
     if layout.placement == "mixed":
-        if scenario.pools and n_replicas(scenario) == 0:
+        if scenario.pools and counts.n_replicas == 0:
             requirement = f"must hold a replica together, {size:,} GPUs in full domains"
             yield Problem(path="pools", requirement=requirement)
         return
     for name, pool in scenario.pools.items():
         domain_gpus = catalog.gpu(pool.gpu).domain_gpus
-        if pool.n_gpus >= domain_gpus and n_replicas_of_pool(scenario, name) == 0:
+        if pool.n_gpus >= domain_gpus and counts.pools[name].n_replicas == 0:
             requirement = f"must hold a replica, {size:,} GPUs in full domains of {domain_gpus}"
             hint = "layout.placement = mixed spreads stages over pools"
             yield Problem(
@@ -117,17 +114,16 @@ def _stages(scenario: Scenario) -> Iterator[Problem]:
         if layout.pipeline == 1 and value is not None:
             requirement = "must be absent where layout.pipeline is 1"
             yield Problem(path=f"layout.{key}", requirement=requirement, value=value)
-    yield from _rounds(scenario)
 
 
-def _rounds(scenario: Scenario) -> Iterator[Problem]:
+def _microbatches(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
     """Yield a problem where microbatches do not suit the schedule."""
     layout, workload = scenario.layout, scenario.workload
     if (workload.n_microbatches is None) == (workload.global_batch_seqs is None):
         return
-    if workload.global_batch_seqs is not None and n_replicas(scenario) == 0:
+    if workload.global_batch_seqs is not None and counts.n_replicas == 0:
         return
-    count = n_microbatches(scenario)
+    count = n_microbatches(workload, counts.n_replicas)
     path, value, makes = "workload.n_microbatches", count, ""
     if workload.n_microbatches is None:
         path, value = "workload.global_batch_seqs", workload.global_batch_seqs or 0
@@ -143,7 +139,7 @@ def _rounds(scenario: Scenario) -> Iterator[Problem]:
         yield Problem(path=path, requirement=requirement, value=passes)
 
 
-def collective_problems(scenario: Scenario) -> Iterator[Problem]:
+def collective_problems(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
     """Yield what is wrong with how ranks exchange data."""
     chosen = scenario.collective
     kind = catalog.fabric(scenario.fabric.name).kind
@@ -160,9 +156,9 @@ def collective_problems(scenario: Scenario) -> Iterator[Problem]:
     elif kind != "torus" and shape is not None:
         requirement = f"must be absent: {scenario.fabric.name} is no torus"
         yield Problem(path="fabric.shape", requirement=requirement, value=shape)
-    elif shape is not None and math.prod(shape) != torus_ranks(scenario):
+    elif shape is not None and math.prod(shape) != counts.shard_ranks:
         requirement = (
-            f"must have {torus_ranks(scenario):,} ranks: those of a shard group, or all that have "
+            f"must have {counts.shard_ranks:,} ranks: those of a shard group, or all that have "
             "the same part of the model"
         )
         yield Problem(path="fabric.shape", requirement=requirement, value=shape)
@@ -175,8 +171,8 @@ def collective_problems(scenario: Scenario) -> Iterator[Problem]:
         requirement = 'must be "hops" unless collective.algorithm is ring, tree or pat'
         yield Problem(path="collective.latency", requirement=requirement, value=chosen.latency)
     if chosen.algorithm == "pat":
-        for name in scenario.pools:
-            if data_ranks_of_domain(scenario, name) > 1:
+        for name, pool in scenario.pools.items():
+            if data_ranks_per_domain(pool, scenario.layout) > 1:
                 requirement = (
                     "must not be pat where a domain holds several ranks with the same part "
                     f"of the model, as in pool {name}"

@@ -32,6 +32,9 @@ PoolSize = Annotated[int, Field(ge=1, lt=MAX_GPUS)]
 Figure = Literal["scale_up_latency_s", "nic_bytes_per_s", "peak_power_w", "idle_power_w"]
 """Figure of a GPU that a pool can have its own of."""
 
+FabricFigure = Literal["bandwidth_efficiency", "latency_s"]
+"""Figure of a catalogue fabric that a scenario can have its own of."""
+
 
 def _known(kind: catalog.Kind, name: str, own: tuple[str, ...] = ()) -> str:
     known = [*own, *catalog.names(kind)]
@@ -133,6 +136,23 @@ class Fabric(Strict):
     @classmethod
     def _in_the_catalogue(cls, name: str) -> str:
         return _known("fabrics", name)
+
+    def figure(self, name: FabricFigure) -> float:
+        """Return a figure in force: the scenario's own, or the catalogue's."""
+        own: float | None = getattr(self, name)
+        catalogues: float = getattr(catalog.fabric(self.name), name)
+        return catalogues if own is None else own
+
+    @property
+    def enabled_noise(self) -> Cause | None:
+        """The noise in force, unless it is switched off."""
+        noise = self.noise or catalog.fabric(self.name).noise
+        return noise if noise.enabled else None
+
+    @property
+    def hop_law(self) -> Law | None:
+        """The law in force of one hop's latency over its nominal latency, if hops are random."""
+        return self.hop_noise or catalog.fabric(self.name).hop_noise
 
 
 class Workload(Strict):
@@ -274,10 +294,9 @@ class Scenario(Strict):
     @property
     def noise(self) -> Cause | None:
         """The fabric's noise, unless it is switched off."""
-        noise = self.fabric.noise or catalog.fabric(self.fabric.name).noise
-        return noise if noise.enabled else None
+        return self.fabric.enabled_noise
 
     @property
     def hop_noise(self) -> Law | None:
-        """The law of one hop's latency over its nominal latency, if it is random."""
-        return self.fabric.hop_noise or catalog.fabric(self.fabric.name).hop_noise
+        """The law of one hop's latency over its nominal latency, if hops are random."""
+        return self.fabric.hop_law

@@ -9,33 +9,34 @@ from hindmost import _core, catalog
 from hindmost.cause import Cause
 from hindmost.errors import Problem, did_you_mean
 from hindmost.scenario.counts import (
-    crew_replicas,
+    Counts,
     n_microbatches,
-    n_replicas,
     replica_gpus,
+    tensor_groups_per_domain,
 )
 from hindmost.scenario.layout_problems import collective_problems, layout_problems
 from hindmost.scenario.merge import Table, leaves
-from hindmost.scenario.models import Pool, Scenario
+from hindmost.scenario.models import Layout, Pool, Scenario, Workload
 
 MAX_RANKS = 2**31
 
 
 def problems(scenario: Scenario) -> list[Problem]:
     """Return everything about a scenario that does not fit together."""
+    counts = Counts.of(scenario.pools, scenario.layout)
     return [
-        *_pools(scenario),
+        *_pools(scenario, counts),
         *_models(scenario),
-        *_workload(scenario),
-        *layout_problems(scenario),
-        *collective_problems(scenario),
-        *_causes(scenario),
+        *_workload(scenario, counts),
+        *layout_problems(scenario, counts),
+        *collective_problems(scenario, counts),
+        *_causes(scenario, counts),
         *_unknowns(scenario),
         *_basis(scenario),
     ]
 
 
-def _pools(scenario: Scenario) -> Iterator[Problem]:
+def _pools(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
     if not scenario.pools:
         yield Problem(path="pools", requirement="must hold at least one pool")
     total = sum(pool.n_gpus for pool in scenario.pools.values())
@@ -51,7 +52,12 @@ def _pools(scenario: Scenario) -> Iterator[Problem]:
             yield Problem(path=f"pools.{name}.n_gpus", requirement=requirement, value=pool.n_gpus)
         yield from _passes(f"pools.{name}", pool)
         yield from _power(f"pools.{name}", pool)
-        yield from _figures(scenario, f"pools.{name}", pool)
+        yield from _efficiency(scenario.workload, f"pools.{name}", pool)
+        if pool.figure("nic_bytes_per_s") is None:
+            yield _missing(f"pools.{name}.nic_bytes_per_s", pool.gpu)
+        crosses = _crosses_scale_up(pool, scenario.layout, counts)
+        if crosses and pool.figure("scale_up_latency_s") is None:
+            yield _missing(f"pools.{name}.scale_up_latency_s", pool.gpu)
 
 
 def _passes(path: str, pool: Pool) -> Iterator[Problem]:
@@ -71,19 +77,15 @@ def _power(path: str, pool: Pool) -> Iterator[Problem]:
         yield Problem(path=f"{path}.idle_power_w", requirement=requirement, value=idle_w)
 
 
-def _figures(scenario: Scenario, path: str, pool: Pool) -> Iterator[Problem]:
-    """Yield a problem for each figure that neither the pool nor the catalogue has."""
+def _efficiency(workload: Workload, path: str, pool: Pool) -> Iterator[Problem]:
+    """Yield a problem where neither the pool nor the catalogue has an efficiency."""
     # Attention scores and the output layer stay in BF16.
-    for dtype in dict.fromkeys((scenario.workload.dtype, "bf16")):
+    for dtype in dict.fromkeys((workload.dtype, "bf16")):
         has_peak = catalog.gpu(pool.gpu).peak_flop_per_s(dtype) is not None
         if has_peak and pool.forward_s is None and pool.efficiency(dtype) is None:
             of = "" if dtype == "bf16" else f" with {dtype}"
             yield _missing(f"{path}.kernel_efficiency", f"{pool.gpu}{of}")
             break
-    if pool.figure("nic_bytes_per_s") is None:
-        yield _missing(f"{path}.nic_bytes_per_s", pool.gpu)
-    if _crosses_scale_up(scenario, pool) and pool.figure("scale_up_latency_s") is None:
-        yield _missing(f"{path}.scale_up_latency_s", pool.gpu)
 
 
 def _missing(path: str, of: str) -> Problem:
@@ -91,11 +93,10 @@ def _missing(path: str, of: str) -> Problem:
     return Problem(path=path, requirement=requirement, hint="give what yours has")
 
 
-def _crosses_scale_up(scenario: Scenario, pool: Pool) -> bool:
-    """Return whether a tensor group or several replicas of a domain meet inside of it."""
-    tensor = scenario.layout.tensor
-    together = catalog.gpu(pool.gpu).domain_gpus // tensor > 1 and n_replicas(scenario) > 1
-    return together or (tensor > 1 and pool.forward_s is None)
+def _crosses_scale_up(pool: Pool, layout: Layout, counts: Counts) -> bool:
+    """Return whether ranks of a tensor group or of several replicas meet within a domain."""
+    several = tensor_groups_per_domain(pool, layout) > 1 and counts.n_replicas > 1
+    return several or (layout.tensor > 1 and pool.forward_s is None)
 
 
 def _models(scenario: Scenario) -> Iterator[Problem]:
@@ -105,7 +106,7 @@ def _models(scenario: Scenario) -> Iterator[Problem]:
             yield Problem(path=f"models.{name}", requirement=requirement)
 
 
-def _workload(scenario: Scenario) -> Iterator[Problem]:
+def _workload(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
     workload = scenario.workload
     for key, dtype in (("dtype", workload.dtype), ("mfu_dtype", workload.mfu_dtype)):
         for name, pool in scenario.pools.items():
@@ -124,7 +125,7 @@ def _workload(scenario: Scenario) -> Iterator[Problem]:
             value=workload.global_batch_seqs,
         )
     elif workload.global_batch_seqs is not None:
-        per_round = n_replicas(scenario) * workload.microbatch_seqs
+        per_round = counts.n_replicas * workload.microbatch_seqs
         if per_round and workload.global_batch_seqs % per_round:
             requirement = (
                 f"must be a multiple of {per_round}, the replicas times workload.microbatch_seqs"
@@ -136,12 +137,12 @@ def _workload(scenario: Scenario) -> Iterator[Problem]:
             )
 
 
-def _causes(scenario: Scenario) -> Iterator[Problem]:
+def _causes(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
     for name, cause in scenario.enabled_causes.items():
-        yield from _cause(scenario, f"causes.{name}", cause)
+        yield from _cause(scenario, f"causes.{name}", cause, counts)
     noise = scenario.noise
     if noise is not None:
-        yield from _cause(scenario, "fabric.noise", noise)
+        yield from _cause(scenario, "fabric.noise", noise, counts)
         if noise.affects != "network":
             yield Problem(
                 path="fabric.noise.affects", requirement="must be network", value=noise.affects
@@ -152,7 +153,7 @@ def _causes(scenario: Scenario) -> Iterator[Problem]:
             yield Problem(path=f"causes.{name}", requirement="must not be a cause", hint=hint)
 
 
-def _cause(scenario: Scenario, path: str, cause: Cause) -> Iterator[Problem]:
+def _cause(scenario: Scenario, path: str, cause: Cause, counts: Counts) -> Iterator[Problem]:
     pools = list(scenario.pools) if cause.pools is None else cause.pools
     if cause.pools == []:
         yield Problem(path=f"{path}.pools", requirement="must name at least one pool")
@@ -165,7 +166,8 @@ def _cause(scenario: Scenario, path: str, cause: Cause) -> Iterator[Problem]:
             requirement = f"is missing, and {path} has scope rack"
             yield Problem(path=f"pools.{pool}.rack_gpus", requirement=requirement)
     if cause.span in ("microbatch", "layer"):
-        yield from _inside_of_a_step(scenario, path, cause)
+        yield from _within_step(scenario, path, cause)
+        yield from _within_step_counts(scenario, path, cause, counts)
     if scenario.layout.placement == "mixed" and cause.scope == "replica":
         everywhere = cause.pools is None or set(cause.pools) >= set(scenario.pools)
         if cause.span != "microbatch" or not everywhere:
@@ -176,12 +178,11 @@ def _cause(scenario: Scenario, path: str, cause: Cause) -> Iterator[Problem]:
             yield Problem(path=f"{path}.scope", requirement=requirement, value=cause.scope)
 
 
-def _inside_of_a_step(scenario: Scenario, path: str, cause: Cause) -> Iterator[Problem]:
-    """Yield a problem where a cause cannot change inside of a step."""
+def _within_step(scenario: Scenario, path: str, cause: Cause) -> Iterator[Problem]:
+    """Yield a problem where a cause cannot change within a step."""
     if cause.affects == "network":
         requirement = "must be run or step where affects is network"
         yield Problem(path=f"{path}.span", requirement=requirement, value=cause.span)
-    workload = scenario.workload
     if cause.effect == "stall" and cause.span == "layer":
         requirement = "must not be layer where effect is stall"
         yield Problem(path=f"{path}.span", requirement=requirement, value=cause.span)
@@ -196,18 +197,25 @@ def _inside_of_a_step(scenario: Scenario, path: str, cause: Cause) -> Iterator[P
                 "where layout.placement is mixed"
             )
             yield Problem(path=f"{path}.scope", requirement=requirement, value=cause.scope)
+
+
+def _within_step_counts(
+    scenario: Scenario, path: str, cause: Cause, counts: Counts
+) -> Iterator[Problem]:
+    """Yield a problem where a cause that changes within a step takes too many draws."""
+    workload = scenario.workload
     if (workload.n_microbatches is None) == (workload.global_batch_seqs is None):
         return
-    if n_replicas(scenario) == 0:
+    if counts.n_replicas == 0:
         return
-    crew = crew_replicas(scenario) * replica_gpus(scenario)
-    if crew > _core.MAX_CREW_RANKS:
+    gang_ranks = counts.gang_replicas * replica_gpus(scenario.layout)
+    if gang_ranks > _core.MAX_GANG_RANKS:
         requirement = (
-            f"must not be {cause.span} where more than {_core.MAX_CREW_RANKS:,} ranks wait for "
+            f"must not be {cause.span} where more than {_core.MAX_GANG_RANKS:,} ranks wait for "
             "each other in every layer"
         )
-        yield Problem(path=f"{path}.span", requirement=requirement, value=crew)
-    indices = n_microbatches(scenario)
+        yield Problem(path=f"{path}.span", requirement=requirement, value=gang_ranks)
+    indices = n_microbatches(workload, counts.n_replicas)
     if cause.span == "layer":
         indices *= 2 * scenario.model.n_layers
     if indices > _core.MAX_INDICES:

@@ -1,4 +1,4 @@
-"""All-to-all: every rank has a part for every other one, as experts exchange tokens."""
+"""Direct all-to-all: every rank sends each other rank its share, as experts exchange tokens."""
 
 from __future__ import annotations
 
@@ -6,38 +6,38 @@ from hindmost.collective.cost import Cost, Link, at_once
 from hindmost.collective.spread import Spread
 
 
-def all_to_all(n_bytes: float, *, n: int, per_domain: int, inside: Link, port: Link) -> Cost:
-    """Return the cost of handing one n-th of each rank's `n_bytes` to each rank.
+def all_to_all(n_bytes: float, *, n: int, per_domain: int, scale_up: Link, port: Link) -> Cost:
+    """Return the cost of sending one n-th of each rank's `n_bytes` to each rank.
 
     Parameters
     ----------
     n_bytes
-        Bytes of one rank, its own part included.
+        Bytes of one rank, its own share included.
     n
         Ranks of the communicator, >= 1.
     per_domain
         Ranks of the communicator in one domain, >= 1. The last domain may hold
         fewer; then its ranks send the most through their ports.
-    inside, port
+    scale_up, port
         A rank's links to its domain and to the network.
 
     Notes
     -----
     ``(n - f) / n b / B`` through the port of a rank in a domain of f,
-    ``(g - 1) / n b / B'`` inside of a domain of g. Both run at once, as NCCL's
+    ``(g - 1) / n b / B'`` within a domain of g. Both run at once, as NCCL's
     grouped sends and receives do, and the slower one sets the pace. All messages
-    are posted at once: the latency is that of one hop, the longest. Parts do not
-    depend on each other, and no rank hands on for another.
+    are posted at once, so the latency is that of one hop, the longest. Messages do
+    not depend on each other, and no rank forwards for another.
     """
     spread = Spread.of(n, per_domain)
-    hops = [
+    latencies_s = [
         link.latency_s
-        for link, there in ((inside, spread.members > 1), (port, n > spread.members))
-        if there
+        for link, is_used in ((scale_up, spread.members > 1), (port, n > spread.members))
+        if is_used
     ]
     return at_once(
-        latency_s=max(hops, default=0.0),
-        inside_s=(spread.members - 1) / n * n_bytes / inside.bytes_per_s,
+        latency_s=max(latencies_s, default=0.0),
+        scale_up_s=(spread.members - 1) / n * n_bytes / scale_up.bytes_per_s,
         transfer_s=(n - spread.fewest) / n * n_bytes / port.bytes_per_s
         if n > spread.members
         else 0.0,

@@ -6,7 +6,6 @@ import os
 import secrets
 import time
 from collections.abc import Sequence
-from functools import partial
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +18,8 @@ from hindmost.engines import METHODS, Progress, choose, counting
 from hindmost.errors import Problem, ScenarioError
 from hindmost.plan import make_plan
 from hindmost.result import Result
-from hindmost.scenario import Changes, Scenario, load, to_table, with_changes
+from hindmost.scenario import Changes, Scenario, to_table, with_changes
+from hindmost.scenario.load import load
 
 if TYPE_CHECKING:
     import polars as pl
@@ -134,7 +134,6 @@ def simulate(
         "instruction_set": plan.core.instructions,
         "wall_time_s": round(time.monotonic() - started, 3),
     }
-    again = partial(simulate, scenario, seed=seed, method=choice.method, threads=threads)
     return Result(
         scenario=scenario,
         plan=plan,
@@ -143,7 +142,6 @@ def simulate(
         machine=machine,
         why=choice.why,
         deviation=choice.deviation,
-        again=again,
     )
 
 
@@ -287,7 +285,7 @@ def slowest_replicas(
             "run": np.repeat(np.arange(runs, dtype=np.uint32), steps * k),
             "step": np.tile(np.repeat(np.arange(steps, dtype=np.uint32), k), runs),
             "place": np.tile(np.arange(1, k + 1, dtype=np.uint8), runs * steps),
-            "pool": pools.gather(columns["group"]),
+            "pool": pools.gather(columns["pool"]),
             "replica": columns["replica"],
             "compute_s": columns["compute_s"],
         }

@@ -1,16 +1,16 @@
-"""Terms between replicas, and the phases that they hide behind, against hand calculations."""
+"""Communication terms: what a rank sends to other replicas, and what hides it, by hand."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
+from tests.plans import compute_time, pool_plan
 
 import hindmost as hm
 from hindmost.collective import hops
 from hindmost.law import Exponential
-from hindmost.physics.compute import compute_time
-from hindmost.physics.exchange import Exchange, exchanges
+from hindmost.physics.terms import Term
 
 Changes = dict[str, Any]
 
@@ -22,13 +22,12 @@ N_BYTES = 2 * LLAMA_70B / 8
 """Weights of a rank of `h100-1k`: tensor 8, one stage, 128 replicas, one of them a node."""
 
 
-def found(*changes: Changes, pool: str = "h100", preset: str = "h100-1k") -> dict[str, Exchange]:
-    """Return the terms of a step by the phase that each hides behind."""
+def found(*changes: Changes, pool: str = "h100", preset: str = "h100-1k") -> dict[str, Term]:
+    """Return the terms of a step by phase."""
     table = {key: value for each in changes for key, value in each.items()}
-    scenario = hm.load(preset, table)
-    terms = exchanges(scenario, pool, compute_time(scenario, pool))
-    assert len({term.part for term in terms}) == len(terms)
-    return {term.part: term for term in terms}
+    terms = pool_plan(hm.load(preset, table), pool).terms
+    assert len({term.phase for term in terms}) == len(terms)
+    return {term.phase: term for term in terms}
 
 
 def passes_s(*changes: Changes) -> tuple[float, float]:
@@ -45,12 +44,12 @@ def gather_s(n_bytes: float, n: int, buckets: int) -> float:
     return buckets * (n - 1).bit_length() * NET_HOP + (n - 1) / n * n_bytes / PORT
 
 
-def totals(terms: dict[str, Exchange]) -> dict[str, float]:
+def totals(terms: dict[str, Term]) -> dict[str, float]:
     return {name: term.cost.total_s for name, term in terms.items()}
 
 
-def windows(terms: dict[str, Exchange]) -> dict[str, float]:
-    return {name: term.behind_s for name, term in terms.items()}
+def windows(terms: dict[str, Term]) -> dict[str, float]:
+    return {name: term.window_s for name, term in terms.items()}
 
 
 M: Changes = {"workload.n_microbatches": 5}
@@ -95,13 +94,13 @@ def test_zero3_moves_weights_three_times_a_microbatch() -> None:
     assert windows(terms) == pytest.approx({**behind, "last backward": backward_s})
 
 
-def test_hybrid_gathers_in_shard_groups_and_reduces_shards_once_between_them() -> None:
+def test_hybrid_does_it_in_shard_groups_and_reduces_shards_once_between_them() -> None:
     terms = found(M)
     one_s = gather_s(N_BYTES, 16, 80)
     between_s = 2 * gather_s(N_BYTES / 16, 8, 80)
     expected = {"forward": 5 * one_s, "early backward": 8 * one_s}
     assert totals(terms) == pytest.approx({**expected, "last backward": 2 * one_s + between_s})
-    # 128 replicas in shard groups of 48: the smallest, of 32, has the largest shards.
+    # 128 replicas in groups of 48: the smallest, of 32, has the largest shards.
     terms = found(M, {"layout.shard_group_replicas": 48})
     between_s = 2 * gather_s(N_BYTES / 32, 3, 80)
     last_s = 2 * gather_s(N_BYTES, 48, 80) + between_s
@@ -118,7 +117,7 @@ def test_one_replica_a_shard_group_leaves_the_reduction() -> None:
     assert totals(hybrid) == pytest.approx(totals(found(M, {"layout.sharding": "none"})))
 
 
-def test_nobody_exchanges_where_nobody_has_the_same_part() -> None:
+def test_there_are_no_terms_where_nobody_has_the_same_part_of_the_model() -> None:
     for sharding in ("none", "zero1", "zero2", "zero3"):
         assert found({"layout.sharding": sharding, "pools.h100.n_gpus": 8}) == {}
 
@@ -133,7 +132,7 @@ def test_context_ranks_have_the_same_weights() -> None:
 
 @pytest.mark.parametrize("context", [2, 4])
 def test_shards_of_context_ranks_meet_between_groups(context: int) -> None:
-    """Sixteen ranks of a shard group divide its states, however many are context ranks."""
+    """Shards of 4 replicas with 4 context ranks each are as large as those of 16 replicas."""
     terms = found(M, {"layout.context": context, "layout.shard_group_replicas": 16 // context})
     one_s = gather_s(N_BYTES, 16, 80)
     between_s = 2 * gather_s(N_BYTES / 16, 8, 80)
@@ -204,12 +203,14 @@ def test_shards_of_experts_are_of_the_ranks_that_have_the_same_ones(expert: int)
     hybrid: Changes = {"layout.sharding": "hybrid", "layout.shard_group_replicas": 32}
     terms = found(MOE, hybrid, {"layout.expert": expert, "workload.n_microbatches": 1})
     near = max(1, 8 // expert)
-    inside_s = one_way_s(2 * DENSE, 32, 8) + one_way_s(2 * ROUTED / expert, 32 // expert, near)
+    within_group_s = one_way_s(2 * DENSE, 32, 8) + one_way_s(
+        2 * ROUTED / expert, 32 // expert, near
+    )
     # A thirty-second of all experts is left on each rank, however they are divided.
     between_s = 2 * (32 * NET_HOP + (DENSE + ROUTED) / 32 / PORT)
     last_s = totals(terms)["last backward"]
     # Dense and routed shards may go one after the other, with a latency each.
-    assert last_s - 2 * inside_s == pytest.approx(between_s, rel=0.02)
+    assert last_s - 2 * within_group_s == pytest.approx(between_s, rel=0.02)
 
 
 ALGORITHMS: dict[tuple[str, str], tuple[float, float]] = {
@@ -232,7 +233,7 @@ def test_what_an_algorithm_cannot_do_rings_do(algorithm: str, sharding: str) -> 
     cost = terms["last backward"].cost
     assert cost.latency_s == pytest.approx(80 * hops * NET_HOP)
     assert cost.transfer_s == pytest.approx(share * N_BYTES / PORT)
-    assert cost.inside_s == 0
+    assert cost.scale_up_s == 0
 
 
 NCCL: dict[tuple[str, str], float] = {
@@ -255,13 +256,13 @@ def test_nccl_expects_its_own_latency_of_each_bucket(algorithm: str, sharding: s
     assert cost.transfer_s == hops["last backward"].cost.transfer_s
 
 
-def test_nccl_counts_the_overhead_of_hosts_inside_of_nodes() -> None:
+def test_nccl_counts_the_overhead_of_hosts_within_nodes() -> None:
     layout: Changes = {"collective.algorithm": "ring", "collective.latency": "nccl"}
     layout |= {"layout.sharding": "zero1", "layout.tensor": 4}
-    for host, step_us in (("intel", 3.4), ("amd", 6.0)):
+    for host, intra_us in (("intel", 3.4), ("amd", 6.0)):
         cost = found(layout, {"collective.host": host})["first forward"].cost
-        # 256 ranks on 128 nodes: 128 steps within nodes, at least as long as three postings.
-        assert cost.latency_s == pytest.approx(80e-6 * (8.4 + 128 * step_us + 127 * 14))
+        # 256 ranks on 128 nodes: 128 hops within nodes, at least as long as three postings.
+        assert cost.latency_s == pytest.approx(80e-6 * (8.4 + 128 * intra_us + 127 * 14))
 
 
 def test_a_torus_uses_all_links_of_all_dimensions() -> None:
@@ -290,7 +291,7 @@ def test_exposed_is_what_the_window_does_not_hide_and_at_least_a_bucket() -> Non
         changes = {**quiet, "workload.n_microbatches": m, "collective.overlap_fraction": overlap}
         terms = found(changes)
         expected = sum(
-            max(term.cost.total_s / 80, term.cost.total_s - overlap * term.behind_s)
+            max(term.cost.total_s / 80, term.cost.total_s - overlap * term.window_s)
             for term in terms.values()
         )
         result = hm.simulate(hm.load("h100-1k", changes), runs=1, steps=1, seed=0)
@@ -301,8 +302,8 @@ def test_what_does_not_fill_a_torus_goes_over_ports() -> None:
     """Shard groups of one replica are tori of one rank, and reduce over ports."""
     alone = {"layout.shard_group_replicas": 1, "fabric.shape": [1], "layout.tensor": 16}
     scenario = hm.load("palm-tpu-v4", {**alone, "workload.model": "llama3-8b"})
-    (last,) = exchanges(scenario, "tpu", compute_time(scenario, "tpu"))
-    assert last.part == "last backward"
+    (last,) = pool_plan(scenario, "tpu").terms
+    assert last.phase == "last backward"
     assert last.cost.transfer_s > 0
 
 
@@ -324,7 +325,7 @@ def test_hops_of_random_length_lengthen_the_latency_of_each_term() -> None:
         return hm.simulate("h100-1k", changes=changes, seed=3, runs=4, steps=250)
 
     plain = exposed_s()
-    (term,) = plain.plan.pools[0].exchanges
+    (term,) = plain.plan.pools[0].terms
     twice = exposed_s(name="constant", value=2.0)
     doubled_s = plain.value("exposed_comm_s") + term.cost.latency_s
     assert twice.value("exposed_comm_s") == pytest.approx(doubled_s, rel=1e-6)

@@ -1,0 +1,1 @@
+"""Analyses: questions about a result that take further simulations to answer."""

@@ -1,0 +1,80 @@
+"""The group of all commands, and what exits with which status."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from contextlib import suppress
+from typing import NoReturn
+
+import click
+
+from hindmost.cli.catalog import catalog
+from hindmost.cli.init import init
+from hindmost.cli.options import close_stdout, debug_option, tell
+from hindmost.cli.run import run
+from hindmost.cli.schema import schema
+from hindmost.cli.validate import validate
+
+EXIT_WRONG_CALL = 2
+EXIT_OUR_ERROR = 3
+EXIT_INTERRUPTED = 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="hindmost")
+@debug_option
+def cli() -> None:
+    """Predict how a huge, mixed, imperfect GPU cluster really performs.
+
+    Exit status: 0 ok, 1 a threshold of --fail-if, 2 a wrong call, scenario or
+    output path, 3 an error of ours or a failed write, 130 interrupted.
+    """
+
+
+for command in (run, init, validate, schema, catalog):
+    cli.add_command(command)
+
+
+def main() -> NoReturn:
+    """Run the command line and exit."""
+    try:
+        status = cli.main(standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BaseException as error:
+        status = _status_of(error)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _status_of(error: BaseException) -> int:
+    """Say what went wrong, and return the exit status that stands for it."""
+    from hindmost.errors import OutputError, ScenarioError
+
+    if isinstance(error, SystemExit):
+        # Click's own answer to a closed pipe is not one of a threshold.
+        closed = isinstance(error.__context__, BrokenPipeError)
+        return error.code if isinstance(error.code, int) and not closed else 0
+    if "--debug" in sys.argv[1:]:
+        tell("".join(traceback.format_exception(error)))
+    if isinstance(error, click.exceptions.Exit):
+        return error.exit_code
+    if isinstance(error, click.ClickException):
+        with suppress(OSError):
+            error.show()
+        return EXIT_WRONG_CALL
+    if isinstance(error, KeyboardInterrupt | click.Abort):
+        tell("hindmost: interrupted")
+        return EXIT_INTERRUPTED
+    if isinstance(error, ScenarioError):
+        for problem in error.problems:
+            tell(f"hindmost: {problem}")
+        return EXIT_WRONG_CALL
+    if isinstance(error, OutputError | OSError | MemoryError):
+        close_stdout()
+        reason = getattr(error, "strerror", None)
+        tell(f"hindmost: {reason.lower() if reason else str(error) or 'out of memory'}")
+        return EXIT_OUR_ERROR
+    kind = type(error).__name__
+    tell(f"hindmost: an error of ours, {kind}: {error} (--debug shows where)")
+    return EXIT_OUR_ERROR

@@ -1,0 +1,105 @@
+"""Metrics of a step and statistics of their rows, one table of each.
+
+Results, thresholds of ``--fail-if``, reports and the JSON Schema of a result all read them here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hindmost import _core
+    from hindmost.order import Rows
+
+RowsOf = Callable[["_core.Columns", float], "Rows"]
+"""Returns the rows of a metric from an engine's columns and the step time in which every rank
+would run at its dense peak, in seconds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One number that every step has.
+
+    Attributes
+    ----------
+    name : str
+        Name in tables, thresholds and documents.
+    title : str
+        Name for people.
+    unit : str
+        ``s`` for seconds, empty for a ratio.
+    meaning : str
+        Definition, in one sentence.
+    rows : Callable
+        Returns its rows, one a step, runs one after another.
+    """
+
+    name: str
+    title: str
+    unit: str
+    meaning: str
+    rows: RowsOf
+
+    @property
+    def heading(self) -> str:
+        """Title with the unit."""
+        return f"{self.title}, {self.unit}" if self.unit else self.title
+
+
+METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric(
+            name="step_time_s",
+            title="step time",
+            unit="s",
+            meaning="Duration of the step: compute_s + exposed_comm_s.",
+            rows=lambda columns, _: columns["step_time_s"],
+        ),
+        Metric(
+            name="compute_s",
+            title="compute",
+            unit="s",
+            meaning="Compute time of the slowest replica, its stalls included.",
+            rows=lambda columns, _: columns["compute_s"],
+        ),
+        Metric(
+            name="exposed_comm_s",
+            title="exposed comm.",
+            unit="s",
+            meaning="Communication between replicas that no compute hides.",
+            rows=lambda columns, _: columns["exposed_comm_s"],
+        ),
+        Metric(
+            name="stall_s",
+            title="stall",
+            unit="s",
+            meaning="Part of compute_s that stalls cost.",
+            rows=lambda columns, _: columns["stall_s"],
+        ),
+        Metric(
+            name="mfu",
+            title="MFU",
+            unit="",
+            meaning="Model FLOPs over what the dense peak of all ranks does in the step time.",
+            rows=lambda columns, peak_step_s: peak_step_s / columns["step_time_s"],
+        ),
+    )
+}
+"""Metrics by name, in the order of summaries."""
+
+PERCENTILES = {
+    "p1": 1.0,
+    "p5": 5.0,
+    "p50": 50.0,
+    "p95": 95.0,
+    "p99": 99.0,
+    "p99.9": 99.9,
+    "p99.99": 99.99,
+}
+"""Percentiles of a summary by name, in percent."""
+
+STATISTICS = ("mean", *PERCENTILES)
+"""Names of the statistics of a summary, in its order."""

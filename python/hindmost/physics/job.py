@@ -1,0 +1,79 @@
+"""What one replica computes in a step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from hindmost.catalog import Transformer
+from hindmost.physics.flops import model_flops_per_token
+from hindmost.physics.stages import Stage, stages
+from hindmost.scenario.models import Layout, Workload
+from hindmost.units import BF16_BYTES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What one replica computes in a step, whatever GPUs it runs on.
+
+    Attributes
+    ----------
+    model : Transformer
+        The model.
+    workload : Workload
+        Sequences, number formats and what is computed again.
+    layout : Layout
+        How the ranks of the replica divide the work.
+    n_microbatches : int
+        Microbatches of the replica in a step.
+    """
+
+    model: Transformer
+    workload: Workload
+    layout: Layout
+    n_microbatches: int
+
+    @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        """Virtual stages, in the order in which data flow."""
+        return stages(self.model, self.layout)
+
+    @property
+    def chunks_of_stages(self) -> list[tuple[Stage, ...]]:
+        """Virtual stages of each stage."""
+        return [self.stages[stage :: self.layout.pipeline] for stage in range(self.layout.pipeline)]
+
+    @property
+    def layers_per_stage(self) -> int:
+        """Layers of a stage, rounded up where they do not divide evenly."""
+        return -(-self.model.n_layers // self.layout.pipeline)
+
+    @property
+    def stage_ranks(self) -> int:
+        """Ranks of one pipeline stage, which divide each microbatch."""
+        return self.layout.tensor * self.layout.context
+
+    @property
+    def microbatch_tokens(self) -> int:
+        """Tokens of one microbatch."""
+        return self.workload.microbatch_seqs * self.workload.seq_len
+
+    @property
+    def microbatch_model_flops(self) -> float:
+        """Model FLOPs of one microbatch, all ranks together."""
+        per_token = model_flops_per_token(
+            self.model,
+            seq_len=self.workload.seq_len,
+            causal=self.workload.attention == "causal",
+        )
+        return self.microbatch_tokens * per_token
+
+    @property
+    def rank_activation_bytes(self) -> float:
+        """Bytes of the residual stream of one microbatch that one rank holds."""
+        return self.microbatch_tokens / self.stage_ranks * self.model.hidden * BF16_BYTES
+
+    @property
+    def has_weight_passes(self) -> bool:
+        """Whether the schedule has passes of their own for gradients of weights."""
+        return self.layout.pipeline > 1 and self.layout.schedule == "zero-bubble"

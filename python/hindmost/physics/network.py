@@ -1,0 +1,164 @@
+"""How the ranks of a pool do collectives with the ranks of other replicas."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import cast
+
+from hindmost import catalog
+from hindmost.collective import ALGORITHMS, Cost, Link, nccl, torus
+from hindmost.collective.algorithm import Operation
+from hindmost.collective.hops import Pattern
+from hindmost.physics.job import Job
+from hindmost.physics.links import Links
+from hindmost.scenario.models import Collective, Fabric
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hops:
+    """How the hops of a collective follow each other.
+
+    Attributes
+    ----------
+    pattern : str
+        The recursion, as `hindmost.collective.hops` knows it.
+    n_domains : int
+        Domains that the hops join.
+    """
+
+    pattern: Pattern
+    n_domains: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Torus:
+    """A torus of ranks.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Ranks along each dimension.
+    link : Link
+        One link of a rank.
+    """
+
+    shape: tuple[int, ...]
+    link: Link
+
+    @property
+    def n_ranks(self) -> int:
+        """Ranks of the torus."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """How the ranks of one pool do collectives with the ranks of other replicas.
+
+    Attributes
+    ----------
+    links : Links
+        Links of a rank.
+    collective : Collective
+        Algorithm, and what its latency is taken from.
+    n_buckets : int
+        Pieces that a collective goes in, one after another.
+    torus : Torus or None
+        The torus, where the fabric is one.
+    has_random_hops : bool
+        Whether the latency of a hop is random.
+    """
+
+    links: Links
+    collective: Collective
+    n_buckets: int
+    torus: Torus | None = None
+    has_random_hops: bool = False
+
+    def cost(self, operation: Operation, n_bytes: float, *, n: int, stride: int = 1) -> Cost:
+        """Return the cost of a collective over every `stride`-th of consecutive data ranks.
+
+        Parameters
+        ----------
+        operation
+            What the collective does.
+        n_bytes
+            Bytes of a rank before or after it, as in `hindmost.collective`.
+        n
+            Ranks of the communicator, >= 1.
+        stride
+            Distance of its ranks among the data ranks of a domain, >= 1.
+        """
+        if self.torus is not None and stride == 1 and n == self.torus.n_ranks:
+            on_torus: Cost = getattr(torus, operation)(
+                n_bytes, shape=self.torus.shape, link=self.torus.link
+            )
+            return on_torus.in_pieces(self.n_buckets)
+        name = self._algorithm(operation)
+        per_domain = max(1, self.links.data_ranks_per_domain // stride)
+        collective = ALGORITHMS[name].collective(operation)
+        assert collective is not None
+        cost = collective(
+            n_bytes,
+            n=n,
+            per_domain=per_domain,
+            scale_up=self.links.scale_up,
+            port=self.links.port,
+        )
+        if self.collective.latency == "nccl" and n > 1:
+            latency_s = nccl.latency_s(
+                operation,
+                n_bytes / self.n_buckets,
+                algorithm=cast(nccl.Algorithm, name),
+                n=n,
+                per_domain=min(n, per_domain),
+                host=self.collective.host,
+            )
+            cost = replace(cost, latency_s=latency_s)
+        return cost.in_pieces(self.n_buckets)
+
+    def hops(self, operation: Operation, *, n: int) -> Hops | None:
+        """Return how the hops of a collective over `n` data ranks follow each other.
+
+        None where they are not random, or on a torus.
+        """
+        if not self.has_random_hops or self.torus is not None:
+            return None
+        pattern = ALGORITHMS[self._algorithm(operation)].hops(operation)
+        assert pattern is not None
+        return Hops(pattern=pattern, n_domains=-(-n // self.links.data_ranks_per_domain))
+
+    def _algorithm(self, operation: Operation) -> str:
+        """Return the algorithm of an operation: rings do what the one that was chosen cannot.
+
+        What does not fill a torus goes over ports, in the hierarchical way.
+        """
+        name = self.collective.algorithm
+        if name == "torus":
+            return "hierarchical"
+        return name if ALGORITHMS[name].collective(operation) is not None else "ring"
+
+
+def network(job: Job, collective: Collective, fabric: Fabric, links: Links) -> Network:
+    """Return how ranks with some links do collectives with the ranks of other replicas.
+
+    A collective goes in as many pieces as set, or in one a layer of a stage.
+    """
+    return Network(
+        links=links,
+        collective=collective,
+        n_buckets=collective.n_buckets or job.layers_per_stage,
+        torus=_torus(fabric, links) if collective.algorithm == "torus" else None,
+        has_random_hops=fabric.hop_law is not None,
+    )
+
+
+def _torus(fabric: Fabric, links: Links) -> Torus:
+    assert fabric.shape is not None
+    line_rate = catalog.fabric(fabric.name).port_bytes_per_s
+    link = Link(
+        latency_s=links.port.latency_s,
+        bytes_per_s=fabric.figure("bandwidth_efficiency") * line_rate,
+    )
+    return Torus(shape=tuple(fabric.shape), link=link)

@@ -1,0 +1,63 @@
+"""Content of a report, before any format: a headline, tables, notes and lists."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells under headings; the first column names the rows.
+
+    Attributes
+    ----------
+    headings : tuple of str
+        One a column.
+    rows : tuple of tuple of str
+        Cells, as many in each row as there are headings.
+    """
+
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def __post_init__(self) -> None:
+        if any(len(row) != len(self.headings) for row in self.rows):
+            raise ValueError(f"every row must have {len(self.headings)} cells")
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Lines under a title.
+
+    Attributes
+    ----------
+    title : str
+        The title, without punctuation.
+    lines : tuple of str
+        One an entry.
+    """
+
+    title: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """All that a report says, in order.
+
+    Attributes
+    ----------
+    headline : str
+        What the report is about, in one line.
+    tables : tuple of Table
+        Numbers.
+    notes : tuple of str
+        Sentences about the tables.
+    listings : tuple of Listing
+        What else there is to say.
+    """
+
+    headline: str
+    tables: tuple[Table, ...] = ()
+    notes: tuple[str, ...] = ()
+    listings: tuple[Listing, ...] = ()

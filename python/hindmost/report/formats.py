@@ -1,0 +1,39 @@
+"""A result in each of the formats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hindmost.analyses.caps import MovedCap
+from hindmost.report import csv, json, markdown, table
+from hindmost.report.document import result_document
+from hindmost.report.result_content import result_content
+from hindmost.result import Result
+
+FORMATS = ("table", "json", "csv", "markdown")
+"""Formats of a report; CSV holds the summary alone."""
+
+
+def render(result: Result, style: str, *, caps: Sequence[MovedCap] | None = None) -> str:
+    """Return a result in one of `FORMATS`.
+
+    Parameters
+    ----------
+    result
+        The result.
+    style
+        The format.
+    caps
+        What the analysis of caps found, for all formats but CSV.
+    """
+    match style:
+        case "json":
+            return json.text(result_document(result, caps=caps))
+        case "csv":
+            return csv.text(result.summary_rows)
+        case "markdown":
+            return markdown.text(result_content(result, caps=caps or ()))
+        case "table":
+            return table.text(result_content(result, caps=caps or ()))
+        case _:
+            raise ValueError(f"style must be one of {', '.join(FORMATS)}, got {style!r}")

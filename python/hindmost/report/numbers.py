@@ -1,0 +1,103 @@
+"""Numbers as people read them: with no more digits than their errors allow."""
+
+from __future__ import annotations
+
+import math
+
+from hindmost.units import MEGA
+
+
+def with_error(value: float, std_error: float | None) -> str:
+    """Return a value and its standard error, with no more digits than the error allows.
+
+    Examples
+    --------
+    >>> with_error(0.41234567, 0.00123)
+    '0.4123 ± 0.0012'
+    >>> with_error(0.41234567, 0.0056)
+    '0.412 ± 0.006'
+    >>> with_error(0.41234567, None)
+    '0.4123'
+    """
+    if std_error is None or std_error == 0 or not math.isfinite(std_error):
+        return rounded(value, std_error)
+    places = _places(value, std_error)
+    if std_error < 0.5 * 10.0**-places:
+        return f"{rounded(value, std_error)} ± {std_error:.1g}"
+    return f"{rounded(value, std_error)} ± {std_error:.{places}f}"
+
+
+def rounded(value: float, std_error: float | None) -> str:
+    """Return a value rounded to its standard error, or to four digits without one.
+
+    Examples
+    --------
+    >>> rounded(4.53712, 0.02)
+    '4.54'
+    >>> rounded(4.53712, None)
+    '4.537'
+    """
+    if value == 0:
+        return "0"
+    if std_error is None or not math.isfinite(std_error):
+        return f"{value:.4g}"
+    if std_error == 0:
+        return f"{value:.6g}"
+    return f"{value:.{_places(value, std_error)}f}"
+
+
+def signed_percent(share: float, std_error: float | None) -> str:
+    """Return a change as percent with its sign, rounded to its standard error.
+
+    Parameters
+    ----------
+    share, std_error
+        The change and its standard error, both in percent.
+
+    Examples
+    --------
+    >>> signed_percent(1.234, 0.1), signed_percent(-1.234, None)
+    ('+1.23%', '-1.234%')
+    """
+    return f"{'+' * (share > 0)}{rounded(share, std_error)}%"
+
+
+def count(number: int) -> str:
+    """Return a count with its thousands set apart.
+
+    Examples
+    --------
+    >>> count(220000)
+    '220,000'
+    """
+    return f"{number:,}"
+
+
+def large_count(number: int) -> str:
+    """Return a large count to three digits, in thousands, millions, billions or more.
+
+    Examples
+    --------
+    >>> large_count(450_445_312), large_count(2_097_152)
+    ('0.45e9', '2.1e6')
+    """
+    exponent = 3 if number < 1e5 else 6 if number < 1e8 else 9
+    if number >= 1e9:
+        exponent = max(exponent, 3 * (math.floor(math.log10(number)) // 3))
+    return f"{number / 10**exponent:.3g}e{exponent}"
+
+
+def megajoules(energy_j: float | None) -> str:
+    """Return an energy in MJ, or nothing where it is not known."""
+    return "" if energy_j is None else f"{energy_j / MEGA:.4g}"
+
+
+def _places(value: float, std_error: float) -> int:
+    """Return the decimals that show an error: one digit of it, two if it begins with 1.
+
+    But no more than five digits of the value.
+    """
+    exponent = math.floor(math.log10(std_error))
+    places = -exponent + (1 if std_error / 10**exponent < 2 else 0)
+    most = 4 - math.floor(math.log10(abs(value))) if value else places
+    return max(min(places, most), 0)

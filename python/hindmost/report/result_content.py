@@ -1,0 +1,138 @@
+"""What a report of a result says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hindmost.analyses.caps import MovedCap
+from hindmost.metrics import METRICS, PERCENTILES
+from hindmost.report.content import Content, Listing, Table
+from hindmost.report.headline import headline
+from hindmost.report.numbers import count, megajoules, rounded, signed_percent, with_error
+from hindmost.result import Result
+from hindmost.scenario import not_modelled
+
+SHOWN_METRICS = ("step_time_s", "mfu", "exposed_comm_s", "stall_s")
+"""Metrics of the summary table, one a row."""
+
+FLAG = "*"
+"""Follows a percentile whose error is not to be trusted."""
+
+
+def result_content(result: Result, *, caps: Sequence[MovedCap] = ()) -> Content:
+    """Return the content of a result's report.
+
+    Parameters
+    ----------
+    result
+        The result.
+    caps
+        What the analysis of caps found.
+    """
+    listings = (
+        Listing(_caps_title(result), _caps_lines(caps)),
+        Listing("Assumed", tuple(f"{one['path']}: {one['where']}" for one in result.assumed)),
+        Listing("Unknown", _unknown_lines(result)),
+        Listing("Not modelled", tuple(not_modelled(result.scenario))),
+    )
+    return Content(
+        headline=headline(result.scenario, result.plan),
+        tables=(_summary_table(result), _pools_table(result)),
+        notes=tuple(_notes(result)),
+        listings=tuple(listing for listing in listings if listing.lines),
+    )
+
+
+def _notes(result: Result) -> list[str]:
+    inputs, workload = result.inputs, result.scenario.workload
+    given = "; given this cluster, so without errors" if inputs["runs"] == 1 else ""
+    notes = [
+        f"MFU: model FLOPs ({workload.attention} attention, nothing counted twice) over the dense "
+        f"{workload.mfu_dtype} peak of the GPUs in the job; spares do not count.",
+        f"Seed {inputs['seed']}, {inputs['runs']} runs of {count(inputs['steps'])} steps, "
+        f"method {inputs['method']} ({result.why}){given}.",
+    ]
+    if any(metric in SHOWN_METRICS for metric, _ in result.warnings):
+        notes.append(f"{FLAG} few rows lie beyond it, or most of those are of one run.")
+    return notes
+
+
+def _by_key(result: Result) -> dict[tuple[str, str], tuple[float, float | None]]:
+    """Return values and standard errors by metric and statistic."""
+    return {
+        (row["metric"], row["statistic"]): (row["value"], row["std_error"])
+        for row in result.summary_rows
+    }
+
+
+def _summary_table(result: Result) -> Table:
+    by_key = _by_key(result)
+    rows = []
+    for metric in SHOWN_METRICS:
+        cells = [METRICS[metric].heading, with_error(*by_key[metric, "mean"])]
+        for name in PERCENTILES:
+            flag = FLAG if (metric, name) in result.warnings else ""
+            cells.append(rounded(*by_key[metric, name]) + flag)
+        rows.append(tuple(cells))
+    return Table(("", "mean", *PERCENTILES), tuple(rows))
+
+
+def _pools_table(result: Result) -> Table:
+    mfu, mfu_error = _by_key(result)["mfu", "mean"]
+    headings = ["pool", "GPUs", "spares", "busy", "waiting", "slowest in", "MFU"]
+    has_energy = any(row["energy_j"] is not None for row in result.pool_rows)
+    if has_energy:
+        headings.append("energy a step, MJ")
+
+    def cells(row: dict[str, Any]) -> tuple[str, ...]:
+        error = None if mfu_error is None else row["mfu"] / mfu * mfu_error
+        return (
+            row["pool"],
+            count(row["n_gpus"]),
+            count(row["n_spares"]),
+            *(f"{row[name]:.1%}" for name in ("busy_frac", "wait_frac", "slowest_frac")),
+            rounded(row["mfu"], error),
+            *([megajoules(row["energy_j"])] if has_energy else []),
+        )
+
+    return Table(tuple(headings), tuple(map(cells, result.pool_rows)))
+
+
+def _caps_title(result: Result) -> str:
+    by_key = _by_key(result)
+    step_time, mfu = (rounded(*by_key[metric, "mean"]) for metric in ("step_time_s", "mfu"))
+    return f"Caps (mean step time {step_time} s, MFU {mfu})"
+
+
+def _caps_lines(caps: Sequence[MovedCap]) -> tuple[str, ...]:
+    """Return a line for each cap that was moved."""
+    lines: dict[str, list[str]] = {}
+    for row in caps:
+        lines.setdefault(f"{row.path} {row.cap:.6g}", []).append(_moved_cap(row))
+    return tuple(f"{cap}: {'; '.join(moved)}" for cap, moved in lines.items())
+
+
+def _moved_cap(row: MovedCap) -> str:
+    given_s = row.step_time_s - row.step_time_change_s
+    percent = 100 * row.step_time_change_s / given_s
+    percent_error, mfu_error = (
+        None if row.std_error is None else scale * row.std_error
+        for scale in (100 / given_s, row.mfu / row.step_time_s)
+    )
+    return (
+        f"at {row.moved_to:.6g} step time {rounded(row.step_time_s, row.std_error)} s "
+        f"({signed_percent(percent, percent_error)}), MFU {rounded(row.mfu, mfu_error)}"
+    )
+
+
+def _unknown_lines(result: Result) -> tuple[str, ...]:
+    return tuple(f"{path}: {_law(law)}" for path, law in result.scenario.unknowns.items())
+
+
+def _law(law: Any) -> str:
+    """Return a law's name and its numbers."""
+    table = law.model_dump(exclude_none=True)
+    name = table.pop("name")
+    shown = [f"{key} {value:g}" for key, value in table.items() if isinstance(value, float)]
+    return f"{name}, {', '.join(shown)}" if shown else name

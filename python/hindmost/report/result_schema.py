@@ -1,0 +1,170 @@
+"""JSON Schema of a result's document."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from hindmost.analyses.caps import MovedCap
+from hindmost.engines import METHODS
+from hindmost.metrics import METRICS, STATISTICS
+from hindmost.scenario.models import Scenario
+
+Schema = dict[str, Any]
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def result_schema() -> Schema:
+    """Return the JSON Schema of what `run --format json` prints and `run -o FILE.json` writes.
+
+    The scenario below ``inputs`` has the schema of a scenario with all its keys, extensions and
+    changes laid over each other.
+    """
+    scenario = Scenario.model_json_schema()
+    definitions = scenario.pop("$defs")
+    document = _table(
+        {
+            "inputs": _table(
+                {
+                    "scenario": {"$ref": "#/$defs/Scenario"},
+                    "seed": _integer("Seed of all random numbers."),
+                    "runs": _integer("Runs."),
+                    "steps": _integer("Steps of a run."),
+                    "method": _name(*(name for name in METHODS if name != "auto")),
+                    "version": _string("Version of the package that made the result."),
+                },
+                "All that a repetition takes.",
+            ),
+            "machine": _table(
+                {
+                    "threads": _integer("Threads."),
+                    "instruction_set": _string("Instruction set of the kernels."),
+                    "wall_time_s": _number("Seconds that the simulation took."),
+                },
+                "What made the result and does not change it.",
+            ),
+            "why": _string("Why the method was chosen, and how far off it is if approximate."),
+            "summary": _rows(
+                {
+                    "metric": _metric(),
+                    "statistic": _statistic(),
+                    "value": _number("Statistic of all steps of all runs."),
+                    "std_error": _or_null(
+                        _number("Standard error by delete-one-run jackknife; null for one run.")
+                    ),
+                },
+                "One row a metric and statistic.",
+            ),
+            "pools": _rows(_pool(), "One row a pool."),
+            "caps": _rows(_moved_cap(), "One row a moved cap; only with --caps."),
+            "assumed": _rows(
+                {
+                    "path": _string("Key path of a number."),
+                    "where": _string("What is assumed, and why."),
+                },
+                "Numbers that rest on an assumption.",
+            ),
+            "unknowns": scenario["properties"]["unknowns"],
+            "not_modelled": _list(_string(), "What is known to matter and is left out."),
+            "warnings": _rows(
+                {
+                    "metric": _metric(),
+                    "statistic": _statistic(),
+                    "warning": _string("Why the standard error is not to be trusted."),
+                },
+                "Statistics whose standard errors are not to be trusted.",
+            ),
+            "steps": _table(_steps(), "One list a column of the steps; only in files."),
+        },
+        "What `hindmost run` says of a scenario.",
+        optional=("caps", "steps"),
+    )
+    return {
+        "$schema": DIALECT,
+        "title": "Result",
+        **document,
+        "$defs": {**definitions, "Scenario": scenario},
+    }
+
+
+def _metric() -> Schema:
+    meanings = " ".join(f"{name}: {metric.meaning}" for name, metric in METRICS.items())
+    return {**_name(*METRICS), "description": meanings}
+
+
+def _statistic() -> Schema:
+    return _name(*STATISTICS)
+
+
+def _pool() -> Schema:
+    return {
+        "pool": _string("Name of the pool."),
+        "n_gpus": _integer("GPUs of the pool."),
+        "n_spares": _integer("GPUs that fill no replica or no domain."),
+        "busy_frac": _number("Share of time in which a rank computes."),
+        "wait_frac": _number("Share of time in which a rank waits for a slower one."),
+        "slowest_frac": _number("Share of steps in which the barrier waited for the pool."),
+        "mfu": _number("Model FLOPs of a rank over what its dense peak does in the step time."),
+        "energy_j": _or_null(
+            _number("Joules of all GPUs of the pool in a step; null where a power is not known.")
+        ),
+    }
+
+
+def _moved_cap() -> Schema:
+    kinds = {"str": _string(), "float": _number(), "float | None": _or_null(_number())}
+    return {field.name: kinds[str(field.type)] for field in fields(MovedCap)}
+
+
+def _steps() -> Schema:
+    numbers = {name: _list(_number(), metric.meaning) for name, metric in METRICS.items()}
+    return {
+        "run": _list(_integer(), "Run, counted from 0."),
+        "step": _list(_integer(), "Step of the run, counted from 0."),
+        **numbers,
+        "slowest_pool": _list(_string(), "Pool of the slowest replica."),
+    }
+
+
+def _table(properties: Schema, description: str = "", *, optional: tuple[str, ...] = ()) -> Schema:
+    """Return the schema of a table whose keys are all known."""
+    return {
+        **_described("object", description),
+        "properties": properties,
+        "required": [key for key in properties if key not in optional],
+        "additionalProperties": False,
+    }
+
+
+def _rows(columns: Schema, description: str) -> Schema:
+    return _list(_table(columns), description)
+
+
+def _list(items: Schema, description: str) -> Schema:
+    return {**_described("array", description), "items": items}
+
+
+def _name(*known: str) -> Schema:
+    return {"type": "string", "enum": list(known)}
+
+
+def _string(description: str = "") -> Schema:
+    return _described("string", description)
+
+
+def _integer(description: str = "") -> Schema:
+    return _described("integer", description)
+
+
+def _number(description: str = "") -> Schema:
+    return _described("number", description)
+
+
+def _or_null(schema: Schema) -> Schema:
+    description = {"description": schema["description"]} if "description" in schema else {}
+    return {"anyOf": [{"type": schema["type"]}, {"type": "null"}], **description}
+
+
+def _described(kind: str, description: str) -> Schema:
+    return {"type": kind, "description": description} if description else {"type": kind}

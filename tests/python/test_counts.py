@@ -1,0 +1,108 @@
+"""Counts of ranks, replicas and shard groups, by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.plans import counts, job
+
+import hindmost as hm
+from hindmost.scenario.counts import data_ranks_per_domain, replica_gpus, tensor_groups_per_domain
+
+Changes = dict[str, Any]
+
+
+def scenario(**changes: Any) -> hm.Scenario:
+    """Return 1,024 H100 in domains of 8, tensor 8: 128 replicas in shard groups of 16."""
+    return hm.load("h100-1k", {key.replace("__", "."): value for key, value in changes.items()})
+
+
+def test_replicas_and_data_ranks() -> None:
+    plain = counts(scenario())
+    assert (plain.n_replicas, plain.n_data_ranks, plain.pools["h100"].n_replicas) == (128, 128, 128)
+    context = counts(scenario(layout__context=4, layout__shard_group_replicas=4))
+    assert (context.n_replicas, context.n_data_ranks) == (32, 128)
+
+
+GANGS: list[tuple[Changes, int]] = [
+    ({}, 16),
+    ({"layout__sharding": "none"}, 1),
+    ({"layout__sharding": "zero1"}, 1),
+    ({"layout__sharding": "zero3"}, 128),
+    ({"layout__shard_group_replicas": 500}, 128),
+    ({"layout__sharding": "zero3", "layout__pipeline": 2, "workload__n_microbatches": 4}, 1),
+    ({"workload__model": "mixtral-8x7b", "layout__sharding": "none", "layout__expert": 8}, 8),
+    (
+        {
+            "workload__model": "mixtral-8x7b",
+            "layout__sharding": "none",
+            "layout__expert": 8,
+            "layout__context": 4,
+        },
+        2,
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "expected"), GANGS)
+def test_a_gang_is_of_the_replicas_that_share_shards_or_experts(
+    changes: Changes, expected: int
+) -> None:
+    assert counts(scenario(**changes)).gang_replicas == expected
+
+
+SHARDS: list[tuple[Changes, int, int, int]] = [
+    # Data ranks of a full shard group, replicas of the smallest, ranks that share states.
+    ({}, 16, 16, 16),
+    ({"layout__shard_group_replicas": 48}, 48, 32, 32),
+    ({"layout__shard_group_replicas": 500}, 128, 128, 128),
+    ({"layout__context": 4, "layout__shard_group_replicas": 5}, 20, 2, 8),
+    ({"layout__sharding": "none"}, 128, 1, 128),
+    ({"layout__sharding": "zero3"}, 128, 1, 128),
+]
+
+
+@pytest.mark.parametrize(("changes", "shard_ranks", "smallest", "state_ranks"), SHARDS)
+def test_shard_groups_divide_consecutive_replicas(
+    changes: Changes, shard_ranks: int, smallest: int, state_ranks: int
+) -> None:
+    found = counts(scenario(**changes))
+    assert (found.shard_ranks, found.smallest_shard_group) == (shard_ranks, smallest)
+    assert found.pools["h100"].smallest_shard_group == smallest
+    assert found.pools["h100"].state_ranks == state_ranks
+
+
+def test_a_pool_has_the_smallest_group_if_the_last_replicas_are_its_own() -> None:
+    h200 = {"gpu": "h200-sxm", "n_gpus": 40}
+    # 128 + 5 replicas in groups of 16: eight full ones, and one of 5.
+    found = counts(scenario(pools__h200=h200))
+    assert [pool.smallest_shard_group for pool in found.pools.values()] == [16, 5]
+    # In groups of 60 the last one has 13 replicas, eight of them H100.
+    found = counts(scenario(pools__h200=h200, layout__shard_group_replicas=60))
+    assert [pool.smallest_shard_group for pool in found.pools.values()] == [13, 13]
+
+
+def test_tensor_groups_and_data_ranks_of_a_domain() -> None:
+    for changes, groups, data_ranks in (
+        ({}, 1, 1),
+        ({"layout__tensor": 2}, 4, 4),
+        ({"layout__tensor": 2, "layout__pipeline": 2}, 4, 2),
+        ({"layout__tensor": 2, "layout__context": 2}, 4, 4),
+        ({"layout__tensor": 2, "layout__context": 16, "layout__sharding": "zero1"}, 4, 4),
+        ({"layout__tensor": 2, "layout__pipeline": 8}, 4, 1),
+    ):
+        found = scenario(**changes)
+        pool, layout = found.pools["h100"], found.layout
+        assert tensor_groups_per_domain(pool, layout) == groups
+        assert data_ranks_per_domain(pool, layout) == data_ranks
+
+
+def test_a_replica_has_ranks_of_three_kinds() -> None:
+    layout = scenario(layout__tensor=4, layout__pipeline=2, layout__context=8).layout
+    assert replica_gpus(layout) == 64
+
+
+def test_microbatches_are_given_or_what_a_batch_makes() -> None:
+    assert job(scenario(workload__n_microbatches=7)).n_microbatches == 7
+    assert job(scenario(workload__global_batch_seqs=128 * 2 * 3)).n_microbatches == 3

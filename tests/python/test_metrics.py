@@ -1,0 +1,63 @@
+"""One table of metrics and one of statistics, which all that names them reads."""
+
+from __future__ import annotations
+
+import pytest
+
+import hindmost as hm
+from hindmost.cli.threshold import parsed_thresholds
+from hindmost.metrics import METRICS, PERCENTILES, STATISTICS
+from hindmost.report import render
+from hindmost.report.result_content import SHOWN_METRICS
+
+
+@pytest.fixture(scope="module")
+def result() -> hm.Result:
+    return hm.simulate("h100-1k", steps=6, runs=2, seed=4)
+
+
+def test_a_summary_has_every_statistic_of_every_metric_in_order(result: hm.Result) -> None:
+    expected = [(metric, statistic) for metric in METRICS for statistic in STATISTICS]
+    assert result.summary.select("metric", "statistic").rows() == expected
+
+
+def test_every_metric_is_a_column_of_steps_and_of_runs(result: hm.Result) -> None:
+    assert result.runs.columns == ["run", *METRICS]
+    others = {"run", "step", "slowest_pool"}
+    assert [name for name in result.steps.columns if name not in others] == list(METRICS)
+
+
+def test_the_columns_of_steps_keep_their_order(result: hm.Result) -> None:
+    seconds = ["step_time_s", "compute_s", "exposed_comm_s", "stall_s"]
+    assert result.steps.columns == ["run", "step", *seconds, "slowest_pool", "mfu"]
+
+
+def test_a_name_ends_in_its_unit(result: hm.Result) -> None:
+    for name, metric in METRICS.items():
+        assert metric.name == name
+        assert name.endswith("_s") == (metric.unit == "s")
+        assert metric.meaning.endswith(".")
+
+
+def test_a_percentile_is_named_for_its_number() -> None:
+    assert {name: float(name.removeprefix("p")) for name in PERCENTILES} == PERCENTILES
+
+
+def test_a_threshold_may_name_any_of_them(result: hm.Result) -> None:
+    for metric in METRICS:
+        for statistic in STATISTICS:
+            (limit,) = parsed_thresholds([f"{metric}.{statistic} >= -1"])
+            assert (limit.metric, limit.statistic) == (metric, statistic)
+            assert limit.holds(result)
+
+
+def test_a_threshold_of_nothing_in_the_tables_is_refused() -> None:
+    for text in ("goodput.mean<1", "mfu.p42<1", "mfu.p99.<1", "mfu.p9999<1", "mfu.p50<nan"):
+        with pytest.raises(hm.ScenarioError, match=r"--fail-if must be METRIC\.STATISTIC"):
+            parsed_thresholds([text])
+
+
+def test_a_report_shows_metrics_under_their_titles(result: hm.Result) -> None:
+    lines = render(result, "table").splitlines()
+    for name in SHOWN_METRICS:
+        assert any(line.startswith(f"{METRICS[name].heading} ") for line in lines)
