@@ -278,9 +278,9 @@ def test_a_stderr_that_takes_nothing_leaves_the_status(
     assert shell(line, "run", *words).returncode == status
 
 
-def test_a_closed_stdout_is_no_error_of_ours() -> None:
+def test_a_closed_stdout_is_no_internal_error() -> None:
     done = shell('"$@" >&-', "run", *SMALL)
-    assert "error of ours" not in done.stderr
+    assert "internal error" not in done.stderr
 
 
 def in_a_terminal(words: tuple[str, ...], until: bytes, then: Callable[[int], None]) -> bytes:
@@ -334,7 +334,7 @@ def test_debug_shows_where_an_error_comes_from() -> None:
         assert done.returncode == 2
 
 
-def test_an_error_of_ours_has_status_3_and_no_trace(
+def test_an_internal_error_has_status_3_and_no_trace(
     inside: Inside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> None:
@@ -342,7 +342,7 @@ def test_an_error_of_ours_has_status_3_and_no_trace(
 
     monkeypatch.setattr("hindmost.scenario.load.load", fail)
     done = inside("validate", "h100-1k")
-    message = "hindmost: an error of ours, ZeroDivisionError: by zero (--debug shows where)\n"
+    message = "hindmost: internal error, ZeroDivisionError: by zero (--debug shows where)\n"
     assert (done.returncode, done.stderr) == (3, message)
 
 
