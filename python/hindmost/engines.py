@@ -201,7 +201,7 @@ def _deviation(
         for column in ("compute_s", "stall_s")
         for rows in (drawn, sampled)
     )
-    # Differences of equal steps, in which both engines draw the causes that all ranks share alike.
+    # Of the same steps, because both engines draw equal values of what all ranks share.
     equal = np.s_[:, :CHECKED_STEPS]
     mean, std_error = _over_runs((ours[equal] - theirs).mean(axis=1) / theirs.mean())
     stall_s, stall_std_error = _over_runs((our_stalls[equal] - their_stalls).mean(axis=1))

@@ -62,5 +62,5 @@ def _parsed(kind: Kind, name: str, schema: type[Entry]) -> Entry:
     table: dict[str, Any] = tomllib.loads(text(kind, name))
     entry = schema.model_validate(table)
     if entry.name != name:
-        raise ValueError(f"{kind}/{name}.toml is called {entry.name!r} inside")
+        raise ValueError(f"{kind}/{name}.toml has the name {entry.name!r}")
     return entry

@@ -98,8 +98,8 @@ def stages(model: Transformer, layout: Layout) -> tuple[Stage, ...]:
 def layers_of_stages(model: Transformer, layout: Layout) -> list[int]:
     """Return the layers of each virtual stage: as the layout says, or as even as possible.
 
-    Layers that are left over go to the middle, because the last stage has the output layer
-    besides, and the first one the input embedding.
+    Layers that are left over go to the middle, because the last stage also has the output
+    layer, and the first one the input embedding.
     """
     if layout.stage_layers is not None:
         return list(layout.stage_layers)

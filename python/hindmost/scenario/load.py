@@ -75,7 +75,7 @@ def load(
         base = "llama3-405b-8192" if "layout" in document.table else "h100-1k"
         hint = f'in a file: extends = ["{base}", "{name_or_path}"]'
         raise _refused(str(name_or_path), requirement, hint=hint)
-    return judged(document)
+    return checked(document)
 
 
 def from_table(table: Mapping[str, Any], source: str = "scenario") -> Scenario:
@@ -90,7 +90,7 @@ def from_table(table: Mapping[str, Any], source: str = "scenario") -> Scenario:
         raise _refused(source, f"is nested too deeply: at most {MAX_NESTING} levels")
     document = Document(source)
     document.lay(dict(table), source)
-    return judged(document)
+    return checked(document)
 
 
 def with_changes(
@@ -108,7 +108,7 @@ def with_changes(
     document = Document(scenario.source)
     document.lay(to_table(scenario), scenario.source)
     apply_changes(document, changes, changes_from)
-    return judged(document)
+    return checked(document)
 
 
 def to_table(scenario: Scenario) -> Table:
@@ -116,7 +116,7 @@ def to_table(scenario: Scenario) -> Table:
     return scenario.model_dump(mode="json", exclude_none=True)
 
 
-def judged(document: Document) -> Scenario:
+def checked(document: Document) -> Scenario:
     """Return the scenario of a document, or raise all of its problems."""
     table = document.table
     table.setdefault("name", Path(document.source).stem)
