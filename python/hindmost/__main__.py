@@ -1,4 +1,4 @@
-"""``python -m hindmost`` and the ``hindmost`` command."""
+"""Entry point of ``python -m hindmost`` and of the command ``hindmost``."""
 
 from hindmost.cli import main
 

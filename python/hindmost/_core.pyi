@@ -1,4 +1,4 @@
-"""Types of the Rust core."""
+"""Types of the Rust core, which knows random numbers, barriers and schedules, and no GPUs."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypedDict
@@ -13,16 +13,16 @@ MAX_INDICES: int
 MAX_GANG_RANKS: int
 
 class DomainError(ValueError):
-    """A field that must be otherwise: args are its path, value and requirement."""
+    """A field outside of its domain; args are its path, its value and the requirement."""
 
 class StreamsError(ValueError):
-    """Two random streams with the same hash: args are their addresses."""
+    """Two random streams with one hash; args are the texts that were hashed."""
 
 class NotExactError(ValueError):
-    """The slowest rank cannot be drawn from its law.
+    """The slowest rank cannot be drawn from its exact law.
 
-    args are the kind of reason, the reason in words, and whether a law of replicas found by
-    simulation may do instead.
+    args are the kind of reason, the reason in words, and whether a replica law may be used
+    instead.
     """
 
 class Law:
@@ -41,7 +41,7 @@ class Law:
     ) -> NDArray[np.float32]: ...
 
 class Plan:
-    """A step of a whole job, judged and compiled."""
+    """A step of a whole job, checked and compiled."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Plan:
     def draws_per_step(self) -> int: ...
 
 class Curve:
-    """Law of a maximum."""
+    """The law of a maximum, as exceedances on knots."""
 
     def cdf(self, x: float) -> float: ...
     def sf(self, x: float) -> float: ...
@@ -70,7 +70,7 @@ class Curve:
     def upper_quantile(self, q: float) -> float: ...
 
 class OrderStatistics:
-    """The engine that draws the slowest ranks of a plan from their laws."""
+    """The engine that draws the slowest rank of each pool from its law."""
 
     def __init__(self, plan: Plan) -> None: ...
     @staticmethod
@@ -110,7 +110,11 @@ class Schedule:
     ) -> float: ...
 
 class Columns(TypedDict):
-    """What `sample` returns; runs one after another."""
+    """Rows of a simulation by column, runs one after another.
+
+    One row a step, but busy_s and own_stall_s have one row a run and pool: the expected seconds
+    of a step in which a rank computes, and those of its own stalls.
+    """
 
     step_time_s: NDArray[np.float64]
     compute_s: NDArray[np.float64]
@@ -131,7 +135,7 @@ def sample(
 ) -> Columns: ...
 
 class ReplicaColumns(TypedDict):
-    """What `slowest_replicas` returns; runs one after another."""
+    """The slowest replicas of each step by column, runs one after another."""
 
     pool: NDArray[np.uint32]
     replica: NDArray[np.uint32]

@@ -1,4 +1,4 @@
-"""Causes of variation as scenarios write them."""
+"""Causes of variation, as scenarios write them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ Scope = Literal["gpu", "node", "domain", "rack", "replica", "pool", "cluster"]
 Span = Literal["run", "step", "microbatch", "layer"]
 
 LATER_SPANS = ("episode",)
+"""Spans whose names are reserved."""
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
-"""Name of a pool or a cause: a part of random addresses."""
+"""Name of a pool or a cause, which is part of the texts that random streams are hashed from."""
 
 
 def not_there_yet() -> PydanticCustomError:
-    """Return the validation error of something that hindmost cannot do yet."""
+    """Return the validation error of a value or key that is reserved."""
     return PydanticCustomError("not_there_yet", "is not there yet")
 
 
@@ -32,26 +33,26 @@ def _refuse(_: Any) -> None:
 
 
 Later = Annotated[SkipJsonSchema[None], BeforeValidator(_refuse), Field(exclude=True)]
-"""A field whose name is taken for what hindmost cannot do yet."""
+"""A field whose name is reserved."""
 
 
 class Cause(Strict):
-    """Something that makes ranks or ports slower than the median GPU."""
+    """One cause of variation: what makes ranks or ports slower than the median GPU."""
 
     law: Law
-    """Its size where it occurs: a factor for a slowdown, seconds for a stall."""
+    """Law of its size where it occurs: a factor for a slowdown, seconds for a stall."""
     affects: Affects
-    """The time that a rank computes, or the transfers through a GPU's port."""
+    """The compute time of ranks, or the transfers through ports of GPUs."""
     effect: Effect
-    """A factor on time, or added seconds."""
+    """slowdown: a factor on time; stall: added seconds."""
     scope: Scope
-    """Who shares one draw."""
+    """Who shares one draw: one GPU, all GPUs of a node, and so on."""
     span: Span
     """How long one draw lasts."""
     probability: Annotated[float, Field(ge=0, le=1)] = 1.0
     """Probability that it occurs, for each draw."""
     pools: list[Name] | None = None
-    """Pools that it acts in; all by default."""
+    """Pools in which it acts; all by default."""
     enabled: bool = True
     """false removes the cause."""
 

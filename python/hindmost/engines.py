@@ -1,4 +1,4 @@
-"""Which engine makes the rows of a plan, and how far an approximate one is off."""
+"""Choice of the engine for a plan, and the deviation of an approximate one."""
 
 from __future__ import annotations
 
@@ -14,36 +14,38 @@ from hindmost.errors import Problem, ScenarioError
 from hindmost.plan import Plan
 
 METHODS = ("auto", "order-statistics", "sample")
+"""Methods that a simulation can be asked for."""
 
 CHECKED_RUNS = 8
+"""Runs in which an approximate engine is compared with the sampler."""
 CHECKED_STEPS = 32
-"""Steps of each run that an approximate engine is compared in with sampled ones."""
-DRAWN_STEPS = 2048
-"""Steps of each run that its 95th percentile is taken from."""
+"""Steps of each of these runs that are compared."""
+PERCENTILE_STEPS = 2048
+"""Steps of each of these runs from which the 95th percentile is taken."""
 
-ALIKE = 1e-6
-"""What times of f32 differ by that are alike."""
+RELATIVE_TOLERANCE = 1e-6
+"""Relative difference up to which two f32 times count as equal."""
 
 Progress = Callable[[int, int], object]
-"""Called with the draws done and the draws to do."""
+"""Called with the number of draws done and of all draws."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Deviation:
-    """How far approximate rows are off, as far as sampled steps can tell.
+    """How far approximate rows are from sampled ones.
 
     Attributes
     ----------
     mean : float
-        By how much steps compute longer than sampled ones of the same numbers, as a
-        share of these: the mean over runs.
+        Mean relative difference of compute times from those of sampled steps of the
+        same runs; positive if approximate steps are longer.
     std_error : float
-        Its standard error, from run to run.
+        Its standard error, from the differences between runs.
     stall_s, stall_std_error : float
-        The same of stalls, in seconds.
+        Mean difference of stalls in seconds, and its standard error.
     beyond_p95, beyond_p95_std_error : float
-        Share of the sampled steps that take longer than the approximate 95th percentile
-        of their run, 0.05 if that is right; and its error.
+        Share of the sampled steps that are longer than the approximate 95th percentile
+        of their run, which is 0.05 if that percentile is right; and its standard error.
     n_steps : int
         Sampled steps.
     """
@@ -73,9 +75,9 @@ class Reason:
     kind : str
         Name of the kind of reason, such as ``waits-within-step`` or ``too-many-stalls``.
     words : str
-        The reason for people, with names of pools and causes.
+        The reason as a text, with names of pools and causes.
     allows_replica_law : bool
-        Whether a law of replicas found by simulation may do instead.
+        Whether a replica law, found by simulation, may be used instead.
     """
 
     kind: str
@@ -88,16 +90,16 @@ class Reason:
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """An engine, and why it is the one.
+    """An engine, and why it was chosen.
 
     Attributes
     ----------
     engine : OrderStatistics or None
-        None stands for the sampler.
+        The engine; None for the sampler.
     why : str
-        Why.
+        Why it was chosen.
     deviation : Deviation or None
-        Of an approximate engine.
+        How far its rows are from sampled ones, if it is approximate.
     """
 
     engine: _core.OrderStatistics | None
@@ -111,7 +113,7 @@ class Choice:
 
 
 def exact_engine(plan: Plan) -> _core.OrderStatistics | Reason:
-    """Return the engine that draws the slowest rank from its exact law, or why there is none."""
+    """Return the engine that draws the slowest rank from its exact law, or why it cannot."""
     try:
         return _core.OrderStatistics(plan.core)
     except _core.NotExactError as error:
@@ -121,11 +123,11 @@ def exact_engine(plan: Plan) -> _core.OrderStatistics | Reason:
 def choose(
     plan: Plan, method: str, *, seed: int, threads: int, progress: Progress | None = None
 ) -> Choice:
-    """Return the engine of a method, one of `METHODS`.
+    """Return the engine for a plan and a method, one of `METHODS`.
 
-    What is approximate is not chosen unless ``order-statistics`` is named: then the law
-    of a replica's time is found by simulation under the seed, where nothing else stands
-    against it than that ranks wait for each other inside of a step.
+    An approximate engine is chosen only if ``order-statistics`` is named and nothing but
+    ranks that wait for each other within a step prevents exact rows. Then the law of a
+    replica's time is found by simulation under the seed.
 
     Raises
     ------
@@ -160,7 +162,17 @@ def choose(
 def counting(
     progress: Progress | None, total: int, *, done_before: int = 0
 ) -> Callable[[int], object] | None:
-    """Return what tells `progress` of draws, of which `done_before` are done already."""
+    """Return a function of the draws done that calls `progress`; None without `progress`.
+
+    Parameters
+    ----------
+    progress
+        Called with the draws done and `total`.
+    total
+        All draws.
+    done_before
+        Draws that were done before the first call.
+    """
     if progress is None:
         return None
     return lambda done: progress(done_before + done, total)
@@ -174,7 +186,8 @@ def _deviation(
     threads: int,
     tell: Callable[[int], object] | None,
 ) -> Deviation:
-    drawn = engine.run(seed=seed, runs=CHECKED_RUNS, steps=DRAWN_STEPS, threads=threads)
+    """Return how far the rows of an engine are from sampled ones."""
+    drawn = engine.run(seed=seed, runs=CHECKED_RUNS, steps=PERCENTILE_STEPS, threads=threads)
     sampled = _core.sample(
         plan.core,
         seed=seed,
@@ -188,12 +201,13 @@ def _deviation(
         for column in ("compute_s", "stall_s")
         for rows in (drawn, sampled)
     )
-    # What all ranks share for a whole step is the same in both.
-    same = np.s_[:, :CHECKED_STEPS]
-    mean, std_error = _of_runs((ours[same] - theirs).mean(axis=1) / theirs.mean())
-    stall_s, stall_std_error = _of_runs((our_stalls[same] - their_stalls).mean(axis=1))
+    # Of the same steps, because both engines draw equal values of what all ranks share.
+    equal = np.s_[:, :CHECKED_STEPS]
+    mean, std_error = _over_runs((ours[equal] - theirs).mean(axis=1) / theirs.mean())
+    stall_s, stall_std_error = _over_runs((our_stalls[equal] - their_stalls).mean(axis=1))
     p95 = np.quantile(ours, 0.95, axis=1, keepdims=True)
-    beyond_p95, beyond_p95_std_error = _of_runs((theirs > p95 * (1 + ALIKE)).mean(axis=1))
+    is_beyond = theirs > p95 * (1 + RELATIVE_TOLERANCE)
+    beyond_p95, beyond_p95_std_error = _over_runs(is_beyond.mean(axis=1))
     return Deviation(
         mean=mean,
         std_error=std_error,
@@ -205,8 +219,8 @@ def _deviation(
     )
 
 
-def _of_runs(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the mean of one number a run, and its standard error."""
+def _over_runs(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the mean of one number for each run, and its standard error."""
     return float(values.mean()), float(values.std(ddof=1)) / math.sqrt(len(values))
 
 

@@ -1,4 +1,4 @@
-"""What hindmost says when it refuses."""
+"""Errors, and the problems that they hold."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class _Unset:
-    """Stands for no value, where None is a value."""
+    """Type of the mark for no value, where None is a value."""
 
     def __repr__(self) -> str:
         return "UNSET"
@@ -30,9 +30,9 @@ class Problem:
         What the value must be, as the rest of a sentence about it, such as
         ``must be finite and >= 0`` or ``is missing``.
     value
-        The value that was given, if it says something.
+        The value that was given, if it helps to see it.
     hint
-        What would do, if that is not clear from the requirement.
+        What would be accepted, if that is not clear from the requirement.
     source
         File, preset or option that set the value.
     """
@@ -52,21 +52,21 @@ class Problem:
         return f"{self.source}: {text}" if self.source else text
 
     def within(self, outer: str) -> Problem:
-        """Return the same problem one level further out."""
+        """Return the problem with `outer` before its key path."""
         return replace(self, path=f"{outer}.{self.path}" if self.path else outer)
 
 
 class HindmostError(Exception):
-    """Base of everything that hindmost refuses."""
+    """Base of the errors that hindmost raises on purpose."""
 
 
 class ScenarioError(HindmostError, ValueError):
-    """A scenario, or a call, with problems.
+    """A scenario or a call that was refused.
 
     Attributes
     ----------
     problems : tuple of Problem
-        All of them; the message has one a line.
+        Everything that is wrong; the message has one problem a line.
     """
 
     def __init__(self, problems: Iterable[Problem]) -> None:
@@ -75,23 +75,23 @@ class ScenarioError(HindmostError, ValueError):
 
 
 class OutputError(HindmostError, OSError):
-    """A result that could not be written in full; nothing was left behind."""
+    """A result that could not be written in full; no part of it was left behind."""
 
 
 class Verbatim(str):
-    """A value that a message shows as it stands."""
+    """A text that messages show without quotation marks."""
 
     __slots__ = ()
 
 
 def shown(value: Any) -> str:
-    """Return `value` as a message shows it: as TOML would, and not too long."""
+    """Return `value` as messages show it: in the form of TOML, cut to 60 characters."""
     if isinstance(value, Verbatim):
         text = str(value)
     elif isinstance(value, bool):
         text = str(value).lower()
     elif isinstance(value, str):
-        # Nothing that a terminal would obey.
+        # Control characters would act on a terminal.
         plain = (char if char.isprintable() else repr(char)[1:-1] for char in value)
         text = f'"{"".join(plain)}"'
     elif isinstance(value, int) and abs(value) >= 10**60:
@@ -106,7 +106,7 @@ def shown(value: Any) -> str:
 
 
 def did_you_mean(name: str, known: Iterable[str], *, or_list: bool = True) -> str:
-    """Return a hint that names what `name` may have meant, or else what there is."""
+    """Return a hint that names the entry closest to `name`, or else lists all of them."""
     known = list(known)
     close = get_close_matches(name, known, n=1, cutoff=0.6)
     if close:

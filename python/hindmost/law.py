@@ -1,7 +1,7 @@
 """Laws as scenarios write them: a name and its parameters.
 
-Parameters are judged by the Rust constructor that the model calls; what stands
-here is their names, their defaults and what they mean.
+These models have the names, defaults and meanings of parameters. The Rust constructor
+that each of them calls checks the values.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from hindmost import _core
 from hindmost.strict import Strict
 
 FINE_BINS = 1024
-"""Bins per octave at which a law that is not ours is looked at."""
+"""Bins per octave of tail probability at which the quantiles of a foreign law are read."""
 
 
 class LawModel(Strict):
-    """What all laws have in common."""
+    """Base of all laws: a cap, and the law compiled by the Rust core."""
 
-    # The core says of a number that is not finite what it must be besides.
+    # The core refuses numbers that are not finite, with its own requirement.
     model_config = ConfigDict(allow_inf_nan=True)
 
     cap: float | None = None
-    """Greatest number; all weight above it lies on it."""
+    """Greatest value; all probability above it lies on it."""
 
     @model_validator(mode="after")
-    def _judged_by_the_core(self) -> LawModel:
+    def _checked_by_the_core(self) -> LawModel:
         try:
             _ = self.core
         except _core.DomainError as error:
@@ -41,11 +41,11 @@ class LawModel(Strict):
 
     @cached_property
     def core(self) -> _core.Law:
-        """The law itself."""
+        """The law, compiled."""
         return _core.Law(self.model_dump(exclude_none=True))
 
     def __getstate__(self) -> dict[Any, Any]:
-        # The compiled law does not pickle, and is made again where it is asked for.
+        # The compiled law does not pickle; it is made again when it is needed.
         state = super().__getstate__()
         own = {name: value for name, value in state["__dict__"].items() if name != "core"}
         return {**state, "__dict__": own}
@@ -55,23 +55,23 @@ class LawModel(Strict):
         return self
 
     def cdf(self, x: float) -> float:
-        """Return the probability of a number of at most `x`."""
+        """Return the probability of values up to `x`."""
         return self.core.cdf(x)
 
     def sf(self, x: float) -> float:
-        """Return the probability of a number above `x`, accurate where it is small."""
+        """Return the probability of values above `x`, accurate where it is small."""
         return self.core.sf(x)
 
     def ppf(self, p: float) -> float:
-        """Return the number whose CDF is `p`."""
+        """Return the value whose CDF is `p`."""
         return self.core.quantile(p)
 
     def isf(self, q: float) -> float:
-        """Return the number whose survival function is `q`, accurate where it is small."""
+        """Return the value whose survival function is `q`, accurate where `q` is small."""
         return self.core.upper_quantile(q)
 
     def check_drawable(self) -> None:
-        """Refuse a law that no table can hold, such as one of infinite variance."""
+        """Refuse a law that no table of quantiles can hold, such as one of infinite variance."""
         try:
             self.core.check_drawable()
         except _core.DomainError as error:
@@ -80,21 +80,21 @@ class LawModel(Strict):
 
 
 def domain_error(field: str, value: Any, requirement: str) -> PydanticCustomError:
-    """Return the validation error of a number out of its domain."""
+    """Return the validation error of a number outside of its domain."""
     context = {"field": field, "value": value, "requirement": requirement}
     return PydanticCustomError("domain", "{field} must be {requirement}", context)
 
 
 class Constant(LawModel):
-    """Always the same number."""
+    """One value with probability one."""
 
     name: Literal["constant"] = "constant"
     value: float
-    """The number, > 0."""
+    """The value, > 0."""
 
 
 class LogNormal(LawModel):
-    """The logarithm is normal."""
+    """Log-normal: the logarithm is normal."""
 
     name: Literal["lognormal"] = "lognormal"
     sigma: float
@@ -104,17 +104,17 @@ class LogNormal(LawModel):
 
 
 class Exponential(LawModel):
-    """A waiting time without memory."""
+    """Exponential above a shift."""
 
     name: Literal["exponential"] = "exponential"
     mean: float
     """Mean above the shift, > 0."""
     shift: float = 0.0
-    """Least number, >= 0."""
+    """Least value, >= 0."""
 
 
 class Gamma(LawModel):
-    """A sum of waiting times."""
+    """Gamma: the sum of `shape` exponential times, where that is a whole number."""
 
     name: Literal["gamma"] = "gamma"
     shape: float
@@ -124,17 +124,17 @@ class Gamma(LawModel):
 
 
 class Weibull(LawModel):
-    """A waiting time whose end depends on its age."""
+    """Weibull: a time to failure whose rate changes with age."""
 
     name: Literal["weibull"] = "weibull"
     shape: float
-    """Shape, > 0; below 1 what has lasted goes on to last, at 1 the law is exponential."""
+    """Shape, > 0; below 1 the rate falls with age, at 1 the law is exponential."""
     scale: float = 1.0
-    """Scale, > 0; a share of 1/e lies above it."""
+    """Scale, > 0; the probability of values above it is 1/e."""
 
 
 class Normal(LawModel):
-    """A normal number that is known to be positive: truncated at 0."""
+    """Normal, truncated at 0."""
 
     name: Literal["normal"] = "normal"
     mean: float
@@ -144,35 +144,35 @@ class Normal(LawModel):
 
 
 class Pareto(LawModel):
-    """A power-law tail; needs a cap or a maximum for ``alpha <= 2``."""
+    """Pareto, a power-law tail; needs a cap or a maximum for ``alpha <= 2``."""
 
     name: Literal["pareto"] = "pareto"
     alpha: float
     """Exponent of the tail, > 0."""
     minimum: float = 1.0
-    """Least number, > 0."""
+    """Least value, > 0."""
     maximum: float | None = None
-    """Greatest number, > minimum: the law is the one given that it is not exceeded."""
+    """Greatest value, > minimum; the law is conditional on not exceeding it."""
 
 
 class Uniform(LawModel):
-    """Every number of an interval alike."""
+    """Uniform on an interval."""
 
     name: Literal["uniform"] = "uniform"
     low: float
-    """Least number, >= 0."""
+    """Least value, >= 0."""
     high: float
-    """Greatest number, > low."""
+    """Greatest value, > low."""
 
 
 class LogUniform(LawModel):
-    """Every order of magnitude of an interval alike."""
+    """Log-uniform: the logarithm is uniform on an interval."""
 
     name: Literal["log-uniform"] = "log-uniform"
     low: float
-    """Least number, > 0."""
+    """Least value, > 0."""
     high: float
-    """Greatest number, > low."""
+    """Greatest value, > low."""
 
 
 class Empirical(LawModel):
@@ -180,21 +180,21 @@ class Empirical(LawModel):
 
     Notes
     -----
-    With `tail_alpha`, m samples speak for all but 1/m of the numbers. Nine
+    With `tail_alpha`, m samples describe all but 1/m of the probability. Nine
     tenths of the rest follow a Pareto tail from the greatest sample to
-    ``10**(1 / tail_alpha)`` times it, where a tenth of the tail is left: a tail
-    is believed ten times beyond its sample. What is rarer lies on the cap.
+    ``10**(1 / tail_alpha)`` times it, so the tail is extrapolated to probabilities
+    ten times below those of the samples. The last tenth lies on the cap.
     """
 
     name: Literal["empirical"] = "empirical"
     samples: list[float]
-    """At least two numbers, all > 0."""
+    """At least two samples, all > 0."""
     tail_alpha: float | None = None
     """Exponent of a tail beyond the samples, 0.05 to 1e6; needs a cap, >= the greatest sample."""
 
 
 class Tabulated(LawModel):
-    """Quantiles on the grid of tail probabilities; made from a Python object."""
+    """Quantiles on a grid of tail probabilities; made from a Python object."""
 
     name: Literal["tabulated"] = "tabulated"
     lower: list[float]
@@ -213,15 +213,15 @@ class Component(Strict):
 
 
 class Mixture(LawModel):
-    """One of several laws, chosen anew at each draw."""
+    """One of several laws, chosen by its weight at each draw."""
 
     name: Literal["mixture"] = "mixture"
     components: list[Component]
-    """Laws with weights that add up to 1."""
+    """Laws, whose weights must add up to 1."""
 
 
 def _from_object(value: Any) -> Any:
-    """Turn a frozen distribution of scipy, or what looks like one, into a table."""
+    """Turn a frozen distribution of scipy, or an object with its methods, into a table."""
     if isinstance(value, BaseModel | dict) or not all(
         callable(getattr(value, method, None)) for method in ("cdf", "sf", "ppf", "isf")
     ):
@@ -238,7 +238,7 @@ def _from_object(value: Any) -> Any:
         raise domain_error("var", variance, "finite; give the law by its name, with a cap")
     if lower.shape != grid.shape or upper.shape != grid.shape:
         raise domain_error("ppf", None, "a function of arrays, as in scipy.stats")
-    # Each side came to the median by a way of its own.
+    # Both sides have the median, and may differ there by rounding.
     upper[-1] = lower[-1]
     upper = np.maximum(upper, lower[-1])
     try:
@@ -267,7 +267,7 @@ Law = Annotated[
     ],
     BeforeValidator(_from_object),
 ]
-"""Any law: a table with a name, or an object with cdf, sf, ppf and isf."""
+"""Any law: a table with a name, or an object with the methods cdf, sf, ppf and isf."""
 
 Component.model_rebuild()
 Mixture.model_rebuild()

@@ -1,4 +1,4 @@
-"""Order statistics of rows in runs, without sorting all rows."""
+"""Order statistics of all rows but those of one run, without sorting all rows."""
 
 from __future__ import annotations
 
@@ -10,27 +10,29 @@ from numpy.typing import NDArray
 Rows = NDArray[np.float64]
 Counts = NDArray[np.intp]
 
-MOST_BINS = 4096
-SAMPLE = 1024
+MAX_BINS = 4096
+"""Bins that rows are counted in, at most."""
+MAX_SAMPLED_ROWS = 1024
+"""Rows that the width of the bins is taken from, at most, about."""
 
 
 def without_run(per_run: Rows, run: Counts, place: Counts) -> Rows:
-    """Return the rows at places of the ascending order of all runs but one.
+    """Return the rows at some places in ascending order, of all runs but one.
 
     Parameters
     ----------
     per_run : array of shape (runs, steps)
         Finite rows.
     run
-        The run to leave out, broadcast against `place`; the number of runs leaves out none.
+        The run to leave out, broadcast against `place`; the number of runs leaves none out.
     place
-        Places from 0, less than the number of rows that are left.
+        Places in ascending order, counted from 0, below the number of rows that are left.
 
     Notes
     -----
-    Bins that ascend with the rows are counted by run, and only the rows of those bins
-    that hold a place are sorted. Rows at the minimum have a bin of their own, as a
-    quantity that is mostly zero would else be sorted whole.
+    Rows are counted by run in ascending bins, and only the rows of bins that hold a
+    wanted place are sorted. Rows at the minimum have a bin of their own, because a
+    quantity that is mostly zero would otherwise be sorted in full.
     """
     n_runs, n_steps = per_run.shape
     run, place = np.broadcast_arrays(run, place)
@@ -56,13 +58,13 @@ def without_run(per_run: Rows, run: Counts, place: Counts) -> Rows:
 
 
 def _bins(per_run: Rows) -> Counts:
-    """Return bins that ascend with the rows, the first one for the minimum alone."""
+    """Return the bin of each row; bins ascend, and the first one holds the minimum alone."""
     n_steps = per_run.shape[1]
     rows = per_run.ravel()
     lowest = float(rows.min())
-    # Of a sample, lest few rows far above leave all others in one bin.
-    width = float(rows[:: max(len(rows) // SAMPLE, 1)].max()) - lowest
-    n_bins = max(min(n_steps // 2, MOST_BINS), 2)
+    # From a sample, because few rows far above the others would put these into one bin.
+    width = float(rows[:: max(len(rows) // MAX_SAMPLED_ROWS, 1)].max()) - lowest
+    n_bins = max(min(n_steps // 2, MAX_BINS), 2)
     scale = (n_bins - 1) / width if width > 0 else 0.0
     if not math.isfinite(scale):
         scale = 0.0
@@ -75,9 +77,14 @@ def _bins(per_run: Rows) -> Counts:
 
 
 def _last_at_most(ascending: Counts, line: Counts, value: Counts) -> Counts:
-    """Return the last place in a line of a table whose entry is at most a value.
+    """Return the last column of a line of a table whose entry is at most a value.
 
-    Lines begin at zero and entries are below the table's greatest plus two.
+    Parameters
+    ----------
+    ascending : array of shape (lines, columns)
+        Table whose lines ascend from zero.
+    line, value
+        Line and value of each answer.
     """
     shift = int(max(ascending.max(), value.max(initial=0))) + 1
     lines, columns = ascending.shape
@@ -88,13 +95,13 @@ def _last_at_most(ascending: Counts, line: Counts, value: Counts) -> Counts:
 
 
 def _without_run(rows: Rows, run_of: Counts, n_runs: int, run: Counts, place: Counts) -> Rows:
-    """Return the rows at places of the order of all rows but those of one run, by sorting."""
+    """Return the rows at some places in ascending order, of all runs but one, by sorting."""
     order = np.argsort(rows, kind="stable")
     run_of = run_of[order].astype(np.min_scalar_type(n_runs))
     by_run = np.argsort(run_of, kind="stable")
     starts = np.zeros(n_runs + 2, dtype=np.intp)
     np.cumsum(np.bincount(run_of, minlength=n_runs + 1), out=starts[1:])
-    # How many rows of other runs are before each row; it ascends in each run.
+    # Rows of other runs before each row; this ascends within each run.
     shift = len(rows) + 1
     run_of = run_of[by_run].astype(np.intp)
     others = by_run - np.arange(len(rows)) + starts[run_of] + run_of * shift

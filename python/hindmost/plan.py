@@ -1,4 +1,4 @@
-"""From a scenario to a plan: GPUs, models and fabrics become plain numbers."""
+"""Plans: scenarios as plain numbers, with times, bytes and FLOPs instead of GPUs and models."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from hindmost.scenario import Counts, Scenario, n_microbatches, replica_gpus
 from hindmost.units import gigabytes
 
 NOISE = "fabric-noise"
-"""Name of the fabric's noise among the causes, a part of its random addresses."""
+"""Name of the fabric's noise among the causes; its random streams are hashed from it."""
 
 
 INSTRUCTIONS_VARIABLE = "HINDMOST_INSTRUCTIONS"
-"""Environment variable that forces an instruction set; all give the same bytes."""
+"""Environment variable that forces an instruction set; all of them give equal bytes."""
 
 MIN_STEP_S = 1e-9
-"""Seconds of a step, at least: a few cycles of a clock."""
+"""Seconds of a step, at least; this is a few clock cycles."""
 MAX_STEP_S = 1e9
-"""Seconds of a step, at most: some thirty years."""
+"""Seconds of a step, at most; this is about thirty years."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PoolPlan:
-    """What a pool comes to.
+    """One pool as plain numbers.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class PoolPlan:
     compute : ComputeTime
         Seconds that a replica computes without any cause.
     terms : tuple of Term
-        What a rank sends to other replicas, by the phase of the step that can hide it.
+        Collectives with other replicas, by the phase of the step that can hide them.
     memory : Memory
         Memory of the pool's fullest GPU.
     """
@@ -84,10 +84,10 @@ class Plan:
     model_flops : float
         Model FLOPs of a step.
     arguments : dict
-        What the Rust core makes its plan of: plain numbers and lists.
+        Arguments of the Rust core's plan: plain numbers and lists.
     instructions : str or None
-        Instruction set that was asked for. All of them give the same bytes, so plans compare
-        without it.
+        Instruction set that the environment forces. All of them give equal bytes, so plans are
+        compared without it.
     """
 
     pools: tuple[PoolPlan, ...]
@@ -99,12 +99,12 @@ class Plan:
     instructions: str | None = field(default=None, compare=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        # The compiled plan does not pickle, and is made again where it is asked for.
+        # The compiled plan does not pickle; it is made again when it is needed.
         return {one.name: getattr(self, one.name) for one in fields(self)}
 
     @cached_property
     def core(self) -> _core.Plan:
-        """The plan as the Rust core has it, compiled."""
+        """The plan, compiled by the Rust core."""
         return _core.Plan(**self.arguments, instructions=self.instructions)
 
     @property
@@ -114,12 +114,12 @@ class Plan:
 
     @property
     def ranks(self) -> list[int]:
-        """GPUs that work, by pool; the others fill no domain, tensor group or replica."""
+        """Ranks of each pool; its other GPUs are spares."""
         return self.core.n_ranks
 
     @property
     def n_ranks(self) -> int:
-        """GPUs that work, in all pools."""
+        """Ranks of all pools."""
         return sum(self.ranks)
 
     @property
@@ -180,7 +180,7 @@ def job_of(scenario: Scenario, counts: Counts) -> Job:
 
 
 def pool_plans(scenario: Scenario, job: Job, counts: Counts) -> tuple[PoolPlan, ...]:
-    """Return what each pool of a scenario comes to, whether or not the job fits into its memory."""
+    """Return the plan of each pool, whether or not the job fits into its memory."""
     return tuple(_pool_plan(scenario, name, job, counts) for name in scenario.pools)
 
 
@@ -206,7 +206,7 @@ def _pool_plan(scenario: Scenario, name: str, job: Job, counts: Counts) -> PoolP
 def _memory_problems(
     scenario: Scenario, pools: tuple[PoolPlan, ...], counts: Counts
 ) -> Iterator[Problem]:
-    """Yield a problem for each pool whose GPUs hold less than is needed."""
+    """Yield a problem for each pool whose GPUs have less memory than the job needs."""
     layout = scenario.layout
     for pool in pools:
         gpu = catalog.gpu(scenario.pools[pool.name].gpu)
@@ -234,7 +234,7 @@ def _where(scenario: Scenario, pool: PoolPlan) -> str:
 
 
 def _step_problems(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> Iterator[Problem]:
-    """Yield a problem for each pool whose step takes no time, or ages."""
+    """Yield a problem for each pool whose noiseless step is too short or too long."""
     for pool in pools:
         step_s = pool.compute.step_s + sum(term.cost.total_s for term in pool.terms)
         if not (pool.compute.step_s >= MIN_STEP_S and step_s <= MAX_STEP_S):
@@ -251,7 +251,7 @@ def _step_problems(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> Iterator[
 def _core_arguments(
     scenario: Scenario, job: Job, counts: Counts, pools: tuple[PoolPlan, ...]
 ) -> dict[str, Any]:
-    """Return what the Rust core makes its plan of."""
+    """Return the arguments of the Rust core's plan."""
     causes = [_core_cause(scenario, name, cause) for name, cause in scenario.enabled_causes.items()]
     if scenario.noise is not None:
         causes.append(_core_cause(scenario, NOISE, scenario.noise))
@@ -277,7 +277,7 @@ def _compile(plan: Plan, source: str) -> None:
         problem = Problem(path="causes", requirement=requirement, hint=hint, source=source)
         raise ScenarioError([problem]) from None
     except _core.DomainError as error:
-        # What takes several laws to see; the rest was judged before.
+        # Only what several laws come to together; each law was checked before.
         path, value, requirement = error.args
         if path != "causes":
             raise
@@ -314,7 +314,7 @@ def _core_pool(scenario: Scenario, pool: PoolPlan) -> dict[str, object]:
 def _core_pipeline(
     scenario: Scenario, job: Job, counts: Counts, pools: tuple[PoolPlan, ...]
 ) -> dict[str, Any] | None:
-    """Return the stages of a replica, or None where a step is one barrier."""
+    """Return the pipeline of a replica, or None where a step is one barrier."""
     layout = job.layout
     within_step = ("microbatch", "layer")
     if layout.pipeline == 1 and not any(
@@ -376,8 +376,8 @@ def _core_term(
 def _hop_law(same_phase: tuple[Term, ...], hop_noise: LawModel) -> dict[str, Any] | None:
     """Return the law of a term's latency over its nominal latency.
 
-    Of the pool whose ranks are spread over the most domains. All collectives of a
-    phase share a draw.
+    That of the pool whose ranks are spread over the most domains. All collectives of a
+    phase share one draw.
     """
     hops = [term.hops for term in same_phase if term.hops is not None]
     most_domains = max(hops, key=lambda hops: hops.n_domains, default=None)

@@ -1,4 +1,4 @@
-"""What a simulation says, as tables."""
+"""Result of a simulation: its rows, and tables made of them."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Result:
-    """Steps of a scenario, and what they come to.
+    """Steps of a scenario, and tables of what they come to.
 
-    A result is a value. Two are equal if they hold the same, whatever machine made them, and one
-    that was pickled or copied is equal to the original.
+    A result is a value: it pickles and copies, and is equal to a result of the same numbers,
+    whatever machine made them.
 
     Attributes
     ----------
     scenario : Scenario
         What was simulated.
     plan : Plan
-        What the scenario came to.
+        The scenario as plain numbers.
     columns : dict of arrays
-        What the engine made, frozen; `steps` is the table of it.
+        Rows of the engine by column, read-only; `steps` is a table of them.
     inputs : dict
-        scenario, seed, runs, steps, method and version: all that a repetition takes.
+        scenario, seed, runs, steps, method and version: everything that a repetition needs.
     machine : dict
-        threads, instruction_set and wall_time_s: what changes nothing.
+        threads, instruction_set and wall_time_s, which do not change the rows.
     why : str
         Why the method was chosen.
     deviation : Deviation or None
-        How far the rows are off, if they are approximate.
+        How far the rows are from sampled ones, if they are approximate.
     """
 
     scenario: Scenario
@@ -65,7 +65,7 @@ class Result:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        # Tables are made again where they are asked for.
+        # Tables are made again when they are needed.
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -82,9 +82,9 @@ class Result:
         """One row a step.
 
         Columns run, step, step_time_s, compute_s, exposed_comm_s, stall_s,
-        slowest_pool and mfu. ``step_time_s = compute_s + exposed_comm_s``; compute_s is that of the
-        slowest replica, of which stall_s is what stalls cost: its slowest rank's, or, with
-        stages, what the schedule would take less without them.
+        slowest_pool and mfu. ``step_time_s = compute_s + exposed_comm_s``. compute_s is the
+        time of the slowest replica, and stall_s the part of it that stalls cost: the stalls of
+        its slowest rank or, with stages, what its schedule would save without stalls.
         """
         import polars as pl
 
@@ -111,28 +111,27 @@ class Result:
         """One row a pool.
 
         Columns pool, n_gpus, n_spares, busy_frac, wait_frac, slowest_frac, mfu and
-        energy_j.
-        busy_frac is the share of time in which a rank computes, wait_frac that
-        in which it waits for a slower rank; the rest are exposed communication
-        and the rank's own stalls. slowest_frac is the share of steps in which
-        the barrier waited for the pool. Spares count in none of them. energy_j is what
-        all GPUs of the pool take in a step, spares included: peak power while a rank
-        computes, idle power else; null where one of the two is not known.
+        energy_j. busy_frac is the share of time in which a rank computes, wait_frac the
+        share in which it waits for a slower rank; exposed communication and the rank's own
+        stalls take the rest. slowest_frac is the share of steps in which the slowest replica
+        belonged to the pool. Spares do not count in these. energy_j is the energy of all GPUs
+        of the pool in a step, spares included: peak power while a rank computes, idle power
+        otherwise; null where one of the two is not known.
         """
         import polars as pl
 
-        # An energy that is known nowhere is a number all the same.
+        # Without this, a column of nulls only would have no type.
         return pl.DataFrame(self.pool_rows, schema_overrides={"energy_j": pl.Float64})
 
     @cached_property
     def pool_rows(self) -> list[Row]:
-        """Rows of `pools`, for which nothing needs Polars."""
+        """Rows of `pools`, made without Polars."""
         plan, columns = self.plan, self.columns
         shape = (self._runs, len(plan.pools))
         busy_s = columns["busy_s"].reshape(shape).mean(axis=0)
         own_stall_s = columns["own_stall_s"].reshape(shape).mean(axis=0)
         step_time_s = float(columns["step_time_s"].mean())
-        # Expected seconds against sampled ones: what nobody waited may come out below 0.
+        # Expected seconds less sampled ones: waiting that is zero may come out below it.
         waited_s = np.maximum(columns["compute_s"].mean() - busy_s - own_stall_s, 0.0)
         slowest = np.bincount(columns["slowest"], minlength=len(plan.pools))
         by_pool = zip(
@@ -170,17 +169,17 @@ class Result:
     def summary(self) -> pl.DataFrame:
         """One row a metric and statistic: metric, statistic, value, std_error.
 
-        Statistics are of all rows of all runs; std_error is the delete-one-run
-        jackknife, null for one run.
+        Statistics are of all rows of all runs; std_error is the standard error by
+        delete-one-run jackknife, null for one run.
         """
         import polars as pl
 
-        # One run has no error, and null is a number all the same.
+        # Without this, a column of nulls only would have no type.
         return pl.DataFrame(self.summary_rows, schema_overrides={"std_error": pl.Float64})
 
     @cached_property
     def summary_rows(self) -> list[Row]:
-        """Rows of `summary`, for which nothing needs Polars."""
+        """Rows of `summary`, made without Polars."""
         return [
             {
                 "metric": metric,
@@ -193,7 +192,7 @@ class Result:
 
     @cached_property
     def warnings(self) -> dict[tuple[str, str], str]:
-        """What speaks against trusting an error, by metric and statistic."""
+        """Why standard errors are not to be trusted, by metric and statistic."""
         return {
             (metric, estimate.statistic): estimate.warning
             for metric, estimate in self._estimates
@@ -202,9 +201,9 @@ class Result:
 
     @cached_property
     def assumed(self) -> list[dict[str, str]]:
-        """What rests on an assumption, as path and where.
+        """Numbers that rest on an assumption, as path and where.
 
-        Of the scenario and of the catalogue entries that it uses.
+        Those of the scenario and of the catalogue entries that it uses.
         """
         return [
             {"path": path, "where": basis.where}

@@ -1,4 +1,4 @@
-"""The main call: a scenario goes in, a result comes out."""
+"""Simulation of a scenario: `simulate`, and the replay of single ranks and replicas."""
 
 from __future__ import annotations
 
@@ -25,17 +25,19 @@ if TYPE_CHECKING:
     import polars as pl
 
 DEFAULT_SIZES = {"order-statistics": (16, 10_000), "sample": (8, 250)}
-"""Runs, and steps of each, by method."""
+"""Runs, and steps of each run, by method."""
 MAX_RUNS = 65_536
+"""Runs of a result, at most: random addresses have 16 bits for them."""
 MAX_ROWS = 100_000_000
-"""Rows of a result, at most: some 6 GB."""
+"""Rows of a result, at most; these take about 6 GB."""
 MAX_TIMES = 2**31
-"""Numbers that `rank_times` returns, at most: some 9 GB."""
+"""Numbers that `rank_times` returns, at most; these take about 9 GB."""
 MAX_THREADS = 1024
+"""Threads of a simulation, at most."""
 MAX_REPLICAS = 8
-"""Replicas that `slowest_replicas` tells apart, at most."""
+"""Replicas of each step that `slowest_replicas` returns, at most."""
 SEED_BITS = 53
-"""Bits of a drawn seed, so that JSON can hold it."""
+"""Bits of a drawn seed, so few that every JSON reader keeps them."""
 
 
 def simulate(
@@ -54,28 +56,29 @@ def simulate(
     Parameters
     ----------
     scenario
-        A scenario, or what `load` takes.
+        A scenario, or a name or path that `load` takes.
     steps
         Steps of a run, >= 1; by default 10,000, with ``sample`` 250.
     runs
-        Realisations of all that lasts longer than a step, 1 to 65,536; by default 16,
-        with ``sample`` 8. With one run there are no errors: it is one given cluster.
+        Realisations of everything that lasts longer than a step, 1 to 65,536; by default 16,
+        with ``sample`` 8. One run is one given cluster, and has no standard errors.
     seed
-        0 to 2^64 - 1; drawn from the operating system by default. The same
-        seed gives the same numbers on any number of threads.
+        0 to 2^64 - 1; drawn from the operating system by default. Equal seeds give equal
+        numbers on any number of threads.
     method
         ``order-statistics`` draws each pool's slowest rank from the law of a maximum,
         at a cost that does not depend on the number of GPUs; ``sample`` draws every
-        rank of every step. ``auto`` takes the first where it is exact, the second
-        elsewhere; the result says which and why. Where ranks wait for each other inside
-        of a step and the first is named all the same, it is approximate: the law of a
-        replica is then that of sampled ones, and `Result.deviation` says how far off.
+        rank of every step. ``auto`` takes the first where it is exact and the second
+        elsewhere; the result says which one and why. Where ranks wait for each other within
+        a step, ``order-statistics`` is approximate: it takes the law of a replica's time
+        from sampled replicas, and `Result.deviation` says how far the rows are from
+        sampled ones.
     threads
-        Threads; all of this process by default.
+        Threads; by default as many as this process may use.
     changes
-        Key path to new value, laid over the scenario.
+        Key paths and their new values, laid over the scenario.
     progress
-        Called some twenty times a second.
+        Called with the draws done and all draws, about twenty times a second.
 
     Raises
     ------
@@ -154,7 +157,7 @@ def rank_times(
     threads: int | None = None,
     changes: Changes | None = None,
 ) -> NDArray[np.float32]:
-    """Return the time that every rank computes in some steps of a sample result.
+    """Return the time that every rank computes in some steps of a sampled result.
 
     Parameters
     ----------
@@ -165,15 +168,15 @@ def rank_times(
     steps
         The steps, counted from 0, in any order.
     threads
-        Threads; all of this process by default.
+        Threads; by default as many as this process may use.
 
     Returns
     -------
     array of float32, shape (steps, ranks)
-        Seconds that each rank works by itself, stalls included and waiting
-        excluded; ranks of the pools in document order, by physical index,
-        without spares. Where a step is one barrier, the largest of a row is
-        the step's ``compute_s``, rounded to float32.
+        Seconds that each rank works, its stalls included and its waiting
+        excluded. Ranks are in the order of pools in the document and of GPUs in
+        the pool, without spares. Where a step is one barrier, the largest of a row
+        is the step's ``compute_s``, rounded to float32.
 
     Raises
     ------
@@ -212,10 +215,10 @@ def slowest_replicas(
     changes: Changes | None = None,
     progress: Progress | None = None,
 ) -> pl.DataFrame:
-    """Return the slowest replicas of each step: whom a job would be rid of first.
+    """Return the slowest replicas of each step, which a job would leave out first.
 
-    What the step would take without the slowest one is the time of the second, and
-    so on: the price of spares that a job does not wait for.
+    Without the slowest replica the step would take the time of the second, and so on:
+    this is what a job gains that does not wait for its slowest replicas.
 
     Parameters
     ----------
@@ -233,19 +236,19 @@ def slowest_replicas(
     DataFrame
         ``k`` rows a step, the slowest replica first: run, step, place (from 1 on), pool,
         replica (counted in its pool by physical index, or in the job where stages are
-        spread over pools) and compute_s, what its slowest rank computes or, with stages,
-        what its schedule takes, stalls included.
+        spread over pools) and compute_s, which is the time of its slowest rank or, with
+        stages, of its schedule, stalls included.
 
     Raises
     ------
     ScenarioError
         With every problem of the scenario or the call, or if replicas wait for each other
-        inside of a step.
+        within a step.
 
     Notes
     -----
-    Every rank is drawn as in ``simulate(..., method="sample")`` under the same seed, so
-    the first place is that result's ``compute_s``.
+    Ranks are drawn as by ``simulate(..., method="sample")`` under an equal seed, so that
+    the first replica of a step has that result's ``compute_s``.
     """
     import polars as pl
 
@@ -310,6 +313,7 @@ def _bounds(path: str, value: int, low: int, high: int) -> list[Problem]:
 
 
 def _wanted(steps: Sequence[int] | range) -> list[Problem]:
+    """Return what is wrong with the steps to replay; of a range only the ends are looked at."""
     if isinstance(steps, range):
         ends = list(steps[:1]) + list(steps[-1:])
         return [problem for step in ends for problem in _bounds("steps", step, 0, 2**32 - 1)]

@@ -1,4 +1,4 @@
-"""Means and percentiles of rows in runs, with their errors."""
+"""Means and percentiles of the rows of all runs, with standard errors."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 from hindmost.metrics import PERCENTILES
 from hindmost.order import Counts, Rows, without_run
 
-FEWEST_EXCEEDANCES = 100
-"""Rows beyond a percentile with fewer than this are too few for its error."""
+MIN_ROWS_BEYOND = 100
+"""Rows beyond a percentile below which its standard error is not to be trusted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,9 +26,9 @@ class Estimate:
     value : float
         Over all rows of all runs.
     std_error : float or None
-        Delete-one-run jackknife; None for one run, which says nothing of others.
+        Standard error by delete-one-run jackknife; None for one run.
     warning : str
-        What speaks against trusting the error, or nothing.
+        Why the standard error is not to be trusted; empty if it is.
     """
 
     statistic: str
@@ -58,7 +58,7 @@ def estimates(rows: Rows, n_runs: int) -> Iterator[Estimate]:
     mean = float(per_run.mean())
     std_error = _jackknife(_means_without_each(per_run))
     yield Estimate(statistic="mean", value=mean, std_error=std_error, warning="")
-    # The last leaves out none.
+    # The last entry leaves no run out.
     left_out = np.arange(n_runs + 1) if n_runs > 1 else np.array([n_runs])
     n_left = np.where(left_out < n_runs, rows.size - per_run.shape[1], rows.size)
     places = np.array(list(PERCENTILES.values()))[:, np.newaxis] / 100 * (n_left - 1)
@@ -84,7 +84,7 @@ def _means_without_each(per_run: Rows) -> Rows:
     if n_runs == 1:
         return np.array([])
     means = per_run.mean(axis=1)
-    # As deviations from one run's mean, so that equal runs leave no error.
+    # As deviations from one run's mean, so that equal runs have an error of exactly zero.
     deviations = means - means[0]
     left_out: Rows = means[0] + (deviations.sum() - deviations) / (n_runs - 1)
     return left_out
@@ -94,25 +94,29 @@ def _jackknife(left_out: Rows) -> float | None:
     n_runs = len(left_out)
     if n_runs < 2:
         return None
-    # The mean's rounding must not make an error out of equal values.
+    # Rounding of the mean must not give equal values an error.
     deviations = left_out - left_out[0]
     deviations = deviations - deviations.mean()
     return float(np.sqrt((n_runs - 1) / n_runs * np.sum(deviations**2)))
 
 
 def _warning(per_run: Rows, first: int, row: float, *, upwards: bool) -> str:
-    """Return what is wrong with the rows from a place on, or else with those before it.
+    """Return why the rows beyond a place in ascending order do not make a good error.
 
     Parameters
     ----------
+    per_run
+        All rows, by run.
     first
-        Place in the order of all rows.
+        The place, counted from 0.
     row
-        The row that is there.
+        The row at this place.
+    upwards
+        Whether the rows beyond are those from the place on, or those before it.
     """
     n_runs, n_steps = per_run.shape
     n_beyond = per_run.size - first if upwards else first
-    if n_beyond < FEWEST_EXCEEDANCES:
+    if n_beyond < MIN_ROWS_BEYOND:
         return f"only {n_beyond} rows lie beyond it"
     if n_runs == 1:
         return ""
@@ -123,7 +127,7 @@ def _warning(per_run: Rows, first: int, row: float, *, upwards: bool) -> str:
 
 
 def _n_before(per_run: Rows, first: int, row: float) -> Counts:
-    """Return how many rows of each run are before a place; equal ones are in order of runs."""
+    """Return how many rows of each run lie before a place; equal rows are in order of runs."""
     before: Counts = np.count_nonzero(per_run < row, axis=1).astype(np.intp)
     n_equal = first - before.sum()
     if n_equal > 0:

@@ -1,4 +1,4 @@
-"""Results in files: written beside, synced and renamed, or not at all."""
+"""Files of results, which are written in full or not at all."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from hindmost.report import result_document
 from hindmost.result import Result
 
 SUFFIXES = (".parquet", ".csv", ".json")
-KEY = "hindmost"
-"""Key of the metadata of a Parquet file."""
+METADATA_KEY = "hindmost"
+"""Key of a result's document in the metadata of a Parquet file."""
 
 
 def check_output(path: Path) -> None:
-    """Refuse a path that no result could be written to.
+    """Refuse a path to which no result could be written.
 
     Raises
     ------
@@ -39,12 +39,12 @@ def check_output(path: Path) -> None:
 
 
 def _unwritable(path: Path) -> str:
-    """Return what a path must be to be written to, if it is not."""
+    """Return the requirement that a path does not meet, or an empty text."""
     if path.suffix not in SUFFIXES:
         return f"must end in {', '.join(SUFFIXES)}"
     is_there = os.path.lexists(path)
     if not is_there:
-        # A name that is too long shows only when it is looked for.
+        # Only a lookup shows that a name is too long.
         with suppress(FileNotFoundError):
             path.lstat()
     if path.is_dir():
@@ -57,27 +57,27 @@ def _unwritable(path: Path) -> str:
 
 
 def write(result: Result, path: Path, *, caps: Sequence[MovedCap] | None = None) -> None:
-    """Write a result's steps, and with them all the rest where the format can.
+    """Write a result's steps and, where the format can hold it, its document.
 
-    Parquet holds the rest as metadata, JSON beside the steps; CSV holds the
-    steps alone.
+    Parquet holds the document in its metadata, JSON beside the steps; CSV holds the
+    steps only.
 
     Parameters
     ----------
     result
         The result.
     path
-        Where to: its suffix says in what format.
+        Path of the file, whose suffix decides the format.
     caps
-        What the analysis of caps found, to be held with the rest.
+        What the analysis of caps found, as part of the document.
 
     Raises
     ------
     ScenarioError
         As `check_output`.
     OutputError
-        If writing fails; nothing is left behind, and a file that was there
-        stays as it was.
+        If writing fails; no part is left behind, and an existing file stays
+        as it was.
     """
     check_output(path)
     buffer = io.BytesIO()
@@ -86,7 +86,7 @@ def write(result: Result, path: Path, *, caps: Sequence[MovedCap] | None = None)
     else:
         document = result_document(result, caps=caps)
         if path.suffix == ".parquet":
-            result.steps.write_parquet(buffer, metadata={KEY: json.dumps(document)})
+            result.steps.write_parquet(buffer, metadata={METADATA_KEY: json.dumps(document)})
         else:
             steps = result.steps.to_dict(as_series=False)
             buffer.write(json.dumps({**document, "steps": steps}).encode())
@@ -110,7 +110,7 @@ def read_inputs(path: Path) -> dict[str, Any]:
         raise _unreadable(path, f"cannot be read: {reason.lower()}") from None
     try:
         metadata = pl.read_parquet_metadata(path)
-        inputs = json.loads(metadata[KEY])["inputs"]
+        inputs = json.loads(metadata[METADATA_KEY])["inputs"]
         kinds = {
             "scenario": dict,
             "seed": int,
@@ -124,7 +124,7 @@ def read_inputs(path: Path) -> dict[str, Any]:
     except (pl.exceptions.PolarsError, OSError, LookupError, ValueError, TypeError, RecursionError):
         pass
     except BaseException as error:
-        # A damaged file may make Polars panic, with an exception of no public class.
+        # A damaged file may make Polars panic, and the exception's class is not public.
         if type(error).__name__ != "PanicException":
             raise
     raise _unreadable(path, "is no result that hindmost has written")
@@ -135,6 +135,7 @@ def _unreadable(path: Path, requirement: str) -> ScenarioError:
 
 
 def _replace(path: Path, data: memoryview) -> None:
+    """Write a file beside `path`, sync it and rename it to `path`."""
     try:
         descriptor, name = tempfile.mkstemp(prefix=".hindmost-", dir=path.parent)
     except OSError as error:
@@ -160,7 +161,7 @@ def _failed(path: Path, error: OSError) -> OutputError:
 
 
 def _umask() -> int:
-    """Return the mask of new files; the only way to read it is to set it."""
+    """Return the mask of new files, which can only be read by setting it."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

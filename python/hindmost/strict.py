@@ -1,4 +1,4 @@
-"""The kind of table that scenarios and the catalogue are made of."""
+"""Base class of the tables that scenarios and the catalogue consist of."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pydantic_core import CoreSchema
 
 
 class Strict(BaseModel):
-    """A frozen table whose keys are all known and whose numbers are finite.
+    """A frozen table that accepts known keys and finite numbers only.
 
-    The string below a key describes it in the JSON Schema.
+    The string below a field describes it in the JSON Schema.
     """
 
     model_config = ConfigDict(
@@ -30,7 +30,7 @@ class Strict(BaseModel):
     def __get_pydantic_json_schema__(
         cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        # Sources are read only here: use_attribute_docstrings would read them at each import.
+        # Pydantic's use_attribute_docstrings would read the sources at each import.
         schema = handler(core_schema)
         properties = handler.resolve_ref_schema(schema).get("properties", {})
         for key, text in _descriptions(cls).items():
@@ -40,7 +40,7 @@ class Strict(BaseModel):
 
 
 def _descriptions(model: type[Strict]) -> dict[str, str]:
-    """Return the strings below the keys of a model and of those that it extends."""
+    """Return the strings below the fields of a model and of its base classes."""
     found: dict[str, str] = {}
     for base in reversed(model.__mro__):
         if base is not Strict and issubclass(base, Strict):
@@ -49,6 +49,7 @@ def _descriptions(model: type[Strict]) -> dict[str, str]:
 
 
 def _own_descriptions(model: type[Strict]) -> dict[str, str]:
+    """Return the strings below the fields that a model defines itself."""
     try:
         source = inspect.getsource(model)
     except OSError:

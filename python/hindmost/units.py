@@ -1,4 +1,4 @@
-"""Prefixes and conversions: SI inside, these at the edge."""
+"""Prefixes and conversions. Values are in SI units; prefixes appear only in texts and limits."""
 
 MEGA = 1e6
 GIGA = 1e9

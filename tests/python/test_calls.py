@@ -42,6 +42,11 @@ def test_more_times_than_memory_holds_are_refused_before_they_are_listed() -> No
     )
 
 
+def test_more_rows_than_memory_holds_are_refused() -> None:
+    message = said(lambda: hm.simulate("h100-1k", runs=2, steps=50_000_001))
+    assert message == "runs x steps must make at most 100,000,000 rows, got 100000002"
+
+
 def test_steps_may_be_a_range_or_an_array_in_any_order() -> None:
     by_range = hm.rank_times("h100-1k", seed=1, run=0, steps=range(3, 9, 2), changes=TINY)
     steps = np.array([7, 3, 5])

@@ -334,7 +334,7 @@ def test_debug_shows_where_an_error_comes_from() -> None:
         assert done.returncode == 2
 
 
-def test_an_error_of_ours_has_status_3_and_no_trace(
+def test_an_internal_error_has_status_3_and_no_trace(
     in_process: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> None:
@@ -342,7 +342,7 @@ def test_an_error_of_ours_has_status_3_and_no_trace(
 
     monkeypatch.setattr("hindmost.scenario.load.load", fail)
     done = in_process("validate", "h100-1k")
-    message = "hindmost: an error of ours, ZeroDivisionError: by zero (--debug shows where)\n"
+    message = "hindmost: internal error, ZeroDivisionError: by zero (--debug shows where)\n"
     assert (done.returncode, done.stderr) == (3, message)
 
 

@@ -146,7 +146,7 @@ def test_the_schema_tells_what_stands_below_a_key() -> None:
     law = schema["$defs"]["LogNormal"]["properties"]
     assert law["sigma"]["description"] == "Standard deviation of the logarithm, >= 0."
     # One that it has in common with all laws.
-    assert law["cap"]["description"] == "Greatest number; all weight above it lies on it."
+    assert law["cap"]["description"] == "Greatest value; all probability above it lies on it."
 
 
 def test_the_schema_knows_every_law_and_its_fields() -> None:

@@ -295,10 +295,19 @@ def test_a_huge_value_is_refused_before_it_is_computed_with(name: str) -> None:
     assert refused.value.problems[0].path == path
 
 
-def test_a_step_too_short_for_a_clock_is_refused() -> None:
-    passes = {"pools.h100.forward_s": 5e-324, "pools.h100.backward_s": 5e-324}
-    with pytest.raises(hm.ScenarioError, match=r"must make a step .* that takes from 1e-09 to"):
-        hm.simulate(hm.load("h100-1k", passes), runs=1, steps=2, seed=0)
+# A step has two microbatches.
+@pytest.mark.parametrize(
+    ("backward_s", "fits"), [(4e-10, False), (6e-10, True), (4.9e8, True), (5.1e8, False)]
+)
+def test_steps_of_nanoseconds_and_decades_are_refused(backward_s: float, fits: bool) -> None:
+    passes = {"pools.h100.forward_s": 1e-300, "pools.h100.backward_s": backward_s}
+    scenario = hm.load("h100-1k", passes)
+    if fits:
+        assert make_plan(scenario).pools[0].compute.step_s == pytest.approx(2 * backward_s)
+        return
+    requirement = r"must make a step of pool h100 that takes from 1e-09 to 1e\+09 s"
+    with pytest.raises(hm.ScenarioError, match=requirement):
+        make_plan(scenario)
 
 
 TINY: dict[str, Changes] = {

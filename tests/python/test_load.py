@@ -159,6 +159,13 @@ def test_bases_nine_levels_deep_are_refused() -> None:
     assert refused(**chain(9)) == message
 
 
+def test_bases_may_be_64_files_with_the_one_that_names_them() -> None:
+    files = {"base": SMALL, "most": f"extends = {['base.toml'] * 63}"}
+    assert load(**files).name == "most"
+    message = "more.toml: extends must not lead to more than 64 files"
+    assert refused(**files, more=f"extends = {['base.toml'] * 64}") == message
+
+
 @pytest.mark.parametrize("length", [1, 2, 3])
 def test_a_circle_of_bases_is_refused(length: int) -> None:
     files = {f"f{i}": f'extends = ["f{(i + 1) % length}.toml"]' for i in range(length)}

@@ -31,7 +31,7 @@ from tests.statistics.test_agreement import distance
 SEED, OTHER_SEED = 20_251_128, 20_251_129
 THREADS = (1, 2, 7)
 SMALL: dict[str, Any] = {"seed": SEED, "runs": 2, "steps": 9}
-EXAMPLES = 200
+EXAMPLES = 100
 RUNS = 500
 """One-step runs of an example in which two engines are compared."""
 COMPARED = ("step_time_s", "compute_s", "exposed_comm_s", "stall_s")

@@ -44,7 +44,7 @@ MIN_STEPS_BEYOND = 100
 
 @dataclass(frozen=True, kw_only=True)
 class MovedCap:
-    """What a result comes to with one cap moved.
+    """Step time and MFU with one cap moved.
 
     Attributes
     ----------
@@ -129,12 +129,12 @@ class _Capped:
 
 
 def caps(result: Result) -> pl.DataFrame:
-    """Return what step time and MFU come to where the cap of a law is another one.
+    """Return how step time and MFU change when the caps of laws are moved.
 
-    A cap's excess over what is neutral (1 for slowdowns, 0 for stalls) is halved and doubled, all
-    else and the seed being the same. At most four caps are moved, those that can matter most. Left
-    out is a cap that could not change the mean step time by 1e-4 of it, one that changes no step,
-    and one that its law refuses.
+    The excess of a cap over the neutral value (1 for slowdowns, 0 for stalls) is halved and
+    doubled, with everything else and the seed unchanged. At most four caps are moved: those that
+    can change the step time most. Caps are left out that could not change the mean step time by
+    1e-4 of it, that change no step, or that their law refuses.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ def can_move_caps(result: Result) -> bool:
 
 
 def check_method(scenario: Scenario, method: str) -> None:
-    """Refuse a call of `simulate` whose result could not have its caps moved.
+    """Refuse a method that would make a result whose caps cannot be moved.
 
     Parameters
     ----------
@@ -195,7 +195,7 @@ def check_method(scenario: Scenario, method: str) -> None:
 
 
 def moved_caps(result: Result) -> list[MovedCap]:
-    """Return the rows of `caps`, for which nothing needs Polars.
+    """Return the rows of `caps`, made without Polars.
 
     Raises
     ------
@@ -245,7 +245,7 @@ def _refusal(method: str, hint: str) -> ScenarioError:
 
 
 def _simulated(result: Result, changes: Changes, *, runs: int, steps: int) -> Result:
-    """Return what a result's scenario comes to with changes, under the same seed."""
+    """Simulate the scenario of a result with changes, under its seed and method."""
     return simulate(
         result.scenario,
         seed=result.inputs["seed"],
@@ -280,14 +280,14 @@ def _causes(scenario: Scenario) -> dict[str, Cause]:
 
 
 def _n_steps(steps_beyond: float, steps: int) -> int:
-    """Return how many steps a run should have, if one in every run goes beyond a cap that often.
+    """Return the steps that a run should have, for enough of them to go beyond a cap.
 
     Parameters
     ----------
     steps_beyond
-        Steps beyond the lower cap, of all runs together, for each step of a run.
+        Steps of all runs beyond the lower cap, for each step of a run.
     steps
-        Steps of a run that there are.
+        Steps of a run of the result.
     """
     wanted = math.ceil(
         min(MIN_STEPS_BEYOND / max(steps_beyond, MIN_STEPS_BEYOND / MAX_STEPS), MAX_STEPS)

@@ -1,4 +1,4 @@
-"""Entries of the catalogue, read when they are first asked for."""
+"""Entries of the catalogue, each read when it is first needed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def model(name: str) -> Model:
 
 @cache
 def names(kind: Kind) -> tuple[str, ...]:
-    """Return the names of all entries of one kind, in order."""
+    """Return the names of all entries of one kind, in alphabetical order."""
     found = (file.name for file in _folder(kind).iterdir())
     return tuple(sorted(name.removesuffix(".toml") for name in found if name.endswith(".toml")))
 
@@ -62,5 +62,5 @@ def _parsed(kind: Kind, name: str, schema: type[Entry]) -> Entry:
     table: dict[str, Any] = tomllib.loads(text(kind, name))
     entry = schema.model_validate(table)
     if entry.name != name:
-        raise ValueError(f"{kind}/{name}.toml is called {entry.name!r} inside")
+        raise ValueError(f"{kind}/{name}.toml has the name {entry.name!r}")
     return entry

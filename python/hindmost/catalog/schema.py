@@ -1,4 +1,4 @@
-"""What a catalogue entry holds, and on what each of its numbers rests."""
+"""Fields of catalogue entries, and the basis of their numbers."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ class Basis(Strict):
     """Where a number comes from."""
 
     kind: BasisKind
-    """quoted (read in the source), secondary (somebody's notes on it), computed
+    """quoted (read in the source), secondary (a report about the source), computed
     (derived from published data) or assumed."""
     where: str
-    """The source, or the derivation."""
+    """The source, the derivation or the reason."""
 
 
 class Entry(Strict):
     """A catalogue entry: one TOML file."""
 
     name: str
-    """Name in scenarios; the file's name."""
+    """Name in scenarios, which is also the file's name."""
     title: str
-    """Name for people."""
+    """Full name."""
     basis: dict[str, Basis]
     """Basis of every number, by key path."""
 
@@ -68,11 +68,11 @@ def _paths(table: dict[str, object], prefix: str = "") -> set[str]:
 class Gpu(Entry):
     """A type of GPU, with the host and the scale-up domain that it comes in.
 
-    What nobody has published is left out, and a pool that needs it gives its own.
+    Figures that have not been published are absent; a scenario that needs one must set it.
     """
 
     architecture: Literal["ampere", "hopper", "blackwell"] | None = None
-    """Generation, for what NCCL's tables say of it; none for what NCCL does not run on."""
+    """Generation, as NCCL's tables name it; absent where NCCL does not run."""
     peak_bf16_flop_per_s: Positive
     """Dense BF16 peak, in FLOP/s."""
     peak_fp8_flop_per_s: Positive | None = None
@@ -90,7 +90,7 @@ class Gpu(Entry):
     scale_up_bytes_per_s: Positive
     """Usable bandwidth to the other GPUs of the domain, one direction, in B/s."""
     scale_up_latency_s: NotNegative | None = None
-    """Latency of one hop inside of the domain, in seconds."""
+    """Latency of one hop within the domain, in seconds."""
     nic_bytes_per_s: Positive | None = None
     """Line rate of the network port of one GPU, one direction, in B/s."""
     node_gpus: Count
@@ -98,12 +98,12 @@ class Gpu(Entry):
     domain_gpus: Count
     """GPUs behind one scale-up switch."""
     peak_power_w: Positive | None = None
-    """Power of one GPU at work, at most, in watts."""
+    """Greatest power of one GPU at work, in watts."""
     idle_power_w: NotNegative | None = None
-    """Power of one GPU without work, in watts."""
+    """Power of one idle GPU, in watts."""
 
     def peak_flop_per_s(self, dtype: Dtype) -> float | None:
-        """Return the dense peak of a number format, in FLOP/s, if there is one."""
+        """Return the dense peak of a number format, in FLOP/s, if the GPU has the format."""
         peaks = {
             "bf16": self.peak_bf16_flop_per_s,
             "fp8": self.peak_fp8_flop_per_s,
@@ -122,10 +122,10 @@ class Gpu(Entry):
 
 
 class Fabric(Entry):
-    """A concrete network; a shared one is another fabric, not a flag."""
+    """A concrete network; a network shared with other jobs is a fabric of its own."""
 
     kind: Literal["switched", "torus"] = "switched"
-    """Ports into switches, or links to the next ranks along each dimension."""
+    """switched: ports into switches; torus: links to the next ranks along each dimension."""
     port_bytes_per_s: Positive
     """Line rate of one port, or of one link of a torus, one direction, in B/s."""
     bandwidth_efficiency: Share
@@ -133,35 +133,35 @@ class Fabric(Entry):
     latency_s: Annotated[float, Field(ge=0)]
     """Latency of one hop between nodes, in seconds."""
     noise: Cause
-    """What slows a port for the whole of a collective."""
+    """Cause that slows a port for a whole collective."""
     hop_noise: Law | None = None
     """Law of one hop's latency over its nominal latency, where it is known."""
 
 
 class Latent(Strict):
-    """Latent attention: low ranks that queries, and keys with values, come from."""
+    """Latent attention: queries, and keys with values, come from vectors of lower width."""
 
     q_rank: Count
-    """Width that queries are made from."""
+    """Width of the vector that queries come from."""
     kv_rank: Count
-    """Width that keys and values are made from."""
+    """Width of the vector that keys and values come from."""
     rope_head_dim: Count
-    """Part of a key with the position, shared by all heads; the head's width includes it."""
+    """Width of the positional part of a key, which all heads share; part of the head's width."""
 
 
 class Experts(Strict):
-    """Mixture of experts: gated products of which a router picks a few for each token."""
+    """Mixture of experts: feed-forward networks, a few of which a router picks for each token."""
 
     n_experts: Count
-    """Experts of a layer that the router picks from."""
+    """Experts of a layer from which the router picks."""
     per_token: Count
-    """Experts that it picks for a token."""
+    """Experts that the router picks for a token."""
     ffn_hidden: Count
-    """Width of one expert's product."""
+    """Width of one expert."""
     n_shared: NoneOrMore = 0
-    """Experts of the same width that every token passes."""
+    """Experts of the same width that process every token."""
     n_dense_layers: NoneOrMore = 0
-    """First layers, which have one dense product instead."""
+    """First layers, which have one dense feed-forward network instead."""
 
     @model_validator(mode="after")
     def _no_more_than_there_are(self) -> Experts:
@@ -172,7 +172,7 @@ class Experts(Strict):
 
 
 class Transformer(Strict):
-    """Dimensions of a transformer: grouped queries, one output layer."""
+    """Dimensions of a transformer with grouped queries and one output layer."""
 
     n_layers: Annotated[int, Field(ge=1, le=MAX_LAYERS)]
     """Transformer layers."""
@@ -187,17 +187,17 @@ class Transformer(Strict):
     v_head_dim: Count | None = None
     """Width of one head's values; that of its keys by default."""
     ffn_hidden: Count
-    """Width of the product of a layer without experts."""
+    """Width of the feed-forward network of a layer without experts."""
     vocabulary: Count
     """Tokens of the vocabulary."""
     gated: bool = True
-    """Whether products are gated: three matrices instead of two."""
+    """Whether feed-forward networks are gated: three matrices instead of two."""
     tied: bool = False
     """Whether the output layer shares the input embedding's weights."""
     window: Count | None = None
-    """Tokens that a token attends to, at most; all of the sequence by default."""
+    """Greatest number of tokens that a token attends to; the whole sequence by default."""
     latent: Latent | None = None
-    """Latent attention, which then has keys and values for every head."""
+    """Latent attention, where it is used; every head then has keys and values."""
     experts: Experts | None = None
     """Mixture of experts."""
 

@@ -1,4 +1,4 @@
-"""The group of all commands, and what exits with which status."""
+"""The group of all commands, and the exit status of each error."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hindmost.cli.schema import schema
 from hindmost.cli.validate import validate
 
 EXIT_WRONG_CALL = 2
-EXIT_OUR_ERROR = 3
+EXIT_INTERNAL_ERROR = 3
 EXIT_INTERRUPTED = 130
 
 
@@ -27,8 +27,9 @@ EXIT_INTERRUPTED = 130
 def cli() -> None:
     """Predict how a huge, mixed, imperfect GPU cluster really performs.
 
-    Exit status: 0 ok, 1 a threshold of --fail-if, 2 a wrong call, scenario or
-    output path, 3 an error of ours or a failed write, 130 interrupted.
+    Exit status: 0 for success, 1 if a threshold of --fail-if holds, 2 for a wrong
+    call, scenario or output path, 3 for an internal error or a failed write,
+    130 if interrupted.
     """
 
 
@@ -48,11 +49,11 @@ def main() -> NoReturn:
 
 
 def _status_of(error: BaseException) -> int:
-    """Say what went wrong, and return the exit status that stands for it."""
+    """Write what went wrong to stderr, and return the exit status of it."""
     from hindmost.errors import OutputError, ScenarioError
 
     if isinstance(error, SystemExit):
-        # Click's own answer to a closed pipe is not one of a threshold.
+        # Click exits with status 1 on a closed pipe, which would look like a threshold.
         closed = isinstance(error.__context__, BrokenPipeError)
         return error.code if isinstance(error.code, int) and not closed else 0
     if "--debug" in sys.argv[1:]:
@@ -74,7 +75,7 @@ def _status_of(error: BaseException) -> int:
         close_stdout()
         reason = getattr(error, "strerror", None)
         tell(f"hindmost: {reason.lower() if reason else str(error) or 'out of memory'}")
-        return EXIT_OUR_ERROR
+        return EXIT_INTERNAL_ERROR
     kind = type(error).__name__
-    tell(f"hindmost: an error of ours, {kind}: {error} (--debug shows where)")
-    return EXIT_OUR_ERROR
+    tell(f"hindmost: internal error, {kind}: {error} (--debug shows where)")
+    return EXIT_INTERNAL_ERROR

@@ -28,9 +28,9 @@ KINDS: tuple[Kind, ...] = ("gpus", "fabrics", "models", "presets")
 )
 @debug_option
 def catalog(kind: Kind | None, name: str | None, style: str) -> None:
-    """List the catalogue, or one KIND of it, or all of one entry.
+    """List the catalogue or one KIND of it, or show the entry NAME.
 
-    An entry shows each number with where it comes from.
+    An entry shows where each of its numbers comes from.
     """
     from hindmost import catalog as entries
 

@@ -1,4 +1,4 @@
-"""``hindmost init``: a scenario to begin with."""
+"""``hindmost init``: write a scenario to start from."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hindmost.cli.options import debug_option, echo_data, tell
 def init(path: Path | None) -> None:
     """Write a commented scenario to PATH, or to stdout.
 
-    A file that is there already is left as it is.
+    An existing file is not overwritten.
     """
     from importlib import resources
 

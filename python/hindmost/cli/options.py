@@ -1,4 +1,4 @@
-"""Options and parameters that commands share."""
+"""Options that commands share, and how they write to stdout and stderr."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_SEED = 2**53 - 1
-"""The greatest integer that every JSON reader keeps."""
+"""Greatest seed: the greatest integer that every JSON reader keeps."""
 
 debug_option = click.option(
     "--debug",
@@ -30,12 +30,18 @@ set_option = click.option(
     "settings",
     multiple=True,
     metavar="KEY.PATH=VALUE",
-    help="Set a value of the scenario anew; may be given several times.",
+    help="Change a value of the scenario; may be given several times.",
 )
 
 
 def parsed_settings(settings: tuple[str, ...]) -> Changes:
-    """Return the changes that ``--set`` options make."""
+    """Return the changes that ``--set`` options make.
+
+    Raises
+    ------
+    ScenarioError
+        With a problem for each option that is not of the form ``KEY.PATH=VALUE``.
+    """
     from hindmost.errors import Problem, ScenarioError
     from hindmost.scenario import parse_change
 
@@ -52,47 +58,47 @@ def parsed_settings(settings: tuple[str, ...]) -> Changes:
     return changes
 
 
-class Judge(Protocol):
-    """Calls a function and keeps the problems that it raises."""
+class Collect(Protocol):
+    """Calls a function and collects the problems that it raises."""
 
     def __call__(self, function: Callable[..., T], /, *arguments: Any) -> T | None:
-        """Return what the function returns, or None for problems."""
+        """Return what the function returns, or None if it raises problems."""
 
 
 @contextmanager
-def collected_problems() -> Iterator[Judge]:
-    """Let several judgements be made, and raise the problems of all of them together.
+def collected_problems() -> Iterator[Collect]:
+    """Yield a caller of functions, and raise the problems of all calls together at the end.
 
     Raises
     ------
     ScenarioError
-        If any of them found a problem.
+        If any call raised a problem.
     """
     from hindmost.errors import Problem, ScenarioError
 
     found: list[Problem] = []
 
-    def judge(function: Callable[..., T], /, *arguments: Any) -> T | None:
+    def collect(function: Callable[..., T], /, *arguments: Any) -> T | None:
         try:
             return function(*arguments)
         except ScenarioError as error:
             found.extend(error.problems)
             return None
 
-    yield judge
+    yield collect
     if found:
         raise ScenarioError(found)
 
 
 def echo_data(text: str) -> None:
-    """Write data to stdout, in what characters its encoding has.
+    """Write data to stdout, with ASCII for what its encoding lacks.
 
-    Nobody may listen: a closed pipe ends the writing quietly.
+    A closed pipe or stdout ends the writing without an error.
 
     Raises
     ------
     OutputError
-        If stdout takes no more.
+        If writing fails otherwise, such as on a full disk.
     """
     if sys.stdout is None:
         return
@@ -115,12 +121,12 @@ def echo_data(text: str) -> None:
 
 
 def close_stdout() -> None:
-    """Let what is still to be flushed at exit go nowhere."""
+    """Redirect stdout, so that what is still buffered causes no second error at exit."""
     if sys.stdout is not None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def tell(text: str) -> None:
-    """Write talk to stderr, if anybody listens."""
+    """Write a message to stderr; failures are ignored."""
     with suppress(OSError):
         click.echo(text, err=True)

@@ -30,8 +30,8 @@ STYLES = ("table", "json", "csv", "markdown")
 STYLES_WITH_CAPS = ("table", "markdown")
 """Formats that show the analysis of caps without being asked to."""
 
-_CALL = ("seed", "runs", "steps", "method")
-"""What a stored run holds of the call that made it."""
+_STORED_OPTIONS = ("seed", "runs", "steps", "method")
+"""Options that a stored run holds."""
 
 
 @click.command()
@@ -47,13 +47,14 @@ _CALL = ("seed", "runs", "steps", "method")
 @click.option(
     "--seed",
     type=click.IntRange(min=0, max=MAX_SEED),
-    help="Drawn from the operating system and printed when omitted.",
+    help="Seed of all random numbers; drawn by the operating system and printed if omitted.",
 )
 @click.option(
     "--method",
     type=click.Choice(["auto", "order-statistics", "sample"]),
-    help="Draw each pool's slowest rank from its law, or draw every rank; auto takes the first "
-    "where it is exact, and only by name it may be approximate.  [default: auto]",
+    help="order-statistics draws each pool's slowest rank from its law, sample draws every rank. "
+    "auto takes order-statistics where it is exact; named, it may be approximate.  "
+    "[default: auto]",
 )
 @click.option("--threads", type=click.IntRange(min=1, max=1024), help="Threads.  [default: all]")
 @set_option
@@ -83,7 +84,7 @@ _CALL = ("seed", "runs", "steps", "method")
     "thresholds",
     multiple=True,
     metavar="METRIC.STATISTIC<VALUE",
-    help="Exit with status 1 if this holds, such as 'mfu.p50<0.38'.",
+    help="Exit with status 1 if the comparison holds, such as 'mfu.p50<0.38'.",
 )
 @debug_option
 def run(
@@ -97,8 +98,8 @@ def run(
 ) -> None:
     """Simulate SCENARIO and print its MFU distribution.
 
-    SCENARIO is a preset (see `hindmost catalog presets`), a TOML file, or a
-    Parquet file of a former run, which is repeated.
+    SCENARIO is a preset (see `hindmost catalog presets`), a TOML file, or the
+    Parquet file of an earlier run, which is repeated.
     """
     from hindmost.analyses.caps import can_move_caps, check_method, moved_caps
     from hindmost.cli.threshold import parsed_thresholds
@@ -106,13 +107,13 @@ def run(
     from hindmost.simulation import simulate
     from hindmost.storage import check_output, write
 
-    with collected_problems() as judge:
-        limits = judge(parsed_thresholds, thresholds) or []
+    with collected_problems() as collect:
+        limits = collect(parsed_thresholds, thresholds) or []
         if output is not None:
-            judge(check_output, output)
+            collect(check_output, output)
         if with_caps:
-            judge(_check_place_for_caps, style, output)
-        loaded = judge(_loaded, scenario, settings, call)
+            collect(_check_place_for_caps, style, output)
+        loaded = collect(_loaded, scenario, settings, call)
     assert loaded is not None
     call["method"] = call["method"] or "auto"
     if with_caps:
@@ -127,7 +128,7 @@ def run(
         write(result, output, caps=stored_caps)
         tell(f"wrote {output}")
     if style == "csv":
-        # The other formats hold it themselves.
+        # All other formats contain the seed.
         tell(f"seed {result.inputs['seed']}")
     echo_data(render(result, style, caps=stored_caps if style == "json" else caps))
     if _any_holds(limits, result):
@@ -145,7 +146,7 @@ def _check_place_for_caps(style: str, output: Path | None) -> None:
 
 
 def _loaded(scenario: str, settings: tuple[str, ...], call: dict[str, Any]) -> Scenario:
-    """Return a scenario; a stored run adds to the call what it does not say."""
+    """Return the scenario; a stored run also sets the options that the call leaves out."""
     from hindmost.scenario import from_table, with_changes
     from hindmost.scenario.load import load
     from hindmost.storage import read_inputs
@@ -156,7 +157,7 @@ def _loaded(scenario: str, settings: tuple[str, ...], call: dict[str, Any]) -> S
         _tell_of_another_version(stored["version"])
         repeated = from_table(stored["scenario"], scenario)
         changed = with_changes(repeated, changes, changes_from="--set")
-        call |= {key: stored[key] for key in _CALL if call[key] is None}
+        call |= {key: stored[key] for key in _STORED_OPTIONS if call[key] is None}
         return changed
     return load(scenario, changes, changes_from="--set")
 
@@ -170,9 +171,9 @@ def _tell_of_another_version(version: str) -> None:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[int, int], object]]:
-    """Show progress on stderr where somebody looks at it."""
+    """Show progress on stderr if it is a terminal."""
     bar = click.progressbar(
-        length=1, label="simulating", file=sys.stderr, hidden=not _somebody_looks()
+        length=1, label="simulating", file=sys.stderr, hidden=not _stderr_is_a_terminal()
     )
     with bar:
 
@@ -184,11 +185,12 @@ def _progress() -> Iterator[Callable[[int, int], object]]:
         bar.update((bar.length or 1) - bar.pos)
 
 
-def _somebody_looks() -> bool:
+def _stderr_is_a_terminal() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()
 
 
 def _any_holds(limits: list[Threshold], result: Result) -> bool:
+    """Return whether any threshold holds, and name those that do on stderr."""
     reached = [limit for limit in limits if limit.holds(result)]
     for limit in reached:
         value = result.value(limit.metric, limit.statistic)

@@ -1,4 +1,4 @@
-"""``hindmost validate``: judge a scenario without running it."""
+"""``hindmost validate``: check a scenario without running it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hindmost.cli.options import debug_option, echo_data, parsed_settings, set_o
 @set_option
 @debug_option
 def validate(scenario: str, settings: tuple[str, ...]) -> None:
-    """Judge SCENARIO, a preset or a TOML file, and print its cluster in one line."""
+    """Check SCENARIO, a preset or a TOML file, and print its cluster in one line."""
     from hindmost.plan import make_plan
     from hindmost.report.headline import headline
     from hindmost.scenario.load import load

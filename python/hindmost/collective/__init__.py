@@ -1,7 +1,7 @@
 """Collectives: what an operation costs as one algorithm does it, one algorithm a file.
 
-Each function takes the bytes that a communicator exchanges and the links that its members have
-while all sibling communicators run, and returns a `Cost`. `ALGORITHMS` holds the algorithms over
+Each function takes bytes of a communicator's ranks and the links that they have while all sibling
+communicators run, and returns a `Cost`. `ALGORITHMS` holds the algorithms over
 a network of domains by name; `torus` takes a shape instead. `nccl` has NCCL's own latencies, and
 `hops` the total latency of hops of random length.
 """

@@ -1,4 +1,4 @@
-"""Ring: each rank sends to the next one, over links that are all alike."""
+"""Ring: each rank sends to the next one, over equal links."""
 
 from __future__ import annotations
 

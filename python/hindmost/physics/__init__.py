@@ -1,1 +1,1 @@
-"""What GPUs, models and layouts come to in FLOPs, bytes and seconds."""
+"""FLOPs, bytes and seconds of models and layouts on GPUs and networks."""

@@ -1,4 +1,4 @@
-"""Seconds that a replica computes in a step."""
+"""Compute time of a replica in a step."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class StageTime:
     Attributes
     ----------
     forward_s, backward_s : float
-        Its passes, with what the ranks of a replica exchange and what is computed again.
+        Forward and backward pass, exchange and recomputation included.
     weight_s : float
-        Gradients of weights, where the schedule has passes for them; else 0,
-        and they are part of backward_s.
+        Weight-gradient pass, where the schedule has one; otherwise 0, and gradients of
+        weights are part of backward_s.
     """
 
     forward_s: float
@@ -36,24 +36,24 @@ class StageTime:
 
     @property
     def total_s(self) -> float:
-        """All passes."""
+        """Sum of all passes."""
         return self.forward_s + self.backward_s + self.weight_s
 
 
 @dataclass(frozen=True, kw_only=True)
 class ComputeTime:
-    """Seconds that a replica of one pool computes in a step without any cause.
+    """Seconds that a replica of one pool computes in a step without any cause of variation.
 
     Attributes
     ----------
     stages : tuple of StageTime
-        Virtual stages, in the order in which data flow.
+        Passes of each virtual stage, in the order in which data flow.
     tensor_s : float
-        The exchange of tensor groups, a part of the passes, of all stages together.
+        Exchange of tensor groups in all passes of all stages, which is part of the passes.
     transfer_s : float
-        Until a result has reached the next stage.
+        Time until the activations of a stage have reached the next one.
     overhead_s : float
-        What a step takes besides its passes.
+        Time of a step beside its passes.
     n_microbatches : int
         Microbatches of a step.
     step_s : float
@@ -69,12 +69,12 @@ class ComputeTime:
 
     @property
     def forward_s(self) -> float:
-        """One microbatch's forward pass through all stages, transfers excluded."""
+        """Forward passes of one microbatch through all stages, without transfers."""
         return sum(stage.forward_s for stage in self.stages)
 
     @property
     def backward_s(self) -> float:
-        """One microbatch's backward pass through all stages, transfers excluded."""
+        """Backward passes of one microbatch through all stages, without transfers."""
         return sum(stage.backward_s + stage.weight_s for stage in self.stages)
 
 
@@ -95,16 +95,16 @@ class _FlopTime:
 
 
 def compute_time(job: Job, pool: Pool, links: Links) -> ComputeTime:
-    """Return the seconds that a replica computes in a step without any cause.
+    """Return the seconds that a replica computes in a step without any cause of variation.
 
     Notes
     -----
     A pass takes ``flops_of_rank * (1 + recompute) / (peak * kernel_efficiency *
-    software_efficiency)``, and what its ranks exchange, which nothing hides: the
-    activations of a tensor group, the keys and values of a sequence that context
-    ranks share, the tokens of experts. Products of layers run in the workload's
-    number format, attention scores and the output layer in BF16. A pool with
-    measured passes divides them among the stages like the FLOPs.
+    software_efficiency)``, plus the exchange of its ranks, which nothing hides: the
+    activations of a tensor group, the keys and values of context ranks, the tokens
+    of experts. Products of layers run in the workload's number format, attention
+    scores and the output layer in BF16. Measured passes of a pool are divided among
+    the stages in proportion to the FLOPs.
     """
     sent = exchange(job, links)
     tensor_s = 0.0
@@ -143,7 +143,7 @@ def _passes_s(job: Job, times: list[StageTime], transfer_s: float) -> float:
 
 
 def _stage_time(job: Job, pool: Pool, stage: Stage, sent: Exchange) -> StageTime:
-    """Return the seconds of a stage's passes, computed."""
+    """Return the seconds of a stage's passes from its FLOPs."""
     exchange_s = sent.pass_s(job, stage)
     scatter_s = len(stage.layers) * sent.context_s
     computed = _flop_time(job, pool, stage)
@@ -180,7 +180,7 @@ def _flop_time(job: Job, pool: Pool, stage: Stage) -> _FlopTime:
 
 
 def _measured(job: Job, forward_s: float, backward_s: float) -> list[StageTime]:
-    """Return measured passes, divided among the stages like the FLOPs."""
+    """Return measured passes, divided among the stages in proportion to the FLOPs."""
     flops = [stage_flops(job.model, job.workload, stage).total for stage in job.stages]
     weight = 0.5 if job.has_weight_passes else 0.0
     return [
@@ -194,7 +194,7 @@ def _measured(job: Job, forward_s: float, backward_s: float) -> list[StageTime]:
 
 
 def _with_heavy_last_stage(job: Job, times: list[StageTime]) -> list[StageTime]:
-    """Return times whose last stage takes what the layout says, against the others' mean."""
+    """Return times with those of the last stage set, if the layout sets them."""
     layout = job.layout
     p = layout.pipeline
     if p == 1 or (layout.last_stage_forward is None and layout.last_stage_backward is None):

@@ -1,4 +1,4 @@
-"""What the ranks of one replica send each other, which no compute hides."""
+"""Exchange: what the ranks of one replica send each other, which no compute hides."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hindmost.catalog import Transformer
 
 FORWARD_SHARE_OF_PASSES = 1 / 3
-"""A backward pass multiplies twice as much as a forward pass."""
+"""Share of the forward pass in the FLOPs of both; a backward pass has twice as many."""
 
 
 def parameters(model: Transformer) -> int:
@@ -23,15 +23,15 @@ def parameters(model: Transformer) -> int:
 
 
 def active_parameters(model: Transformer) -> int:
-    """Return the parameters that a token meets: of the routed experts only its own."""
+    """Return the parameters that process one token: of the routed experts only those picked."""
     input_only = 0 if model.tied else model.vocabulary * model.hidden
     return matmul_parameters(model) + _norm_parameters(model) + input_only
 
 
 def matmul_parameters(model: Transformer) -> int:
-    """Return the active parameters that multiply.
+    """Return the active parameters that matrix products use.
 
-    The output layer does, tied or not; the input embedding is looked up.
+    The output layer counts, tied or not. The input embedding is looked up and does not.
     """
     n_dense, n_expert = _n_layers(model)
     dense = n_dense * dense_layer_parameters(model)
@@ -39,7 +39,7 @@ def matmul_parameters(model: Transformer) -> int:
 
 
 def expert_parameters(model: Transformer) -> int:
-    """Return the parameters of all routed experts, which expert ranks divide."""
+    """Return the parameters of all routed experts, which expert ranks divide among them."""
     return _n_layers(model)[1] * routed_parameters_of_layer(model)
 
 
@@ -53,10 +53,10 @@ def attention_parameters(model: Transformer) -> int:
 
     Notes
     -----
-    Latent attention makes queries of all heads from ``q_rank``, and the part of
-    keys without position and the values from ``kv_rank``; the part of keys with
-    position comes from the residual stream, once for all heads (DeepSeek-V2,
-    arXiv 2405.04434, section 2.1).
+    Latent attention makes the queries of all heads from a vector of width ``q_rank``,
+    and the values and the non-positional part of keys from one of ``kv_rank``. The
+    positional part of keys comes from the residual stream, once for all heads
+    (DeepSeek-V2, arXiv 2405.04434, section 2.1).
     """
     queries = model.n_heads * model.head_dim
     values = model.n_heads * model.value_head_dim
@@ -71,28 +71,28 @@ def attention_parameters(model: Transformer) -> int:
 
 
 def dense_layer_parameters(model: Transformer) -> int:
-    """Return the parameters of the matrices of one layer without experts; all multiply."""
-    return attention_parameters(model) + _product_parameters(model, model.ffn_hidden)
+    """Return the parameters of the matrices of one layer without experts."""
+    return attention_parameters(model) + _feed_forward_parameters(model, model.ffn_hidden)
 
 
 def expert_layer_parameters(model: Transformer) -> int:
-    """Return the parameters of the matrices of one layer with experts: all of them."""
+    """Return the parameters of the matrices of one layer with experts, all experts included."""
     return _shared_parameters_of_layer(model) + routed_parameters_of_layer(model)
 
 
 def expert_layer_matmul_parameters(model: Transformer) -> int:
-    """Return the parameters of one layer with experts that multiply for a token."""
+    """Return the parameters of one layer with experts that matrix products use for one token."""
     if model.experts is None:
         return 0
-    own = model.experts.per_token * _product_parameters(model, model.experts.ffn_hidden)
+    own = model.experts.per_token * _feed_forward_parameters(model, model.experts.ffn_hidden)
     return _shared_parameters_of_layer(model) + own
 
 
 def routed_parameters_of_layer(model: Transformer) -> int:
-    """Return the parameters of the experts of one layer that a router picks from."""
+    """Return the parameters of all routed experts of one layer."""
     if model.experts is None:
         return 0
-    return model.experts.n_experts * _product_parameters(model, model.experts.ffn_hidden)
+    return model.experts.n_experts * _feed_forward_parameters(model, model.experts.ffn_hidden)
 
 
 def has_experts(model: Transformer, layer: int) -> bool:
@@ -108,7 +108,7 @@ def layer_parameters(model: Transformer, layer: int) -> int:
 
 
 def layer_matmul_parameters(model: Transformer, layer: int) -> int:
-    """Return the parameters of a layer, counted from 0, that multiply for a token."""
+    """Return the parameters of a layer, counted from 0, that matrix products use for one token."""
     if has_experts(model, layer):
         return expert_layer_matmul_parameters(model)
     return dense_layer_parameters(model)
@@ -124,12 +124,12 @@ def attention_flops_per_token(
     causal: bool,
     window: int | None = None,
 ) -> float:
-    """Return the FLOPs of a token's attention scores and values, forward and backward.
+    """Return the FLOPs of one token's attention scores and values, forward and backward.
 
     Notes
     -----
-    ``6 * n_layers * n_heads * (d_qk + d_v) * min(window, seq_len) * c`` with
-    c = 1/2 where only the causal half of the scores counts, else 1.
+    ``6 * n_layers * n_heads * (d_qk + d_v) * min(window, seq_len) * c``, where c is
+    1/2 if only the causal half of the scores counts, and else 1.
     """
     share = 0.5 if causal else 1.0
     reach = seq_len if window is None else min(window, seq_len)
@@ -137,7 +137,7 @@ def attention_flops_per_token(
 
 
 def layer_attention_flops_per_token(model: Transformer, *, seq_len: int, causal: bool) -> float:
-    """Return the FLOPs of a token's attention in one layer, forward and backward."""
+    """Return the FLOPs of one token's attention in one layer, forward and backward."""
     return attention_flops_per_token(
         n_layers=1,
         n_heads=model.n_heads,
@@ -150,34 +150,34 @@ def layer_attention_flops_per_token(model: Transformer, *, seq_len: int, causal:
 
 
 def model_flops_per_token(model: Transformer, *, seq_len: int, causal: bool) -> float:
-    """Return the model FLOPs of a token, forward and backward.
+    """Return the model FLOPs of one token, forward and backward.
 
     Notes
     -----
-    ``6 * matmul_parameters`` and the attention. What is computed again does
-    not count: these are the FLOPs of MFU.
+    ``6 * matmul_parameters`` plus the attention. These are the FLOPs of MFU, in which
+    recomputation does not count.
     """
     attention = layer_attention_flops_per_token(model, seq_len=seq_len, causal=causal)
     return 6 * matmul_parameters(model) + model.n_layers * attention
 
 
 def recomputed_share(recompute: str) -> float:
-    """Return the FLOPs that are computed again, as a share of the model FLOPs.
+    """Return the FLOPs of recomputation, as a share of the model FLOPs.
 
-    Full recomputation repeats the forward pass, a third of them; selective
-    recomputation repeats only what needs no matrix product.
+    Full recomputation repeats the forward pass, a third of them. Selective
+    recomputation repeats only operations that are no matrix products.
     """
     return FORWARD_SHARE_OF_PASSES if recompute == "full" else 0.0
 
 
 def _n_layers(model: Transformer) -> tuple[int, int]:
-    """Return the layers without and with experts."""
+    """Return the number of layers without experts, and with experts."""
     n_dense = model.n_layers if model.experts is None else model.experts.n_dense_layers
     return n_dense, model.n_layers - n_dense
 
 
-def _product_parameters(model: Transformer, ffn_hidden: int) -> int:
-    """Return the parameters of a product of some width, gated or not."""
+def _feed_forward_parameters(model: Transformer, ffn_hidden: int) -> int:
+    """Return the parameters of a feed-forward network of some width, gated or not."""
     return (3 if model.gated else 2) * model.hidden * ffn_hidden
 
 
@@ -186,15 +186,15 @@ def _shared_parameters_of_layer(model: Transformer) -> int:
     experts = model.experts
     if experts is None:
         return 0
-    shared = experts.n_shared * _product_parameters(model, experts.ffn_hidden)
+    shared = experts.n_shared * _feed_forward_parameters(model, experts.ffn_hidden)
     return attention_parameters(model) + model.hidden * experts.n_experts + shared
 
 
 def _norm_parameters(model: Transformer) -> int:
-    """Return the parameters of two norms a layer and the last one."""
+    """Return the parameters of all norms: two in each layer, and the last one."""
     return (2 * model.n_layers + 1) * model.hidden
 
 
 def _embedding_parameters(model: Transformer) -> int:
-    """Return the parameters of input embedding and output layer, once where they are tied."""
+    """Return the parameters of input embedding and output layer; tied ones count once."""
     return (1 if model.tied else 2) * model.vocabulary * model.hidden

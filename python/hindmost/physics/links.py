@@ -36,10 +36,11 @@ class Links:
 def links(pool: Pool, layout: Layout, fabric: Fabric) -> Links:
     """Return the links of a pool's ranks.
 
-    Ports are those of switches. On a torus they carry what goes beyond it, at the card's own rate.
+    A port has the lower line rate of card and switch. On a torus, ports carry only what leaves
+    the torus, at the card's rate.
     """
     gpu = catalog.gpu(pool.gpu)
-    # Without traffic within domains there may be no figure of the latency.
+    # The latency may be unknown only where no rank uses the link.
     scale_up = Link(
         latency_s=pool.figure("scale_up_latency_s") or 0.0,
         bytes_per_s=gpu.scale_up_bytes_per_s,

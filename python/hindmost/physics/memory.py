@@ -14,7 +14,7 @@ from hindmost.scenario.models import Layout
 from hindmost.units import BF16_BYTES
 
 RECOMPUTATIONS = ("none", "selective", "full")
-"""What the backward pass computes again, from nothing to all."""
+"""Values of `recompute`, from no recomputation to that of all activations."""
 
 WEIGHT_BYTES = GRADIENT_BYTES = BF16_BYTES
 """Bytes of a weight and of its gradient in BF16."""
@@ -40,7 +40,7 @@ class Memory:
     activations_bytes : float
         Activations kept for the backward pass.
     recomputed_bytes : float
-        Activations of the one layer that is being computed again.
+        All activations of one layer, while they are computed again.
     """
 
     stage: int
@@ -50,27 +50,27 @@ class Memory:
 
     @property
     def total_bytes(self) -> float:
-        """All of it."""
+        """Sum of all kinds."""
         return self.states_bytes + self.activations_bytes + self.recomputed_bytes
 
 
 def memory(job: Job, *, state_ranks: int) -> Memory:
     """Return the memory that the fullest GPU of a pool needs.
 
-    Gathered weights of the layer at work, the logits and what an allocator
-    wastes are not counted.
+    Gathered weights of the current layer, logits, and fragmentation by the allocator are
+    not counted.
 
     Parameters
     ----------
     job
         What a replica computes.
     state_ranks
-        Data-parallel ranks that share the states which the layout shards, >= 1.
+        Data-parallel ranks among which the layout shards states, >= 1.
 
     Notes
     -----
     A stage keeps the activations of as many chunks of microbatches as its
-    schedule begins before it takes the first of them back.
+    schedule starts before the first backward pass.
     """
     tokens = job.microbatch_tokens / job.stage_ranks
     stages = zip(job.chunks_of_stages, _in_flight(job), strict=True)
@@ -91,18 +91,18 @@ def _parameters(job: Job, chunks: Sequence[Stage]) -> RankParameters:
 
 
 def _in_flight(job: Job) -> list[int]:
-    """Return the chunks of microbatches that each stage keeps activations of, at most."""
+    """Return the greatest number of chunks of microbatches whose activations a stage keeps."""
     counts = schedule(job).in_flight()
     if job.layout.schedule == "zero-bubble":
-        # What gradients of weights need is kept until they are computed, and later
-        # stages hold theirs back longer: all keep as much as the first one.
+        # Activations are kept until the gradients of weights are computed, which later
+        # stages delay longer, so that all stages keep as much as the first one.
         return [max(counts)] * len(counts)
     return counts
 
 
 def _kept_bytes_per_token(job: Job, chunks: Sequence[Stage]) -> float:
-    """Return the bytes of activations that a chunk of a stage keeps, the average one."""
-    # Of several chunks, those in flight are of all of them alike.
+    """Return the bytes of activations of one token that an average chunk of a stage keeps."""
+    # The microbatches in flight are spread evenly over the chunks.
     model, recompute = job.model, job.workload.recompute
     kept = sum(
         sum(kept_bytes_per_token(model, recompute, layer) for layer in chunk.layers)
@@ -112,7 +112,7 @@ def _kept_bytes_per_token(job: Job, chunks: Sequence[Stage]) -> float:
 
 
 def _recomputed_bytes_per_token(job: Job, chunks: Sequence[Stage]) -> float:
-    """Return the bytes of all activations of the largest layer, while it is computed again."""
+    """Return the bytes of one token's activations in the largest layer, if it is recomputed."""
     if job.workload.recompute != "full":
         return 0.0
     return max(
@@ -126,9 +126,9 @@ def _recomputed_bytes_per_token(job: Job, chunks: Sequence[Stage]) -> float:
 
 
 def _states_bytes(layout: Layout, state_ranks: int, parameters: RankParameters) -> float:
-    """Return the bytes of a rank's states, shared as the layout says.
+    """Return the bytes of a rank's states, sharded as the layout says.
 
-    Experts' states are shared among the ranks that have the same experts.
+    States of experts are sharded among the ranks that have the same experts.
     """
     own = {"none": STATE_BYTES, "zero1": WEIGHT_BYTES + GRADIENT_BYTES, "zero2": WEIGHT_BYTES}
     own_bytes = own.get(layout.sharding, 0)
@@ -139,17 +139,16 @@ def _states_bytes(layout: Layout, state_ranks: int, parameters: RankParameters) 
 
 
 def kept_bytes_per_token(model: Transformer, recompute: str, layer: int = 0) -> float:
-    """Return the bytes of activations that one layer keeps of a token for its backward pass.
+    """Return the bytes of one token's activations that a layer keeps for its backward pass.
 
     Notes
     -----
-    In BF16, of hidden width h, with queries, keys, values and the attention's
-    output of their widths and a product of width f: nothing is computed again
-    with ``none`` (input and output of both norms, q, k, v, the attention's
-    output, what the product begins with, two of them where it is gated, and the
-    product), norm outputs and the product with ``selective``, all but the layer's
-    input with ``full``. Of experts, those that a token meets count. Latent
-    attention keeps its latent vectors besides.
+    All activations are in BF16. ``none`` keeps input and output of both norms, queries,
+    keys, values, the output of the attention, and the inputs (two where it is gated) and
+    output of the feed-forward network's activation function. ``selective`` computes the
+    outputs of norms and of the activation function again, ``full`` all but the layer's
+    input. Of experts, those that process the token count. Latent attention keeps its
+    latent vectors as well.
 
     Examples
     --------
@@ -168,17 +167,17 @@ def kept_bytes_per_token(model: Transformer, recompute: str, layer: int = 0) -> 
     if model.latent is not None:
         latent = model.latent
         attention += latent.q_rank + latent.kv_rank + latent.rope_head_dim
-    product = _product_width(model, layer)
-    before = 2 if model.gated else 1
+    feed_forward = _feed_forward_width(model, layer)
+    inputs = 2 if model.gated else 1
     widths = {
-        "none": 4 * model.hidden + attention + (before + 1) * product,
-        "selective": 2 * model.hidden + attention + before * product,
+        "none": 4 * model.hidden + attention + (inputs + 1) * feed_forward,
+        "selective": 2 * model.hidden + attention + inputs * feed_forward,
     }
     return float(BF16_BYTES * widths[recompute])
 
 
-def _product_width(model: Transformer, layer: int) -> int:
-    """Return the width of the products that a token passes in a layer."""
+def _feed_forward_width(model: Transformer, layer: int) -> int:
+    """Return the width of the feed-forward networks that process one token in a layer."""
     experts = model.experts
     if experts is None or not has_experts(model, layer):
         return model.ffn_hidden

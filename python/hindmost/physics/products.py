@@ -1,4 +1,4 @@
-"""Matrix products of a layer, and how well a GPU does products of their shapes."""
+"""Matrix products of a layer, and the share of the peak that a GPU reaches in them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hindmost.scenario.models import Pool, Product
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """A product of (rows, inner) and (inner, columns), as one rank does it."""
+    """Shape of a matrix product of (rows, inner) and (inner, columns) on one rank."""
 
     rows: float
     columns: float
@@ -21,21 +21,21 @@ class Shape:
 
     @property
     def flops(self) -> float:
-        """Multiplications and additions."""
+        """FLOPs of the product: multiplications and additions."""
         return 2 * self.rows * self.columns * self.inner
 
 
 def layer_efficiency(job: Job, pool: Pool, stage: Stage) -> float | None:
     """Return the share of the peak that the products of a stage's layers reach together.
 
-    Without measured products that is the pool's kernel efficiency; with them, each
-    product takes the efficiency of the one nearest to it.
+    Without measured products this is the pool's kernel efficiency. With them, each
+    product has the efficiency of the measured product with the nearest shape.
 
     Notes
     -----
-    ``sum(flops) / sum(flops / efficiency)``. The distance of two shapes is that of
-    the logarithms of rows, columns and inner width. Passes back do products of
-    the same three numbers in other roles; they count like the forward pass.
+    ``sum(flops) / sum(flops / efficiency)``. The distance of two shapes is the distance
+    of the logarithms of rows, columns and inner width. Products of the backward pass have
+    the same three dimensions in other roles, and count like those of the forward pass.
     """
     kernel = pool.efficiency(job.workload.dtype)
     if not pool.products or not stage.layers:
@@ -49,7 +49,7 @@ def layer_efficiency(job: Job, pool: Pool, stage: Stage) -> float | None:
 
 
 def nearest(products: list[Product], shape: Shape) -> Product:
-    """Return the measured product whose shape is nearest; of several, the first."""
+    """Return the measured product whose shape is nearest, or the first of several."""
     return min(products, key=lambda product: _distance(product, shape))
 
 
@@ -64,9 +64,9 @@ def _distance(product: Product, shape: Shape) -> float:
 def layer_products(job: Job, layer: int) -> list[Shape]:
     """Return the products of one microbatch in the forward pass of a layer, for one rank.
 
-    Tensor ranks divide columns of what widens and the inner width of what narrows
-    (Shoeybi et al., Megatron-LM, arXiv 1909.08053, section 3). The products of all
-    experts that a rank holds have the tokens that come to each on average.
+    Tensor ranks divide the columns of a first matrix of a pair and the inner width of
+    the second one (Shoeybi et al., Megatron-LM, arXiv 1909.08053, section 3). Each expert
+    that a rank holds has the average number of tokens.
     """
     model, layout = job.model, job.layout
     tokens = job.microbatch_tokens / layout.context

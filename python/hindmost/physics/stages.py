@@ -19,7 +19,7 @@ from hindmost.scenario.models import Layout, Workload
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """What one virtual stage holds: chunk c of stage s is the virtual stage c * p + s.
+    """One virtual stage: chunk c of stage s is the virtual stage ``c * pipeline + s``.
 
     Attributes
     ----------
@@ -65,9 +65,9 @@ class RankParameters:
     Attributes
     ----------
     dense : float
-        Those that all data-parallel ranks have.
+        Parameters that all data-parallel ranks hold.
     routed : float
-        Those of experts, which expert ranks divide.
+        Parameters of routed experts, which expert ranks divide among them.
     """
 
     dense: float
@@ -96,10 +96,10 @@ def stages(model: Transformer, layout: Layout) -> tuple[Stage, ...]:
 
 
 def layers_of_stages(model: Transformer, layout: Layout) -> list[int]:
-    """Return the layers of each virtual stage: as given, or as even as can be.
+    """Return the layers of each virtual stage: as the layout says, or as even as possible.
 
-    Layers that are left over go to the middle, because the last stage has the output layer
-    besides, and the first one the input embedding.
+    Layers that are left over go to the middle, because the last stage also has the output
+    layer, and the first one the input embedding.
     """
     if layout.stage_layers is not None:
         return list(layout.stage_layers)

@@ -1,4 +1,4 @@
-"""Communication terms: what replicas send each other in a step, and what can hide it."""
+"""Communication terms: collectives between replicas, and the compute that can hide them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ forward passes, all of its backward passes but the last one, or the last one."""
 
 @dataclass(frozen=True, kw_only=True)
 class Term:
-    """The collectives that hide behind one phase of a step, as a rank of one pool pays for them.
+    """The collectives of one phase of a step, as a rank of one pool does them.
 
     Attributes
     ----------
@@ -84,8 +84,8 @@ class _Weights:
 def terms(job: Job, counts: Counts, network: Network, time: ComputeTime) -> list[Term]:
     """Return the terms of a rank of a pool, in order of time.
 
-    None where no other rank has the same part of the model. A rank of the stage
-    with the most parameters pays.
+    There are none where no other rank has the same part of the model. The rank is one of
+    the stage with the most parameters.
 
     Notes
     -----
@@ -194,7 +194,7 @@ def _sharded(network: Network, weights: _Weights, between: Cost) -> list[_Collec
     network, weights
         Of a rank.
     between
-        What shard groups cost besides, once a step.
+        Cost of the all-reduce over the shard groups, once a step.
     """
     gather = _cost("all_gather", network, weights)
     backward = gather + _cost("reduce_scatter", network, weights)

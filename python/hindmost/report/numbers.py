@@ -63,7 +63,7 @@ def signed_percent(share: float, std_error: float | None) -> str:
 
 
 def count(number: int) -> str:
-    """Return a count with its thousands set apart.
+    """Return a count with separators of thousands.
 
     Examples
     --------

@@ -7,7 +7,7 @@ from hindmost.report.content import Content, Listing, Table
 
 
 def text(content: Content) -> str:
-    """Return a report as plain text, its blocks an empty line apart.
+    """Return a report as plain text, with an empty line between its blocks.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""On what the numbers of a scenario rest."""
+"""Where the numbers of a scenario come from."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _OF_A_DTYPE = {
 def bases(scenario: Scenario) -> dict[str, Basis]:
     """Return the basis of every number that has one, by key path.
 
-    Those of the scenario come first, then those of the catalogue entries that
-    it uses, without what the scenario overrides and without the figures of
-    number formats that it does not use; a catalogue entry's key paths begin
-    with its name.
+    Those of the scenario come first, then those of the catalogue entries that it
+    uses. Figures that the scenario overrides are left out, and so are those of
+    number formats that it does not use. Key paths of a catalogue entry begin with
+    its name.
     """
     found = dict(scenario.basis)
     for pool in scenario.pools.values():
@@ -49,6 +49,6 @@ def _is_used(scenario: Scenario, pool: Pool, field: str) -> bool:
         own = pool.kernel_efficiency is not None or pool.forward_s is not None
         return dtype in (workload.dtype, "bf16") and not own
     if dtype is not None:
-        # Attention scores and the output layer are in BF16 whatever the rest is.
+        # Attention scores and the output layer are in BF16 in every format.
         return dtype in (workload.dtype, workload.mfu_dtype, "bf16")
     return getattr(pool, field, None) is None

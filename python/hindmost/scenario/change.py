@@ -1,4 +1,4 @@
-"""Changes: key path to new value, the one concept behind every what-if."""
+"""Changes: key paths and their new values, on which every what-if is based."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from hindmost.errors import Problem, ScenarioError
 from hindmost.scenario.merge import KEYED_BY_PATH, Document, Table
 
 Changes = Mapping[str, Any]
+"""New values by key path."""
 
 MAX_NESTING = 32
-"""Levels of tables and lists of a scenario, at most."""
+"""Levels of nested tables and lists in a scenario, at most."""
 
 
 def parse_change(text: str) -> tuple[str, Any]:
     """Return the key path and the value of ``path=value``.
 
-    The value is read as TOML; what is no TOML is a string.
+    The value is read as TOML, or else taken as a string.
 
     Raises
     ------
@@ -39,7 +40,7 @@ def parse_change(text: str) -> tuple[str, Any]:
         requirement = "must be KEY.PATH=VALUE"
         raise ScenarioError([Problem(path="--set", requirement=requirement, value=text)])
     try:
-        # A value of several lines could smuggle in further keys.
+        # A value with several lines could contain further keys.
         parsed = tomllib.loads(f"value = {value}") if "\n" not in value else {}
     except (ValueError, RecursionError):
         parsed = {}
@@ -52,7 +53,7 @@ def apply_changes(document: Document, changes: Changes, source: str) -> None:
     Raises
     ------
     ScenarioError
-        If a key path leads through something that is no table, or nowhere.
+        With a problem for each key path that cannot be set.
     """
     problems = []
     for path, value in changes.items():
@@ -68,7 +69,7 @@ def apply_changes(document: Document, changes: Changes, source: str) -> None:
 
 
 def _unsettable(path: Any, value: Any, table: Table) -> str | None:
-    """Return why a key path cannot be set, if it cannot."""
+    """Return the requirement that a change does not meet, if there is one."""
     if not isinstance(path, str):
         return "must be a key path"
     if isinstance(value, Mapping) and not value:
@@ -87,7 +88,7 @@ def _unsettable(path: Any, value: Any, table: Table) -> str | None:
 
 
 def _plain(value: Any) -> Any:
-    """Return NumPy's numbers as Python's, which TOML has."""
+    """Return a value with NumPy's numbers as those of Python, which TOML can hold."""
     if isinstance(value, bool | int | float | str) or value is None:
         return value
     if isinstance(value, Integral):
@@ -102,7 +103,7 @@ def _plain(value: Any) -> Any:
 
 
 def _nested(path: str, value: Any) -> Table:
-    """Return the tables that set `value` at a key path."""
+    """Return the nested tables that set `value` at a key path."""
     first, _, rest = path.partition(".")
     if not rest:
         return {first: value}

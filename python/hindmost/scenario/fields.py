@@ -1,4 +1,4 @@
-"""What pydantic finds wrong with single fields, as problems."""
+"""Problems of single fields, from the errors that pydantic finds."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _LAWS = {model.model_fields["name"].default: model for model in get_args(_ANY_LA
 
 
 def field_problems(error: ValidationError) -> list[Problem]:
-    """Return one problem for each thing that a validation found."""
+    """Return one problem for each error that a validation found."""
     return [_problem(details) for details in error.errors(include_url=False)]
 
 
@@ -98,9 +98,9 @@ def _law_problem(path: str, value: Any) -> Problem:
 
 
 def _walk(location: tuple[int | str, ...]) -> tuple[list[str], list[str]]:
-    """Return a location's key path, and the keys that its last table can have.
+    """Return the key path of a location, and the keys that its last table can have.
 
-    Pydantic's locations name the law that a table was taken for; key paths do not.
+    Pydantic's locations contain the name of a law below its table; key paths do not.
     """
     parts: list[str] = []
     keys: list[str] = []

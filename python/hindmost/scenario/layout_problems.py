@@ -1,4 +1,4 @@
-"""What is wrong with layouts and collectives that takes two fields to see."""
+"""Problems of layouts and collectives that concern several fields together."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hindmost.scenario.models import Scenario
 
 
 def layout_problems(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
-    """Yield what is wrong with how ranks divide the work."""
+    """Yield the problems of how ranks divide the work."""
     layout, model = scenario.layout, scenario.model
     for name, pool in scenario.pools.items():
         domain_gpus = catalog.gpu(pool.gpu).domain_gpus
@@ -57,7 +57,7 @@ def _experts(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
 
 
 def _replicas(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
-    """Yield a problem where a replica does not fit."""
+    """Yield a problem for each pool that holds no replica."""
     layout = scenario.layout
     if any(catalog.gpu(pool.gpu).domain_gpus < layout.tensor for pool in scenario.pools.values()):
         return
@@ -90,7 +90,7 @@ def _stages(scenario: Scenario) -> Iterator[Problem]:
     elif layout.chunks > 1 and layout.pipeline == 1:
         requirement = "must be 1 where layout.pipeline is 1"
         yield Problem(path="layout.chunks", requirement=requirement, value=layout.chunks)
-    # The first chunk may hold the input embedding alone, and the last one the output layer.
+    # The first chunk may hold the input embedding only, and the last one the output layer.
     if n_stages > n_layers + 2:
         requirement = (
             f"times layout.chunks must be <= {n_layers + 2}: {scenario.workload.model} has "
@@ -117,7 +117,7 @@ def _stages(scenario: Scenario) -> Iterator[Problem]:
 
 
 def _microbatches(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
-    """Yield a problem where microbatches do not suit the schedule."""
+    """Yield a problem where the number of microbatches does not suit the schedule."""
     layout, workload = scenario.layout, scenario.workload
     if (workload.n_microbatches is None) == (workload.global_batch_seqs is None):
         return
@@ -140,7 +140,7 @@ def _microbatches(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
 
 
 def collective_problems(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
-    """Yield what is wrong with how ranks exchange data."""
+    """Yield the problems of how collectives between replicas are done."""
     chosen = scenario.collective
     kind = catalog.fabric(scenario.fabric.name).kind
     if (chosen.algorithm == "torus") != (kind == "torus"):

@@ -1,4 +1,4 @@
-"""What is known to matter and is not modelled."""
+"""Effects that are known to matter and are not modelled."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from hindmost.scenario.models import Scenario
 
 
 def not_modelled(scenario: Scenario) -> list[str]:
-    """Return what a run of a scenario leaves out: of hindmost, and of the scenario itself."""
+    """Return the effects that a run leaves out: those of hindmost, and the scenario's own."""
     found = ["fail-slow episodes (GPUs and links that are slow for minutes)"]
     layout = scenario.layout
     spans = {cause.span for cause in scenario.enabled_causes.values()}

@@ -1,4 +1,4 @@
-"""From a file, a preset or a mapping to a scenario."""
+"""Scenarios from files, presets and tables."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from hindmost.scenario.problems import problems
 from hindmost.units import MEBI
 
 MAX_BYTES = MEBI
-"""Size of a scenario file, at most."""
+"""Size of a scenario file in bytes, at most."""
 MAX_DEPTH = 8
 """Levels of ``extends``, at most."""
 MAX_LAYERS = 64
-"""Files and presets of a scenario, at most."""
+"""Files and presets that a scenario is made of, at most."""
 
 _DEFAULT_OVERLAP = {
     "kind": "assumed",
@@ -41,19 +41,19 @@ def load(
     Parameters
     ----------
     name_or_path
-        Name of a preset, or path of a file: what ends in ``.toml`` or has a
+        Name of a preset, or path of a file. A text that ends in ``.toml`` or has a
         separator is a path.
     changes
-        Key path to new value, laid over the file.
+        Key paths and their new values, laid over the file.
     changes_from
-        What problems call the changes.
+        Name of the changes in problems.
 
     Raises
     ------
     ScenarioError
         With every problem at once: a file that cannot be read or is no TOML,
-        keys that are unknown or missing, values of the wrong type or out of
-        their domain, and what does not fit together.
+        keys that are unknown or missing, values of a wrong type or outside of their
+        domain, and values that do not fit together.
 
     Examples
     --------
@@ -75,11 +75,11 @@ def load(
         base = "llama3-405b-8192" if "layout" in document.table else "h100-1k"
         hint = f'in a file: extends = ["{base}", "{name_or_path}"]'
         raise _refused(str(name_or_path), requirement, hint=hint)
-    return judged(document)
+    return checked(document)
 
 
 def from_table(table: Mapping[str, Any], source: str = "scenario") -> Scenario:
-    """Return the scenario of a table, such as a stored run holds it.
+    """Return the scenario of a table, such as one in a stored run.
 
     Raises
     ------
@@ -90,13 +90,13 @@ def from_table(table: Mapping[str, Any], source: str = "scenario") -> Scenario:
         raise _refused(source, f"is nested too deeply: at most {MAX_NESTING} levels")
     document = Document(source)
     document.lay(dict(table), source)
-    return judged(document)
+    return checked(document)
 
 
 def with_changes(
     scenario: Scenario, changes: Changes, *, changes_from: str = "changes"
 ) -> Scenario:
-    """Return a scenario with some key paths set anew.
+    """Return a scenario with changed values at some key paths.
 
     Raises
     ------
@@ -108,16 +108,16 @@ def with_changes(
     document = Document(scenario.source)
     document.lay(to_table(scenario), scenario.source)
     apply_changes(document, changes, changes_from)
-    return judged(document)
+    return checked(document)
 
 
 def to_table(scenario: Scenario) -> Table:
-    """Return a scenario as a table from which `from_table` makes it again."""
+    """Return a scenario as a table, from which `from_table` makes an equal scenario."""
     return scenario.model_dump(mode="json", exclude_none=True)
 
 
-def judged(document: Document) -> Scenario:
-    """Return the scenario of a document, or raise all its problems."""
+def checked(document: Document) -> Scenario:
+    """Return the scenario of a document, or raise all of its problems."""
     table = document.table
     table.setdefault("name", Path(document.source).stem)
     collective = table.get("collective", {})
@@ -138,7 +138,10 @@ def judged(document: Document) -> Scenario:
 
 
 def _without_half_causes(found: list[Problem], table: Table) -> list[Problem]:
-    """Return problems with one for each cause that is switched on or off, but unknown."""
+    """Return problems, with only one for each unknown cause that is merely switched on or off.
+
+    Such a table lacks all other fields of a cause, and each of them would be a problem.
+    """
     causes = table.get("causes")
     if not isinstance(causes, dict):
         return found
@@ -167,7 +170,7 @@ def _without_half_causes(found: list[Problem], table: Table) -> list[Problem]:
 
 
 class _Layers:
-    """Reads a file and all that it extends."""
+    """Reads a file and the files and presets that it extends."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -178,9 +181,16 @@ class _Layers:
         folder: Path | None = None,
         above: tuple[tuple[str, str], ...] = (),
     ) -> list[tuple[Table, str]]:
-        """Return the tables of a file and of all that it extends, lowest first.
+        """Return the tables of a file and of all that it extends, lowest first, with their sources.
 
-        `above` are the identities and the names of the files that led here.
+        Parameters
+        ----------
+        name_or_path
+            Name of a preset or path of a file.
+        folder
+            Folder that relative paths start from.
+        above
+            Identities and names of the files that extend this one.
         """
         is_path = isinstance(name_or_path, Path) or _looks_like_a_path(name_or_path)
         path = Path(name_or_path) if folder is None else folder / name_or_path
@@ -249,7 +259,7 @@ def _read(path: Path, named_by: str) -> str:
         requirement = f"is too large: a scenario has at most {MAX_BYTES:,} bytes"
         raise _refused(source, requirement)
     try:
-        # Some editors put a mark before the first character.
+        # Some editors write a byte order mark first.
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         requirement = f"is no text: byte {error.start} is not UTF-8"
@@ -275,16 +285,16 @@ def _parsed(text: str, source: str) -> Table:
 
 
 def _is_too_deep(value: Any) -> bool:
-    """Return whether tables and lists are nested too deeply, found without recursion."""
+    """Return whether tables and lists are nested too deeply, without recursion."""
     level = [value]
     for _ in range(MAX_NESTING + 1):
-        level = [inner for outer in level for inner in _inside(outer)]
+        level = [inner for outer in level for inner in _children(outer)]
         if not level:
             return False
     return True
 
 
-def _inside(value: Any) -> Iterable[Any]:
+def _children(value: Any) -> Iterable[Any]:
     if isinstance(value, Mapping):
         return value.values()
     return value if isinstance(value, list) else ()

@@ -1,4 +1,4 @@
-"""Layers of TOML tables laid over each other, with a note of who set what."""
+"""Tables of TOML laid over each other, with the source of each value."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 Table = dict[str, Any]
 
 KEYED_BY_PATH = ("basis", "unknowns")
-"""Tables whose keys are key paths of others."""
+"""Tables whose keys are key paths of other values."""
 
 EITHER_OR = {"n_microbatches": "global_batch_seqs", "global_batch_seqs": "n_microbatches"}
-"""Keys of [workload] of which a later layer's replaces an earlier layer's."""
+"""Pairs of keys of [workload], of which a later layer's replaces an earlier layer's."""
 
 
 def merged(base: Table, over: Table) -> Table:
-    """Return `over` laid on `base`: tables are merged, all else is replaced.
+    """Return `over` laid on `base`: tables are merged, other values are replaced.
 
-    A table inside whose ``name`` is another one is another thing, such as
-    another law, and is replaced as a whole.
+    A nested table with another ``name`` is another object, such as another law,
+    and is replaced as a whole.
     """
     result = dict(base)
     for key, value in over.items():
@@ -36,7 +36,7 @@ def _renamed(base: Table, over: Table) -> bool:
 
 
 def leaves(table: Table, prefix: str = "") -> Iterator[str]:
-    """Return the key paths of all values that are no tables."""
+    """Yield the key paths of all values that are not tables."""
     for key, value in table.items():
         path = f"{prefix}{key}"
         if isinstance(value, dict) and value:
@@ -47,16 +47,16 @@ def leaves(table: Table, prefix: str = "") -> Iterator[str]:
 
 @dataclass
 class Document:
-    """A scenario as tables, before it is judged.
+    """A scenario as tables, before it is checked.
 
     Attributes
     ----------
     source : str
-        Who speaks for what nobody set.
+        Name of the whole document in problems.
     table : dict
         The merged tables.
     origins : dict
-        Who set a key path: a file, a preset or an option.
+        Source of each key path: a file, a preset or an option.
     """
 
     source: str
@@ -66,22 +66,22 @@ class Document:
     def lay(self, over: Table, source: str) -> None:
         """Lay one more table over the document.
 
-        What is said of a value, in the basis and the unknowns, goes with it
-        when it is set anew, unless the same table says it again.
+        A value that is set anew loses its entries in the basis and among the
+        unknowns, unless the new table has entries for it.
         """
         values = {key: value for key, value in over.items() if key not in KEYED_BY_PATH}
         below = _without_alternatives(self.table, values)
         table = merged(below, values)
         for key in KEYED_BY_PATH:
-            said = _said(self.table.get(key, {}), over.get(key, {}), below, values)
-            if said or key in over:
-                table[key] = said
+            entries = _remaining(self.table.get(key, {}), over.get(key, {}), below, values)
+            if entries or key in over:
+                table[key] = entries
         self.table = table
         for path in leaves(over):
             self.origins[path] = source
 
     def origin(self, path: str) -> str:
-        """Return who set a key path, or what lies above it."""
+        """Return the source of a key path, or of the closest table above it."""
         parts = path.split(".")
         for length in range(len(parts), 0, -1):
             prefix = ".".join(parts[:length])
@@ -94,8 +94,8 @@ class Document:
 
 
 def _without_alternatives(table: Table, over: Table) -> Table:
-    """Return a table without what another one makes void."""
-    workload, layout = _inside(over, "workload"), _inside(over, "layout")
+    """Return a table without the values that another one makes void."""
+    workload, layout = _table(over, "workload"), _table(over, "layout")
     void = {
         "workload": {
             other for key, other in EITHER_OR.items() if key in workload and other not in workload
@@ -112,25 +112,34 @@ def _without_alternatives(table: Table, over: Table) -> Table:
     }
 
 
-def _inside(table: Table, key: str) -> Table:
+def _table(table: Table, key: str) -> Table:
+    """Return the table at a key, or an empty one where there is none."""
     inner = table.get(key)
     return inner if isinstance(inner, dict) else {}
 
 
-def _said(lower: Any, upper: Any, below: Table, values: Table) -> Any:
-    """Return what is still said of values, by key path, when others are laid over them."""
+def _remaining(lower: Any, upper: Any, below: Table, values: Table) -> Any:
+    """Return the entries of a table keyed by path that still hold.
+
+    Parameters
+    ----------
+    lower, upper
+        Entries of the document, and those of the table that is laid over it.
+    below, values
+        Values of the document, and those that replace some of them.
+    """
     if not isinstance(lower, dict):
-        # It is wrong, and stays so.
+        # Of a wrong type, which is refused later.
         return lower
     if not isinstance(upper, dict):
         return upper
     gone = [*leaves(values), *_replaced(below, values)]
-    kept = {path: said for path, said in lower.items() if not _is_one_of(path, gone)}
+    kept = {path: entry for path, entry in lower.items() if not _is_one_of(path, gone)}
     return {**kept, **upper}
 
 
 def _replaced(base: Table, over: Table, prefix: str = "") -> Iterator[str]:
-    """Return the key paths of tables that are replaced as a whole."""
+    """Yield the key paths of tables that are replaced as a whole."""
     for key, value in over.items():
         below = base.get(key)
         if isinstance(below, dict) and isinstance(value, dict):
@@ -142,4 +151,5 @@ def _replaced(base: Table, over: Table, prefix: str = "") -> Iterator[str]:
 
 
 def _is_one_of(path: str, gone: list[str]) -> bool:
+    """Return whether a key path is one of others, or lies below one."""
     return any(path == other or path.startswith(f"{other}.") for other in gone)

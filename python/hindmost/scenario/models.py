@@ -1,4 +1,4 @@
-"""What a scenario holds: a cluster, a job on it, and what disturbs them."""
+"""Fields of a scenario: a cluster, a job on it, and what disturbs them."""
 
 from __future__ import annotations
 
@@ -26,17 +26,19 @@ from hindmost.strict import Strict
 __all__ = ["Collective", "Fabric", "Layout", "Pool", "Scenario", "Workload"]
 
 MAX_GPUS = 2**31
+"""Number that the GPUs of a pool stay below."""
 PoolSize = Annotated[int, Field(ge=1, lt=MAX_GPUS)]
 
 
 Figure = Literal["scale_up_latency_s", "nic_bytes_per_s", "peak_power_w", "idle_power_w"]
-"""Figure of a GPU that a pool can have its own of."""
+"""Figure of a GPU that a pool can override."""
 
 FabricFigure = Literal["bandwidth_efficiency", "latency_s"]
-"""Figure of a catalogue fabric that a scenario can have its own of."""
+"""Figure of a catalogue fabric that a scenario can override."""
 
 
 def _known(kind: catalog.Kind, name: str, own: tuple[str, ...] = ()) -> str:
+    """Return `name`, or refuse one that is neither in the catalogue nor the scenario's own."""
     known = [*own, *catalog.names(kind)]
     if name not in known:
         context = {"value": name, "kind": kind, "known": known}
@@ -45,47 +47,47 @@ def _known(kind: catalog.Kind, name: str, own: tuple[str, ...] = ()) -> str:
 
 
 class Product(Strict):
-    """A matrix product of (rows, inner) and (inner, columns) that was measured on one GPU."""
+    """A matrix product of (rows, inner) and (inner, columns), measured on one GPU."""
 
     rows: Count
-    """Tokens, mostly."""
+    """Rows of the result, which are mostly tokens."""
     columns: Count
-    """Width of the result."""
+    """Columns of the result."""
     inner: Count
     """Width that is summed over."""
     efficiency: Share
-    """Share of the dense peak of the workload's number format that it reached."""
+    """Share of the dense peak of the workload's number format that was reached."""
 
 
 class Pool(Strict):
     """GPUs of one type."""
 
     gpu: str
-    """Catalogue name; node and domain sizes come with it."""
+    """Name of the GPU in the catalogue, which has the sizes of node and domain."""
     n_gpus: PoolSize
-    """All GPUs of the pool, spares included."""
+    """GPUs of the pool, spares included."""
     software_efficiency: Share = 1.0
-    """Share of the kernel efficiency that the job's software keeps here."""
+    """Share of the kernel efficiency that the job's software reaches on these GPUs."""
     kernel_efficiency: Share | None = None
     """Share of the peak that matrix products reach; the catalogue's by default."""
     products: list[Product] | None = None
-    """Matrix products that were measured. A product of a layer reaches the share of the
-    peak that the one nearest in shape reached; kernel_efficiency is for the rest."""
+    """Measured matrix products. A product of a layer reaches the share of the peak of the
+    measured product with the nearest shape; kernel_efficiency applies to all else."""
     rack_gpus: Count | None = None
     """GPUs of one rack, for causes of scope rack."""
     scale_up_latency_s: NotNegative | None = None
-    """Latency of one hop inside of a domain, in seconds; the catalogue's by default."""
+    """Latency of one hop within a domain, in seconds; the catalogue's by default."""
     nic_bytes_per_s: Positive | None = None
     """Line rate of one GPU's network port, one direction, in B/s; the catalogue's by default."""
     peak_power_w: Positive | None = None
-    """Power of one GPU at work, at most, in watts; the catalogue's by default."""
+    """Greatest power of one GPU at work, in watts; the catalogue's by default."""
     idle_power_w: NotNegative | None = None
-    """Power of one GPU without work, in watts; the catalogue's by default."""
+    """Power of one idle GPU, in watts; the catalogue's by default."""
     forward_s: Positive | None = None
-    """Seconds of a microbatch's forward pass in one replica, all stages together and
-    the tensor group's exchange included, for who has measured theirs."""
+    """Measured seconds of a microbatch's forward pass in one replica, all stages together and
+    the exchange of tensor groups included; instead of computed ones."""
     backward_s: Positive | None = None
-    """Seconds of its backward pass, what is computed again included; with forward_s."""
+    """Measured seconds of its backward pass, recomputation included; needs forward_s."""
 
     @field_validator("gpu")
     @classmethod
@@ -93,13 +95,13 @@ class Pool(Strict):
         return _known("gpus", name)
 
     def efficiency(self, dtype: Dtype) -> float | None:
-        """Return the kernel efficiency in force: the pool's own, or the catalogue's."""
+        """Return the kernel efficiency of a number format: the pool's own, or the catalogue's."""
         if self.kernel_efficiency is not None:
             return self.kernel_efficiency
         return catalog.gpu(self.gpu).kernel_efficiency_of(dtype)
 
     def figure(self, name: Figure) -> float | None:
-        """Return a figure in force: the pool's own, or the catalogue's."""
+        """Return a figure of the GPU: the pool's own, or the catalogue's."""
         own: float | None = getattr(self, name)
         catalogues: float | None = getattr(catalog.gpu(self.gpu), name)
         return catalogues if own is None else own
@@ -109,16 +111,16 @@ class Fabric(Strict):
     """The network between nodes."""
 
     name: str
-    """Catalogue name."""
+    """Name of the fabric in the catalogue."""
     bandwidth_efficiency: Share | None = None
     """Share of the line rate that large transfers reach; the catalogue's by default."""
     latency_s: NotNegative | None = None
     """Latency of one hop, in seconds; the catalogue's by default."""
     noise: Cause | None = None
-    """What slows a port for a whole collective; the catalogue's by default."""
+    """Cause that slows a port for a whole collective; the catalogue's by default."""
     hop_noise: Law | None = None
-    """Law of one hop's latency over its nominal latency; the catalogue's by default, and
-    without one hops take what they should."""
+    """Law of one hop's latency over its nominal latency; the catalogue's by default. Without
+    one, hops take their nominal latency."""
     shape: list[Count] | None = None
     """Ranks along each dimension of a torus."""
 
@@ -138,20 +140,20 @@ class Fabric(Strict):
         return _known("fabrics", name)
 
     def figure(self, name: FabricFigure) -> float:
-        """Return a figure in force: the scenario's own, or the catalogue's."""
+        """Return a figure of the fabric: the scenario's own, or the catalogue's."""
         own: float | None = getattr(self, name)
         catalogues: float = getattr(catalog.fabric(self.name), name)
         return catalogues if own is None else own
 
     @property
     def enabled_noise(self) -> Cause | None:
-        """The noise in force, unless it is switched off."""
+        """The noise, the scenario's own or the catalogue's, unless it is switched off."""
         noise = self.noise or catalog.fabric(self.name).noise
         return noise if noise.enabled else None
 
     @property
     def hop_law(self) -> Law | None:
-        """The law in force of one hop's latency over its nominal latency, if hops are random."""
+        """The law of one hop's latency over its nominal latency, if hops are random."""
         return self.hop_noise or catalog.fabric(self.name).hop_noise
 
 
@@ -159,30 +161,30 @@ class Workload(Strict):
     """What one step computes."""
 
     model: str
-    """Name of the catalogue or of this scenario's models."""
+    """Name of a model of the catalogue or of the scenario."""
     seq_len: Count
     """Tokens of a sequence."""
     microbatch_seqs: Count
-    """Sequences of a microbatch of one replica."""
+    """Sequences of one microbatch of one replica."""
     n_microbatches: Count | None = None
-    """Microbatches of a replica in a step; or give global_batch_seqs."""
+    """Microbatches of a replica in a step; alternatively give global_batch_seqs."""
     global_batch_seqs: Count | None = None
-    """Sequences of a step of all replicas; or give n_microbatches."""
+    """Sequences of all replicas in a step; alternatively give n_microbatches."""
     dtype: Dtype = "bf16"
     """Number format of the matrix products."""
     mfu_dtype: Dtype = "bf16"
     """Number format whose dense peak MFU is measured against."""
     attention: Literal["causal", "full"] = "causal"
-    """What attention computes and counts: the causal half of the scores, or all."""
+    """Attention scores that are computed and counted: the causal half of them, or all."""
     recompute: Literal["none", "selective", "full"] = "none"
-    """What the backward pass computes again instead of keeping it."""
+    """Activations that the backward pass computes again instead of keeping them."""
     overhead_s: NotNegative = 0.0
     """Seconds of a step for the optimizer, the gradient norm and data."""
 
     @field_validator("model")
     @classmethod
     def _there_is_one(cls, name: str, info: ValidationInfo) -> str:
-        # A scenario names its own models in the context.
+        # The names of a scenario's own models are the context of the validation.
         return _known("models", name, tuple(info.context or ()))
 
 
@@ -190,85 +192,87 @@ class Layout(Strict):
     """How ranks divide the work."""
 
     tensor: Count = 1
-    """Ranks of a tensor group, which stays inside of a domain."""
+    """Ranks of a tensor group, which stays within a domain."""
     pipeline: Count = 1
     """Pipeline stages."""
     context: Count = 1
-    """Ranks that share a sequence, over the ranks of a tensor group."""
+    """Tensor groups that divide each sequence among them."""
     expert: Count = 1
-    """Data-parallel ranks that share the experts of a layer."""
+    """Data-parallel ranks that divide the experts of a layer among them."""
     sharding: Literal["none", "zero1", "zero2", "zero3", "hybrid"] = "none"
-    """What data-parallel ranks share: nothing, optimizer states (zero1), gradients too
-    (zero2), weights too (zero3), or all of it inside of a shard group (hybrid)."""
+    """States that data-parallel ranks divide among them: none, those of the optimizer (zero1),
+    gradients too (zero2), weights too (zero3), or all of them within a shard group (hybrid)."""
     shard_group_replicas: Count | None = None
     """Consecutive replicas of a shard group; the last group may be smaller."""
     schedule: Literal["gpipe", "1f1b", "interleaved", "zero-bubble"] = "1f1b"
     """Order of a pipeline's passes."""
     chunks: Count = 1
-    """Chunks of the model in each stage; more than 1 are interleaved."""
+    """Chunks of the model in each stage; with more than 1 they are interleaved."""
     stage_layers: list[NoneOrMore] | None = None
-    """Layers of each virtual stage, chunk c of stage s being number c * pipeline + s; as
-    even as can be by default. The first may hold the input embedding alone, and the
-    last the output layer."""
+    """Layers of each virtual stage, where chunk c of stage s is number c * pipeline + s; as
+    even as possible by default. The first may hold the input embedding only, and the
+    last the output layer only."""
     last_stage_forward: Positive | None = None
-    """Time of the last stage's forward pass over the mean of the other stages; what its
-    layers and the output layer take by default."""
+    """Time of the last stage's forward pass over the mean of the other stages; by default
+    the time of its layers and of the output layer."""
     last_stage_backward: Positive | None = None
-    """Time of its backward pass over the mean of the other stages."""
+    """Time of the last stage's backward pass over the mean of the other stages."""
     placement: Literal["aligned", "mixed"] = "aligned"
     """aligned: a replica stays in a pool; mixed: its stages are spread over the pools. A
     tensor group stays in a domain."""
 
 
 class Collective(Strict):
-    """How ranks exchange data, and how much of it computing hides."""
+    """How collectives between replicas are done, and how much of them compute hides."""
 
     algorithm: Literal["hierarchical", "ring", "tree", "pat", "torus"] = "hierarchical"
-    """Inside of domains first, then between them; rings; double binary trees for
-    all-reduces and rings for the rest; PAT for gathers and scatters and rings for
-    the rest; all dimensions of a torus at once."""
+    """hierarchical: within domains first, then between them; ring: rings; tree: double binary
+    trees for all-reduces and rings for the rest; pat: PAT for all-gathers and
+    reduce-scatters and rings for the rest; torus: all dimensions of a torus at once."""
     latency: Literal["hops", "nccl"] = "hops"
-    """Latency of a collective: of its hops over the fabric, or as NCCL's tuner
-    expects it of a ring, a tree or PAT."""
+    """Latency of a collective: that of its hops over the fabric, or the one that NCCL's
+    tuner expects of a ring, a tree or PAT."""
     host: Literal["intel", "amd"] = "intel"
-    """Processor of the hosts, whose overhead NCCL's latency counts."""
+    """Processor of the hosts, whose overhead is part of NCCL's latency."""
     n_buckets: Count | None = None
-    """Pieces of a collective; one a layer of a stage by default, as FSDP wraps layers."""
+    """Pieces that a collective is sent in; by default one for each layer of a stage, as
+    FSDP wraps layers."""
     overlap_fraction: Annotated[float, Field(ge=0, le=1)] = 0.9
-    """Share of a pass behind which its collectives can hide."""
+    """Share of a phase's compute that its collectives can hide behind."""
 
 
 class Scenario(Strict):
     """A cluster, a job on it, and what disturbs them."""
 
     name: str = Field(min_length=1, max_length=200)
-    """Name for people."""
+    """Name of the scenario."""
     pools: dict[Name, Pool]
     """Pools by name, in order."""
     fabric: Fabric
     models: dict[Name, Transformer] = Field(default_factory=dict)
-    """Models of the scenario's own by name."""
+    """Models of the scenario, beside those of the catalogue, by name."""
     workload: Workload
     layout: Layout = Layout()
     collective: Collective = Collective()
     causes: dict[Name, Cause] = Field(default_factory=dict)
     """Causes by name."""
     unknowns: dict[str, Law] = Field(default_factory=dict)
-    """What the data leave open: key path to the law of its value."""
+    """Values that data do not determine: the law of each value, by key path."""
     basis: dict[str, Basis] = Field(default_factory=dict)
     """Where numbers come from, by key path."""
     not_modelled: list[str] = Field(default_factory=list)
-    """What is known to matter here and is left out, besides what every run says."""
+    """Effects that matter in this scenario and are not modelled, beside those that every run
+    lists."""
 
     _source: str = PrivateAttr(default="")
 
     @property
     def source(self) -> str:
-        """Who speaks for the scenario: its file, or its name."""
+        """Name of the scenario in problems: its file, or else its name."""
         return self._source or self.name
 
     def __eq__(self, other: object) -> bool:
-        """Compare what scenarios hold, whoever speaks for them."""
+        """Return whether scenarios hold equal values, whatever files they come from."""
         return isinstance(other, Scenario) and self.__dict__ == other.__dict__
 
     @classmethod
@@ -282,13 +286,13 @@ class Scenario(Strict):
 
     @property
     def model(self) -> Transformer:
-        """The model in force: the scenario's own, or the catalogue's."""
+        """The model of the workload: the scenario's own, or the catalogue's."""
         name = self.workload.model
         return self.models[name] if name in self.models else catalog.model(name)
 
     @property
     def enabled_causes(self) -> dict[str, Cause]:
-        """Causes that are not switched off."""
+        """Causes that are not switched off, by name."""
         return {name: cause for name, cause in self.causes.items() if cause.enabled}
 
     @property

@@ -1,4 +1,4 @@
-"""What is wrong with a scenario that takes two fields to see."""
+"""Problems of a scenario that concern several fields together."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from hindmost.scenario.merge import Table, leaves
 from hindmost.scenario.models import Layout, Pool, Scenario, Workload
 
 MAX_RANKS = 2**31
+"""Number that the GPUs of all pools together stay below."""
 
 
 def problems(scenario: Scenario) -> list[Problem]:
-    """Return everything about a scenario that does not fit together."""
+    """Return all problems of a scenario whose single fields are right."""
     counts = Counts.of(scenario.pools, scenario.layout)
     return [
         *_pools(scenario, counts),
@@ -61,7 +62,7 @@ def _pools(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
 
 
 def _passes(path: str, pool: Pool) -> Iterator[Problem]:
-    """Yield a problem where one pass was measured and the other was not."""
+    """Yield a problem where only one of the two passes was measured."""
     if (pool.forward_s is None) != (pool.backward_s is None):
         missing, given = "forward_s", "backward_s"
         if pool.backward_s is None:
@@ -78,7 +79,7 @@ def _power(path: str, pool: Pool) -> Iterator[Problem]:
 
 
 def _efficiency(workload: Workload, path: str, pool: Pool) -> Iterator[Problem]:
-    """Yield a problem where neither the pool nor the catalogue has an efficiency."""
+    """Yield a problem where neither the pool nor the catalogue has a kernel efficiency."""
     # Attention scores and the output layer stay in BF16.
     for dtype in dict.fromkeys((workload.dtype, "bf16")):
         has_peak = catalog.gpu(pool.gpu).peak_flop_per_s(dtype) is not None
@@ -202,7 +203,7 @@ def _within_step(scenario: Scenario, path: str, cause: Cause) -> Iterator[Proble
 def _within_step_counts(
     scenario: Scenario, path: str, cause: Cause, counts: Counts
 ) -> Iterator[Problem]:
-    """Yield a problem where a cause that changes within a step takes too many draws."""
+    """Yield a problem where a cause that changes within a step takes too many ranks or draws."""
     workload = scenario.workload
     if (workload.n_microbatches is None) == (workload.global_batch_seqs is None):
         return
