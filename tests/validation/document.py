@@ -209,7 +209,7 @@ def _noise() -> str:
     verdict = f"Outside of it: {', '.join(outside)}." if outside else "All are within it."
     return f"""## Noise of steps against scale
 
-1.4826 times the median absolute deviation of step times over their median, inside of a run; the
+1.4826 times the median absolute deviation of step times over their median, within a run; the
 median of {noise.RUNS} runs of {noise.STEPS} steps. GPT-3 on Eos as above. The limit is a factor
 of {noise.LIMIT:g}, give or take two standard errors, of the steps published and of the runs
 simulated. {verdict}

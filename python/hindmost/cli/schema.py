@@ -6,11 +6,11 @@ import click
 
 from hindmost.cli.options import debug_option, echo_data
 
-KINDS = ("scenario", "result")
+DOCUMENTS = ("scenario", "result")
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(KINDS), default="scenario")
+@click.argument("kind", type=click.Choice(DOCUMENTS), default="scenario")
 @debug_option
 def schema(kind: str) -> None:
     """Print the JSON Schema of a scenario file, or of a result.

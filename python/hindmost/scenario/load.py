@@ -24,7 +24,7 @@ MAX_BYTES = MEBI
 """Size of a scenario file in bytes, at most."""
 MAX_DEPTH = 8
 """Levels of ``extends``, at most."""
-MAX_LAYERS = 64
+MAX_FILES = 64
 """Files and presets that a scenario is made of, at most."""
 
 _DEFAULT_OVERLAP = {
@@ -204,8 +204,8 @@ class _Layers:
             requirement = f"must not go deeper than {MAX_DEPTH} levels"
             raise _refused(named_by, requirement, path="extends")
         self.count += 1
-        if self.count > MAX_LAYERS:
-            requirement = f"must not lead to more than {MAX_LAYERS} files"
+        if self.count > MAX_FILES:
+            requirement = f"must not lead to more than {MAX_FILES} files"
             raise _refused(named_by, requirement, path="extends")
         text = _read(path, named_by) if is_path else _preset(source, named_by)
         table = _parsed(text, source)

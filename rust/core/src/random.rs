@@ -10,7 +10,7 @@
 //! |---|---|
 //! | c0 | unit: who draws |
 //! | c1 | step or quad of steps, or another number of the draw |
-//! | c2 | run and an index inside of a step ([`run_word`]) |
+//! | c2 | run and an index within a step ([`run_word`]) |
 //! | c3 | [`Stream`]: hash of the pool, the cause and what the word is for |
 //!
 //! A counter gives a block of four words. Blocks of several units are returned
@@ -99,7 +99,7 @@ impl Stream {
     }
 }
 
-/// The third counter word: a run in its upper half, an index inside of a step in
+/// The third counter word: a run in its upper half, an index within a step in
 /// its lower half.
 #[must_use]
 pub fn run_word(run: u32, index: u32) -> u32 {

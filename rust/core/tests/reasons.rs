@@ -56,7 +56,7 @@ fn shared(name: &str, scope: Scope) -> CauseSpec {
 fn stages_that_mix_pools_wait_for_each_other() {
     assert_eq!(
         reason(staged(Placement::Mixed, vec![])).as_deref(),
-        Some("pipeline: stages wait for each other inside of a step")
+        Some("pipeline: stages wait for each other within a step")
     );
     assert_eq!(reason(staged(Placement::Aligned, vec![])), None);
 }
@@ -67,7 +67,7 @@ fn what_changes_inside_of_a_replica_changes_when_its_ranks_wait() {
     assert_eq!(
         reason(staged(Placement::Aligned, vec![jitter])).as_deref(),
         Some(
-            "pipeline: ranks wait for each other inside of a step, which jitter changes from \
+            "pipeline: ranks wait for each other within a step, which jitter changes from \
              step to step"
         )
     );

@@ -100,7 +100,7 @@ pub fn product(a: &Curve, b: &Curve) -> Curve {
             sf += weight * (-libm::expm1(-of_wide) - above).max(0.0);
         };
         for panel in &panels {
-            // Where the wide law ends inside of a panel, its CDF has a kink there.
+            // Where the wide law ends within a panel, its CDF has a kink there.
             let inside = |end: f64| panel.low < x / end && x / end < panel.high;
             let ends = [greatest, least];
             match ends.into_iter().find(|&end| inside(end)) {

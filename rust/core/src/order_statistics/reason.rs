@@ -85,11 +85,11 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pipeline { cause: None } => {
-                write!(f, "pipeline: stages wait for each other inside of a step")
+                write!(f, "pipeline: stages wait for each other within a step")
             }
             Self::Pipeline { cause: Some(cause) } => write!(
                 f,
-                "pipeline: ranks wait for each other inside of a step, which {cause} changes \
+                "pipeline: ranks wait for each other within a step, which {cause} changes \
                  from step to step"
             ),
             Self::Spread => write!(f, "pipeline: stages of a replica lie in several pools"),
@@ -99,7 +99,7 @@ impl fmt::Display for Reason {
             ),
             Self::Stopped { cause } => write!(
                 f,
-                "pipeline: {cause} stalls all replicas of a pool inside of a step"
+                "pipeline: {cause} stalls all replicas of a pool within a step"
             ),
             Self::Nesting {
                 pool,

@@ -25,7 +25,7 @@ use crate::error::{Error, Result};
 pub struct Lanes<const L: usize>(pub [f64; L]);
 
 impl<const L: usize> Lanes<L> {
-    /// The same number for all.
+    /// One number for all.
     #[must_use]
     pub fn all(value: f64) -> Self {
         Self([value; L])

@@ -24,7 +24,7 @@ pub enum BulkKind {
     Shifted {
         /// The law of a unit with persistent factor 1.
         curve: Curve,
-        /// The same law at even steps of ln x.
+        /// The law again, at even steps of ln x.
         grid: LogGrid,
     },
     /// Persistent factors differ within blocks.

@@ -20,7 +20,7 @@ use crate::plan::{Affects, Scope};
 use crate::search::{Best, SlowestRank, WorstPorts};
 
 /// Ranks that one parallel task surveys.
-const RANKS_PER_TASK: u32 = 1 << 16;
+const RANKS_PER_SURVEY_TASK: u32 = 1 << 16;
 /// Tasks whose findings are held at once.
 const TASKS_AT_ONCE: usize = 256;
 /// Ranks of a pool with persistent factors, at most, for all of them to be drawn
@@ -95,7 +95,7 @@ impl Survey<'_, '_> {
         if !self.persistent.differs() {
             return Ok(self.of_equal_ranks());
         }
-        let n_tasks = n_ranks.div_ceil(RANKS_PER_TASK);
+        let n_tasks = n_ranks.div_ceil(RANKS_PER_SURVEY_TASK);
         let mut all = self.nothing();
         let slow_ranks = self.slow_ranks().filter(|_| all.census.is_some());
         let mut cut = 0;
@@ -116,7 +116,7 @@ impl Survey<'_, '_> {
                 .map(|task| {
                     let ranks = self.start(task)..self.start(task + 1);
                     let part = self.part(ranks, slow_ranks.as_ref().map(|slow| (slow, cut)));
-                    control.advance(u64::from(RANKS_PER_TASK))?;
+                    control.advance(u64::from(RANKS_PER_SURVEY_TASK))?;
                     Ok(part)
                 })
                 .collect::<Result<_>>()?;
@@ -195,7 +195,7 @@ impl Survey<'_, '_> {
     /// The first rank of a task; tasks do not cut blocks.
     fn start(&self, task: u32) -> u32 {
         let pool = self.persistent.pool;
-        let rank = task.saturating_mul(RANKS_PER_TASK).min(pool.n_ranks());
+        let rank = task.saturating_mul(RANKS_PER_SURVEY_TASK).min(pool.n_ranks());
         if rank == 0 || self.law.block == Scope::Gpu {
             return rank;
         }
