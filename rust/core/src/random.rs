@@ -13,9 +13,9 @@
 //! | c2 | run and an index within a step ([`run_word`]) |
 //! | c3 | [`Stream`]: hash of the pool, the cause and what the word is for |
 //!
-//! A counter gives a block of four words. Blocks of several units are returned
-//! as `[word][unit]`, so that units are vector lanes and no instruction set has
-//! to shuffle.
+//! A counter gives four words. Those of several units are returned as
+//! `[word][unit]`, so that units are vector lanes and no instruction set has to
+//! shuffle.
 
 use std::fmt;
 
@@ -131,16 +131,17 @@ impl Random {
         })
     }
 
-    /// The block of four words at the address (unit, c1, c2, stream).
+    /// The four words at the address (unit, c1, c2, stream).
     #[must_use]
-    pub fn block(&self, stream: Stream, unit: u32, c1: u32, c2: u32) -> [u32; 4] {
-        self.blocks::<1>(stream, unit, c1, c2).map(|[word]| word)
+    pub fn words(&self, stream: Stream, unit: u32, c1: u32, c2: u32) -> [u32; 4] {
+        self.words_from::<1>(stream, unit, c1, c2)
+            .map(|[word]| word)
     }
 
-    /// The blocks of `L` consecutive units, as `[word][unit]`.
+    /// The words of `L` consecutive units, as `[word][unit]`.
     #[must_use]
     #[inline(always)]
-    pub fn blocks<const L: usize>(
+    pub fn words_from<const L: usize>(
         &self,
         stream: Stream,
         first_unit: u32,
@@ -148,16 +149,16 @@ impl Random {
         c2: u32,
     ) -> [[u32; L]; 4] {
         let lanes = std::array::from_fn(|lane| first_unit.wrapping_add(lane as u32));
-        self.blocks_of(stream, lanes, c1, c2)
+        self.words_of(stream, lanes, c1, c2)
     }
 
-    /// The blocks of any `L` units, as `[word][unit]`.
+    /// The words of any `L` units, as `[word][unit]`.
     ///
     /// Lanes do not depend on each other, so the compiler turns the inner loop
     /// into vector instructions.
     #[must_use]
     #[inline(always)]
-    pub fn blocks_of<const L: usize>(
+    pub fn words_of<const L: usize>(
         &self,
         stream: Stream,
         units: [u32; L],
@@ -187,7 +188,7 @@ mod tests {
     fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
         let seed = u64::from(key[1]) << 32 | u64::from(key[0]);
         let [unit, c1, c2, stream] = counter;
-        Random::new(seed).block(Stream(stream), unit, c1, c2)
+        Random::new(seed).words(Stream(stream), unit, c1, c2)
     }
 
     #[test]
@@ -213,11 +214,11 @@ mod tests {
     fn consecutive_units_are_the_lanes() {
         let random = Random::new(42);
         let stream = Stream::new("h100", "jitter", Use::Value);
-        let lanes = random.blocks::<7>(stream, u32::MAX - 3, 5, run_word(3, 0));
+        let lanes = random.words_from::<7>(stream, u32::MAX - 3, 5, run_word(3, 0));
         for lane in 0..7 {
             let unit = (u32::MAX - 3).wrapping_add(lane);
-            let block = random.block(stream, unit, 5, run_word(3, 0));
-            assert_eq!(block, lanes.map(|words| words[lane as usize]));
+            let words = random.words(stream, unit, 5, run_word(3, 0));
+            assert_eq!(words, lanes.map(|words| words[lane as usize]));
         }
     }
 

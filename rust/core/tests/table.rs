@@ -62,7 +62,7 @@ fn the_greater_one_of_two_random_words_has_no_smaller_value() {
     for (stream, (name, law)) in (0..).map(Stream).zip(shapes()) {
         let table = Table::compile(&law).unwrap();
         for pair in 0..N_PAIRS {
-            let [first, second, shift, bits] = random.block(stream, pair, 0, 0);
+            let [first, second, shift, bits] = random.words(stream, pair, 0, 0);
             // Every other pair lies in one tail or in both.
             let shift = if pair % 2 == 0 { 0 } else { shift % 32 };
             let mut words = [first, second].map(|word| {
@@ -142,7 +142,7 @@ fn a_component_of_a_mixture_keeps_the_contract_of_its_own_law() {
 fn the_sides_of_few_samples_meet_in_the_median() {
     let random = Random::new(503);
     for unit in 0..20_000 {
-        let words = random.block(Stream(0), unit, 0, 0);
+        let words = random.words(Stream(0), unit, 0, 0);
         let samples = words.map(|word| 1e-3 + f64::from(word) / f64::from(word >> 20 | 1));
         for n in [2, 3, 4] {
             let table = Table::compile(&empirical(&samples[..n])).unwrap();
@@ -226,7 +226,7 @@ fn dense_addresses(table: &Table) -> impl Iterator<Item = Address> {
             tail_probability(bins, index),
             tail_probability(bins, index + 1),
         );
-        let [word, ..] = random.block(Stream(0), index as u32, 0, 0);
+        let [word, ..] = random.words(Stream(0), index as u32, 0, 0);
         let share = f64::from(word) / 4_294_967_296.0;
         let knot_address = address_below(knot);
         [

@@ -32,7 +32,7 @@ mod _core {
     fn philox(seed: u64, counter: [u32; 4]) -> [u32; 4] {
         let [unit, c1, c2, stream] = counter;
         let random = hindmost_core::random::Random::new(seed);
-        random.block(hindmost_core::random::Stream(stream), unit, c1, c2)
+        random.words(hindmost_core::random::Stream(stream), unit, c1, c2)
     }
 
     /// Instruction sets that this processor has kernels for, the best one last.

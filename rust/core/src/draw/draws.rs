@@ -122,7 +122,7 @@ impl<'a> Draws<'a> {
     /// The 32 more bits for the words of one unit, by row.
     #[must_use]
     pub fn refined(&self, cause: usize, when: When, unit: u32) -> [u32; QUAD_STEPS] {
-        self.random.block(
+        self.random.words(
             self.causes[cause].1.refine,
             unit,
             when.c1,
@@ -396,7 +396,7 @@ impl Source<'_, '_> {
 
     fn words(&self, stream: Stream, unit: u32) -> [u32; QUAD_STEPS] {
         let draws = self.draws;
-        draws.random.block(stream, unit, self.when.c1, self.c2())
+        draws.random.words(stream, unit, self.when.c1, self.c2())
     }
 
     /// Values of words of consecutive GPUs.

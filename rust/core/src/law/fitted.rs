@@ -296,7 +296,7 @@ mod tests {
     /// `n` draws of a law.
     fn drawn(law: &Law, n: u32) -> Vec<f64> {
         let random = Random::new(11);
-        let words = (0..n / 4).flat_map(|unit| random.block(Stream(5), unit, 0, 0));
+        let words = (0..n / 4).flat_map(|unit| random.words(Stream(5), unit, 0, 0));
         words
             .map(|word| law.quantile((f64::from(word) + 0.5) * libm::ldexp(1.0, -32)))
             .collect()

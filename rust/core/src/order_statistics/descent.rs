@@ -90,7 +90,7 @@ impl<'a> Descent<'a> {
             run,
             n_points: 0,
             sum: 0.0,
-            first: random.block(streams.slowest, 0, quad, c2),
+            first: random.words(streams.slowest, 0, quad, c2),
             first_shares: None,
         }
     }
@@ -107,7 +107,7 @@ impl<'a> Descent<'a> {
         let words = |index| {
             let c2 = run_word(self.run, self.streams.index + index);
             self.random
-                .block(self.streams.slowest, self.n_points, self.quad, c2)
+                .words(self.streams.slowest, self.n_points, self.quad, c2)
         };
         let word = if self.n_points == 0 {
             self.first
@@ -127,8 +127,8 @@ impl<'a> Descent<'a> {
         let words = match self.n_points - 1 {
             0 => *self
                 .first_shares
-                .get_or_insert_with(|| random.block(stream, 0, c1, c2)),
-            point => random.block(stream, point, c1, c2),
+                .get_or_insert_with(|| random.words(stream, 0, c1, c2)),
+            point => random.words(stream, point, c1, c2),
         };
         (f64::from(words[self.step]) + 0.5) * libm::ldexp(1.0, -32)
     }

@@ -45,9 +45,9 @@ impl Hops {
                 continue;
             };
             let c2 = run_word(run, 0);
-            let words = random.block(value, unit, quad, c2);
+            let words = random.words(value, unit, quad, c2);
             for (step, word) in words.into_iter().enumerate() {
-                let more = || random.block(refine, unit, quad, c2)[step];
+                let more = || random.words(refine, unit, quad, c2)[step];
                 factors[step].push(f64::from(table.value(word, more)));
             }
         }

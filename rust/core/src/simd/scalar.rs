@@ -11,7 +11,7 @@ use crate::table::{Table, is_refined};
 
 pub(super) fn words(random: &Random, address: TileAddress, words: &mut TileArray<u32>) {
     words.0 =
-        random.blocks::<TILE_UNITS>(address.stream, address.first_unit, address.c1, address.c2);
+        random.words_from::<TILE_UNITS>(address.stream, address.first_unit, address.c1, address.c2);
 }
 
 #[inline(always)]
@@ -20,7 +20,7 @@ pub(super) fn scattered_words(
     address: TileAddress,
     units: &[u32; SCATTERED_UNITS],
 ) -> ScatteredWords {
-    random.blocks_of(address.stream, *units, address.c1, address.c2)
+    random.words_of(address.stream, *units, address.c1, address.c2)
 }
 
 pub(super) fn values(table: &Table, words: &TileArray<u32>, values: &mut TileArray<f32>) -> bool {

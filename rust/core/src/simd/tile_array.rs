@@ -5,7 +5,7 @@ use crate::random::Stream;
 
 /// Units of a tile.
 pub const TILE_UNITS: usize = 64;
-/// Steps of a quad: a Philox block has four words, one for each of them.
+/// Steps of a quad: an address has four words, one for each of them.
 pub const QUAD_STEPS: usize = 4;
 
 /// Units, not necessarily consecutive, whose words are made in one call.

@@ -26,10 +26,10 @@ pub fn draws(law: &Law, seed: u64, n: usize) -> Vec<f32> {
         [Use::Value, Use::Component, Use::Refine].map(|usage| Stream::new("pool", "cause", usage));
     let mut draws = Vec::with_capacity(n + 3);
     for unit in 0..n.div_ceil(4) as u32 {
-        let block = |stream| random.block(stream, unit, 0, 0);
-        let (values, components) = (block(value), block(component));
+        let words = |stream| random.words(stream, unit, 0, 0);
+        let (values, components) = (words(value), words(component));
         for step in 0..4 {
-            let refine = || block(refine)[step];
+            let refine = || words(refine)[step];
             let table = cause.chosen_table(components[step], refine);
             draws.push(table.value(values[step], refine));
         }

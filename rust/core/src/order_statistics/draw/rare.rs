@@ -136,7 +136,7 @@ impl<'a> Rare<'a> {
                     .scattered_words(random, address, &numbers)
             };
             let more = |number: u32, index, step: usize| {
-                random.block(stream, number, quad, run_word(run, index))[step]
+                random.words(stream, number, quad, run_word(run, index))[step]
             };
             let gaps = words(0);
             // A unit chooses its law of a mixture at its own address.

@@ -195,7 +195,9 @@ impl Survey<'_, '_> {
     /// The first rank of a task; tasks do not cut blocks.
     fn start(&self, task: u32) -> u32 {
         let pool = self.persistent.pool;
-        let rank = task.saturating_mul(RANKS_PER_SURVEY_TASK).min(pool.n_ranks());
+        let rank = task
+            .saturating_mul(RANKS_PER_SURVEY_TASK)
+            .min(pool.n_ranks());
         if rank == 0 || self.law.block == Scope::Gpu {
             return rank;
         }
