@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 
 from hindmost.cli.options import debug_option, echo_data
@@ -18,9 +20,8 @@ def schema(kind: str) -> None:
     KIND is scenario by default; result is what `run --format json` prints and `run -o FILE.json`
     writes.
     """
-    from hindmost.report import json
-
-    echo_data(json.text(_result() if kind == "result" else _scenario()))
+    table = _result() if kind == "result" else _scenario()
+    echo_data(json.dumps(table, indent=2) + "\n")
 
 
 def _scenario() -> dict[str, object]:

@@ -105,9 +105,9 @@ def terms(job: Job, counts: Counts, network: Network, time: ComputeTime) -> list
 
     What is done once hides behind the first forward or the last backward pass
     of a stage. Where a stage holds several chunks of the model, the gradients of
-    its last chunk are complete while a group of microbatches still goes back
-    through the others, and weights of later chunks are not needed before a group
-    has gone through earlier ones: the window is ``(1 + (chunks - 1) min(stages,
+    its last chunk are complete while some microbatches still go back through the
+    other chunks, and weights of later chunks are not needed before some have gone
+    through the earlier ones: the window is ``(1 + (chunks - 1) min(stages,
     microbatches)) / chunks`` passes.
     """
     if counts.n_data_ranks == 1:
