@@ -12,11 +12,22 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
+TARGET = {"CARGO_TARGET_DIR": str(ROOT / "target")}
+"""Where builds of unpacked sources find the dependencies that are compiled already."""
+
+
 @pytest.fixture(scope="module")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build a source distribution, and a wheel from it."""
     folder = tmp_path_factory.mktemp("dist")
     command = [sys.executable, "-m", "maturin", "build", "--release", "--locked", "--sdist"]
-    subprocess.run([*command, "--out", str(folder)], cwd=ROOT, check=True, capture_output=True)
+    subprocess.run(
+        [*command, "--out", str(folder)],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        env={**os.environ, **TARGET},
+    )
     return folder
 
 
@@ -24,7 +35,8 @@ def fresh_environment(folder: Path, package: Path) -> Path:
     """Install a package file alone into a new environment and return its command."""
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-    subprocess.run([*pip, "--disable-pip-version-check", str(package)], check=True, cwd=folder)
+    install = [*pip, "--disable-pip-version-check", str(package)]
+    subprocess.run(install, check=True, cwd=folder, env={**os.environ, **TARGET})
     return folder / "bin" / "hindmost"
 
 
@@ -56,6 +68,4 @@ def test_the_source_distribution_runs_outside_of_the_checkout(dist: Path, tmp_pa
     with tarfile.open(sdist) as archive:
         names = archive.getnames()
     assert any(name.endswith("/Cargo.lock") for name in names)
-    # The build may use what is compiled already; the sources are the archive's.
-    os.environ.setdefault("CARGO_TARGET_DIR", str(ROOT / "target" / "sdist"))
     check(fresh_environment(tmp_path / "env", sdist), tmp_path)
