@@ -4,6 +4,7 @@ mod bulk_law;
 mod census;
 #[cfg(test)]
 mod fixture;
+mod grid_curve;
 mod nested_bulk;
 mod persistent_source;
 mod separate;
