@@ -11,6 +11,7 @@ use hindmost_core::plan::{CauseSpec, Effect, PoolSpec, Scope, Span};
 use hindmost_core::sample::rank_times;
 
 const SEED: u64 = 950;
+
 #[test]
 fn the_longest_of_binomially_many_stalls_stalls_a_step() {
     // Of K stalls, all at most x: E F(x)^K, which tells all of the law of K.
@@ -38,8 +39,8 @@ fn the_longest_of_binomially_many_stalls_stalls_a_step() {
 }
 
 /// Persistent factors of the ranks of the only pool.
-fn factors(pools: &[PoolSpec], lasting: CauseSpec, seed: u64) -> Vec<f64> {
-    let plan = plan(pools.to_vec(), vec![lasting]);
+fn factors(pools: &[PoolSpec], persistent: CauseSpec, seed: u64) -> Vec<f64> {
+    let plan = plan(pools.to_vec(), vec![persistent]);
     let mut times = vec![0.0; plan.pools()[0].n_ranks() as usize];
     rank_times(&plan, seed, 0, &[0], &mut times, &Control::default()).unwrap();
     times.into_iter().map(f64::from).collect()

@@ -119,8 +119,8 @@ fn rows_do_not_depend_on_how_many_steps_and_runs_are_asked_for() {
 }
 
 /// Persistent factors of the ranks of the only pool.
-fn factors(pools: &[PoolSpec], lasting: CauseSpec, seed: u64) -> Vec<f64> {
-    let plan = plan(pools.to_vec(), vec![lasting]);
+fn factors(pools: &[PoolSpec], persistent: CauseSpec, seed: u64) -> Vec<f64> {
+    let plan = plan(pools.to_vec(), vec![persistent]);
     let mut times = vec![0.0; plan.pools()[0].n_ranks() as usize];
     rank_times(&plan, seed, 0, &[0], &mut times, &Control::default()).unwrap();
     times.into_iter().map(f64::from).collect()

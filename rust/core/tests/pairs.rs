@@ -352,7 +352,7 @@ fn a_unit_shares_one_draw_and_two_units_do_not() {
 
 #[test]
 fn what_lasts_a_run_is_the_same_in_all_its_steps_and_in_no_other_run() {
-    let lasting = |span| {
+    let speed = |span| {
         cause(
             "speed",
             Scope::Gpu,
@@ -362,7 +362,7 @@ fn what_lasts_a_run_is_the_same_in_all_its_steps_and_in_no_other_run() {
             &[0],
         )
     };
-    let of = |span, run| times_of_run(&[pool_a()], &[lasting(span)], run);
+    let of = |span, run| times_of_run(&[pool_a()], &[speed(span)], run);
     let (first, second) = (of(Span::Run, 0), of(Span::Run, 1));
     assert!(first.iter().all(|times| *times == first[0]));
     assert!(second.iter().all(|times| *times == second[0]));

@@ -83,12 +83,12 @@ fn units_that_overlap_have_no_law_of_their_slowest() {
     let ports = overlapping().into_iter().map(network).collect();
     assert_eq!(reason(of(ports)).as_deref(), Some(says));
     // Persistent causes need not nest, and neither need rare ones.
-    let lasting = CauseSpec {
+    let persistent = CauseSpec {
         span: Span::Run,
         ..shared("data", Scope::Replica)
     };
     let rare = with_probability(shared("data", Scope::Replica), 0.01);
-    for data in [lasting, rare] {
+    for data in [persistent, rare] {
         assert_eq!(reason(of(vec![shared("host", Scope::Node), data])), None);
     }
     let nesting = plan(vec![pool("a", 48, 4, 8, 8, 1.0)], overlapping());

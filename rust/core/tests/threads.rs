@@ -220,9 +220,9 @@ fn draws_are_counted_as_the_plan_announces_them() {
     let plan = large_plan();
     let control = Control::default();
     sample(&plan, SEED, 2, 8, &control).unwrap();
-    let lasting = control.draws() - 2 * 8 * plan.draws_per_step();
+    let persistent = control.draws() - 2 * 8 * plan.draws_per_step();
     let pools = plan.pools();
     let ranks = u64::from(pools[0].n_ranks() + pools[1].n_ranks());
     // In each run two persistent causes act on ranks and one on the ports of b.
-    assert_eq!(lasting, 2 * (2 * ranks + u64::from(pools[1].n_ranks())));
+    assert_eq!(persistent, 2 * (2 * ranks + u64::from(pools[1].n_ranks())));
 }
