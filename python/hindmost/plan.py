@@ -236,16 +236,18 @@ def _where(scenario: Scenario, pool: PoolPlan) -> str:
 def _step_problems(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> Iterator[Problem]:
     """Yield a problem for each pool whose noiseless step is too short or too long."""
     for pool in pools:
-        step_s = pool.compute.step_s + sum(term.cost.total_s for term in pool.terms)
-        if not (pool.compute.step_s >= MIN_STEP_S and step_s <= MAX_STEP_S):
-            requirement = (
-                f"must make a step of pool {pool.name} that takes from {MIN_STEP_S:g} "
-                f"to {MAX_STEP_S:g} s"
-            )
-            value = Verbatim(f"{step_s:.3g}")
-            yield Problem(
-                path="workload", requirement=requirement, value=value, source=scenario.source
-            )
+        compute_s = pool.compute.step_s
+        step_s = compute_s + sum(term.cost.total_s for term in pool.terms)
+        if not compute_s >= MIN_STEP_S:
+            requirement = f"must make pool {pool.name} compute for at least {MIN_STEP_S:g} s a step"
+            found_s = compute_s
+        elif not step_s <= MAX_STEP_S:
+            requirement = f"must make a step of pool {pool.name} take at most {MAX_STEP_S:g} s"
+            found_s = step_s
+        else:
+            continue
+        value = Verbatim(f"{found_s:.3g}")
+        yield Problem(path="workload", requirement=requirement, value=value, source=scenario.source)
 
 
 def _core_arguments(
