@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hindmost import _core
-from hindmost.plan import INSTRUCTIONS_VARIABLE
+from hindmost.compiled import INSTRUCTIONS_VARIABLE
 
 SETS = _core.instruction_sets()
 

@@ -11,7 +11,6 @@ from tests.scenarios import COLOSSUS_1_BARE
 import hindmost as hm
 from benches.gate import gate, gate_of_a_count
 from hindmost import _core
-from hindmost.plan import make_plan
 
 STEPS = 1_000_000
 SEED = 1
@@ -104,7 +103,7 @@ def test_a_law_is_compiled_in_a_millisecond(benchmark: Any, name: str) -> None:
 
 
 def test_the_slowest_law_of_colossus_1_is_compiled_in_five_milliseconds(benchmark: Any) -> None:
-    core = make_plan(hm.load(COLOSSUS_1_BARE)).core
+    core = hm.compile(COLOSSUS_1_BARE).core
     gate_of_a_count(
         benchmark,
         ours=lambda: _core.OrderStatistics(core).law(0, SEED, 0),

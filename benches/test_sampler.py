@@ -12,7 +12,6 @@ import hindmost as hm
 from benches import numpy_side
 from benches.gate import gate
 from hindmost import _core
-from hindmost.plan import make_plan
 from hindmost.simulation import rank_times, simulate
 
 SEED = 1
@@ -35,7 +34,7 @@ def one_cause() -> hm.Scenario:
             "causes.residual.law": {"name": "lognormal", "sigma": numpy_side.SIGMA},
         },
     )
-    assert make_plan(scenario).core.draws_per_step == numpy_side.N_RANKS
+    assert hm.compile(scenario).core.draws_per_step == numpy_side.N_RANKS
     return scenario
 
 
@@ -77,7 +76,7 @@ def test_random_words(benchmark: Any, name: str) -> None:
 
 def test_colossus_1_draws_a_third_as_fast_as_one_cause(benchmark: Any) -> None:
     shipped, plain = hm.load(COLOSSUS_1_BARE), one_cause()
-    draws = [make_plan(scenario).core.draws_per_step for scenario in (shipped, plain)]
+    draws = [hm.compile(scenario).core.draws_per_step for scenario in (shipped, plain)]
     gate(
         benchmark,
         ours=lambda: sampled(shipped),

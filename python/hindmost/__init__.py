@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hindmost._core import __version__
     from hindmost.analyses.caps import caps
+    from hindmost.compiled import Compiled, compile
     from hindmost.errors import HindmostError, OutputError, Problem, ScenarioError
     from hindmost.result import Result
     from hindmost.scenario.load import load, with_changes
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from hindmost.simulation import rank_times, simulate, slowest_replicas
 
 __all__ = [
+    "Compiled",
     "HindmostError",
     "OutputError",
     "Problem",
@@ -29,6 +31,7 @@ __all__ = [
     "ScenarioError",
     "__version__",
     "caps",
+    "compile",
     "load",
     "rank_times",
     "simulate",
@@ -37,6 +40,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "Compiled": "compiled",
     "HindmostError": "errors",
     "OutputError": "errors",
     "Problem": "errors",
@@ -45,6 +49,7 @@ _MODULES = {
     "ScenarioError": "errors",
     "__version__": "_core",
     "caps": "analyses.caps",
+    "compile": "compiled",
     "load": "scenario.load",
     "rank_times": "simulation",
     "simulate": "simulation",

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from hindmost import _core
 from hindmost.errors import Problem, ScenarioError
-from hindmost.plan import Plan
 
 METHODS = ("auto", "order-statistics", "sample")
 """Methods that a simulation can be asked for."""
@@ -112,31 +111,45 @@ class Choice:
         return "sample" if self.engine is None else "order-statistics"
 
 
-def exact_engine(plan: Plan) -> _core.OrderStatistics | Reason:
+def exact_engine(core: _core.Plan) -> _core.OrderStatistics | Reason:
     """Return the engine that draws the slowest rank from its exact law, or why it cannot."""
     try:
-        return _core.OrderStatistics(plan.core)
+        return _core.OrderStatistics(core)
     except _core.NotExactError as error:
         return Reason(*error.args)
 
 
 def choose(
-    plan: Plan, method: str, *, seed: int, threads: int, progress: Progress | None = None
+    core: _core.Plan,
+    exact: _core.OrderStatistics | Reason,
+    method: str,
+    *,
+    seed: int,
+    threads: int,
+    progress: Progress | None = None,
 ) -> Choice:
-    """Return the engine for a plan and a method, one of `METHODS`.
+    """Return the engine for a compiled plan and a method, ``auto`` or ``order-statistics``.
 
     An approximate engine is chosen only if ``order-statistics`` is named and nothing but
     ranks that wait for each other within a step prevents exact rows. Then the law of a
     replica's time is found by simulation under the seed.
+
+    Parameters
+    ----------
+    core
+        The plan.
+    exact
+        What `exact_engine` found for it.
+    method
+        The method.
+    seed, threads, progress
+        As in `simulate`.
 
     Raises
     ------
     ScenarioError
         If the method named cannot draw the plan.
     """
-    if method == "sample":
-        return Choice(engine=None, why="as asked")
-    exact = exact_engine(plan)
     if not isinstance(exact, Reason):
         why = "as asked" if method != "auto" else "exact: each step is a tree of maxima"
         return Choice(engine=exact, why=why)
@@ -144,17 +157,17 @@ def choose(
         return Choice(engine=None, why=str(exact))
     if not exact.allows_replica_law:
         raise _refusal(method, f"cannot be exact: {exact}")
-    steps = _core.OrderStatistics.simulated_steps(plan.core), CHECKED_RUNS * CHECKED_STEPS
-    draws, to_check = (n * plan.core.draws_per_step for n in steps)
+    steps = _core.OrderStatistics.simulated_steps(core), CHECKED_RUNS * CHECKED_STEPS
+    draws, to_check = (n * core.draws_per_step for n in steps)
     total = draws + to_check
     try:
         engine = _core.OrderStatistics.simulated(
-            plan.core, seed=seed, threads=threads, progress=counting(progress, total)
+            core, seed=seed, threads=threads, progress=counting(progress, total)
         )
     except _core.NotExactError as error:
         raise _refusal(method, f"cannot be exact, nor approximate: {Reason(*error.args)}") from None
     tell = counting(progress, total, done_before=draws)
-    deviation = _deviation(plan, engine, seed=seed, threads=threads, tell=tell)
+    deviation = _deviation(core, engine, seed=seed, threads=threads, tell=tell)
     why = f"approximate, as asked, by a replica law of sampled replicas: {deviation}"
     return Choice(engine=engine, why=why, deviation=deviation)
 
@@ -179,7 +192,7 @@ def counting(
 
 
 def _deviation(
-    plan: Plan,
+    core: _core.Plan,
     engine: _core.OrderStatistics,
     *,
     seed: int,
@@ -189,7 +202,7 @@ def _deviation(
     """Return how far the rows of an engine are from sampled ones."""
     drawn = engine.run(seed=seed, runs=CHECKED_RUNS, steps=PERCENTILE_STEPS, threads=threads)
     sampled = _core.sample(
-        plan.core,
+        core,
         seed=seed,
         runs=CHECKED_RUNS,
         steps=CHECKED_STEPS,

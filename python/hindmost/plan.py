@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import Any
 
-from hindmost import _core, catalog
+from hindmost import catalog
 from hindmost.cause import Cause
 from hindmost.collective.hops import total as hop_total
 from hindmost.errors import Problem, ScenarioError, Verbatim
@@ -19,15 +17,11 @@ from hindmost.physics.links import links
 from hindmost.physics.memory import Memory, memory
 from hindmost.physics.network import network
 from hindmost.physics.terms import Term, terms
-from hindmost.scenario import Counts, Scenario, n_microbatches, replica_gpus
+from hindmost.scenario import Counts, Scenario, n_microbatches
 from hindmost.units import gigabytes
 
 NOISE = "fabric-noise"
 """Name of the fabric's noise among the causes; its random streams are hashed from it."""
-
-
-INSTRUCTIONS_VARIABLE = "HINDMOST_INSTRUCTIONS"
-"""Environment variable that forces an instruction set; all of them give equal bytes."""
 
 MIN_STEP_S = 1e-9
 """Seconds of a step, at least; this is a few clock cycles."""
@@ -45,6 +39,8 @@ class PoolPlan:
         Name of the pool.
     n_gpus : int
         GPUs in all.
+    n_ranks : int
+        Ranks among them; the others are spares.
     peak_flop_per_s : float
         Dense peak of one GPU that MFU is measured against, in FLOP/s.
     peak_power_w, idle_power_w : float or None
@@ -59,6 +55,7 @@ class PoolPlan:
 
     name: str
     n_gpus: int
+    n_ranks: int
     peak_flop_per_s: float
     peak_power_w: float | None
     idle_power_w: float | None
@@ -69,7 +66,7 @@ class PoolPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A step of a whole job, ready for an engine.
+    """A step of a whole job as plain numbers, which the Rust core compiles.
 
     Attributes
     ----------
@@ -84,10 +81,7 @@ class Plan:
     model_flops : float
         Model FLOPs of a step.
     arguments : dict
-        Arguments of the Rust core's plan: plain numbers and lists.
-    instructions : str or None
-        Instruction set that the environment forces. All of them give equal bytes, so plans are
-        compared without it.
+        Arguments of the Rust core's plan: plain numbers, texts, lists and dictionaries.
     """
 
     pools: tuple[PoolPlan, ...]
@@ -96,16 +90,6 @@ class Plan:
     tokens: int
     model_flops: float
     arguments: dict[str, Any] = field(repr=False)
-    instructions: str | None = field(default=None, compare=False)
-
-    def __getstate__(self) -> dict[str, Any]:
-        # The compiled plan does not pickle; it is made again when it is needed.
-        return {one.name: getattr(self, one.name) for one in fields(self)}
-
-    @cached_property
-    def core(self) -> _core.Plan:
-        """The plan, compiled by the Rust core."""
-        return _core.Plan(**self.arguments, instructions=self.instructions)
 
     @property
     def fullest_bytes(self) -> float:
@@ -115,7 +99,7 @@ class Plan:
     @property
     def ranks(self) -> list[int]:
         """Ranks of each pool; its other GPUs are spares."""
-        return self.core.n_ranks
+        return [pool.n_ranks for pool in self.pools]
 
     @property
     def n_ranks(self) -> int:
@@ -145,8 +129,8 @@ def make_plan(scenario: Scenario) -> Plan:
     Raises
     ------
     ScenarioError
-        If the job does not fit into the memory of some pool's GPUs, or two
-        causes would share random numbers.
+        If the job does not fit into the memory of some pool's GPUs, or a step would be too
+        short or too long.
     """
     counts = Counts.of(scenario.pools, scenario.layout)
     job = job_of(scenario, counts)
@@ -155,18 +139,14 @@ def make_plan(scenario: Scenario) -> Plan:
     if found:
         raise ScenarioError(found)
     microbatches = counts.n_replicas * job.n_microbatches
-    plan = Plan(
+    return Plan(
         pools=pools,
         n_replicas=counts.n_replicas,
         n_microbatches=job.n_microbatches,
         tokens=microbatches * job.microbatch_tokens,
         model_flops=microbatches * job.microbatch_model_flops,
         arguments=_core_arguments(scenario, job, counts, pools),
-        instructions=_instructions(),
     )
-    _compile(plan, scenario.source)
-    assert plan.n_ranks == counts.n_replicas * replica_gpus(scenario.layout)
-    return plan
 
 
 def job_of(scenario: Scenario, counts: Counts) -> Job:
@@ -194,6 +174,7 @@ def _pool_plan(scenario: Scenario, name: str, job: Job, counts: Counts) -> PoolP
     return PoolPlan(
         name=name,
         n_gpus=pool.n_gpus,
+        n_ranks=counts.pools[name].n_ranks,
         peak_flop_per_s=peak_flop_per_s,
         peak_power_w=pool.figure("peak_power_w"),
         idle_power_w=pool.figure("idle_power_w"),
@@ -266,38 +247,6 @@ def _core_arguments(
         "replica_tensor_groups": scenario.layout.pipeline * scenario.layout.context,
         "pipeline": _core_pipeline(scenario, job, counts, pools),
     }
-
-
-def _compile(plan: Plan, source: str) -> None:
-    """Compile a plan, and turn what the core refuses into problems of the scenario."""
-    try:
-        _ = plan.core
-    except _core.StreamsError as error:
-        first, second = error.args
-        requirement = f"must not hold both {first} and {second}: their random numbers are the same"
-        hint = "rename one of the causes or pools"
-        problem = Problem(path="causes", requirement=requirement, hint=hint, source=source)
-        raise ScenarioError([problem]) from None
-    except _core.DomainError as error:
-        # Only what several laws come to together; each law was checked before.
-        path, value, requirement = error.args
-        if path != "causes":
-            raise
-        requirement = f"must be {requirement}"
-        problem = Problem(path=path, requirement=requirement, value=value, source=source)
-        raise ScenarioError([problem]) from None
-
-
-def _instructions() -> str | None:
-    """Return the instruction set that the environment asks for, if any."""
-    wanted = os.environ.get(INSTRUCTIONS_VARIABLE)
-    available = _core.instruction_sets()
-    if not wanted or wanted in available:
-        return wanted or None
-    requirement = f"must be one of {', '.join(available)} on this processor"
-    raise ScenarioError(
-        [Problem(path=INSTRUCTIONS_VARIABLE, requirement=requirement, value=wanted)]
-    )
 
 
 def _core_pool(scenario: Scenario, pool: PoolPlan) -> dict[str, object]:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-import time
 from collections.abc import Sequence
 from numbers import Integral
 from pathlib import Path
@@ -14,30 +11,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hindmost import _core
-from hindmost.engines import METHODS, Progress, choose, counting
+from hindmost.arguments import (
+    MAX_RUNS,
+    available_threads,
+    bounds,
+    drawn_seed,
+    refuse,
+    row_problems,
+    seed_problems,
+    size_problems,
+    thread_problems,
+    wanted_problems,
+)
+from hindmost.compiled import compile
+from hindmost.engines import Progress, counting
 from hindmost.errors import Problem, ScenarioError
-from hindmost.plan import make_plan
 from hindmost.result import Result
-from hindmost.scenario import Changes, Scenario, to_table, with_changes
-from hindmost.scenario.load import load
+from hindmost.scenario import Changes, Scenario
 
 if TYPE_CHECKING:
     import polars as pl
 
-DEFAULT_SIZES = {"order-statistics": (16, 10_000), "sample": (8, 250)}
-"""Runs, and steps of each run, by method."""
-MAX_RUNS = 65_536
-"""Runs of a result, at most: random addresses have 16 bits for them."""
-MAX_ROWS = 100_000_000
-"""Rows of a result, at most; these take about 6 GB."""
 MAX_TIMES = 2**31
 """Numbers that `rank_times` returns, at most; these take about 9 GB."""
-MAX_THREADS = 1024
-"""Threads of a simulation, at most."""
 MAX_REPLICAS = 8
 """Replicas of each step that `slowest_replicas` returns, at most."""
-SEED_BITS = 53
-"""Bits of a drawn seed, so few that every JSON reader keeps them."""
 
 
 def simulate(
@@ -85,66 +83,8 @@ def simulate(
     ScenarioError
         With every problem of the scenario or the call.
     """
-    scenario = _scenario(scenario, changes)
-    seed = secrets.randbits(SEED_BITS) if seed is None else seed
-    threads = _available_threads() if threads is None else threads
-    _refuse(
-        [
-            *_bounds("steps", 1 if steps is None else steps, 1, 2**32 - 1),
-            *_bounds("runs", 1 if runs is None else runs, 1, MAX_RUNS),
-            *_bounds("seed", seed, 0, 2**64 - 1),
-            *_bounds("threads", threads, 1, MAX_THREADS),
-            *_method(method),
-        ]
-    )
-    _refuse(_rows(1 if runs is None else runs, 1 if steps is None else steps))
-    started = time.monotonic()
-    plan = make_plan(scenario)
-    choice = choose(plan, method, seed=seed, threads=threads, progress=progress)
-    default_runs, default_steps = DEFAULT_SIZES[choice.method]
-    steps = default_steps if steps is None else steps
-    runs = default_runs if runs is None else runs
-    _refuse(_rows(runs, steps))
-    if choice.engine is None:
-        total = plan.core.draws_per_step * runs * steps
-        columns = _core.sample(
-            plan.core,
-            seed=seed,
-            runs=runs,
-            steps=steps,
-            threads=threads,
-            progress=counting(progress, total),
-        )
-    else:
-        total = runs * (plan.n_ranks + steps)
-        columns = choice.engine.run(
-            seed=seed,
-            runs=runs,
-            steps=steps,
-            threads=threads,
-            progress=counting(progress, total),
-        )
-    inputs = {
-        "scenario": to_table(scenario),
-        "seed": int(seed),
-        "runs": int(runs),
-        "steps": int(steps),
-        "method": choice.method,
-        "version": _core.__version__,
-    }
-    machine = {
-        "threads": int(threads),
-        "instruction_set": plan.core.instructions,
-        "wall_time_s": round(time.monotonic() - started, 3),
-    }
-    return Result(
-        scenario=scenario,
-        plan=plan,
-        columns=columns,
-        inputs=inputs,
-        machine=machine,
-        why=choice.why,
-        deviation=choice.deviation,
+    return compile(scenario, changes).simulate(
+        steps=steps, runs=runs, seed=seed, method=method, threads=threads, progress=progress
     )
 
 
@@ -183,23 +123,23 @@ def rank_times(
     ScenarioError
         With every problem of the scenario or the call.
     """
-    scenario = _scenario(scenario, changes)
-    threads = _available_threads() if threads is None else threads
-    _refuse(
+    compiled = compile(scenario, changes)
+    threads = available_threads() if threads is None else threads
+    refuse(
         [
-            *_bounds("seed", seed, 0, 2**64 - 1),
-            *_bounds("run", run, 0, MAX_RUNS - 1),
-            *_bounds("threads", threads, 1, MAX_THREADS),
-            *_wanted(steps),
+            *seed_problems(seed),
+            *bounds("run", run, 0, MAX_RUNS - 1),
+            *thread_problems(threads),
+            *wanted_problems(steps),
         ]
     )
-    plan = make_plan(scenario)
-    if len(steps) * plan.n_ranks > MAX_TIMES:
-        requirement = f"must make at most {MAX_TIMES:,} numbers with {plan.n_ranks:,} ranks"
-        _refuse([Problem(path="steps", requirement=requirement, value=len(steps))])
-    times = np.empty((len(steps), plan.n_ranks), dtype=np.float32)
+    core, n_ranks = compiled.core, compiled.plan.n_ranks
+    if len(steps) * n_ranks > MAX_TIMES:
+        requirement = f"must make at most {MAX_TIMES:,} numbers with {n_ranks:,} ranks"
+        refuse([Problem(path="steps", requirement=requirement, value=len(steps))])
+    times = np.empty((len(steps), n_ranks), dtype=np.float32)
     wanted = [int(step) for step in steps]
-    _core.rank_times(plan.core, seed=seed, run=run, steps=wanted, times=times, threads=threads)
+    _core.rank_times(core, seed=seed, run=run, steps=wanted, times=times, threads=threads)
     times.flags.writeable = False
     return times
 
@@ -252,24 +192,22 @@ def slowest_replicas(
     """
     import polars as pl
 
-    scenario = _scenario(scenario, changes)
-    seed = secrets.randbits(SEED_BITS) if seed is None else seed
-    threads = _available_threads() if threads is None else threads
-    _refuse(
+    compiled = compile(scenario, changes)
+    seed = drawn_seed() if seed is None else seed
+    threads = available_threads() if threads is None else threads
+    refuse(
         [
-            *_bounds("k", k, 1, MAX_REPLICAS),
-            *_bounds("steps", steps, 1, 2**32 - 1),
-            *_bounds("runs", runs, 1, MAX_RUNS),
-            *_bounds("seed", seed, 0, 2**64 - 1),
-            *_bounds("threads", threads, 1, MAX_THREADS),
-            *_rows(runs, steps * k if isinstance(k, Integral) else steps),
+            *bounds("k", k, 1, MAX_REPLICAS),
+            *size_problems(steps=steps, runs=runs),
+            *seed_problems(seed),
+            *thread_problems(threads),
+            *row_problems(runs, steps * k if isinstance(k, Integral) else steps),
         ]
     )
-    plan = make_plan(scenario)
-    total = plan.core.draws_per_step * runs * steps
+    total = compiled.core.draws_per_step * runs * steps
     try:
         columns = _core.slowest_replicas(
-            plan.core,
+            compiled.core,
             k=k,
             seed=seed,
             runs=runs,
@@ -281,7 +219,7 @@ def slowest_replicas(
         path, value, requirement = error.args
         problem = Problem(path=path, requirement=f"must be {requirement}", value=int(value))
         raise ScenarioError([problem]) from None
-    names = [pool.name for pool in plan.pools]
+    names = [pool.name for pool in compiled.plan.pools]
     pools = pl.Series(names, dtype=pl.Enum(names))
     return pl.DataFrame(
         {
@@ -293,51 +231,3 @@ def slowest_replicas(
             "compute_s": columns["compute_s"],
         }
     )
-
-
-def _scenario(scenario: Scenario | str | Path, changes: Changes | None) -> Scenario:
-    if isinstance(scenario, Scenario):
-        return with_changes(scenario, changes or {})
-    return load(scenario, changes)
-
-
-def _available_threads() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _bounds(path: str, value: int, low: int, high: int) -> list[Problem]:
-    if isinstance(value, Integral) and not isinstance(value, bool) and low <= value <= high:
-        return []
-    requirement = f"must be an integer from {low} to {high}"
-    return [Problem(path=path, requirement=requirement, value=value)]
-
-
-def _wanted(steps: Sequence[int] | range) -> list[Problem]:
-    """Return what is wrong with the steps to replay; of a range only the ends are looked at."""
-    if isinstance(steps, range):
-        ends = list(steps[:1]) + list(steps[-1:])
-        return [problem for step in ends for problem in _bounds("steps", step, 0, 2**32 - 1)]
-    if isinstance(steps, str) or not hasattr(steps, "__len__"):
-        return [Problem(path="steps", requirement="must be a list of integers", value=steps)]
-    return [problem for step in steps for problem in _bounds("steps", step, 0, 2**32 - 1)]
-
-
-def _rows(runs: int, steps: int) -> list[Problem]:
-    if not (isinstance(runs, Integral) and isinstance(steps, Integral)):
-        return []
-    if runs * steps <= MAX_ROWS:
-        return []
-    requirement = f"must make at most {MAX_ROWS:,} rows"
-    return [Problem(path="runs x steps", requirement=requirement, value=runs * steps)]
-
-
-def _method(method: str) -> list[Problem]:
-    if method in METHODS:
-        return []
-    requirement = f"must be one of {', '.join(METHODS)}"
-    return [Problem(path="method", requirement=requirement, value=method)]
-
-
-def _refuse(found: list[Problem]) -> None:
-    if found:
-        raise ScenarioError(found)

@@ -25,6 +25,42 @@ def test_replicas_and_data_ranks() -> None:
     assert (context.n_replicas, context.n_data_ranks) == (32, 128)
 
 
+# GPUs by pool, tensor, pipeline and context ranks, and the ranks by pool when stages are mixed.
+MIXED: list[tuple[tuple[int, int], tuple[int, int, int], list[int]]] = [
+    ((16, 16), (8, 2, 1), [16, 16]),
+    # One stage too many: it is taken from the last pool.
+    ((24, 16), (8, 2, 1), [24, 8]),
+    # The last pool has not enough stages to give.
+    ((32, 8), (8, 4, 1), [32, 0]),
+    # Two context ranks make a stage, and a tensor group without another one is left over.
+    ((24, 40), (8, 2, 2), [16, 16]),
+]
+
+
+@pytest.mark.parametrize(("gpus", "layout", "ranks"), MIXED)
+def test_ranks_are_the_gpus_of_stages_that_fill_replicas(
+    gpus: tuple[int, int], layout: tuple[int, int, int], ranks: list[int]
+) -> None:
+    tensor, pipeline, context = layout
+    pool = {"gpu": "h100-sxm", "kernel_efficiency": 0.5}
+    mixed = hm.load(
+        "h100-1k",
+        {
+            "pools": {"h100": {**pool, "n_gpus": gpus[0]}, "other": {**pool, "n_gpus": gpus[1]}},
+            "workload.model": "llama3-8b",
+            "workload.n_microbatches": 4,
+            "layout.tensor": tensor,
+            "layout.pipeline": pipeline,
+            "layout.context": context,
+            "layout.placement": "mixed",
+        },
+    )
+    found = counts(mixed)
+    assert [found.pools[name].n_ranks for name in mixed.pools] == ranks
+    assert sum(ranks) == found.n_replicas * replica_gpus(mixed.layout)
+    assert hm.compile(mixed).core.n_ranks == ranks
+
+
 GANGS: list[tuple[Changes, int]] = [
     ({}, 16),
     ({"layout__sharding": "none"}, 1),

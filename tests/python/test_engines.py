@@ -14,8 +14,7 @@ from tests.statistics.panel import BASE, Table, h100, scenario, slow
 import hindmost as hm
 from hindmost import _core
 from hindmost.cli import cli
-from hindmost.engines import Reason, choose, counting
-from hindmost.plan import make_plan
+from hindmost.engines import Reason, counting
 
 SIZES: dict[str, Any] = {"seed": 3, "runs": 2, "steps": 40}
 LAYOUT: Table = {"tensor": 2, "pipeline": 2}
@@ -117,7 +116,7 @@ def test_a_reason_is_told_by_its_type_and_not_by_a_name_that_looks_like_one() ->
     (problem,) = refused.value.problems
     assert problem.requirement.startswith("cannot be exact: pipeline-hiccup stalls 4")
     with pytest.raises(_core.NotExactError) as raised:
-        _core.OrderStatistics(make_plan(scenario(job)).core)
+        _core.OrderStatistics(hm.compile(scenario(job)).core)
     reason = Reason(*raised.value.args)
     assert (reason.kind, reason.allows_replica_law) == ("too-many-stalls", False)
 
@@ -159,5 +158,7 @@ def test_the_command_line_prints_the_deviation(tmp_path: Path) -> None:
 
 
 def test_the_sampler_needs_no_compiling(staged: hm.Scenario) -> None:
-    choice = choose(make_plan(staged), "sample", seed=1, threads=1)
-    assert (choice.engine, choice.method, choice.why) == (None, "sample", "as asked")
+    compiled = hm.compile(staged)
+    result = compiled.simulate(method="sample", **SIZES)
+    assert (result.inputs["method"], result.why) == ("sample", "as asked")
+    assert "exact" not in vars(compiled)

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from scipy.stats import gamma
 
 import hindmost as hm
-from hindmost.plan import make_plan
 from hindmost.scenario import from_table, parse_change, to_table
 
 SMALL = """
@@ -341,7 +340,7 @@ settled = settings(max_examples=100, deadline=None, derandomize=True, database=N
 def is_judged(load: Callable[[], hm.Scenario]) -> bool:
     """Return whether a scenario loads and plans, or has problems that say something."""
     try:
-        make_plan(load())
+        hm.compile(load())
     except hm.ScenarioError as error:
         return bool(error.problems) and all(problem.requirement for problem in error.problems)
     return True

@@ -65,7 +65,7 @@ def test_mixed_placement_without_stages_is_aligned(sharding: str) -> None:
         del changes["layout.shard_group_replicas"]
     scenario = hm.load("h100-1k", changes)
     mixed = hm.load("h100-1k", {**changes, "layout.placement": "mixed"})
-    assert make_plan(mixed).core.n_ranks == make_plan(scenario).core.n_ranks == [1024]
+    assert make_plan(mixed).ranks == make_plan(scenario).ranks == [1024]
     one, other = (hm.simulate(each, seed=1, runs=1, steps=2) for each in (scenario, mixed))
     assert one.steps.equals(other.steps)
 
@@ -74,7 +74,7 @@ def test_mixed_placement_without_stages_is_aligned(sharding: str) -> None:
 def test_context_ranks_are_in_a_replica_without_stages_too(context: int) -> None:
     plan = make_plan(hm.load("h100-1k", {"layout.context": context}))
     assert plan.n_replicas == 128 // context
-    assert plan.core.n_ranks == [128 // context * context * 8]
+    assert plan.ranks == [128 // context * context * 8]
     whole = cause(
         "whole",
         scope="replica",

@@ -16,7 +16,6 @@ from scipy import stats
 
 import hindmost as hm
 from hindmost import _core
-from hindmost.plan import make_plan
 from tests.statistics.panel import (
     NESTED,
     PANEL,
@@ -268,7 +267,7 @@ def test_engines_are_equal_where_steps_draw_nothing(name: str) -> None:
 def slowest_of(law: str, n_gpus: int) -> tuple[Table, _core.Curve]:
     """Return a pool with one cause, and the compiled law of its slowest rank."""
     table = {"pools": {"a": h100(n_gpus)}, "causes": {"x": slow(COUNTED[law])}}
-    compiled = _core.OrderStatistics(make_plan(scenario(table)).core).law(0, COUNT_SEEDS[8][0], 0)
+    compiled = _core.OrderStatistics(hm.compile(scenario(table)).core).law(0, COUNT_SEEDS[8][0], 0)
     assert compiled is not None
     return table, compiled
 

@@ -17,7 +17,8 @@ from scipy import stats
 import hindmost as hm
 from hindmost import _core
 from hindmost.cause import Cause
-from hindmost.plan import Plan, make_plan
+from hindmost.compiled import Compiled, compile
+from hindmost.plan import Plan
 from hindmost.scenario import from_table
 from tests.statistics.panel import Table
 from tests.statistics.random_scenarios import (
@@ -53,13 +54,13 @@ fixed_examples = settings(
 )
 
 
-def assume_exact(plan: Plan) -> _core.OrderStatistics:
+def assume_exact(compiled: Compiled) -> _core.OrderStatistics:
     """Return the engine that draws the slowest rank from its law, or pass over an example.
 
     Hypothesis complains if too many are passed over.
     """
     try:
-        return _core.OrderStatistics(plan.core)
+        return _core.OrderStatistics(compiled.core)
     except _core.NotExactError:
         reject()
 
@@ -75,7 +76,7 @@ def same_bytes(one: _core.Columns, other: _core.Columns) -> bool:
 @fixed_examples
 @given(table=one_barrier() | with_waits())
 def test_sampled_rows_do_not_depend_on_threads(table: Table) -> None:
-    core = make_plan(from_table(table)).core
+    core = compile(from_table(table)).core
     once, *others = (_core.sample(core, threads=n, **SMALL) for n in (*THREADS, THREADS[0]))
     assert all(same_bytes(once, other) for other in others)
 
@@ -83,8 +84,8 @@ def test_sampled_rows_do_not_depend_on_threads(table: Table) -> None:
 @fixed_examples
 @given(table=one_barrier() | with_waits())
 def test_rows_drawn_from_laws_do_not_depend_on_threads(table: Table) -> None:
-    plan = make_plan(from_table(table))
-    engine, again = assume_exact(plan), assume_exact(plan)
+    compiled = compile(from_table(table))
+    engine, again = assume_exact(compiled), assume_exact(compiled)
     once, *others = (engine.run(threads=n, **SMALL) for n in (*THREADS, THREADS[0]))
     assert all(same_bytes(once, other) for other in others)
     assert same_bytes(once, again.run(threads=1, **SMALL))
@@ -199,7 +200,7 @@ def test_the_slowest_rank_is_the_steps_compute_time(table: Table) -> None:
 @given(table=one_barrier(min_causes=1))
 def test_engines_draw_steps_of_one_law(table: Table) -> None:
     scenario = from_table(table)
-    assume_exact(make_plan(scenario))
+    assume_exact(compile(scenario))
     counts: dict[str, Any] = {"runs": RUNS, "steps": 1}
     sampled = hm.simulate(scenario, method="sample", seed=SEED, **counts).steps
     drawn = hm.simulate(scenario, method="order-statistics", seed=OTHER_SEED, **counts).steps
@@ -218,7 +219,7 @@ def test_engines_draw_steps_of_one_law(table: Table) -> None:
 @given(table=one_barrier(spans=("run",), min_causes=1))
 def test_engines_draw_equal_rows_where_all_causes_are_persistent(table: Table) -> None:
     scenario = from_table(table)
-    assume_exact(make_plan(scenario))
+    assume_exact(compile(scenario))
     counts: dict[str, Any] = {"seed": SEED, "runs": 20, "steps": 2}
     sampled, drawn = (
         hm.simulate(scenario, method=method, **counts).steps

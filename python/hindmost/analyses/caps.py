@@ -16,10 +16,11 @@ import numpy as np
 from pydantic import ValidationError
 
 from hindmost.cause import Cause
-from hindmost.engines import Reason, exact_engine
+from hindmost.compiled import compile
+from hindmost.engines import Reason
 from hindmost.errors import Problem, ScenarioError
 from hindmost.law import LawModel, Mixture
-from hindmost.plan import Plan, make_plan
+from hindmost.plan import Plan
 from hindmost.result import Result
 from hindmost.scenario import Changes, Scenario
 from hindmost.simulation import simulate
@@ -189,7 +190,7 @@ def check_method(scenario: Scenario, method: str) -> None:
     """
     if method == "sample":
         raise _refusal(method, "every rank is to be sampled")
-    engine = exact_engine(make_plan(scenario))
+    engine = compile(scenario).exact
     if isinstance(engine, Reason):
         raise _refusal(method, f"order-statistics cannot be exact here: {engine}")
 

@@ -13,12 +13,12 @@ from hindmost.cli.options import debug_option, echo_data, parsed_settings, set_o
 @debug_option
 def validate(scenario: str, settings: tuple[str, ...]) -> None:
     """Check SCENARIO, a preset or a TOML file, and print its cluster in one line."""
-    from hindmost.plan import make_plan
+    from hindmost.compiled import compile
     from hindmost.report.headline import headline
     from hindmost.scenario.load import load
     from hindmost.units import gigabytes
 
     loaded = load(scenario, parsed_settings(settings), changes_from="--set")
-    plan = make_plan(loaded)
+    plan = compile(loaded).plan
     needed = gigabytes(plan.fullest_bytes)
     echo_data(f"{headline(loaded, plan)}; {needed} a GPU\n")

@@ -18,6 +18,9 @@ class PoolCounts:
     ----------
     n_replicas : int
         Whole replicas that its full domains hold.
+    n_ranks : int
+        Ranks: the GPUs of the replicas or, where stages are spread over pools, of the stages that
+        lie in the pool. Its other GPUs are spares.
     smallest_shard_group : int
         Replicas of the smallest shard group that a replica of the pool belongs to.
     state_ranks : int
@@ -25,6 +28,7 @@ class PoolCounts:
     """
 
     n_replicas: int
+    n_ranks: int
     smallest_shard_group: int
     state_ranks: int
 
@@ -67,16 +71,14 @@ class Counts:
         made of what pools have left over. Shard groups are of consecutive replicas, pools in
         document order; only the last group may be smaller.
         """
-        tensor_groups = [
-            pool.n_gpus
-            // catalog.gpu(pool.gpu).domain_gpus
-            * tensor_groups_per_domain(pool, layout)
-            for pool in pools.values()
-        ]
+        tensor_groups = [_n_tensor_groups(pool, layout) for pool in pools.values()]
         replicas = [n // (layout.pipeline * layout.context) for n in tensor_groups]
         n_replicas = sum(replicas)
+        stages = [n * layout.pipeline for n in replicas]
         if layout.placement == "mixed":
-            n_replicas = sum(n // layout.context for n in tensor_groups) // layout.pipeline
+            stages = [n // layout.context for n in tensor_groups]
+            n_replicas = sum(stages) // layout.pipeline
+            stages = _without_last(stages, sum(stages) - n_replicas * layout.pipeline)
         full_group = min(layout.shard_group_replicas or 1, n_replicas)
         last_group = n_replicas % (layout.shard_group_replicas or 1) or full_group
         smallest_groups = [
@@ -96,10 +98,13 @@ class Counts:
             pools={
                 name: PoolCounts(
                     n_replicas=n,
+                    n_ranks=n_stages * layout.context * layout.tensor,
                     smallest_shard_group=smallest,
                     state_ranks=smallest * layout.context if sharded else n_data_ranks,
                 )
-                for name, n, smallest in zip(pools, replicas, smallest_groups, strict=True)
+                for name, n, n_stages, smallest in zip(
+                    pools, replicas, stages, smallest_groups, strict=True
+                )
             },
         )
 
@@ -118,6 +123,16 @@ def _n_tensor_groups(pool: Pool, layout: Layout) -> int:
     """Return how many tensor groups the full domains of a pool hold."""
     n_domains = pool.n_gpus // catalog.gpu(pool.gpu).domain_gpus
     return n_domains * tensor_groups_per_domain(pool, layout)
+
+
+def _without_last(counts: list[int], n: int) -> list[int]:
+    """Return counts less `n` in all, taken from the last ones first."""
+    left = []
+    for count in reversed(counts):
+        taken = min(n, count)
+        left.append(count - taken)
+        n -= taken
+    return left[::-1]
 
 
 def data_ranks_per_domain(pool: Pool, layout: Layout) -> int:

@@ -1,0 +1,98 @@
+"""Arguments of calls, their defaults and their limits."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Sequence
+from numbers import Integral
+
+from hindmost.engines import METHODS
+from hindmost.errors import Problem, ScenarioError
+
+MAX_RUNS = 65_536
+"""Runs of a result, at most: random addresses have 16 bits for them."""
+MAX_STEPS = 2**32 - 1
+"""Steps of a run, at most: random addresses have 32 bits for them."""
+MAX_ROWS = 100_000_000
+"""Rows of a result, at most; these take about 6 GB."""
+MAX_THREADS = 1024
+"""Threads of a simulation, at most."""
+SEED_BITS = 53
+"""Bits of a drawn seed, so few that every JSON reader keeps them."""
+
+
+def drawn_seed() -> int:
+    """Return a seed from the operating system."""
+    return secrets.randbits(SEED_BITS)
+
+
+def available_threads() -> int:
+    """Return the processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def bounds(path: str, value: int, low: int, high: int) -> list[Problem]:
+    """Return the problem of an argument that is no integer from `low` to `high`, if it has one."""
+    if isinstance(value, Integral) and not isinstance(value, bool) and low <= value <= high:
+        return []
+    requirement = f"must be an integer from {low} to {high}"
+    return [Problem(path=path, requirement=requirement, value=value)]
+
+
+def seed_problems(seed: int) -> list[Problem]:
+    """Return the problem of a seed, if it has one."""
+    return bounds("seed", seed, 0, 2**64 - 1)
+
+
+def thread_problems(threads: int) -> list[Problem]:
+    """Return the problem of a number of threads, if it has one."""
+    return bounds("threads", threads, 1, MAX_THREADS)
+
+
+def size_problems(*, steps: int | None, runs: int | None) -> list[Problem]:
+    """Return the problems of steps and runs, where None stands for a default."""
+    return [
+        *([] if steps is None else bounds("steps", steps, 1, MAX_STEPS)),
+        *([] if runs is None else bounds("runs", runs, 1, MAX_RUNS)),
+    ]
+
+
+def wanted_problems(steps: Sequence[int] | range) -> list[Problem]:
+    """Return what is wrong with the steps to replay; of a range only the ends are looked at."""
+    if isinstance(steps, range):
+        ends = list(steps[:1]) + list(steps[-1:])
+        return [problem for step in ends for problem in bounds("steps", step, 0, MAX_STEPS)]
+    if isinstance(steps, str) or not hasattr(steps, "__len__"):
+        return [Problem(path="steps", requirement="must be a list of integers", value=steps)]
+    return [problem for step in steps for problem in bounds("steps", step, 0, MAX_STEPS)]
+
+
+def row_problems(runs: int, steps: int) -> list[Problem]:
+    """Return the problem of runs and steps that make too many rows together."""
+    if not (isinstance(runs, Integral) and isinstance(steps, Integral)):
+        return []
+    if runs * steps <= MAX_ROWS:
+        return []
+    requirement = f"must make at most {MAX_ROWS:,} rows"
+    return [Problem(path="runs x steps", requirement=requirement, value=runs * steps)]
+
+
+def method_problems(method: str) -> list[Problem]:
+    """Return the problem of a method, if there is no such one."""
+    if method in METHODS:
+        return []
+    requirement = f"must be one of {', '.join(METHODS)}"
+    return [Problem(path="method", requirement=requirement, value=method)]
+
+
+def refuse(found: list[Problem]) -> None:
+    """Raise problems, if there are any.
+
+    Raises
+    ------
+    ScenarioError
+        With all of them.
+    """
+    if found:
+        raise ScenarioError(found)

@@ -1,0 +1,218 @@
+"""Scenarios that are planned and compiled once, and simulated as often as one likes."""
+
+from __future__ import annotations
+
+import os
+import time
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from hindmost import _core
+from hindmost.arguments import (
+    available_threads,
+    drawn_seed,
+    method_problems,
+    refuse,
+    row_problems,
+    seed_problems,
+    size_problems,
+    thread_problems,
+)
+from hindmost.engines import Choice, Progress, Reason, choose, counting, exact_engine
+from hindmost.errors import Problem, ScenarioError
+from hindmost.plan import Plan, make_plan
+from hindmost.result import Result
+from hindmost.scenario import Changes, Scenario, to_table, with_changes
+from hindmost.scenario.load import load
+
+DEFAULT_SIZES = {"order-statistics": (16, 10_000), "sample": (8, 250)}
+"""Runs, and steps of each run, by method."""
+
+INSTRUCTIONS_VARIABLE = "HINDMOST_INSTRUCTIONS"
+"""Environment variable that forces an instruction set; all of them give equal bytes."""
+
+
+class Compiled:
+    """A scenario with its plan, compiled for the engines.
+
+    Made by `compile`. It is a value: equal scenarios make equal objects, and it pickles as its
+    scenario, which is compiled again.
+
+    Attributes
+    ----------
+    scenario : Scenario
+        The scenario.
+    plan : Plan
+        The scenario as plain numbers.
+    core : _core.Plan
+        The plan, compiled by the Rust core.
+    """
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
+        self.plan = make_plan(scenario)
+        self.core = _compiled(self.plan, scenario.source)
+        assert self.core.n_ranks == self.plan.ranks
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Compiled) and self.scenario == other.scenario
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"<Compiled {self.scenario.name}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Compiled, (self.scenario,)
+
+    @cached_property
+    def exact(self) -> _core.OrderStatistics | Reason:
+        """The engine that draws the slowest rank from its exact law, or why there is none."""
+        return exact_engine(self.core)
+
+    def with_changes(self, changes: Changes) -> Compiled:
+        """Return the scenario with changed values at some key paths, compiled.
+
+        Raises
+        ------
+        ScenarioError
+            As `compile`.
+        """
+        return Compiled(with_changes(self.scenario, changes)) if changes else self
+
+    def simulate(
+        self,
+        *,
+        steps: int | None = None,
+        runs: int | None = None,
+        seed: int | None = None,
+        method: str = "auto",
+        threads: int | None = None,
+        changes: Changes | None = None,
+        progress: Progress | None = None,
+    ) -> Result:
+        """Return the distribution of the scenario's step time and MFU.
+
+        Parameters, result and errors are those of `simulate`.
+        """
+        started = time.monotonic()
+        compiled = self.with_changes(changes or {})
+        seed = drawn_seed() if seed is None else seed
+        threads = available_threads() if threads is None else threads
+        refuse(
+            [
+                *size_problems(steps=steps, runs=runs),
+                *seed_problems(seed),
+                *thread_problems(threads),
+                *method_problems(method),
+            ]
+        )
+        refuse(row_problems(1 if runs is None else runs, 1 if steps is None else steps))
+        choice = compiled._choice(method, seed=seed, threads=threads, progress=progress)
+        default_runs, default_steps = DEFAULT_SIZES[choice.method]
+        steps = default_steps if steps is None else steps
+        runs = default_runs if runs is None else runs
+        refuse(row_problems(runs, steps))
+        size: dict[str, Any] = {"seed": seed, "runs": runs, "steps": steps, "threads": threads}
+        core, plan = compiled.core, compiled.plan
+        if choice.engine is None:
+            tell = counting(progress, core.draws_per_step * runs * steps)
+            columns = _core.sample(core, **size, progress=tell)
+        else:
+            tell = counting(progress, runs * (plan.n_ranks + steps))
+            columns = choice.engine.run(**size, progress=tell)
+        inputs = {
+            "scenario": to_table(compiled.scenario),
+            "seed": int(seed),
+            "runs": int(runs),
+            "steps": int(steps),
+            "method": choice.method,
+            "version": _core.__version__,
+        }
+        machine = {
+            "threads": int(threads),
+            "instruction_set": core.instructions,
+            "wall_time_s": round(time.monotonic() - started, 3),
+        }
+        return Result(
+            scenario=compiled.scenario,
+            plan=plan,
+            columns=columns,
+            inputs=inputs,
+            machine=machine,
+            why=choice.why,
+            deviation=choice.deviation,
+        )
+
+    def _choice(self, method: str, *, seed: int, threads: int, progress: Progress | None) -> Choice:
+        """Return the engine for a method; the sampler needs no laws to be compiled."""
+        if method == "sample":
+            return Choice(engine=None, why="as asked")
+        return choose(self.core, self.exact, method, seed=seed, threads=threads, progress=progress)
+
+
+def compile(scenario: Scenario | str | Path, changes: Changes | None = None) -> Compiled:
+    """Return a scenario, planned and compiled, so that simulations of it cost no planning.
+
+    Parameters
+    ----------
+    scenario
+        A scenario, or a name or path that `load` takes.
+    changes
+        Key paths and their new values, laid over the scenario.
+
+    Raises
+    ------
+    ScenarioError
+        With every problem of the scenario, or if the job does not fit into memory, or two causes
+        would share random numbers.
+
+    Examples
+    --------
+    >>> import hindmost as hm
+    >>> compiled = hm.compile("h100-1k")
+    >>> one, other = (compiled.simulate(seed=seed, runs=2, steps=100) for seed in (1, 2))
+    >>> one == hm.simulate("h100-1k", seed=1, runs=2, steps=100)
+    True
+    """
+    return Compiled(scenario_of(scenario, changes))
+
+
+def scenario_of(scenario: Scenario | str | Path, changes: Changes | None) -> Scenario:
+    """Return a scenario with changes laid over it, whatever it was given as."""
+    if isinstance(scenario, Scenario):
+        return with_changes(scenario, changes or {})
+    return load(scenario, changes)
+
+
+def _compiled(plan: Plan, source: str) -> _core.Plan:
+    """Compile a plan, and turn what the core refuses into problems of the scenario."""
+    try:
+        return _core.Plan(**plan.arguments, instructions=_instructions())
+    except _core.StreamsError as error:
+        first, second = error.args
+        requirement = f"must not hold both {first} and {second}: their random numbers are the same"
+        hint = "rename one of the causes or pools"
+        problem = Problem(path="causes", requirement=requirement, hint=hint, source=source)
+        raise ScenarioError([problem]) from None
+    except _core.DomainError as error:
+        # Only what several laws come to together; each law was checked before.
+        path, value, requirement = error.args
+        if path != "causes":
+            raise
+        requirement = f"must be {requirement}"
+        problem = Problem(path=path, requirement=requirement, value=value, source=source)
+        raise ScenarioError([problem]) from None
+
+
+def _instructions() -> str | None:
+    """Return the instruction set that the environment asks for, if any."""
+    wanted = os.environ.get(INSTRUCTIONS_VARIABLE)
+    available = _core.instruction_sets()
+    if not wanted or wanted in available:
+        return wanted or None
+    requirement = f"must be one of {', '.join(available)} on this processor"
+    raise ScenarioError(
+        [Problem(path=INSTRUCTIONS_VARIABLE, requirement=requirement, value=wanted)]
+    )
