@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from hindmost import catalog
 from hindmost.physics.exchange import Exchange, exchange
-from hindmost.physics.flops import FORWARD_SHARE_OF_PASSES, recomputed_share
+from hindmost.physics.flops import (
+    FORWARD_SHARE_OF_PASSES,
+    has_experts,
+    kinds_of_layers,
+    recomputed_share,
+)
 from hindmost.physics.job import Job
 from hindmost.physics.links import Links
 from hindmost.physics.products import layer_efficiency
@@ -111,7 +117,7 @@ def compute_time(job: Job, pool: Pool, links: Links) -> ComputeTime:
     if pool.forward_s is not None and pool.backward_s is not None:
         times = _measured(job, pool.forward_s, pool.backward_s)
     else:
-        times = [_stage_time(job, pool, stage, sent) for stage in job.stages]
+        times = _stage_times(job, pool, sent)
         passes = 3 if recomputed_share(job.workload.recompute) else 2
         tensor_s = job.n_microbatches * passes * (job.model.n_layers * sent.tensor_s)
     times = _with_heavy_last_stage(job, times)
@@ -140,6 +146,19 @@ def _passes_s(job: Job, times: list[StageTime], transfer_s: float) -> float:
         each([time.weight_s for time in times]) if job.has_weight_passes else None,
         transfer_s=transfer_s,
     )
+
+
+def _stage_times(job: Job, pool: Pool, sent: Exchange) -> list[StageTime]:
+    """Return the seconds of all virtual stages, of which most hold the same."""
+    known: dict[tuple[Any, ...], StageTime] = {}
+    times = []
+    for stage in job.stages:
+        kinds = kinds_of_layers(job.model, stage.layers)
+        held = *((has_experts(job.model, layer), n) for layer, n in kinds), stage.has_output
+        if held not in known:
+            known[held] = _stage_time(job, pool, stage, sent)
+        times.append(known[held])
+    return times
 
 
 def _stage_time(job: Job, pool: Pool, stage: Stage, sent: Exchange) -> StageTime:

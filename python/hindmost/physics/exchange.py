@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hindmost.collective import all_gather, all_to_all, ring
-from hindmost.physics.flops import has_experts
+from hindmost.physics.flops import has_experts, kinds_of_layers
 from hindmost.physics.job import Job
 from hindmost.physics.links import Links
 from hindmost.physics.stages import Stage
@@ -45,7 +45,8 @@ class Exchange:
 
     def pass_s(self, job: Job, stage: Stage) -> float:
         """Return the seconds of exchange in one pass through a virtual stage."""
-        with_experts = sum(has_experts(job.model, layer) for layer in stage.layers)
+        kinds = kinds_of_layers(job.model, stage.layers)
+        with_experts = sum(n for layer, n in kinds if has_experts(job.model, layer))
         return len(stage.layers) * (self.tensor_s + self.context_s) + with_experts * self.expert_s
 
 

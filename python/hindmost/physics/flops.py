@@ -100,6 +100,27 @@ def has_experts(model: Transformer, layer: int) -> bool:
     return model.experts is not None and layer >= model.experts.n_dense_layers
 
 
+def kinds_of_layers(model: Transformer, layers: range) -> list[tuple[int, int]]:
+    """Return one layer of each kind among consecutive layers, and how many are of its kind.
+
+    Layers of a kind have the same parameters, FLOPs and bytes.
+
+    Examples
+    --------
+    >>> from hindmost import catalog
+    >>> kinds_of_layers(catalog.model("llama3-405b"), range(3, 126))
+    [(3, 123)]
+    >>> kinds_of_layers(catalog.model("deepseek-v3"), range(0, 61))
+    [(0, 3), (3, 58)]
+    """
+    first_with_experts = layers.stop if model.experts is None else model.experts.n_dense_layers
+    parts = (
+        range(layers.start, min(layers.stop, first_with_experts)),
+        range(max(layers.start, first_with_experts), layers.stop),
+    )
+    return [(part[0], len(part)) for part in parts if part]
+
+
 def layer_parameters(model: Transformer, layer: int) -> int:
     """Return the parameters of the matrices of a layer, counted from 0."""
     if has_experts(model, layer):

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from hindmost.catalog import Transformer
 from hindmost.physics.flops import model_flops_per_token
-from hindmost.physics.stages import Stage, stages
+from hindmost.physics.stages import RankParameters, Stage, parameters_of_rank, stages
 from hindmost.scenario.models import Layout, Workload
 from hindmost.units import BF16_BYTES
 
@@ -38,10 +38,17 @@ class Job:
         """Virtual stages, in the order in which data flow."""
         return stages(self.model, self.layout)
 
-    @property
+    @cached_property
     def chunks_of_stages(self) -> list[tuple[Stage, ...]]:
         """Virtual stages of each stage."""
         return [self.stages[stage :: self.layout.pipeline] for stage in range(self.layout.pipeline)]
+
+    @cached_property
+    def stage_parameters(self) -> list[RankParameters]:
+        """Parameters of each rank of each stage, while nothing is sharded."""
+        return [
+            parameters_of_rank(self.model, self.layout, chunks) for chunks in self.chunks_of_stages
+        ]
 
     @property
     def layers_per_stage(self) -> int:

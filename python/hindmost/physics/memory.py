@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hindmost.catalog import Transformer
-from hindmost.physics.flops import has_experts
+from hindmost.physics.flops import has_experts, kinds_of_layers
 from hindmost.physics.job import Job
 from hindmost.physics.schedule import schedule
-from hindmost.physics.stages import RankParameters, Stage, parameters_of_rank
+from hindmost.physics.stages import RankParameters, Stage
 from hindmost.scenario.models import Layout
 from hindmost.units import BF16_BYTES
 
@@ -73,21 +73,17 @@ def memory(job: Job, *, state_ranks: int) -> Memory:
     schedule starts before the first backward pass.
     """
     tokens = job.microbatch_tokens / job.stage_ranks
-    stages = zip(job.chunks_of_stages, _in_flight(job), strict=True)
+    stages = zip(job.chunks_of_stages, job.stage_parameters, _in_flight(job), strict=True)
     every = [
         Memory(
             stage=stage,
-            states_bytes=_states_bytes(job.layout, state_ranks, _parameters(job, chunks)),
+            states_bytes=_states_bytes(job.layout, state_ranks, parameters),
             activations_bytes=in_flight * _kept_bytes_per_token(job, chunks) * tokens,
             recomputed_bytes=_recomputed_bytes_per_token(job, chunks) * tokens,
         )
-        for stage, (chunks, in_flight) in enumerate(stages)
+        for stage, (chunks, parameters, in_flight) in enumerate(stages)
     ]
     return max(every, key=lambda memory: memory.total_bytes)
-
-
-def _parameters(job: Job, chunks: Sequence[Stage]) -> RankParameters:
-    return parameters_of_rank(job.model, job.layout, chunks)
 
 
 def _in_flight(job: Job) -> list[int]:
@@ -105,8 +101,9 @@ def _kept_bytes_per_token(job: Job, chunks: Sequence[Stage]) -> float:
     # The microbatches in flight are spread evenly over the chunks.
     model, recompute = job.model, job.workload.recompute
     kept = sum(
-        sum(kept_bytes_per_token(model, recompute, layer) for layer in chunk.layers)
+        n * kept_bytes_per_token(model, recompute, layer)
         for chunk in chunks
+        for layer, n in kinds_of_layers(model, chunk.layers)
     )
     return kept / len(chunks)
 
@@ -119,7 +116,7 @@ def _recomputed_bytes_per_token(job: Job, chunks: Sequence[Stage]) -> float:
         (
             kept_bytes_per_token(job.model, "none", layer)
             for chunk in chunks
-            for layer in chunk.layers
+            for layer, _ in kinds_of_layers(job.model, chunk.layers)
         ),
         default=0.0,
     )

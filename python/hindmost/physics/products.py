@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from hindmost.physics.flops import has_experts
+from hindmost.physics.flops import has_experts, kinds_of_layers
 from hindmost.physics.job import Job
 from hindmost.physics.stages import Stage
 from hindmost.scenario.models import Pool, Product
@@ -41,10 +41,10 @@ def layer_efficiency(job: Job, pool: Pool, stage: Stage) -> float | None:
     if not pool.products or not stage.layers:
         return kernel
     flops = at_peak = 0.0
-    for layer in stage.layers:
+    for layer, n in kinds_of_layers(job.model, stage.layers):
         for shape in layer_products(job, layer):
-            flops += shape.flops
-            at_peak += shape.flops / nearest(pool.products, shape).efficiency
+            flops += n * shape.flops
+            at_peak += n * shape.flops / nearest(pool.products, shape).efficiency
     return flops / at_peak
 
 

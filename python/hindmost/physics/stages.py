@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hindmost.catalog import Transformer
 from hindmost.physics.flops import (
     has_experts,
+    kinds_of_layers,
     layer_attention_flops_per_token,
     layer_matmul_parameters,
     layer_parameters,
@@ -116,7 +117,10 @@ def stage_flops(model: Transformer, workload: Workload, stage: Stage) -> StageFl
         model, seq_len=workload.seq_len, causal=workload.attention == "causal"
     )
     return StageFlops(
-        layers=sum(6.0 * layer_matmul_parameters(model, layer) for layer in stage.layers),
+        layers=sum(
+            6.0 * layer_matmul_parameters(model, layer) * n
+            for layer, n in kinds_of_layers(model, stage.layers)
+        ),
         attention=len(stage.layers) * attention,
         output=6.0 * output_parameters(model) if stage.has_output else 0.0,
     )
@@ -128,10 +132,10 @@ def parameters_of_rank(
     """Return the parameters of each rank of a stage that holds some virtual stages."""
     dense = routed = 0
     for chunk in chunks:
-        for layer in chunk.layers:
+        for layer, n in kinds_of_layers(model, chunk.layers):
             of_experts = routed_parameters_of_layer(model) if has_experts(model, layer) else 0
-            dense += layer_parameters(model, layer) - of_experts + 2 * model.hidden
-            routed += of_experts
+            dense += n * (layer_parameters(model, layer) - of_experts + 2 * model.hidden)
+            routed += n * of_experts
         dense += chunk.has_output * (output_parameters(model) + model.hidden)
         # A tied embedding has a copy of its weights on the first and the last stage.
         copies = chunk.has_input and not (model.tied and chunk.has_output)

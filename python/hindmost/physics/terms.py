@@ -10,7 +10,7 @@ from hindmost.collective.algorithm import Operation
 from hindmost.physics.compute import ComputeTime
 from hindmost.physics.job import Job
 from hindmost.physics.network import Hops, Network
-from hindmost.physics.stages import RankParameters, parameters_of_rank
+from hindmost.physics.stages import RankParameters
 from hindmost.scenario.counts import Counts
 from hindmost.scenario.models import Layout
 from hindmost.units import BF16_BYTES
@@ -173,8 +173,7 @@ def _collectives(job: Job, counts: Counts, network: Network) -> list[_Collective
 
 def _fullest_stage(job: Job) -> RankParameters:
     """Return the parameters of each rank of the stage that has the most."""
-    every = (parameters_of_rank(job.model, job.layout, chunks) for chunks in job.chunks_of_stages)
-    return max(every, key=lambda parameters: parameters.total)
+    return max(job.stage_parameters, key=lambda parameters: parameters.total)
 
 
 def _one(phase: Phase, operation: Operation, network: Network, weights: _Weights) -> _Collectives:
