@@ -21,6 +21,7 @@ from hindmost.arguments import (
 )
 from hindmost.engines import Choice, Progress, Reason, choose, counting, exact_engine
 from hindmost.errors import Problem, ScenarioError
+from hindmost.law import compiled_law
 from hindmost.plan import Plan, make_plan
 from hindmost.result import Result
 from hindmost.scenario import Changes, Scenario, to_table, with_changes
@@ -189,7 +190,7 @@ def scenario_of(scenario: Scenario | str | Path, changes: Changes | None) -> Sce
 def _compiled(plan: Plan, source: str) -> _core.Plan:
     """Compile a plan, and turn what the core refuses into problems of the scenario."""
     try:
-        return _core.Plan(**plan.arguments, instructions=_instructions())
+        return _core.Plan(**_with_laws(plan.arguments), instructions=_instructions())
     except _core.StreamsError as error:
         first, second = error.args
         requirement = f"must not hold both {first} and {second}: their random numbers are the same"
@@ -204,6 +205,16 @@ def _compiled(plan: Plan, source: str) -> _core.Plan:
         requirement = f"must be {requirement}"
         problem = Problem(path=path, requirement=requirement, value=value, source=source)
         raise ScenarioError([problem]) from None
+
+
+def _with_laws(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return arguments of a plan with the laws in them compiled, each one once."""
+    causes = [{**cause, "law": compiled_law(cause["law"])} for cause in arguments["causes"]]
+    terms = [
+        {**term, "hops": None if term["hops"] is None else compiled_law(term["hops"])}
+        for term in arguments["terms"]
+    ]
+    return {**arguments, "causes": causes, "terms": terms}
 
 
 def _instructions() -> str | None:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from pydantic_core import PydanticCustomError
 
 from hindmost import _core
+from hindmost.memo import Memo, digest
 from hindmost.strict import Strict
 
 FINE_BINS = 1024
@@ -42,7 +43,7 @@ class LawModel(Strict):
     @cached_property
     def core(self) -> _core.Law:
         """The law, compiled."""
-        return _core.Law(self.model_dump(exclude_none=True))
+        return compiled_law(self.model_dump(exclude_none=True))
 
     def __getstate__(self) -> dict[Any, Any]:
         # The compiled law does not pickle; it is made again when it is needed.
@@ -77,6 +78,21 @@ class LawModel(Strict):
         except _core.DomainError as error:
             field, value, requirement = error.args
             raise domain_error(f"law.{field}", value, requirement) from None
+
+
+_COMPILED: Memo[_core.Law] = Memo(256)
+"""Laws by their parameters. A law is compiled once, however many scenarios hold it."""
+
+
+def compiled_law(parameters: dict[str, Any]) -> _core.Law:
+    """Return the law of a name and its parameters, compiled.
+
+    Raises
+    ------
+    _core.DomainError
+        If a parameter is out of its domain.
+    """
+    return _COMPILED.get(digest(parameters), lambda: _core.Law(parameters))
 
 
 def domain_error(field: str, value: Any, requirement: str) -> PydanticCustomError:

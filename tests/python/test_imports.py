@@ -17,7 +17,7 @@ import hindmost as hm
 PACKAGE = Path(hm.__file__).parent
 
 ORDER = [
-    ["errors", "units", "strict"],
+    ["errors", "memo", "units", "strict"],
     ["_core"],
     ["law"],
     ["cause"],

@@ -178,7 +178,7 @@ fn a_tile_border_changes_nothing() {
                 Span::Step
             },
             probability: if index % 4 == 0 { 0.5 } else { 1.0 },
-            law: lognormal(1.0, 0.3),
+            law: lognormal(1.0, 0.3).into(),
             pools: vec![0],
         });
         let draft = Draft {
@@ -319,7 +319,7 @@ fn any_cause(n_pools: usize) -> impl Strategy<Value = CauseSpec> {
                 scope,
                 span,
                 probability,
-                law,
+                law: law.into(),
                 pools,
             },
         )

@@ -214,7 +214,7 @@ fn what_lasts_runs_only_gives_the_rows_of_all_ranks() {
         )),
     ];
     let mut exchange = term(&[0.01, 0.02], &[0.1, 0.2], 0.5, 8);
-    exchange.hops = Some(exponential(0.5, 0.5));
+    exchange.hops = Some(exponential(0.5, 0.5).into());
     let communication = Communication {
         terms: vec![exchange],
         overlap_fraction: 0.5,

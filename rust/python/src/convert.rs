@@ -6,7 +6,8 @@ use hindmost_core::law::{
     Pareto, Tabulated, Uniform, Weibull, with_pareto_tail,
 };
 use hindmost_core::plan::{
-    Affects, CauseSpec, Effect, PipelineSpec, Placement, PoolSpec, Scope, Span, StageTimes, Term,
+    Affects, CauseSpec, DrawnLaw, Effect, PipelineSpec, Placement, PoolSpec, Scope, Span,
+    StageTimes, Term,
 };
 use hindmost_core::schedule::{Kind, Shape};
 use pyo3::prelude::*;
@@ -28,6 +29,22 @@ const LAWS: &[&str] = &[
     "tabulated",
     "mixture",
 ];
+
+/// A law that is compiled already, or a dictionary of what [`law`] takes.
+#[derive(FromPyObject)]
+enum LawArgument<'py> {
+    Compiled(PyRef<'py, crate::laws::Law>),
+    Parameters(Bound<'py, PyDict>),
+}
+
+impl LawArgument<'_> {
+    fn to_law(&self) -> PyResult<DrawnLaw> {
+        match self {
+            Self::Compiled(law) => Ok(law.drawn().clone()),
+            Self::Parameters(parameters) => law(parameters).map(Into::into),
+        }
+    }
+}
 
 /// A law from a dictionary: its `name`, its parameters and an optional `cap`.
 pub fn law(from: &Bound<'_, PyDict>) -> PyResult<Law> {
@@ -146,7 +163,7 @@ pub struct Cause<'py> {
     scope: String,
     span: String,
     probability: f64,
-    law: Bound<'py, PyDict>,
+    law: LawArgument<'py>,
     pools: Vec<usize>,
 }
 
@@ -190,7 +207,7 @@ impl Cause<'_> {
                 &Span::ALL,
             )?,
             probability: self.probability,
-            law: law(&self.law)?,
+            law: self.law.to_law()?,
             pools: self.pools.clone(),
         })
     }
@@ -220,7 +237,7 @@ pub struct CommunicationTerm<'py> {
     transfer_s: Vec<f64>,
     window_share: Vec<f64>,
     n_buckets: u32,
-    hops: Option<Bound<'py, PyDict>>,
+    hops: Option<LawArgument<'py>>,
 }
 
 impl CommunicationTerm<'_> {
@@ -231,7 +248,7 @@ impl CommunicationTerm<'_> {
             transfer_s: self.transfer_s.clone(),
             window_share: self.window_share.clone(),
             n_buckets: self.n_buckets,
-            hops: self.hops.as_ref().map(law).transpose()?,
+            hops: self.hops.as_ref().map(LawArgument::to_law).transpose()?,
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Laws, to validate parameters and to compare tables with other libraries.
 
 use hindmost_core::law::{Distribution, OCTAVES, Tabulated, tail_probability};
-use hindmost_core::table::Table;
+use hindmost_core::plan::DrawnLaw;
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -12,56 +12,55 @@ use crate::errors::OrRaise;
 
 /// Distribution of a positive random number.
 #[pyclass(frozen)]
-pub struct Law(hindmost_core::law::Law);
+pub struct Law(DrawnLaw);
+
+impl Law {
+    /// The law with its tables.
+    pub fn drawn(&self) -> &DrawnLaw {
+        &self.0
+    }
+}
 
 #[pymethods]
 impl Law {
     #[new]
     fn new(parameters: &Bound<'_, PyDict>) -> PyResult<Self> {
-        convert::law(parameters).map(Self)
+        convert::law(parameters).map(|law| Self(law.into()))
     }
 
     /// Probability of a number of at most `x`.
     fn cdf(&self, x: f64) -> f64 {
-        self.0.cdf(x)
+        self.0.law().cdf(x)
     }
 
     /// Probability of a number above `x`.
     fn sf(&self, x: f64) -> f64 {
-        self.0.sf(x)
+        self.0.law().sf(x)
     }
 
     /// The number whose CDF is `p`.
     fn quantile(&self, p: f64) -> f64 {
-        self.0.quantile(p)
+        self.0.law().quantile(p)
     }
 
     /// The number whose survival function is `q`.
     fn upper_quantile(&self, q: f64) -> f64 {
-        self.0.upper_quantile(q)
+        self.0.law().upper_quantile(q)
     }
 
     /// Expected number.
     fn mean(&self) -> f64 {
-        self.0.mean()
+        self.0.law().mean()
     }
 
     /// Variance.
     fn variance(&self) -> f64 {
-        self.0.variance()
+        self.0.law().variance()
     }
 
     /// Refuses a law that no table can hold.
     fn check_drawable(&self) -> PyResult<()> {
-        self.0.check_drawable().or_raise()?;
-        let parts = self.0.components();
-        for (index, (_, part)) in parts.iter().enumerate() {
-            let compiled = Table::compile(part).map_err(|error| match parts.len() {
-                1 => error,
-                _ => error.within(&format!("components.{index}.law")),
-            });
-            compiled.or_raise()?;
-        }
+        self.0.tables().or_raise()?;
         Ok(())
     }
 
@@ -79,7 +78,11 @@ impl Law {
                 "words and refine must be equally long",
             ));
         }
-        let table = Table::compile(&self.0).or_raise()?;
+        let tables = self.0.tables().or_raise()?;
+        let Some(table) = tables.only() else {
+            let message = "each component of a mixture has values of its own";
+            return Err(PyValueError::new_err(message));
+        };
         let values: Vec<f32> = words
             .iter()
             .zip(&refine)

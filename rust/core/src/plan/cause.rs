@@ -1,11 +1,14 @@
 //! Causes of variation, validated and compiled.
 
+use std::sync::Arc;
+
+use super::drawn_law::{DrawnLaw, Tables};
 use super::kinds::{Affects, Effect, Scope, Span};
 use super::names::check_name;
 use super::pool::Pool;
 use super::share::Share;
 use crate::error::{Error, Result};
-use crate::law::{Distribution, Law};
+use crate::law::Law;
 use crate::random::{Stream, Use};
 use crate::table::Table;
 
@@ -25,7 +28,7 @@ pub struct CauseSpec {
     /// Probability that it occurs, for each draw.
     pub probability: f64,
     /// Its size where it occurs; seconds for a stall.
-    pub law: Law,
+    pub law: DrawnLaw,
     /// Indices of the pools that it acts in.
     pub pools: Vec<usize>,
 }
@@ -45,14 +48,6 @@ pub struct Streams {
     pub slowest: Stream,
 }
 
-/// One law of a mixture, or the only one.
-#[derive(Debug, Clone, PartialEq)]
-struct Component {
-    /// Cumulative share of numbers that choose this component or one before it.
-    share: Share,
-    table: Table,
-}
-
 /// A cause with its law compiled into tables.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cause {
@@ -63,9 +58,8 @@ pub struct Cause {
     span: Span,
     /// The numbers for which it occurs; none where it never does.
     occurrence: Option<Share>,
-    /// At least one.
-    components: Vec<Component>,
-    law: Law,
+    law: DrawnLaw,
+    tables: Arc<Tables>,
     probability: f64,
     mean: f64,
     /// By pool; none where the cause does not act.
@@ -105,8 +99,8 @@ impl Cause {
                 slowest: stream(Use::Slowest),
             });
         }
-        let components =
-            compile_components(&spec.law).map_err(|error| error.within("law").within(&path))?;
+        let tables = spec.law.tables();
+        let tables = tables.map_err(|error| error.within("law").within(&path))?;
         let neutral = f64::from(spec.effect.neutral());
         let mean = neutral + spec.probability * (spec.law.mean() - neutral);
         Ok(Self {
@@ -116,8 +110,8 @@ impl Cause {
             scope: spec.scope,
             span: spec.span,
             occurrence: Share::new(spec.probability),
-            components,
             law: spec.law,
+            tables,
             probability: spec.probability,
             mean,
             streams,
@@ -170,7 +164,7 @@ impl Cause {
     /// Its size where it occurs.
     #[must_use]
     pub fn law(&self) -> &Law {
-        &self.law
+        self.law.law()
     }
 
     /// Probability that it occurs, for each draw.
@@ -188,11 +182,7 @@ impl Cause {
     /// The least factor that a draw can give; 0 for a stall.
     #[must_use]
     pub fn least(&self) -> f32 {
-        let least = self
-            .components
-            .iter()
-            .map(|component| component.table.value(0, || 0))
-            .fold(f32::INFINITY, f32::min);
+        let least = self.tables.least();
         match (self.effect, self.occurrence) {
             (Effect::Stall, _) => 0.0,
             (Effect::Slowdown, None) => 1.0,
@@ -205,11 +195,7 @@ impl Cause {
     #[must_use]
     pub fn greatest(&self) -> f32 {
         let neutral = self.effect.neutral();
-        let greatest = self
-            .components
-            .iter()
-            .map(|component| component.table.bound(u32::MAX))
-            .fold(0.0, f32::max);
+        let greatest = self.tables.greatest();
         match self.occurrence {
             None => neutral,
             Some(Share::ALL) => greatest,
@@ -252,45 +238,20 @@ impl Cause {
     /// The table of its law, unless that is a mixture.
     #[must_use]
     pub fn only_table(&self) -> Option<&Table> {
-        match self.components.as_slice() {
-            [component] => Some(&component.table),
-            _ => None,
-        }
+        self.tables.only()
     }
 
     /// The table of the law that a component word chooses.
     #[must_use]
     pub fn chosen_table(&self, word: u32, refine: impl Fn() -> u32) -> &Table {
-        let last = self.components.len() - 1;
-        let chosen = self.components[..last]
-            .iter()
-            .find(|component| component.share.holds(word, &refine));
-        &chosen.unwrap_or(&self.components[last]).table
+        self.tables.chosen(word, refine)
     }
-}
-
-/// The tables that a draw chooses from.
-fn compile_components(law: &Law) -> Result<Vec<Component>> {
-    law.check_drawable()?;
-    let mut compiled = Vec::new();
-    let mut sum = 0.0;
-    for (weight, part) in law.components() {
-        sum += weight;
-        // A weight below 2^-64 chooses nothing.
-        if let Some(share) = Share::new(sum.min(1.0)) {
-            compiled.push(Component {
-                share,
-                table: Table::compile(&part)?,
-            });
-        }
-    }
-    Ok(compiled)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::law::{Constant, Mixture};
+    use crate::law::Constant;
 
     fn constant(value: f64) -> Law {
         Law::Constant(Constant::new(value).unwrap())
@@ -304,7 +265,7 @@ mod tests {
             scope: Scope::Gpu,
             span: Span::Step,
             probability,
-            law,
+            law: law.into(),
             pools: vec![],
         };
         Cause::compile(spec, &[]).unwrap()
@@ -329,17 +290,5 @@ mod tests {
         assert!(cause(constant(2.0), 1.0).occurs(u32::MAX, || u32::MAX));
         assert!(!cause(constant(2.0), 1.0 - 1e-9).is_certain());
         assert_eq!(cause(constant(2.0), 0.25).mean(), 1.25);
-    }
-
-    #[test]
-    fn a_component_word_chooses_a_mixtures_law() {
-        let law = Mixture::new(vec![(0.75, constant(1.0)), (0.25, constant(3.0))]).unwrap();
-        let cause = cause(Law::Mixture(law), 0.5);
-        let value = |word| cause.chosen_table(word, || 0).coarse_value(1 << 31);
-        assert_eq!(value(0), 1.0);
-        assert_eq!(value((3 << 30) - 1), 1.0);
-        assert_eq!(value(3 << 30), 3.0);
-        assert_eq!(value(u32::MAX), 3.0);
-        assert_eq!(cause.mean(), 1.25);
     }
 }

@@ -1,7 +1,7 @@
 //! Collectives between replicas, and how much of them compute hides.
 
+use super::drawn_law::DrawnLaw;
 use crate::error::{Error, Result};
-use crate::law::Law;
 
 /// A communication term: the collectives that hide behind one phase of a step.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,7 +15,7 @@ pub struct Term {
     /// Buckets of a collective; the last of them has no compute left to hide behind.
     pub n_buckets: u32,
     /// Law of the factor on the latency, where hops take random times.
-    pub hops: Option<Law>,
+    pub hops: Option<DrawnLaw>,
 }
 
 /// All collectives of a step that go through the network.

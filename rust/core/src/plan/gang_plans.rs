@@ -70,7 +70,7 @@ pub fn with_random_gangs(plan: &Plan, pipeline: &Pipeline, laws: Vec<GangLaw>) -
             scope: law.scope,
             span: Span::Step,
             probability: law.probability,
-            law: law.law,
+            law: law.law.into(),
             pools: law.pools,
         })?;
     }

@@ -1,10 +1,11 @@
 //! Random factors on the latencies of communication terms.
 
+use std::sync::Arc;
+
 use super::communication::{Communication, Term};
+use super::drawn_law::{DrawnLaw, Tables};
 use crate::error::Result;
-use crate::law::Distribution;
 use crate::random::{Random, Stream, Use, run_word};
-use crate::table::Table;
 
 /// Name of the hops' noise in random addresses.
 pub const NAME: &str = "fabric-hops";
@@ -12,15 +13,14 @@ pub const NAME: &str = "fabric-hops";
 /// Laws of the factors on terms' latencies, as tables; none for terms without noise.
 #[derive(Debug, Clone, Default)]
 pub struct Hops {
-    tables: Vec<Option<Table>>,
+    tables: Vec<Option<Arc<Tables>>>,
 }
 
 impl Hops {
     pub(super) fn compile(communication: &Communication) -> Result<Self> {
         let compile = |(index, term): (usize, &Term)| {
-            let law = term.hops.as_ref();
-            let table = law.map(|law| law.check_drawable().and_then(|()| Table::compile(law)));
-            table
+            let tables = term.hops.as_ref().map(DrawnLaw::tables);
+            tables
                 .transpose()
                 .map_err(|error| error.within("hops").within(&format!("terms.{index}")))
         };
@@ -39,8 +39,8 @@ impl Hops {
             Stream::new("", NAME, Use::Refine),
         );
         let mut factors = [(); 4].map(|()| Vec::with_capacity(self.tables.len()));
-        for (unit, table) in (0..).zip(&self.tables) {
-            let Some(table) = table else {
+        for (unit, tables) in (0..).zip(&self.tables) {
+            let Some(table) = tables.as_ref().and_then(|tables| tables.only()) else {
                 factors.iter_mut().for_each(|step| step.push(1.0));
                 continue;
             };

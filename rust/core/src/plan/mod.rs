@@ -6,6 +6,7 @@
 
 mod cause;
 mod communication;
+mod drawn_law;
 mod gang_plans;
 mod hops;
 mod kinds;
@@ -17,6 +18,7 @@ mod share;
 
 pub use cause::{Cause, CauseSpec, Streams};
 pub use communication::{Communication, SlowestPort, Term};
+pub use drawn_law::{DrawnLaw, Tables};
 pub use gang_plans::{GangLaw, one_rank_per_gang, with_random_gangs};
 pub use hops::Hops;
 pub use kinds::{Affects, Effect, Scope, Span};

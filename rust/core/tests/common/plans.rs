@@ -41,7 +41,7 @@ pub fn cause(
         scope,
         span,
         probability: 1.0,
-        law,
+        law: law.into(),
         pools: pools.to_vec(),
     }
 }

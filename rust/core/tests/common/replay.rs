@@ -202,7 +202,7 @@ fn below(probability: f64) -> u128 {
 
 /// The 2^64 numbers, shared out among the components.
 fn choices(cause: &CauseSpec) -> Vec<Choice> {
-    let parts = match &cause.law {
+    let parts = match cause.law.law() {
         law @ (Law::Mixture(_) | Law::Capped(_)) => law.components(),
         law => vec![(1.0, law.clone())],
     };

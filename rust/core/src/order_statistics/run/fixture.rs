@@ -24,7 +24,7 @@ pub fn slowdown(name: &str, sigma: f64, scope: Scope, span: Span) -> CauseSpec {
         scope,
         span,
         probability: 1.0,
-        law: lognormal(sigma),
+        law: lognormal(sigma).into(),
         pools: vec![0],
     }
 }

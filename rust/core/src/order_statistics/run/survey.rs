@@ -434,7 +434,7 @@ mod tests {
     fn ranks_with_persistent_stalls_are_separate_and_not_counted() {
         let stall = CauseSpec {
             effect: Effect::Stall,
-            law: Law::Constant(Constant::new(0.5).unwrap()),
+            law: Law::Constant(Constant::new(0.5).unwrap()).into(),
             probability: 0.001,
             ..slowdown("late", 0.0, Scope::Gpu, Span::Run)
         };
