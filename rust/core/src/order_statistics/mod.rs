@@ -15,5 +15,6 @@ mod reason;
 mod replica_law;
 mod run;
 
-pub use order_statistics::OrderStatistics;
+pub use order_statistics::{OrderStatistics, Remembering};
 pub use reason::Reason;
+pub use run::RunMemory;

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::draw::{Members, Scratch};
+use super::draw::{Members, Origin, Scratch};
 use super::law::{CurveCache, PoolLaw};
 use super::reason::Reason;
 use super::replica_law::{GangLaws, RunGangs, SimulationSize};
+use super::run::{Persistent, PoolMemory, RunMemory};
 use crate::control::Control;
 use crate::curve::Curve;
 use crate::error::Result;
@@ -95,6 +96,31 @@ impl OrderStatistics {
         simulate(self, seed, runs, steps, control)
     }
 
+    /// The engine with the persistent effects that `memory` keeps of the first `runs` runs
+    /// under a seed. What is not there yet is drawn in the runs, and kept for other engines.
+    /// Rows are the same as without memory.
+    #[must_use]
+    pub fn remembering(&self, seed: u64, runs: u32, memory: &mut RunMemory) -> Remembering<'_> {
+        let random = Random::new(seed);
+        let mut of_pools = |plan: &Plan, laws: &[PoolLaw]| {
+            let of_pool = |(index, law): (usize, &PoolLaw)| {
+                let persistent = Persistent::new(plan, law.affects, index, &random, 0, None);
+                memory.of_pool(seed, law.affects, law.block, &persistent.by_rank, runs)
+            };
+            laws.iter().enumerate().map(of_pool).collect()
+        };
+        Remembering {
+            engine: self,
+            seed,
+            runs,
+            ranks: match self.gangs {
+                None => of_pools(&self.plan, &self.ranks),
+                Some(_) => vec![None; self.ranks.len()],
+            },
+            ports: of_pools(&self.plan, &self.ports),
+        }
+    }
+
     /// Pools of the plan.
     #[must_use]
     pub fn n_pools(&self) -> usize {
@@ -116,9 +142,12 @@ impl OrderStatistics {
     ) -> Result<Option<Curve>> {
         let random = Random::new(seed);
         let fixed = self.begin_gangs(&random, run, control)?;
-        let given = fixed.map(|fixed| fixed.effects[pool].clone());
+        let origin = match fixed {
+            Some(gangs) => Origin::Given(gangs.effects[pool].clone()),
+            None => Origin::Drawn,
+        };
         let (plan, law) = (self.plan_of_ranks(), &self.ranks[pool]);
-        let members = Members::new(plan, law, pool, &random, run, given, control)?;
+        let members = Members::new(plan, law, pool, &random, run, origin, control)?;
         Ok(members.bulk_curve().cloned())
     }
 
@@ -170,7 +199,58 @@ impl Engine for OrderStatistics {
         run: u32,
         control: &Control,
     ) -> Result<DrawnRun<'a>> {
-        DrawnRun::new(self, random, run, control)
+        let none = vec![None; self.ranks.len()];
+        DrawnRun::new(self, [&none, &none], random, run, control)
+    }
+}
+
+/// An engine whose runs know persistent effects from the runs of other engines.
+pub struct Remembering<'e> {
+    engine: &'e OrderStatistics,
+    seed: u64,
+    runs: u32,
+    /// By pool; none where nothing is kept.
+    ranks: Vec<Option<Arc<PoolMemory>>>,
+    ports: Vec<Option<Arc<PoolMemory>>>,
+}
+
+impl Remembering<'_> {
+    /// Draws `steps` steps of each run on the current rayon pool.
+    ///
+    /// # Errors
+    /// As [`OrderStatistics::run`].
+    pub fn run(&self, steps: u32, control: &Control) -> Result<Columns> {
+        simulate(self, self.seed, self.runs, steps, control)
+    }
+}
+
+impl Engine for Remembering<'_> {
+    type Run<'a>
+        = DrawnRun<'a>
+    where
+        Self: 'a;
+
+    const STEPS_PER_TASK: usize = OrderStatistics::STEPS_PER_TASK;
+    const RUNS_IN_PARALLEL: bool = OrderStatistics::RUNS_IN_PARALLEL;
+    const COUNTS_STEPS: bool = OrderStatistics::COUNTS_STEPS;
+
+    fn plan(&self) -> &Plan {
+        &self.engine.plan
+    }
+
+    fn begin<'a>(
+        &'a self,
+        random: &'a Random,
+        run: u32,
+        control: &Control,
+    ) -> Result<DrawnRun<'a>> {
+        DrawnRun::new(
+            self.engine,
+            [&self.ranks, &self.ports],
+            random,
+            run,
+            control,
+        )
     }
 }
 
@@ -185,28 +265,39 @@ pub struct DrawnRun<'a> {
 }
 
 impl<'a> DrawnRun<'a> {
+    /// The memories of ranks and of ports are by pool.
     fn new(
         engine: &'a OrderStatistics,
+        [of_ranks, of_ports]: [&[Option<Arc<PoolMemory>>]; 2],
         random: &'a Random,
         run: u32,
         control: &Control,
     ) -> Result<Self> {
-        let members = |plan: &'a Plan, laws: &'a [PoolLaw], gangs: Option<&RunGangs>| {
+        let members = |plan: &'a Plan,
+                       laws: &'a [PoolLaw],
+                       memories: &[Option<Arc<PoolMemory>>],
+                       gangs: Option<&RunGangs>| {
             laws.iter()
+                .zip(memories)
                 .enumerate()
-                .map(|(index, law)| {
-                    let given = gangs.map(|gangs| gangs.effects[index].clone());
-                    Members::new(plan, law, index, random, run, given, control)
+                .map(|(index, (law, memory))| {
+                    let origin = match (gangs, memory) {
+                        (Some(gangs), _) => Origin::Given(gangs.effects[index].clone()),
+                        (None, Some(memory)) => Origin::Kept(memory),
+                        (None, None) => Origin::Drawn,
+                    };
+                    Members::new(plan, law, index, random, run, origin, control)
                 })
                 .collect::<Result<Vec<_>>>()
         };
         let gangs = engine.begin_gangs(random, run, control)?;
         let has_transfers = !engine.plan.communication().terms.is_empty();
+        let plan = engine.plan_of_ranks();
         Ok(Self {
             plan: &engine.plan,
-            ranks: members(engine.plan_of_ranks(), &engine.ranks, gangs.as_ref())?,
+            ranks: members(plan, &engine.ranks, of_ranks, gangs.as_ref())?,
             ports: if has_transfers {
-                members(&engine.plan, &engine.ports, None)?
+                members(&engine.plan, &engine.ports, of_ports, None)?
             } else {
                 Vec::new()
             },

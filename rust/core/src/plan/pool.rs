@@ -89,6 +89,14 @@ impl Pool {
         self.n_tensor_groups = self.n_tensor_groups.min(n);
     }
 
+    /// The pool, computing for another time in a step.
+    #[must_use]
+    pub fn with_compute_s(&self, compute_s: f64) -> Self {
+        let mut pool = self.clone();
+        pool.spec.compute_s = compute_s;
+        pool
+    }
+
     /// Tensor groups that work.
     #[must_use]
     pub fn n_tensor_groups(&self) -> u32 {

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::order_statistics::descent::{Descent, SlowestStreams};
 use crate::order_statistics::law::{BulkKind, Handling, PoolLaw, handling};
 use crate::order_statistics::run::{
-    BulkDraw, BulkLaw, PersistentSource, RankEffects, Survey, Surveyed,
+    BulkDraw, BulkLaw, Persistent, PersistentSource, PoolMemory, RankEffects, Survey, Surveyed,
 };
 use crate::plan::{Cause, Effect, Plan, Pool, Scope, Span};
 use crate::random::Random;
@@ -56,6 +56,16 @@ pub struct Scratch {
     factors: Vec<f32>,
 }
 
+/// Where the persistent effects of ranks come from.
+pub enum Origin<'m> {
+    /// They are drawn.
+    Drawn,
+    /// They are drawn unless they are there already, and kept there.
+    Kept(&'m PoolMemory),
+    /// They are given, because ranks stand for gangs.
+    Given(Arc<[RankEffects]>),
+}
+
 /// What all ranks of a pool share in one step.
 #[derive(Debug, Clone, Copy)]
 struct Common {
@@ -64,8 +74,7 @@ struct Common {
 }
 
 impl<'a> Members<'a> {
-    /// The members of pool number `index` of a plan; `given` are their persistent effects
-    /// where ranks stand for gangs.
+    /// The members of pool number `index` of a plan.
     ///
     /// # Errors
     /// [`Error::Stopped`](crate::Error::Stopped) once `control` asks for it.
@@ -75,27 +84,22 @@ impl<'a> Members<'a> {
         index: usize,
         random: &'a Random,
         run: u32,
-        given: Option<Arc<[RankEffects]>>,
+        origin: Origin,
         control: &Control,
     ) -> Result<Self> {
         let pool = &plan.pools()[index];
+        let (given, memory) = match origin {
+            Origin::Drawn => (None, None),
+            Origin::Kept(memory) => (None, memory.run(run)),
+            Origin::Given(effects) => (Some(effects), None),
+        };
+        let Persistent {
+            by_rank: persistent,
+            common_stalls,
+        } = Persistent::new(plan, law.affects, index, random, run, given);
         let draws = |span| Draws::new(plan, index, law.affects, span, random, run);
         let handled = |wanted: Handling| move |cause: &Cause| handling(pool, cause) == wanted;
-        let slows = |cause: &Cause| cause.effect() == Effect::Slowdown;
         let steps = draws(Span::Step);
-        // Where no step differs from another, all persistent stalls are kept by rank.
-        let by_rank =
-            |cause: &Cause| !slows(cause) && (steps.is_empty() || !cause.scope().is_pool_wide());
-        let of_run = |keeps: &dyn Fn(&Cause) -> bool| {
-            draws(Span::Run).only(|cause| given.is_none() && keeps(cause))
-        };
-        let common_stalls = of_run(&|cause| !slows(cause) && !by_rank(cause));
-        let persistent = PersistentSource {
-            pool,
-            slowdowns: of_run(&slows),
-            stalls: of_run(&by_rank),
-            given: given.clone(),
-        };
         let rare: Vec<Rare> = (0..steps.len())
             .filter(|&cause| handling(pool, steps.cause(cause)) == Handling::Rare)
             .filter(|&cause| steps.cause(cause).probability() > 0.0)
@@ -110,7 +114,20 @@ impl<'a> Members<'a> {
             steps_differ: !steps.is_empty(),
             all_separate: rare.iter().any(Rare::is_certain) && !matches!(law.bulk, BulkKind::Fixed),
         };
-        let surveyed = survey.run(control)?;
+        let surveyed = match memory {
+            Some(place) => {
+                let known = place.get().cloned();
+                let effects = match known {
+                    Some(effects) => Some(effects),
+                    None => survey.effects(control)?.map(Arc::new),
+                };
+                if let Some(effects) = &effects {
+                    place.get_or_init(|| effects.clone());
+                }
+                survey.run(effects.as_ref().map(|effects| effects.as_slice()), control)?
+            }
+            None => survey.run(None, control)?,
+        };
         let bulk = BulkLaw::new(law, &surveyed, &persistent, control)?;
         let mut common_stall = 0.0;
         for cause in 0..common_stalls.len() {

@@ -3,4 +3,4 @@
 mod members;
 mod rare;
 
-pub use members::{Members, Scratch};
+pub use members::{Members, Origin, Scratch};

@@ -65,7 +65,7 @@ pub fn in_run<T>(
         all_separate: false,
     };
     let control = Control::default();
-    let surveyed = survey.run(&control).unwrap();
+    let surveyed = survey.run(None, &control).unwrap();
     let bulk = BulkLaw::new(&law, &surveyed, &persistent, &control).unwrap();
     check(&persistent, &surveyed, &bulk)
 }

@@ -5,7 +5,9 @@ mod census;
 #[cfg(test)]
 mod fixture;
 mod grid_curve;
+mod memory;
 mod nested_bulk;
+mod persistent_effects;
 mod persistent_source;
 mod separate;
 mod shifts;
@@ -13,5 +15,6 @@ mod slow_ranks;
 mod survey;
 
 pub use bulk_law::{BulkDraw, BulkLaw};
-pub use persistent_source::{PersistentSource, RankEffects};
+pub use memory::{PoolMemory, RunMemory};
+pub use persistent_source::{Persistent, PersistentSource, RankEffects};
 pub use survey::{Survey, Surveyed};

@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::draw::{Drawn, Draws, Tile, When};
-use crate::plan::Pool;
+use crate::plan::{Affects, Cause, Effect, Plan, Pool, Span};
+use crate::random::Random;
 
 /// Persistent effects of one rank, in units of the pool's noiseless compute time.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -111,5 +112,44 @@ impl PersistentSource<'_> {
         }
         self.slowdowns.apply_all(When::RUN, gpus, drawn, tile);
         self.stalls.apply_all(When::RUN, gpus, drawn, tile);
+    }
+}
+
+/// Causes of span run that act on the ranks or the ports of a pool.
+pub struct Persistent<'a> {
+    /// Those whose effects differ by rank.
+    pub by_rank: PersistentSource<'a>,
+    /// Stalls that are the same for all ranks.
+    pub common_stalls: Draws<'a>,
+}
+
+impl<'a> Persistent<'a> {
+    /// Those of pool number `index` of a plan; none where effects are `given`.
+    pub fn new(
+        plan: &'a Plan,
+        affects: Affects,
+        index: usize,
+        random: &'a Random,
+        run: u32,
+        given: Option<Arc<[RankEffects]>>,
+    ) -> Self {
+        let draws = |span| Draws::new(plan, index, affects, span, random, run);
+        let slows = |cause: &Cause| cause.effect() == Effect::Slowdown;
+        let steps = draws(Span::Step);
+        // Where no step differs from another, all persistent stalls are kept by rank.
+        let by_rank =
+            |cause: &Cause| !slows(cause) && (steps.is_empty() || !cause.scope().is_pool_wide());
+        let of_run = |keeps: &dyn Fn(&Cause) -> bool| {
+            draws(Span::Run).only(|cause| given.is_none() && keeps(cause))
+        };
+        Self {
+            common_stalls: of_run(&|cause| !slows(cause) && !by_rank(cause)),
+            by_rank: PersistentSource {
+                pool: &plan.pools()[index],
+                slowdowns: of_run(&slows),
+                stalls: of_run(&by_rank),
+                given,
+            },
+        }
     }
 }

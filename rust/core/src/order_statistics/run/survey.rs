@@ -9,11 +9,11 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::census::Census;
+use super::persistent_effects::PersistentEffects;
 use super::persistent_source::PersistentSource;
 use super::separate::SeparateBlocks;
 use super::slow_ranks::SlowRanks;
 use crate::control::Control;
-use crate::draw::{Drawn, Tile, for_each_tile};
 use crate::error::Result;
 use crate::order_statistics::law::{BulkKind, PoolLaw};
 use crate::plan::{Affects, Scope};
@@ -82,27 +82,46 @@ pub struct Survey<'s, 'a> {
     pub all_separate: bool,
 }
 
-/// Calls with the first rank, the slowdowns and the stalls of a tile.
-type TileVisitor<'f> = dyn FnMut(u32, &[f32], &[f32]) + 'f;
-
 impl Survey<'_, '_> {
-    /// Surveys all ranks, on the current rayon pool.
+    /// Draws the persistent effects of all ranks, on the current rayon pool, by task: for
+    /// [`Survey::run`], as often as needed. None where a survey does not look at all ranks.
     ///
     /// # Errors
     /// [`Error::Stopped`](crate::Error::Stopped) once `control` asks for it.
-    pub fn run(&self, control: &Control) -> Result<Surveyed> {
+    pub fn effects(&self, control: &Control) -> Result<Option<Vec<PersistentEffects>>> {
+        let only_slow_ones = self.nothing().census.is_some() && self.slow_ranks().is_some();
+        if !self.persistent.differs() || only_slow_ones {
+            return Ok(None);
+        }
+        let effects = (0..self.n_tasks()).into_par_iter().map(|task| {
+            control.advance(0)?;
+            Ok(self.drawn(task))
+        });
+        effects.collect::<Result<_>>().map(Some)
+    }
+
+    /// Surveys all ranks, on the current rayon pool; `effects` are what
+    /// [`Survey::effects`] gave for ranks that have drawn the same.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`](crate::Error::Stopped) once `control` asks for it.
+    pub fn run(
+        &self,
+        effects: Option<&[PersistentEffects]>,
+        control: &Control,
+    ) -> Result<Surveyed> {
         let n_ranks = self.n_ranks();
         if !self.persistent.differs() {
             return Ok(self.of_equal_ranks());
         }
-        let n_tasks = n_ranks.div_ceil(RANKS_PER_SURVEY_TASK);
+        let n_tasks = self.n_tasks();
         let mut all = self.nothing();
         let slow_ranks = self.slow_ranks().filter(|_| all.census.is_some());
         let mut cut = 0;
         let mut done = 0;
         if let Some(slow_ranks) = &slow_ranks {
             // What the first task finds tells which ranks of the others matter.
-            let first = self.part(self.start(0)..self.start(1), Some((slow_ranks, 0)));
+            let first = self.slow_part(0, slow_ranks, 0);
             self.merge(&mut all, first);
             if let (BulkKind::Shifted { grid, .. }, Some(census)) = (&self.law.bulk, &all.census) {
                 cut = slow_ranks.first_word_that_matters(grid, census, all.greatest);
@@ -114,8 +133,11 @@ impl Survey<'_, '_> {
             let parts: Vec<Surveyed> = batch
                 .into_par_iter()
                 .map(|task| {
-                    let ranks = self.start(task)..self.start(task + 1);
-                    let part = self.part(ranks, slow_ranks.as_ref().map(|slow| (slow, cut)));
+                    let part = match (&slow_ranks, effects) {
+                        (Some(slow_ranks), _) => self.slow_part(task, slow_ranks, cut),
+                        (None, Some(effects)) => self.part(&effects[task as usize]),
+                        (None, None) => self.part(&self.drawn(task)),
+                    };
                     control.advance(u64::from(RANKS_PER_SURVEY_TASK))?;
                     Ok(part)
                 })
@@ -136,6 +158,16 @@ impl Survey<'_, '_> {
 
     fn n_ranks(&self) -> u32 {
         self.persistent.pool.n_ranks()
+    }
+
+    fn n_tasks(&self) -> u32 {
+        self.n_ranks().div_ceil(RANKS_PER_SURVEY_TASK)
+    }
+
+    /// The persistent effects of the ranks of a task.
+    fn drawn(&self, task: u32) -> PersistentEffects {
+        let ranks = self.start(task)..self.start(task + 1);
+        PersistentEffects::draw(self.persistent, self.law.block, ranks)
     }
 
     /// Ranks of which only the slow ones are looked at, if the pool is such a one.
@@ -210,94 +242,53 @@ impl Survey<'_, '_> {
         self.persistent.pool.units_of(self.law.block, ranks)
     }
 
-    /// What some ranks come to; of `slow_ranks` only those whose words reach the cut.
-    fn part(&self, ranks: Range<u32>, slow_ranks: Option<(&SlowRanks, u32)>) -> Surveyed {
+    /// What the slow ones among the ranks of a task come to: those whose words reach the cut.
+    fn slow_part(&self, task: u32, slow_ranks: &SlowRanks, cut: u32) -> Surveyed {
         let mut surveyed = self.nothing();
-        if let (Some(census), Some((slow_ranks, cut))) = (&mut surveyed.census, slow_ranks) {
+        if let Some(census) = &mut surveyed.census {
+            let ranks = self.start(task)..self.start(task + 1);
             surveyed.greatest = slow_ranks.count(ranks, cut, census);
-            return surveyed;
-        }
-        if self.law.block == Scope::Gpu {
-            self.for_each_tile(ranks, &mut |first, slowdowns, stalls| {
-                self.visit(&mut surveyed, first, slowdowns, stalls);
-            });
-            return surveyed;
-        }
-        let first = ranks.start;
-        let (mut slowdowns, mut stalls) = (Vec::new(), Vec::new());
-        self.for_each_tile(ranks, &mut |_, of_slowdowns, of_stalls| {
-            slowdowns.extend_from_slice(of_slowdowns);
-            stalls.extend_from_slice(of_stalls);
-        });
-        let end = first + slowdowns.len() as u32;
-        for block in self.blocks(first..end) {
-            let places = (block.start - first) as usize..(block.end - first) as usize;
-            self.visit(
-                &mut surveyed,
-                block.start,
-                &slowdowns[places.clone()],
-                &stalls[places],
-            );
         }
         surveyed
     }
 
-    fn for_each_tile(&self, ranks: Range<u32>, visit: &mut TileVisitor) {
-        let mut drawn = Drawn::Nothing;
-        for_each_tile(self.persistent.pool, ranks, |rank, gpus| {
-            let mut tile = Tile::NEUTRAL;
-            self.persistent.apply(rank, &gpus, &mut drawn, &mut tile);
-            visit(
-                rank,
-                &tile.slowdown.0[0][..gpus.len()],
-                &tile.stall.0[0][..gpus.len()],
-            );
-        });
-    }
-
-    /// Takes in ranks: those of one block, or any where blocks are single GPUs.
-    fn visit(&self, surveyed: &mut Surveyed, first: u32, slowdowns: &[f32], stalls: &[f32]) {
-        let greatest = slowdowns.iter().copied().fold(0.0, f32::max);
-        surveyed.greatest = surveyed.greatest.max(greatest);
-        surveyed.sum_slowdown += sum(slowdowns);
-        if self.persistent.stalls() {
-            surveyed.sum_stall += sum(stalls);
-        }
-        if matches!(self.law.bulk, BulkKind::Fixed) {
-            self.visit_leaders(surveyed, first, slowdowns, stalls);
-            return;
-        }
-        let is_stalled = self.steps_differ && stalls.iter().any(|&stall| stall > 0.0);
-        match (&mut surveyed.census, self.law.block) {
-            (census, Scope::Gpu) if is_stalled => {
-                let ranks = (first..).zip(slowdowns).zip(stalls);
-                for ((rank, &slowdown), &stall) in ranks {
-                    if stall > 0.0 {
-                        surveyed.separate.push(rank..rank + 1);
-                    } else if let Some(census) = census {
-                        census.add(&[slowdown]);
+    /// What ranks with some persistent effects come to.
+    fn part(&self, effects: &PersistentEffects) -> Surveyed {
+        let mut surveyed = Surveyed {
+            greatest: effects.greatest,
+            sum_slowdown: effects.sum_slowdown,
+            sum_stall: effects.sum_stall,
+            ..self.nothing()
+        };
+        let some_are_separate = self.steps_differ && effects.has_stall();
+        match (&self.law.bulk, self.law.block) {
+            (BulkKind::Fixed, _) => self.visit_leaders(&mut surveyed, effects),
+            (_, Scope::Gpu) if !some_are_separate => {
+                if let Some(census) = &mut surveyed.census {
+                    census.add(&effects.slowdowns);
+                }
+            }
+            (_, block) => {
+                let units = self.persistent.pool.units_of(block, effects.ranks.clone());
+                for unit in units {
+                    let stalls = effects.stalls_of(&unit);
+                    if self.steps_differ && stalls.iter().any(|&stall| stall > 0.0) {
+                        surveyed.separate.push(unit);
+                    } else if let Some(census) = &mut surveyed.census {
+                        let slowdowns = effects.slowdowns_of(&unit);
+                        census.add(&[slowdowns.iter().copied().fold(0.0, f32::max)]);
                     }
                 }
             }
-            (_, _) if is_stalled => {
-                let block = first..first + slowdowns.len() as u32;
-                surveyed.separate.push(block);
-            }
-            (Some(census), Scope::Gpu) => census.add(slowdowns),
-            (Some(census), _) => census.add(&[greatest]),
-            (None, _) => {}
         }
+        surveyed
     }
 
     /// Keeps the slowest ranks by their persistent effects.
-    fn visit_leaders(
-        &self,
-        surveyed: &mut Surveyed,
-        first: u32,
-        slowdowns: &[f32],
-        stalls: &[f32],
-    ) {
-        for ((rank, &slowdown), &stall) in (first..).zip(slowdowns).zip(stalls) {
+    fn visit_leaders(&self, surveyed: &mut Surveyed, effects: &PersistentEffects) {
+        for (place, (rank, &slowdown)) in effects.ranks.clone().zip(&effects.slowdowns).enumerate()
+        {
+            let stall = effects.stalls.get(place).copied().unwrap_or(0.0);
             if self.steps_differ && stall > 0.0 {
                 surveyed.separate.push(rank..rank + 1);
                 continue;
@@ -362,18 +353,6 @@ impl Survey<'_, '_> {
             self.insert(&mut all.leaders, leader);
         }
     }
-}
-
-/// Sum of some numbers, as eight partial sums that the compiler vectorizes.
-fn sum(numbers: &[f32]) -> f64 {
-    let mut sums = [0.0_f64; 8];
-    let (eights, rest) = numbers.as_chunks();
-    for eight in eights {
-        for (sum, &number) in sums.iter_mut().zip::<&[f32; 8]>(eight) {
-            *sum += f64::from(number);
-        }
-    }
-    sums.iter().sum::<f64>() + rest.iter().map(|&x| f64::from(x)).sum::<f64>()
 }
 
 #[cfg(test)]
