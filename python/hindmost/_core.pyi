@@ -1,7 +1,10 @@
-"""Types of the Rust core, which knows random numbers, barriers and schedules, and no GPUs."""
+"""Types of the Rust core, which knows random numbers, barriers and schedules, and no GPUs.
+
+All classes are values: they compare, pickle and copy. What holds floats has no hash.
+"""
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypedDict
+from typing import Any, ClassVar, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +29,9 @@ class NotExactError(ValueError):
     """
 
 class Law:
-    """Distribution of a positive random number."""
+    """Distribution of a positive random number; equal however it was written."""
+
+    __hash__: ClassVar[None]  # type: ignore[assignment]
 
     def __init__(self, parameters: dict[str, Any]) -> None: ...
     def cdf(self, x: float) -> float: ...
@@ -41,7 +46,13 @@ class Law:
     ) -> NDArray[np.float32]: ...
 
 class Plan:
-    """A step of a whole job, checked and compiled."""
+    """A step of a whole job, checked and compiled.
+
+    Plans are equal by their arguments but for the instruction set: all of them give equal bytes.
+    A pickle holds the arguments, and unpickling compiles them again.
+    """
+
+    __hash__: ClassVar[None]  # type: ignore[assignment]
 
     def __init__(
         self,
@@ -62,15 +73,28 @@ class Plan:
     def draws_per_step(self) -> int: ...
 
 class Curve:
-    """The law of a maximum, as exceedances on knots."""
+    """The law of a maximum, as exceedances on knots; equal by its knots.
 
+    xs are the knots, which do not fall, and logs the logarithms of their exceedances, which do
+    not rise.
+    """
+
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+
+    def __init__(self, xs: Sequence[float], logs: Sequence[float]) -> None: ...
     def cdf(self, x: float) -> float: ...
     def sf(self, x: float) -> float: ...
     def quantile(self, p: float) -> float: ...
     def upper_quantile(self, q: float) -> float: ...
 
 class OrderStatistics:
-    """The engine that draws the slowest rank of each pool from its law."""
+    """The engine that draws the slowest rank of each pool from its law.
+
+    Engines are equal by their plan and, where a law is found by simulation, the seed of that. A
+    pickle holds these, and unpickling compiles the laws again.
+    """
+
+    __hash__: ClassVar[None]  # type: ignore[assignment]
 
     def __init__(self, plan: Plan) -> None: ...
     @staticmethod
@@ -78,7 +102,7 @@ class OrderStatistics:
         plan: Plan,
         *,
         seed: int,
-        threads: int,
+        threads: int | None = None,
         progress: Callable[[int], object] | None = None,
     ) -> OrderStatistics: ...
     @staticmethod
@@ -95,7 +119,7 @@ class OrderStatistics:
     def law(self, pool: int, seed: int, run: int) -> Curve | None: ...
 
 class Schedule:
-    """The order of a pipeline's passes."""
+    """The order of a pipeline's passes; equal by its kind and shape."""
 
     def __init__(self, *, kind: str, stages: int, microbatches: int, chunks: int = 1) -> None: ...
     def order(self, stage: int) -> list[tuple[str, int, int]]: ...

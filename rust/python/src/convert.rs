@@ -1,5 +1,8 @@
 //! Conversion of plain Python values into what the core takes.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use hindmost_core::Error;
 use hindmost_core::law::{
     Capped, Constant, Empirical, Exponential, Gamma, Law, LogNormal, LogUniform, Mixture, Normal,
@@ -10,8 +13,8 @@ use hindmost_core::plan::{
     StageTimes, Term,
 };
 use hindmost_core::schedule::{Kind, Shape};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 
 use crate::errors::{OrRaise, to_python};
 
@@ -30,104 +33,165 @@ const LAWS: &[&str] = &[
     "mixture",
 ];
 
-/// A law that is compiled already, or a dictionary of what [`law`] takes.
-#[derive(FromPyObject)]
-enum LawArgument<'py> {
-    Compiled(PyRef<'py, crate::laws::Law>),
-    Parameters(Bound<'py, PyDict>),
+/// A parameter of a law.
+#[derive(Clone, PartialEq, FromPyObject, IntoPyObject)]
+pub enum Parameter {
+    Text(String),
+    Number(f64),
+    Numbers(Vec<f64>),
+    Components(Vec<Component>),
 }
 
-impl LawArgument<'_> {
-    fn to_law(&self) -> PyResult<DrawnLaw> {
-        match self {
-            Self::Compiled(law) => Ok(law.drawn().clone()),
-            Self::Parameters(parameters) => law(parameters).map(Into::into),
-        }
+/// One law of a mixture, as a dictionary.
+#[derive(Clone, PartialEq, FromPyObject, IntoPyObject)]
+#[pyo3(from_item_all)]
+pub struct Component {
+    weight: f64,
+    law: LawTable,
+}
+
+/// A law, as a dictionary of its `name`, its parameters and an optional `cap`. What is None
+/// counts as absent.
+#[derive(Clone, PartialEq, IntoPyObject)]
+#[pyo3(transparent)]
+pub struct LawTable(BTreeMap<String, Parameter>);
+
+impl<'py> FromPyObject<'_, 'py> for LawTable {
+    type Error = PyErr;
+
+    fn extract(table: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let fields: BTreeMap<String, Option<Parameter>> = table.extract()?;
+        let given = fields.into_iter();
+        Ok(Self(
+            given
+                .filter_map(|(field, value)| Some((field, value?)))
+                .collect(),
+        ))
     }
 }
 
-/// A law from a dictionary: its `name`, its parameters and an optional `cap`.
-pub fn law(from: &Bound<'_, PyDict>) -> PyResult<Law> {
-    let name: String = get(from, "name")?;
-    let number = |field| get::<f64>(from, field);
-    let cap = optional(from, "cap")?;
-    let law = match name.as_str() {
-        "constant" => Constant::new(number("value")?).map(Law::Constant),
-        "lognormal" => LogNormal::new(number("median")?, number("sigma")?).map(Law::LogNormal),
-        "exponential" => Exponential::new(number("mean")?, number("shift")?).map(Law::Exponential),
-        "gamma" => Gamma::new(number("shape")?, number("scale")?).map(Law::Gamma),
-        "weibull" => Weibull::new(number("shape")?, number("scale")?).map(Law::Weibull),
-        "normal" => Normal::new(number("mean")?, number("sigma")?).map(Law::Normal),
-        "pareto" => {
-            let (minimum, alpha) = (number("minimum")?, number("alpha")?);
-            match optional(from, "maximum")? {
-                Some(maximum) => Pareto::bounded(minimum, alpha, maximum),
-                None => Pareto::new(minimum, alpha),
+impl LawTable {
+    /// The law, constructed.
+    pub fn to_law(&self) -> PyResult<Law> {
+        let name = self.name()?;
+        let number = |field| self.number(field);
+        let cap = self.optional("cap")?;
+        let law = match name {
+            "constant" => Constant::new(number("value")?).map(Law::Constant),
+            "lognormal" => LogNormal::new(number("median")?, number("sigma")?).map(Law::LogNormal),
+            "exponential" => {
+                Exponential::new(number("mean")?, number("shift")?).map(Law::Exponential)
             }
-            .map(Law::Pareto)
-        }
-        "uniform" => Uniform::new(number("low")?, number("high")?).map(Law::Uniform),
-        "log-uniform" => LogUniform::new(number("low")?, number("high")?).map(Law::LogUniform),
-        "empirical" => {
-            let samples = get(from, "samples")?;
-            match (optional(from, "tail_alpha")?, cap) {
-                (Some(alpha), Some(cap)) => with_pareto_tail(samples, alpha, cap),
-                (Some(alpha), None) => Err(Error::domain(
-                    "tail_alpha",
-                    alpha,
-                    "absent, or the law must have a cap, because nothing is known of the far tail",
-                )),
-                (None, _) => Empirical::new(samples).map(Law::Empirical),
+            "gamma" => Gamma::new(number("shape")?, number("scale")?).map(Law::Gamma),
+            "weibull" => Weibull::new(number("shape")?, number("scale")?).map(Law::Weibull),
+            "normal" => Normal::new(number("mean")?, number("sigma")?).map(Law::Normal),
+            "pareto" => {
+                let (minimum, alpha) = (number("minimum")?, number("alpha")?);
+                match self.optional("maximum")? {
+                    Some(maximum) => Pareto::bounded(minimum, alpha, maximum),
+                    None => Pareto::new(minimum, alpha),
+                }
+                .map(Law::Pareto)
             }
+            "uniform" => Uniform::new(number("low")?, number("high")?).map(Law::Uniform),
+            "log-uniform" => LogUniform::new(number("low")?, number("high")?).map(Law::LogUniform),
+            "empirical" => {
+                let samples = self.numbers("samples")?;
+                match (self.optional("tail_alpha")?, cap) {
+                    (Some(alpha), Some(cap)) => with_pareto_tail(samples, alpha, cap),
+                    (Some(alpha), None) => Err(Error::domain(
+                        "tail_alpha",
+                        alpha,
+                        "absent, or the law must have a cap, because nothing is known of the far tail",
+                    )),
+                    (None, _) => Empirical::new(samples).map(Law::Empirical),
+                }
+            }
+            "tabulated" => Tabulated::new(self.numbers("lower")?, self.numbers("upper")?)
+                .map(Law::Tabulated),
+            "mixture" => Mixture::new(self.components()?).map(Law::Mixture),
+            _ => Err(Error::Name {
+                field: "name".to_owned(),
+                value: name.to_owned(),
+                known: LAWS,
+            }),
         }
-        "tabulated" => Tabulated::new(get(from, "lower")?, get(from, "upper")?).map(Law::Tabulated),
-        "mixture" => Mixture::new(components(from)?).map(Law::Mixture),
-        _ => Err(Error::Name {
-            field: "name".to_owned(),
-            value: name,
-            known: LAWS,
-        }),
+        .or_raise()?;
+        match cap {
+            Some(cap) => Capped::new(law, cap).map(Law::Capped).or_raise(),
+            None => Ok(law),
+        }
     }
-    .or_raise()?;
-    match cap {
-        Some(cap) => Capped::new(law, cap).map(Law::Capped).or_raise(),
-        None => Ok(law),
-    }
-}
 
-fn optional(from: &Bound<'_, PyDict>, field: &str) -> PyResult<Option<f64>> {
-    match from.get_item(field)? {
-        Some(value) => value.extract(),
-        None => Ok(None),
+    /// The parameters in words, with lists by their lengths.
+    pub fn summary(&self) -> String {
+        let words = self.0.iter().filter_map(|(field, value)| match value {
+            Parameter::Text(_) => None,
+            Parameter::Number(number) => Some(format!(", {field} {number}")),
+            Parameter::Numbers(numbers) => Some(format!(", {} {field}", numbers.len())),
+            Parameter::Components(parts) => Some(format!(", {} {field}", parts.len())),
+        });
+        std::iter::once(self.name().unwrap_or_default().to_owned())
+            .chain(words)
+            .collect()
     }
-}
 
-fn components(from: &Bound<'_, PyDict>) -> PyResult<Vec<(f64, Law)>> {
-    let components: Vec<Bound<'_, PyDict>> = get(from, "components")?;
-    components
-        .iter()
-        .map(|component| {
-            let part: Bound<'_, PyDict> = get(component, "law")?;
-            Ok((get(component, "weight")?, law(&part)?))
+    fn name(&self) -> PyResult<&str> {
+        match self.get("name")? {
+            Parameter::Text(name) => Ok(name),
+            _ => Err(wrong_type("name", "a text")),
+        }
+    }
+
+    fn number(&self, field: &str) -> PyResult<f64> {
+        match self.get(field)? {
+            Parameter::Number(number) => Ok(*number),
+            _ => Err(wrong_type(field, "a number")),
+        }
+    }
+
+    fn optional(&self, field: &str) -> PyResult<Option<f64>> {
+        match self.0.contains_key(field) {
+            true => self.number(field).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    fn numbers(&self, field: &str) -> PyResult<Vec<f64>> {
+        match self.get(field)? {
+            Parameter::Numbers(numbers) => Ok(numbers.clone()),
+            _ => Err(wrong_type(field, "a list of numbers")),
+        }
+    }
+
+    fn components(&self) -> PyResult<Vec<(f64, Law)>> {
+        match self.get("components")? {
+            Parameter::Components(components) => components
+                .iter()
+                .map(|component| Ok((component.weight, component.law.to_law()?)))
+                .collect(),
+            // An empty list is one of numbers, too.
+            Parameter::Numbers(none) if none.is_empty() => Ok(Vec::new()),
+            _ => Err(wrong_type("components", "a list of weights and laws")),
+        }
+    }
+
+    fn get(&self, field: &str) -> PyResult<&Parameter> {
+        self.0.get(field).ok_or_else(|| {
+            to_python(Error::Field {
+                field: field.to_owned(),
+                missing: true,
+            })
         })
-        .collect()
+    }
 }
 
-fn get<'py, T>(from: &Bound<'py, PyDict>, field: &str) -> PyResult<T>
-where
-    T: for<'a> FromPyObject<'a, 'py, Error: Into<PyErr>>,
-{
-    match from.get_item(field)? {
-        Some(value) => value.extract().map_err(Into::into),
-        None => Err(to_python(Error::Field {
-            field: field.to_owned(),
-            missing: true,
-        })),
-    }
+fn wrong_type(field: &str, wanted: &str) -> PyErr {
+    PyTypeError::new_err(format!("{field} of a law must be {wanted}"))
 }
 
 /// A pool, as a dictionary of the fields of [`PoolSpec`].
-#[derive(FromPyObject)]
+#[derive(Clone, PartialEq, FromPyObject, IntoPyObject)]
 #[pyo3(from_item_all)]
 pub struct Pool {
     name: String,
@@ -139,35 +203,89 @@ pub struct Pool {
     compute_s: f64,
 }
 
-impl From<Pool> for PoolSpec {
-    fn from(pool: Pool) -> Self {
-        Self {
-            name: pool.name,
-            n_gpus: pool.n_gpus,
-            node_gpus: pool.node_gpus,
-            domain_gpus: pool.domain_gpus,
-            rack_gpus: pool.rack_gpus,
-            tensor_gpus: pool.tensor_gpus,
-            compute_s: pool.compute_s,
+impl Pool {
+    /// The pool, for the core.
+    pub fn to_spec(&self) -> PoolSpec {
+        PoolSpec {
+            name: self.name.clone(),
+            n_gpus: self.n_gpus,
+            node_gpus: self.node_gpus,
+            domain_gpus: self.domain_gpus,
+            rack_gpus: self.rack_gpus,
+            tensor_gpus: self.tensor_gpus,
+            compute_s: self.compute_s,
         }
     }
 }
 
+/// A law of a plan: a dictionary, or a law whose tables are compiled once for all plans.
+#[derive(Clone)]
+pub struct LawArgument {
+    parameters: Arc<LawTable>,
+    drawn: Option<DrawnLaw>,
+}
+
+impl LawArgument {
+    /// The law, with the tables that it has already.
+    fn to_drawn(&self) -> PyResult<DrawnLaw> {
+        match &self.drawn {
+            Some(drawn) => Ok(drawn.clone()),
+            None => self.parameters.to_law().map(Into::into),
+        }
+    }
+}
+
+impl PartialEq for LawArgument {
+    fn eq(&self, other: &Self) -> bool {
+        self.parameters == other.parameters
+    }
+}
+
+impl<'py> FromPyObject<'_, 'py> for LawArgument {
+    type Error = PyErr;
+
+    fn extract(law: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        if let Ok(compiled) = law.cast::<crate::laws::Law>() {
+            let compiled = compiled.get();
+            return Ok(Self {
+                parameters: compiled.parameters().clone(),
+                drawn: Some(compiled.drawn().clone()),
+            });
+        }
+        Ok(Self {
+            parameters: Arc::new(law.extract()?),
+            drawn: None,
+        })
+    }
+}
+
+impl<'py> IntoPyObject<'py> for LawArgument {
+    type Target = PyAny;
+    type Output = Bound<'py, PyAny>;
+    type Error = PyErr;
+
+    fn into_pyobject(self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        Ok(LawTable::clone(&self.parameters)
+            .into_pyobject(py)?
+            .into_any())
+    }
+}
+
 /// A cause, as a dictionary of the fields of [`CauseSpec`].
-#[derive(FromPyObject)]
+#[derive(Clone, PartialEq, FromPyObject, IntoPyObject)]
 #[pyo3(from_item_all)]
-pub struct Cause<'py> {
+pub struct Cause {
     name: String,
     affects: String,
     effect: String,
     scope: String,
     span: String,
     probability: f64,
-    law: LawArgument<'py>,
+    law: LawArgument,
     pools: Vec<usize>,
 }
 
-impl Cause<'_> {
+impl Cause {
     /// The cause with its choices looked up by name.
     pub fn to_spec(&self) -> PyResult<CauseSpec> {
         Ok(CauseSpec {
@@ -207,7 +325,7 @@ impl Cause<'_> {
                 &Span::ALL,
             )?,
             probability: self.probability,
-            law: self.law.to_law()?,
+            law: self.law.to_drawn()?,
             pools: self.pools.clone(),
         })
     }
@@ -230,17 +348,17 @@ fn choose<T: Copy>(
 }
 
 /// A communication term, as a dictionary of the fields of [`Term`].
-#[derive(FromPyObject)]
+#[derive(Clone, PartialEq, FromPyObject, IntoPyObject)]
 #[pyo3(from_item_all)]
-pub struct CommunicationTerm<'py> {
+pub struct CommunicationTerm {
     latency_s: Vec<f64>,
     transfer_s: Vec<f64>,
     window_share: Vec<f64>,
     n_buckets: u32,
-    hops: Option<LawArgument<'py>>,
+    hops: Option<LawArgument>,
 }
 
-impl CommunicationTerm<'_> {
+impl CommunicationTerm {
     /// The term with its law constructed.
     pub fn to_term(&self) -> PyResult<Term> {
         Ok(Term {
@@ -248,15 +366,15 @@ impl CommunicationTerm<'_> {
             transfer_s: self.transfer_s.clone(),
             window_share: self.window_share.clone(),
             n_buckets: self.n_buckets,
-            hops: self.hops.as_ref().map(LawArgument::to_law).transpose()?,
+            hops: self.hops.as_ref().map(LawArgument::to_drawn).transpose()?,
         })
     }
 }
 
 /// Seconds of the passes in a pool, as a dictionary of the fields of [`StageTimes`].
-#[derive(FromPyObject)]
+#[derive(Clone, PartialEq, FromPyObject, IntoPyObject)]
 #[pyo3(from_item_all)]
-struct PoolTimes {
+pub struct PoolTimes {
     forward_s: Vec<f64>,
     backward_s: Vec<f64>,
     weight_s: Vec<f64>,
@@ -264,20 +382,20 @@ struct PoolTimes {
     transfer_s: f64,
 }
 
-impl From<PoolTimes> for StageTimes {
-    fn from(times: PoolTimes) -> Self {
-        Self {
-            forward_s: times.forward_s,
-            backward_s: times.backward_s,
-            weight_s: times.weight_s,
-            overhead_s: times.overhead_s,
-            transfer_s: times.transfer_s,
+impl PoolTimes {
+    fn to_times(&self) -> StageTimes {
+        StageTimes {
+            forward_s: self.forward_s.clone(),
+            backward_s: self.backward_s.clone(),
+            weight_s: self.weight_s.clone(),
+            overhead_s: self.overhead_s,
+            transfer_s: self.transfer_s,
         }
     }
 }
 
 /// A pipeline, as a dictionary of the fields of [`PipelineSpec`].
-#[derive(FromPyObject)]
+#[derive(Clone, PartialEq, FromPyObject, IntoPyObject)]
 #[pyo3(from_item_all)]
 pub struct Pipeline {
     kind: String,
@@ -293,7 +411,7 @@ pub struct Pipeline {
 
 impl Pipeline {
     /// The pipeline with its choices looked up by name.
-    pub fn into_spec(self) -> PyResult<PipelineSpec> {
+    pub fn to_spec(&self) -> PyResult<PipelineSpec> {
         Ok(PipelineSpec {
             kind: Kind::named(&self.kind).or_raise()?,
             shape: Shape {
@@ -309,8 +427,8 @@ impl Pipeline {
                 &["aligned", "mixed"],
                 &[Placement::Aligned, Placement::Mixed],
             )?,
-            layers: self.layers,
-            times: self.times.into_iter().map(Into::into).collect(),
+            layers: self.layers.clone(),
+            times: self.times.iter().map(PoolTimes::to_times).collect(),
         })
     }
 }

@@ -1,5 +1,7 @@
 //! Laws, to validate parameters and to compare tables with other libraries.
 
+use std::sync::Arc;
+
 use hindmost_core::law::{Distribution, OCTAVES, Tabulated, tail_probability};
 use hindmost_core::plan::DrawnLaw;
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
@@ -7,60 +9,91 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::convert;
+use crate::again::{Reduced, call_again};
+use crate::convert::LawTable;
 use crate::errors::OrRaise;
 
-/// Distribution of a positive random number.
-#[pyclass(frozen)]
-pub struct Law(DrawnLaw);
+/// Distribution of a positive random number. Laws are equal however they were written.
+#[pyclass(frozen, eq, module = "hindmost._core")]
+pub struct Law {
+    parameters: Arc<LawTable>,
+    drawn: DrawnLaw,
+}
 
 impl Law {
+    /// The parameters that it was made of.
+    pub fn parameters(&self) -> &Arc<LawTable> {
+        &self.parameters
+    }
+
     /// The law with its tables.
     pub fn drawn(&self) -> &DrawnLaw {
-        &self.0
+        &self.drawn
+    }
+}
+
+impl PartialEq for Law {
+    fn eq(&self, other: &Self) -> bool {
+        self.drawn == other.drawn
     }
 }
 
 #[pymethods]
 impl Law {
     #[new]
-    fn new(parameters: &Bound<'_, PyDict>) -> PyResult<Self> {
-        convert::law(parameters).map(|law| Self(law.into()))
+    fn new(parameters: LawTable) -> PyResult<Self> {
+        Ok(Self {
+            drawn: parameters.to_law()?.into(),
+            parameters: Arc::new(parameters),
+        })
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        let class = py.get_type::<Self>();
+        call_again(
+            class.as_any(),
+            (LawTable::clone(&self.parameters),),
+            &PyDict::new(py),
+        )
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<Law {}>", self.parameters.summary())
     }
 
     /// Probability of a number of at most `x`.
     fn cdf(&self, x: f64) -> f64 {
-        self.0.law().cdf(x)
+        self.drawn.law().cdf(x)
     }
 
     /// Probability of a number above `x`.
     fn sf(&self, x: f64) -> f64 {
-        self.0.law().sf(x)
+        self.drawn.law().sf(x)
     }
 
     /// The number whose CDF is `p`.
     fn quantile(&self, p: f64) -> f64 {
-        self.0.law().quantile(p)
+        self.drawn.law().quantile(p)
     }
 
     /// The number whose survival function is `q`.
     fn upper_quantile(&self, q: f64) -> f64 {
-        self.0.law().upper_quantile(q)
+        self.drawn.law().upper_quantile(q)
     }
 
     /// Expected number.
     fn mean(&self) -> f64 {
-        self.0.law().mean()
+        self.drawn.law().mean()
     }
 
     /// Variance.
     fn variance(&self) -> f64 {
-        self.0.law().variance()
+        self.drawn.law().variance()
     }
 
     /// Refuses a law that no table can hold.
     fn check_drawable(&self) -> PyResult<()> {
-        self.0.tables().or_raise()?;
+        self.drawn.tables().or_raise()?;
         Ok(())
     }
 
@@ -78,7 +111,7 @@ impl Law {
                 "words and refine must be equally long",
             ));
         }
-        let tables = self.0.tables().or_raise()?;
+        let tables = self.drawn.tables().or_raise()?;
         let Some(table) = tables.only() else {
             let message = "each component of a mixture has values of its own";
             return Err(PyValueError::new_err(message));

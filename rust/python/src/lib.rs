@@ -1,6 +1,7 @@
 //! Python binding of `hindmost-core`: it converts arguments and results and detaches from
 //! the GIL while the core works. No formula lives here.
 
+mod again;
 mod convert;
 mod errors;
 mod laws;

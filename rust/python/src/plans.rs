@@ -10,13 +10,60 @@ use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::again::{Reduced, call_again};
 use crate::convert::{Cause, CommunicationTerm, Pipeline, Pool};
 use crate::errors::{OrRaise, not_exact};
 use crate::watch::watch;
 
-/// A step of a whole job, validated and compiled.
-#[pyclass(frozen)]
-pub struct Plan(Arc<hindmost_core::plan::Plan>);
+/// What a plan is made of, but for the instruction set, which changes no bytes.
+#[derive(Clone, PartialEq, IntoPyObject)]
+struct Arguments {
+    pools: Vec<Pool>,
+    causes: Vec<Cause>,
+    terms: Vec<CommunicationTerm>,
+    overlap_fraction: f64,
+    replica_tensor_groups: u32,
+    pipeline: Option<Pipeline>,
+}
+
+impl Arguments {
+    fn to_plan(&self) -> PyResult<hindmost_core::plan::Plan> {
+        let pools = self.pools.iter().map(Pool::to_spec).collect();
+        let causes = self
+            .causes
+            .iter()
+            .map(Cause::to_spec)
+            .collect::<PyResult<_>>()?;
+        let terms = self.terms.iter().map(CommunicationTerm::to_term);
+        let communication = Communication {
+            terms: terms.collect::<PyResult<_>>()?,
+            overlap_fraction: self.overlap_fraction,
+        };
+        let replica = match &self.pipeline {
+            Some(pipeline) => ReplicaSpec::Pipeline(pipeline.to_spec()?),
+            None => ReplicaSpec::Barrier {
+                tensor_groups: self.replica_tensor_groups,
+            },
+        };
+        hindmost_core::plan::Plan::of_replicas(pools, causes, communication, replica).or_raise()
+    }
+}
+
+/// A step of a whole job, validated and compiled. Plans are equal by their arguments, whatever
+/// instruction set they are run in.
+#[pyclass(frozen, eq, module = "hindmost._core")]
+pub struct Plan {
+    arguments: Arguments,
+    /// The instruction set that was asked for, if any.
+    instructions: Option<String>,
+    compiled: Arc<hindmost_core::plan::Plan>,
+}
+
+impl PartialEq for Plan {
+    fn eq(&self, other: &Self) -> bool {
+        self.arguments == other.arguments
+    }
+}
 
 #[pymethods]
 impl Plan {
@@ -27,52 +74,69 @@ impl Plan {
     ))]
     fn new(
         pools: Vec<Pool>,
-        causes: Vec<Cause<'_>>,
-        terms: Vec<CommunicationTerm<'_>>,
+        causes: Vec<Cause>,
+        terms: Vec<CommunicationTerm>,
         overlap_fraction: f64,
         replica_tensor_groups: u32,
         pipeline: Option<Pipeline>,
-        instructions: Option<&str>,
+        instructions: Option<String>,
     ) -> PyResult<Self> {
-        let causes = causes.iter().map(Cause::to_spec).collect::<PyResult<_>>()?;
-        let communication = Communication {
-            terms: terms
-                .iter()
-                .map(CommunicationTerm::to_term)
-                .collect::<PyResult<_>>()?,
+        let arguments = Arguments {
+            pools,
+            causes,
+            terms,
             overlap_fraction,
+            replica_tensor_groups,
+            pipeline,
         };
-        let pools = pools.into_iter().map(Into::into).collect();
-        let replica = match pipeline {
-            Some(pipeline) => ReplicaSpec::Pipeline(pipeline.into_spec()?),
-            None => ReplicaSpec::Barrier {
-                tensor_groups: replica_tensor_groups,
-            },
-        };
-        let plan = hindmost_core::plan::Plan::of_replicas(pools, causes, communication, replica)
-            .or_raise()?;
-        Ok(Self(Arc::new(match instructions {
+        let plan = arguments.to_plan()?;
+        let compiled = match &instructions {
             Some(name) => plan.with_instructions(InstructionSet::named(name).or_raise()?),
             None => plan,
-        })))
+        };
+        Ok(Self {
+            arguments,
+            instructions,
+            compiled: Arc::new(compiled),
+        })
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        let keywords = self.arguments.clone().into_pyobject(py)?;
+        keywords.set_item("instructions", &self.instructions)?;
+        call_again(py.get_type::<Self>().as_any(), (), &keywords)
+    }
+
+    fn __repr__(&self) -> String {
+        let pools = self.compiled.pools();
+        let n_ranks: u64 = pools.iter().map(|pool| u64::from(pool.n_ranks())).sum();
+        let causes = self.compiled.all_causes().len();
+        format!(
+            "<Plan of {n_ranks} ranks in {} pools with {causes} causes>",
+            pools.len()
+        )
     }
 
     /// Ranks, by pool.
     #[getter]
     fn n_ranks(&self) -> Vec<u32> {
-        self.0.pools().iter().map(|pool| pool.n_ranks()).collect()
+        self.compiled
+            .pools()
+            .iter()
+            .map(|pool| pool.n_ranks())
+            .collect()
     }
 
     /// The instruction set that it is run in.
     #[getter]
     fn instructions(&self) -> &'static str {
-        self.0.instructions().name()
+        self.compiled.instructions().name()
     }
 
     /// Effects on ranks and ports in one step by causes that change, as a measure of work.
     #[getter]
     fn draws_per_step(&self) -> u64 {
-        self.0.draws_per_step()
+        self.compiled.draws_per_step()
     }
 }
 
@@ -88,48 +152,90 @@ pub fn sample<'py>(
     threads: usize,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let plan = &plan.get().0;
+    let plan = &plan.get().compiled;
     let sampled = watch(py, threads, progress, |control| {
         hindmost_core::sample::sample(plan, seed, runs, steps, control)
     })?;
     columns(py, sampled)
 }
 
-/// The engine that draws the slowest ranks of a plan from their laws.
-#[pyclass(frozen)]
-pub struct OrderStatistics(hindmost_core::order_statistics::OrderStatistics);
+/// The engine that draws the slowest ranks of a plan from their laws. Engines are equal by their
+/// plan and, where a law is found by simulation, its seed.
+#[pyclass(frozen, eq, module = "hindmost._core")]
+pub struct OrderStatistics {
+    plan: Py<Plan>,
+    /// The seed of the replicas that were sampled for their law.
+    simulated_under: Option<u64>,
+    engine: hindmost_core::order_statistics::OrderStatistics,
+}
+
+impl PartialEq for OrderStatistics {
+    fn eq(&self, other: &Self) -> bool {
+        self.simulated_under == other.simulated_under && self.plan.get() == other.plan.get()
+    }
+}
 
 #[pymethods]
 impl OrderStatistics {
     #[new]
-    fn new(py: Python<'_>, plan: &Bound<'_, Plan>) -> PyResult<Self> {
-        let plan = plan.get().0.clone();
-        let engine = py.detach(|| hindmost_core::order_statistics::OrderStatistics::new(plan));
-        engine.map(Self).map_err(not_exact)
+    fn new(py: Python<'_>, plan: Py<Plan>) -> PyResult<Self> {
+        let compiled = plan.get().compiled.clone();
+        let engine = py.detach(|| hindmost_core::order_statistics::OrderStatistics::new(compiled));
+        Ok(Self {
+            plan,
+            simulated_under: None,
+            engine: engine.map_err(not_exact)?,
+        })
     }
 
     /// The engine of a plan whose replicas wait within a step, with the law of a
-    /// replica's time from replicas that are sampled.
+    /// replica's time from replicas that are sampled, by default on all threads.
     #[staticmethod]
-    #[pyo3(signature = (plan, *, seed, threads, progress=None))]
+    #[pyo3(signature = (plan, *, seed, threads=None, progress=None))]
     fn simulated(
         py: Python<'_>,
-        plan: &Bound<'_, Plan>,
+        plan: Py<Plan>,
         seed: u64,
-        threads: usize,
+        threads: Option<usize>,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
-        let plan = plan.get().0.clone();
+        let compiled = plan.get().compiled.clone();
+        let threads = threads.unwrap_or_else(available_threads);
         let engine = watch(py, threads, progress, |control| {
-            hindmost_core::order_statistics::OrderStatistics::simulated(plan, seed, control)
+            hindmost_core::order_statistics::OrderStatistics::simulated(compiled, seed, control)
         })?;
-        engine.map(Self).map_err(not_exact)
+        Ok(Self {
+            plan,
+            simulated_under: Some(seed),
+            engine: engine.map_err(not_exact)?,
+        })
+    }
+
+    /// The compiled laws are not stored: a copy in another process compiles them again.
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        let class = py.get_type::<Self>();
+        let (make, keywords) = (class.as_any(), PyDict::new(py));
+        match self.simulated_under {
+            None => call_again(make, (&self.plan,), &keywords),
+            Some(seed) => {
+                keywords.set_item("seed", seed)?;
+                call_again(&make.getattr("simulated")?, (&self.plan,), &keywords)
+            }
+        }
+    }
+
+    fn __repr__(&self) -> String {
+        let plan = self.plan.get().__repr__();
+        match self.simulated_under {
+            None => format!("<OrderStatistics of {plan}>"),
+            Some(seed) => format!("<OrderStatistics of {plan}, simulated under seed {seed}>"),
+        }
     }
 
     /// Steps that `simulated` samples.
     #[staticmethod]
     fn simulated_steps(plan: &Bound<'_, Plan>) -> u32 {
-        hindmost_core::order_statistics::OrderStatistics::simulated_steps(&plan.get().0)
+        hindmost_core::order_statistics::OrderStatistics::simulated_steps(&plan.get().compiled)
     }
 
     /// Draws `steps` steps of each of `runs` runs: a dictionary of columns.
@@ -144,7 +250,7 @@ impl OrderStatistics {
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let drawn = watch(py, threads, progress, |control| {
-            self.0.run(seed, runs, steps, control)
+            self.engine.run(seed, runs, steps, control)
         })?;
         columns(py, drawn)
     }
@@ -152,12 +258,11 @@ impl OrderStatistics {
     /// The law of a pool's slowest rank in one run among those that no rare cause hits, in
     /// units of its noiseless compute time; none where steps do not differ.
     fn law(&self, py: Python<'_>, pool: usize, seed: u64, run: u32) -> PyResult<Option<Curve>> {
-        if pool >= self.0.n_pools() {
+        if pool >= self.engine.n_pools() {
             return Err(PyIndexError::new_err("there is no such pool"));
         }
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let law = watch(py, threads, None, |control| {
-            self.0.law(pool, seed, run, control)
+        let law = watch(py, available_threads(), None, |control| {
+            self.engine.law(pool, seed, run, control)
         })?;
         Ok(law.map(Curve))
     }
@@ -178,7 +283,7 @@ pub fn slowest_replicas<'py>(
     threads: usize,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let plan = &plan.get().0;
+    let plan = &plan.get().compiled;
     let rows = watch(py, threads, progress, |control| {
         hindmost_core::sample::slowest_replicas(plan, k, seed, runs, steps, control)
     })?;
@@ -189,12 +294,35 @@ pub fn slowest_replicas<'py>(
     Ok(columns)
 }
 
-/// Law of a maximum.
-#[pyclass(frozen)]
+fn available_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Law of a maximum. Curves are equal by their knots.
+#[pyclass(frozen, eq, module = "hindmost._core")]
+#[derive(PartialEq)]
 pub struct Curve(hindmost_core::curve::Curve);
 
 #[pymethods]
 impl Curve {
+    #[new]
+    fn new(xs: Vec<f64>, logs: Vec<f64>) -> PyResult<Self> {
+        hindmost_core::curve::Curve::new(xs, logs)
+            .map(Self)
+            .or_raise()
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        let knots = (self.0.xs(), self.0.logs());
+        call_again(py.get_type::<Self>().as_any(), knots, &PyDict::new(py))
+    }
+
+    fn __repr__(&self) -> String {
+        let xs = self.0.xs();
+        let (least, greatest) = (xs[0], xs[xs.len() - 1]);
+        format!("<Curve of {} knots from {least} to {greatest}>", xs.len())
+    }
+
     /// Probability of a number of at most `x`.
     fn cdf(&self, x: f64) -> f64 {
         self.0.cdf(x)
@@ -249,7 +377,7 @@ pub fn rank_times<'py>(
     threads: usize,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<()> {
-    let plan = &plan.get().0;
+    let plan = &plan.get().compiled;
     let times = times.as_slice_mut()?;
     watch(py, threads, progress, |control| {
         hindmost_core::sample::rank_times(plan, seed, run, &steps, times, control)

@@ -1,16 +1,38 @@
 //! Pipeline schedules by themselves.
 
+use std::hash::{Hash, Hasher};
+
 use hindmost_core::Error;
 use hindmost_core::schedule::recursion::PassTimes;
 use hindmost_core::schedule::{Kind, Shape};
 use numpy::{PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
+use crate::again::{Reduced, call_again};
 use crate::errors::OrRaise;
 
-/// The order of a pipeline's passes.
-#[pyclass(frozen)]
+/// The order of a pipeline's passes. Schedules are equal by their kind and shape.
+#[pyclass(frozen, eq, hash, module = "hindmost._core")]
 pub struct Schedule(hindmost_core::schedule::Schedule);
+
+impl Schedule {
+    fn of(&self) -> (Kind, Shape) {
+        (self.0.kind(), self.0.shape())
+    }
+}
+
+impl PartialEq for Schedule {
+    fn eq(&self, other: &Self) -> bool {
+        self.of() == other.of()
+    }
+}
+
+impl Hash for Schedule {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.of().hash(state);
+    }
+}
 
 #[pymethods]
 impl Schedule {
@@ -31,6 +53,25 @@ impl Schedule {
         let kind = Kind::named(kind).or_raise()?;
         let schedule = py.detach(|| hindmost_core::schedule::Schedule::new(kind, shape));
         Ok(Self(schedule.or_raise()?))
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        let (kind, shape) = self.of();
+        let keywords = PyDict::new(py);
+        keywords.set_item("kind", kind.name())?;
+        keywords.set_item("stages", shape.stages)?;
+        keywords.set_item("microbatches", shape.microbatches)?;
+        keywords.set_item("chunks", shape.chunks)?;
+        call_again(py.get_type::<Self>().as_any(), (), &keywords)
+    }
+
+    fn __repr__(&self) -> String {
+        let (kind, shape) = self.of();
+        let (kind, stages, microbatches) = (kind.name(), shape.stages, shape.microbatches);
+        format!(
+            "Schedule(kind='{kind}', stages={stages}, microbatches={microbatches}, chunks={})",
+            shape.chunks
+        )
     }
 
     /// Direction, microbatch and chunk of each pass of a stage, in order.

@@ -2,6 +2,7 @@
 
 use super::exceedances::{LOWER_OCTAVES, UPPER_OCTAVES, exceedances};
 use super::trace::{constant, trace};
+use crate::error::{Error, Result};
 use crate::law::{Distribution, Law};
 
 /// Relative change of exceedances by which straight lines between knots of a law,
@@ -95,6 +96,32 @@ impl Curve {
         Self::from_knots(xs, logs)
     }
 
+    /// A curve through knots that a caller gives: numbers that do not fall, and the logarithms
+    /// of their exceedances, which do not rise.
+    ///
+    /// # Errors
+    /// [`Error::Domain`] for fewer than two knots, not as many of one as of the other, numbers
+    /// or logarithms out of order, or any that is not finite.
+    pub fn new(xs: Vec<f64>, logs: Vec<f64>) -> Result<Self> {
+        if xs.len() < 2 {
+            return Err(Error::domain("xs", xs.len() as f64, "two knots or more"));
+        }
+        if logs.len() != xs.len() {
+            let requirement = format!("as many as the {} knots", xs.len());
+            return Err(Error::domain("logs", logs.len() as f64, requirement));
+        }
+        for (field, values, sign) in [("xs", &xs, 1.0), ("logs", &logs, -1.0)] {
+            for (index, &value) in values.iter().enumerate() {
+                let before = values[index.saturating_sub(1)];
+                if !(value.is_finite() && sign * value >= sign * before) {
+                    let field = format!("{field}.{index}");
+                    return Err(Error::domain(&field, value, "finite and in order"));
+                }
+            }
+        }
+        Ok(Self::from_knots(xs, logs))
+    }
+
     /// A curve through knots: `xs` rise, logarithms of exceedances fall.
     ///
     /// # Panics
@@ -121,6 +148,12 @@ impl Curve {
     #[must_use]
     pub fn xs(&self) -> &[f64] {
         &self.xs
+    }
+
+    /// Logarithms of the exceedances of knots, falling.
+    #[must_use]
+    pub fn logs(&self) -> &[f64] {
+        &self.logs
     }
 
     /// Exceedances of a knot; of the second one of an atom, those beyond it.

@@ -6,7 +6,7 @@ use super::{gpipe, interleaved, one_f_one_b, zero_bubble};
 use crate::error::{Error, Result};
 
 /// The kinds of schedule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// All forward passes, then all backward passes.
     Gpipe,
@@ -42,6 +42,12 @@ impl Kind {
                 known: &Self::NAMES,
             }),
         }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
     }
 
     /// Whether gradients of weights are passes of their own.

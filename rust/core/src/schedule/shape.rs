@@ -7,7 +7,7 @@ pub const MAX_PASSES: u64 = 1 << 21;
 pub const MAX_STAGES: u32 = 4096;
 
 /// How many stages, chunks and microbatches there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape {
     /// Stages of the pipeline.
     pub stages: u32,
