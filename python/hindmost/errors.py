@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -12,6 +13,10 @@ class _Unset:
     """Type of the mark for no value, where None is a value."""
 
     def __repr__(self) -> str:
+        return "UNSET"
+
+    def __reduce__(self) -> str:
+        # Pickled and copied by name, because it is told by its identity.
         return "UNSET"
 
 
@@ -72,6 +77,17 @@ class ScenarioError(HindmostError, ValueError):
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An exception is made again by its class and args, which are no problems.
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
+
+
+class UnknownNameError(ScenarioError, KeyError):
+    """A name that a table does not have; the problems say which ones it has."""
+
+    # That of KeyError would show the message as a literal.
+    __str__ = Exception.__str__
 
 
 class OutputError(HindmostError, OSError):

@@ -5,9 +5,11 @@ Results, thresholds of ``--fail-if``, reports and the JSON Schema of a result al
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from hindmost.errors import Problem, did_you_mean
 
 if TYPE_CHECKING:
     from hindmost import _core
@@ -103,3 +105,20 @@ PERCENTILES = {
 
 STATISTICS = ("mean", *PERCENTILES)
 """Names of the statistics of a summary, in its order."""
+
+
+def name_problems(metric: str, statistic: str) -> list[Problem]:
+    """Return the problems of the names of a value in a summary; none if there is such a value."""
+    return [
+        *_name_problems("metric", metric, METRICS),
+        *_name_problems("statistic", statistic, STATISTICS),
+    ]
+
+
+def _name_problems(path: str, name: str, known: Iterable[str]) -> list[Problem]:
+    known = list(known)
+    if name in known:
+        return []
+    requirement = f"must be one of {', '.join(known)}"
+    hint = did_you_mean(name, known, or_list=False) if isinstance(name, str) else ""
+    return [Problem(path=path, requirement=requirement, value=name, hint=hint)]

@@ -10,7 +10,8 @@ import numpy as np
 
 from hindmost import _core
 from hindmost.engines import Deviation
-from hindmost.metrics import METRICS
+from hindmost.errors import UnknownNameError
+from hindmost.metrics import METRICS, name_problems
 from hindmost.order import Rows
 from hindmost.plan import Plan, PoolPlan
 from hindmost.scenario import Scenario, bases
@@ -216,13 +217,18 @@ class Result:
 
         Raises
         ------
-        KeyError
-            If there is no such metric or statistic.
+        ScenarioError
+            If there is no such metric or statistic, with those that there are. It is a KeyError,
+            too.
         """
-        for name, estimate in self._estimates:
-            if (name, estimate.statistic) == (metric, statistic):
-                return estimate.value
-        raise KeyError(f"{metric}.{statistic}")
+        found = name_problems(metric, statistic)
+        if found:
+            raise UnknownNameError(found)
+        return next(
+            estimate.value
+            for name, estimate in self._estimates
+            if (name, estimate.statistic) == (metric, statistic)
+        )
 
     @cached_property
     def _estimates(self) -> list[tuple[str, Estimate]]:

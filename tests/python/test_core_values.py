@@ -63,7 +63,7 @@ def tabulated() -> _core.Law:
 
 
 def plan(preset: str, changes: dict[str, Any] | None = None) -> _core.Plan:
-    return make_plan(hm.load(preset, changes)).core
+    return hm.compile(preset, changes).core
 
 
 def small() -> _core.Plan:

@@ -52,9 +52,21 @@ def test_a_threshold_may_name_any_of_them(result: hm.Result) -> None:
 
 
 def test_a_threshold_of_nothing_in_the_tables_is_refused() -> None:
-    for text in ("goodput.mean<1", "mfu.p42<1", "mfu.p99.<1", "mfu.p9999<1", "mfu.p50<nan"):
+    for text in ("mfu<1", ".mean<1", "mfu.p50<nan", "mfu.p50<x", "mfu.p50=1", "mfu.p50"):
         with pytest.raises(hm.ScenarioError, match=r"--fail-if must be METRIC\.STATISTIC"):
             parsed_thresholds([text])
+    for text in ("goodput.mean<1", "mfu.p42<1", "mfu.p99.<1", "mfu.p9999<1", "x.y.mean<1"):
+        with pytest.raises(hm.ScenarioError, match=r"--fail-if: .* must be one of"):
+            parsed_thresholds([text])
+
+
+def test_thresholds_are_refused_with_the_words_of_values(result: hm.Result) -> None:
+    with pytest.raises(hm.ScenarioError) as by_threshold:
+        parsed_thresholds(["mfu.p55<1", "mfo.mean<1"])
+    for problem, names in zip(by_threshold.value.problems, [("mfu", "p55"), ("mfo",)], strict=True):
+        with pytest.raises(KeyError) as by_value:
+            result.value(*names)
+        assert str(problem) == f"--fail-if: {by_value.value}"
 
 
 def test_a_report_shows_metrics_under_their_titles(result: hm.Result) -> None:

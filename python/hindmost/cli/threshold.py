@@ -6,10 +6,10 @@ import math
 import operator
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hindmost.errors import Problem, ScenarioError
-from hindmost.metrics import METRICS, STATISTICS
+from hindmost.metrics import name_problems
 from hindmost.result import Result
 
 _SIGNS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
@@ -20,9 +20,7 @@ def _any_of(words: Iterable[str]) -> str:
     return "|".join(map(re.escape, sorted(words, key=len, reverse=True)))
 
 
-_FORM = re.compile(
-    rf"\s*({_any_of(METRICS)})\.({_any_of(STATISTICS)})\s*({_any_of(_SIGNS)})\s*(\S+)\s*"
-)
+_FORM = re.compile(rf"\s*(\w+)\.([\w.]+)\s*({_any_of(_SIGNS)})\s*(\S+)\s*")
 
 
 @dataclass(frozen=True)
@@ -47,31 +45,38 @@ def parsed_thresholds(texts: Iterable[str]) -> list[Threshold]:
     Raises
     ------
     ScenarioError
-        With a problem for each text that has another form.
+        With the problems of every text: another form, or a name that no summary has.
     """
-    found, thresholds = [], []
+    found: list[Problem] = []
+    thresholds = []
     for text in texts:
-        threshold = _parsed(text)
-        if threshold is None:
-            requirement = (
-                f"must be METRIC.STATISTIC, one of {' '.join(_SIGNS)}, and a number; "
-                f"metrics are {', '.join(METRICS)}, statistics {', '.join(STATISTICS)}"
-            )
-            found.append(Problem(path="--fail-if", requirement=requirement, value=text))
-        else:
-            thresholds.append(threshold)
+        try:
+            thresholds.append(_parsed(text))
+        except ScenarioError as error:
+            found += error.problems
     if found:
         raise ScenarioError(found)
     return thresholds
 
 
-def _parsed(text: str) -> Threshold | None:
+def _parsed(text: str) -> Threshold:
     match = _FORM.fullmatch(text)
-    if match is None:
-        return None
-    metric, statistic, sign, number = match.groups()
+    limit = _number(match[4]) if match else math.nan
+    if match is None or math.isnan(limit):
+        requirement = f"must be METRIC.STATISTIC, one of {' '.join(_SIGNS)}, and a number"
+        hint = "such as mfu.p50<0.38"
+        problem = Problem(path="--fail-if", requirement=requirement, value=text, hint=hint)
+        raise ScenarioError([problem])
+    metric, statistic, sign, _ = match.groups()
+    found = name_problems(metric, statistic)
+    if found:
+        raise ScenarioError([replace(problem, source="--fail-if") for problem in found])
+    return Threshold(text, metric, statistic, sign, limit)
+
+
+def _number(text: str) -> float:
+    """Return the number of a text; NaN if it is none."""
     try:
-        limit = float(number)
+        return float(text)
     except ValueError:
-        return None
-    return None if math.isnan(limit) else Threshold(text, metric, statistic, sign, limit)
+        return math.nan
