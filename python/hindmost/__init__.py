@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hindmost.analyses.caps import caps
     from hindmost.compiled import Compiled, compile
     from hindmost.errors import HindmostError, OutputError, Problem, ScenarioError
-    from hindmost.result import Result
+    from hindmost.result import Result, read
     from hindmost.scenario.load import load, with_changes
     from hindmost.scenario.models import Scenario
     from hindmost.simulation import rank_times, simulate, slowest_replicas
@@ -34,6 +34,7 @@ __all__ = [
     "compile",
     "load",
     "rank_times",
+    "read",
     "simulate",
     "slowest_replicas",
     "with_changes",
@@ -52,6 +53,7 @@ _MODULES = {
     "compile": "compiled",
     "load": "scenario.load",
     "rank_times": "simulation",
+    "read": "result",
     "simulate": "simulation",
     "slowest_replicas": "simulation",
     "with_changes": "scenario.load",

@@ -46,7 +46,7 @@ class LawModel(Strict):
         return compiled_law(self.model_dump(exclude_none=True))
 
     def __getstate__(self) -> dict[Any, Any]:
-        # The compiled law does not pickle; it is made again when it is needed.
+        # The compiled law would repeat the parameters; it is made again when it is needed.
         state = super().__getstate__()
         own = {name: value for name, value in state["__dict__"].items() if name != "core"}
         return {**state, "__dict__": own}

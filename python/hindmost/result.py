@@ -1,34 +1,49 @@
-"""Result of a simulation: its rows, and tables made of them."""
+"""Result of a simulation: its rows, tables made of them, and its files."""
 
 from __future__ import annotations
 
+import io
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hindmost import _core
-from hindmost.engines import Deviation
+from hindmost.arguments import seed_problems, size_problems
+from hindmost.engines import METHODS, Deviation
 from hindmost.errors import UnknownNameError
+from hindmost.files import check_writable, replace
 from hindmost.metrics import METRICS, name_problems
 from hindmost.order import Rows
 from hindmost.plan import Plan, PoolPlan
-from hindmost.scenario import Scenario, bases
+from hindmost.scenario import Scenario, bases, from_table, not_modelled
 from hindmost.statistics import Estimate, estimates
+from hindmost.store import Parts, Rest, damaged, read_parts, to_bytes
 
 if TYPE_CHECKING:
     import polars as pl
 
 Row = dict[str, Any]
 
+SUFFIXES = (".parquet", ".csv", ".json")
+"""Suffixes of the files that a result is written to."""
+
+_BY_RUN_AND_POOL = ("busy_s", "own_stall_s")
+"""Columns with one row a run and pool."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Result:
     """Steps of a scenario, and tables of what they come to.
 
-    A result is a value: it pickles and copies, and is equal to a result of the same numbers,
-    whatever machine made them.
+    A result is a value: plain data that pickles, copies, and is written to a file and read back.
+    It is equal to a result of the same numbers, whatever machine made them and in whatever time:
+    `machine` is not compared, all the rest is.
 
     Attributes
     ----------
@@ -60,9 +75,12 @@ class Result:
         if not isinstance(other, Result):
             return NotImplemented
         plain = ("scenario", "plan", "inputs", "why", "deviation")
-        return all(getattr(self, name) == getattr(other, name) for name in plain) and all(
-            np.array_equal(np.asarray(mine), np.asarray(theirs))
-            for mine, theirs in zip(self.columns.values(), other.columns.values(), strict=True)
+        mine: dict[str, Any] = {**self.columns}
+        theirs: dict[str, Any] = {**other.columns}
+        return (
+            all(getattr(self, name) == getattr(other, name) for name in plain)
+            and mine.keys() == theirs.keys()
+            and all(np.array_equal(mine[name], theirs[name]) for name in mine)
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -230,6 +248,91 @@ class Result:
             if (name, estimate.statistic) == (metric, statistic)
         )
 
+    def document(self, *, caps: Sequence[Row] | None = None) -> dict[str, Any]:
+        """Return the result without its steps, as plain tables, lists and numbers.
+
+        This is what ``hindmost run --format json`` prints and ``hindmost schema result`` describes.
+
+        Parameters
+        ----------
+        caps
+            Rows of what `caps` found; without them the document has no key ``caps``.
+        """
+        return {
+            "inputs": self.inputs,
+            "machine": self.machine,
+            "why": self.why,
+            "summary": self.summary_rows,
+            "pools": self.pool_rows,
+            **({} if caps is None else {"caps": list(caps)}),
+            "assumed": self.assumed,
+            "unknowns": self.inputs["scenario"]["unknowns"],
+            "not_modelled": not_modelled(self.scenario),
+            "warnings": [
+                {"metric": metric, "statistic": statistic, "warning": warning}
+                for (metric, statistic), warning in self.warnings.items()
+            ],
+        }
+
+    def write(self, path: str | Path, *, caps: pl.DataFrame | None = None) -> None:
+        """Write the result to a file, in full or not at all.
+
+        Parquet holds all of it: the rows of the file are `steps`, the rest is in its metadata, and
+        `read` returns an equal result. JSON holds the steps and what `document` returns, CSV the
+        steps alone.
+
+        Parameters
+        ----------
+        path
+            Path of the file, which ends in .parquet, .json or .csv. A file that is there is
+            replaced.
+        caps
+            What `caps` found, as part of the document.
+
+        Raises
+        ------
+        ScenarioError
+            If the path has another suffix, or its folder is missing or cannot be written.
+        OutputError
+            If writing fails; no part is left behind, and an existing file stays as it was.
+
+        Examples
+        --------
+        >>> from tempfile import TemporaryDirectory
+        >>> import hindmost as hm
+        >>> result = hm.simulate("h100-1k", seed=1, runs=2, steps=50)
+        >>> with TemporaryDirectory() as folder:
+        ...     result.write(f"{folder}/steps.parquet")
+        ...     again = hm.read(f"{folder}/steps.parquet")
+        >>> again == result
+        True
+        """
+        path = Path(path)
+        check_writable(path, SUFFIXES)
+        rows = None if caps is None else caps.to_dicts()
+        match path.suffix:
+            case ".csv":
+                buffer = io.BytesIO()
+                self.steps.write_csv(buffer)
+                data = buffer.getbuffer()
+            case ".json":
+                steps = self.steps.to_dict(as_series=False)
+                document = {**self.document(caps=rows), "steps": steps}
+                data = memoryview(json.dumps(document, allow_nan=False).encode())
+            case _:
+                data = to_bytes(self._parts(rows))
+        replace(path, data)
+
+    def _parts(self, caps: Sequence[Row] | None) -> Parts:
+        by_run_and_pool = (self._runs, len(self.plan.pools))
+        rest = Rest(
+            plan=self.plan,
+            deviation=self.deviation,
+            busy_s=self.columns["busy_s"].reshape(by_run_and_pool).tolist(),
+            own_stall_s=self.columns["own_stall_s"].reshape(by_run_and_pool).tolist(),
+        )
+        return Parts(steps=self.steps, document=self.document(caps=caps), rest=rest)
+
     @cached_property
     def _estimates(self) -> list[tuple[str, Estimate]]:
         return [
@@ -245,6 +348,80 @@ class Result:
 
     def _rows(self, metric: str) -> Rows:
         return METRICS[metric].rows(self.columns, self.plan.peak_step_s)
+
+
+def read(path: str | Path) -> Result:
+    """Return the result that a Parquet file holds.
+
+    Parameters
+    ----------
+    path
+        Path of a file that `Result.write` or ``hindmost run -o`` has written.
+
+    Raises
+    ------
+    ScenarioError
+        If the file cannot be read, is not of a result, is damaged, or is of a version that stored
+        the inputs only; ``hindmost run FILE`` repeats such a result.
+    """
+    path = Path(path)
+    parts = read_parts(path)
+    document, rest = parts.document, parts.rest
+    inputs = document["inputs"]
+    scenario = from_table(inputs["scenario"], str(path))
+    _check_fit(path, parts, scenario)
+    result = Result(
+        scenario=scenario,
+        plan=rest.plan,
+        columns=_columns(parts),
+        inputs=inputs,
+        machine=document["machine"],
+        why=document["why"],
+        deviation=rest.deviation,
+    )
+    if not result.steps.equals(parts.steps):
+        raise damaged(path, "other steps than its inputs and its plan make")
+    return result
+
+
+def _check_fit(path: Path, parts: Parts, scenario: Scenario) -> None:
+    """Refuse parts of a file that do not belong together."""
+    import polars as pl
+
+    inputs, rest, schema = parts.document["inputs"], parts.rest, dict(parts.steps.schema)
+    runs, steps = inputs["runs"], inputs["steps"]
+    sizes = [*size_problems(steps=steps, runs=runs), *seed_problems(inputs["seed"])]
+    if sizes or inputs["method"] not in METHODS:
+        raise damaged(path, "inputs that no result has")
+    names = [pool.name for pool in rest.plan.pools]
+    if names != list(scenario.pools):
+        raise damaged(path, "a plan of other pools than the scenario's")
+    wanted: dict[str, Any] = {
+        **dict.fromkeys(("run", "step"), pl.UInt32),
+        **dict.fromkeys(METRICS, pl.Float64),
+        "slowest_pool": pl.Enum(names),
+    }
+    if schema != wanted or parts.steps.height != runs * steps:
+        raise damaged(path, "other columns or rows than its inputs make")
+    if any(parts.steps.null_count().row(0)):
+        raise damaged(path, "steps without numbers")
+    for name in _BY_RUN_AND_POOL:
+        if [len(row) for row in getattr(rest, name)] != [len(names)] * runs:
+            raise damaged(path, f"no {name} for each run and pool")
+
+
+def _columns(parts: Parts) -> _core.Columns:
+    """Return the columns of a file, frozen like those of the engines."""
+    columns: dict[str, NDArray[Any]] = {
+        name: parts.steps[name].to_numpy()
+        for name in ("step_time_s", "compute_s", "exposed_comm_s", "stall_s")
+    }
+    columns["slowest"] = parts.steps["slowest_pool"].to_physical().to_numpy().astype(np.uint32)
+    for name in _BY_RUN_AND_POOL:
+        columns[name] = np.array(getattr(parts.rest, name), dtype=np.float64).ravel()
+    for array in columns.values():
+        array.flags.writeable = False
+    return cast("_core.Columns", columns)
 
 
 def _energy_j(pool: PoolPlan, n_ranks: int, busy_s: float, step_time_s: float) -> float | None:

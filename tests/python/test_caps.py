@@ -16,7 +16,7 @@ import pytest
 import hindmost as hm
 from hindmost import cli
 from hindmost.analyses import caps as analysis
-from hindmost.report import render, result_document
+from hindmost.report import render
 from hindmost.scenario import from_table
 
 Table = dict[str, Any]
@@ -71,7 +71,7 @@ def test_without_caps_there_are_no_rows_and_no_block() -> None:
     result = result_of(speed=slowdown({"name": "lognormal", "sigma": 0.02}))
     assert hm.caps(result).is_empty()
     assert hm.caps(result).columns == list(analysis.COLUMNS)
-    assert result_document(result, caps=analysis.moved_caps(result))["caps"] == []
+    assert result.document(caps=analysis.caps(result).to_dicts())["caps"] == []
     for style in ("table", "markdown"):
         assert "Caps" not in render(result, style, caps=[])
 

@@ -20,7 +20,6 @@ import pytest
 
 import hindmost as hm
 from hindmost import catalog, cli
-from hindmost.report import result_document
 
 COMMAND = (sys.executable, "-m", "hindmost")
 SMALL = ("h100-1k", "--steps", "6", "--runs", "2", "--seed", "4")
@@ -91,7 +90,7 @@ def test_json_is_what_simulate_returns_on_any_number_of_threads(small: hm.Result
         assert machine["threads"] == threads
         documents.append(json.dumps(document))
     assert documents[0] == documents[1]
-    expected = result_document(small)
+    expected = small.document()
     del expected["machine"]
     assert json.loads(documents[0]) == json.loads(json.dumps(expected))
     assert document["inputs"]["seed"] == 4

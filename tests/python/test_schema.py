@@ -14,11 +14,9 @@ import pytest
 
 import hindmost as hm
 from hindmost import catalog
-from hindmost.analyses.caps import COLUMNS, moved_caps
+from hindmost.analyses.caps import COLUMNS
 from hindmost.metrics import METRICS, STATISTICS
-from hindmost.report import result_document
 from hindmost.scenario import to_table
-from hindmost.storage import write
 
 Schema = dict[str, Any]
 
@@ -107,14 +105,14 @@ CALLS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("call", CALLS)
 def test_the_schema_of_results_holds_for_what_is_printed(of_results: Schema, call: str) -> None:
     result = hm.simulate("h100-1k", seed=4, **CALLS[call])
-    document = json.loads(json.dumps(result_document(result)))
+    document = json.loads(json.dumps(result.document()))
     assert fits(document, of_results, of_results)
 
 
 @pytest.mark.parametrize("name", ["colossus-1-pp16", "palm-tpu-v4"])
 def test_the_schema_of_results_holds_for_other_scenarios(of_results: Schema, name: str) -> None:
     result = hm.simulate(name, seed=4, runs=1, steps=1)
-    document = json.loads(json.dumps(result_document(result)))
+    document = json.loads(json.dumps(result.document()))
     assert fits(document, of_results, of_results)
 
 
@@ -128,8 +126,8 @@ def test_the_schema_of_results_holds_for_what_the_command_prints(of_results: Sch
 
 def test_the_schema_of_results_holds_for_files(of_results: Schema, tmp_path: Path) -> None:
     result = hm.simulate("h100-1k", seed=4, runs=2, steps=8)
-    for caps in (None, moved_caps(result)):
-        write(result, tmp_path / "out.json", caps=caps)
+    for found in (None, hm.caps(result)):
+        result.write(tmp_path / "out.json", caps=found)
         stored = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
         assert fits(stored, of_results, of_results)
         assert list(stored["steps"]) == result.steps.columns
@@ -158,7 +156,7 @@ WRONG: dict[str, tuple[list[str | int], Any]] = {
 @pytest.mark.parametrize("wrong", WRONG)
 def test_the_schema_of_results_refuses_others(of_results: Schema, wrong: str) -> None:
     result = hm.simulate("h100-1k", seed=4, runs=2, steps=2)
-    document = json.loads(json.dumps(result_document(result)))
+    document = json.loads(json.dumps(result.document()))
     path, value = WRONG[wrong]
     broken = copy.deepcopy(document)
     here = broken
@@ -175,6 +173,6 @@ def test_the_schema_of_results_refuses_others(of_results: Schema, wrong: str) ->
 def test_a_validator_agrees_where_one_is_installed(of_files: Schema, of_results: Schema) -> None:
     jsonschema = pytest.importorskip("jsonschema")
     result = hm.simulate("h100-1k", seed=4, runs=2, steps=2)
-    jsonschema.validate(json.loads(json.dumps(result_document(result))), of_results)
+    jsonschema.validate(json.loads(json.dumps(result.document())), of_results)
     for name in catalog.names("presets"):
         jsonschema.validate(tomllib.loads(catalog.text("presets", name)), of_files)

@@ -14,9 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hindmost as hm
-from hindmost.report import result_document
 from hindmost.scenario import from_table
-from hindmost.storage import read_inputs, write
+from hindmost.store import read_inputs
 
 FORMATS = ("parquet", "csv", "json")
 
@@ -121,7 +120,7 @@ def test_a_table_that_is_nested_without_end_is_refused() -> None:
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_a_file_holds_every_step(result: hm.Result, suffix: str) -> None:
     path = Path(f"out.{suffix}")
-    write(result, path)
+    result.write(path)
     if suffix == "parquet":
         assert pl.read_parquet(path).equals(result.steps)
     elif suffix == "csv":
@@ -133,10 +132,10 @@ def test_a_file_holds_every_step(result: hm.Result, suffix: str) -> None:
 
 
 def test_parquet_and_json_hold_all_the_rest(result: hm.Result) -> None:
-    everything = json.loads(json.dumps(result_document(result)))
-    write(result, Path("out.parquet"))
+    everything = json.loads(json.dumps(result.document()))
+    result.write(Path("out.parquet"))
     assert json.loads(pl.read_parquet_metadata("out.parquet")["hindmost"]) == everything
-    write(result, Path("out.json"))
+    result.write(Path("out.json"))
     stored = json.loads(Path("out.json").read_text())
     del stored["steps"]
     assert stored == everything
@@ -146,7 +145,7 @@ def test_parquet_and_json_hold_all_the_rest(result: hm.Result) -> None:
 
 
 def test_the_inputs_of_a_file_make_the_result_again(result: hm.Result) -> None:
-    write(result, Path("out.parquet"))
+    result.write(Path("out.parquet"))
     inputs = read_inputs(Path("out.parquet"))
     again = hm.simulate(
         from_table(inputs["scenario"]),
@@ -158,7 +157,7 @@ def test_the_inputs_of_a_file_make_the_result_again(result: hm.Result) -> None:
 def test_integers_of_numpy_can_be_stored() -> None:
     call: dict[str, Any] = {"steps": np.int64(2), "runs": np.int32(2), "seed": np.uint64(1)}
     result = hm.simulate("h100-1k", **call)
-    write(result, Path("out.parquet"))
+    result.write(Path("out.parquet"))
     assert read_inputs(Path("out.parquet"))["seed"] == 1
 
 
@@ -174,7 +173,7 @@ def test_a_write_that_fails_leaves_what_was_there(
     path.write_bytes(b"old")
     monkeypatch.setattr(*{"fsync": (os, "fsync"), "replace": (Path, "replace")}[failing], fail)
     with pytest.raises(hm.OutputError) as caught:
-        write(result, path)
+        result.write(path)
     assert str(caught.value) == f"{path} could not be written: no space left on device"
     assert everything_here() == {path.name: b"old"}
 
@@ -187,24 +186,24 @@ def test_an_interrupted_write_leaves_nothing(
 
     monkeypatch.setattr(os, "fsync", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        write(result, Path("out.csv"))
+        result.write(Path("out.csv"))
     assert everything_here() == {}
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_a_file_that_was_there_is_replaced_as_a_whole(result: hm.Result, suffix: str) -> None:
     path = Path(f"out.{suffix}")
-    write(result, path)
+    result.write(path)
     once = path.read_bytes()
     path.write_bytes(b"old" * 100_000)
-    write(result, path)
+    result.write(path)
     assert everything_here() == {path.name: once}
 
 
 def test_a_name_that_leaves_no_room_beside_it_is_written_or_refused(result: hm.Result) -> None:
     path = Path("x" * 251 + ".csv")
     try:
-        write(result, path)
+        result.write(path)
     except (hm.OutputError, hm.ScenarioError):
         assert everything_here() == {}
     else:
@@ -225,15 +224,15 @@ def test_a_path_that_cannot_be_written_is_refused(
     result: hm.Result, path: str, requirement: str
 ) -> None:
     Path("folder.csv").mkdir()
-    assert said(lambda: write(result, Path(path))).startswith(f"--output {requirement}")
+    assert said(lambda: result.write(path)).startswith(f"path {requirement}")
     assert list(Path.cwd().rglob("*")) == [Path.cwd() / "folder.csv"]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
 def test_a_folder_without_permission_is_refused(result: hm.Result) -> None:
     Path("folder").mkdir(mode=0o500)
-    message = '--output must be writable, got "folder/out.csv"'
-    assert said(lambda: write(result, Path("folder/out.csv"))) == message
+    message = 'path must be writable, got "folder/out.csv"'
+    assert said(lambda: result.write(Path("folder/out.csv"))) == message
 
 
 def test_a_missing_result_is_refused() -> None:
@@ -256,7 +255,7 @@ def test_a_parquet_file_of_something_else_is_refused(metadata: str) -> None:
 @given(data=st.binary(max_size=60), keep=st.integers(0, 400))
 def test_a_damaged_parquet_file_is_refused(result: hm.Result, data: bytes, keep: int) -> None:
     path = Path("x.parquet")
-    write(result, path)
+    result.write(path)
     path.write_bytes(path.read_bytes()[:keep] + data)
     assert said(lambda: read_inputs(path)) == "x.parquet: is no result that hindmost has written"
 

@@ -8,7 +8,7 @@ again.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -162,9 +162,14 @@ def caps(result: Result) -> pl.DataFrame:
     >>> hm.caps(result)["path"].unique().to_list()
     ['causes.gpu-speed.law.cap']
     """
+    return as_table(moved_caps(result))
+
+
+def as_table(moved: Sequence[MovedCap]) -> pl.DataFrame:
+    """Return moved caps as `caps` returns them."""
     import polars as pl
 
-    return pl.DataFrame([asdict(row) for row in moved_caps(result)], schema=COLUMNS)
+    return pl.DataFrame([asdict(row) for row in moved], schema=COLUMNS)
 
 
 def can_move_caps(result: Result) -> bool:

@@ -101,16 +101,15 @@ def run(
     SCENARIO is a preset (see `hindmost catalog presets`), a TOML file, or the
     Parquet file of an earlier run, which is repeated.
     """
-    from hindmost.analyses.caps import can_move_caps, check_method, moved_caps
+    from hindmost.analyses.caps import as_table, can_move_caps, check_method, moved_caps
     from hindmost.cli.threshold import parsed_thresholds
     from hindmost.report import render
     from hindmost.simulation import simulate
-    from hindmost.storage import check_output, write
 
     with collected_problems() as collect:
         limits = collect(parsed_thresholds, thresholds) or []
         if output is not None:
-            collect(check_output, output)
+            collect(_check_output, output)
         if with_caps:
             collect(_check_place_for_caps, style, output)
         loaded = collect(_loaded, scenario, settings, call)
@@ -125,7 +124,7 @@ def run(
     caps = moved_caps(result) if with_caps or prints_caps else None
     stored_caps = caps if with_caps else None
     if output is not None:
-        write(result, output, caps=stored_caps)
+        result.write(output, caps=None if stored_caps is None else as_table(stored_caps))
         tell(f"wrote {output}")
     if style == "csv":
         # All other formats contain the seed.
@@ -133,6 +132,14 @@ def run(
     echo_data(render(result, style, caps=stored_caps if style == "json" else caps))
     if _any_holds(limits, result):
         sys.exit(EXIT_THRESHOLD)
+
+
+def _check_output(path: Path) -> None:
+    """Refuse a path to which no result could be written."""
+    from hindmost.files import check_writable
+    from hindmost.result import SUFFIXES
+
+    check_writable(path, SUFFIXES, name="--output")
 
 
 def _check_place_for_caps(style: str, output: Path | None) -> None:
@@ -149,7 +156,7 @@ def _loaded(scenario: str, settings: tuple[str, ...], call: dict[str, Any]) -> S
     """Return the scenario; a stored run also sets the options that the call leaves out."""
     from hindmost.scenario import from_table, with_changes
     from hindmost.scenario.load import load
-    from hindmost.storage import read_inputs
+    from hindmost.store import read_inputs
 
     changes = parsed_settings(settings)
     if scenario.endswith(".parquet"):

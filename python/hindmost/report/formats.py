@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from hindmost.analyses.caps import MovedCap
 from hindmost.report import csv, json, markdown, table
-from hindmost.report.document import result_document
 from hindmost.report.result_content import result_content
 from hindmost.result import Result
 
@@ -28,7 +28,8 @@ def render(result: Result, style: str, *, caps: Sequence[MovedCap] | None = None
     """
     match style:
         case "json":
-            return json.text(result_document(result, caps=caps))
+            rows = None if caps is None else [asdict(row) for row in caps]
+            return json.text(result.document(caps=rows))
         case "csv":
             return csv.text(result.summary_rows)
         case "markdown":

@@ -1,0 +1,239 @@
+"""Results in one Parquet file each: steps as its rows, all the rest in its metadata.
+
+Two keys of the metadata hold JSON: `DOCUMENT_KEY` what `run --format json` prints, and `REST_KEY`
+what is missing there to make an equal result. `DIGEST_KEY` holds the digest of both and of the
+steps, because a damaged Parquet file may read as other numbers.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from hindmost.engines import Deviation
+from hindmost.errors import Problem, ScenarioError
+from hindmost.plan import Plan
+from hindmost.strict import Strict
+
+if TYPE_CHECKING:
+    import polars as pl
+
+DOCUMENT_KEY = "hindmost"
+"""Key of the document in the metadata."""
+REST_KEY = "hindmost.rest"
+"""Key of the rest in the metadata; files of older versions lack it."""
+DIGEST_KEY = "hindmost.digest"
+"""Key of the digest in the metadata."""
+FORMAT = 1
+"""Format of the rest. It goes up when a file can no longer be read as before."""
+
+NOT_OURS = "is no result that hindmost has written"
+
+_INPUTS = {
+    "scenario": dict,
+    "seed": int,
+    "runs": int,
+    "steps": int,
+    "method": str,
+    "version": str,
+}
+_MACHINE = {"threads": int, "instruction_set": str, "wall_time_s": (int, float)}
+
+
+class Rest(Strict):
+    """What a result's document and steps do not hold."""
+
+    format: int = FORMAT
+    """Format of the rest."""
+    plan: Plan
+    """The scenario as plain numbers."""
+    deviation: Deviation | None
+    """How far approximate rows are from sampled ones."""
+    busy_s: list[list[float]]
+    """Seconds of a step in which a rank computes, by run and pool."""
+    own_stall_s: list[list[float]]
+    """Seconds of a rank's own stalls in a step, by run and pool."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What a file of a result holds.
+
+    Attributes
+    ----------
+    steps : DataFrame
+        Its rows.
+    document : dict
+        The result without its steps, as plain tables, lists and numbers.
+    rest : Rest
+        What is missing in both.
+    """
+
+    steps: pl.DataFrame
+    document: dict[str, Any]
+    rest: Rest
+
+
+def to_bytes(parts: Parts) -> memoryview:
+    """Return the Parquet file of a result."""
+    rest = parts.rest.model_dump(mode="json")
+    metadata = {
+        # JSON knows no number that is not finite.
+        key: json.dumps(value, allow_nan=False)
+        for key, value in ((DOCUMENT_KEY, parts.document), (REST_KEY, rest))
+    }
+    metadata[DIGEST_KEY] = digest(parts.steps, metadata)
+    buffer = io.BytesIO()
+    parts.steps.write_parquet(buffer, metadata=metadata)
+    return buffer.getbuffer()
+
+
+def digest(steps: pl.DataFrame, metadata: dict[str, str]) -> str:
+    """Return the digest of steps and of the two texts in the metadata, in hexadecimal digits."""
+    import polars as pl
+
+    found = blake2b(digest_size=16)
+    for key in (DOCUMENT_KEY, REST_KEY):
+        found.update(metadata[key].encode())
+    for column in steps:
+        # How wide the numbers of an enumeration are depends on the version of Polars.
+        is_enum = column.dtype == pl.Enum
+        numbers = column.to_physical().cast(pl.UInt32) if is_enum else column
+        found.update(column.name.encode())
+        if numbers.dtype.is_numeric():
+            found.update(numbers.to_numpy().tobytes())
+    return found.hexdigest()
+
+
+def read_parts(path: Path) -> Parts:
+    """Return what the file of a result holds.
+
+    Raises
+    ------
+    ScenarioError
+        If the file cannot be read, is not of a result, or holds no whole one.
+    """
+    import polars as pl
+
+    metadata = _metadata(path)
+    document = _document(path, metadata)
+    _check_whole(path, metadata, document)
+    steps: pl.DataFrame = _by_polars(path, pl.read_parquet)
+    if metadata.get(DIGEST_KEY) != digest(steps, metadata):
+        raise damaged(path, "other values than were written")
+    rest = _rest(path, metadata, document)
+    return Parts(steps=steps, document=document, rest=rest)
+
+
+def read_inputs(path: Path) -> dict[str, Any]:
+    """Return the inputs that the file of a result holds, of whatever version it is.
+
+    Raises
+    ------
+    ScenarioError
+        If the file cannot be read or is not of a result.
+    """
+    inputs: dict[str, Any] = _document(path, _metadata(path))["inputs"]
+    return inputs
+
+
+def damaged(path: Path, what: str) -> ScenarioError:
+    """Return the refusal of a file whose inputs can be read, and not all the rest."""
+    requirement = f"holds {what}, so only the inputs of a result can be read"
+    return _refused(path, requirement, hint=_repeat(path))
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    import polars as pl
+
+    try:
+        path.open("rb").close()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise _refused(path, f"cannot be read: {reason.lower()}") from None
+    metadata: dict[str, str] = _by_polars(path, pl.read_parquet_metadata)
+    return metadata
+
+
+def _by_polars(path: Path, read: Any) -> Any:
+    """Return what Polars reads from a file."""
+    import polars as pl
+
+    try:
+        return read(path)
+    except (pl.exceptions.PolarsError, OSError, ValueError):
+        pass
+    except BaseException as error:
+        # A damaged file may make Polars panic, and what that raises is no PolarsError.
+        if type(error).__name__ != "PanicException":
+            raise
+    raise _refused(path, NOT_OURS)
+
+
+def _document(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
+    """Return the document in a file's metadata, whose inputs have the right types."""
+    try:
+        document = _parsed(metadata[DOCUMENT_KEY])
+        inputs = document["inputs"]
+        if all(_is(inputs[key], kind) for key, kind in _INPUTS.items()):
+            return dict(document)
+    except (LookupError, ValueError, TypeError, RecursionError):
+        pass
+    raise _refused(path, NOT_OURS)
+
+
+def _check_whole(path: Path, metadata: dict[str, str], document: dict[str, Any]) -> None:
+    """Refuse a file of a version that wrote no whole results, or wrote them otherwise."""
+    if REST_KEY not in metadata:
+        version = document["inputs"]["version"]
+        requirement = f"holds the inputs of a result of version {version}, and no whole result"
+        raise _refused(path, requirement, hint=_repeat(path))
+    try:
+        found = _parsed(metadata[REST_KEY])["format"]
+    except (LookupError, TypeError, ValueError, RecursionError):
+        raise damaged(path, "a rest that is no JSON of a result") from None
+    if not _is(found, int) or found < 1:
+        raise damaged(path, "a format that is no number")
+    if found > FORMAT:
+        requirement = f"has format {found}, and this version reads {FORMAT}"
+        raise _refused(path, requirement, hint=_repeat(path))
+
+
+def _rest(path: Path, metadata: dict[str, str], document: dict[str, Any]) -> Rest:
+    machine = document.get("machine")
+    if not (isinstance(document.get("why"), str) and isinstance(machine, dict)):
+        raise damaged(path, "no reason or no machine")
+    if not all(_is(machine.get(key), kind) for key, kind in _MACHINE.items()):
+        raise damaged(path, "a machine of other figures")
+    try:
+        return Rest.model_validate_json(metadata[REST_KEY])
+    except ValidationError as error:
+        place = ".".join(str(part) for part in error.errors(include_url=False)[0]["loc"])
+        raise damaged(path, f"a {place} that does not fit") from None
+
+
+def _parsed(text: str) -> Any:
+    """Return the value of JSON; raises ValueError for a number that is not finite."""
+
+    def refuse(name: str) -> None:
+        raise json.JSONDecodeError(f"{name} is no number", text, 0)
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def _is(value: Any, kind: Any) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def _repeat(path: Path) -> str:
+    return f"`hindmost run {path}` repeats it"
+
+
+def _refused(path: Path, requirement: str, *, hint: str = "") -> ScenarioError:
+    return ScenarioError([Problem(path="", requirement=requirement, hint=hint, source=str(path))])

@@ -1,0 +1,436 @@
+"""A file of a result holds all of it, and what is no such file is refused."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+import pickletools
+from collections.abc import Callable, Iterator
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import hindmost as hm
+from hindmost import catalog
+from hindmost.cli import cli
+from hindmost.report import FORMATS, render
+from hindmost.store import FORMAT, digest, read_inputs
+
+Table = dict[str, Any]
+
+PARTS = {"measured", "measured-pipeline", "sequence-imbalance", "heavy-last-stage", "unplanned-gc"}
+"""Presets that are no scenarios by themselves."""
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@cache
+def approximate() -> hm.Result:
+    """Return rows that are not exact, with how far they are off."""
+    changes = {"pools.h100.n_gpus": 256, "layout.pipeline": 2, "workload.n_microbatches": 4}
+    call: Table = {"seed": 1, "runs": 2, "steps": 3, "method": "order-statistics"}
+    return hm.simulate("h100-1k", **call, changes={**changes, **WITHIN_STEP})
+
+
+WITHIN_STEP = {
+    "causes.jitter": {
+        "law": {"name": "lognormal", "sigma": 0.01, "cap": 1.2},
+        "affects": "compute",
+        "effect": "slowdown",
+        "scope": "gpu",
+        "span": "microbatch",
+    }
+}
+
+
+@cache
+def one_run() -> hm.Result:
+    return hm.simulate("h100-1k", seed=2**64 - 1, runs=1, steps=5)
+
+
+@cache
+def preset(name: str) -> hm.Result:
+    return hm.simulate(name, seed=1, runs=2, steps=3)
+
+
+RESULTS: dict[str, Callable[[], hm.Result]] = {
+    **{name: partial(preset, name) for name in catalog.names("presets") if name not in PARTS},
+    "approximate": approximate,
+    "one run": one_run,
+}
+
+
+def through(protocol: int, result: hm.Result) -> hm.Result:
+    again: hm.Result = pickle.loads(pickle.dumps(result, protocol))
+    return again
+
+
+def written(result: hm.Result) -> hm.Result:
+    result.write("result.parquet")
+    return hm.read("result.parquet")
+
+
+WAYS: dict[str, Callable[[hm.Result], hm.Result]] = {
+    **{
+        f"protocol {protocol}": partial(through, protocol)
+        for protocol in range(pickle.HIGHEST_PROTOCOL + 1)
+    },
+    "cloudpickle": lambda result: cloudpickle.loads(cloudpickle.dumps(result)),
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "written": written,
+    "written again": lambda result: written(written(result)),
+    "copy of one that was read": lambda result: copy.deepcopy(written(result)),
+}
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_a_result_is_equal_to_its_copies_in_all_parts(name: str) -> None:
+    result = RESULTS[name]()
+    for way, copied in WAYS.items():
+        again = copied(result)
+        assert again == result, way
+        assert again.machine == result.machine, way
+        assert again.document() == result.document(), way
+        for one in ("steps", "pools", "runs", "summary"):
+            assert getattr(again, one).equals(getattr(result, one)), (way, one)
+        for column, array in arrays(result):
+            theirs = dict(arrays(again))[column]
+            assert (theirs.dtype, theirs.shape) == (array.dtype, array.shape), (way, column)
+            assert theirs.tobytes() == array.tobytes(), (way, column)
+            assert not theirs.flags.writeable, (way, column)
+
+
+def arrays(result: hm.Result) -> Iterator[tuple[str, Any]]:
+    return iter(result.columns.items())
+
+
+@pytest.mark.parametrize("name", ["h100-1k", "colossus-1-pp16", "approximate"])
+def test_a_result_that_was_read_does_all_that_a_fresh_one_does(name: str) -> None:
+    result = RESULTS[name]()
+    again = written(result)
+    assert again.value("mfu", "p95") == result.value("mfu", "p95")
+    assert (again.warnings, again.assumed) == (result.warnings, result.assumed)
+    assert (again.why, again.deviation) == (result.why, result.deviation)
+    for style in FORMATS:
+        assert render(again, style) == render(result, style)
+    if name == "h100-1k":
+        assert hm.caps(again).equals(hm.caps(result))
+
+
+def test_a_file_is_written_again_byte_for_byte() -> None:
+    first, second = Path("first.parquet"), Path("second.parquet")
+    preset("h100-1k").write(first)
+    hm.read(first).write(second)
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_any_reader_of_parquet_finds_the_steps_and_the_document() -> None:
+    result = preset("colossus-1")
+    result.write("result.parquet", caps=hm.caps(result))
+    assert pl.read_parquet("result.parquet").equals(result.steps)
+    document = json.loads(pl.read_parquet_metadata("result.parquet")["hindmost"])
+    assert document == json.loads(json.dumps(result.document(caps=hm.caps(result).to_dicts())))
+    assert document["caps"]
+    assert hm.read("result.parquet") == result
+
+
+def test_a_result_is_plain_data() -> None:
+    result = preset("colossus-1-pp16")
+    hm.caps(preset("h100-1k"))
+    names = {
+        str(argument)
+        for operation, argument, _ in pickletools.genops(pickle.dumps(result, 2))
+        if operation.name == "GLOBAL"
+    }
+    packages = {name.split()[0].partition(".")[0] for name in names}
+    assert packages <= {"hindmost", "numpy", "copyreg", "_codecs", "__builtin__"}
+    assert not any("hindmost._core" in name for name in names)
+    assert len(pickle.dumps(result)) < 20_000 + sum(array.nbytes for _, array in arrays(result))
+
+
+CHANGED: dict[str, Callable[[hm.Result], Table]] = {
+    "seed": lambda result: {"inputs": {**result.inputs, "seed": 7}},
+    "why": lambda result: {"why": "because"},
+    "deviation": lambda result: {"deviation": approximate().deviation},
+    "plan": lambda result: {"plan": preset("colossus-2").plan},
+    "scenario": lambda result: {"scenario": preset("colossus-2").scenario},
+    "a number": lambda result: {"columns": with_last(result, 1e-9)},
+    "fewer rows": lambda result: {"columns": shortened(result)},
+    "other columns": lambda result: {"columns": {"step_time_s": result.columns["step_time_s"]}},
+}
+
+
+def with_last(result: hm.Result, more: float) -> Table:
+    busy_s = result.columns["busy_s"].copy()
+    busy_s[-1] += more
+    return {**result.columns, "busy_s": busy_s}
+
+
+def shortened(result: hm.Result) -> Table:
+    return {name: array[:-1] for name, array in arrays(result)}
+
+
+@pytest.mark.parametrize("part", CHANGED)
+def test_a_result_with_another_part_is_another_one(part: str) -> None:
+    result = preset("h100-1k")
+    state = result.__getstate__()
+    other = hm.Result(**{**state, **CHANGED[part](result)})
+    assert other != result
+    assert result != other
+
+
+def test_machines_do_not_make_results_unequal() -> None:
+    result = preset("h100-1k")
+    machine = {"threads": 99, "instruction_set": "portable", "wall_time_s": 1e3}
+    assert hm.Result(**{**result.__getstate__(), "machine": machine}) == result
+
+
+def said(act: Callable[[], object]) -> str:
+    with pytest.raises(hm.ScenarioError) as caught:
+        act()
+    return str(caught.value)
+
+
+Change = Callable[[Table], object]
+
+
+def edited(
+    *,
+    document: Change | None = None,
+    rest: Change | None = None,
+    steps: Callable[[pl.DataFrame], pl.DataFrame] | None = None,
+    result: hm.Result | None = None,
+) -> str:
+    """Return what is said of a file of a result with changed parts."""
+    (result or preset("h100-1k")).write("result.parquet")
+    metadata = pl.read_parquet_metadata("result.parquet")
+    rows = pl.read_parquet("result.parquet")
+    stored = {key: json.loads(metadata[key]) for key in ("hindmost", "hindmost.rest")}
+    for key, change in (("hindmost", document), ("hindmost.rest", rest)):
+        if change is not None:
+            change(stored[key])
+    rows = rows if steps is None else steps(rows)
+    texts = {key: json.dumps(table) for key, table in stored.items()}
+    rows.write_parquet("x.parquet", metadata={**texts, "hindmost.digest": digest(rows, texts)})
+    # The inputs are read whatever becomes of the rest.
+    assert read_inputs(Path("x.parquet"))["runs"] > 0
+    return said(lambda: hm.read("x.parquet"))
+
+
+def old_file(path: str) -> hm.Result:
+    """Write a file as versions before the format of whole results did."""
+    result = preset("h100-1k")
+    document = json.dumps(result.document())
+    result.steps.write_parquet(path, metadata={"hindmost": document})
+    return result
+
+
+REPEAT = "`hindmost run x.parquet` repeats it"
+
+
+def test_a_file_of_an_older_version_says_how_to_repeat_it() -> None:
+    old_file("x.parquet")
+    version = hm.__version__
+    requirement = f"holds the inputs of a result of version {version}, and no whole result"
+    assert said(lambda: hm.read("x.parquet")) == f"x.parquet: {requirement}; {REPEAT}"
+
+
+@pytest.mark.parametrize("write", ["old", "new"])
+def test_old_and_new_files_are_repeated(write: str, capsys: pytest.CaptureFixture[str]) -> None:
+    if write == "old":
+        result = old_file("x.parquet")
+    else:
+        result = preset("h100-1k")
+        result.write("x.parquet")
+    cli.main(["run", "x.parquet", "-o", "y.parquet"], standalone_mode=False)
+    assert f"seed {result.inputs['seed']}" in capsys.readouterr().out.lower()
+    again = hm.read("y.parquet")
+    assert again.why == "as asked"
+    assert hm.Result(**{**again.__getstate__(), "why": result.why}) == result
+
+
+def test_a_file_of_a_newer_format_is_refused() -> None:
+    requirement = f"has format {FORMAT + 1}, and this version reads {FORMAT}"
+    message = edited(rest=lambda rest: rest.update(format=FORMAT + 1, plan="otherwise"))
+    assert message == f"x.parquet: {requirement}; {REPEAT}"
+
+
+NOT_FITTING: dict[str, tuple[dict[str, Any], str]] = {
+    "no plan": ({"rest": lambda rest: rest.pop("plan")}, "a plan that does not fit"),
+    "more keys": ({"rest": lambda rest: rest.update(more=1)}, "a more that does not fit"),
+    "a text for a number": (
+        {"rest": lambda rest: rest["plan"]["pools"][0].update(n_gpus="8")},
+        "a plan.pools.0.n_gpus that does not fit",
+    ),
+    "a fraction for a count": (
+        {"rest": lambda rest: rest["plan"].update(n_replicas=1.5)},
+        "a plan.n_replicas that does not fit",
+    ),
+    "infinity": (
+        {"rest": lambda rest: rest["plan"].update(model_flops=float("inf"))},
+        "a rest that is no JSON of a result",
+    ),
+    "a list": ({"rest": lambda rest: rest.clear()}, "a rest that is no JSON of a result"),
+    "a format in words": (
+        {"rest": lambda rest: rest.update(format="1")},
+        "a format that is no number",
+    ),
+    "a phase that there is not": (
+        {"rest": lambda rest: rest["plan"]["pools"][0]["terms"][0].update(phase="x")},
+        "a plan.pools.0.terms.0.phase that does not fit",
+    ),
+    "other pools": (
+        {"rest": lambda rest: rest["plan"]["pools"][0].update(name="x")},
+        "a plan of other pools than the scenario's",
+    ),
+    "no pools": (
+        {"rest": lambda rest: rest["plan"].update(pools=[])},
+        "a plan of other pools than the scenario's",
+    ),
+    "too few runs": (
+        {"rest": lambda rest: rest["busy_s"].pop()},
+        "no busy_s for each run and pool",
+    ),
+    "too many pools": (
+        {"rest": lambda rest: rest["own_stall_s"][0].append(1.0)},
+        "no own_stall_s for each run and pool",
+    ),
+    "no machine": ({"document": lambda document: document.pop("machine")}, "no reason or no"),
+    "no reason": ({"document": lambda document: document.update(why=None)}, "no reason or no"),
+    "another machine": (
+        {"document": lambda document: document["machine"].pop("threads")},
+        "a machine of other figures",
+    ),
+    "another method": (
+        {"document": lambda document: document["inputs"].update(method="guess")},
+        "inputs that no result has",
+    ),
+    "a negative seed": (
+        {"document": lambda document: document["inputs"].update(seed=-1)},
+        "inputs that no result has",
+    ),
+    "more runs": (
+        {"document": lambda document: document["inputs"].update(runs=3)},
+        "other columns or rows than its inputs make",
+    ),
+    "runs for steps": (
+        {"document": lambda document: document["inputs"].update(runs=3, steps=2)},
+        "no busy_s for each run and pool",
+    ),
+    "no rows": (
+        {"steps": lambda steps: steps.head(0)},
+        "other columns or rows than its inputs make",
+    ),
+    "a column less": (
+        {"steps": lambda steps: steps.drop("stall_s")},
+        "other columns or rows than its inputs make",
+    ),
+    "a column of texts": (
+        {"steps": lambda steps: steps.cast({"slowest_pool": pl.String})},
+        "other columns or rows than its inputs make",
+    ),
+    "a null": (
+        {"steps": lambda steps: steps.with_columns(stall_s=pl.lit(None, pl.Float64))},
+        "steps without numbers",
+    ),
+    "rows in another order": (
+        {"steps": lambda steps: steps.reverse()},
+        "other steps than its inputs and its plan make",
+    ),
+    "another MFU": (
+        {"steps": lambda steps: steps.with_columns(pl.col("mfu") * 2)},
+        "other steps than its inputs and its plan make",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NOT_FITTING)
+def test_parts_that_do_not_fit_are_refused(name: str) -> None:
+    changes, what = NOT_FITTING[name]
+    message = edited(**changes)
+    assert message.startswith(f"x.parquet: holds {what}")
+    assert message.endswith(f"so only the inputs of a result can be read; {REPEAT}")
+
+
+def test_numbers_that_were_changed_are_found() -> None:
+    preset("h100-1k").write("result.parquet")
+    rows = pl.read_parquet("result.parquet")
+    metadata = pl.read_parquet_metadata("result.parquet")
+    texts = {key: metadata[key] for key in metadata if key.startswith("hindmost")}
+    changed = {
+        "one compute time": (rows.with_columns(compute_s=pl.col("compute_s") * (1 + 1e-15)), texts),
+        "the reason": (rows, {**texts, "hindmost": texts["hindmost"].replace("exact", "exalt")}),
+        "no digest": (rows, {key: texts[key] for key in ("hindmost", "hindmost.rest")}),
+    }
+    rows.write_parquet("x.parquet", metadata=texts)
+    assert hm.read("x.parquet") == preset("h100-1k")
+    for name, (other, metadata) in changed.items():
+        other.write_parquet("x.parquet", metadata=metadata)
+        assert "holds other values than were written" in said(lambda: hm.read("x.parquet")), name
+
+
+def test_a_scenario_that_is_none_is_refused_with_its_problems() -> None:
+    message = edited(document=lambda one: one["inputs"]["scenario"]["layout"].update(tensor=0))
+    assert message == "x.parquet: layout.tensor must be >= 1, got 0"
+
+
+def test_what_is_no_file_of_a_result_is_refused() -> None:
+    assert said(lambda: hm.read("x.parquet")) == (
+        "x.parquet: cannot be read: no such file or directory"
+    )
+    Path("folder").mkdir()
+    assert said(lambda: hm.read("folder")) == "folder: cannot be read: is a directory"
+    Path("mine.toml").write_text('extends = ["h100-1k"]\n')
+    assert said(lambda: hm.read("mine.toml")) == (
+        "mine.toml: is no result that hindmost has written"
+    )
+    preset("h100-1k").write("x.json")
+    assert said(lambda: hm.read("x.json")) == "x.json: is no result that hindmost has written"
+    pl.DataFrame({"x": [1]}).write_parquet("x.parquet")
+    assert said(lambda: hm.read("x.parquet")) == "x.parquet: is no result that hindmost has written"
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, database=None)
+@given(place=st.floats(0, 1), data=st.binary(min_size=1, max_size=8))
+def test_a_damaged_file_is_refused_or_equal(place: float, data: bytes) -> None:
+    """Bytes that no reader looks at may change; a part of the result may not."""
+    result = one_run()
+    path = Path("x.parquet")
+    result.write(path)
+    whole = path.read_bytes()
+    at = int(place * (len(whole) - len(data)))
+    path.write_bytes(whole[:at] + data + whole[at + len(data) :])
+    try:
+        again = hm.read(path)
+    except hm.ScenarioError:
+        return
+    assert again == result
+    assert again.machine == result.machine
+
+
+@pytest.mark.parametrize("keep", [0, 4, 100, 0.3, 0.9, 0.999])
+def test_a_truncated_file_is_refused(keep: float) -> None:
+    path = Path("x.parquet")
+    preset("h100-1k").write(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(keep * len(whole)) if keep < 1 else int(keep)])
+    assert said(lambda: hm.read(path)) == "x.parquet: is no result that hindmost has written"
+
+
+def test_numbers_of_numpy_in_a_call_are_plain_in_a_file() -> None:
+    call: Table = {"steps": np.int64(2), "runs": np.int32(2), "seed": np.uint64(2**63)}
+    result = hm.simulate("h100-1k", **call)
+    assert written(result) == result
+    assert hm.read("result.parquet").inputs["seed"] == 2**63
