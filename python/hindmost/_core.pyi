@@ -87,6 +87,16 @@ class Curve:
     def quantile(self, p: float) -> float: ...
     def upper_quantile(self, q: float) -> float: ...
 
+class Memory:
+    """What engines of similar plans share: persistent effects of the runs that they have drawn.
+
+    It changes no number: all memories are equal, and a copy is an empty one.
+    """
+
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+
+    def __init__(self) -> None: ...
+
 class OrderStatistics:
     """The engine that draws the slowest rank of each pool from its law.
 
@@ -96,7 +106,7 @@ class OrderStatistics:
 
     __hash__: ClassVar[None]  # type: ignore[assignment]
 
-    def __init__(self, plan: Plan) -> None: ...
+    def __init__(self, plan: Plan, memory: Memory | None = None) -> None: ...
     @staticmethod
     def simulated(
         plan: Plan,

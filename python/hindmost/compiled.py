@@ -50,7 +50,8 @@ class Compiled:
         The plan, compiled by the Rust core.
     """
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: Scenario, memory: _core.Memory | None = None) -> None:
+        self._memory = memory
         self.scenario = scenario
         self.plan = make_plan(scenario)
         self.core = _compiled(self.plan, scenario.source)
@@ -65,12 +66,12 @@ class Compiled:
         return f"<Compiled {self.scenario.name}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Compiled, (self.scenario,)
+        return compile, (self.scenario,)
 
     @cached_property
     def exact(self) -> _core.OrderStatistics | Reason:
         """The engine that draws the slowest rank from its exact law, or why there is none."""
-        return exact_engine(self.core)
+        return exact_engine(self.core, self._memory)
 
     def with_changes(self, changes: Changes) -> Compiled:
         """Return the scenario with changed values at some key paths, compiled.
@@ -80,7 +81,9 @@ class Compiled:
         ScenarioError
             As `compile`.
         """
-        return Compiled(with_changes(self.scenario, changes)) if changes else self
+        if not changes:
+            return self
+        return Compiled(with_changes(self.scenario, changes), self._memory)
 
     def simulate(
         self,
@@ -156,6 +159,9 @@ class Compiled:
 def compile(scenario: Scenario | str | Path, changes: Changes | None = None) -> Compiled:
     """Return a scenario, planned and compiled, so that simulations of it cost no planning.
 
+    What its simulations find is kept and found again after a change, as long as the change leaves
+    it as it is: the persistent effects of GPUs under a seed, up to 256 MiB of them.
+
     Parameters
     ----------
     scenario
@@ -177,7 +183,7 @@ def compile(scenario: Scenario | str | Path, changes: Changes | None = None) -> 
     >>> one == hm.simulate("h100-1k", seed=1, runs=2, steps=100)
     True
     """
-    return Compiled(scenario_of(scenario, changes))
+    return Compiled(scenario_of(scenario, changes), _core.Memory())
 
 
 def scenario_of(scenario: Scenario | str | Path, changes: Changes | None) -> Scenario:

@@ -111,10 +111,20 @@ class Choice:
         return "sample" if self.engine is None else "order-statistics"
 
 
-def exact_engine(core: _core.Plan) -> _core.OrderStatistics | Reason:
-    """Return the engine that draws the slowest rank from its exact law, or why it cannot."""
+def exact_engine(
+    core: _core.Plan, memory: _core.Memory | None = None
+) -> _core.OrderStatistics | Reason:
+    """Return the engine that draws the slowest rank from its exact law, or why it cannot.
+
+    Parameters
+    ----------
+    core
+        The plan.
+    memory
+        What the engine shares with those of similar plans.
+    """
     try:
-        return _core.OrderStatistics(core)
+        return _core.OrderStatistics(core, memory)
     except _core.NotExactError as error:
         return Reason(*error.args)
 

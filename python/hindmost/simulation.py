@@ -23,7 +23,7 @@ from hindmost.arguments import (
     thread_problems,
     wanted_problems,
 )
-from hindmost.compiled import compile
+from hindmost.compiled import Compiled, scenario_of
 from hindmost.engines import Progress, counting
 from hindmost.errors import Problem, ScenarioError
 from hindmost.result import Result
@@ -83,7 +83,7 @@ def simulate(
     ScenarioError
         With every problem of the scenario or the call.
     """
-    return compile(scenario, changes).simulate(
+    return Compiled(scenario_of(scenario, changes)).simulate(
         steps=steps, runs=runs, seed=seed, method=method, threads=threads, progress=progress
     )
 
@@ -123,7 +123,7 @@ def rank_times(
     ScenarioError
         With every problem of the scenario or the call.
     """
-    compiled = compile(scenario, changes)
+    compiled = Compiled(scenario_of(scenario, changes))
     threads = available_threads() if threads is None else threads
     refuse(
         [
@@ -192,7 +192,7 @@ def slowest_replicas(
     """
     import polars as pl
 
-    compiled = compile(scenario, changes)
+    compiled = Compiled(scenario_of(scenario, changes))
     seed = drawn_seed() if seed is None else seed
     threads = available_threads() if threads is None else threads
     refuse(

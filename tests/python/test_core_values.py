@@ -117,6 +117,8 @@ VALUES: dict[str, Callable[[], Any]] = {
     "plan of a barrier": lambda: plan("colossus-1"),
     "plan of stages": lambda: plan("colossus-1-pp16"),
     "engine": lambda: _core.OrderStatistics(plan("h100-1k")),
+    "engine with a memory": lambda: _core.OrderStatistics(plan("h100-1k"), _core.Memory()),
+    "memory": _core.Memory,
     "curve": slowest,
     "schedule": lambda: _core.Schedule(kind="interleaved", stages=2, microbatches=4, chunks=3),
 }

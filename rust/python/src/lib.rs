@@ -5,6 +5,7 @@ mod again;
 mod convert;
 mod errors;
 mod laws;
+mod memory;
 mod plans;
 mod probe;
 mod schedules;
@@ -19,6 +20,8 @@ mod _core {
     use crate::errors::{DomainError, NotExactError, StreamsError};
     #[pymodule_export]
     use crate::laws::{Law, fit_tabulated, tail_probabilities};
+    #[pymodule_export]
+    use crate::memory::Memory;
     #[pymodule_export]
     use crate::plans::{Curve, OrderStatistics, Plan, rank_times, sample, slowest_replicas};
     #[pymodule_export]

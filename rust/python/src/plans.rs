@@ -13,6 +13,7 @@ use pyo3::types::PyDict;
 use crate::again::{Reduced, call_again};
 use crate::convert::{Cause, CommunicationTerm, Pipeline, Pool};
 use crate::errors::{OrRaise, not_exact};
+use crate::memory::Memory;
 use crate::watch::watch;
 
 /// What a plan is made of, but for the instruction set, which changes no bytes.
@@ -164,6 +165,8 @@ pub fn sample<'py>(
 #[pyclass(frozen, eq, module = "hindmost._core")]
 pub struct OrderStatistics {
     plan: Py<Plan>,
+    /// What it shares with engines of similar plans, if anything.
+    memory: Option<Py<Memory>>,
     /// The seed of the replicas that were sampled for their law.
     simulated_under: Option<u64>,
     engine: hindmost_core::order_statistics::OrderStatistics,
@@ -178,11 +181,13 @@ impl PartialEq for OrderStatistics {
 #[pymethods]
 impl OrderStatistics {
     #[new]
-    fn new(py: Python<'_>, plan: Py<Plan>) -> PyResult<Self> {
+    #[pyo3(signature = (plan, memory=None))]
+    fn new(py: Python<'_>, plan: Py<Plan>, memory: Option<Py<Memory>>) -> PyResult<Self> {
         let compiled = plan.get().compiled.clone();
         let engine = py.detach(|| hindmost_core::order_statistics::OrderStatistics::new(compiled));
         Ok(Self {
             plan,
+            memory,
             simulated_under: None,
             engine: engine.map_err(not_exact)?,
         })
@@ -206,6 +211,7 @@ impl OrderStatistics {
         })?;
         Ok(Self {
             plan,
+            memory: None,
             simulated_under: Some(seed),
             engine: engine.map_err(not_exact)?,
         })
@@ -249,8 +255,14 @@ impl OrderStatistics {
         threads: usize,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let drawn = watch(py, threads, progress, |control| {
-            self.engine.run(seed, runs, steps, control)
+        let drawn = watch(py, threads, progress, |control| match &self.memory {
+            None => self.engine.run(seed, runs, steps, control),
+            Some(memory) => {
+                let runs = memory
+                    .get()
+                    .with_runs(|memory| self.engine.remembering(seed, runs, memory));
+                runs.run(steps, control)
+            }
         })?;
         columns(py, drawn)
     }

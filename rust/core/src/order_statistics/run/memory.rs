@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use super::persistent_effects::PersistentEffects;
 use super::persistent_source::PersistentSource;
 use crate::plan::{Affects, Cause, Pool, Scope};
+use crate::random::MAX_RUNS;
 
 /// Memory that all kept effects take together, at most.
 const MAX_BYTES: usize = 256 << 20;
@@ -73,7 +74,7 @@ impl RunMemory {
         };
         let place = self.pools.iter().position(|pool| pool.key == key);
         let known = place.map(|place| self.pools.remove(place));
-        let runs = (runs as usize).min(MAX_BYTES / key.bytes_of_run());
+        let runs = (runs.min(MAX_RUNS) as usize).min(MAX_BYTES / key.bytes_of_run());
         let pool = match known {
             Some(known) if known.runs.len() >= runs => known,
             known => {

@@ -1,0 +1,215 @@
+"""A compiled scenario gives the numbers of `simulate`, whatever it has found before."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from tests.scenarios import COLOSSUS_1_BARE
+from tests.statistics.panel import Table, gb200, h100, halt, scenario, slow
+
+import hindmost as hm
+from hindmost import _core
+from hindmost.memo import Memo, digest
+
+SIZES: dict[str, Any] = {"seed": 3, "runs": 3, "steps": 40}
+
+
+def lognormal(sigma: float) -> Table:
+    return {"name": "lognormal", "sigma": sigma}
+
+
+JOBS: dict[str, Table] = {
+    "shifted laws": {
+        "pools": {"h100": h100(800), "gb200": gb200(288)},
+        "causes": {
+            "speed": slow(lognormal(0.02), span="run"),
+            "residual": slow(lognormal(0.01)),
+        },
+    },
+    "blocks of a node": {
+        "pools": {"h100": h100(800)},
+        "causes": {
+            "speed": slow(lognormal(0.02), span="run"),
+            "host": slow(lognormal(0.02), span="run", scope="node"),
+            "residual": slow(lognormal(0.01)),
+            "shared": slow(lognormal(0.01), scope="node"),
+        },
+    },
+    "nothing but persistent speeds and stalls": {
+        "pools": {"h100": h100(160)},
+        "causes": {
+            "speed": slow(lognormal(0.02), span="run"),
+            "late": halt({"name": "constant", "value": 0.03}, span="run", probability=0.1),
+        },
+    },
+    "persistent stalls and steps that differ": {
+        "pools": {"h100": h100(160)},
+        "causes": {
+            "speed": slow(lognormal(0.02), span="run"),
+            "late": halt({"name": "constant", "value": 0.03}, span="run", probability=0.1),
+            "residual": slow(lognormal(0.01)),
+        },
+    },
+    "ports": {
+        "pools": {"h100": h100(160)},
+        "collective": {"overlap_fraction": 0.0},
+        "causes": {
+            "cable": slow(lognormal(0.1), span="run", affects="network"),
+            "jitter": slow(lognormal(0.1), affects="network"),
+        },
+    },
+    "stages": {
+        "pools": {"h100": h100(160)},
+        "layout": {"tensor": 2, "pipeline": 2},
+        "workload": {
+            "model": "small",
+            "seq_len": 2048,
+            "microbatch_seqs": 1,
+            "n_microbatches": 4,
+        },
+        "causes": {
+            "speed": slow(lognormal(0.02), span="run"),
+            "shared": slow(lognormal(0.01), scope="replica"),
+        },
+    },
+}
+
+CHANGES: list[dict[str, Any]] = [
+    {},
+    {"workload.overhead_s": 0.05},
+    {"collective.overlap_fraction": 0.3},
+    {"causes.residual": slow(lognormal(0.03))},
+    {"causes.shared": slow(lognormal(0.02), scope="replica")},
+    {"causes.speed": slow(lognormal(0.04), span="run")},
+    {"causes.late": halt({"name": "constant", "value": 0.02}, span="run", probability=0.1)},
+    {"causes.jitter": slow(lognormal(0.2), affects="network")},
+    {"pools.h100.n_gpus": 240},
+    {"pools.h100.forward_s": 0.5, "pools.h100.backward_s": 0.5},
+]
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_changes_one_after_another_give_what_each_of_them_gives_alone(name: str) -> None:
+    base = scenario(JOBS[name])
+    compiled = hm.compile(base)
+    # Forwards, where much is new, and backwards, where all has been there before.
+    for changes in [*CHANGES, *reversed(CHANGES)]:
+        assert compiled.simulate(changes=changes, **SIZES) == hm.simulate(
+            base, changes=changes, **SIZES
+        ), changes
+
+
+def test_sizes_and_seeds_one_after_another_give_what_each_of_them_gives_alone() -> None:
+    base = scenario(JOBS["shifted laws"])
+    compiled = hm.compile(base)
+    for seed, runs, steps in itertools.product((1, 2, 1), (1, 4, 2), (7, 30)):
+        sizes: dict[str, Any] = {"seed": seed, "runs": runs, "steps": steps}
+        assert compiled.simulate(**sizes) == hm.simulate(base, **sizes), sizes
+
+
+def test_methods_of_a_compiled_scenario_are_those_of_simulate() -> None:
+    base = scenario(JOBS["blocks of a node"])
+    compiled = hm.compile(base)
+    for method in ("sample", "order-statistics", "auto"):
+        asked: dict[str, Any] = {"method": method, **SIZES}
+        result = compiled.simulate(**asked)
+        assert result == hm.simulate(base, **asked)
+        assert (result.scenario, result.plan) == (compiled.scenario, compiled.plan)
+
+
+def test_threads_may_share_a_compiled_scenario() -> None:
+    base = scenario(JOBS["shifted laws"])
+    compiled = hm.compile(base)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(
+            pool.map(lambda changes: compiled.simulate(changes=changes, **SIZES), 4 * CHANGES)
+        )
+    alone = [hm.simulate(base, changes=changes, **SIZES) for changes in CHANGES]
+    assert found == 4 * alone
+
+
+def test_a_compiled_scenario_is_equal_to_its_copies() -> None:
+    compiled = hm.compile("h100-1k", {"workload.overhead_s": 0.1})
+    compiled.simulate(**SIZES)
+    for again in (
+        pickle.loads(pickle.dumps(compiled)),
+        copy.copy(compiled),
+        copy.deepcopy(compiled),
+    ):
+        assert again == compiled
+        assert again.simulate(**SIZES) == compiled.simulate(**SIZES)
+    assert hm.compile("h100-1k") != compiled
+    assert repr(compiled) == "<Compiled h100-1k>"
+
+
+def test_a_wrong_call_of_a_compiled_scenario_is_refused_whole() -> None:
+    compiled = hm.compile("h100-1k")
+    with pytest.raises(hm.ScenarioError) as refused:
+        compiled.simulate(steps=0, runs=0, seed=-1, threads=0, method="exact")
+    assert [problem.path for problem in refused.value.problems] == [
+        "steps",
+        "runs",
+        "seed",
+        "threads",
+        "method",
+    ]
+    with pytest.raises(hm.ScenarioError, match=r"causes\.residual\.law\.sigma"):
+        compiled.simulate(changes={"causes.residual.law.sigma": -1.0})
+    assert compiled.simulate(**SIZES) == hm.simulate("h100-1k", **SIZES)
+
+
+def test_what_a_change_leaves_is_not_drawn_again() -> None:
+    compiled = hm.compile(COLOSSUS_1_BARE)
+    sizes: dict[str, Any] = {"seed": 5, "runs": 2, "steps": 8, "threads": 1}
+    compiled.simulate(**sizes)
+    memory = compiled._memory
+    changed = compiled.with_changes({"causes.residual.law.sigma": 0.002})
+    assert changed._memory is memory
+    assert changed.core is not compiled.core
+    # Laws of the same parameters are one object, with their tables.
+    speeds = [each.scenario.causes["gpu-speed"].law for each in (compiled, changed)]
+    assert speeds[0].core is speeds[1].core
+
+
+def test_a_memo_keeps_what_was_used_last_and_makes_the_rest_anew() -> None:
+    made: list[int] = []
+
+    def make(key: int) -> int:
+        made.append(key)
+        return 10 * key
+
+    memo: Memo[int] = Memo(2)
+    for key in (1, 2, 1, 3, 1, 2):
+        assert memo.get(key, lambda key=key: make(key)) == 10 * key  # type: ignore[misc]
+    assert made == [1, 2, 3, 2]
+
+
+def test_a_memo_keeps_nothing_of_what_could_not_be_made() -> None:
+    def fail() -> int:
+        raise ValueError("no")
+
+    memo: Memo[int] = Memo(2)
+    with pytest.raises(ValueError, match="no"):
+        memo.get("key", fail)
+    assert memo.get("key", lambda: 1) == 1
+
+
+def test_keys_tell_data_apart() -> None:
+    tables: list[Table] = [
+        {"name": "lognormal", "sigma": 0.1},
+        {"name": "lognormal", "sigma": 0.1 + 2**-55},
+        {"name": "lognormal", "sigma": 1},
+        {"name": "lognormal", "sigma": True},
+        {"name": "empirical", "samples": [1.0, 2.0]},
+        {"name": "empirical", "samples": [1.0, 2.0], "cap": 2.0},
+    ]
+    assert len({digest(table) for table in tables}) == len(tables)
+    assert digest(tables[0]) == digest({"name": "lognormal", "sigma": 0.1})
+    assert _core.Law({"name": "lognormal", "sigma": 0.1, "median": 1.0}) == _core.Law(
+        {"name": "lognormal", "sigma": 0.1, "median": 1.0}
+    )
