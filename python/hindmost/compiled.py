@@ -22,6 +22,7 @@ from hindmost.arguments import (
 from hindmost.engines import Choice, Progress, Reason, choose, counting, exact_engine
 from hindmost.errors import Problem, ScenarioError
 from hindmost.law import compiled_law
+from hindmost.memo import Memo
 from hindmost.plan import Plan, make_plan
 from hindmost.result import Result
 from hindmost.scenario import Changes, Scenario, to_table, with_changes
@@ -50,10 +51,22 @@ class Compiled:
         The plan, compiled by the Rust core.
     """
 
-    def __init__(self, scenario: Scenario, memory: _core.Memory | None = None) -> None:
-        self._memory = memory
+    scenario: Scenario
+    plan: Plan
+    core: _core.Plan
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        *,
+        memory: _core.Memory | None = None,
+        like: Compiled | None = None,
+    ) -> None:
+        self._memory = memory if like is None else like._memory
+        self._replica_laws: Memo[Choice] = Memo(2)
+        known = None if like is None else (like.scenario, like.plan)
         self.scenario = scenario
-        self.plan = make_plan(scenario)
+        self.plan = make_plan(scenario, known=known)
         self.core = _compiled(self.plan, scenario.source)
         assert self.core.n_ranks == self.plan.ranks
 
@@ -83,7 +96,7 @@ class Compiled:
         """
         if not changes:
             return self
-        return Compiled(with_changes(self.scenario, changes), self._memory)
+        return Compiled(with_changes(self.scenario, changes), like=self)
 
     def simulate(
         self,
@@ -153,14 +166,24 @@ class Compiled:
         """Return the engine for a method; the sampler needs no laws to be compiled."""
         if method == "sample":
             return Choice(engine=None, why="as asked")
-        return choose(self.core, self.exact, method, seed=seed, threads=threads, progress=progress)
+
+        def chosen() -> Choice:
+            return choose(
+                self.core, self.exact, method, seed=seed, threads=threads, progress=progress
+            )
+
+        if method == "auto" or not isinstance(self.exact, Reason):
+            return chosen()
+        # Replicas that are sampled for their law take long.
+        return self._replica_laws.get(int(seed), chosen)
 
 
 def compile(scenario: Scenario | str | Path, changes: Changes | None = None) -> Compiled:
     """Return a scenario, planned and compiled, so that simulations of it cost no planning.
 
-    What its simulations find is kept and found again after a change, as long as the change leaves
-    it as it is: the persistent effects of GPUs under a seed, up to 256 MiB of them.
+    What its simulations find is kept, and found again after a change that leaves it as it is: the
+    persistent effects of GPUs under a seed (up to 256 MiB of them), seconds and bytes of the pools,
+    and, of replicas that are sampled for their law, the laws under the last two seeds.
 
     Parameters
     ----------
@@ -183,7 +206,7 @@ def compile(scenario: Scenario | str | Path, changes: Changes | None = None) -> 
     >>> one == hm.simulate("h100-1k", seed=1, runs=2, steps=100)
     True
     """
-    return Compiled(scenario_of(scenario, changes), _core.Memory())
+    return Compiled(scenario_of(scenario, changes), memory=_core.Memory())
 
 
 def scenario_of(scenario: Scenario | str | Path, changes: Changes | None) -> Scenario:

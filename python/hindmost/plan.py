@@ -123,8 +123,16 @@ class Plan:
         return self.model_flops / self.n_ranks
 
 
-def make_plan(scenario: Scenario) -> Plan:
+def make_plan(scenario: Scenario, *, known: tuple[Scenario, Plan] | None = None) -> Plan:
     """Return the plan of a scenario.
+
+    Parameters
+    ----------
+    scenario
+        The scenario.
+    known
+        Another scenario and its plan, whose pools are taken over where all that they depend on is
+        equal.
 
     Raises
     ------
@@ -134,7 +142,9 @@ def make_plan(scenario: Scenario) -> Plan:
     """
     counts = Counts.of(scenario.pools, scenario.layout)
     job = job_of(scenario, counts)
-    pools = pool_plans(scenario, job, counts)
+    pools = None if known is None else _known_pools(scenario, *known)
+    if pools is None:
+        pools = pool_plans(scenario, job, counts)
     found = [*_memory_problems(scenario, pools, counts), *_step_problems(scenario, pools)]
     if found:
         raise ScenarioError(found)
@@ -162,6 +172,18 @@ def job_of(scenario: Scenario, counts: Counts) -> Job:
 def pool_plans(scenario: Scenario, job: Job, counts: Counts) -> tuple[PoolPlan, ...]:
     """Return the plan of each pool, whether or not the job fits into its memory."""
     return tuple(_pool_plan(scenario, name, job, counts) for name in scenario.pools)
+
+
+def _known_pools(scenario: Scenario, other: Scenario, plan: Plan) -> tuple[PoolPlan, ...] | None:
+    """Return the plans of another scenario's pools, if those of a scenario are the same."""
+
+    def depends_on(scenario: Scenario) -> tuple[Any, ...]:
+        # Of laws only whether hops are random: the rest of them belongs to the core's arguments.
+        fabric = scenario.fabric.model_copy(update={"noise": None, "hop_noise": None})
+        parts = list(scenario.pools.items()), scenario.model, scenario.workload, scenario.layout
+        return *parts, scenario.collective, fabric, scenario.hop_noise is None
+
+    return plan.pools if depends_on(scenario) == depends_on(other) else None
 
 
 def _pool_plan(scenario: Scenario, name: str, job: Job, counts: Counts) -> PoolPlan:

@@ -176,6 +176,49 @@ def test_what_a_change_leaves_is_not_drawn_again() -> None:
     assert speeds[0].core is speeds[1].core
 
 
+def test_a_replica_law_is_found_once_for_a_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    causes = {
+        "speed": slow(lognormal(0.02), span="run"),
+        "residual": slow(lognormal(0.01), span="microbatch"),
+    }
+    compiled = hm.compile(scenario({**JOBS["stages"], "causes": causes}))
+    asked: dict[str, Any] = {"method": "order-statistics", **SIZES}
+    first = compiled.simulate(**asked)
+    assert first.deviation is not None
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise AssertionError("replicas are sampled once more")
+
+    monkeypatch.setattr("hindmost.compiled.choose", fail)
+    assert compiled.simulate(**asked) == first
+    with pytest.raises(AssertionError, match="once more"):
+        compiled.simulate(**{**asked, "seed": 4})
+
+
+PHYSICS: list[dict[str, Any]] = [
+    {"workload.seq_len": 1024},
+    {"layout.tensor": 2},
+    {"collective.algorithm": "ring"},
+    {"fabric.latency_s": 1e-5},
+    {"fabric.hop_noise": {"name": "exponential", "mean": 0.5, "shift": 0.5}},
+    {"pools.h100.software_efficiency": 0.5},
+    {"models.small.n_layers": 8},
+]
+
+
+@pytest.mark.parametrize("changes", PHYSICS, ids=lambda changes: next(iter(changes)))
+def test_pools_are_planned_anew_where_what_they_depend_on_changes(changes: dict[str, Any]) -> None:
+    pools = {"h100": {"gpu": "h100-sxm", "n_gpus": 160}}
+    base = scenario({**JOBS["ports"], "pools": pools})
+    compiled = hm.compile(base)
+    changed = compiled.with_changes(changes)
+    assert changed.plan.pools != compiled.plan.pools
+    assert changed.plan == hm.compile(base, changes).plan
+    quiet = compiled.with_changes({"fabric.noise.enabled": True, "causes.jitter.enabled": False})
+    assert quiet.plan.pools is compiled.plan.pools
+    assert quiet.plan == hm.compile(quiet.scenario).plan
+
+
 def test_a_memo_keeps_what_was_used_last_and_makes_the_rest_anew() -> None:
     made: list[int] = []
 

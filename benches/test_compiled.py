@@ -1,0 +1,75 @@
+"""Changes of a compiled scenario, against NumPy and against stated rates."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.scenarios import COLOSSUS_1_BARE
+
+import hindmost as hm
+from benches.gate import gate, gate_of_a_count
+
+SIZES: dict[str, Any] = {"seed": 1, "runs": 8, "steps": 1_000}
+NORMALS = 1_000_000
+
+Change = Callable[[int], dict[str, Any]]
+
+QUICK: dict[str, Change] = {
+    "causes": lambda k: {"causes.residual.law.sigma": 0.0015 + 1e-7 * k},
+    "software_efficiency": lambda k: {"pools.gb200.software_efficiency": 0.9 - 1e-6 * k},
+    "overhead_s": lambda k: {"workload.overhead_s": 1e-4 * k},
+    "overlap": lambda k: {"collective.overlap_fraction": 0.8 - 1e-6 * k},
+}
+"""Changes of what lies above FLOPs and bytes; each is another one than those before it."""
+OTHERS: dict[str, Change] = {
+    "gpus": lambda k: {"pools.h100.n_gpus": 150_000 - 512 * (k % 200)},
+    "sequence length": lambda k: {"workload.seq_len": 4096 + k % 4096},
+    "microbatches": lambda k: {"workload.n_microbatches": 1 + k % 256},
+}
+
+
+def changed(compiled: Any, change: Change) -> Callable[[], object]:
+    """Return what plans another change each time that it is called."""
+    number = itertools.count(1)
+    return lambda: compiled.with_changes(change(next(number)))
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_a_change_of_a_compiled_scenario_is_planned_in_two_milliseconds(
+    benchmark: Any, name: str
+) -> None:
+    ours = changed(hm.compile(COLOSSUS_1_BARE), QUICK[name])
+    gate_of_a_count(benchmark, ours=ours, count=1, at_least_per_s=500)
+
+
+@pytest.mark.parametrize("preset", ["colossus-1-pp16", "llama3-405b-16384"])
+def test_a_change_of_causes_is_planned_in_two_milliseconds_with_stages_too(
+    benchmark: Any, preset: str
+) -> None:
+    ours = changed(hm.compile(preset), QUICK["causes"])
+    gate_of_a_count(benchmark, ours=ours, count=1, at_least_per_s=500)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_any_other_change_is_planned_in_six_milliseconds(benchmark: Any, name: str) -> None:
+    ours = changed(hm.compile(COLOSSUS_1_BARE), OTHERS[name])
+    gate_of_a_count(benchmark, ours=ours, count=1, at_least_per_s=1_000 / 6)
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_a_change_is_simulated_in_the_time_of_three_million_normal_numbers(
+    benchmark: Any, name: str
+) -> None:
+    compiled = hm.compile(COLOSSUS_1_BARE)
+    compiled.simulate(**SIZES)
+    rng, number = np.random.default_rng(1), itertools.count(1)
+    gate(
+        benchmark,
+        ours=lambda: compiled.simulate(changes=QUICK[name](next(number)), **SIZES),
+        theirs=lambda: rng.standard_normal(NORMALS),
+        at_least=1 / 3,
+    )
