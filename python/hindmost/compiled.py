@@ -54,6 +54,7 @@ class Compiled:
     scenario: Scenario
     plan: Plan
     core: _core.Plan
+    _memory: _core.Memory | None
 
     def __init__(
         self,

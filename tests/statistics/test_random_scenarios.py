@@ -18,6 +18,7 @@ import hindmost as hm
 from hindmost import _core
 from hindmost.cause import Cause
 from hindmost.compiled import Compiled, compile
+from hindmost.errors import ScenarioError
 from hindmost.plan import Plan
 from hindmost.scenario import from_table
 from tests.statistics.panel import Table
@@ -89,6 +90,29 @@ def test_rows_drawn_from_laws_do_not_depend_on_threads(table: Table) -> None:
     once, *others = (engine.run(threads=n, **SMALL) for n in (*THREADS, THREADS[0]))
     assert all(same_bytes(once, other) for other in others)
     assert same_bytes(once, again.run(threads=1, **SMALL))
+
+
+@fixed_examples
+@given(tables=st.lists(one_barrier() | with_waits(), min_size=2, max_size=4), data=st.data())
+def test_rows_do_not_depend_on_what_was_compiled_before(tables: list[Table], data: Any) -> None:
+    # Each scenario has parts of the one before it, so that some of what is known fits.
+    seen: list[Table] = []
+    compiled: Compiled | None = None
+    for table in tables:
+        kept = data.draw(st.sets(st.sampled_from(("causes", "pools", "fabric", "collective"))))
+        if seen:
+            table = {**table, **{key: seen[-1][key] for key in kept if key in seen[-1]}}
+        try:
+            scenario = from_table(table)
+        except ScenarioError:
+            continue
+        alone = compile(scenario)
+        compiled = Compiled(scenario, like=compiled) if compiled else compile(scenario)
+        seen.append(table)
+        assert compiled.plan == alone.plan
+        for _ in range(2):
+            one, other = (each.simulate(threads=2, **SMALL) for each in (compiled, alone))
+            assert same_bytes(one.columns, other.columns)
 
 
 def least(law: Table) -> float:
