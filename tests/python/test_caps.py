@@ -215,11 +215,12 @@ def test_a_large_job_moves_its_caps_in_its_first_runs(monkeypatch: pytest.Monkey
     result = result_of(speed=slowdown(WIDE), runs=5, steps=2000)
     calls = []
 
-    def changed(of: hm.Result, changes: hm.scenario.Changes, *, runs: int, steps: int) -> hm.Result:
-        calls.append((runs, steps))
-        return result_of(speed=slowdown({**WIDE, "cap": 1.2}), runs=runs, steps=steps)
+    class Changed:
+        def simulate(self, *, runs: int, steps: int, **_: Any) -> hm.Result:
+            calls.append((runs, steps))
+            return result_of(speed=slowdown({**WIDE, "cap": 1.2}), runs=runs, steps=steps)
 
-    monkeypatch.setattr(analysis, "_simulated", changed)
+    monkeypatch.setattr(analysis, "compile", lambda _: Changed())
     for most in (3 * N_GPUS, 1):
         monkeypatch.setattr(analysis, "MAX_RANK_RUNS", most)
         assert len(analysis.moved_caps(result)) == 2

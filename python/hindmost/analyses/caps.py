@@ -23,7 +23,6 @@ from hindmost.law import LawModel, Mixture
 from hindmost.plan import Plan
 from hindmost.result import Result
 from hindmost.scenario import Changes, Scenario
-from hindmost.simulation import simulate
 from hindmost.statistics import estimates
 
 if TYPE_CHECKING:
@@ -215,12 +214,20 @@ def moved_caps(result: Result) -> list[MovedCap]:
     mean_s = float(step_time_s.mean())
     mfu = float((plan.peak_step_s / step_time_s).mean())
     runs = min(len(step_time_s), max(2, MAX_RANK_RUNS // plan.n_ranks))
+    compiled = compile(result.scenario)
     rows = []
     for variant in _chosen(result.scenario, plan, MIN_REACH * mean_s):
         steps = _n_steps(variant.share * runs, step_time_s.shape[1])
         given = step_time_s[:runs, :steps]
         try:
-            changed = _simulated(result, variant.changes, runs=runs, steps=steps)
+            changed = compiled.simulate(
+                seed=result.inputs["seed"],
+                method=result.inputs["method"],
+                threads=result.machine["threads"],
+                runs=runs,
+                steps=steps,
+                changes=variant.changes,
+            )
         except ScenarioError:
             # The law refuses the cap, such as one below its least number.
             continue
@@ -248,19 +255,6 @@ def moved_caps(result: Result) -> list[MovedCap]:
 def _refusal(method: str, hint: str) -> ScenarioError:
     requirement = "must be order-statistics, and exact, where caps are moved"
     return ScenarioError([Problem(path="method", requirement=requirement, value=method, hint=hint)])
-
-
-def _simulated(result: Result, changes: Changes, *, runs: int, steps: int) -> Result:
-    """Simulate the scenario of a result with changes, under its seed and method."""
-    return simulate(
-        result.scenario,
-        seed=result.inputs["seed"],
-        method=result.inputs["method"],
-        threads=result.machine["threads"],
-        runs=runs,
-        steps=steps,
-        changes=changes,
-    )
 
 
 def _chosen(scenario: Scenario, plan: Plan, min_reach_s: float) -> list[Variant]:
