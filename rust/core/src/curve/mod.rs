@@ -14,6 +14,8 @@
 mod curve;
 mod exceedances;
 mod product;
+mod quadrature;
+mod quartics;
 mod sum;
 mod trace;
 

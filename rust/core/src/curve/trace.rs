@@ -26,12 +26,16 @@ pub(super) fn trace(
     starts.dedup();
     let log = |x: f64| libm::log(exceedances(x).clamp(MIN_EXCEEDANCES, MAX_EXCEEDANCES));
     let mut knots: Vec<(f64, f64)> = Vec::new();
-    let mut points: Vec<(f64, f64)> = starts.iter().map(|&x| (x, log(x))).collect();
+    let mut points: Vec<(f64, f64)> = Vec::new();
     // Of the starts that are exceeded for certain only the last one matters, of
     // those that are never exceeded only the first one.
+    for x in starts {
+        points.push((x, log(x)));
+        if points.last().is_some_and(|point| point.1 <= bottom) {
+            break;
+        }
+    }
     let first = points.iter().rposition(|point| point.1 >= top).unwrap_or(0);
-    let last = points.iter().position(|point| point.1 <= bottom);
-    points.truncate(last.map_or(points.len(), |last| last + 1));
     points.drain(..first.min(points.len().saturating_sub(1)));
     let mut stack: Vec<((f64, f64), (f64, f64))> = points
         .windows(2)
