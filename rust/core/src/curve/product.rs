@@ -58,6 +58,7 @@ pub fn product(a: &Curve, b: &Curve) -> Curve {
         .step_by(HALVES_PER_QUARTIC)
         .map(start)
         .collect();
+    let (high, low) = (ends[0], ends[ends.len() - 1]);
     for (a, b) in corners(narrow).flat_map(|a| corners(wide).map(move |b| (a, b))) {
         let x = a * b;
         let sides = [
@@ -65,7 +66,8 @@ pub fn product(a: &Curve, b: &Curve) -> Curve {
             x * (1.0 + 4.0 * f64::EPSILON),
         ];
         starts.extend(sides);
-        ends.extend(sides);
+        // Beyond both ends nothing is smooth.
+        ends.extend(sides.into_iter().filter(|&x| low < x && x < high));
     }
     let finest = (breadth(narrow) + breadth(wide)) / PARTS_OF_BREADTH;
     let quartics = Quartics::of(ends, QUARTIC_TOLERANCE, |x| quadrature.exceedances(x));

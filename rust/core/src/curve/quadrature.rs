@@ -63,6 +63,8 @@ pub(super) struct Quadrature<'c> {
     atoms: Vec<Node>,
     /// Slopes of the wide law's logarithms from each knot to the next one.
     slopes: Vec<f64>,
+    /// Exceedances of the wide law's knots.
+    exceedances: Vec<f64>,
     /// The product of both medians, near which the tails are equal.
     middle: f64,
 }
@@ -78,6 +80,7 @@ impl<'c> Quadrature<'c> {
             panels: panels(narrow),
             atoms: atom_shares(wide),
             slopes: slopes.collect(),
+            exceedances: logs.iter().copied().map(libm::exp).collect(),
             middle: narrow.quantile(0.5) * wide.quantile(0.5),
         }
     }
@@ -114,12 +117,12 @@ impl<'c> Quadrature<'c> {
                 .fold(f64::NEG_INFINITY, f64::max);
         let mut add = |(factor, weight): Node| {
             let y = x / factor;
-            let log = walk.log(y);
+            let of_wide = walk.exceedances(y);
             // What of the wide law is no atom.
             let is_in_tail = |atom: f64| (atom <= y) == (tail == Tail::Lower);
             let of_atoms = self.atoms.iter().filter(|(atom, _)| is_in_tail(*atom));
             let of_atoms: f64 = of_atoms.map(|(_, share)| share).sum();
-            sum += weight * (tail.probability(log) - of_atoms).max(0.0);
+            sum += weight * (tail.probability(of_wide) - of_atoms).max(0.0);
         };
         let (least, greatest) = (self.wide.xs()[0], self.wide.xs()[self.slopes.len()]);
         for (panel, bounds) in self.panels.iter().zip(&bounds) {
@@ -136,8 +139,7 @@ impl<'c> Quadrature<'c> {
             }
         }
         for &(atom, share) in &self.atoms {
-            let of_narrow = self.narrow.exceedances(x / atom);
-            sum += share * tail.probability(libm::log(of_narrow));
+            sum += share * tail.probability(self.narrow.exceedances(x / atom));
         }
         sum
     }
@@ -149,7 +151,7 @@ impl<'c> Quadrature<'c> {
         let mut at = |factor: f64| {
             // A panel begins where the one before it ends.
             if factor != last.0 {
-                last = (factor, tail.log_probability(walk.log(x / factor)));
+                last = (factor, tail.log_probability(&mut walk, x / factor));
             }
             last.1
         };
@@ -166,18 +168,17 @@ impl<'c> Quadrature<'c> {
     /// A walk down the wide law.
     fn walk(&self) -> Walk<'_> {
         Walk {
-            xs: self.wide.xs(),
-            logs: self.wide.logs(),
+            law: self.wide,
             slopes: &self.slopes,
+            exceedances: &self.exceedances,
             above: None,
         }
     }
 }
 
 impl Tail {
-    /// Probability of this tail, from the logarithm of exceedances.
-    fn probability(self, log: f64) -> f64 {
-        let e = libm::exp(log);
+    /// Probability of this tail of a number with so many exceedances.
+    fn probability(self, e: f64) -> f64 {
         match self {
             Self::Lower => libm::exp(-e),
             Self::Upper if e < FEW_EXCEEDANCES => e * (1.0 - e * (0.5 - e / 6.0)),
@@ -185,12 +186,12 @@ impl Tail {
         }
     }
 
-    /// Logarithm of the probability of this tail: of the upper one a bound that is at most
-    /// ln 1.6 too high.
-    fn log_probability(self, log: f64) -> f64 {
+    /// Logarithm of the probability of this tail of `x`: of the upper one a bound that is
+    /// at most ln 1.6 too high.
+    fn log_probability(self, walk: &mut Walk, x: f64) -> f64 {
         match self {
-            Self::Lower => -libm::exp(log),
-            Self::Upper => log.min(0.0),
+            Self::Lower => -walk.exceedances(x),
+            Self::Upper => walk.log(x).min(0.0),
         }
     }
 }
@@ -201,36 +202,71 @@ struct Bounds {
     most: f64,
 }
 
-/// Logarithms of a law's exceedances at one number after the other: what a search would
-/// find, by steps from the knot of the number before.
-struct Walk<'c> {
-    xs: &'c [f64],
-    logs: &'c [f64],
-    slopes: &'c [f64],
+/// Exceedances of a law at one number after the other: what a search would find, by steps
+/// from the knot of the number before.
+struct Walk<'q> {
+    law: &'q Curve,
+    slopes: &'q [f64],
+    exceedances: &'q [f64],
     /// The first knot above the last number; none before there was one.
     above: Option<usize>,
 }
 
+/// Where a number lies in a law.
+enum Step {
+    Below,
+    Above,
+    /// After a knot, by so much of the logarithm of exceedances.
+    After(usize, f64),
+}
+
 impl Walk<'_> {
-    fn log(&mut self, x: f64) -> f64 {
+    fn to(&mut self, x: f64) -> Step {
+        let xs = self.law.xs();
         let mut above = self
             .above
-            .unwrap_or_else(|| self.xs.partition_point(|&knot| knot <= x));
-        while above > 0 && self.xs[above - 1] > x {
+            .unwrap_or_else(|| xs.partition_point(|&knot| knot <= x));
+        while above > 0 && xs[above - 1] > x {
             above -= 1;
         }
-        while above < self.xs.len() && self.xs[above] <= x {
+        while above < xs.len() && xs[above] <= x {
             above += 1;
         }
         self.above = Some(above);
-        if above == 0 {
-            return f64::INFINITY;
+        match above {
+            0 => Step::Below,
+            above if above == xs.len() => Step::Above,
+            above => Step::After(above - 1, self.slopes[above - 1] * (x - xs[above - 1])),
         }
-        if above == self.xs.len() {
-            return f64::NEG_INFINITY;
-        }
-        self.logs[above - 1] + self.slopes[above - 1] * (x - self.xs[above - 1])
     }
+
+    /// Logarithm of the exceedances of `x`.
+    fn log(&mut self, x: f64) -> f64 {
+        match self.to(x) {
+            Step::Below => f64::INFINITY,
+            Step::Above => f64::NEG_INFINITY,
+            Step::After(knot, more) => self.law.logs()[knot] + more,
+        }
+    }
+
+    /// Exceedances of `x`.
+    fn exceedances(&mut self, x: f64) -> f64 {
+        match self.to(x) {
+            Step::Below => f64::INFINITY,
+            Step::Above => 0.0,
+            Step::After(knot, more) => self.exceedances[knot] * exp_of_small(more),
+        }
+    }
+}
+
+/// `exp(x)`, by a series where `x` is small enough for its last digits.
+fn exp_of_small(x: f64) -> f64 {
+    if x.abs() > 1.0 / 32.0 {
+        return libm::exp(x);
+    }
+    let seventh = 1.0 + x / 6.0 * (1.0 + x / 7.0);
+    let fourth = 1.0 + x / 3.0 * (1.0 + x / 4.0 * (1.0 + x / 5.0 * seventh));
+    1.0 + x * (1.0 + x / 2.0 * fourth)
 }
 
 /// Exceedances before and after the jump of an atom; 0 after the last one.
@@ -337,4 +373,48 @@ fn nodes_between(curve: &Curve, from: f64, to: f64) -> [Node; 4] {
             0.5 * share * weight,
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::law::{Law, LogNormal};
+
+    fn lognormal(sigma: f64) -> Curve {
+        Curve::of(&Law::LogNormal(LogNormal::new(1.0, sigma).unwrap()))
+    }
+
+    #[test]
+    fn a_walk_finds_what_a_search_finds() {
+        let (narrow, wide) = (lognormal(0.01), lognormal(0.1));
+        let quadrature = Quadrature::new(&narrow, &wide);
+        let mut walk = quadrature.walk();
+        let falling = (0..400).map(|k| 3.0 - 0.0071 * f64::from(k));
+        // Back up, onto a knot and beyond both ends.
+        let others = [0.9, 1.4, wide.xs()[700], 0.0, 1e9, wide.xs()[0]];
+        for x in falling.chain(others) {
+            let (found, exact) = (walk.exceedances(x), wide.exceedances(x));
+            assert!(found == exact || (found / exact - 1.0).abs() < 1e-12, "{x}");
+            let log = walk.log(x);
+            assert!(log == exact.ln() || (log - exact.ln()).abs() < 1e-9, "{x}");
+        }
+    }
+
+    #[test]
+    fn panels_that_are_left_out_do_not_count() {
+        let (narrow, wide) = (lognormal(0.02).slowest_of(8.0), lognormal(0.03));
+        let quadrature = Quadrature::new(&narrow, &wide);
+        for k in 0..60 {
+            let x = 0.85 + 0.01 * f64::from(k);
+            // All nodes, whatever they contribute.
+            let nodes = quadrature.panels.iter().flat_map(|panel| panel.nodes);
+            let (cdf, sf) = nodes.fold((0.0, 0.0), |(cdf, sf), (factor, weight)| {
+                let y = x / factor;
+                (cdf + weight * wide.cdf(y), sf + weight * wide.sf(y))
+            });
+            let exact = exceedances(cdf, sf);
+            let miss = quadrature.exceedances(x) / exact - 1.0;
+            assert!(miss.abs() < 1e-9, "{x}: {miss:e}");
+        }
+    }
 }

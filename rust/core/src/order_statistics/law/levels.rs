@@ -1,7 +1,7 @@
 //! How each cause of a pool is drawn, and the compiled causes by unit.
 
 use super::curve_cache::CurveCache;
-use crate::curve::{Curve, product};
+use crate::curve::Curve;
 use crate::law::Law;
 use crate::order_statistics::reason::Reason;
 use crate::plan::{Affects, Cause, Effect, Plan, Pool, Scope, Span};
@@ -98,7 +98,7 @@ pub fn levels(
         let greatest = f64::from(cause.greatest());
         match levels.last_mut() {
             Some(level) if pool.nests(cause.scope(), level.scope) => {
-                level.curve = product(&level.curve, &curve);
+                level.curve = curves.product(&level.curve, &curve);
                 level.greatest *= greatest;
             }
             _ => levels.push(Level {

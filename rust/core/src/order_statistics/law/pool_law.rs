@@ -7,7 +7,7 @@ use super::curve_cache::CurveCache;
 use super::levels::{Handling, Level, handling, levels};
 use super::log_grid::LogGrid;
 use super::nested::NestedLaw;
-use crate::curve::{Curve, product};
+use crate::curve::Curve;
 use crate::law::Distribution;
 use crate::order_statistics::reason::Reason;
 use crate::plan::{Affects, Cause, Effect, Plan, Pool, Scope, Span};
@@ -190,11 +190,11 @@ impl PoolLaw {
         let bulk = match levels.as_slice() {
             [] => BulkKind::Fixed,
             [inner @ .., outer] if persistent.is_empty() && !are_gangs => {
-                BulkKind::Alike(block_laws(pool, inner, outer))
+                BulkKind::Alike(block_laws(pool, inner, outer, curves))
             }
             [only] => shifted(pool, only.curve.clone(), spread)?,
             [inner @ .., outer] if !are_gangs && persistent.iter().all(is_same_in_block) => {
-                let mut laws = block_laws(pool, inner, outer).laws;
+                let mut laws = block_laws(pool, inner, outer, curves).laws;
                 match (laws.pop(), laws.is_empty()) {
                     (Some(law), true) => shifted(pool, law.curve, spread)?,
                     _ => nested(pool, &levels)?,
@@ -243,7 +243,7 @@ fn too_rough(pool: &Pool) -> Reason {
 
 /// The laws of a pool's blocks: units of the level `outer`, which hold units of the
 /// levels `inner`.
-fn block_laws(pool: &Pool, inner: &[Level], outer: &Level) -> BlockLaws {
+fn block_laws(pool: &Pool, inner: &[Level], outer: &Level, curves: &mut CurveCache) -> BlockLaws {
     if inner.is_empty() {
         // All blocks have one law, whatever their size.
         let law = BlockLaw {
@@ -253,7 +253,7 @@ fn block_laws(pool: &Pool, inner: &[Level], outer: &Level) -> BlockLaws {
         return BlockLaws::new(vec![law], HashMap::new(), (0, 0));
     }
     let mut laws: Vec<BlockLaw> = Vec::new();
-    let mut known: HashMap<String, usize> = HashMap::new();
+    let mut known: HashMap<Content, usize> = HashMap::new();
     let mut by_size = HashMap::new();
     let mut last = (0, 0);
     for ranks in pool.units_of(outer.scope, 0..pool.n_ranks()) {
@@ -263,11 +263,11 @@ fn block_laws(pool: &Pool, inner: &[Level], outer: &Level) -> BlockLaws {
         let of_same_size = by_size.get(&n).copied().filter(|_| !is_last);
         let law = of_same_size.unwrap_or_else(|| {
             let content = content(pool, inner, ranks);
-            *known.entry(format!("{content:?}")).or_insert_with(|| {
-                let slowest = slowest_of(inner, &content);
+            *known.entry(content).or_insert_with_key(|content| {
+                let slowest = slowest_of(inner, content, curves);
                 laws.push(BlockLaw {
                     n_blocks: 0.0,
-                    curve: product(&outer.curve, &slowest),
+                    curve: curves.product(&outer.curve, &slowest),
                 });
                 laws.len() - 1
             })
@@ -283,7 +283,7 @@ fn block_laws(pool: &Pool, inner: &[Level], outer: &Level) -> BlockLaws {
 }
 
 /// What a unit holds.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Content {
     /// So many units of the next narrower level, by what these hold.
     Units(Vec<(u32, Content)>),
@@ -312,7 +312,7 @@ fn content(pool: &Pool, levels: &[Level], ranks: Range<u32>) -> Content {
 }
 
 /// The law of the slowest of some units of the widest of `levels`.
-fn slowest_of(levels: &[Level], content: &Content) -> Curve {
+fn slowest_of(levels: &[Level], content: &Content, curves: &mut CurveCache) -> Curve {
     let (Some((level, narrower)), Content::Units(units)) = (levels.split_last(), content) else {
         return Curve::constant(1.0);
     };
@@ -321,8 +321,8 @@ fn slowest_of(levels: &[Level], content: &Content) -> Curve {
         .map(|(n, unit)| match unit {
             Content::Nothing => (f64::from(*n), level.curve.clone()),
             unit => {
-                let slowest = slowest_of(narrower, unit);
-                (f64::from(*n), product(&level.curve, &slowest))
+                let slowest = slowest_of(narrower, unit, curves);
+                (f64::from(*n), curves.product(&level.curve, &slowest))
             }
         })
         .collect();
