@@ -59,9 +59,9 @@ pub fn gangs_as_sums_of_maxima(
         });
     }
     let last = (n_gangs - 1, laws.len() - 1);
-    // Gangs are blocks of one rank here.
-    let by_size = HashMap::from([(1, 0)]);
-    Some(PoolLaw::of_blocks(BlockLaws::new(laws, by_size, last)))
+    // All gangs but the last one have the first law.
+    let by_shape = HashMap::new();
+    Some(PoolLaw::of_blocks(BlockLaws::new(laws, by_shape, last)))
 }
 
 /// The law of a gang's time in units of the pool's noiseless compute time.

@@ -40,15 +40,34 @@ pub struct BlockLaw {
     pub curve: Curve,
 }
 
+/// What a block holds: blocks of one shape hold as many ranks in the same units, because
+/// narrower units and the spares at the ends of domains follow the GPUs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct BlockShape {
+    /// Where in a domain the block begins.
+    first_gpu: u32,
+    n_ranks: u32,
+}
+
+impl BlockShape {
+    /// The shape of block number `unit` of a scope with so many ranks.
+    fn of(pool: &Pool, scope: Scope, unit: u32, n_ranks: u32) -> Self {
+        Self {
+            first_gpu: pool.first_gpu(scope, unit) % pool.scope_gpus(Scope::Domain),
+            n_ranks,
+        }
+    }
+}
+
 /// The laws of all blocks of a pool; blocks that are made of the same units have one
 /// law.
 #[derive(Debug, Clone)]
 pub struct BlockLaws {
     /// The different laws.
     pub laws: Vec<BlockLaw>,
-    /// Index of the law of a block by its number of ranks. Blocks of the same size
-    /// hold their ranks in the same units, but for the last block of the pool.
-    by_size: HashMap<u32, usize>,
+    /// Index of the law of a block by its shape; the first law is that of all shapes that
+    /// are not listed.
+    by_shape: HashMap<BlockShape, usize>,
     /// Number of the last block, as a unit of the blocks' scope.
     last_block: u32,
     /// Index of its law.
@@ -62,7 +81,7 @@ impl BlockLaws {
     /// and the index of its law.
     pub(super) fn new(
         laws: Vec<BlockLaw>,
-        by_size: HashMap<u32, usize>,
+        by_shape: HashMap<BlockShape, usize>,
         last: (u32, usize),
     ) -> Self {
         let counted: Vec<(f64, &Curve)> =
@@ -70,23 +89,26 @@ impl BlockLaws {
         Self {
             slowest: Curve::slowest_of_all(&counted),
             laws,
-            by_size,
+            by_shape,
             last_block: last.0,
             last_law: last.1,
         }
     }
 
-    /// The law of the slowest of all blocks but those of `without`, given by number and
-    /// number of ranks; none if no block is left.
-    pub fn slowest_without(&self, without: impl Iterator<Item = (u32, u32)>) -> Option<Curve> {
+    /// The law of the slowest of all blocks of a pool, units of a scope, but those of
+    /// `without`; none if no block is left.
+    pub fn slowest_without(
+        &self,
+        pool: &Pool,
+        scope: Scope,
+        without: &[Range<u32>],
+    ) -> Option<Curve> {
         let mut counts: Vec<f64> = self.laws.iter().map(|law| law.n_blocks).collect();
-        let mut is_whole = true;
-        for (unit, n_ranks) in without {
-            counts[self.index_of(unit, n_ranks)] -= 1.0;
-            is_whole = false;
-        }
-        if is_whole {
+        if without.is_empty() {
             return Some(self.slowest.clone());
+        }
+        for block in without {
+            counts[self.index_of(pool, scope, block)] -= 1.0;
         }
         let left: Vec<(f64, &Curve)> = counts
             .iter()
@@ -97,16 +119,17 @@ impl BlockLaws {
         (!left.is_empty()).then(|| Curve::slowest_of_all(&left))
     }
 
-    /// Index of the law of block number `unit` with so many ranks.
-    pub fn index_of(&self, unit: u32, n_ranks: u32) -> usize {
+    /// Index of the law of a block of a pool, a unit of a scope.
+    pub fn index_of(&self, pool: &Pool, scope: Scope, block: &Range<u32>) -> usize {
         if self.laws.len() == 1 {
             return 0;
         }
+        let unit = pool.unit(scope, pool.stretch(block.start).0).0;
         if unit == self.last_block {
             return self.last_law;
         }
-        let known = self.by_size.get(&n_ranks).copied();
-        known.unwrap_or(self.last_law)
+        let shape = BlockShape::of(pool, scope, unit, block.len() as u32);
+        self.by_shape.get(&shape).copied().unwrap_or(0)
     }
 }
 
@@ -254,14 +277,13 @@ fn block_laws(pool: &Pool, inner: &[Level], outer: &Level, curves: &mut CurveCac
     }
     let mut laws: Vec<BlockLaw> = Vec::new();
     let mut known: HashMap<Content, usize> = HashMap::new();
-    let mut by_size = HashMap::new();
+    let mut by_shape = HashMap::new();
     let mut last = (0, 0);
     for ranks in pool.units_of(outer.scope, 0..pool.n_ranks()) {
         let unit = pool.unit(outer.scope, pool.stretch(ranks.start).0).0;
-        let n = ranks.len() as u32;
+        let shape = BlockShape::of(pool, outer.scope, unit, ranks.len() as u32);
         let is_last = ranks.end >= pool.n_ranks();
-        let of_same_size = by_size.get(&n).copied().filter(|_| !is_last);
-        let law = of_same_size.unwrap_or_else(|| {
+        let law = by_shape.get(&shape).copied().unwrap_or_else(|| {
             let content = content(pool, inner, ranks);
             *known.entry(content).or_insert_with_key(|content| {
                 let slowest = slowest_of(inner, content, curves);
@@ -272,14 +294,13 @@ fn block_laws(pool: &Pool, inner: &[Level], outer: &Level, curves: &mut CurveCac
                 laws.len() - 1
             })
         });
+        by_shape.insert(shape, law);
         if is_last {
             last = (unit, law);
-        } else {
-            by_size.insert(n, law);
         }
         laws[law].n_blocks += 1.0;
     }
-    BlockLaws::new(laws, by_size, last)
+    BlockLaws::new(laws, by_shape, last)
 }
 
 /// What a unit holds.
@@ -328,4 +349,92 @@ fn slowest_of(levels: &[Level], content: &Content, curves: &mut CurveCache) -> C
         .collect();
     let counted: Vec<(f64, &Curve)> = laws.iter().map(|(n, law)| (*n, law)).collect();
     Curve::slowest_of_all(&counted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::curve::product;
+    use crate::law::{Law, LogNormal};
+    use crate::plan::{Communication, PoolSpec};
+
+    fn level(scope: Scope, sigma: f64) -> Level {
+        Level {
+            scope,
+            curve: Curve::of(&Law::LogNormal(LogNormal::new(1.0, sigma).unwrap())),
+            greatest: 2.0,
+        }
+    }
+
+    /// A pool by GPUs of a domain, a tensor group, a node and a rack.
+    fn pool([domain, tensor, node, rack]: [u32; 4]) -> Pool {
+        let spec = PoolSpec {
+            name: "pool".to_owned(),
+            n_gpus: 7 * domain * rack + 5 * domain,
+            node_gpus: node,
+            domain_gpus: domain,
+            rack_gpus: Some(rack),
+            tensor_gpus: tensor,
+            compute_s: 1.0,
+        };
+        let plan = Plan::new(vec![spec], vec![], Communication::default()).unwrap();
+        plan.pools()[0].clone()
+    }
+
+    /// The law of a rack whose nodes hold so many ranks each.
+    fn law_by_hand([gpu, node, rack]: [&Level; 3], n_ranks: &HashMap<u32, u32>) -> Curve {
+        let mut sizes: HashMap<u32, u32> = HashMap::new();
+        n_ranks
+            .values()
+            .for_each(|&n| *sizes.entry(n).or_default() += 1);
+        let mut sizes: Vec<(u32, u32)> = sizes.into_iter().collect();
+        sizes.sort();
+        let of_node = |n: u32| product(&node.curve, &gpu.curve.slowest_of(f64::from(n)));
+        let nodes: Vec<(f64, Curve)> = sizes
+            .into_iter()
+            .map(|(n, count)| (f64::from(count), of_node(n)))
+            .collect();
+        let nodes: Vec<(f64, &Curve)> = nodes.iter().map(|(n, law)| (*n, law)).collect();
+        product(&rack.curve, &Curve::slowest_of_all(&nodes))
+    }
+
+    #[test]
+    fn each_block_has_the_law_of_the_units_that_its_ranks_are_in() {
+        // The third and the fourth have racks of one size that hold different nodes.
+        let shapes = [
+            [8, 8, 8, 32],
+            [8, 3, 4, 12],
+            [5, 3, 2, 4],
+            [5, 3, 3, 6],
+            [72, 7, 4, 144],
+        ];
+        let [gpu, node, rack] = [(Scope::Gpu, 0.01), (Scope::Node, 0.02), (Scope::Rack, 0.03)]
+            .map(|(scope, sigma)| level(scope, sigma));
+        for shape in shapes {
+            let pool = pool(shape);
+            let inner = [gpu.clone(), node.clone()];
+            let found = block_laws(&pool, &inner, &rack, &mut CurveCache::new());
+            let mut by_hand: HashMap<Vec<(u32, u32)>, Curve> = HashMap::new();
+            let mut counts = vec![0.0; found.laws.len()];
+            for block in pool.units_of(Scope::Rack, 0..pool.n_ranks()) {
+                let mut nodes: HashMap<u32, u32> = HashMap::new();
+                for rank in block.clone() {
+                    let unit = pool.unit(Scope::Node, pool.stretch(rank).0).0;
+                    *nodes.entry(unit).or_default() += 1;
+                }
+                let first = pool.stretch(block.start).0 / shape[2];
+                let mut key: Vec<(u32, u32)> =
+                    nodes.iter().map(|(&unit, &n)| (unit - first, n)).collect();
+                key.sort();
+                let law = by_hand
+                    .entry(key)
+                    .or_insert_with(|| law_by_hand([&gpu, &node, &rack], &nodes));
+                let index = found.index_of(&pool, Scope::Rack, &block);
+                assert_eq!(found.laws[index].curve, *law, "{shape:?} {block:?}");
+                counts[index] += 1.0;
+            }
+            let n_blocks: Vec<f64> = found.laws.iter().map(|law| law.n_blocks).collect();
+            assert_eq!(counts, n_blocks, "{shape:?}");
+        }
+    }
 }

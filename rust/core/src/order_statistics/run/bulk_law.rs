@@ -172,12 +172,8 @@ fn alike<'a>(
     laws: &'a BlockLaws,
     surveyed: &Surveyed,
 ) -> Option<(Curve, Contributions<'a>)> {
-    let separate = surveyed.separate.as_slice().iter().map(|block| {
-        let unit = pool.unit(pool_law.block, pool.stretch(block.start).0).0;
-        (unit, block.len() as u32)
-    });
     let factor = f64::from(surveyed.greatest);
-    let mut curve = laws.slowest_without(separate)?;
+    let mut curve = laws.slowest_without(pool, pool_law.block, surveyed.separate.as_slice())?;
     if factor != 1.0 {
         curve = curve.scaled(factor);
     }
@@ -252,9 +248,7 @@ impl Law<'_> {
                 self.fall(place) / self.n_blocks
             }
             Contributions::Alike { laws, factor } => {
-                let gpu = self.pool.stretch(block.start).0;
-                let unit = self.pool.unit(self.pool_law.block, gpu).0;
-                let law = laws.index_of(unit, block.len() as u32);
+                let law = laws.index_of(self.pool, self.pool_law.block, block);
                 between(&laws.laws[law].curve, *factor)
             }
             Contributions::Shifted {
