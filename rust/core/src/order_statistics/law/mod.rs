@@ -1,5 +1,6 @@
 //! What is compiled once for all runs: the laws of units, blocks and pools.
 
+mod alone;
 mod curve_cache;
 mod layer_sums;
 mod levels;
@@ -7,9 +8,10 @@ mod log_grid;
 mod nested;
 mod pool_law;
 
+pub use alone::AloneLaw;
 pub use curve_cache::CurveCache;
 pub use layer_sums::{gangs_as_sums_of_maxima, is_sum_of_maxima};
 pub use levels::{Handling, handling};
 pub use log_grid::{CERTAIN_EXCEEDANCES, LogGrid, PADDING};
-pub use nested::{CERTAIN_OF_ALL_BLOCKS, KNOTS_PER_STEP, MAX_LEVEL_POINTS, NestedLaw, refined};
+pub use nested::{CERTAIN_OF_ALL_BLOCKS, KNOTS_PER_STEP, Member, NestedLaw, refined};
 pub use pool_law::{BlockLaws, BulkKind, PoolLaw};

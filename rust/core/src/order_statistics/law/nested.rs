@@ -7,15 +7,16 @@
 
 use std::ops::Range;
 
+use super::alone::AloneLaw;
 use super::levels::Level;
-use super::log_grid::{CERTAIN_EXCEEDANCES, LogGrid, NEGLIGIBLE_EXCEEDANCES, PADDING, cubic};
+use super::log_grid::{CERTAIN_EXCEEDANCES, LogGrid, NEGLIGIBLE_EXCEEDANCES, cubic};
 use crate::curve::{Curve, exceedances};
 use crate::plan::{Pool, Scope};
 
 /// Grid steps in one standard deviation of the narrowest law, or what corresponds to it.
 const STEPS_PER_DEVIATION: f64 = 10.0;
 /// Grid points of one level's law, at most.
-pub const MAX_LEVEL_POINTS: f64 = 2048.0;
+const MAX_LEVEL_POINTS: f64 = 2048.0;
 /// Exceedances of the slowest of all blocks above this count as certain to occur.
 pub const CERTAIN_OF_ALL_BLOCKS: f64 = 40.0;
 /// Lower tail of a level's law that is left out, as a probability.
@@ -34,15 +35,27 @@ struct StepProbabilities {
     probabilities: Vec<f64>,
 }
 
+/// A unit of the narrowest level. All that changes from step to step is shared in it, so
+/// that it is as slow as its slowest rank.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Member {
+    /// Its first rank.
+    pub rank: u32,
+    /// By how many steps of ln x its persistent factor lies below the greatest of the pool.
+    pub shift: f64,
+}
+
 /// The laws of all levels on one grid of ln x.
 #[derive(Debug, Clone)]
 pub struct NestedLaw {
-    narrowest: LogGrid,
-    /// Step of the grid's first entry after the padding.
-    start: i64,
+    /// Step of ln x.
+    step: f64,
+    /// The scope of the narrowest level.
     scope: Scope,
     /// The laws of the levels from the second on.
     outer: Vec<StepProbabilities>,
+    /// For each level the law of a unit with one member.
+    alone: Vec<AloneLaw>,
     /// The last step, relative to the greatest persistent factor, that anything reaches.
     top: i64,
 }
@@ -91,27 +104,41 @@ impl NestedLaw {
             .iter()
             .map(|level| StepProbabilities::of(level, step))
             .collect();
-        let last = |law: &StepProbabilities| law.first + law.probabilities.len() as i64;
-        let top = start as i64
-            + (narrowest.exceedances.len() - PADDING) as i64
-            + outer.iter().map(last).sum::<i64>();
+        let mut alone = vec![AloneLaw::of_grid(&narrowest, start as i64)];
+        for law in &outer {
+            let of_member = &alone[alone.len() - 1];
+            let steps = of_member.steps();
+            let at = steps.start + law.first..steps.end + law.end();
+            let wider = law.steps_of_members(&at);
+            let mut members = vec![0.0; (wider.end - wider.start) as usize];
+            of_member.add(0.0, &wider, &mut members);
+            let mut exceedances = vec![0.0; (at.end - at.start) as usize];
+            law.add_shared(&mut members, &mut exceedances);
+            alone.push(AloneLaw::new(at.start, exceedances));
+        }
+        let top = alone[alone.len() - 1].steps().end;
         Some(Self {
-            narrowest,
-            start: start as i64,
+            step,
             scope: levels[0].scope,
             outer,
+            alone,
             top,
         })
     }
 
     /// The step of ln x.
     pub fn step(&self) -> f64 {
-        self.narrowest.step
+        self.step
     }
 
     /// The last step, relative to the greatest persistent factor, that anything reaches.
     pub fn top(&self) -> i64 {
         self.top
+    }
+
+    /// The law of a block with one member.
+    pub fn of_one_member(&self) -> &AloneLaw {
+        &self.alone[self.outer.len()]
     }
 
     /// The blocks of a pool, as ranges of ranks.
@@ -120,93 +147,59 @@ impl NestedLaw {
         pool.units_of(scope, 0..pool.n_ranks())
     }
 
-    /// Adds the exceedances of one block at the whole steps `at` to `sums`.
-    ///
-    /// `factors` are the persistent ones of its ranks, `greatest` that of the pool, to
-    /// which steps are relative.
-    pub fn add_block(
+    /// The members of a block, in order; `factors` are the persistent ones of its ranks,
+    /// `greatest` that of the pool.
+    pub fn members(
         &self,
         pool: &Pool,
         block: &Range<u32>,
         factors: &[f32],
         greatest: f64,
-        at: &Range<i64>,
-        sums: &mut [f64],
-    ) {
-        let unit = Unit {
-            ranks: block.clone(),
-            factors,
-            greatest,
-        };
-        self.add_unit(pool, self.outer.len(), &unit, at, sums);
+    ) -> impl Iterator<Item = Member> {
+        let first = block.start;
+        pool.units_of(self.scope, block.clone()).map(move |ranks| {
+            let places = (ranks.start - first) as usize..(ranks.end - first) as usize;
+            let slowest = factors[places].iter().copied().fold(0.0, f32::max);
+            let shift = libm::log(greatest / f64::from(slowest)).max(0.0) / self.step;
+            Member {
+                rank: ranks.start,
+                shift,
+            }
+        })
+    }
+
+    /// Adds the exceedances of one block with these members at the whole steps `at` to
+    /// `sums`.
+    pub fn add_block(&self, pool: &Pool, members: &[Member], at: &Range<i64>, sums: &mut [f64]) {
+        self.add_unit(pool, self.outer.len(), members, at, sums);
     }
 
     /// Adds the exceedances of a unit of level number `level` at the whole steps `at`.
-    fn add_unit(&self, pool: &Pool, level: usize, unit: &Unit, at: &Range<i64>, sums: &mut [f64]) {
-        let Some(law) = level.checked_sub(1).map(|outer| &self.outer[outer]) else {
-            self.add_narrow(unit, at, sums);
+    fn add_unit(
+        &self,
+        pool: &Pool,
+        level: usize,
+        members: &[Member],
+        at: &Range<i64>,
+        sums: &mut [f64],
+    ) {
+        if let [only] = members {
+            self.alone[level].add(only.shift, at, sums);
             return;
-        };
-        let m = law.probabilities.len();
-        // Steps of the members without the shared factor.
-        let wider = at.start - law.first - m as i64 + 1..at.end - law.first;
+        }
+        let law = &self.outer[level - 1];
         let scope = if level == 1 {
             self.scope
         } else {
             self.outer[level - 2].scope
         };
-        let mut members = vec![0.0; (wider.end - wider.start) as usize];
-        for ranks in pool.units_of(scope, unit.ranks.clone()) {
-            let places =
-                (ranks.start - unit.ranks.start) as usize..(ranks.end - unit.ranks.start) as usize;
-            let member = Unit {
-                ranks,
-                factors: &unit.factors[places],
-                greatest: unit.greatest,
-            };
-            self.add_unit(pool, level - 1, &member, &wider, &mut members);
+        let unit = |member: &Member| pool.unit(scope, pool.stretch(member.rank).0).0;
+        let wider = law.steps_of_members(at);
+        let mut inside = vec![0.0; (wider.end - wider.start) as usize];
+        for members in members.chunk_by(|a, b| unit(a) == unit(b)) {
+            self.add_unit(pool, level - 1, members, &wider, &mut inside);
         }
-        for exceedances in &mut members {
-            *exceedances = probability_of_any(*exceedances);
-        }
-        let mut above = vec![0.0; sums.len()];
-        for (k, probability) in law.probabilities.iter().enumerate() {
-            // Entry k of the shared factor's law shifts by k steps.
-            let shifted = &members[m - 1 - k..];
-            for (sum, member) in above.iter_mut().zip(shifted) {
-                *sum += probability * member;
-            }
-        }
-        for (sum, sf) in sums.iter_mut().zip(above) {
-            let sf = sf.clamp(0.0, 1.0);
-            *sum += exceedances(1.0 - sf, sf).min(CERTAIN_EXCEEDANCES);
-        }
-    }
-
-    /// Adds the exceedances of a unit of the narrowest level, which is as slow as its
-    /// slowest rank.
-    fn add_narrow(&self, unit: &Unit, at: &Range<i64>, sums: &mut [f64]) {
-        let grid = &self.narrowest;
-        let slowest = unit.factors.iter().copied().fold(0.0, f32::max);
-        let shift = libm::log(unit.greatest / f64::from(slowest)).max(0.0) / grid.step;
-        let whole = libm::floor(shift);
-        let (_, weights) = grid.around(shift - whole);
-        // Entry of the grid that is the first of the four around the first step.
-        let first = at.start - self.start + PADDING as i64 + whole as i64 - 1;
-        let n_certain = (-first).clamp(0, sums.len() as i64) as usize;
-        let (certain, others) = sums.split_at_mut(n_certain);
-        certain
-            .iter_mut()
-            .for_each(|sum| *sum += CERTAIN_EXCEEDANCES);
-        let from = (first + n_certain as i64) as usize;
-        let rest = grid.exceedances.get(from..).unwrap_or(&[]);
-        for (sum, four) in others.iter_mut().zip(rest.windows(4)) {
-            let part = four[0] * weights[0]
-                + four[1] * weights[1]
-                + four[2] * weights[2]
-                + four[3] * weights[3];
-            *sum += part.max(0.0);
-        }
+        law.add_shared(&mut inside, sums);
     }
 }
 
@@ -219,14 +212,41 @@ fn probability_of_any(exceedances: f64) -> f64 {
     -libm::expm1(-exceedances)
 }
 
-/// A unit with the persistent factors of its ranks.
-struct Unit<'f> {
-    ranks: Range<u32>,
-    factors: &'f [f32],
-    greatest: f64,
-}
-
 impl StepProbabilities {
+    /// The step after the last probability.
+    fn end(&self) -> i64 {
+        self.first + self.probabilities.len() as i64
+    }
+
+    /// The steps, without the shared factor, that the steps `at` with it depend on.
+    fn steps_of_members(&self, at: &Range<i64>) -> Range<i64> {
+        at.start - self.end() + 1..at.end - self.first
+    }
+
+    /// Adds the exceedances of a unit to `sums`, given those of all its `members` together
+    /// at the steps that these depend on.
+    fn add_shared(&self, members: &mut [f64], sums: &mut [f64]) {
+        let m = self.probabilities.len();
+        // Beyond the last member that is exceeded there is nothing to add up.
+        let n_seen = members.iter().rposition(|&e| e != 0.0).map_or(0, |k| k + 1);
+        let members = &mut members[..n_seen];
+        for exceedances in members.iter_mut() {
+            *exceedances = probability_of_any(*exceedances);
+        }
+        let mut above = vec![0.0; sums.len()];
+        for (k, probability) in self.probabilities.iter().enumerate() {
+            // Entry k of the shared factor's law shifts by k steps.
+            let shifted = members.get(m - 1 - k..).unwrap_or(&[]);
+            for (sum, member) in above.iter_mut().zip(shifted) {
+                *sum += probability * member;
+            }
+        }
+        for (sum, sf) in sums.iter_mut().zip(above) {
+            let sf = sf.clamp(0.0, 1.0);
+            *sum += exceedances(1.0 - sf, sf).min(CERTAIN_EXCEEDANCES);
+        }
+    }
+
     /// Probabilities of a level's law, each value divided between the four steps around
     /// it with the weights of a cubic.
     fn of(level: &Level, step: f64) -> Self {
@@ -367,14 +387,9 @@ mod tests {
         let top = law.top();
         let mut found = vec![0.0; steps];
         let at = top - steps as i64..top;
-        law.add_block(
-            &plan.pools()[0],
-            &(0..4),
-            &factors,
-            greatest,
-            &at,
-            &mut found,
-        );
+        let pool = &plan.pools()[0];
+        let members: Vec<Member> = law.members(pool, &(0..4), &factors, greatest).collect();
+        law.add_block(pool, &members, &at, &mut found);
         let mut n_compared = 0;
         for (step, exceedances) in at.zip(found).step_by(7) {
             let log = libm::log(greatest) + step as f64 * law.step();

@@ -21,7 +21,8 @@ use crate::curve::{Curve, MIN_EXCEEDANCES, Place};
 use crate::error::Result;
 use crate::order_statistics::descent::Descent;
 use crate::order_statistics::law::{
-    BlockLaws, BulkKind, CERTAIN_EXCEEDANCES, KNOTS_PER_STEP, LogGrid, NestedLaw, PoolLaw, refined,
+    BlockLaws, BulkKind, CERTAIN_EXCEEDANCES, KNOTS_PER_STEP, LogGrid, Member, NestedLaw, PoolLaw,
+    refined,
 };
 use crate::plan::Pool;
 
@@ -273,14 +274,9 @@ impl Law<'_> {
                 let step = place.knot / KNOTS_PER_STEP;
                 let start = bulk.first + step as i64;
                 let mut of = [0.0; 2];
-                law.add_block(
-                    self.pool,
-                    block,
-                    factors,
-                    *greatest,
-                    &(start..start + 2),
-                    &mut of,
-                );
+                let members: Vec<Member> =
+                    law.members(self.pool, block, factors, *greatest).collect();
+                law.add_block(self.pool, &members, &(start..start + 2), &mut of);
                 let of_all = bulk.exceedances[step] - bulk.exceedances[step + 1];
                 self.fall(place) * (of[0] - of[1]) / of_all
             }

@@ -7,6 +7,7 @@ mod fixture;
 mod grid_curve;
 mod memory;
 mod nested_bulk;
+mod nested_counts;
 mod persistent_effects;
 mod persistent_source;
 mod separate;

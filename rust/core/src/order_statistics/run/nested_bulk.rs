@@ -4,19 +4,19 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::nested_counts::{NestedCounts, Relevant};
 use super::persistent_source::PersistentSource;
 use super::survey::Surveyed;
 use crate::control::Control;
+use crate::draw::{Drawn, Tile, for_each_tile};
 use crate::error::Result;
-use crate::order_statistics::law::{CERTAIN_OF_ALL_BLOCKS, MAX_LEVEL_POINTS, NestedLaw};
+use crate::order_statistics::law::{CERTAIN_OF_ALL_BLOCKS, Member, NestedLaw};
 use crate::plan::Pool;
 
-/// Blocks whose exceedances one parallel task adds up.
-const BLOCKS_PER_TASK: usize = 64;
+/// Ranks of the blocks that one parallel task goes through.
+const RANKS_PER_TASK: usize = 4096;
 /// Tasks whose sums are held at once.
 const TASKS_AT_ONCE: usize = 256;
-/// Steps of ln x that are added to the law of the slowest at once, from the top down.
-const STEPS_AT_ONCE: usize = 64;
 
 /// Exceedances of the slowest of all blocks of a pool, at even steps of ln x in units of
 /// the greatest persistent factor, from where they are certain to where they are
@@ -48,27 +48,18 @@ impl NestedBulk {
             greatest: f64::from(surveyed.greatest),
             blocks: law.blocks(pool).filter(is_bulk).collect(),
         };
-        // Law and blocks reach some levels' widths down, never that many.
-        let lowest = law.top() - (64 * MAX_LEVEL_POINTS as i64);
-        let (mut end, mut falling) = (law.top(), Vec::new());
-        loop {
-            let at = end - STEPS_AT_ONCE as i64..end;
-            let sums = bulk.exceedances(&at, control)?;
-            falling.extend(sums.into_iter().rev());
-            end = at.start;
-            let highest = falling.last().copied().unwrap_or(0.0);
-            if highest >= CERTAIN_OF_ALL_BLOCKS || end <= lowest {
-                break;
-            }
-        }
+        let relevant = bulk.count(control)?.relevant(law.of_one_member());
+        let mut exceedances = bulk.exceedances(&relevant, control)?;
         // Rounding must not make them fall with falling x.
-        for place in 1..falling.len() {
-            falling[place] = falling[place].max(falling[place - 1]);
+        for place in (1..exceedances.len()).rev() {
+            exceedances[place - 1] = exceedances[place - 1].max(exceedances[place]);
         }
-        falling.reverse();
+        let n_certain = exceedances.partition_point(|&sum| sum >= CERTAIN_OF_ALL_BLOCKS);
+        let n_certain = n_certain.saturating_sub(1);
+        exceedances.drain(..n_certain);
         Ok(Self {
-            first: end,
-            exceedances: falling,
+            first: relevant.first + n_certain as i64,
+            exceedances,
         })
     }
 }
@@ -82,37 +73,138 @@ struct Blocks<'a> {
     blocks: Vec<Range<u32>>,
 }
 
+/// What some blocks add to the exceedances of all.
+struct Part {
+    /// The sum over blocks of several members, by step.
+    sums: Vec<f64>,
+    /// How many blocks of one member lie how many steps below the greatest factor, from
+    /// minus one step on, divided with the weights of interpolation.
+    alone: Vec<f64>,
+}
+
 impl Blocks<'_> {
-    /// Exceedances of the slowest of all at the whole steps `at`.
-    fn exceedances(&self, at: &Range<i64>, control: &Control) -> Result<Vec<f64>> {
-        let mut sums = vec![0.0; STEPS_AT_ONCE];
-        for batch in self.blocks.chunks(TASKS_AT_ONCE * BLOCKS_PER_TASK) {
-            let parts: Vec<Vec<f64>> = batch
-                .par_chunks(BLOCKS_PER_TASK)
-                .map(|blocks| {
-                    let mut sums = vec![0.0; STEPS_AT_ONCE];
-                    for block in blocks {
-                        let factors = self.persistent.factors(block.clone());
-                        self.law.add_block(
-                            self.pool,
-                            block,
-                            &factors,
-                            self.greatest,
-                            at,
-                            &mut sums,
-                        );
-                    }
-                    control.advance(0)?;
-                    Ok(sums)
-                })
-                .collect::<Result<_>>()?;
-            // Added in the order of blocks, so that the sum does not depend on threads.
-            for part in parts {
-                for (sum, more) in sums.iter_mut().zip(part) {
+    /// Counts the members of all blocks.
+    fn count(&self, control: &Control) -> Result<NestedCounts> {
+        let alone = self.law.of_one_member();
+        let mut all = NestedCounts::new(alone);
+        self.for_each_part(
+            control,
+            |blocks| {
+                let mut counts = NestedCounts::new(alone);
+                self.for_each_block(blocks, |block, factors| {
+                    let members = self.law.members(self.pool, block, factors, self.greatest);
+                    counts.add(members);
+                });
+                counts
+            },
+            |part| all.merge(&part),
+        )?;
+        Ok(all)
+    }
+
+    /// Exceedances of the slowest of all at the whole steps from the first one that matters.
+    fn exceedances(&self, relevant: &Relevant, control: &Control) -> Result<Vec<f64>> {
+        let at = relevant.first..self.law.top();
+        let n = (at.end - at.start) as usize;
+        let mut sums = vec![0.0; n];
+        let mut of_alone = vec![0.0; relevant.reach as usize + 4];
+        self.for_each_part(
+            control,
+            |blocks| self.part(blocks, relevant, &at),
+            |part| {
+                for (sum, more) in sums.iter_mut().zip(part.sums) {
                     *sum += more;
                 }
-            }
+                for (sum, more) in of_alone.iter_mut().zip(part.alone) {
+                    *sum += more;
+                }
+            },
+        )?;
+        let alone = self.law.of_one_member();
+        for (sum, step) in sums.iter_mut().zip(at.clone()) {
+            let shifted = (step - 1..at.end).zip(&of_alone);
+            let more: f64 = shifted.map(|(step, n)| n * alone.at(step)).sum();
+            // Cubics may undershoot in the far tail.
+            *sum += more.max(0.0);
         }
         Ok(sums)
+    }
+
+    fn part(&self, blocks: &[Range<u32>], relevant: &Relevant, at: &Range<i64>) -> Part {
+        let mut part = Part {
+            sums: Vec::new(),
+            alone: Vec::new(),
+        };
+        let mut members: Vec<Member> = Vec::new();
+        self.for_each_block(blocks, |block, factors| {
+            members.clear();
+            let all = self.law.members(self.pool, block, factors, self.greatest);
+            members.extend(all.filter(|member| member.shift < relevant.reach));
+            match members.as_slice() {
+                [] => {}
+                [only] => {
+                    let (whole, weights) = self.law.of_one_member().around(only.shift);
+                    let from = (whole + 1) as usize;
+                    if part.alone.len() < from + 4 {
+                        part.alone.resize(from + 4, 0.0);
+                    }
+                    for (sum, weight) in part.alone[from..].iter_mut().zip(weights) {
+                        *sum += weight;
+                    }
+                }
+                members => {
+                    part.sums.resize((at.end - at.start) as usize, 0.0);
+                    let least = members.iter().map(|member| member.shift);
+                    let least = least.fold(f64::INFINITY, f64::min);
+                    // As many steps before the last one nothing is left of the block.
+                    let end = (at.end - least as i64).max(at.start);
+                    let sums = &mut part.sums[..(end - at.start) as usize];
+                    self.law
+                        .add_block(self.pool, members, &(at.start..end), sums);
+                }
+            }
+        });
+        part
+    }
+
+    /// Makes parts of consecutive blocks on the current rayon pool, and calls with them in
+    /// the order of blocks, so that sums do not depend on threads.
+    fn for_each_part<T: Send>(
+        &self,
+        control: &Control,
+        make: impl Fn(&[Range<u32>]) -> T + Sync,
+        mut take: impl FnMut(T),
+    ) -> Result<()> {
+        let largest = self.blocks.iter().map(Range::len).max().unwrap_or(1);
+        let n_blocks = (RANKS_PER_TASK / largest).max(1);
+        for batch in self.blocks.chunks(TASKS_AT_ONCE * n_blocks) {
+            let parts: Vec<T> = batch
+                .par_chunks(n_blocks)
+                .map(|blocks| {
+                    control.advance(0)?;
+                    Ok(make(blocks))
+                })
+                .collect::<Result<_>>()?;
+            parts.into_iter().for_each(&mut take);
+        }
+        Ok(())
+    }
+
+    /// Calls with consecutive blocks and the persistent factors of their ranks.
+    fn for_each_block(&self, blocks: &[Range<u32>], mut visit: impl FnMut(&Range<u32>, &[f32])) {
+        let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else {
+            return;
+        };
+        let first = first.start;
+        let (mut drawn, mut factors) = (Drawn::Nothing, Vec::new());
+        for_each_tile(self.pool, first..last.end, |rank, gpus| {
+            let mut tile = Tile::NEUTRAL;
+            self.persistent.apply(rank, &gpus, &mut drawn, &mut tile);
+            factors.extend_from_slice(&tile.slowdown.0[0][..gpus.len()]);
+        });
+        for block in blocks {
+            let places = (block.start - first) as usize..(block.end - first) as usize;
+            visit(block, &factors[places]);
+        }
     }
 }
