@@ -110,3 +110,133 @@ def test_the_slowest_law_of_colossus_1_is_compiled_in_five_milliseconds(benchmar
         count=1,
         at_least_per_s=200,
     )
+
+
+SHAPES_PER_S = 1 / 0.060
+"""Plans a second whose slowest laws are compiled: one in 60 ms."""
+
+STEP_SIGMAS = {"gpu": 0.0015, "node": 0.002, "domain": 0.0025, "rack": 0.003}
+SPEED_SIGMAS = {"gpu": 0.0172, "node": 0.008, "rack": 0.006}
+
+NODES = "gpu", "node"
+RACKS = "gpu", "node", "rack"
+DOMAINS = "gpu", "node", "domain"
+TRAYS = "gpu", "node", "domain", "rack"
+
+
+def hgx(name: str, n_gpus: int, *, tensor_gpus: int = 8, rack_gpus: int = 32) -> dict[str, Any]:
+    """Return a pool of nodes that are domains."""
+    return {
+        "name": name,
+        "n_gpus": n_gpus,
+        "node_gpus": 8,
+        "domain_gpus": 8,
+        "rack_gpus": rack_gpus,
+        "tensor_gpus": tensor_gpus,
+        "compute_s": 1.0,
+    }
+
+
+def nvl72(*, tensor_gpus: int = 8, rack_gpus: int = 72) -> dict[str, Any]:
+    """Return a pool of domains of several nodes."""
+    pool = hgx("gb200", 20_000, tensor_gpus=tensor_gpus, rack_gpus=rack_gpus)
+    return pool | {"node_gpus": 4, "domain_gpus": 72}
+
+
+def of_scopes(
+    span: str, sigmas: dict[str, float], scopes: tuple[str, ...], affects: str = "compute"
+) -> list[dict[str, Any]]:
+    """Return a slowdown of each scope; those of a run end at three and a half sigma."""
+    caps = {"run": 3.5, "step": None}
+    return [
+        {
+            "name": f"{affects}-{span}-{scope}",
+            "affects": affects,
+            "effect": "slowdown",
+            "scope": scope,
+            "span": span,
+            "probability": 1.0,
+            "law": {"name": "lognormal", "median": 1.0, "sigma": sigmas[scope]}
+            | ({"cap": float(np.exp(cap * sigmas[scope]))} if (cap := caps[span]) else {}),
+        }
+        for scope in scopes
+    ]
+
+
+H100 = hgx("h100", 150_000)
+TWO_POOLS = [H100, hgx("h200", 50_000)]
+THREE_POOLS = [*TWO_POOLS, nvl72()]
+SPARE_H100 = hgx("h100", 150_000, tensor_gpus=3, rack_gpus=40)
+
+SHAPES: dict[str, tuple[list[dict[str, Any]], tuple[str, ...], tuple[str, ...]]] = {
+    "nodes": ([H100], NODES, ()),
+    "racks": ([H100], RACKS, ()),
+    "spares in nodes": ([SPARE_H100], NODES, ()),
+    "spares in nodes of racks": ([SPARE_H100], RACKS, ()),
+    "domains": ([nvl72()], DOMAINS, ()),
+    "domains in racks": ([nvl72(tensor_gpus=16, rack_gpus=144)], TRAYS, ()),
+    "spares in domains in racks": ([nvl72(tensor_gpus=7, rack_gpus=144)], TRAYS, ()),
+    "two pools": (TWO_POOLS, RACKS, ()),
+    "three pools": (THREE_POOLS, RACKS, ()),
+    "nodes of unlike GPUs": ([H100], NODES, ("gpu",)),
+    "racks of unlike GPUs": ([H100], RACKS, ("gpu",)),
+    "racks of unlike GPUs and nodes": ([H100], RACKS, ("gpu", "node", "rack")),
+    "unlike nodes with spares": ([SPARE_H100], NODES, ("node",)),
+    "racks of unlike GPUs with spares": ([SPARE_H100], RACKS, ("gpu",)),
+    "domains in racks of unlike GPUs": (
+        [nvl72(tensor_gpus=7, rack_gpus=144)],
+        TRAYS,
+        ("gpu",),
+    ),
+    "three pools of unlike GPUs": (THREE_POOLS, DOMAINS, ("gpu",)),
+}
+"""Pools, the scopes of slowdowns of a step, and those of a run."""
+
+
+def compile_all_laws(core: _core.Plan, n_pools: int) -> None:
+    """Compile a plan and the law of the slowest of each pool in a run."""
+    compiled = _core.OrderStatistics(core)
+    for pool in range(n_pools):
+        assert compiled.law(pool, SEED, 0) is not None
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_slowest_laws_of_a_shape_are_compiled_in_60_milliseconds(
+    benchmark: Any, shape: str
+) -> None:
+    pools, step_scopes, run_scopes = SHAPES[shape]
+    causes = of_scopes("step", STEP_SIGMAS, step_scopes)
+    causes += of_scopes("run", SPEED_SIGMAS, run_scopes)
+    hold_to_60_milliseconds(benchmark, pools, causes)
+
+
+def test_the_slowest_laws_of_ranks_and_ports_are_compiled_in_60_milliseconds(
+    benchmark: Any,
+) -> None:
+    # Ports have other laws than ranks, so that nothing is shared between them.
+    ports = {scope: 1.5 * sigma for scope, sigma in STEP_SIGMAS.items()}
+    causes = of_scopes("step", STEP_SIGMAS, RACKS)
+    causes += of_scopes("step", ports, RACKS, affects="network")
+    hold_to_60_milliseconds(benchmark, TWO_POOLS, causes)
+
+
+def hold_to_60_milliseconds(
+    benchmark: Any, pools: list[dict[str, Any]], causes: list[dict[str, Any]]
+) -> None:
+    """Hold the laws of a plan whose causes act on all pools to their bar."""
+    n_pools = len(pools)
+    everywhere = [cause | {"pools": list(range(n_pools))} for cause in causes]
+    term = {
+        "latency_s": [0.01] * n_pools,
+        "transfer_s": [0.1] * n_pools,
+        "window_share": [0.5] * n_pools,
+        "n_buckets": 8,
+        "hops": None,
+    }
+    core = _core.Plan(pools=pools, causes=everywhere, terms=[term], overlap_fraction=0.5)
+    gate_of_a_count(
+        benchmark,
+        ours=lambda: compile_all_laws(core, n_pools),
+        count=1,
+        at_least_per_s=SHAPES_PER_S,
+    )
