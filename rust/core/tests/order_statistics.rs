@@ -194,6 +194,60 @@ fn the_law_of_the_slowest_is_that_of_ranks_with_their_own_speeds() {
     });
 }
 
+/// `E[f(Z)]` of exceedances given a normal number, as exceedances, by the trapezoidal rule.
+fn exceedances_given_normal(f: impl Fn(f64) -> f64) -> f64 {
+    const STEP: f64 = 0.25;
+    let (mut cdf, mut sf) = (0.0, 0.0);
+    for k in -34..=40 {
+        let z = f64::from(k) * STEP;
+        let weight = STEP * (-0.5 * z * z).exp() / (2.0 * std::f64::consts::PI).sqrt();
+        let e = f(z);
+        cdf += weight * (-e).exp();
+        sf -= weight * (-e).exp_m1();
+    }
+    exceedances(cdf, sf)
+}
+
+#[test]
+fn racks_of_nodes_of_unlike_ranks_are_as_slow_as_quadrature_says() {
+    // Nodes of six ranks and two spares, and most ranks too fast to be the slowest ever.
+    let pools = [pool("a", 1200, 8, 8, 3, 1.0)];
+    let speed = || speed(lognormal(1.0, 0.03), &[0]);
+    let factors = factors(&pools, speed(), SEED + 31);
+    assert_eq!(factors.len(), 150 * 6);
+    let sigmas = [0.004, 0.005, 0.003];
+    let [own, of_node, of_rack] = sigmas.map(|sigma| lognormal(1.0, sigma));
+    let of = |name, scope, law| cause(name, scope, Span::Step, Effect::Slowdown, law, &[0]);
+    let causes = vec![
+        speed(),
+        jitter("jitter", own.clone(), &[0]),
+        of("node", Scope::Node, of_node),
+        of("rack", Scope::Rack, of_rack),
+    ];
+    let engine = OrderStatistics::new(Arc::new(plan(pools.to_vec(), causes))).unwrap();
+    let law = engine.law(0, SEED + 31, 0, &Control::default());
+    let law = law.unwrap().unwrap();
+    let node = |ranks: &[f64], log: f64| {
+        exceedances_given_normal(|z| {
+            let x = (log - sigmas[1] * z).exp();
+            let of = |factor: &f64| exceedances(own.cdf(x / factor), own.sf(x / factor));
+            ranks.iter().map(of).sum()
+        })
+    };
+    let rack = |ranks: &[f64], log: f64| {
+        exceedances_given_normal(|z| {
+            let nodes = ranks.chunks(6);
+            nodes.map(|ranks| node(ranks, log - sigmas[2] * z)).sum()
+        })
+    };
+    for p in [0.9, 0.5, 0.1, 1e-3, 1e-6] {
+        let log = law.upper_quantile(p).ln();
+        let exact: f64 = factors.chunks(12).map(|ranks| rack(ranks, log)).sum();
+        let miss = -(-p).ln_1p() / exact - 1.0;
+        assert!(miss.abs() < 2e-4, "{p}: {miss:e}");
+    }
+}
+
 #[test]
 fn what_lasts_runs_only_gives_the_rows_of_all_ranks() {
     let both = [0, 1];

@@ -27,7 +27,7 @@ impl AloneLaw {
     }
 
     /// The law with these exceedances from the step `first` on.
-    pub(super) fn new(first: i64, mut exceedances: Vec<f64>) -> Self {
+    pub fn new(first: i64, mut exceedances: Vec<f64>) -> Self {
         // Rounding must not make them rise.
         for place in (1..exceedances.len()).rev() {
             exceedances[place - 1] = exceedances[place - 1].max(exceedances[place]);

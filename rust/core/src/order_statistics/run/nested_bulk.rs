@@ -208,3 +208,52 @@ impl Blocks<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{in_run, plan, slowdown};
+    use super::*;
+    use crate::order_statistics::law::{BulkKind, CurveCache, PoolLaw};
+    use crate::plan::{Affects, Scope, Span};
+    use crate::random::Random;
+
+    #[test]
+    fn the_sum_over_members_that_matter_is_that_over_all() {
+        // From speeds that hardly differ to a few ranks that are much slower than all others.
+        for spread in [0.002, 0.01, 0.04] {
+            let causes = vec![
+                slowdown("speed", spread, Scope::Gpu, Span::Run),
+                slowdown("residual", 0.003, Scope::Gpu, Span::Step),
+                slowdown("node", 0.004, Scope::Node, Span::Step),
+            ];
+            let plan = plan(4_000, causes);
+            let pool = &plan.pools()[0];
+            let of_pool = PoolLaw::new(&plan, 0, Affects::Compute, &mut CurveCache::new());
+            let BulkKind::Nested(law) = of_pool.unwrap().bulk else {
+                panic!("ranks differ within blocks");
+            };
+            let (found, expected) = in_run(&plan, &Random::new(7), 0, |persistent, surveyed, _| {
+                let bulk = NestedBulk::new(&law, pool, surveyed, persistent, &Control::default());
+                let bulk = bulk.unwrap();
+                let at = bulk.first..bulk.first + bulk.exceedances.len() as i64;
+                let mut sums = vec![0.0; bulk.exceedances.len()];
+                for block in law.blocks(pool) {
+                    let factors = persistent.factors(block.clone());
+                    let greatest = f64::from(surveyed.greatest);
+                    let members: Vec<Member> =
+                        law.members(pool, &block, &factors, greatest).collect();
+                    assert_eq!(members.len(), 8);
+                    law.add_block(pool, &members, &at, &mut sums);
+                }
+                (bulk.exceedances, sums)
+            });
+            assert!(found[0] >= CERTAIN_OF_ALL_BLOCKS && found[1] < CERTAIN_OF_ALL_BLOCKS);
+            for (found, expected) in found.into_iter().zip(expected) {
+                if (1e-9..10.0).contains(&expected) {
+                    let miss = found / expected - 1.0;
+                    assert!(miss.abs() < 1e-3, "{spread}: {found:e}, {expected:e}");
+                }
+            }
+        }
+    }
+}

@@ -117,3 +117,55 @@ fn add(alone: &AloneLaw, steps: Range<i64>, n: f64, left_out: &mut [f64], of_all
     }
     is_negligible
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A law that falls by a factor of e with each step, from certain on.
+    fn law() -> AloneLaw {
+        let exceedances = (0..100).map(|k| 64.0 * libm::exp(-f64::from(k)));
+        AloneLaw::new(0, exceedances.collect())
+    }
+
+    fn member(shift: f64) -> Member {
+        Member { rank: 0, shift }
+    }
+
+    #[test]
+    fn the_first_step_is_one_at_which_the_slowest_of_all_is_certain() {
+        let mut counts = NestedCounts::new(&law());
+        for _ in 0..1000 {
+            counts.add([member(1.0), member(2.5)].into_iter());
+        }
+        let relevant = counts.relevant(&law());
+        let of_slowest = |step: i64| 1000.0 * law().at(step + 1);
+        assert!(of_slowest(relevant.first) >= CERTAIN_OF_ALL_BLOCKS);
+        assert!(of_slowest(relevant.first + 1) < CERTAIN_OF_ALL_BLOCKS);
+    }
+
+    #[test]
+    fn members_are_left_out_that_change_the_sum_by_next_to_nothing() {
+        let mut counts = NestedCounts::new(&law());
+        counts.add([0.0, 15.0, 20.5, 30.0].map(member).into_iter());
+        let mut others = NestedCounts::new(&law());
+        // A thousand that lie 25 steps below are as much as one 18 steps below.
+        (0..1000).for_each(|_| others.add([member(25.2)].into_iter()));
+        counts.merge(&others);
+        let relevant = counts.relevant(&law());
+        // exp(-20.5) of the sum is too little, and so is what lies below.
+        assert_eq!(relevant.reach, 16.0);
+        let mut alone = NestedCounts::new(&law());
+        alone.add([member(0.0), member(15.0), member(1e9)].into_iter());
+        assert_eq!(alone.relevant(&law()).reach, 16.0);
+    }
+
+    #[test]
+    fn members_without_slower_ones_are_never_left_out() {
+        let mut counts = NestedCounts::new(&law());
+        (0..50).for_each(|_| counts.add([member(90.0)].into_iter()));
+        let relevant = counts.relevant(&law());
+        assert_eq!(relevant.reach, 91.0);
+        assert!(relevant.first < -80);
+    }
+}
