@@ -85,12 +85,11 @@ struct Part {
 impl Blocks<'_> {
     /// Counts the members of all blocks.
     fn count(&self, control: &Control) -> Result<NestedCounts> {
-        let alone = self.law.of_one_member();
-        let mut all = NestedCounts::new(alone);
+        let mut all = NestedCounts::default();
         self.for_each_part(
             control,
             |blocks| {
-                let mut counts = NestedCounts::new(alone);
+                let mut counts = NestedCounts::default();
                 self.for_each_block(blocks, |block, factors| {
                     let members = self.law.members(self.pool, block, factors, self.greatest);
                     counts.add(members);

@@ -11,7 +11,12 @@ use crate::order_statistics::law::{AloneLaw, CERTAIN_OF_ALL_BLOCKS, Member};
 /// Share of all exceedances by which members that are left out may change them.
 const NEGLIGIBLE_SHARE: f64 = 1e-7;
 
+/// Steps below the greatest factor, at most, that are counted. It may be that of a block that
+/// is drawn separately, far above all others.
+const MAX_STEPS: usize = 1 << 17;
+
 /// Members of blocks by how far they lie below the greatest factor.
+#[derive(Default)]
 pub(super) struct NestedCounts {
     /// The slowest member of each block, by whole steps rounded up.
     slowest: Vec<f64>,
@@ -29,29 +34,14 @@ pub(super) struct Relevant {
 }
 
 impl NestedCounts {
-    /// None so far, of blocks with this law of one member.
-    pub(super) fn new(alone: &AloneLaw) -> Self {
-        let steps = alone.steps();
-        // Of what lies further down not even the last step of the law is reached.
-        let n = (steps.end - steps.start) as usize + 1;
-        Self {
-            slowest: vec![0.0; n],
-            all: vec![0.0; n],
-        }
-    }
-
     /// Counts the members of one block.
     pub(super) fn add(&mut self, members: impl Iterator<Item = Member>) {
         let mut least = f64::INFINITY;
         for member in members {
-            if let Some(count) = self.all.get_mut(member.shift as usize) {
-                *count += 1.0;
-            }
+            count(&mut self.all, member.shift);
             least = least.min(member.shift);
         }
-        if let Some(count) = self.slowest.get_mut(libm::ceil(least) as usize) {
-            *count += 1.0;
-        }
+        count(&mut self.slowest, libm::ceil(least));
     }
 
     /// Adds the counts of other blocks.
@@ -60,6 +50,9 @@ impl NestedCounts {
             (&mut self.slowest, &other.slowest),
             (&mut self.all, &other.all),
         ] {
+            if counts.len() < more.len() {
+                counts.resize(more.len(), 0.0);
+            }
             for (count, more) in counts.iter_mut().zip(more) {
                 *count += more;
             }
@@ -73,9 +66,11 @@ impl NestedCounts {
             let counts = self.slowest.iter().zip(step..steps.end);
             counts.map(|(n, step)| n * alone.at(step)).sum()
         };
-        let mut falling = Vec::new();
-        let mut first = steps.end;
-        while first > steps.start - self.slowest.len() as i64 {
+        // So many steps before the end of the law nothing is exceeded.
+        let n_before = self.slowest.iter().position(|&n| n > 0.0).unwrap_or(0);
+        let mut falling = vec![0.0; n_before];
+        let mut first = steps.end - n_before as i64;
+        while first >= steps.start - self.slowest.len() as i64 {
             first -= 1;
             falling.push(at_least(first));
             if falling.last().is_some_and(|&e| e >= CERTAIN_OF_ALL_BLOCKS) {
@@ -107,6 +102,18 @@ impl NestedCounts {
     }
 }
 
+/// Counts one more at so many steps, rounded down.
+fn count(counts: &mut Vec<f64>, steps: f64) {
+    let step = steps as usize;
+    if step >= MAX_STEPS {
+        return;
+    }
+    if counts.len() <= step {
+        counts.resize(step + 1, 0.0);
+    }
+    counts[step] += 1.0;
+}
+
 /// Adds n times the exceedances of one member at some steps to `left_out`; returns whether
 /// all are still negligible against `of_all`.
 fn add(alone: &AloneLaw, steps: Range<i64>, n: f64, left_out: &mut [f64], of_all: &[f64]) -> bool {
@@ -134,7 +141,7 @@ mod tests {
 
     #[test]
     fn the_first_step_is_one_at_which_the_slowest_of_all_is_certain() {
-        let mut counts = NestedCounts::new(&law());
+        let mut counts = NestedCounts::default();
         for _ in 0..1000 {
             counts.add([member(1.0), member(2.5)].into_iter());
         }
@@ -146,26 +153,27 @@ mod tests {
 
     #[test]
     fn members_are_left_out_that_change_the_sum_by_next_to_nothing() {
-        let mut counts = NestedCounts::new(&law());
+        let mut counts = NestedCounts::default();
         counts.add([0.0, 15.0, 20.5, 30.0].map(member).into_iter());
-        let mut others = NestedCounts::new(&law());
+        let mut others = NestedCounts::default();
         // A thousand that lie 25 steps below are as much as one 18 steps below.
         (0..1000).for_each(|_| others.add([member(25.2)].into_iter()));
         counts.merge(&others);
         let relevant = counts.relevant(&law());
         // exp(-20.5) of the sum is too little, and so is what lies below.
         assert_eq!(relevant.reach, 16.0);
-        let mut alone = NestedCounts::new(&law());
+        let mut alone = NestedCounts::default();
         alone.add([member(0.0), member(15.0), member(1e9)].into_iter());
         assert_eq!(alone.relevant(&law()).reach, 16.0);
     }
 
     #[test]
     fn members_without_slower_ones_are_never_left_out() {
-        let mut counts = NestedCounts::new(&law());
-        (0..50).for_each(|_| counts.add([member(90.0)].into_iter()));
+        let mut counts = NestedCounts::default();
+        // Not even where what is drawn separately is slower than they can ever be.
+        (0..50).for_each(|_| counts.add([member(900.0)].into_iter()));
         let relevant = counts.relevant(&law());
-        assert_eq!(relevant.reach, 91.0);
-        assert!(relevant.first < -80);
+        assert_eq!(relevant.reach, 901.0);
+        assert!((-900..-800).contains(&relevant.first), "{relevant:?}");
     }
 }
