@@ -28,7 +28,6 @@ QUICK: dict[str, Change] = {
 OTHERS: dict[str, Change] = {
     "gpus": lambda k: {"pools.h100.n_gpus": 150_000 - 512 * (k % 200)},
     "sequence length": lambda k: {"workload.seq_len": 4096 + k % 4096},
-    "microbatches": lambda k: {"workload.n_microbatches": 1 + k % 256},
 }
 
 
@@ -46,11 +45,8 @@ def test_a_change_of_a_compiled_scenario_is_planned_in_two_milliseconds(
     gate_of_a_count(benchmark, ours=ours, count=1, at_least_per_s=500)
 
 
-@pytest.mark.parametrize("preset", ["colossus-1-pp16", "llama3-405b-16384"])
-def test_a_change_of_causes_is_planned_in_two_milliseconds_with_stages_too(
-    benchmark: Any, preset: str
-) -> None:
-    ours = changed(hm.compile(preset), QUICK["causes"])
+def test_a_change_of_causes_is_planned_in_two_milliseconds_with_stages_too(benchmark: Any) -> None:
+    ours = changed(hm.compile("llama3-405b-16384"), QUICK["causes"])
     gate_of_a_count(benchmark, ours=ours, count=1, at_least_per_s=500)
 
 
@@ -60,7 +56,7 @@ def test_any_other_change_is_planned_in_six_milliseconds(benchmark: Any, name: s
     gate_of_a_count(benchmark, ours=ours, count=1, at_least_per_s=1_000 / 6)
 
 
-@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize("name", ["causes", "software_efficiency"])
 def test_a_change_is_simulated_in_the_time_of_three_million_normal_numbers(
     benchmark: Any, name: str
 ) -> None:

@@ -169,20 +169,12 @@ THREE_POOLS = [*TWO_POOLS, nvl72()]
 SPARE_H100 = hgx("h100", 150_000, tensor_gpus=3, rack_gpus=40)
 
 SHAPES: dict[str, tuple[list[dict[str, Any]], tuple[str, ...], tuple[str, ...]]] = {
-    "nodes": ([H100], NODES, ()),
     "racks": ([H100], RACKS, ()),
-    "spares in nodes": ([SPARE_H100], NODES, ()),
     "spares in nodes of racks": ([SPARE_H100], RACKS, ()),
-    "domains": ([nvl72()], DOMAINS, ()),
-    "domains in racks": ([nvl72(tensor_gpus=16, rack_gpus=144)], TRAYS, ()),
     "spares in domains in racks": ([nvl72(tensor_gpus=7, rack_gpus=144)], TRAYS, ()),
     "two pools": (TWO_POOLS, RACKS, ()),
     "three pools": (THREE_POOLS, RACKS, ()),
-    "nodes of unlike GPUs": ([H100], NODES, ("gpu",)),
     "racks of unlike GPUs": ([H100], RACKS, ("gpu",)),
-    "racks of unlike GPUs and nodes": ([H100], RACKS, ("gpu", "node", "rack")),
-    "unlike nodes with spares": ([SPARE_H100], NODES, ("node",)),
-    "racks of unlike GPUs with spares": ([SPARE_H100], RACKS, ("gpu",)),
     "domains in racks of unlike GPUs": (
         [nvl72(tensor_gpus=7, rack_gpus=144)],
         TRAYS,
