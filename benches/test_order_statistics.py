@@ -118,7 +118,6 @@ SHAPES_PER_S = 1 / 0.060
 STEP_SIGMAS = {"gpu": 0.0015, "node": 0.002, "domain": 0.0025, "rack": 0.003}
 SPEED_SIGMAS = {"gpu": 0.0172, "node": 0.008, "rack": 0.006}
 
-NODES = "gpu", "node"
 RACKS = "gpu", "node", "rack"
 DOMAINS = "gpu", "node", "domain"
 TRAYS = "gpu", "node", "domain", "rack"

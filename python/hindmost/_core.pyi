@@ -88,7 +88,7 @@ class Curve:
     def upper_quantile(self, q: float) -> float: ...
 
 class Memory:
-    """What engines of similar plans share: persistent effects of the runs that they have drawn.
+    """What engines of similar plans share: laws, and persistent effects of runs.
 
     It changes no number: all memories are equal, and a copy is an empty one.
     """

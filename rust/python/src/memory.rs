@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use hindmost_core::order_statistics::RunMemory;
+use hindmost_core::order_statistics::{LawMemory, RunMemory};
 use pyo3::prelude::*;
 
 use crate::again::{Reduced, call_again};
@@ -12,10 +12,16 @@ use crate::again::{Reduced, call_again};
 #[pyclass(frozen, module = "hindmost._core")]
 #[derive(Default)]
 pub struct Memory {
+    laws: Mutex<LawMemory>,
     runs: Mutex<RunMemory>,
 }
 
 impl Memory {
+    /// Calls `work` with the laws of pools, while no other thread can.
+    pub fn with_laws<T>(&self, work: impl FnOnce(&mut LawMemory) -> T) -> T {
+        work(&mut self.laws.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Calls `work` with what runs have drawn, while no other thread can.
     pub fn with_runs<T>(&self, work: impl FnOnce(&mut RunMemory) -> T) -> T {
         work(&mut self.runs.lock().unwrap_or_else(PoisonError::into_inner))

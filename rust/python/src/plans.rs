@@ -184,7 +184,12 @@ impl OrderStatistics {
     #[pyo3(signature = (plan, memory=None))]
     fn new(py: Python<'_>, plan: Py<Plan>, memory: Option<Py<Memory>>) -> PyResult<Self> {
         let compiled = plan.get().compiled.clone();
-        let engine = py.detach(|| hindmost_core::order_statistics::OrderStatistics::new(compiled));
+        let engine = py.detach(|| match &memory {
+            None => hindmost_core::order_statistics::OrderStatistics::new(compiled),
+            Some(memory) => memory.get().with_laws(|laws| {
+                hindmost_core::order_statistics::OrderStatistics::with_memory(compiled, laws)
+            }),
+        });
         Ok(Self {
             plan,
             memory,

@@ -15,6 +15,7 @@ mod reason;
 mod replica_law;
 mod run;
 
+pub use law::LawMemory;
 pub use order_statistics::{OrderStatistics, Remembering};
 pub use reason::Reason;
 pub use run::RunMemory;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::draw::{Members, Origin, Scratch};
-use super::law::{CurveCache, PoolLaw};
+use super::law::{LawMemory, PoolLaw};
 use super::reason::Reason;
 use super::replica_law::{GangLaws, RunGangs, SimulationSize};
 use super::run::{Persistent, PoolMemory, RunMemory};
@@ -21,8 +21,8 @@ pub struct OrderStatistics {
     plan: Arc<Plan>,
     /// Where ranks wait for each other within a step.
     gangs: Option<GangLaws>,
-    ranks: Vec<PoolLaw>,
-    ports: Vec<PoolLaw>,
+    ranks: Vec<Arc<PoolLaw>>,
+    ports: Vec<Arc<PoolLaw>>,
 }
 
 impl OrderStatistics {
@@ -31,13 +31,23 @@ impl OrderStatistics {
     /// # Errors
     /// Why the law of the slowest rank is not exact.
     pub fn new(plan: Arc<Plan>) -> std::result::Result<Self, Reason> {
+        Self::with_memory(plan, &mut LawMemory::default())
+    }
+
+    /// Compiles a plan exactly, with the laws that `memory` keeps; it keeps the others, too.
+    ///
+    /// # Errors
+    /// Why the law of the slowest rank is not exact.
+    pub fn with_memory(
+        plan: Arc<Plan>,
+        memory: &mut LawMemory,
+    ) -> std::result::Result<Self, Reason> {
         let gangs = GangLaws::exact(&plan)?;
-        let mut curves = CurveCache::new();
         let ranks = match &gangs {
-            Some(gangs) => gangs.compile(&plan, &mut curves)?,
-            None => pool_laws(&plan, Affects::Compute, &mut curves)?,
+            Some(gangs) => gangs.compile(&plan, memory)?,
+            None => pool_laws(&plan, Affects::Compute, memory)?,
         };
-        let ports = pool_laws(&plan, Affects::Network, &mut curves)?;
+        let ports = pool_laws(&plan, Affects::Network, memory)?;
         Ok(Self {
             plan,
             gangs,
@@ -59,7 +69,7 @@ impl OrderStatistics {
         control: &Control,
     ) -> Result<std::result::Result<Self, Reason>> {
         // Ports that cannot be compiled refuse before anything is sampled.
-        let ports = match pool_laws(&plan, Affects::Network, &mut CurveCache::new()) {
+        let ports = match pool_laws(&plan, Affects::Network, &mut LawMemory::default()) {
             Ok(ports) => ports,
             Err(reason) => return Ok(Err(reason)),
         };
@@ -68,7 +78,7 @@ impl OrderStatistics {
             Err(reason) => return Ok(Err(reason)),
         };
         let ranks = gangs
-            .compile(&plan, &mut CurveCache::new())
+            .compile(&plan, &mut LawMemory::default())
             .map_err(Reason::of_sampled_gangs);
         Ok(ranks.map(|ranks| Self {
             plan,
@@ -102,8 +112,8 @@ impl OrderStatistics {
     #[must_use]
     pub fn remembering(&self, seed: u64, runs: u32, memory: &mut RunMemory) -> Remembering<'_> {
         let random = Random::new(seed);
-        let mut of_pools = |plan: &Plan, laws: &[PoolLaw]| {
-            let of_pool = |(index, law): (usize, &PoolLaw)| {
+        let mut of_pools = |plan: &Plan, laws: &[Arc<PoolLaw>]| {
+            let of_pool = |(index, law): (usize, &Arc<PoolLaw>)| {
                 let persistent = Persistent::new(plan, law.affects, index, &random, 0, None);
                 memory.of_pool(seed, law.affects, law.block, &persistent.by_rank, runs)
             };
@@ -174,11 +184,11 @@ impl OrderStatistics {
 fn pool_laws(
     plan: &Plan,
     affects: Affects,
-    curves: &mut CurveCache,
-) -> std::result::Result<Vec<PoolLaw>, Reason> {
+    memory: &mut LawMemory,
+) -> std::result::Result<Vec<Arc<PoolLaw>>, Reason> {
     let pools = 0..plan.pools().len();
     pools
-        .map(|index| PoolLaw::new(plan, index, affects, curves))
+        .map(|index| memory.of_pool(plan, index, affects))
         .collect()
 }
 
@@ -274,7 +284,7 @@ impl<'a> DrawnRun<'a> {
         control: &Control,
     ) -> Result<Self> {
         let members = |plan: &'a Plan,
-                       laws: &'a [PoolLaw],
+                       laws: &'a [Arc<PoolLaw>],
                        memories: &[Option<Arc<PoolMemory>>],
                        gangs: Option<&RunGangs>| {
             laws.iter()

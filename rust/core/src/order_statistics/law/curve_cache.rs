@@ -6,12 +6,16 @@ use crate::curve::{self, Curve};
 use crate::law::Law;
 use crate::plan::Cause;
 
+/// Curves of causes that are held, at most.
+const MAX_CAUSES: usize = 64;
 /// Products that are held, at most: some tens of megabytes.
 const MAX_PRODUCTS: usize = 64;
 
 /// Curves by the probability and the law that they are of, and products by their factors.
+#[derive(Default)]
 pub struct CurveCache {
-    causes: Vec<OfCause>,
+    /// The oldest one first.
+    causes: VecDeque<OfCause>,
     /// The oldest one first.
     products: VecDeque<Product>,
 }
@@ -28,13 +32,6 @@ struct Product {
 }
 
 impl CurveCache {
-    pub fn new() -> Self {
-        Self {
-            causes: Vec::new(),
-            products: VecDeque::new(),
-        }
-    }
-
     /// The curve of a slowdown, with a point mass at 1 where it does not occur.
     pub fn curve(&mut self, cause: &Cause) -> Curve {
         let is_known = |known: &&OfCause| {
@@ -47,7 +44,10 @@ impl CurveCache {
         let choice = (probability, law);
         let curve = Curve::of_choice(std::slice::from_ref(&choice), Some(1.0));
         let (probability, law) = choice;
-        self.causes.push(OfCause {
+        if self.causes.len() == MAX_CAUSES {
+            self.causes.pop_front();
+        }
+        self.causes.push_back(OfCause {
             probability,
             law,
             curve: curve.clone(),
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_product_from_the_cache_is_the_product_by_itself() {
-        let mut cache = CurveCache::new();
+        let mut cache = CurveCache::default();
         let wide = lognormal(0.1);
         // The slowest of 8 has the knots of one, but other exceedances.
         let narrow = lognormal(0.05);
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn the_cache_holds_the_latest_products_only() {
-        let mut cache = CurveCache::new();
+        let mut cache = CurveCache::default();
         let (one, two) = (Curve::constant(1.0), Curve::constant(2.0));
         let three = Curve::constant(3.0);
         cache.product(&one, &two);

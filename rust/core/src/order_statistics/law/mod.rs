@@ -2,6 +2,7 @@
 
 mod alone;
 mod curve_cache;
+mod law_memory;
 mod layer_sums;
 mod levels;
 mod log_grid;
@@ -9,7 +10,7 @@ mod nested;
 mod pool_law;
 
 pub use alone::AloneLaw;
-pub use curve_cache::CurveCache;
+pub use law_memory::LawMemory;
 pub use layer_sums::{gangs_as_sums_of_maxima, is_sum_of_maxima};
 pub use levels::{Handling, handling};
 pub use log_grid::{CERTAIN_EXCEEDANCES, LogGrid, PADDING};

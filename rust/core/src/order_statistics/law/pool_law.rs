@@ -413,7 +413,7 @@ mod tests {
         for shape in shapes {
             let pool = pool(shape);
             let inner = [gpu.clone(), node.clone()];
-            let found = block_laws(&pool, &inner, &rack, &mut CurveCache::new());
+            let found = block_laws(&pool, &inner, &rack, &mut CurveCache::default());
             let mut by_hand: HashMap<Vec<(u32, u32)>, Curve> = HashMap::new();
             let mut counts = vec![0.0; found.laws.len()];
             for block in pool.units_of(Scope::Rack, 0..pool.n_ranks()) {

@@ -9,9 +9,7 @@ use super::gang_causes::{
 use super::simulated::SimulatedLaws;
 use crate::control::Control;
 use crate::error::Result;
-use crate::order_statistics::law::{
-    CurveCache, PoolLaw, gangs_as_sums_of_maxima, is_sum_of_maxima,
-};
+use crate::order_statistics::law::{LawMemory, PoolLaw, gangs_as_sums_of_maxima, is_sum_of_maxima};
 use crate::order_statistics::reason::Reason;
 use crate::order_statistics::run::RankEffects;
 use crate::pipeline::{GangTime, RunGangTimes};
@@ -122,26 +120,27 @@ impl GangLaws {
         &self.plan
     }
 
-    /// Compiles the laws of all pools; `plan` is the one with the stages.
+    /// The laws of all pools; `plan` is the one with the stages.
     ///
     /// # Errors
     /// Why the slowest gang cannot be drawn from a law.
     pub fn compile(
         &self,
         plan: &Plan,
-        curves: &mut CurveCache,
-    ) -> std::result::Result<Vec<PoolLaw>, Reason> {
+        memory: &mut LawMemory,
+    ) -> std::result::Result<Vec<Arc<PoolLaw>>, Reason> {
         let pools = 0..self.plan.pools().len();
         let of_pool = |index| match (&self.differ, plan.pipeline()) {
             (Differ::Layers, Some(pipeline)) => {
-                gangs_as_sums_of_maxima(plan, pipeline, index, curves)
+                gangs_as_sums_of_maxima(plan, pipeline, index, memory.curves())
+                    .map(Arc::new)
                     .ok_or(Reason::Pipeline { cause: None })
             }
             (Differ::Runs(_), _) => {
                 let spread = self.spreads.get(index).copied().unwrap_or(0.0);
-                PoolLaw::of_gangs(&self.plan, index, spread, curves)
+                memory.of_gangs(&self.plan, index, spread)
             }
-            _ => PoolLaw::new(&self.plan, index, Affects::Compute, curves),
+            _ => memory.of_pool(&self.plan, index, Affects::Compute),
         };
         pools.map(of_pool).collect()
     }

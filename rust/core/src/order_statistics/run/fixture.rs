@@ -6,7 +6,7 @@ use super::survey::{Survey, Surveyed};
 use crate::control::Control;
 use crate::draw::Draws;
 use crate::law::{Law, LogNormal};
-use crate::order_statistics::law::{CurveCache, PoolLaw};
+use crate::order_statistics::law::{LawMemory, PoolLaw};
 use crate::plan::{Affects, CauseSpec, Communication, Effect, Plan, PoolSpec, Scope, Span};
 use crate::random::Random;
 
@@ -50,7 +50,7 @@ pub fn in_run<T>(
     run: u32,
     check: impl Fn(&PersistentSource, &Surveyed, &BulkLaw) -> T,
 ) -> T {
-    let law = PoolLaw::new(plan, 0, Affects::Compute, &mut CurveCache::new()).unwrap();
+    let law = PoolLaw::new(plan, 0, Affects::Compute, LawMemory::default().curves()).unwrap();
     let draws = || Draws::new(plan, 0, Affects::Compute, Span::Run, random, run);
     let persistent = PersistentSource {
         pool: &plan.pools()[0],

@@ -3,7 +3,7 @@
 mod bulk_law;
 mod census;
 #[cfg(test)]
-mod fixture;
+pub mod fixture;
 mod grid_curve;
 mod memory;
 mod nested_bulk;

@@ -212,7 +212,7 @@ impl Blocks<'_> {
 mod tests {
     use super::super::fixture::{in_run, plan, slowdown};
     use super::*;
-    use crate::order_statistics::law::{BulkKind, CurveCache, PoolLaw};
+    use crate::order_statistics::law::{BulkKind, LawMemory, PoolLaw};
     use crate::plan::{Affects, Scope, Span};
     use crate::random::Random;
 
@@ -227,7 +227,7 @@ mod tests {
             ];
             let plan = plan(4_000, causes);
             let pool = &plan.pools()[0];
-            let of_pool = PoolLaw::new(&plan, 0, Affects::Compute, &mut CurveCache::new());
+            let of_pool = PoolLaw::new(&plan, 0, Affects::Compute, LawMemory::default().curves());
             let BulkKind::Nested(law) = of_pool.unwrap().bulk else {
                 panic!("ranks differ within blocks");
             };
