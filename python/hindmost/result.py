@@ -251,7 +251,7 @@ class Result:
     def document(self, *, caps: Sequence[Row] | None = None) -> dict[str, Any]:
         """Return the result without its steps, as plain tables, lists and numbers.
 
-        This is what ``hindmost run --format json`` prints and ``hindmost schema result`` describes.
+        This is what ``run --format json`` prints and ``hindmost schema result`` describes.
 
         Parameters
         ----------

@@ -82,6 +82,12 @@ def simulate(
     ------
     ScenarioError
         With every problem of the scenario or the call.
+
+    Notes
+    -----
+    Many simulations may run side by side, in threads or in processes; then give each of them one
+    thread. Start processes by ``spawn`` or ``forkserver``: a forked child that uses Polars, as
+    `Result.write`, `read` and all tables do, may wait for ever if its parent has used it before.
     """
     return Compiled(scenario_of(scenario, changes)).simulate(
         steps=steps, runs=runs, seed=seed, method=method, threads=threads, progress=progress

@@ -18,12 +18,14 @@ def test_the_readme_names_the_two_commands() -> None:
     assert blocks(README, "sh")[0].split("\n")[:2] == ["make demo", "make test"]
 
 
-def test_the_readmes_python_runs() -> None:
+def test_the_readmes_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     (code,) = blocks(README, "python")
     names: dict[str, object] = {}
     exec(compile(code, "README.md", "exec"), names)
     times = names["times"]
     assert getattr(times, "shape", None) == (8, 2048)
+    assert hm.read("result.parquet") == names["result"]
 
 
 def test_the_readmes_scenario_runs(tmp_path: Path) -> None:

@@ -6,9 +6,7 @@ import copy
 import pickle
 import pickletools
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 from typing import Any
 
 import cloudpickle
@@ -92,27 +90,6 @@ def test_a_text_without_quotation_marks_stays_without(way: str) -> None:
     problem = COPIES[way](PROBLEMS[3])
     assert isinstance(problem.value, Verbatim)
     assert str(problem) == "workload must be longer, got 3.2e-10"
-
-
-def load_wrong() -> hm.Scenario:
-    return hm.load("h100-1k", {"pools.h100.n_gpus": 0, "workload.seqlen": 8})
-
-
-def test_a_refusal_comes_out_of_a_spawned_process_whole() -> None:
-    with pytest.raises(hm.ScenarioError) as here:
-        load_wrong()
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        there = pool.submit(load_wrong).exception()
-        refused = pool.submit(_fail, ERRORS["one of a subclass"]).exception()
-    assert there is not None
-    assert refused is not None
-    assert said(there) == said(here.value)
-    assert len(here.value.problems) == 2
-    assert said(refused) == said(ERRORS["one of a subclass"])
-
-
-def _fail(error: Exception) -> None:
-    raise error
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,42 @@
+"""What the page on reproducibility shows works, each block as a script."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import hindmost as hm
+from hindmost import store
+from tests.docs.markdown import ROOT, blocks, text_of
+
+PAGE = text_of(ROOT / "docs" / "reproducibility.md")
+
+
+@pytest.mark.parametrize("code", blocks(PAGE, "python"))
+def test_a_script_runs(code: str, tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(code)
+    command = [sys.executable, "-W", "error", "script.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_keys_of_the_metadata_are_named() -> None:
+    table = PAGE.partition("three keys:")[2].partition("\n\nA file")[0]
+    named = re.findall(r"^\| `([a-z.]+)` \|", table, flags=re.MULTILINE)
+    assert named == [store.DOCUMENT_KEY, store.REST_KEY, store.DIGEST_KEY]
+
+
+def test_values_and_documents_do_without_polars() -> None:
+    code = (
+        "import sys, hindmost as hm; "
+        "result = hm.simulate('h100-1k', seed=1, runs=2, steps=3); "
+        "result.value('mfu'), result.document(); "
+        "assert 'polars' not in sys.modules; "
+        "result.steps; assert 'polars' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert hm.simulate("h100-1k", seed=1, runs=2, steps=3).document()["summary"]
