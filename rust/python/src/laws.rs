@@ -10,31 +10,43 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::again::{Reduced, call_again};
-use crate::convert::LawTable;
 use crate::errors::OrRaise;
+use crate::law_table::LawTable;
 
 /// Distribution of a positive random number. Laws are equal however they were written.
 #[pyclass(frozen, eq, module = "hindmost._core")]
+#[derive(Clone)]
 pub struct Law {
     parameters: Arc<LawTable>,
     drawn: DrawnLaw,
 }
 
-impl Law {
-    /// The parameters that it was made of.
-    pub fn parameters(&self) -> &Arc<LawTable> {
-        &self.parameters
-    }
-
-    /// The law with its tables.
-    pub fn drawn(&self) -> &DrawnLaw {
-        &self.drawn
-    }
-}
-
 impl PartialEq for Law {
     fn eq(&self, other: &Self) -> bool {
         self.drawn == other.drawn
+    }
+}
+
+/// A law that is compiled already, or the parameters of one.
+#[derive(Clone, PartialEq, IntoPyObject)]
+#[pyo3(transparent)]
+pub struct LawArgument(Law);
+
+impl LawArgument {
+    /// The law, with the tables that it has already.
+    pub fn drawn(&self) -> &DrawnLaw {
+        &self.0.drawn
+    }
+}
+
+impl<'py> FromPyObject<'_, 'py> for LawArgument {
+    type Error = PyErr;
+
+    fn extract(law: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        match law.cast::<Law>() {
+            Ok(compiled) => Ok(Self(compiled.get().clone())),
+            Err(_) => Law::new(law.extract()?).map(Self),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 mod again;
 mod convert;
 mod errors;
+mod law_table;
 mod laws;
 mod memory;
 mod plans;
