@@ -70,7 +70,8 @@ _STORED_OPTIONS = ("seed", "runs", "steps", "method")
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    help="Write every step to a .parquet, .csv or .json file.",
+    help="Write the whole result to a .parquet or .json file, or its steps to a .csv file.  Only "
+    "FILE.parquet can be read back, by `run` or from Python.",
 )
 @click.option(
     "--caps",
