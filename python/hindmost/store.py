@@ -152,11 +152,6 @@ def damaged(path: Path, what: str) -> ScenarioError:
 def _metadata(path: Path) -> dict[str, str]:
     import polars as pl
 
-    try:
-        path.open("rb").close()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise _refused(path, f"cannot be read: {reason.lower()}") from None
     metadata: dict[str, str] = _by_polars(path, pl.read_parquet_metadata)
     return metadata
 
@@ -166,13 +161,20 @@ def _by_polars(path: Path, read: Any) -> Any:
     import polars as pl
 
     try:
-        return read(path)
-    except (pl.exceptions.PolarsError, OSError, ValueError):
-        pass
-    except BaseException as error:
-        # A damaged file may make Polars panic, and what that raises is no PolarsError.
-        if type(error).__name__ != "PanicException":
-            raise
+        # Polars takes a path for a pattern of paths, or for a place in a cloud.
+        file = path.open("rb")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise _refused(path, f"cannot be read: {reason.lower()}") from None
+    with file:
+        try:
+            return read(file)
+        except (pl.exceptions.PolarsError, OSError, ValueError):
+            pass
+        except BaseException as error:
+            # A damaged file may make Polars panic, and what that raises is no PolarsError.
+            if type(error).__name__ != "PanicException":
+                raise
     raise _refused(path, NOT_OURS)
 
 

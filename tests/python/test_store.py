@@ -403,6 +403,16 @@ def test_what_is_no_file_of_a_result_is_refused() -> None:
     assert said(lambda: hm.read("x.parquet")) == "x.parquet: is no result that hindmost has written"
 
 
+@pytest.mark.parametrize(
+    "name", ["a[1].parquet", "a*.parquet", "a?.parquet", "{a}.parquet", "~.parquet", "s3:a.parquet"]
+)
+def test_a_path_is_no_pattern(name: str) -> None:
+    Path("a1.parquet").touch()
+    preset("h100-1k").write(name)
+    assert hm.read(name) == preset("h100-1k")
+    assert read_inputs(Path(name))["seed"] == 1
+
+
 @settings(max_examples=60, deadline=None, derandomize=True, database=None)
 @given(place=st.floats(0, 1), data=st.binary(min_size=1, max_size=8))
 def test_a_damaged_file_is_refused_or_equal(place: float, data: bytes) -> None:
