@@ -107,7 +107,7 @@ def digest(steps: pl.DataFrame, metadata: dict[str, str]) -> str:
         numbers = column.to_physical().cast(pl.UInt32) if is_enum else column
         found.update(column.name.encode())
         if numbers.dtype.is_numeric():
-            found.update(numbers.to_numpy().tobytes())
+            found.update(numbers.to_numpy().data)
     return found.hexdigest()
 
 
