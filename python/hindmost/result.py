@@ -102,8 +102,9 @@ class Result:
 
         Columns run, step, step_time_s, compute_s, exposed_comm_s, stall_s,
         slowest_pool and mfu. ``step_time_s = compute_s + exposed_comm_s``. compute_s is the
-        time of the slowest replica, and stall_s the part of it that stalls cost: the stalls of
-        its slowest rank or, with stages, what its schedule would save without stalls.
+        time of the slowest replica, the one with which the step takes longest, and stall_s the
+        part of it that stalls cost: the stalls of its slowest rank or, with stages, what its
+        schedule would save without stalls.
         """
         import polars as pl
 

@@ -121,8 +121,10 @@ def rank_times(
     array of float32, shape (steps, ranks)
         Seconds that each rank works, its stalls included and its waiting
         excluded. Ranks are in the order of pools in the document and of GPUs in
-        the pool, without spares. Where a step is one barrier, the largest of a row
-        is the step's ``compute_s``, rounded to float32.
+        the pool, without spares. Where a step is one barrier, the step's ``compute_s``,
+        rounded to float32, is one of its row: that of the rank with which the step takes
+        longest. It is the largest unless a stalled rank, which hides less communication
+        meanwhile, ends later.
 
     Raises
     ------
@@ -163,8 +165,9 @@ def slowest_replicas(
 ) -> pl.DataFrame:
     """Return the slowest replicas of each step, which a job would leave out first.
 
-    Without the slowest replica the step would take the time of the second, and so on:
-    this is what a job gains that does not wait for its slowest replicas.
+    The slowest is the one with which the step takes longest, what its compute leaves exposed
+    included. Without it the step would be that of the second, and so on: this is what a job
+    gains that does not wait for its slowest replicas.
 
     Parameters
     ----------

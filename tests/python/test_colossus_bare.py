@@ -1,6 +1,7 @@
 """The scenario that golden values and gates are held on stays as it is."""
 
 import tomllib
+from typing import Any
 
 import pytest
 from tests.scenarios import COLOSSUS_1_BARE
@@ -40,3 +41,28 @@ def test_its_rows_are_those_of_the_preset_when_it_was_frozen(method: str) -> Non
     columns = ("step_time_s", "compute_s", "exposed_comm_s")
     rows = tuple(tuple(x.hex() for x in row) for row in steps.select(columns).iter_rows())
     assert rows == ROWS[method]
+
+
+STALLED: dict[float, float] = {3.5: 0.4031, 5.0: 0.370, 7.0: 0.3188}
+"""MFU by the seconds for which all GB200 stop in each step. They are done 4.4 s before the H100,
+but compute less meanwhile, so that less of their communication hides."""
+
+
+@pytest.mark.parametrize("method", ROWS)
+@pytest.mark.parametrize("stall_s", STALLED)
+def test_a_pool_that_stops_for_long_sets_the_pace(stall_s: float, method: str) -> None:
+    stop: dict[str, Any] = {
+        "law": {"name": "constant", "value": stall_s},
+        "affects": "compute",
+        "effect": "stall",
+        "scope": "pool",
+        "span": "step",
+        "pools": ["gb200"],
+    }
+    sizes: dict[str, Any] = {"seed": 3, "runs": 2, "steps": 40, "method": method}
+    result = hm.simulate(COLOSSUS_1_BARE, changes={"causes.stop": stop}, **sizes)
+    assert result.value("mfu") == pytest.approx(STALLED[stall_s], abs=1e-3)
+    assert result.pools["slowest_frac"].to_list()[2] == (1.0 if stall_s > 4 else 0.0)
+    if stall_s < 4:
+        unchanged = hm.simulate(COLOSSUS_1_BARE, **sizes)
+        assert result.columns["step_time_s"].tolist() == unchanged.columns["step_time_s"].tolist()

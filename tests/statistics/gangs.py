@@ -290,8 +290,11 @@ class Case:
             assert len(ended) > n_before, "a schedule that waits for itself"
         return now
 
-    def rows(self) -> tuple[Floats, Floats, Places]:
-        """Return `compute_s`, `stall_s` and `slowest`."""
+    def rows(self) -> tuple[Floats, Floats, Floats, Places]:
+        """Return `compute_s`, `stall_s`, `exposed_comm_s` and `slowest`.
+
+        A step waits for the gang with which it takes longest.
+        """
         at_stage, shared = self.stalls("microbatch")
         first, once = (each[:, 0] for each in self.stalls("run", "step"))
         at_stage[:, 0] += first
@@ -299,21 +302,27 @@ class Case:
         factor = self.gangs.worst(self.slowdown)[:, 0]
         overhead = self.base("overhead_s")[:, : self.gangs.p]
         gang_s = (self.ends(at_stage) + overhead * factor).max(axis=-1) + once
-        slowest = gang_s.argmax(axis=-1)
         free_s = (self.ends(np.zeros_like(at_stage)) + overhead * factor).max(axis=-1)
         stall_s = gang_s - free_s
+        exposed_s = self.exposed(free_s)
+        slowest = (gang_s + exposed_s).argmax(axis=-1)
         row, pools = np.arange(slowest.size), self.gangs.pool_of_stage[slowest]
         work_s = factor[row, slowest] * self.work_s[pools, np.arange(self.gangs.p)]
         pool = pools[row, work_s.argmax(axis=-1)]
-        return gang_s[row, slowest], stall_s[row, slowest], pool
+        of_slowest = (each[row, slowest] for each in (gang_s, stall_s, exposed_s))
+        return *of_slowest, pool
 
-    def exposed(self, compute_s: Floats, stall_s: Floats, slowest: Places) -> Floats:
-        """Return the seconds of all terms that the slowest gang's own work does not hide."""
-        exposed = np.zeros(compute_s.size)
+    def exposed(self, own_s: Floats) -> Floats:
+        """Return the seconds of all terms that each gang's own work would not hide.
+
+        Where gangs spread over pools, all have the narrowest window.
+        """
+        exposed = np.zeros_like(own_s)
         for term in self.terms:
             took = np.max(np.add(term["latency_s"], term["transfer_s"]))
-            share = np.array(term["window_share"])[slowest]
-            window = self.overlap_fraction * share * (compute_s - stall_s)
+            shares = np.array(term["window_share"])
+            share = shares.min() if self.is_mixed else shares[self.gangs.pool_of_stage[:, 0]]
+            window = self.overlap_fraction * share * own_s
             exposed += np.maximum(took / term["n_buckets"], took - window)
         return exposed
 

@@ -185,7 +185,7 @@ class Replay:
         return np.hstack(times), np.hstack(stalls), np.hstack(pools)
 
     def exposed(self, own_s: Floats, pools: Places) -> Floats:
-        """Return the seconds of collectives that the slowest replica's computing leaves bare.
+        """Return the seconds of collectives that each rank's computing would leave bare.
 
         A stall of the network is the last term's; docs/model.md says so, and
         only a step of one term is tested with one.
@@ -194,7 +194,7 @@ class Replay:
         network = [self.disturbed("network", pool.name, steps) for pool in self.plan.pools]
         n_buckets = self.scenario.collective.n_buckets or 1
         terms = list(zip(*(pool.terms for pool in self.plan.pools), strict=True))
-        exposed = np.zeros(len(own_s))
+        exposed = np.zeros_like(own_s)
         for number, same_phase in enumerate(terms, start=1):
             took, share = np.zeros(len(own_s)), []
             for pool, own, (slow, stall) in zip(self.plan.pools, same_phase, network, strict=True):
@@ -202,8 +202,9 @@ class Replay:
                 member = fixed + own.cost.transfer_s * slow.max(axis=1)
                 took = np.maximum(took, member + (number == len(terms)) * stall.max(axis=1))
                 share.append(own.window_s / pool.compute.step_s)
+            # By step and rank; what terms take is by step.
             window = self.scenario.collective.overlap_fraction * np.array(share)[pools] * own_s
-            exposed += np.maximum(took / n_buckets, took - window)
+            exposed += np.maximum(took / n_buckets, took - window.T).T
         return exposed
 
 
@@ -222,9 +223,11 @@ def check_rows(scenario: hm.Scenario) -> None:
     """Assert that `simulate` has our rows."""
     replay = Replay(scenario)
     times, stalls, pools = replay.times(range(ROWS))
-    slowest = times.argmax(axis=1)
-    compute_s, stall_s = (each[np.arange(ROWS), slowest] for each in (times, stalls))
-    exposed_s = replay.exposed(compute_s - stall_s, pools[slowest])
+    exposed = replay.exposed(times - stalls, pools)
+    slowest = (times + exposed).argmax(axis=1)
+    compute_s, stall_s, exposed_s = (
+        each[np.arange(ROWS), slowest] for each in (times, stalls, exposed)
+    )
     result = hm.simulate(scenario, seed=SEED, runs=RUN + 1, steps=ROWS, method="sample")
     rows = result.steps.filter(result.steps["run"] == RUN)
     atol = 5e-7 * float(compute_s.max())

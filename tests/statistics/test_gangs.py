@@ -134,15 +134,17 @@ def random_case(kind: str, placement: str, index: int) -> Case:
     )
     count = int(rng.integers(0, 6))
     causes = [random_cause(rng, f"x{place}", pools, pipe) for place in range(count)]
+    n_terms = int(rng.integers(0, 3))
     terms = tuple(
         {
             "latency_s": rng.uniform(0.0, 1.0, len(pools)).tolist(),
             "transfer_s": rng.uniform(0.0, 5.0, len(pools)).tolist(),
-            "window_share": rng.uniform(0.0, 1.0, len(pools)).tolist(),
+            # All terms together hide behind no more than all work.
+            "window_share": (rng.uniform(0.0, 1.0, len(pools)) / n_terms).tolist(),
             "n_buckets": int(rng.integers(1, 9)),
             "hops": None,
         }
-        for _ in range(int(rng.integers(0, 3)))
+        for _ in range(n_terms)
     )
     return Case(pools, causes, pipe, terms, 0.4)
 
@@ -157,8 +159,7 @@ def check(case: Case) -> None:
     plan, columns = case.plan(), sampled(case)
     ranks = [int((case.gangs.pool == index).sum()) for index in range(len(case.pools))]
     assert plan.n_ranks == ranks
-    compute_s, stall_s, slowest = case.rows()
-    exposed_s = case.exposed(compute_s, stall_s, slowest)
+    compute_s, stall_s, exposed_s, slowest = case.rows()
     busy_s, own_stall_s = case.means()
     atol = RELATIVE_TOLERANCE * float(compute_s.max())
     np.testing.assert_allclose(columns["compute_s"], compute_s, rtol=RELATIVE_TOLERANCE)

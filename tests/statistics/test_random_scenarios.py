@@ -211,13 +211,60 @@ def test_every_row_keeps_the_laws_of_a_step(table: Table, method: str) -> None:
 
 @fixed_examples
 @given(table=one_barrier())
-def test_the_slowest_rank_is_the_steps_compute_time(table: Table) -> None:
+def test_the_steps_compute_time_is_that_of_a_rank_and_without_transfers_of_the_slowest(
+    table: Table,
+) -> None:
     scenario = from_table(table)
     rows = hm.simulate(scenario, method="sample", **SMALL).steps
-    compute_s = rows["compute_s"].to_numpy().reshape(SMALL["runs"], SMALL["steps"])
-    for run, of_run in enumerate(compute_s):
+    columns = (rows[name].to_numpy() for name in ("compute_s", "exposed_comm_s"))
+    compute_s, exposed_s = (each.reshape(SMALL["runs"], SMALL["steps"]) for each in columns)
+    for run, of_run in enumerate(compute_s.astype(np.float32)):
         times = hm.rank_times(scenario, seed=SEED, run=run, steps=range(SMALL["steps"]))
-        np.testing.assert_array_equal(times.max(axis=1), of_run.astype(np.float32))
+        assert (times == of_run[:, np.newaxis]).any(axis=1).all()
+        alone = exposed_s[run] == 0.0
+        np.testing.assert_array_equal(times.max(axis=1)[alone], of_run[alone])
+
+
+def delays(scopes: tuple[str, ...]) -> st.SearchStrategy[Table]:
+    """Return causes of span step that never speed anything up."""
+    law = {"name": "uniform", "low": 1.0, "high": 1.5}
+    fields = {
+        "law": st.just(law),
+        "affects": st.sampled_from(["compute", "network"]),
+        "effect": st.sampled_from(["slowdown", "stall"]),
+        "scope": st.sampled_from(scopes),
+        "span": st.just("step"),
+        "probability": st.sampled_from([1.0, 0.3]),
+    }
+    return st.fixed_dictionaries(fields)
+
+
+def check_that_no_step_gets_shorter(table: Table, delay: Table, method: str) -> None:
+    with_delay = {**table, "causes": {**table["causes"], "zz-delay": delay}}
+    try:
+        before, after = (
+            hm.simulate(from_table(each), method=method, **SMALL).columns["step_time_s"]
+            for each in (table, with_delay)
+        )
+    except ScenarioError:
+        reject()
+    assert (after >= before * (1 - ROUNDING)).all()
+
+
+@fixed_examples
+@given(table=one_barrier() | with_waits(), delay=delays(("gpu", "node", "domain", "cluster")))
+def test_no_delay_shortens_a_sampled_step(table: Table, delay: Table) -> None:
+    check_that_no_step_gets_shorter(table, delay, "sample")
+
+
+@fixed_examples
+@given(table=one_barrier(), delay=delays(("pool", "cluster")))
+def test_no_delay_of_a_pool_shortens_a_step_that_is_drawn_from_laws(
+    table: Table, delay: Table
+) -> None:
+    # What ranks do not share changes the law that the slowest is drawn from, and so the draw.
+    assume_exact(compile(from_table(table)))
+    check_that_no_step_gets_shorter(table, delay, "order-statistics")
 
 
 @fixed_examples

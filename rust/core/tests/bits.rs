@@ -4,7 +4,7 @@ mod common;
 
 use common::laws::{capped, constant, empirical, exponential, lognormal, mixture, pareto, uniform};
 use common::plans::{cause, jitter, pool, with_probability};
-use common::replay::Replay;
+use common::replay::{Replay, Row};
 use hindmost_core::control::Control;
 use hindmost_core::law::Law;
 use hindmost_core::plan::{
@@ -118,16 +118,20 @@ proptest! {
             let replay = draft.replay(seed, run);
             for step in 0..steps {
                 let index = (run * steps + step) as usize;
-                let row = replay.row(step);
-                let time_s = row.compute_s + row.exposed_comm_s;
-                prop_assert_eq!(sampled.slowest[index], row.slowest);
-                for (ours, theirs) in [
-                    (sampled.compute_s[index], row.compute_s),
-                    (sampled.stall_s[index], row.stall_s),
-                    (sampled.exposed_comm_s[index], row.exposed_comm_s),
-                    (sampled.step_time_s[index], time_s),
-                ] {
-                    prop_assert_eq!(ours.to_bits(), theirs.to_bits(), "{} {}", ours, theirs);
+                let ours = Row {
+                    compute_s: sampled.compute_s[index],
+                    stall_s: sampled.stall_s[index],
+                    exposed_comm_s: sampled.exposed_comm_s[index],
+                    slowest: sampled.slowest[index],
+                };
+                let step_time_s = ours.compute_s + ours.exposed_comm_s;
+                prop_assert_eq!(sampled.step_time_s[index].to_bits(), step_time_s.to_bits());
+                // It is one of the ranks, bit by bit, and none makes the step longer.
+                let rows = replay.rows(step);
+                prop_assert!(rows.contains(&ours), "{:?}", ours);
+                for row in rows {
+                    let longer_s = row.compute_s + row.exposed_comm_s - step_time_s;
+                    prop_assert!(longer_s <= 1e-6 * step_time_s, "{:?} {:?}", ours, row);
                 }
             }
         }
@@ -138,11 +142,12 @@ proptest! {
     #![proptest_config(config(602))]
 
     #[test]
-    fn the_greatest_rank_time_of_a_step_is_its_compute_time_rounded(
+    fn without_transfers_the_greatest_rank_time_is_the_compute_time_rounded(
         draft in any_draft(),
         seed in any::<u64>(),
     ) {
         let steps: Vec<u32> = (0..9).collect();
+        let draft = Draft { communication: Communication::default(), ..draft };
         let sampled = draft.sample(seed, 2, 9);
         for run in 0..2 {
             for (step, times) in draft.rank_times(seed, run, &steps).iter().enumerate() {
@@ -345,7 +350,8 @@ fn any_law() -> impl Strategy<Value = Law> {
 
 fn any_communication(n_pools: usize) -> impl Strategy<Value = Communication> {
     let numbers = move |most| prop::collection::vec(0.0..most, n_pools);
-    let any_term = (numbers(5.0), numbers(5.0), numbers(1.0), 1..20_u32).prop_map(
+    // All terms together hide behind no more than all compute.
+    let any_term = (numbers(5.0), numbers(5.0), numbers(1.0 / 3.0), 1..20_u32).prop_map(
         |(latency_s, transfer_s, window_share, n_buckets)| Term {
             latency_s,
             transfer_s,

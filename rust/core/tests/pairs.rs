@@ -169,7 +169,7 @@ fn nothing_at_all_takes_the_time_of_the_slowest_pool_and_ties_go_to_the_first() 
 }
 
 #[test]
-fn the_first_of_equally_slow_ranks_is_the_slowest() {
+fn of_equally_slow_ranks_the_one_that_hides_less_is_the_slowest_or_else_the_first() {
     // One rank takes 3 by its factor, all others 1 + 2: only the stall tells
     // the first rank from the second, and the pools from each other.
     let stall = |scope, pools: &[usize]| {
@@ -183,15 +183,21 @@ fn the_first_of_equally_slow_ranks_is_the_slowest() {
         )
     };
     let slow = |pools: &[usize]| jitter("slow", constant(3.0), pools);
-    let unit = |name| pool(name, 8, 8, 8, 8, 1.0);
-    for (causes, slowest, stall_s) in [
-        (vec![slow(&[0]), stall(Scope::Gpu, &[1])], 0, 0.0),
-        (vec![slow(&[1]), stall(Scope::Gpu, &[0])], 0, 2.0),
-    ] {
-        let sampled = sampled(vec![unit("a"), unit("b")], causes);
-        assert!(sampled.compute_s.iter().all(|&time_s| time_s == 3.0));
-        assert!(sampled.slowest.iter().all(|&pool| pool == slowest));
-        assert!(sampled.stall_s.iter().all(|&time_s| time_s == stall_s));
+    let units = || ["a", "b"].map(|name| pool(name, 8, 8, 8, 8, 1.0)).to_vec();
+    for (slowed, stalled, stall_s) in [(0, 1, 0.0), (1, 0, 2.0)] {
+        let causes = || vec![slow(&[slowed]), stall(Scope::Gpu, &[stalled])];
+        // Transfers hide behind compute, and not behind stalls.
+        let with_transfers = sampled(units(), causes());
+        assert!(with_transfers.compute_s.iter().all(|&time_s| time_s == 3.0));
+        assert!(with_transfers.stall_s.iter().all(|&time_s| time_s == 2.0));
+        let pools = &with_transfers.slowest;
+        assert!(pools.iter().all(|&pool| pool as usize == stalled));
+        // Without transfers the first of both is the slowest.
+        let plan = Plan::new(units(), causes(), Communication::default()).unwrap();
+        let alone = sample(&plan, SEED, 2, N_STEPS, &Control::default()).unwrap();
+        assert!(alone.compute_s.iter().all(|&time_s| time_s == 3.0));
+        assert!(alone.slowest.iter().all(|&pool| pool == 0));
+        assert!(alone.stall_s.iter().all(|&time_s| time_s == stall_s));
     }
 }
 

@@ -14,7 +14,7 @@ use crate::plan::{Affects, Plan, SlowestPort};
 use crate::random::Random;
 use crate::search::WorstPorts;
 use crate::simd::QUAD_STEPS;
-use crate::step::{Columns, Engine, ExpectedTime, Run, Slowest, simulate};
+use crate::step::{Columns, Durations, Engine, ExpectedTime, Run, Slowest, simulate};
 
 /// A plan whose slowest ranks are compiled into laws.
 pub struct OrderStatistics {
@@ -334,10 +334,13 @@ impl Run for DrawnRun<'_> {
         &self,
         quad: u32,
         _: usize,
+        durations: &Durations,
         scratch: &mut Scratch,
         _: &Control,
     ) -> Result<[Slowest; QUAD_STEPS]> {
-        Slowest::of_pools(self.plan, |index| Ok(self.ranks[index].best(quad, scratch)))
+        Slowest::of_pools(self.plan, durations, |index, nobody| {
+            Ok(self.ranks[index].best(nobody, quad, scratch))
+        })
     }
 
     fn slowest_ports(
@@ -350,7 +353,7 @@ impl Run for DrawnRun<'_> {
             if ports.is_ideal() {
                 return [SlowestPort::IDEAL; QUAD_STEPS];
             }
-            let worst: [WorstPorts; QUAD_STEPS] = ports.best(quad, scratch);
+            let worst = ports.best([WorstPorts::NONE; QUAD_STEPS], quad, scratch);
             worst.map(SlowestPort::from)
         });
         Ok(ports.collect())

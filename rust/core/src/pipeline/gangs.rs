@@ -11,7 +11,7 @@ use crate::plan::{Pipeline, Placement, Plan};
 use crate::random::Random;
 use crate::schedule::recursion::{Lanes, WalkScratch};
 use crate::simd::{Kernel, QUAD_STEPS, WALK_LANES};
-use crate::step::{ExpectedTime, ReplicaTime, Slowest};
+use crate::step::{Durations, ExpectedTime, ReplicaTime, Slowest};
 
 /// All gangs of a job in one run.
 pub struct Gangs<'a> {
@@ -102,7 +102,8 @@ impl<'a> Gangs<'a> {
             .retain(|batch| wants(batch.parts[0].pool, batch.first_gang, batch.n_gangs));
     }
 
-    /// The slowest gang in each of the first `n_steps` steps of a quad.
+    /// The slowest gang in each of the first `n_steps` steps of a quad, by the durations of
+    /// these steps.
     ///
     /// # Errors
     /// [`Error::Stopped`](crate::Error::Stopped) once `control` asks for it.
@@ -110,19 +111,24 @@ impl<'a> Gangs<'a> {
         &self,
         quad: u32,
         n_steps: usize,
+        durations: &Durations,
         control: &Control,
     ) -> Result<[Slowest; QUAD_STEPS]> {
         let mut slowest = [Slowest::NOBODY; QUAD_STEPS];
         for batch in &self.batches {
             self.walk_batch(batch, quad, n_steps, control, |step, walked, factors| {
                 for lane in 0..batch.n_gangs {
-                    let compute_s = walked.compute_s(lane);
+                    let (compute_s, stall_s) = (walked.compute_s(lane), walked.stall_s(lane));
+                    // Where stages are spread over pools, all of these have equal windows.
+                    let duration = &durations[batch.parts[0].pool][step];
+                    let duration_s = duration.seconds(compute_s - stall_s, stall_s);
                     // Looking for the busiest stage's pool is left for gangs that need it.
-                    if compute_s > slowest[step].compute_s {
+                    if slowest[step].yields_to(duration_s, compute_s) {
                         slowest[step] = Slowest {
                             pool: self.busiest_pool(batch, lane, factors),
                             compute_s,
-                            stall_s: walked.stall_s(lane),
+                            stall_s,
+                            duration_s,
                         };
                     }
                 }

@@ -3,6 +3,13 @@
 use super::drawn_law::DrawnLaw;
 use crate::error::{Error, Result};
 
+/// Communication terms of a plan, at most.
+pub const MAX_TERMS: usize = 4;
+
+/// By how much the windows of a pool's terms may exceed its compute, as a share of it, through
+/// rounding.
+const SHARE_TOLERANCE: f64 = 1e-9;
+
 /// A communication term: the collectives that hide behind one phase of a step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Term {
@@ -53,6 +60,10 @@ impl Communication {
             Err(Error::domain(field, value, ">= 0 and <= 1"))
         };
         share("overlap_fraction", self.overlap_fraction)?;
+        if self.terms.len() > MAX_TERMS {
+            let requirement = format!("at most {MAX_TERMS} terms");
+            return Err(Error::domain("terms", self.terms.len() as f64, requirement));
+        }
         for (index, term) in self.terms.iter().enumerate() {
             let path = format!("terms.{index}");
             let within = |error: Error| error.within(&path);
@@ -79,40 +90,61 @@ impl Communication {
                 share("window_share", value).map_err(within)?;
             }
         }
+        for pool in 0..n_pools {
+            let all: f64 = self.terms.iter().map(|term| term.window_share[pool]).sum();
+            if all > 1.0 + SHARE_TOLERANCE {
+                let requirement = "at most 1 in all terms of a pool together";
+                return Err(Error::domain("window_share", all, requirement).within("terms"));
+            }
+        }
         Ok(())
     }
 
-    /// Seconds of a step in which ranks wait for transfers and do not compute.
+    /// Gives all pools the narrowest window of each term, for replicas that lie in several
+    /// pools: which of them is the busiest changes from step to step, and no delay may shorten
+    /// a step by that.
+    pub(super) fn share_windows(&mut self) {
+        for term in &mut self.terms {
+            let narrowest = term.window_share.iter().copied().fold(1.0, f64::min);
+            term.window_share.fill(narrowest);
+        }
+    }
+
+    /// Seconds of each term in one step.
     ///
-    /// A collective is complete when its slowest member is, so a term takes the time T of
-    /// its slowest pool: latency times the term's factor of `hops`, plus transfers at the
-    /// pace of the pool's slowest port. The longest stall of any port delays the last
-    /// term. Exposed is `max(T / n_buckets, T - window)`: the last bucket has nothing to
-    /// hide behind, and neither has what exceeds the window. The window is a share of
-    /// `own_compute_s`, what the slowest replica, in pool `slowest`, computes without its
-    /// stalls: during a stall the others wait for its data.
+    /// A collective is complete when its slowest member is, so a term takes the time of its
+    /// slowest pool: latency times the term's factor of `hops`, plus transfers at the pace of
+    /// the pool's slowest port. The longest stall of any port delays the last term.
     #[must_use]
-    pub fn exposed_s(
-        &self,
-        slowest: usize,
-        own_compute_s: f64,
-        ports: &[SlowestPort],
-        hops: &[f64],
-    ) -> f64 {
+    pub fn times_s(&self, ports: &[SlowestPort], hops: &[f64]) -> [f64; MAX_TERMS] {
         let longest_stall_s = ports
             .iter()
             .fold(0.0, |longest, port| port.stall_s.max(longest));
-        let mut exposed_s = 0.0;
-        for (index, term) in self.terms.iter().enumerate() {
-            let mut time_s: f64 = 0.0;
+        let mut times_s = [0.0_f64; MAX_TERMS];
+        for (index, (term, time_s)) in self.terms.iter().zip(&mut times_s).enumerate() {
             for (pool, port) in ports.iter().enumerate() {
                 let pool_s =
                     term.latency_s[pool] * hops[index] + term.transfer_s[pool] * port.slowdown;
-                time_s = time_s.max(pool_s);
+                *time_s = time_s.max(pool_s);
             }
             if index + 1 == self.terms.len() {
-                time_s += longest_stall_s;
+                *time_s += longest_stall_s;
             }
+        }
+        times_s
+    }
+
+    /// Seconds of a step in which ranks wait for transfers and do not compute, given the time T
+    /// of each term.
+    ///
+    /// Exposed is `max(T / n_buckets, T - window)`: the last bucket has nothing to hide
+    /// behind, and neither has what exceeds the window. The window is a share of
+    /// `own_compute_s`, what the slowest replica, in pool `slowest`, computes without its
+    /// stalls: during a stall the others wait for its data.
+    #[must_use]
+    pub fn exposed_s(&self, slowest: usize, own_compute_s: f64, times_s: &[f64; MAX_TERMS]) -> f64 {
+        let mut exposed_s = 0.0;
+        for (term, &time_s) in self.terms.iter().zip(times_s) {
             let own_s = own_compute_s.max(0.0);
             let window_s = self.overlap_fraction * term.window_share[slowest] * own_s;
             let tail_s = time_s / f64::from(term.n_buckets);
@@ -144,7 +176,8 @@ mod tests {
                 slowdown,
                 stall_s: 0.0,
             };
-            let exposed_s = communication.exposed_s(0, 1.0, &[port], &[1.0]);
+            let times_s = communication.times_s(&[port], &[1.0]);
+            let exposed_s = communication.exposed_s(0, 1.0, &times_s);
             assert!(
                 (exposed_s - expected).abs() < 1e-15,
                 "{slowdown}: {exposed_s}"
@@ -173,9 +206,8 @@ mod tests {
             },
         ];
         // First 0.5 + 2 x 2, then 0.5 + 4 and a stall of 3; a single bucket hides nothing.
-        assert_eq!(
-            communication.exposed_s(0, 1.0, &ports, &[1.0, 1.0]),
-            4.5 + 7.5
-        );
+        let times_s = communication.times_s(&ports, &[1.0, 1.0]);
+        assert_eq!(times_s[..2], [4.5, 7.5]);
+        assert_eq!(communication.exposed_s(0, 1.0, &times_s), 4.5 + 7.5);
     }
 }

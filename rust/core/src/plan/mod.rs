@@ -15,9 +15,10 @@ mod pipeline;
 mod plan;
 mod pool;
 mod share;
+mod step_duration;
 
 pub use cause::{Cause, CauseSpec, Streams};
-pub use communication::{Communication, SlowestPort, Term};
+pub use communication::{Communication, MAX_TERMS, SlowestPort, Term};
 pub use drawn_law::{DrawnLaw, Tables};
 pub use gang_plans::{GangLaw, one_rank_per_gang, with_random_gangs};
 pub use hops::Hops;
@@ -27,3 +28,4 @@ pub use pipeline::{
 };
 pub use plan::Plan;
 pub use pool::{Pool, PoolSpec};
+pub use step_duration::StepDuration;

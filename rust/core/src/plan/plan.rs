@@ -47,7 +47,7 @@ impl Plan {
     pub fn of_replicas(
         pools: Vec<PoolSpec>,
         causes: Vec<CauseSpec>,
-        communication: Communication,
+        mut communication: Communication,
         replica: ReplicaSpec,
     ) -> Result<Self> {
         if pools.is_empty() {
@@ -74,6 +74,12 @@ impl Plan {
             None => check_spans(&causes)?,
         }
         communication.check(pools.len())?;
+        if pipeline
+            .as_ref()
+            .is_some_and(|pipeline| pipeline.spec().placement == Placement::Mixed)
+        {
+            communication.share_windows();
+        }
         let plan = Self {
             pools,
             causes,

@@ -1,15 +1,20 @@
 //! The sampler: a job whose ranks are all drawn.
 
+use std::cmp::Ordering;
+
 use super::worst_ports::worst_ports;
 use crate::control::Control;
 use crate::draw::Draws;
 use crate::error::Result;
 use crate::pipeline::Gangs;
-use crate::plan::{Affects, Plan, SlowestPort, Span};
+use crate::plan::{Affects, Plan, SlowestPort, Span, StepDuration};
 use crate::random::Random;
-use crate::search::{Best, Persistent, PoolSearch, SlowestRank, SlowestReplicas};
+use crate::search::{Persistent, PoolSearch, SlowestReplicas};
 use crate::simd::QUAD_STEPS;
-use crate::step::{Columns, Engine, ExpectedTime, ReplicaTime, Run, Slowest, simulate};
+use crate::step::{
+    Columns, Durations, Engine, ExpectedTime, QuadNetwork, ReplicaTime, Run, Slowest,
+    rank_durations, simulate,
+};
 
 /// Samples `steps` steps of each of `runs` runs on the current rayon pool.
 ///
@@ -62,6 +67,8 @@ impl Engine for Sampler<'_> {
 /// A job in one run.
 pub struct SampledRun<'a> {
     plan: &'a Plan,
+    random: &'a Random,
+    run: u32,
     ranks: Ranks<'a>,
     /// By pool; empty where nothing goes through the network.
     ports: Vec<PoolSearch<'a>>,
@@ -95,7 +102,13 @@ impl<'a> SampledRun<'a> {
         } else {
             searches(plan, Affects::Network, random, run, control)?
         };
-        Ok(Self { plan, ranks, ports })
+        Ok(Self {
+            plan,
+            random,
+            run,
+            ranks,
+            ports,
+        })
     }
 
     /// The `k` slowest replicas in each of the first `n_steps` steps of a quad, the
@@ -110,33 +123,50 @@ impl<'a> SampledRun<'a> {
         n_steps: usize,
         control: &Control,
     ) -> Result<[Vec<ReplicaTime>; QUAD_STEPS]> {
-        let mut slowest: [Vec<ReplicaTime>; QUAD_STEPS] = std::array::from_fn(|_| Vec::new());
-        let pools = match &self.ranks {
-            Ranks::Barrier(pools) => pools,
+        let durations = self.durations(quad, control)?;
+        let mut slowest: [Vec<Placed>; QUAD_STEPS] = std::array::from_fn(|_| Vec::new());
+        match &self.ranks {
             Ranks::Gangs(gangs) => {
-                gangs.for_each_time(quad, n_steps, control, |step, gang| {
-                    insert(&mut slowest[step], gang, k);
+                gangs.for_each_time(quad, n_steps, control, |step, time| {
+                    let duration = &durations[time.pool as usize][step];
+                    let own_compute_s = time.compute_s - time.stall_s;
+                    let duration_s = duration.seconds(own_compute_s, time.stall_s);
+                    insert(&mut slowest[step], Placed { time, duration_s }, k);
                 })?;
-                return Ok(slowest);
             }
-        };
-        for (index, (pool, ranks)) in self.plan.pools().iter().zip(pools).enumerate() {
-            let replica_ranks = pool.n_ranks() / pool.n_replicas();
-            let nobody = SlowestReplicas::new(k, replica_ranks);
-            let found = ranks.search(nobody, quad, control)?;
-            for (slowest, found) in slowest.iter_mut().zip(found) {
-                for rank in found.ranks.iter().filter(|rank| rank.rank != u32::MAX) {
-                    let replica = ReplicaTime {
-                        pool: index as u32,
-                        replica: rank.rank / replica_ranks,
-                        compute_s: pool.compute_s() * f64::from(rank.time_rel),
-                        stall_s: pool.compute_s() * f64::from(rank.stall_rel),
-                    };
-                    insert(slowest, replica, k);
+            Ranks::Barrier(pools) => {
+                for (index, (pool, ranks)) in self.plan.pools().iter().zip(pools).enumerate() {
+                    let replica_ranks = pool.n_ranks() / pool.n_replicas();
+                    let nobody = rank_durations(self.plan, index, &durations)
+                        .map(|step| SlowestReplicas::new(k, replica_ranks, step));
+                    let found = ranks.search(nobody, quad, control)?;
+                    for (slowest, found) in slowest.iter_mut().zip(found) {
+                        for rank in found.ranks.iter().filter(|rank| rank.rank != u32::MAX) {
+                            let time = ReplicaTime {
+                                pool: index as u32,
+                                replica: rank.rank / replica_ranks,
+                                compute_s: pool.compute_s() * f64::from(rank.time_rel()),
+                                stall_s: pool.compute_s() * f64::from(rank.stall_rel),
+                            };
+                            let duration_s = rank.duration_s;
+                            insert(slowest, Placed { time, duration_s }, k);
+                        }
+                    }
                 }
             }
         }
-        Ok(slowest)
+        Ok(slowest.map(|placed| placed.into_iter().map(|placed| placed.time).collect()))
+    }
+
+    /// Durations of the steps of a quad, by pool.
+    fn durations(&self, quad: u32, control: &Control) -> Result<Vec<[StepDuration; QUAD_STEPS]>> {
+        if self.plan.communication().terms.is_empty() {
+            let of_pool = [StepDuration::COMPUTE_ALONE; QUAD_STEPS];
+            return Ok(vec![of_pool; self.plan.pools().len()]);
+        }
+        let ports = self.slowest_ports(quad, &mut (), control)?;
+        let network = QuadNetwork::new(self.plan, &ports, self.random, self.run, quad);
+        Ok(network.durations())
     }
 }
 
@@ -161,14 +191,15 @@ impl Run for SampledRun<'_> {
         &self,
         quad: u32,
         n_steps: usize,
+        durations: &Durations,
         (): &mut (),
         control: &Control,
     ) -> Result<[Slowest; QUAD_STEPS]> {
         match &self.ranks {
-            Ranks::Barrier(pools) => Slowest::of_pools(self.plan, |index| {
-                pools[index].search(SlowestRank::NONE, quad, control)
+            Ranks::Barrier(pools) => Slowest::of_pools(self.plan, durations, |index, nobody| {
+                pools[index].search(nobody, quad, control)
             }),
-            Ranks::Gangs(gangs) => gangs.slowest(quad, n_steps, control),
+            Ranks::Gangs(gangs) => gangs.slowest(quad, n_steps, durations, control),
         }
     }
 
@@ -203,9 +234,19 @@ pub(super) fn searches<'a>(
         .collect()
 }
 
-/// Inserts a replica among the `k` slowest; equally slow ones stay before it.
-fn insert(slowest: &mut Vec<ReplicaTime>, new: ReplicaTime, k: usize) {
-    let place = slowest.partition_point(|known| known.compute_s >= new.compute_s);
+/// A replica among the slowest ones of a step.
+struct Placed {
+    time: ReplicaTime,
+    /// Seconds of the step if it waited for this replica.
+    duration_s: f64,
+}
+
+/// Inserts a replica among the `k` slowest; those that are no faster stay before it.
+fn insert(slowest: &mut Vec<Placed>, new: Placed, k: usize) {
+    let place = slowest.partition_point(|known| {
+        let order = known.duration_s.total_cmp(&new.duration_s);
+        order.then(known.time.compute_s.total_cmp(&new.time.compute_s)) != Ordering::Less
+    });
     if place < k {
         slowest.insert(place, new);
         slowest.truncate(k);

@@ -3,7 +3,7 @@
 use crate::control::Control;
 use crate::error::Result;
 use crate::plan::SlowestPort;
-use crate::search::{Best, PoolSearch, WorstPorts};
+use crate::search::{PoolSearch, WorstPorts};
 use crate::simd::QUAD_STEPS;
 
 /// The greatest slowdown and the longest stall of a pool's ports, in the steps of a
@@ -19,6 +19,6 @@ pub(super) fn worst_ports(
     if ports.is_ideal() {
         return Ok([SlowestPort::IDEAL; QUAD_STEPS]);
     }
-    let worst = ports.search(WorstPorts::NONE, quad, control)?;
+    let worst = ports.search([WorstPorts::NONE; QUAD_STEPS], quad, control)?;
     Ok(worst.map(SlowestPort::from))
 }

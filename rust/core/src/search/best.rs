@@ -1,12 +1,12 @@
 //! What a search through ranks or ports keeps.
 
-use crate::plan::SlowestPort;
+use crate::plan::{SlowestPort, StepDuration};
+
+/// Keeps [`SlowestRank::enough`] below what it stands for, whatever rounding does.
+const ENOUGH_MARGIN: f64 = 1.0 - 1e-6;
 
 /// What a search keeps of the ranks or ports that it has visited.
 pub trait Best: Copy {
-    /// The result before anything is visited.
-    const NONE: Self;
-
     /// Returns true if a rank with this slowdown and stall would change the result.
     ///
     /// Monotone: true stays true for a greater slowdown, a longer stall or a lower
@@ -17,36 +17,98 @@ pub trait Best: Copy {
     fn take(&mut self, slowdown: f32, stall: f32, rank: u32);
 }
 
-/// The rank that a barrier waits for; of equally slow ones, the first.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct SlowestRank {
-    /// Time in units of the pool's noiseless compute time, stalls included.
-    pub time_rel: f32,
-    /// Its stalls, in those units.
+/// How long the ranks of a pool make one step.
+#[derive(Debug, Clone, Copy)]
+pub struct RankDuration<'d> {
+    /// Seconds that a replica of the pool computes without any cause.
+    pub unit_s: f64,
+    /// Seconds of the step by what one of them computes.
+    pub duration: &'d StepDuration,
+}
+
+impl<'d> RankDuration<'d> {
+    /// Of a step without communication in units of the pool's time.
+    #[must_use]
+    pub fn of_compute_alone() -> Self {
+        Self {
+            unit_s: 1.0,
+            duration: &StepDuration::COMPUTE_ALONE,
+        }
+    }
+
+    /// Seconds of the step with a rank of this slowdown and stall.
+    fn seconds(&self, slowdown: f32, stall: f32) -> f64 {
+        let (own_compute_s, stall_s) = (f64::from(slowdown), f64::from(stall));
+        self.duration
+            .seconds(self.unit_s * own_compute_s, self.unit_s * stall_s)
+    }
+}
+
+/// The rank with which a step takes longest; of several, the one that is done last itself,
+/// and of these the first.
+#[derive(Debug, Clone, Copy)]
+pub struct SlowestRank<'d> {
+    step: RankDuration<'d>,
+    /// Seconds of the step.
+    pub duration_s: f64,
+    /// Slowdown of the rank.
+    pub slowdown: f32,
+    /// Its stalls in units of the pool's noiseless compute time.
     pub stall_rel: f32,
     /// The rank's number in the pool.
     pub rank: u32,
+    /// Slowdown below which no rank without stalls would change the result.
+    enough: f32,
 }
 
-impl Best for SlowestRank {
-    const NONE: Self = Self {
-        time_rel: f32::NEG_INFINITY,
-        stall_rel: 0.0,
-        rank: u32::MAX,
-    };
-
-    #[inline(always)]
-    fn yields_to(&self, slowdown: f32, stall: f32, rank: u32) -> bool {
-        let time_rel = slowdown + stall;
-        time_rel > self.time_rel || (time_rel == self.time_rel && rank < self.rank)
+impl<'d> SlowestRank<'d> {
+    /// The result before anything is visited, in a step of this duration.
+    #[must_use]
+    pub fn nobody(step: RankDuration<'d>) -> Self {
+        Self {
+            step,
+            duration_s: f64::NEG_INFINITY,
+            slowdown: 0.0,
+            stall_rel: 0.0,
+            rank: u32::MAX,
+            enough: 0.0,
+        }
     }
 
+    /// Time in units of the pool's noiseless compute time, stalls included.
+    #[must_use]
+    pub fn time_rel(&self) -> f32 {
+        self.slowdown + self.stall_rel
+    }
+}
+
+impl Best for SlowestRank<'_> {
     #[inline(always)]
+    fn yields_to(&self, slowdown: f32, stall: f32, rank: u32) -> bool {
+        // Most ranks are told by this alone.
+        if stall == 0.0 && slowdown < self.enough {
+            return false;
+        }
+        let duration_s = self.step.seconds(slowdown, stall);
+        if duration_s != self.duration_s {
+            return duration_s > self.duration_s;
+        }
+        let time = |slowdown: f32, stall: f32| f64::from(slowdown) + f64::from(stall);
+        let (mine, other) = (time(self.slowdown, self.stall_rel), time(slowdown, stall));
+        other > mine || (other == mine && rank < self.rank)
+    }
+
+    #[inline]
     fn take(&mut self, slowdown: f32, stall: f32, rank: u32) {
+        let duration_s = self.step.seconds(slowdown, stall);
+        let enough = self.step.duration.compute_below_s(duration_s) / self.step.unit_s;
         *self = Self {
-            time_rel: slowdown + stall,
+            step: self.step,
+            duration_s,
+            slowdown,
             stall_rel: stall,
             rank,
+            enough: (enough * ENOUGH_MARGIN) as f32,
         };
     }
 }
@@ -63,12 +125,15 @@ pub struct WorstPorts {
     pub stall_s: f32,
 }
 
-impl Best for WorstPorts {
-    const NONE: Self = Self {
+impl WorstPorts {
+    /// The result before anything is visited.
+    pub const NONE: Self = Self {
         slowdown: 0.0,
         stall_s: 0.0,
     };
+}
 
+impl Best for WorstPorts {
     #[inline(always)]
     fn yields_to(&self, slowdown: f32, stall: f32, _rank: u32) -> bool {
         slowdown > self.slowdown || stall > self.stall_s
@@ -93,38 +158,32 @@ impl From<WorstPorts> for SlowestPort {
 /// Replicas that one search can keep, at most.
 pub const MOST_REPLICAS: usize = 8;
 
-/// The slowest replicas, each represented by its slowest rank; of equally slow ones,
-/// the first.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct SlowestReplicas {
-    /// From the slowest on; unused places hold [`SlowestRank::NONE`].
-    pub ranks: [SlowestRank; MOST_REPLICAS],
+/// The replicas with which a step takes longest, each represented by its slowest rank; of
+/// several that are alike, the first.
+#[derive(Debug, Clone, Copy)]
+pub struct SlowestReplicas<'d> {
+    /// From the slowest on; unused places hold [`SlowestRank::nobody`].
+    pub ranks: [SlowestRank<'d>; MOST_REPLICAS],
     /// How many are kept.
     k: usize,
     /// Ranks of a replica.
     replica_ranks: u32,
 }
 
-impl SlowestReplicas {
+impl<'d> SlowestReplicas<'d> {
     /// The result before anything is visited, for the `k` slowest replicas (up to
     /// eight) of `replica_ranks` ranks each.
     #[must_use]
-    pub fn new(k: usize, replica_ranks: u32) -> Self {
+    pub fn new(k: usize, replica_ranks: u32, step: RankDuration<'d>) -> Self {
         Self {
-            ranks: [SlowestRank::NONE; MOST_REPLICAS],
+            ranks: [SlowestRank::nobody(step); MOST_REPLICAS],
             k: k.clamp(1, MOST_REPLICAS),
             replica_ranks: replica_ranks.max(1),
         }
     }
 }
 
-impl Best for SlowestReplicas {
-    const NONE: Self = Self {
-        ranks: [SlowestRank::NONE; MOST_REPLICAS],
-        k: MOST_REPLICAS,
-        replica_ranks: 1,
-    };
-
+impl Best for SlowestReplicas<'_> {
     #[inline(always)]
     fn yields_to(&self, slowdown: f32, stall: f32, rank: u32) -> bool {
         self.ranks[self.k - 1].yields_to(slowdown, stall, rank)
@@ -143,10 +202,7 @@ impl Best for SlowestReplicas {
             return;
         }
         known[free].take(slowdown, stall, rank);
-        let new = known[free];
-        let slower = |other: &SlowestRank| {
-            !other.yields_to(new.time_rel - new.stall_rel, new.stall_rel, rank)
-        };
+        let slower = |other: &SlowestRank| !other.yields_to(slowdown, stall, rank);
         let place = known[..free]
             .iter()
             .take_while(|other| slower(other))
@@ -164,7 +220,7 @@ mod tests {
         // Replicas of three ranks; times repeat.
         let times: Vec<f32> = (0..60_u32).map(|k| (k * 37 % 23) as f32).collect();
         for k in 1..=MOST_REPLICAS {
-            let mut best = SlowestReplicas::new(k, 3);
+            let mut best = SlowestReplicas::new(k, 3, RankDuration::of_compute_alone());
             for (rank, &time) in (0..).zip(&times) {
                 if best.yields_to(time, 0.0, rank) {
                     best.take(time, 0.0, rank);
@@ -177,7 +233,7 @@ mod tests {
                 .collect();
             replicas.sort_by(|a, b| b.0.total_cmp(&a.0));
             let expected: Vec<f32> = replicas[..k].iter().map(|replica| replica.0).collect();
-            let found: Vec<f32> = best.ranks[..k].iter().map(|rank| rank.time_rel).collect();
+            let found: Vec<f32> = best.ranks[..k].iter().map(SlowestRank::time_rel).collect();
             assert_eq!(found, expected);
             let mut seen: Vec<u32> = best.ranks[..k].iter().map(|rank| rank.rank / 3).collect();
             seen.sort_unstable();

@@ -4,6 +4,6 @@ mod best;
 mod persistent;
 mod pool_search;
 
-pub use best::{Best, MOST_REPLICAS, SlowestRank, SlowestReplicas, WorstPorts};
+pub use best::{Best, MOST_REPLICAS, RankDuration, SlowestRank, SlowestReplicas, WorstPorts};
 pub use persistent::Persistent;
 pub use pool_search::{PoolSearch, TileRange};

@@ -136,13 +136,13 @@ impl<'a> PoolSearch<'a> {
     }
 
     /// What the search keeps in each of the four steps of a quad, starting from
-    /// `nothing`.
+    /// `nothing` in each of them.
     ///
     /// # Errors
     /// [`Error::Stopped`](crate::Error::Stopped) once `control` asks for it.
     pub fn search<B: Best>(
         &self,
-        nothing: B,
+        nothing: [B; QUAD_STEPS],
         quad: u32,
         control: &Control,
     ) -> Result<[B; QUAD_STEPS]> {
@@ -218,7 +218,7 @@ struct QuadSearch<'a, 's, B> {
 }
 
 impl<'a, 's, B: Best> QuadSearch<'a, 's, B> {
-    fn new(pool: &'s PoolSearch<'a>, nothing: B, quad: u32) -> Self {
+    fn new(pool: &'s PoolSearch<'a>, nothing: [B; QUAD_STEPS], quad: u32) -> Self {
         let when = When::quad(quad);
         let mut drawn = vec![Drawn::Nothing; pool.draws.len()];
         let mut limits: Vec<[f32; QUAD_STEPS]> = pool
@@ -238,7 +238,7 @@ impl<'a, 's, B: Best> QuadSearch<'a, 's, B> {
         Self {
             pool,
             when,
-            best: [nothing; QUAD_STEPS],
+            best: nothing,
             upper: limits.clone(),
             limits,
             drawn,

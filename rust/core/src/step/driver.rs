@@ -2,10 +2,11 @@
 
 use super::columns::{Columns, Row, Rows};
 use super::expected::ExpectedTime;
+use super::network::{Durations, QuadNetwork};
 use super::slowest::Slowest;
 use crate::control::Control;
 use crate::error::{Error, Result};
-use crate::plan::{Plan, SlowestPort};
+use crate::plan::{Plan, SlowestPort, StepDuration};
 use crate::random::{MAX_RUNS, Random};
 use crate::simd::QUAD_STEPS;
 
@@ -51,8 +52,8 @@ pub trait Run: Sync {
     /// Expected times of the average rank, by pool.
     fn expected(&self) -> Vec<ExpectedTime>;
 
-    /// The slowest replica in each of the first `n_steps` steps of a quad; the
-    /// others are of no meaning.
+    /// The slowest replica in each of the first `n_steps` steps of a quad, by the
+    /// durations of these steps; the others are of no meaning.
     ///
     /// # Errors
     /// [`Error::Stopped`] once `control` asks for it.
@@ -60,6 +61,7 @@ pub trait Run: Sync {
         &self,
         quad: u32,
         n_steps: usize,
+        durations: &Durations,
         scratch: &mut Self::Scratch,
         control: &Control,
     ) -> Result<[Slowest; QUAD_STEPS]>;
@@ -103,6 +105,7 @@ pub fn simulate<E: Engine>(
             job: &job,
             random: &random,
             run,
+            idle: vec![[StepDuration::COMPUTE_ALONE; QUAD_STEPS]; n_pools],
             control,
         };
         let draws_per_step = u64::from(E::COUNTS_STEPS);
@@ -240,6 +243,8 @@ struct Drawing<'a, R> {
     job: &'a R,
     random: &'a Random,
     run: u32,
+    /// Durations of steps without communication, by pool.
+    idle: Vec<[StepDuration; QUAD_STEPS]>,
     control: &'a Control,
 }
 
@@ -252,24 +257,23 @@ impl<R: Run> Drawing<'_, R> {
         n_steps: usize,
         scratch: &mut R::Scratch,
     ) -> Result<[Row; QUAD_STEPS]> {
-        let slowest = self.job.slowest(quad, n_steps, scratch, self.control)?;
-        let mut rows = slowest.map(|slowest| Row {
-            slowest,
-            exposed_comm_s: 0.0,
-        });
-        let communication = self.plan.communication();
-        if communication.terms.is_empty() {
-            return Ok(rows);
+        let (job, control) = (self.job, self.control);
+        if self.plan.communication().terms.is_empty() {
+            let slowest = job.slowest(quad, n_steps, &self.idle, scratch, control)?;
+            return Ok(slowest.map(|slowest| Row {
+                slowest,
+                exposed_comm_s: 0.0,
+            }));
         }
-        let ports = self.job.slowest_ports(quad, scratch, self.control)?;
-        let hops = self.plan.hops().factors(self.random, self.run, quad);
-        for (step, row) in rows.iter_mut().enumerate() {
-            let ports: Vec<SlowestPort> = ports.iter().map(|steps| steps[step]).collect();
-            let own_compute_s = row.slowest.compute_s - row.slowest.stall_s;
-            let pool = row.slowest.pool as usize;
-            row.exposed_comm_s = communication.exposed_s(pool, own_compute_s, &ports, &hops[step]);
-        }
-        Ok(rows)
+        // The network comes first: it decides how much compute hides, and so for whom a step
+        // waits.
+        let ports = job.slowest_ports(quad, scratch, control)?;
+        let network = QuadNetwork::new(self.plan, &ports, self.random, self.run, quad);
+        let slowest = job.slowest(quad, n_steps, &network.durations(), scratch, control)?;
+        Ok(std::array::from_fn(|step| Row {
+            slowest: slowest[step],
+            exposed_comm_s: network.exposed_s(step, &slowest[step]),
+        }))
     }
 }
 

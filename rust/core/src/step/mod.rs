@@ -7,9 +7,11 @@
 mod columns;
 mod driver;
 mod expected;
+mod network;
 mod slowest;
 
 pub use columns::{Columns, Row, Rows};
 pub use driver::{Engine, Run, Tasks, check_size, fill_runs, simulate};
 pub use expected::ExpectedTime;
-pub use slowest::{ReplicaTime, Slowest};
+pub use network::{Durations, QuadNetwork};
+pub use slowest::{ReplicaTime, Slowest, rank_durations};

@@ -1,11 +1,11 @@
 //! Who a step waits for.
 
 use crate::error::Result;
-use crate::plan::Plan;
-use crate::search::SlowestRank;
+use crate::plan::{Plan, StepDuration};
+use crate::search::{RankDuration, SlowestRank};
 use crate::simd::QUAD_STEPS;
 
-/// The replica that a step waits for.
+/// The replica that a step waits for: the one with which it takes longest.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Slowest {
     /// Index of its pool; of stages in several pools, that of the busiest stage.
@@ -14,6 +14,8 @@ pub struct Slowest {
     pub compute_s: f64,
     /// Seconds of these that stalls cost.
     pub stall_s: f64,
+    /// Seconds of the step.
+    pub duration_s: f64,
 }
 
 impl Slowest {
@@ -22,37 +24,64 @@ impl Slowest {
         pool: 0,
         compute_s: 0.0,
         stall_s: 0.0,
+        duration_s: 0.0,
     };
 
     /// The slowest in each step of a quad where a step is one barrier: `find` gives the
-    /// slowest rank of each pool, by index.
+    /// slowest rank of each pool, by index, starting from nobody.
     ///
     /// # Errors
     /// Those of `find`.
-    pub fn of_pools(
+    pub fn of_pools<'d>(
         plan: &Plan,
-        mut find: impl FnMut(usize) -> Result<[SlowestRank; QUAD_STEPS]>,
+        durations: &'d [[StepDuration; QUAD_STEPS]],
+        mut find: impl FnMut(
+            usize,
+            [SlowestRank<'d>; QUAD_STEPS],
+        ) -> Result<[SlowestRank<'d>; QUAD_STEPS]>,
     ) -> Result<[Self; QUAD_STEPS]> {
         let mut slowest = [Self::NOBODY; QUAD_STEPS];
         for (index, pool) in plan.pools().iter().enumerate() {
-            for (slowest, rank) in slowest.iter_mut().zip(find(index)?) {
-                slowest.meet(Self {
-                    pool: index as u32,
-                    compute_s: pool.compute_s() * f64::from(rank.time_rel),
-                    stall_s: pool.compute_s() * f64::from(rank.stall_rel),
-                });
+            let found = find(
+                index,
+                rank_durations(plan, index, durations).map(SlowestRank::nobody),
+            )?;
+            for (slowest, rank) in slowest.iter_mut().zip(found) {
+                let compute_s = pool.compute_s() * f64::from(rank.time_rel());
+                if slowest.yields_to(rank.duration_s, compute_s) {
+                    *slowest = Self {
+                        pool: index as u32,
+                        compute_s,
+                        stall_s: pool.compute_s() * f64::from(rank.stall_rel),
+                        duration_s: rank.duration_s,
+                    };
+                }
             }
         }
         Ok(slowest)
     }
 
-    /// Replaces this replica by another one that is slower; of equally slow ones
-    /// the first stays.
-    pub fn meet(&mut self, other: Self) {
-        if other.compute_s > self.compute_s {
-            *self = other;
-        }
+    /// Whether the step waits for another replica instead: one with which it takes longer or,
+    /// if it takes as long, one that computes longer. Of equals the first stays.
+    #[must_use]
+    pub fn yields_to(&self, duration_s: f64, compute_s: f64) -> bool {
+        duration_s > self.duration_s
+            || (duration_s == self.duration_s && compute_s > self.compute_s)
     }
+}
+
+/// How long the ranks of a pool make the steps of a quad.
+#[must_use]
+pub fn rank_durations<'d>(
+    plan: &Plan,
+    pool: usize,
+    durations: &'d [[StepDuration; QUAD_STEPS]],
+) -> [RankDuration<'d>; QUAD_STEPS] {
+    let unit_s = plan.pools()[pool].compute_s();
+    std::array::from_fn(|step| RankDuration {
+        unit_s,
+        duration: &durations[pool][step],
+    })
 }
 
 /// The time of one replica in one step.
@@ -66,14 +95,4 @@ pub struct ReplicaTime {
     pub compute_s: f64,
     /// Seconds of these that stalls cost.
     pub stall_s: f64,
-}
-
-impl From<ReplicaTime> for Slowest {
-    fn from(time: ReplicaTime) -> Self {
-        Self {
-            pool: time.pool,
-            compute_s: time.compute_s,
-            stall_s: time.stall_s,
-        }
-    }
 }

@@ -73,30 +73,46 @@ impl Replay {
         (0..self.pools.len()).flat_map(of_pool).collect()
     }
 
-    /// What a sample says of one step.
+    /// What a sample says of one step: the rank with which it takes longest; of several the
+    /// one that is done last, and of these the first.
     pub fn row(&self, step: u32) -> Row {
-        let mut row = Row {
-            compute_s: 0.0,
-            stall_s: 0.0,
-            exposed_comm_s: 0.0,
-            slowest: 0,
-        };
-        for (index, pool) in self.pools.iter().enumerate() {
-            for effects in self.all_effects(index, Affects::Compute, step) {
-                let time_s = pool.compute_s * f64::from(effects.slowdown + effects.stall);
-                if time_s > row.compute_s {
-                    row.compute_s = time_s;
-                    row.stall_s = pool.compute_s * f64::from(effects.stall);
-                    row.slowest = index as u32;
-                }
+        let mut slowest = None;
+        for row in self.rows(step) {
+            let order = |row: &Row| (row.compute_s + row.exposed_comm_s, row.compute_s);
+            if slowest
+                .as_ref()
+                .is_none_or(|known| order(known) < order(&row))
+            {
+                slowest = Some(row);
             }
         }
-        row.exposed_comm_s = self.exposed_s(step, &row);
-        row
+        slowest.unwrap()
     }
 
-    /// Sum over terms of `max(T / n_buckets, T - window)`.
-    fn exposed_s(&self, step: u32, row: &Row) -> f64 {
+    /// What a sample would say of one step if it waited for one rank or another, for all of
+    /// them.
+    pub fn rows(&self, step: u32) -> Vec<Row> {
+        let times_s = self.term_times_s(step);
+        let pools = self.pools.iter().enumerate();
+        let of_pool = |(index, pool): (usize, &PoolSpec)| {
+            let row = |effects: Effects| {
+                let mut row = Row {
+                    compute_s: pool.compute_s * f64::from(effects.slowdown + effects.stall),
+                    stall_s: pool.compute_s * f64::from(effects.stall),
+                    exposed_comm_s: 0.0,
+                    slowest: index as u32,
+                };
+                row.exposed_comm_s = self.exposed_s(&times_s, &row);
+                row
+            };
+            let ranks = self.all_effects(index, Affects::Compute, step);
+            ranks.into_iter().map(row).collect::<Vec<_>>()
+        };
+        pools.flat_map(of_pool).collect()
+    }
+
+    /// Seconds of each term.
+    fn term_times_s(&self, step: u32) -> Vec<f64> {
         let mut slowdowns = vec![];
         let mut longest_stall_s: f64 = 0.0;
         for index in 0..self.pools.len() {
@@ -105,15 +121,26 @@ impl Replay {
             slowdowns.push(f64::from(worst(|port| port.slowdown)));
             longest_stall_s = longest_stall_s.max(f64::from(worst(|port| port.stall)));
         }
+        let n_terms = self.communication.terms.len();
+        let terms = self.communication.terms.iter().enumerate();
+        terms
+            .map(|(place, term)| {
+                let mut time_s: f64 = 0.0;
+                for (index, slowdown) in slowdowns.iter().enumerate() {
+                    time_s = time_s.max(term.latency_s[index] + term.transfer_s[index] * slowdown);
+                }
+                if place == n_terms - 1 {
+                    time_s += longest_stall_s;
+                }
+                time_s
+            })
+            .collect()
+    }
+
+    /// Sum over terms of `max(T / n_buckets, T - window)`.
+    fn exposed_s(&self, times_s: &[f64], row: &Row) -> f64 {
         let mut exposed_s = 0.0;
-        for (place, term) in self.communication.terms.iter().enumerate() {
-            let mut time_s: f64 = 0.0;
-            for (index, slowdown) in slowdowns.iter().enumerate() {
-                time_s = time_s.max(term.latency_s[index] + term.transfer_s[index] * slowdown);
-            }
-            if place == self.communication.terms.len() - 1 {
-                time_s += longest_stall_s;
-            }
+        for (term, time_s) in self.communication.terms.iter().zip(times_s) {
             let share = term.window_share[row.slowest as usize];
             let own_s = row.compute_s - row.stall_s;
             let window_s = self.communication.overlap_fraction * share * own_s;

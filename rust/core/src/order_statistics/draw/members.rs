@@ -168,9 +168,14 @@ impl<'a> Members<'a> {
         self.bulk.curve()
     }
 
-    /// The slowest in each step of a quad.
-    pub fn best<B: Best>(&self, quad: u32, scratch: &mut Scratch) -> [B; QUAD_STEPS] {
-        let mut best = [B::NONE; QUAD_STEPS];
+    /// The slowest in each step of a quad, starting from nobody.
+    pub fn best<B: Best>(
+        &self,
+        nobody: [B; QUAD_STEPS],
+        quad: u32,
+        scratch: &mut Scratch,
+    ) -> [B; QUAD_STEPS] {
+        let mut best = nobody;
         let common = self.common(quad);
         scratch.events.clear();
         for rare in &self.rare {

@@ -4,6 +4,7 @@
 //! slowest ranks where these are all that matters, and the blocks that have to be drawn
 //! separately in every step.
 
+use std::cmp::Ordering;
 use std::ops::Range;
 
 use rayon::prelude::*;
@@ -17,7 +18,7 @@ use crate::control::Control;
 use crate::error::Result;
 use crate::order_statistics::law::{BulkKind, PoolLaw};
 use crate::plan::{Affects, Scope};
-use crate::search::{Best, SlowestRank, WorstPorts};
+use crate::search::{Best, WorstPorts};
 
 /// Ranks that one parallel task surveys.
 const RANKS_PER_SURVEY_TASK: u32 = 1 << 16;
@@ -51,8 +52,9 @@ pub struct Surveyed {
     pub greatest: f32,
     sum_slowdown: f64,
     sum_stall: f64,
-    /// The slowest ranks, from the slowest on, where nothing within the pool changes from
-    /// step to step.
+    /// Where nothing within the pool changes from step to step: the ranks that no other exceeds
+    /// in both slowdown and stall or, where a rare cause may speed some of them up, those with
+    /// the greatest slowdowns. The greatest slowdown comes first.
     pub leaders: Vec<Leader>,
     /// Blocks that are drawn rank by rank in each step.
     pub separate: SeparateBlocks,
@@ -302,7 +304,8 @@ impl Survey<'_, '_> {
         }
     }
 
-    /// Leaders that are kept: one, unless a rare cause may make it faster than others.
+    /// Leaders that are kept where all ranks are alike: one, unless a rare cause may make it
+    /// faster than others.
     fn n_kept_leaders(&self) -> usize {
         if self.law.only_slows { 1 } else { LEADERS }
     }
@@ -325,18 +328,23 @@ impl Survey<'_, '_> {
             }];
             return;
         }
-        let place = leaders.partition_point(|leader| {
-            let best = SlowestRank {
-                time_rel: leader.slowdown + leader.stall,
-                stall_rel: leader.stall,
-                rank: leader.rank,
-            };
-            !best.yields_to(new.slowdown, new.stall, new.rank)
-        });
-        let n_kept = self.n_kept_leaders();
-        if place < n_kept {
-            leaders.insert(place, new);
-            leaders.truncate(n_kept);
+        let order = |leader: &Leader| {
+            let slower = leader.slowdown.total_cmp(&new.slowdown);
+            slower.then(leader.stall.total_cmp(&new.stall))
+        };
+        if self.law.only_slows {
+            // Who is the slowest depends on how much of its compute hides communication, but
+            // a rank that another one exceeds in both never is.
+            let exceeds = |a: &Leader, b: &Leader| a.slowdown >= b.slowdown && a.stall >= b.stall;
+            if leaders.iter().any(|leader| exceeds(leader, &new)) {
+                return;
+            }
+            leaders.retain(|leader| !exceeds(&new, leader));
+        }
+        let place = leaders.partition_point(|leader| order(leader) != Ordering::Less);
+        leaders.insert(place, new);
+        if !self.law.only_slows {
+            leaders.truncate(LEADERS);
         }
     }
 

@@ -1,0 +1,55 @@
+//! The network in the steps of a quad: what its transfers take, and what of that steps see.
+
+use super::slowest::Slowest;
+use crate::plan::{MAX_TERMS, Plan, SlowestPort, StepDuration};
+use crate::random::Random;
+use crate::simd::QUAD_STEPS;
+
+/// Durations of the steps of a quad, by pool.
+pub type Durations = [[StepDuration; QUAD_STEPS]];
+
+/// Seconds of the communication terms in the steps of a quad.
+pub struct QuadNetwork<'p> {
+    plan: &'p Plan,
+    times_s: [[f64; MAX_TERMS]; QUAD_STEPS],
+}
+
+impl<'p> QuadNetwork<'p> {
+    /// The network with the worst `ports` of each pool.
+    #[must_use]
+    pub fn new(
+        plan: &'p Plan,
+        ports: &[[SlowestPort; QUAD_STEPS]],
+        random: &Random,
+        run: u32,
+        quad: u32,
+    ) -> Self {
+        let hops = plan.hops().factors(random, run, quad);
+        let times_s = std::array::from_fn(|step| {
+            let ports: Vec<SlowestPort> = ports.iter().map(|steps| steps[step]).collect();
+            plan.communication().times_s(&ports, &hops[step])
+        });
+        Self { plan, times_s }
+    }
+
+    /// How long steps take by who is the slowest, for each pool that it may be in.
+    #[must_use]
+    pub fn durations(&self) -> Vec<[StepDuration; QUAD_STEPS]> {
+        let pools = 0..self.plan.pools().len();
+        let of_pool = |pool: usize| {
+            self.times_s
+                .each_ref()
+                .map(|times_s| StepDuration::new(self.plan.communication(), pool, times_s))
+        };
+        pools.map(of_pool).collect()
+    }
+
+    /// Seconds of communication that the compute of the slowest replica does not hide.
+    #[must_use]
+    pub fn exposed_s(&self, step: usize, slowest: &Slowest) -> f64 {
+        let own_compute_s = slowest.compute_s - slowest.stall_s;
+        let pool = slowest.pool as usize;
+        let communication = self.plan.communication();
+        communication.exposed_s(pool, own_compute_s, &self.times_s[step])
+    }
+}
