@@ -12,6 +12,11 @@ use crate::random::MAX_RUNS;
 
 /// Memory that all kept effects take together, at most.
 const MAX_BYTES: usize = 256 << 20;
+/// Pools of one seed that are kept, at most. A pool also keeps its causes with their tables, some
+/// tens of kilobytes.
+const MAX_POOLS: usize = 64;
+/// Memory of one run beside its numbers: its place, and what allocations take.
+const BYTES_BESIDE: usize = 512;
 
 /// Effects of a run by task of its survey.
 type OfRun = Arc<Vec<PersistentEffects>>;
@@ -84,6 +89,7 @@ impl RunMemory {
             }
         };
         self.pools.insert(0, pool.clone());
+        self.pools.truncate(MAX_POOLS);
         let mut room = MAX_BYTES;
         self.pools.retain(|pool| {
             let n_bytes = pool.key.bytes_of_run() * pool.runs.len();
@@ -106,7 +112,7 @@ impl Key {
     /// Memory of one run's effects.
     fn bytes_of_run(&self) -> usize {
         let numbers = 1 + usize::from(self.stall_scale.is_some());
-        self.pool.n_ranks() as usize * numbers * size_of::<f32>()
+        self.pool.n_ranks() as usize * numbers * size_of::<f32>() + BYTES_BESIDE
     }
 }
 
@@ -185,11 +191,23 @@ mod tests {
         let mut memory = RunMemory::default();
         let large = plan(8 << 20, vec![speed(0.01)]);
         let first = of(&mut memory, &large, 1, 100).unwrap();
-        assert!(first.run(7).is_some() && first.run(8).is_none());
+        assert!(first.run(6).is_some() && first.run(7).is_none());
         // Another one takes the place of the first.
         let second = of(&mut memory, &large, 2, 100);
         assert_eq!(memory.pools.len(), 1);
         assert!(is_same(&second, &of(&mut memory, &large, 2, 100)));
         assert!(!is_same(&Some(first), &of(&mut memory, &large, 1, 100)));
+        // However small they are, and however many runs are asked for.
+        let small = plan(16, vec![speed(0.01)]);
+        let mut n_bytes = 0;
+        for seed in 0..2 * MAX_POOLS as u64 {
+            let pool = of(&mut memory, &small, seed, MAX_RUNS).unwrap();
+            n_bytes = pool.key.bytes_of_run() * pool.runs.len();
+        }
+        assert_eq!(memory.pools.len(), MAX_BYTES / n_bytes);
+        for seed in 0..2 * MAX_POOLS as u64 {
+            of(&mut memory, &small, seed, 1);
+        }
+        assert_eq!(memory.pools.len(), MAX_POOLS);
     }
 }
