@@ -36,6 +36,9 @@ class Metric:
         Definition, in one sentence.
     rows : Callable
         Returns its rows, one a step, runs one after another.
+    weights : Callable or None
+        Returns what its rows are weighted by in a mean; None for equal weights. A ratio is weighted
+        by its denominator, so that its mean is a ratio of sums.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Metric:
     unit: str
     meaning: str
     rows: RowsOf
+    weights: RowsOf | None = None
 
     @property
     def heading(self) -> str:
@@ -85,8 +89,10 @@ METRICS = {
             name="mfu",
             title="MFU",
             unit="",
-            meaning="Model FLOPs over what the dense peak of all ranks does in the step time.",
+            meaning="Model FLOPs over what the dense peak of all ranks does in the step time; its "
+            "mean is FLOPs over peak x time, a ratio of sums.",
             rows=lambda columns, peak_step_s: peak_step_s / columns["step_time_s"],
+            weights=lambda columns, _: columns["step_time_s"],
         ),
     )
 }

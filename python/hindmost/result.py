@@ -22,7 +22,7 @@ from hindmost.metrics import METRICS, name_problems
 from hindmost.order import Rows
 from hindmost.plan import Plan, PoolPlan
 from hindmost.scenario import Scenario, bases, from_table, not_modelled
-from hindmost.statistics import Estimate, estimates
+from hindmost.statistics import Estimate, estimates, run_means
 from hindmost.store import Parts, Rest, damaged, read_parts, to_bytes
 
 if TYPE_CHECKING:
@@ -178,11 +178,20 @@ class Result:
 
     @cached_property
     def runs(self) -> pl.DataFrame:
-        """One row a run: run, and the mean of each metric over its steps."""
+        """One row a run: run, and the mean of each metric over its steps.
+
+        That of mfu is FLOPs over peak x time, as in the summary.
+        """
         import polars as pl
 
-        per_run = {name: self._rows(name).reshape(self._runs, -1) for name in METRICS}
-        means = {name: rows.mean(axis=1) for name, rows in per_run.items()}
+        shape = (self._runs, -1)
+        means = {}
+        for name in METRICS:
+            weights = self._weights(name)
+            means[name] = run_means(
+                self._rows(name).reshape(shape),
+                None if weights is None else weights.reshape(shape),
+            )
         return pl.DataFrame({"run": np.arange(self._runs, dtype=np.uint32), **means})
 
     @cached_property
@@ -190,7 +199,9 @@ class Result:
         """One row a metric and statistic: metric, statistic, value, std_error.
 
         Statistics are of all rows of all runs; std_error is the standard error by
-        delete-one-run jackknife, null for one run.
+        delete-one-run jackknife, null for one run. The mean of mfu is model FLOPs over
+        peak x time of all steps, a ratio of sums: long steps count for as long as they take. So
+        ``steps["mfu"].mean()`` differs from it where steps vary; percentiles are those of steps.
         """
         import polars as pl
 
@@ -339,7 +350,7 @@ class Result:
         return [
             (metric, estimate)
             for metric in METRICS
-            for estimate in estimates(self._rows(metric), self._runs)
+            for estimate in estimates(self._rows(metric), self._runs, weights=self._weights(metric))
         ]
 
     @property
@@ -349,6 +360,10 @@ class Result:
 
     def _rows(self, metric: str) -> Rows:
         return METRICS[metric].rows(self.columns, self.plan.peak_step_s)
+
+    def _weights(self, metric: str) -> Rows | None:
+        weights = METRICS[metric].weights
+        return None if weights is None else weights(self.columns, self.plan.peak_step_s)
 
 
 def read(path: str | Path) -> Result:

@@ -24,7 +24,7 @@ class Estimate:
     statistic : str
         ``mean`` or a percentile.
     value : float
-        Over all rows of all runs.
+        Over all rows of all runs; a mean may be weighted.
     std_error : float or None
         Standard error by delete-one-run jackknife; None for one run.
     warning : str
@@ -37,7 +37,23 @@ class Estimate:
     warning: str
 
 
-def estimates(rows: Rows, n_runs: int) -> Iterator[Estimate]:
+def run_means(per_run: Rows, weights: Rows | None = None) -> Rows:
+    """Return the mean of each run.
+
+    Parameters
+    ----------
+    per_run : array of shape (runs, steps)
+        Rows.
+    weights : array of the same shape, optional
+        Their weights, > 0; equal ones by default.
+    """
+    means: Rows = per_run.mean(axis=1)
+    if weights is not None:
+        means = (per_run * weights).mean(axis=1) / weights.mean(axis=1)
+    return means
+
+
+def estimates(rows: Rows, n_runs: int, *, weights: Rows | None = None) -> Iterator[Estimate]:
     """Yield the estimates of one metric.
 
     Parameters
@@ -46,17 +62,28 @@ def estimates(rows: Rows, n_runs: int) -> Iterator[Estimate]:
         Rows, runs one after another.
     n_runs
         Runs, all of the same length, >= 1.
+    weights : array of the same shape, optional
+        Weights of the rows in the mean, > 0; equal ones by default. Percentiles are those of rows.
 
     Notes
     -----
+    A weighted mean is a ratio of sums, ``sum(w x) / sum(w)``. Of a ratio x = a / w, such as FLOPs
+    over peak x time, it is ``sum(a) / sum(w)``.
+
     Percentiles are linear between order statistics (`numpy.quantile`'s
     default). With theta_i the statistic of all runs but the i-th, the error is
     ``sqrt((R - 1) / R * sum((theta_i - mean theta)**2))`` (Efron and Stein,
     The jackknife estimate of variance, 1981).
     """
     per_run = rows.reshape(n_runs, -1)
-    mean = float(per_run.mean())
-    std_error = _jackknife(_means_without_each(per_run))
+    if weights is None:
+        mean, left_out_means = float(per_run.mean()), _means_without_each(per_run)
+    else:
+        weights = weights.reshape(n_runs, -1)
+        weighted = per_run * weights
+        mean = float(weighted.mean() / weights.mean())
+        left_out_means = _means_without_each(weighted) / _means_without_each(weights)
+    std_error = _jackknife(left_out_means)
     yield Estimate(statistic="mean", value=mean, std_error=std_error, warning="")
     # The last entry leaves no run out.
     left_out = np.arange(n_runs + 1) if n_runs > 1 else np.array([n_runs])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import hindmost as hm
@@ -67,6 +68,37 @@ def test_thresholds_are_refused_with_the_words_of_values(result: hm.Result) -> N
         with pytest.raises(KeyError) as by_value:
             result.value(*names)
         assert str(problem) == f"--fail-if: {by_value.value}"
+
+
+PAUSES = {
+    "causes.pause.probability": 0.01,
+    "causes.pause.law": {"name": "constant", "value": 100.0},
+}
+
+
+def test_the_mean_of_mfu_is_flops_over_peak_x_time_everywhere() -> None:
+    result = hm.simulate("h100-1k", seed=1, runs=4, steps=500, changes=PAUSES)
+    steps = result.steps["mfu"].mean()
+    assert isinstance(steps, float)
+    mfu = result.value("mfu")
+    assert mfu == pytest.approx(result.pools["mfu"].item(), rel=1e-12)
+    assert mfu == pytest.approx(result.plan.peak_step_s / result.value("step_time_s"), rel=1e-12)
+    assert mfu < 0.95 * steps
+    for run in result.runs.iter_rows(named=True):
+        assert run["mfu"] == pytest.approx(result.plan.peak_step_s / run["step_time_s"], rel=1e-12)
+    (threshold,) = parsed_thresholds([f"mfu.mean < {(mfu + steps) / 2}"])
+    assert threshold.holds(result)
+
+
+def test_the_mean_of_mfu_errs_as_leaving_out_each_run_says() -> None:
+    result = hm.simulate("h100-1k", seed=1, runs=4, steps=500, changes=PAUSES)
+    step_time_s = result.columns["step_time_s"].reshape(4, -1)
+    left = [result.plan.peak_step_s / np.delete(step_time_s, run, 0).mean() for run in range(4)]
+    expected = np.sqrt(3 / 4 * np.sum((np.array(left) - np.mean(left)) ** 2))
+    (error,) = result.summary.filter(metric="mfu", statistic="mean")["std_error"]
+    assert error == pytest.approx(expected, rel=1e-9)
+    one = hm.simulate("h100-1k", seed=1, runs=1, steps=50, changes=PAUSES)
+    assert one.summary.filter(metric="mfu")["std_error"].null_count() == len(STATISTICS)
 
 
 def test_a_report_shows_metrics_under_their_titles(result: hm.Result) -> None:

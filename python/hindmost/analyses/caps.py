@@ -59,7 +59,7 @@ class MovedCap:
     std_error : float or None
         Standard error of the change; None for one run.
     mfu, mfu_change : float
-        Mean MFU with the cap moved, and its change.
+        MFU with the cap moved, which is FLOPs over peak x time, and its change.
     """
 
     cause: str
@@ -147,7 +147,8 @@ def caps(result: Result) -> pl.DataFrame:
         One row a moved cap: cause, path, cap, moved_to, step_time_s, step_time_change_s, std_error,
         mfu and mfu_change. The changes are means of paired differences over the first steps of the
         first runs. std_error is that of step_time_change_s by delete-one-run jackknife, null for
-        one run. step_time_s and mfu are the means of the result plus the changes.
+        one run. step_time_s is the mean of the result plus the change, and mfu is FLOPs over
+        peak x time at that step time.
 
     Raises
     ------
@@ -212,7 +213,7 @@ def moved_caps(result: Result) -> list[MovedCap]:
     plan = result.plan
     step_time_s = result.columns["step_time_s"].reshape(result.inputs["runs"], -1)
     mean_s = float(step_time_s.mean())
-    mfu = float((plan.peak_step_s / step_time_s).mean())
+    mfu = result.value("mfu")
     runs = min(len(step_time_s), max(2, MAX_RANK_RUNS // plan.n_ranks))
     compiled = compile(result.scenario)
     rows = []
@@ -235,7 +236,7 @@ def moved_caps(result: Result) -> list[MovedCap]:
         if np.array_equal(moved, given):
             continue
         change = next(estimates((moved - given).ravel(), runs))
-        mfu_change = float((plan.peak_step_s / moved - plan.peak_step_s / given).mean())
+        mfu_change = plan.peak_step_s / (mean_s + change.value) - mfu
         rows.append(
             MovedCap(
                 cause=variant.cause,

@@ -49,7 +49,7 @@ def _notes(result: Result) -> list[str]:
     given = "; given this cluster, so without errors" if inputs["runs"] == 1 else ""
     notes = [
         f"MFU: model FLOPs ({workload.attention} attention, nothing counted twice) over the dense "
-        f"{workload.mfu_dtype} peak of the GPUs in the job; spares do not count.",
+        f"{workload.mfu_dtype} peak of the GPUs in the job, over all time; spares do not count.",
         f"Seed {inputs['seed']}, {inputs['runs']} runs of {count(inputs['steps'])} steps, "
         f"method {inputs['method']} ({result.why}){given}.",
     ]

@@ -49,7 +49,9 @@ def result_schema() -> Schema:
                 {
                     "metric": _metric(),
                     "statistic": _statistic(),
-                    "value": _number("Statistic of all steps of all runs."),
+                    "value": _number(
+                        "Statistic of all steps of all runs; the mean of mfu is a ratio of sums."
+                    ),
                     "std_error": _or_null(
                         _number("Standard error by delete-one-run jackknife; null for one run.")
                     ),
