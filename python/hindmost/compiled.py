@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from functools import cached_property
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,7 @@ class Compiled:
         Parameters, result and errors are those of `simulate`.
         """
         started = time.monotonic()
+        asked = {"method": method, "runs": runs, "steps": steps}
         compiled = self.with_changes(changes or {})
         seed = drawn_seed() if seed is None else seed
         threads = available_threads() if threads is None else threads
@@ -147,6 +149,10 @@ class Compiled:
             "steps": int(steps),
             "method": choice.method,
             "version": _core.__version__,
+            "asked": {
+                key: int(value) if isinstance(value, Integral) else value
+                for key, value in asked.items()
+            },
         }
         machine = {
             "threads": int(threads),

@@ -54,7 +54,9 @@ class Result:
     columns : dict of arrays
         Rows of the engine by column, read-only; `steps` is a table of them.
     inputs : dict
-        scenario, seed, runs, steps, method and version: everything that a repetition needs.
+        scenario, seed, runs, steps, method and version: everything that a repetition needs. And
+        asked: the method, runs and steps of the call, None for a default, which a repetition with
+        changes asks for again. Files of older versions have no such key.
     machine : dict
         threads, instruction_set and wall_time_s, which do not change the rows.
     why : str

@@ -43,6 +43,8 @@ _INPUTS = {
     "method": str,
     "version": str,
 }
+_ASKED = {"method": (str,), "runs": (int, type(None)), "steps": (int, type(None))}
+"""What `inputs` hold of the call, if they were not written by an older version."""
 _MACHINE = {"threads": int, "instruction_set": str, "wall_time_s": (int, float)}
 
 
@@ -183,7 +185,9 @@ def _document(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
     try:
         document = _parsed(metadata[DOCUMENT_KEY])
         inputs = document["inputs"]
-        if all(_is(inputs[key], kind) for key, kind in _INPUTS.items()):
+        fits = all(_is(inputs[key], kind) for key, kind in _INPUTS.items())
+        asked = inputs.get("asked")
+        if fits and (asked is None or all(_is(asked[key], kind) for key, kind in _ASKED.items())):
             return dict(document)
     except (LookupError, ValueError, TypeError, RecursionError):
         pass

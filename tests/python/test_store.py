@@ -21,8 +21,9 @@ from hypothesis import strategies as st
 import hindmost as hm
 from hindmost import catalog
 from hindmost.cli import cli
+from hindmost.engines import METHODS
 from hindmost.report import FORMATS, render
-from hindmost.store import FORMAT, digest, read_inputs
+from hindmost.store import FORMAT, NOT_OURS, digest, read_inputs
 
 Table = dict[str, Any]
 
@@ -233,8 +234,10 @@ def edited(
 def old_file(path: str) -> hm.Result:
     """Write a file as versions before the format of whole results did."""
     result = preset("h100-1k")
-    document = json.dumps(result.document())
-    result.steps.write_parquet(path, metadata={"hindmost": document})
+    document = result.document()
+    inputs = {key: value for key, value in document["inputs"].items() if key != "asked"}
+    metadata = {"hindmost": json.dumps({**document, "inputs": inputs})}
+    result.steps.write_parquet(path, metadata=metadata)
     return result
 
 
@@ -258,8 +261,63 @@ def test_old_and_new_files_are_repeated(write: str, capsys: pytest.CaptureFixtur
     cli.main(["run", "x.parquet", "-o", "y.parquet"], standalone_mode=False)
     assert f"seed {result.inputs['seed']}" in capsys.readouterr().out.lower()
     again = hm.read("y.parquet")
+    if write == "new":
+        assert again == result
+        return
+    # Only the method that was chosen is known, so it is asked for by name.
     assert again.why == "as asked"
-    assert hm.Result(**{**again.__getstate__(), "why": result.why}) == result
+    inputs = {**again.inputs, "asked": result.inputs["asked"]}
+    assert hm.Result(**{**again.__getstate__(), "why": result.why, "inputs": inputs}) == result
+
+
+STAGES = [
+    word
+    for change in ("layout.pipeline=8", "layout.sharding=zero1", "workload.n_microbatches=8")
+    for word in ("--set", change)
+]
+
+
+@pytest.mark.parametrize("sizes", [(), ("--runs", "2", "--steps", "30")])
+@pytest.mark.parametrize("words", [(), STAGES, ("--method", "sample")])
+def test_a_file_with_changes_is_answered_as_without_it(
+    sizes: tuple[str, ...], words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def inputs(*call: str) -> Any:
+        cli.main(["run", *call, "--format", "json"], standalone_mode=False)
+        document = json.loads(capsys.readouterr().out)
+        return document["why"], document["inputs"]
+
+    first = ("h100-1k", "--seed", "1", *sizes)
+    inputs(*first, "-o", "x.parquet")
+    assert inputs("x.parquet", *words) == inputs(*first, *words)
+
+
+def test_what_was_asked_is_part_of_a_result() -> None:
+    results = [hm.simulate("h100-1k", seed=1, runs=2, steps=3, method=name) for name in METHODS[:2]]
+    assert results[0].inputs["asked"] == {"method": "auto", "runs": 2, "steps": 3}
+    default = hm.simulate("h100-1k", seed=1, method="sample", steps=2).inputs
+    assert default["asked"] == {"method": "sample", "runs": None, "steps": 2}
+    assert results[0] != results[1]
+    for result in results:
+        assert written(result).inputs == result.inputs
+
+
+def test_a_default_that_has_changed_since_leaves_a_plain_repetition(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hm.simulate("h100-1k", seed=1, steps=4).write("x.parquet")
+    monkeypatch.setattr("hindmost.compiled.DEFAULT_SIZES", {"order-statistics": (3, 5)})
+    cli.main(["run", "x.parquet", "--format", "json"], standalone_mode=False)
+    assert json.loads(capsys.readouterr().out)["inputs"]["runs"] == 16
+
+
+@pytest.mark.parametrize("asked", [3, {}, {"method": "auto", "runs": "2", "steps": None}])
+def test_a_file_of_another_call_is_no_result(asked: Any) -> None:
+    document = preset("h100-1k").document()
+    document["inputs"] = {**document["inputs"], "asked": asked}
+    metadata = {"hindmost": json.dumps(document)}
+    preset("h100-1k").steps.write_parquet("x.parquet", metadata=metadata)
+    assert said(lambda: read_inputs(Path("x.parquet"))) == f"x.parquet: {NOT_OURS}"
 
 
 def test_a_file_of_a_newer_format_is_refused() -> None:

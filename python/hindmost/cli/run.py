@@ -30,9 +30,6 @@ STYLES = ("table", "json", "csv", "markdown")
 STYLES_WITH_CAPS = ("table", "markdown")
 """Formats that show the analysis of caps without being asked to."""
 
-_STORED_OPTIONS = ("seed", "runs", "steps", "method")
-"""Options that a stored run holds."""
-
 
 @click.command()
 @click.argument("scenario")
@@ -165,9 +162,29 @@ def _loaded(scenario: str, settings: tuple[str, ...], call: dict[str, Any]) -> S
         _tell_of_another_version(stored["version"])
         repeated = from_table(stored["scenario"], scenario)
         changed = with_changes(repeated, changes, changes_from="--set")
-        call |= {key: stored[key] for key in _STORED_OPTIONS if call[key] is None}
+        again = _asked_again(stored, changed=bool(changes) or call["method"] is not None)
+        call |= {key: value for key, value in again.items() if call[key] is None}
         return changed
     return load(scenario, changes, changes_from="--set")
+
+
+def _asked_again(stored: dict[str, Any], *, changed: bool) -> dict[str, Any]:
+    """Return the options that repeat a stored run, None for a default.
+
+    What was left to defaults is left to them again: changes may lead to another method, with other
+    sizes. Without changes the sizes are those of the run, whatever the defaults are by now.
+    """
+    from hindmost.compiled import DEFAULT_SIZES
+
+    asked = stored.get("asked") or stored
+    defaults = dict(zip(("runs", "steps"), DEFAULT_SIZES.get(stored["method"], ()), strict=False))
+    sizes = {
+        key: None
+        if asked[key] is None and (changed or defaults.get(key) == stored[key])
+        else stored[key]
+        for key in ("runs", "steps")
+    }
+    return {"seed": stored["seed"], "method": asked["method"], **sizes}
 
 
 def _tell_of_another_version(version: str) -> None:

@@ -33,8 +33,18 @@ def result_schema() -> Schema:
                     "steps": _integer("Steps of a run."),
                     "method": _name(*(name for name in METHODS if name != "auto")),
                     "version": _string("Version of the package that made the result."),
+                    "asked": _table(
+                        {
+                            "method": _name(*METHODS),
+                            "runs": _or_null(_integer("Runs.")),
+                            "steps": _or_null(_integer("Steps of a run.")),
+                        },
+                        "What the call asked for, null for a default; a repetition with changes "
+                        "asks for it again. Absent in results of older versions.",
+                    ),
                 },
                 "All that a repetition takes.",
+                optional=("asked",),
             ),
             "machine": _table(
                 {
