@@ -27,7 +27,7 @@ from hindmost.memo import Memo
 from hindmost.plan import Plan, make_plan
 from hindmost.result import Result
 from hindmost.scenario import Changes, Scenario, to_table, with_changes
-from hindmost.scenario.load import load
+from hindmost.scenario.load import judged, load
 
 DEFAULT_SIZES = {"order-statistics": (16, 10_000), "sample": (8, 250)}
 """Runs, and steps of each run, by method."""
@@ -39,7 +39,8 @@ INSTRUCTIONS_VARIABLE = "HINDMOST_INSTRUCTIONS"
 class Compiled:
     """A scenario with its plan, compiled for the engines.
 
-    Made by `compile`. It is a value: equal scenarios make equal objects, and it pickles as its
+    Made by `compile`. The scenario is judged, unless `load` or `with_changes` has made it and it is
+    as it was then. It is a value: equal scenarios make equal objects, and it pickles as its
     scenario, which is compiled again.
 
     Attributes
@@ -67,7 +68,7 @@ class Compiled:
         self._memory = memory if like is None else like._memory
         self._replica_laws: Memo[Choice] = Memo(2)
         known = None if like is None else (like.scenario, like.plan)
-        self.scenario = scenario
+        self.scenario = scenario = judged(scenario)
         self.plan = make_plan(scenario, known=known)
         self.core = _compiled(self.plan, scenario.source)
         assert self.core.n_ranks == self.plan.ranks

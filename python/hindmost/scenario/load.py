@@ -104,11 +104,25 @@ def with_changes(
         As `load`.
     """
     if not changes:
-        return scenario
+        return judged(scenario)
     document = Document(scenario.source)
     document.lay(to_table(scenario), scenario.source)
     apply_changes(document, changes, changes_from)
     return checked(document)
+
+
+def judged(scenario: Scenario) -> Scenario:
+    """Return a scenario that is judged: as it is, or else an equal one.
+
+    Raises
+    ------
+    ScenarioError
+        As `load`, for an object that was made otherwise, such as by ``model_copy``.
+    """
+    if scenario.is_judged:
+        return scenario
+    # None stays: where a value is required, it is refused.
+    return from_table(scenario.model_dump(warnings=False), scenario.source)
 
 
 def to_table(scenario: Scenario) -> Table:
@@ -134,6 +148,7 @@ def checked(document: Document) -> Scenario:
         raise ScenarioError(
             replace(problem, source=document.origin(problem.path)) for problem in found
         )
+    scenario.mark_judged()
     return scenario
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
@@ -265,11 +266,26 @@ class Scenario(Strict):
     lists."""
 
     _source: str = PrivateAttr(default="")
+    _judged: dict[str, Any] | None = PrivateAttr(default=None)
+    """The fields as they were when they were found to fit together."""
 
     @property
     def source(self) -> str:
         """Name of the scenario in problems: its file, or else its name."""
-        return self._source or self.name
+        return self._source or str(self.__dict__.get("name", "scenario"))
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether all fields are as they were when they were found to fit together.
+
+        Copies with other values, and objects that were made without `load`, are not judged.
+        """
+        return self._judged == self.__dict__
+
+    def mark_judged(self) -> None:
+        """Remember that the fields fit together as they are."""
+        # Tables and lists can change in place, so these are copied.
+        self._judged = {key: copy(value) for key, value in self.__dict__.items()}
 
     def __eq__(self, other: object) -> bool:
         """Return whether scenarios hold equal values, whatever files they come from."""
