@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -21,7 +21,7 @@ from hindmost.files import check_writable, replace
 from hindmost.metrics import METRICS, name_problems
 from hindmost.order import Rows
 from hindmost.plan import Plan, PoolPlan
-from hindmost.scenario import Scenario, bases, from_table, not_modelled
+from hindmost.scenario import Scenario, bases, from_table, not_modelled, scenario_warnings
 from hindmost.statistics import Estimate, estimates, run_means
 from hindmost.store import Parts, Rest, damaged, read_parts, to_bytes
 
@@ -233,6 +233,11 @@ class Result:
         }
 
     @cached_property
+    def scenario_warnings(self) -> list[dict[str, str]]:
+        """What is allowed in the scenario and probably not meant, as path and warning."""
+        return [asdict(warning) for warning in scenario_warnings(self.scenario)]
+
+    @cached_property
     def assumed(self) -> list[dict[str, str]]:
         """Numbers that rest on an assumption, as path and where.
 
@@ -283,8 +288,14 @@ class Result:
             "unknowns": self.inputs["scenario"]["unknowns"],
             "not_modelled": not_modelled(self.scenario),
             "warnings": [
-                {"metric": metric, "statistic": statistic, "warning": warning}
-                for (metric, statistic), warning in self.warnings.items()
+                *(
+                    {"metric": metric, "statistic": statistic, "path": None, "warning": warning}
+                    for (metric, statistic), warning in self.warnings.items()
+                ),
+                *(
+                    {"metric": None, "statistic": None, **warning}
+                    for warning in self.scenario_warnings
+                ),
             ],
         }
 

@@ -31,7 +31,10 @@ def fits(value: Any, schema: dict[str, Any], whole: dict[str, Any]) -> bool:
             return False
     types: dict[str, Any] = {"object": dict, "array": list, "string": str, "boolean": bool}
     types |= {"integer": int, "number": int | float, "null": type(None)}
-    if "type" in schema and not isinstance(value, types[schema["type"]]):
+    named = schema.get("type", list(types))
+    if not any(
+        isinstance(value, types[name]) for name in [named] * isinstance(named, str) or named
+    ):
         return False
     if value not in schema.get("enum", [value]) or value != schema.get("const", value):
         return False
@@ -85,6 +88,9 @@ def test_the_schema_of_scenarios_is_the_one_by_default(of_files: Schema) -> None
     assert "extends" in of_files["properties"]
 
 
+NAMES = ("gpu-speed", "residual", "step-common", "stall", "pause")
+NO_CAUSES = [f"causes.{name}.enabled" for name in NAMES]
+
 CALLS: dict[str, dict[str, Any]] = {
     "with errors": {"runs": 4, "steps": 30},
     "one run": {"runs": 1, "steps": 2},
@@ -94,6 +100,7 @@ CALLS: dict[str, dict[str, Any]] = {
         "steps": 2,
         "changes": {"pools.h100.peak_power_w": 700.0, "pools.h100.idle_power_w": 70.0},
     },
+    "no causes": {"runs": 2, "steps": 2, "changes": dict.fromkeys(NO_CAUSES, False)},
     "a table as a law": {
         "runs": 2,
         "steps": 2,
@@ -134,10 +141,10 @@ def test_the_schema_of_results_holds_for_files(of_results: Schema, tmp_path: Pat
 
 
 def test_the_schema_of_results_names_metrics_and_statistics(of_results: Schema) -> None:
-    for key in ("summary", "warnings"):
+    for key, nothing in (("summary", []), ("warnings", [None])):
         columns = of_results["properties"][key]["items"]["properties"]
-        assert columns["metric"]["enum"] == list(METRICS)
-        assert columns["statistic"]["enum"] == list(STATISTICS)
+        assert columns["metric"]["enum"] == [*METRICS, *nothing]
+        assert columns["statistic"]["enum"] == [*STATISTICS, *nothing]
     assert list(of_results["properties"]["caps"]["items"]["properties"]) == list(COLUMNS)
 
 

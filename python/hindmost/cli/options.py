@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from hindmost.scenario import Changes
+    from hindmost.scenario import Changes, Scenario
 
 T = TypeVar("T")
 
@@ -124,6 +124,14 @@ def close_stdout() -> None:
     """Redirect stdout, so that what is still buffered causes no second error at exit."""
     if sys.stdout is not None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def tell_warnings(scenario: Scenario) -> None:
+    """Write what is suspect about a scenario to stderr."""
+    from hindmost.scenario import scenario_warnings
+
+    for warning in scenario_warnings(scenario):
+        tell(f"hindmost: warning: {scenario.source}: {warning}")
 
 
 def tell(text: str) -> None:

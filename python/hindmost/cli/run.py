@@ -18,6 +18,7 @@ from hindmost.cli.options import (
     parsed_settings,
     set_option,
     tell,
+    tell_warnings,
 )
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ def run(
             collect(_check_place_for_caps, style, output)
         loaded = collect(_loaded, scenario, settings, call)
     assert loaded is not None
+    tell_warnings(loaded)
     call["method"] = call["method"] or "auto"
     if with_caps:
         # Before the simulation, which may take long.

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import click
 
-from hindmost.cli.options import debug_option, echo_data, parsed_settings, set_option
+from hindmost.cli.options import (
+    debug_option,
+    echo_data,
+    parsed_settings,
+    set_option,
+    tell_warnings,
+)
 
 
 @click.command()
@@ -20,5 +26,6 @@ def validate(scenario: str, settings: tuple[str, ...]) -> None:
 
     loaded = load(scenario, parsed_settings(settings), changes_from="--set")
     plan = compile(loaded).plan
+    tell_warnings(loaded)
     needed = gigabytes(plan.fullest_bytes)
     echo_data(f"{headline(loaded, plan)}; {needed} a GPU\n")

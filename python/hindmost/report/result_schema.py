@@ -81,11 +81,16 @@ def result_schema() -> Schema:
             "not_modelled": _list(_string(), "What is known to matter and is left out."),
             "warnings": _rows(
                 {
-                    "metric": _metric(),
-                    "statistic": _statistic(),
-                    "warning": _string("Why the standard error is not to be trusted."),
+                    "metric": _or_null(_metric()),
+                    "statistic": _or_null(_statistic()),
+                    "path": _or_null(_string("Key path; null where a statistic is named.")),
+                    "warning": _string(
+                        "Why the standard error is not to be trusted, or what is suspect about the "
+                        "value at the key path."
+                    ),
                 },
-                "Statistics whose standard errors are not to be trusted.",
+                "Statistics whose standard errors are not to be trusted, with path null; and what "
+                "in the scenario is probably not meant, with metric and statistic null.",
             ),
             "steps": _table(_steps(), "One list a column of the steps; only in files."),
         },
@@ -174,7 +179,10 @@ def _number(description: str = "") -> Schema:
 
 
 def _or_null(schema: Schema) -> Schema:
+    """Return the schema of a value that may be null; the description goes with both."""
     description = {"description": schema["description"]} if "description" in schema else {}
+    if "enum" in schema:
+        return {"type": [schema["type"], "null"], "enum": [*schema["enum"], None], **description}
     return {"anyOf": [{"type": schema["type"]}, {"type": "null"}], **description}
 
 

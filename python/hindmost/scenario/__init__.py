@@ -6,18 +6,21 @@ from hindmost.scenario.counts import Counts, PoolCounts, n_microbatches, replica
 from hindmost.scenario.limits import not_modelled
 from hindmost.scenario.load import from_table, to_table, with_changes
 from hindmost.scenario.models import Scenario
+from hindmost.scenario.warnings import ScenarioWarning, scenario_warnings
 
 __all__ = [
     "Changes",
     "Counts",
     "PoolCounts",
     "Scenario",
+    "ScenarioWarning",
     "bases",
     "from_table",
     "n_microbatches",
     "not_modelled",
     "parse_change",
     "replica_gpus",
+    "scenario_warnings",
     "to_table",
     "with_changes",
 ]
