@@ -34,8 +34,6 @@ EXCESS_FACTORS = (0.5, 2.0)
 """What the excess of a cap over the neutral number is multiplied by."""
 MIN_REACH = 1e-4
 """Least share of the mean step time that moving a cap must be able to change."""
-MAX_RANK_RUNS = 2**19
-"""Ranks times runs of one simulation, at most, where that leaves two runs."""
 MIN_STEPS, MAX_STEPS = 250, 1000
 """Steps of a run, at least and at most."""
 MIN_STEPS_BEYOND = 100
@@ -145,8 +143,8 @@ def caps(result: Result) -> pl.DataFrame:
     -------
     DataFrame
         One row a moved cap: cause, path, cap, moved_to, step_time_s, step_time_change_s, std_error,
-        mfu and mfu_change. The changes are means of paired differences over the first steps of the
-        first runs. std_error is that of step_time_change_s by delete-one-run jackknife, null for
+        mfu and mfu_change. The changes are means of paired differences over the first steps of
+        all runs. std_error is that of step_time_change_s by delete-one-run jackknife, null for
         one run. step_time_s is the mean of the result plus the change, and mfu is FLOPs over
         peak x time at that step time.
 
@@ -214,12 +212,12 @@ def moved_caps(result: Result) -> list[MovedCap]:
     step_time_s = result.columns["step_time_s"].reshape(result.inputs["runs"], -1)
     mean_s = float(step_time_s.mean())
     mfu = result.value("mfu")
-    runs = min(len(step_time_s), max(2, MAX_RANK_RUNS // plan.n_ranks))
+    runs = len(step_time_s)
     compiled = compile(result.scenario)
     rows = []
     for variant in _chosen(result.scenario, plan, MIN_REACH * mean_s):
         steps = _n_steps(variant.share * runs, step_time_s.shape[1])
-        given = step_time_s[:runs, :steps]
+        given = step_time_s[:, :steps]
         try:
             changed = compiled.simulate(
                 seed=result.inputs["seed"],
