@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
@@ -454,8 +455,10 @@ def _columns(parts: Parts) -> _core.Columns:
 
 
 def _energy_j(pool: PoolPlan, n_ranks: int, busy_s: float, step_time_s: float) -> float | None:
-    """Return the joules that a pool takes in a step, if its powers are known."""
+    """Return the joules that a pool takes in a step, if that is known and finite."""
     if pool.peak_power_w is None or pool.idle_power_w is None:
         return None
     above_idle_w = pool.peak_power_w - pool.idle_power_w
-    return pool.n_gpus * pool.idle_power_w * step_time_s + n_ranks * above_idle_w * busy_s
+    energy_j = pool.n_gpus * pool.idle_power_w * step_time_s + n_ranks * above_idle_w * busy_s
+    # JSON knows no number that is not finite.
+    return energy_j if math.isfinite(energy_j) else None

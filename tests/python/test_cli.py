@@ -346,6 +346,35 @@ def test_an_internal_error_has_status_3_and_no_trace(
     assert (done.returncode, done.stderr) == (3, message)
 
 
+SHORT_OF = {
+    "memory": (MemoryError(), "out of memory; fewer --steps, --runs or --threads need less"),
+    "memory for an array": (
+        MemoryError("Unable to allocate 596. MiB for an array"),
+        "out of memory (Unable to allocate 596. MiB for an array); "
+        "fewer --steps, --runs or --threads need less",
+    ),
+    "threads": (
+        RuntimeError("the operating system does not start 1024 threads: try again"),
+        "the operating system does not start 1024 threads: try again (--debug shows where)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SHORT_OF)
+def test_what_the_system_does_not_give_is_told_with_status_3(
+    in_process: Run, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    error, said = SHORT_OF[name]
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("hindmost.simulation.simulate", fail)
+    monkeypatch.setattr("hindmost.cli.app.close_stdout", lambda: None)
+    done = in_process("run", *SMALL)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", f"hindmost: {said}\n")
+
+
 def test_a_terminal_of_ascii_gets_ascii() -> None:
     done = call("run", *SMALL, PYTHONIOENCODING="ascii")
     assert (done.returncode, done.stderr) == (0, "")

@@ -100,6 +100,11 @@ CALLS: dict[str, dict[str, Any]] = {
         "steps": 2,
         "changes": {"pools.h100.peak_power_w": 700.0, "pools.h100.idle_power_w": 70.0},
     },
+    "an energy beyond all numbers": {
+        "runs": 2,
+        "steps": 2,
+        "changes": {"pools.h100.peak_power_w": 1e308, "pools.h100.idle_power_w": 1e307},
+    },
     "no causes": {"runs": 2, "steps": 2, "changes": dict.fromkeys(NO_CAUSES, False)},
     "a table as a law": {
         "runs": 2,
@@ -112,7 +117,7 @@ CALLS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("call", CALLS)
 def test_the_schema_of_results_holds_for_what_is_printed(of_results: Schema, call: str) -> None:
     result = hm.simulate("h100-1k", seed=4, **CALLS[call])
-    document = json.loads(json.dumps(result.document()))
+    document = json.loads(json.dumps(result.document(), allow_nan=False))
     assert fits(document, of_results, of_results)
 
 

@@ -71,10 +71,19 @@ def _status_of(error: BaseException) -> int:
         for problem in error.problems:
             tell(f"hindmost: {problem}")
         return EXIT_WRONG_CALL
-    if isinstance(error, OutputError | OSError | MemoryError):
+    if isinstance(error, MemoryError):
+        close_stdout()
+        which = f" ({error})" if str(error) else ""
+        tell(f"hindmost: out of memory{which}; fewer --steps, --runs or --threads need less")
+        return EXIT_INTERNAL_ERROR
+    if isinstance(error, OutputError | OSError):
         close_stdout()
         reason = getattr(error, "strerror", None)
-        tell(f"hindmost: {reason.lower() if reason else str(error) or 'out of memory'}")
+        tell(f"hindmost: {reason.lower() if reason else error}")
+        return EXIT_INTERNAL_ERROR
+    if type(error) is RuntimeError:
+        # What the core raises where the system does not start its threads.
+        tell(f"hindmost: {error} (--debug shows where)")
         return EXIT_INTERNAL_ERROR
     kind = type(error).__name__
     tell(f"hindmost: internal error, {kind}: {error} (--debug shows where)")

@@ -38,7 +38,7 @@ def catalog(kind: Kind | None, name: str | None, style: str) -> None:
     if name is None:
         listing = {key: list(entries.names(key)) for key in kinds}
         if style == "json":
-            echo_data(json.dumps(listing, indent=2) + "\n")
+            echo_data(json.dumps(listing, indent=2, allow_nan=False) + "\n")
         else:
             lines = [f"{key}: {', '.join(names)}" for key, names in listing.items()]
             echo_data("\n".join(lines) + "\n")
@@ -58,4 +58,6 @@ def _shown(kind: Kind, name: str, style: str) -> str:
         hint = did_you_mean(name, entries.names(kind))
         problem = Problem(path="NAME", requirement=f"must be one of {kind}", value=name, hint=hint)
         raise ScenarioError([problem]) from None
-    return json.dumps(tomllib.loads(text), indent=2) + "\n" if style == "json" else text
+    if style == "json":
+        return json.dumps(tomllib.loads(text), indent=2, allow_nan=False) + "\n"
+    return text

@@ -21,7 +21,7 @@ def schema(kind: str) -> None:
     writes.
     """
     table = _result() if kind == "result" else _scenario()
-    echo_data(json.dumps(table, indent=2) + "\n")
+    echo_data(json.dumps(table, indent=2, allow_nan=False) + "\n")
 
 
 def _scenario() -> dict[str, object]:

@@ -124,7 +124,10 @@ def _pool() -> Schema:
         "slowest_frac": _number("Share of steps in which the barrier waited for the pool."),
         "mfu": _number("Model FLOPs of a rank over what its dense peak does in the step time."),
         "energy_j": _or_null(
-            _number("Joules of all GPUs of the pool in a step; null where a power is not known.")
+            _number(
+                "Joules of all GPUs of the pool in a step; null where a power is not known, or the "
+                "energy is beyond all numbers."
+            )
         ),
     }
 
