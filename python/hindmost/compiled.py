@@ -21,7 +21,7 @@ from hindmost.arguments import (
     thread_problems,
 )
 from hindmost.engines import Choice, Progress, Reason, choose, counting, exact_engine
-from hindmost.errors import Problem, ScenarioError
+from hindmost.errors import Problem, ScenarioError, plain
 from hindmost.law import compiled_law
 from hindmost.memo import Memo
 from hindmost.plan import Plan, make_plan
@@ -79,7 +79,7 @@ class Compiled:
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        return f"<Compiled {self.scenario.name}>"
+        return f"<Compiled {plain(self.scenario.name)}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return compile, (self.scenario,)

@@ -54,7 +54,8 @@ class Problem:
             text += f", got {shown(self.value)}"
         if self.hint:
             text += f"; {self.hint}"
-        return f"{self.source}: {text}" if self.source else text
+        # Key paths, names and sources are of files that somebody else may have written.
+        return plain(f"{self.source}: {text}" if self.source else text)
 
     def within(self, outer: str) -> Problem:
         """Return the problem with `outer` before its key path."""
@@ -100,6 +101,28 @@ class Verbatim(str):
     __slots__ = ()
 
 
+def plain(text: str, *, keep: str = "") -> str:
+    r"""Return a text with escapes for control characters, which would act on a terminal.
+
+    Parameters
+    ----------
+    text
+        The text.
+    keep
+        Control characters that stay, such as those between lines.
+
+    Examples
+    --------
+    >>> plain("a \x1b[31mred\x1b[0m\nname")
+    'a \\x1b[31mred\\x1b[0m\\nname'
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() or char in keep else repr(char)[1:-1] for char in text
+    )
+
+
 def shown(value: Any) -> str:
     """Return `value` as messages show it: in the form of TOML, cut to 60 characters."""
     if isinstance(value, Verbatim):
@@ -107,9 +130,7 @@ def shown(value: Any) -> str:
     elif isinstance(value, bool):
         text = str(value).lower()
     elif isinstance(value, str):
-        # Control characters would act on a terminal.
-        plain = (char if char.isprintable() else repr(char)[1:-1] for char in value)
-        text = f'"{"".join(plain)}"'
+        text = f'"{plain(value)}"'
     elif isinstance(value, int) and abs(value) >= 10**60:
         text = "an integer of more than 60 digits"
     elif value is None:

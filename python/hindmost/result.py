@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hindmost import _core
 from hindmost.arguments import seed_problems, size_problems
 from hindmost.engines import METHODS, Deviation
-from hindmost.errors import UnknownNameError
+from hindmost.errors import UnknownNameError, plain
 from hindmost.files import check_writable, replace
 from hindmost.metrics import METRICS, name_problems
 from hindmost.order import Rows
@@ -96,7 +96,7 @@ class Result:
             array.flags.writeable = False
 
     def __repr__(self) -> str:
-        name = self.inputs["scenario"]["name"]
+        name = plain(self.inputs["scenario"]["name"])
         return f"<Result of {name}: {self.inputs['runs']} runs of {self.inputs['steps']} steps>"
 
     @cached_property

@@ -327,6 +327,58 @@ def test_a_terminal_shows_progress_and_no_colour_where_none_is_wanted() -> None:
     assert shown.endswith(b"status 0")
 
 
+ESCAPES = r"\u001b[31mred\u001b]0;pwn\u0007 \u009b2J evil\nline2"
+"""A string of TOML with what would act on a terminal."""
+
+
+@pytest.mark.parametrize("command", ["run --steps 2 --runs 2", "validate"])
+@pytest.mark.parametrize("style", ["table", "markdown", "csv", "json"])
+@pytest.mark.parametrize(
+    "part",
+    [
+        'name = "ESCAPES"\nextends = ["h100-1k"]',
+        'extends = ["h100-1k"]\nnot_modelled = ["ESCAPES"]',
+        'extends = ["h100-1k"]\n[unknowns]\n"ESCAPES" = { name = "constant", value = 1 }',
+        'extends = ["h100-1k"]\n[basis]\ncauses = { kind = "assumed", where = "ESCAPES" }',
+        'extends = ["h100-1k"]\n[pools."ESCAPES"]\ngpu = "x"',
+        'extends = ["ESCAPES"]',
+        'extends = ["h100-1k"]\n"ESCAPES" = 1',
+    ],
+)
+def test_nothing_in_a_scenario_acts_on_a_terminal(
+    in_process: Run, command: str, style: str, part: str
+) -> None:
+    Path("evil.toml").write_text(part.replace("ESCAPES", ESCAPES))
+    verb, *words = command.split()
+    words += ["--format", style] * (verb == "run")
+    done = in_process(verb, "evil.toml", *words)
+    assert done.returncode in (0, 2)
+    for line in (done.stdout + done.stderr).splitlines():
+        assert line.isprintable(), line
+
+
+def test_nothing_that_was_typed_acts_on_a_terminal(in_process: Run) -> None:
+    evil = "\x1b[31mred"
+    Path(f"{evil}.txt").touch()
+    for words in (
+        (evil,),
+        ("run", evil),
+        ("run", f"{evil}.toml"),
+        ("run", f"{evil}.parquet"),
+        ("run", "h100-1k", evil),
+        ("run", "h100-1k", "--steps", evil),
+        ("run", "h100-1k", "--set", f"{evil}=1"),
+        ("run", "h100-1k", "--fail-if", f"{evil}<1"),
+        ("run", "h100-1k", "-o", f"{evil}.txt"),
+        ("run", *SMALL, "--format", "csv", "-o", f"{evil}.csv"),
+        ("init", f"{evil}.toml"),
+        ("catalog", "gpus", evil),
+    ):
+        done = in_process(*words)
+        for line in (done.stdout + done.stderr).splitlines():
+            assert line.isprintable(), words
+
+
 def test_debug_shows_where_an_error_comes_from() -> None:
     for words in (("--debug", "run", "nope"), ("run", "nope", "--debug")):
         done = call(*words)

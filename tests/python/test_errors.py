@@ -92,6 +92,18 @@ def test_a_text_without_quotation_marks_stays_without(way: str) -> None:
     assert str(problem) == "workload must be longer, got 3.2e-10"
 
 
+ESCAPES = "\x1b[2J\x07\n\r\u202e\x9b"
+ESCAPED = r"\x1b[2J\x07\n\r\u202e\x9b"
+
+
+def test_no_part_of_a_problem_acts_on_a_terminal() -> None:
+    parts = ("path", "requirement", "value", "hint", "source")
+    problem = hm.Problem(**{part: f"{part}{ESCAPES}" for part in parts})
+    assert str(problem).isprintable()
+    assert str(problem).count(ESCAPED) == len(parts)
+    assert str(hm.ScenarioError([problem, problem])).count("\n") == 1
+
+
 @pytest.fixture(scope="module")
 def result() -> hm.Result:
     return hm.simulate("h100-1k", steps=6, runs=2, seed=4)

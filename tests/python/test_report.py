@@ -97,6 +97,21 @@ def test_a_table_has_a_cell_under_each_heading() -> None:
         Table(("pool", "GPUs"), (("h100",),))
 
 
+@pytest.mark.parametrize("style", [table, markdown])
+def test_no_part_of_a_report_acts_on_a_terminal(style: Any) -> None:
+    evil = "\x1b[2J\x07\nline"
+    text = style.text(
+        Content(
+            headline=evil,
+            tables=(Table((evil, evil), ((evil, evil),)),),
+            notes=(evil,),
+            listings=(Listing(evil, (evil,)),),
+        )
+    )
+    assert text.count(r"\x1b[2J\x07\nline") == 8
+    assert all(line.isprintable() for line in text.splitlines())
+
+
 def test_contents_are_values() -> None:
     again = Content(
         headline=CONTENT.headline,

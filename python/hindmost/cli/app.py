@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import traceback
-from contextlib import suppress
 from typing import NoReturn
 
 import click
@@ -61,8 +61,9 @@ def _status_of(error: BaseException) -> int:
     if isinstance(error, click.exceptions.Exit):
         return error.exit_code
     if isinstance(error, click.ClickException):
-        with suppress(OSError):
-            error.show()
+        said = io.StringIO()
+        error.show(said)
+        tell(said.getvalue().rstrip("\n"))
         return EXIT_WRONG_CALL
     if isinstance(error, KeyboardInterrupt | click.Abort):
         tell("hindmost: interrupted")

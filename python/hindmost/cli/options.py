@@ -135,6 +135,8 @@ def tell_warnings(scenario: Scenario) -> None:
 
 
 def tell(text: str) -> None:
-    """Write a message to stderr; failures are ignored."""
+    """Write a message to stderr, control characters escaped; failures are ignored."""
+    from hindmost.errors import plain
+
     with suppress(OSError):
-        click.echo(text, err=True)
+        click.echo(plain(text, keep="\n"), err=True)

@@ -1,8 +1,14 @@
-"""Content of a report, before any format: a headline, tables, notes and lists."""
+"""Content of a report, before any format: a headline, tables, notes and lists.
+
+Control characters in them are escaped: names and sources are of files that somebody else may have
+written, and one entry is one line.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from hindmost.errors import plain
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,8 @@ class Table:
     def __post_init__(self) -> None:
         if any(len(row) != len(self.headings) for row in self.rows):
             raise ValueError(f"every row must have {len(self.headings)} cells")
+        object.__setattr__(self, "headings", _plain(self.headings))
+        object.__setattr__(self, "rows", tuple(map(_plain, self.rows)))
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,10 @@ class Listing:
 
     title: str
     lines: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "title", plain(self.title))
+        object.__setattr__(self, "lines", _plain(self.lines))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,3 +73,11 @@ class Content:
     tables: tuple[Table, ...] = ()
     notes: tuple[str, ...] = ()
     listings: tuple[Listing, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "headline", plain(self.headline))
+        object.__setattr__(self, "notes", _plain(self.notes))
+
+
+def _plain(texts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(map(plain, texts))

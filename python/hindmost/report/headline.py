@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hindmost import catalog
+from hindmost.errors import plain
 from hindmost.plan import Plan
 from hindmost.report.numbers import count, large_count
 from hindmost.scenario.models import Layout, Scenario
@@ -25,7 +26,7 @@ def headline(scenario: Scenario, plan: Plan) -> str:
     )
     total = sum(pool.n_gpus for pool in plan.pools)
     replicas = f"{count(plan.n_replicas)} replica{'s' * (plan.n_replicas > 1)}"
-    return (
+    return plain(
         f"{scenario.name}: {count(total)} GPUs ({pools}) on {scenario.fabric.name}; "
         f"{scenario.workload.model}, {large_count(plan.tokens)} tokens a step; "
         f"{replicas} of {_division(scenario.layout)}"
