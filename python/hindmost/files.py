@@ -40,6 +40,9 @@ def _unwritable(path: Path, suffixes: tuple[str, ...]) -> str:
     """Return the requirement that a path does not meet, or an empty text."""
     if path.suffix not in suffixes:
         return f"must end in {', '.join(suffixes)}"
+    path = _target(path)
+    if path.is_symlink():
+        return "must not be a link that leads back to itself"
     is_there = os.path.lexists(path)
     if not is_there:
         # Only a lookup shows that a name is too long.
@@ -57,12 +60,15 @@ def _unwritable(path: Path, suffixes: tuple[str, ...]) -> str:
 def replace(path: Path, data: memoryview) -> None:
     """Write a file beside `path`, sync it and rename it to `path`.
 
+    A symbolic link stays, and what it points to is replaced.
+
     Raises
     ------
     OutputError
         If that fails; no part is left behind, and an existing file stays as it was.
     """
-    beside = path.parent / f".hindmost-{secrets.token_hex(8)}"
+    target = _target(path)
+    beside = target.parent / f".hindmost-{secrets.token_hex(8)}"
     try:
         # Opened by name, so that the system takes the mask of new files into account: that mask
         # belongs to all threads of a process.
@@ -70,13 +76,18 @@ def replace(path: Path, data: memoryview) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(path)
+        beside.replace(target)
     except BaseException as error:
         with suppress(OSError):
             beside.unlink(missing_ok=True)
         if isinstance(error, OSError):
             raise _failed(path, error) from None
         raise
+
+
+def _target(path: Path) -> Path:
+    """Return the path of the file itself, where a path is a symbolic link to it."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 def _failed(path: Path, error: OSError) -> OutputError:

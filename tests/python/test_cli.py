@@ -320,6 +320,40 @@ def test_an_interrupt_ends_a_long_run_within_a_second_without_a_trace(preset: st
     assert list(Path.cwd().iterdir()) == []
 
 
+SLOW_DISK = """
+import os, sys, time
+from hindmost.cli import main
+def fsync(_):
+    print("writing", file=sys.stderr, flush=True)
+    time.sleep(20)
+os.fsync = fsync
+sys.argv = ["hindmost", *sys.argv[1:]]
+main()
+"""
+
+
+def test_a_run_that_is_terminated_while_it_writes_leaves_nothing() -> None:
+    command = [sys.executable, "-c", SLOW_DISK, "run", *SMALL, "-o", "out.csv"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "writing\n"
+        assert len(list(Path.cwd().iterdir())) == 1
+        process.terminate()
+        assert process.stderr.read() == "hindmost: terminated\n"
+    assert process.returncode == 143
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_a_long_run_that_is_terminated_ends_soon() -> None:
+    command = [*COMMAND, "run", *ENDLESS, "-o", "out.parquet"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        time.sleep(1.5)
+        process.terminate()
+        _, told = process.communicate(timeout=3)
+    assert (process.returncode, told) == (143, "hindmost: terminated\n")
+    assert list(Path.cwd().iterdir()) == []
+
+
 def test_a_terminal_shows_progress_and_no_colour_where_none_is_wanted() -> None:
     shown = in_a_terminal(("run", *SMALL), b"simulating", lambda _: None)
     assert b"100%" in shown

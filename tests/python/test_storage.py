@@ -200,6 +200,33 @@ def test_a_file_that_was_there_is_replaced_as_a_whole(result: hm.Result, suffix:
     assert everything_here() == {path.name: once}
 
 
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_link_stays_and_its_target_is_replaced(
+    result: hm.Result, suffix: str, is_there: bool
+) -> None:
+    Path("data").mkdir()
+    target, link = Path(f"data/there.{suffix}"), Path(f"out.{suffix}")
+    if is_there:
+        target.write_bytes(b"old")
+    link.symlink_to(Path("..") / Path.cwd().name / target)
+    result.write(link)
+    assert link.is_symlink()
+    result.write(Path(f"plain.{suffix}"))
+    assert target.read_bytes() == Path(f"plain.{suffix}").read_bytes()
+    assert [path.name for path in Path("data").iterdir()] == [target.name]
+
+
+def test_a_link_that_leads_nowhere_is_refused(result: hm.Result) -> None:
+    Path("loop.csv").symlink_to("loop.csv")
+    assert said(lambda: result.write("loop.csv")).startswith("path must ")
+    Path("lost.csv").symlink_to("none/lost.csv")
+    assert said(lambda: result.write("lost.csv")).startswith("path must lie in a folder")
+    Path("folder").mkdir()
+    Path("into.csv").symlink_to("folder")
+    assert said(lambda: result.write("into.csv")).startswith("path must not be a folder")
+
+
 def test_a_name_that_leaves_no_room_beside_it_is_written_or_refused(result: hm.Result) -> None:
     path = Path("x" * 251 + ".csv")
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import signal
 import sys
 import traceback
 from typing import NoReturn
@@ -19,6 +20,7 @@ from hindmost.cli.validate import validate
 EXIT_WRONG_CALL = 2
 EXIT_INTERNAL_ERROR = 3
 EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -29,7 +31,7 @@ def cli() -> None:
 
     Exit status: 0 for success, 1 if a threshold of --fail-if holds, 2 for a wrong
     call, scenario or output path, 3 for an internal error or a failed write,
-    130 if interrupted.
+    130 if interrupted, 143 if terminated.
     """
 
 
@@ -39,13 +41,22 @@ for command in (run, init, validate, schema, catalog):
 
 def main() -> NoReturn:
     """Run the command line and exit."""
+    before = signal.signal(signal.SIGTERM, _terminate)
     try:
         status = cli.main(standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()
     except BaseException as error:
         status = _status_of(error)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _terminate(*_: object) -> NoReturn:
+    """End the process by an exception, so that half-written files are removed."""
+    tell("hindmost: terminated")
+    sys.exit(EXIT_TERMINATED)
 
 
 def _status_of(error: BaseException) -> int:
