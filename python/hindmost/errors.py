@@ -143,9 +143,13 @@ def shown(value: Any) -> str:
 
 
 def did_you_mean(name: str, known: Iterable[str], *, or_list: bool = True) -> str:
-    """Return a hint that names the entry closest to `name`, or else lists all of them."""
+    """Return a hint that names the entry closest to `name`, or else lists all of them.
+
+    Capital and small letters count as equal.
+    """
     known = list(known)
-    close = get_close_matches(name, known, n=1, cutoff=0.6)
+    by_lower_case = {other.lower(): other for other in reversed(known)}
+    close = get_close_matches(name.lower(), by_lower_case, n=1, cutoff=0.6)
     if close:
-        return f'did you mean "{close[0]}"?'
+        return f'did you mean "{by_lower_case[close[0]]}"?'
     return f"there is {', '.join(known)}" if known and or_list else ""

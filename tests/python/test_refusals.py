@@ -286,6 +286,58 @@ def test_a_cause_that_is_switched_off_by_a_wrong_name_is_answered_with_the_right
     assert 'did you mean "gpu-speed"?' in said("causes.gpu-sped.enabled = false")
 
 
+@pytest.mark.parametrize(
+    ("table", "lines", "paths"),
+    [
+        ("unknowns", f"workload.n_microbatches = {ONE}", ["workload.n_microbatches"]),
+        ("unknowns", f"causes.stall.law.mean = {ONE}", ["causes.stall.law.mean"]),
+        ("unknowns", f"a.b = {ONE}\na.c = {ONE}\nd.e = {ONE}", ["a.b", "a.c", "d.e"]),
+        (
+            "basis",
+            'collective.n_buckets = { kind = "assumed", where = "x" }',
+            ["collective.n_buckets"],
+        ),
+    ],
+)
+def test_a_key_path_without_quotation_marks_is_told_to_have_them(
+    table: str, lines: str, paths: list[str]
+) -> None:
+    message = said(f"[{table}]\n{lines}")
+    assert message.splitlines() == [
+        f"mine.toml: {table}.{path} must be one key, in quotation marks; "
+        f'write "{path}" = ... under [{table}]'
+        for path in paths
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ('pools.h100.gpu = "H100-SXM"', 'did you mean "h100-sxm"?'),
+        ('workload.model = "Llama3-70B"', 'did you mean "llama3-70b"?'),
+        ('workload.recompute = "FULL"', 'did you mean "full"?'),
+        ("workload.SEQ_LEN = 8", 'did you mean "seq_len"?'),
+        ('layout.sharding = "fsdp"', '"zero3" shards over all replicas as FSDP does'),
+        ('layout.sharding = "FSDP2"', '"zero3" shards over all replicas as FSDP does'),
+        ('layout.sharding = "hsdp"', '"hybrid" shards within groups'),
+        ('layout.sharding = "ddp"', '"none" keeps all states on each GPU'),
+    ],
+)
+def test_a_name_from_elsewhere_or_in_capitals_is_answered_with_ours(line: str, hint: str) -> None:
+    assert hint in said(line)
+
+
+def test_a_file_of_the_name_is_offered() -> None:
+    mine("")
+    assert said_of("mine").endswith('did you mean "mine.toml"?')
+    assert said_of("H100-1K").endswith('did you mean "h100-1k"?')
+    Path("folder").mkdir()
+    Path("folder/base.toml").touch()
+    Path("folder/top.toml").write_text('extends = ["base"]')
+    with pytest.raises(hm.ScenarioError, match=r'did you mean "base.toml"\?'):
+        hm.load("folder/top.toml")
+
+
 def test_what_a_terminal_would_obey_is_escaped() -> None:
     message = said('pools.h100.gpu = "a\\nb\\u001b[31m"')
     assert "\n" not in message

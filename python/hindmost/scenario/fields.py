@@ -24,6 +24,14 @@ _TYPES = {
     "finite_number": "must be finite",
 }
 
+_OTHER_NAMES = {
+    ("layout.sharding", "fsdp"): '"zero3" shards over all replicas as FSDP does, "hybrid" within '
+    "groups of shard_group_replicas",
+    ("layout.sharding", "hsdp"): '"hybrid" shards within groups of shard_group_replicas',
+    ("layout.sharding", "ddp"): '"none" keeps all states on each GPU, as DDP does',
+}
+"""What values are called here that have other names elsewhere, by key path and lower-case name."""
+
 _BOUNDS = {
     "greater_than": ("gt", ">"),
     "greater_than_equal": ("ge", ">="),
@@ -71,7 +79,10 @@ def _problem(details: Mapping[str, Any]) -> Problem:
         return Problem(path=path, requirement=f"must be {sign} {shown}", value=value)
     if kind == "literal_error":
         expected = context["expected"].replace("'", "")
-        hint = did_you_mean(str(value), expected.replace(" or ", ", ").split(", "), or_list=False)
+        known = expected.replace(" or ", ", ").split(", ")
+        hint = _OTHER_NAMES.get((path, str(value).lower().rstrip("12"))) or did_you_mean(
+            str(value), known, or_list=False
+        )
         return Problem(path=path, requirement=f"must be {expected}", value=value, hint=hint)
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         return _law_problem(path, value)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from hindmost import catalog
 from hindmost.errors import UNSET, Problem, ScenarioError, Verbatim, did_you_mean, shown
 from hindmost.scenario.change import MAX_NESTING, Changes, apply_changes
 from hindmost.scenario.fields import field_problems
-from hindmost.scenario.merge import Document, Table
+from hindmost.scenario.merge import KEYED_BY_PATH, Document, Table
 from hindmost.scenario.models import Scenario
 from hindmost.scenario.problems import problems
 from hindmost.units import MEBI
@@ -144,6 +145,7 @@ def checked(document: Document) -> Scenario:
         found = problems(scenario)
     except ValidationError as error:
         found = _without_half_causes(field_problems(error), table)
+        found = _with_unquoted_paths(found, table)
     if found:
         raise ScenarioError(
             replace(problem, source=document.origin(problem.path)) for problem in found
@@ -184,6 +186,42 @@ def _without_half_causes(found: list[Problem], table: Table) -> list[Problem]:
     ]
 
 
+def _with_unquoted_paths(found: list[Problem], table: Table) -> list[Problem]:
+    """Return problems, with one for each key path in a table of key paths that was not quoted.
+
+    TOML takes the path for nested tables, and what these lack would be further problems.
+    """
+    for key in KEYED_BY_PATH:
+        entries = table.get(key)
+        for first, entry in entries.items() if isinstance(entries, dict) else ():
+            paths = list(_unquoted(first, entry))
+            if paths:
+                prefix = f"{key}.{first}"
+                found = [
+                    *(one for one in found if not f"{one.path}.".startswith(f"{prefix}.")),
+                    *(
+                        Problem(
+                            path=f"{key}.{path}",
+                            requirement="must be one key, in quotation marks",
+                            hint=f'write "{path}" = ... under [{key}]',
+                        )
+                        for path in paths
+                    ),
+                ]
+    return found
+
+
+def _unquoted(path: str, entry: Any) -> Iterator[str]:
+    """Yield the key paths of the entries that lie in nested tables."""
+    # A law has a name and a basis has a kind, and neither has a table of another name in it.
+    if not isinstance(entry, dict) or {"name", "kind", "where"} & entry.keys():
+        return
+    for key, inner in entry.items():
+        if isinstance(inner, dict):
+            below = list(_unquoted(f"{path}.{key}", inner))
+            yield from below or [f"{path}.{key}"]
+
+
 class _Layers:
     """Reads a file and the files and presets that it extends."""
 
@@ -222,7 +260,7 @@ class _Layers:
         if self.count > MAX_FILES:
             requirement = f"must not lead to more than {MAX_FILES} files"
             raise _refused(named_by, requirement, path="extends")
-        text = _read(path, named_by) if is_path else _preset(source, named_by)
+        text = _read(path, named_by) if is_path else _preset(source, named_by, folder or Path())
         table = _parsed(text, source)
         extends = table.pop("extends", [])
         if not (isinstance(extends, list) and all(isinstance(base, str) for base in extends)):
@@ -246,11 +284,15 @@ def _refused(
     return ScenarioError([problem])
 
 
-def _preset(name: str, named_by: str) -> str:
+def _preset(name: str, named_by: str, folder: Path) -> str:
+    """Return the text of a preset; a file of its name in a folder makes a hint."""
     presets = catalog.names("presets")
     if name in presets:
         return catalog.text("presets", name)
     hint = did_you_mean(name, presets)
+    with suppress(OSError, ValueError):
+        beside = f"{name}.toml"
+        hint = f'did you mean "{beside}"?' if (folder / beside).is_file() else hint
     if named_by:
         requirement = "must name presets and paths of .toml files"
         raise _refused(named_by, requirement, path="extends", value=name, hint=hint)
