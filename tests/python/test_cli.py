@@ -488,6 +488,19 @@ def test_init_writes_a_scenario_that_runs_and_leaves_one_that_is_there(
     assert again.stderr == 'hindmost: PATH must not exist yet, got "mine.toml"\n'
 
 
+def test_the_example_cause_of_a_new_scenario_can_be_deleted(in_process: Run) -> None:
+    in_process("init", "mine.toml")
+    text = Path("mine.toml").read_text()
+    whole = text[text.index("# A cause of your own") : text.index("\n[basis]\n")]
+    cause = whole[: whole.index("[basis.")]
+    for part, n_warnings in ((whole, 0), (cause, 1)):
+        Path("less.toml").write_text(text.replace(part, ""))
+        done = in_process("run", "less.toml", "--steps", "2", "--runs", "2")
+        assert done.returncode == 0
+        assert "cooling" not in done.stdout
+        assert done.stderr.count("hindmost: warning: ") == n_warnings
+
+
 def test_the_catalogue_lists_names_and_shows_entries(in_process: Run) -> None:
     listing = {kind: list(catalog.names(kind)) for kind in catalog.KINDS}
     assert json.loads(in_process("catalog", "--format", "json").stdout) == listing

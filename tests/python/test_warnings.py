@@ -87,6 +87,56 @@ def test_stages_have_a_preset_of_their_own() -> None:
     assert 'extends = ["measured-pipeline"]' in warning
 
 
+RATES = "rates are in bytes a second"
+LATENCIES = "latencies are in seconds"
+FACTORS = "a slowdown is a factor on time"
+UNITS: dict[str, tuple[Any, str]] = {
+    "pools.h100.nic_bytes_per_s": (400, RATES),
+    "pools.h100.scale_up_latency_s": (3.4, LATENCIES),
+    "fabric.latency_s": (0.005, LATENCIES),
+    "causes.residual.law": ({"name": "lognormal", "sigma": 0.1, "median": 0.03}, FACTORS),
+    "fabric.noise.law": ({"name": "constant", "value": 0.4}, FACTORS),
+    "fabric.hop_noise": ({"name": "constant", "value": 0.4}, FACTORS),
+}
+MEANT: dict[str, Any] = {
+    "pools.h100.nic_bytes_per_s": 1e8,
+    "pools.h100.scale_up_latency_s": 1e-3,
+    "fabric.latency_s": 0.0,
+    "causes.pause.law": {"name": "constant", "value": 0.01},
+    "causes.residual.law": {"name": "constant", "value": 0.5},
+}
+
+
+@pytest.mark.parametrize("path", UNITS)
+def test_a_number_of_another_unit_is_warned_of(path: str) -> None:
+    value, said = UNITS[path]
+    ((where, warning),) = warned(hm.load("h100-1k", {path: value}))
+    assert where == path
+    assert said in warning
+
+
+def test_numbers_that_may_be_meant_are_not() -> None:
+    assert warned(hm.load("h100-1k", MEANT)) == []
+    assert warned(hm.load("h100-1k", {"pools.h100.nic_bytes_per_s": 1e13})) == []
+
+
+def test_a_cause_that_is_switched_off_is_not_judged() -> None:
+    off = {
+        "causes.residual.law": {"name": "constant", "value": 0.1},
+        "causes.residual.enabled": False,
+    }
+    assert warned(hm.load("h100-1k", off)) == []
+
+
+def test_the_basis_of_a_cause_that_was_removed_is_warned_of() -> None:
+    basis = '[basis."causes.jiter.law.sigma"]\nkind = "assumed"\nwhere = "x"\n'
+    scenario = loaded(MEASURED + MINE + JITTER + basis)
+    said = 'is the basis of a cause that there is not; did you mean "jitter"?'
+    assert warned(scenario) == [("basis.causes.jiter.law.sigma", said)]
+    result = hm.simulate(scenario, **SIZES)
+    assert "causes.jiter.law.sigma" not in [row["path"] for row in result.assumed]
+
+
 @pytest.mark.parametrize("command", ["run", "validate"])
 def test_a_warning_goes_to_stderr_and_into_json(command: str) -> None:
     ((path, warning),) = warned(loaded(MINE))

@@ -25,7 +25,9 @@ def bases(scenario: Scenario) -> dict[str, Basis]:
     number formats that it does not use. Key paths of a catalogue entry begin with
     its name.
     """
-    found = dict(scenario.basis)
+    found = {
+        path: basis for path, basis in scenario.basis.items() if not of_no_cause(scenario, path)
+    }
     for pool in scenario.pools.values():
         for field, basis in catalog.gpu(pool.gpu).basis.items():
             if _is_used(scenario, pool, field):
@@ -39,6 +41,15 @@ def bases(scenario: Scenario) -> dict[str, Basis]:
         for path, basis in catalog.model(name).basis.items():
             found.setdefault(f"{name}.{path}", basis)
     return found
+
+
+def of_no_cause(scenario: Scenario, path: str) -> bool:
+    """Return whether a key path is that of a cause that the scenario does not have.
+
+    A cause may be removed and leave the basis of its numbers behind.
+    """
+    first, _, rest = path.partition(".")
+    return first == "causes" and rest != "" and rest.partition(".")[0] not in scenario.causes
 
 
 def _is_used(scenario: Scenario, pool: Pool, field: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 from hindmost import _core, catalog
 from hindmost.cause import Cause
 from hindmost.errors import Problem, did_you_mean
+from hindmost.scenario.basis import of_no_cause
 from hindmost.scenario.counts import (
     Counts,
     n_microbatches,
@@ -236,6 +237,9 @@ def _unknowns(scenario: Scenario) -> Iterator[Problem]:
 def _basis(scenario: Scenario) -> Iterator[Problem]:
     known = _settable(scenario)
     for path in scenario.basis:
+        # What is left of a cause that was removed is warned of.
+        if of_no_cause(scenario, path):
+            continue
         if path not in known and not any(other.startswith(f"{path}.") for other in known):
             hint = did_you_mean(path, known, or_list=False)
             requirement = "is not a key path of this scenario"

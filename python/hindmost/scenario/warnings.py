@@ -8,7 +8,17 @@ from dataclasses import dataclass
 from functools import cache
 
 from hindmost import catalog
+from hindmost.errors import did_you_mean
+from hindmost.scenario.basis import of_no_cause
 from hindmost.scenario.models import Scenario
+from hindmost.strict import Strict
+
+LEAST_BYTES_PER_S, MOST_BYTES_PER_S = 1e8, 1e13
+"""Rates of a link outside of these are probably in other units."""
+MOST_LATENCY_S = 1e-3
+"""Latency of a hop above which it is probably in other units."""
+LEAST_MEDIAN = 0.5
+"""Median of a slowdown below which it is probably a stall, or a share."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +42,7 @@ class ScenarioWarning:
 
 def scenario_warnings(scenario: Scenario) -> list[ScenarioWarning]:
     """Return what is allowed in a scenario, and probably not meant."""
-    return [*_causes(scenario)]
+    return [*_causes(scenario), *_units(scenario), *_bases_of_nothing(scenario)]
 
 
 def _causes(scenario: Scenario) -> Iterator[ScenarioWarning]:
@@ -49,6 +59,63 @@ def _causes(scenario: Scenario) -> Iterator[ScenarioWarning]:
         f'ideal cluster, and no prediction; extends = ["{preset}"] adds what was measured'
     )
     yield ScenarioWarning(path="causes", warning=warning)
+
+
+def _units(scenario: Scenario) -> Iterator[ScenarioWarning]:
+    """Yield a warning for each number of the scenario's own that looks like one of another unit."""
+    tables: dict[str, Strict] = {f"pools.{name}": pool for name, pool in scenario.pools.items()}
+    for where, table in {**tables, "fabric": scenario.fabric}.items():
+        for key, value in table:
+            if value is None:
+                continue
+            if key.endswith("_bytes_per_s") and not LEAST_BYTES_PER_S <= value <= MOST_BYTES_PER_S:
+                yield _suspect(
+                    f"{where}.{key}",
+                    value,
+                    f"is outside of {LEAST_BYTES_PER_S:g} to {MOST_BYTES_PER_S:g} B/s: "
+                    "rates are in bytes a second, so 400 Gbit/s are 50e9",
+                )
+            elif key.endswith("latency_s") and value > MOST_LATENCY_S:
+                yield _suspect(
+                    f"{where}.{key}",
+                    value,
+                    f"is more than {MOST_LATENCY_S:g} s: "
+                    "latencies are in seconds, so 5 us are 5e-6",
+                )
+    yield from _slowdowns(scenario)
+
+
+def _slowdowns(scenario: Scenario) -> Iterator[ScenarioWarning]:
+    """Yield a warning for each slowdown that makes more than half of what it hits much faster."""
+    causes = {f"causes.{name}": cause for name, cause in scenario.enabled_causes.items()}
+    if scenario.noise is not None:
+        causes["fabric.noise"] = scenario.noise
+    laws = {
+        f"{path}.law": cause.law for path, cause in causes.items() if cause.effect == "slowdown"
+    }
+    if scenario.hop_noise is not None:
+        laws["fabric.hop_noise"] = scenario.hop_noise
+    for path, law in laws.items():
+        median = law.ppf(0.5)
+        if median < LEAST_MEDIAN:
+            yield _suspect(
+                path,
+                median,
+                f"has a median below {LEAST_MEDIAN:g}: a slowdown is a factor on time, and 1 is "
+                "neutral",
+            )
+
+
+def _bases_of_nothing(scenario: Scenario) -> Iterator[ScenarioWarning]:
+    for path in scenario.basis:
+        if of_no_cause(scenario, path):
+            hint = did_you_mean(path.split(".")[1], scenario.causes, or_list=False)
+            warning = "is the basis of a cause that there is not" + (f"; {hint}" if hint else "")
+            yield ScenarioWarning(path=f"basis.{path}", warning=warning)
+
+
+def _suspect(path: str, value: float, why: str) -> ScenarioWarning:
+    return ScenarioWarning(path=path, warning=f"{why}; got {value:g}")
 
 
 @cache
