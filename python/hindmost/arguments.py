@@ -80,7 +80,7 @@ def row_problems(runs: int, steps: int) -> list[Problem]:
 
 def method_problems(method: str) -> list[Problem]:
     """Return the problem of a method, if there is no such one."""
-    if method in METHODS:
+    if isinstance(method, str) and method in METHODS:
         return []
     requirement = f"must be one of {', '.join(METHODS)}"
     return [Problem(path="method", requirement=requirement, value=method)]

@@ -20,13 +20,14 @@ from hindmost.arguments import (
     size_problems,
     thread_problems,
 )
-from hindmost.engines import Choice, Progress, Reason, choose, counting, exact_engine
+from hindmost.engines import Choice, Method, Progress, Reason, choose, counting, exact_engine
 from hindmost.errors import Problem, ScenarioError, plain
 from hindmost.law import compiled_law
 from hindmost.memo import Memo
 from hindmost.plan import Plan, make_plan
 from hindmost.result import Result
 from hindmost.scenario import Changes, Scenario, to_table, with_changes
+from hindmost.scenario.change import as_changes
 from hindmost.scenario.load import judged, load
 
 DEFAULT_SIZES = {"order-statistics": (16, 10_000), "sample": (8, 250)}
@@ -97,7 +98,7 @@ class Compiled:
         ScenarioError
             As `compile`.
         """
-        if not changes:
+        if not as_changes(changes):
             return self
         return Compiled(with_changes(self.scenario, changes), like=self)
 
@@ -107,7 +108,7 @@ class Compiled:
         steps: int | None = None,
         runs: int | None = None,
         seed: int | None = None,
-        method: str = "auto",
+        method: Method = "auto",
         threads: int | None = None,
         changes: Changes | None = None,
         progress: Progress | None = None,
@@ -117,8 +118,9 @@ class Compiled:
         Parameters, result and errors are those of `simulate`.
         """
         started = time.monotonic()
+        changes = as_changes(changes)
         asked = {"method": method, "runs": runs, "steps": steps}
-        compiled = self.with_changes(changes or {})
+        compiled = self.with_changes(changes)
         seed = drawn_seed() if seed is None else seed
         threads = available_threads() if threads is None else threads
         refuse(
@@ -170,7 +172,9 @@ class Compiled:
             deviation=choice.deviation,
         )
 
-    def _choice(self, method: str, *, seed: int, threads: int, progress: Progress | None) -> Choice:
+    def _choice(
+        self, method: Method, *, seed: int, threads: int, progress: Progress | None
+    ) -> Choice:
         """Return the engine for a method; the sampler needs no laws to be compiled."""
         if method == "sample":
             return Choice(engine=None, why="as asked")
@@ -220,7 +224,7 @@ def compile(scenario: Scenario | str | Path, changes: Changes | None = None) -> 
 def scenario_of(scenario: Scenario | str | Path, changes: Changes | None) -> Scenario:
     """Return a scenario with changes laid over it, whatever it was given as."""
     if isinstance(scenario, Scenario):
-        return with_changes(scenario, changes or {})
+        return with_changes(scenario, as_changes(changes))
     return load(scenario, changes)
 
 

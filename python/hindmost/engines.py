@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,10 @@ from numpy.typing import NDArray
 from hindmost import _core
 from hindmost.errors import Problem, ScenarioError
 
-METHODS = ("auto", "order-statistics", "sample")
+Method = Literal["auto", "order-statistics", "sample"]
+"""Name of a method that a simulation can be asked for."""
+
+METHODS: tuple[Method, ...] = get_args(Method)
 """Methods that a simulation can be asked for."""
 
 CHECKED_RUNS = 8
@@ -132,7 +136,7 @@ def exact_engine(
 def choose(
     core: _core.Plan,
     exact: _core.OrderStatistics | Reason,
-    method: str,
+    method: Method,
     *,
     seed: int,
     threads: int,

@@ -24,7 +24,7 @@ from hindmost.arguments import (
     wanted_problems,
 )
 from hindmost.compiled import Compiled, scenario_of
-from hindmost.engines import Progress, counting
+from hindmost.engines import Method, Progress, counting
 from hindmost.errors import Problem, ScenarioError
 from hindmost.result import Result
 from hindmost.scenario import Changes, Scenario
@@ -44,7 +44,7 @@ def simulate(
     steps: int | None = None,
     runs: int | None = None,
     seed: int | None = None,
-    method: str = "auto",
+    method: Method = "auto",
     threads: int | None = None,
     changes: Changes | None = None,
     progress: Progress | None = None,

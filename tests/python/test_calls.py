@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import pytest
 import hindmost as hm
 from hindmost.cli.catalog import KINDS
 from hindmost.cli.run import STYLES
+from hindmost.engines import METHODS, Method
 from hindmost.report import FORMATS
 from hindmost.scenario import not_modelled
 
@@ -53,6 +55,49 @@ def test_steps_may_be_a_range_or_an_array_in_any_order() -> None:
     by_array = hm.rank_times("h100-1k", seed=1, run=0, steps=steps, changes=TINY)  # type: ignore[arg-type]
     assert by_range.tobytes() == by_array[[1, 2, 0]].tobytes()
     assert hm.rank_times("h100-1k", seed=1, run=0, steps=[], changes=TINY).shape == (0, 128)
+
+
+WRONG_CHANGES: list[Any] = ["", "layout.tensor=4", [], [("layout.tensor", 4)], 0, {1, 2}]
+COMPILED = hm.compile("h100-1k")
+
+CHANGING: dict[str, Callable[[Any], object]] = {
+    "load": lambda changes: hm.load("h100-1k", changes),
+    "with_changes": lambda changes: hm.with_changes(COMPILED.scenario, changes),
+    "compile": lambda changes: hm.compile("h100-1k", changes),
+    "compile a scenario": lambda changes: hm.compile(COMPILED.scenario, changes),
+    "simulate": lambda changes: hm.simulate("h100-1k", steps=1, runs=1, changes=changes),
+    "a compiled scenario": lambda changes: COMPILED.simulate(steps=1, runs=1, changes=changes),
+    "with_changes of it": lambda changes: COMPILED.with_changes(changes),
+    "rank_times": lambda changes: hm.rank_times(
+        "h100-1k", seed=1, run=0, steps=[0], changes=changes
+    ),
+}
+
+
+@pytest.mark.parametrize("call", CHANGING)
+@pytest.mark.parametrize("changes", WRONG_CHANGES, ids=repr)
+def test_changes_are_a_mapping(call: str, changes: Any) -> None:
+    message = said(lambda: CHANGING[call](changes))
+    kind = type(changes).__name__
+    assert message == f"changes must be a mapping of key paths to values, got a {kind}"
+
+
+@pytest.mark.parametrize("call", CHANGING)
+def test_no_changes_are_no_mistake(call: str) -> None:
+    nothing: list[Any] = [None, {}]
+    for changes in nothing:
+        assert CHANGING[call](changes) is not None
+
+
+@pytest.mark.parametrize("method", [["auto"], None, 3])
+def test_a_method_of_a_wrong_type_is_refused(method: Any) -> None:
+    message = said(lambda: hm.simulate("h100-1k", steps=1, runs=1, method=method))
+    assert message.startswith("method must be one of auto, order-statistics, sample, got ")
+
+
+def test_methods_have_a_type_of_their_names() -> None:
+    assert hm.simulate.__annotations__["method"] == "Method"
+    assert get_args(Method) == METHODS
 
 
 @pytest.mark.parametrize("scenario", [5, None, {"name": "x"}])

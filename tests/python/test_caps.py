@@ -16,6 +16,7 @@ import pytest
 import hindmost as hm
 from hindmost import cli
 from hindmost.analyses import caps as analysis
+from hindmost.engines import Method
 from hindmost.report import render
 from hindmost.scenario import from_table
 
@@ -58,7 +59,7 @@ def scenario(**causes: Table) -> hm.Scenario:
 
 
 def result_of(
-    runs: int = 3, steps: int = 40, method: str = "order-statistics", **causes: Table
+    runs: int = 3, steps: int = 40, method: Method = "order-statistics", **causes: Table
 ) -> hm.Result:
     return hm.simulate(scenario(**causes), seed=7, runs=runs, steps=steps, method=method)
 

@@ -7,6 +7,7 @@ import pytest
 from tests.scenarios import COLOSSUS_1_BARE
 
 import hindmost as hm
+from hindmost.engines import Method
 from hindmost.scenario import to_table
 
 ROWS = {
@@ -36,7 +37,7 @@ def test_it_inherits_nothing_and_sets_every_default() -> None:
 
 
 @pytest.mark.parametrize("method", ROWS)
-def test_its_rows_are_those_of_the_preset_when_it_was_frozen(method: str) -> None:
+def test_its_rows_are_those_of_the_preset_when_it_was_frozen(method: Method) -> None:
     steps = hm.simulate(COLOSSUS_1_BARE, seed=3, runs=1, steps=4, method=method).steps
     columns = ("step_time_s", "compute_s", "exposed_comm_s")
     rows = tuple(tuple(x.hex() for x in row) for row in steps.select(columns).iter_rows())

@@ -149,8 +149,9 @@ def test_a_compiled_scenario_is_equal_to_its_copies() -> None:
 
 def test_a_wrong_call_of_a_compiled_scenario_is_refused_whole() -> None:
     compiled = hm.compile("h100-1k")
+    exact: Any = "exact"
     with pytest.raises(hm.ScenarioError) as refused:
-        compiled.simulate(steps=0, runs=0, seed=-1, threads=0, method="exact")
+        compiled.simulate(steps=0, runs=0, seed=-1, threads=0, method=exact)
     assert [problem.path for problem in refused.value.problems] == [
         "steps",
         "runs",

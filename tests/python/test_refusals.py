@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -443,8 +444,9 @@ def test_factors_that_f32_cannot_hold_together_are_refused() -> None:
 
 
 def test_a_wrong_call_is_refused_with_all_its_problems() -> None:
+    guess: Any = "guess"
     with pytest.raises(hm.ScenarioError) as caught:
-        hm.simulate("h100-1k", steps=0, runs=65_537, seed=-1, threads=True, method="guess")
+        hm.simulate("h100-1k", steps=0, runs=65_537, seed=-1, threads=True, method=guess)
     assert str(caught.value).splitlines() == [
         "steps must be an integer from 1 to 4294967295, got 0",
         "runs must be an integer from 1 to 65536, got 65537",

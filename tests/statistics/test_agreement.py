@@ -16,6 +16,7 @@ from scipy import stats
 
 import hindmost as hm
 from hindmost import _core
+from hindmost.engines import Method
 from tests.statistics.panel import (
     NESTED,
     PANEL,
@@ -110,7 +111,7 @@ COUNTED = {
 }
 
 
-def rows(table: Table, method: str, seed: int, **counts: Any) -> Rows:
+def rows(table: Table, method: Method, seed: int, **counts: Any) -> Rows:
     """Return the columns of a simulation's steps by one engine."""
     result = hm.simulate(scenario(table), method=method, seed=seed, **counts)
     assert result.inputs["method"] == method

@@ -18,6 +18,7 @@ import hindmost as hm
 from hindmost import _core
 from hindmost.cause import Cause
 from hindmost.compiled import Compiled, compile
+from hindmost.engines import Method
 from hindmost.errors import ScenarioError
 from hindmost.plan import Plan
 from hindmost.scenario import from_table
@@ -204,7 +205,7 @@ def check_rows(scenario: hm.Scenario, result: hm.Result) -> None:
 
 @fixed_examples
 @given(table=one_barrier() | with_waits(), method=st.sampled_from(["auto", "sample"]))
-def test_every_row_keeps_the_laws_of_a_step(table: Table, method: str) -> None:
+def test_every_row_keeps_the_laws_of_a_step(table: Table, method: Method) -> None:
     scenario = from_table(table)
     check_rows(scenario, hm.simulate(scenario, method=method, **SMALL))
 
@@ -311,7 +312,7 @@ def test_an_inadmissible_scenario_is_refused(table: Table, changes: dict[str, An
 
 @fixed_examples
 @given(data=st.data(), method=st.sampled_from(["auto", "sample"]))
-def test_any_change_gives_rows_or_is_refused(data: st.DataObject, method: str) -> None:
+def test_any_change_gives_rows_or_is_refused(data: st.DataObject, method: Method) -> None:
     table = data.draw(one_barrier(min_causes=1))
     changes = data.draw(odd_changes(table))
     try:

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from hindmost.cause import Cause
 from hindmost.compiled import compile
-from hindmost.engines import Reason
+from hindmost.engines import Method, Reason
 from hindmost.errors import Problem, ScenarioError
 from hindmost.law import LawModel, Mixture
 from hindmost.plan import Plan
@@ -175,7 +175,7 @@ def can_move_caps(result: Result) -> bool:
     return result.inputs["method"] == "order-statistics" and result.deviation is None
 
 
-def check_method(scenario: Scenario, method: str) -> None:
+def check_method(scenario: Scenario, method: Method) -> None:
     """Refuse a method that would make a result whose caps cannot be moved.
 
     Parameters

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from numbers import Integral, Real
 from typing import Any
 
-from hindmost.errors import Problem, ScenarioError
+from hindmost.errors import Problem, ScenarioError, Verbatim
 from hindmost.scenario.merge import KEYED_BY_PATH, Document, Table
 
 Changes = Mapping[str, Any]
@@ -15,6 +15,23 @@ Changes = Mapping[str, Any]
 
 MAX_NESTING = 32
 """Levels of nested tables and lists in a scenario, at most."""
+
+
+def as_changes(changes: Any, source: str = "changes") -> Changes:
+    """Return changes as a mapping, an empty one for None.
+
+    Raises
+    ------
+    ScenarioError
+        If they are anything else.
+    """
+    if changes is None:
+        return {}
+    if isinstance(changes, Mapping):
+        return changes
+    requirement = "must be a mapping of key paths to values"
+    kind = Verbatim(f"a {type(changes).__name__}")
+    raise ScenarioError([Problem(path=source, requirement=requirement, value=kind)])
 
 
 def parse_change(text: str) -> tuple[str, Any]:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from hindmost import catalog
 from hindmost.errors import UNSET, Problem, ScenarioError, Verbatim, did_you_mean, shown
-from hindmost.scenario.change import MAX_NESTING, Changes, apply_changes
+from hindmost.scenario.change import MAX_NESTING, Changes, apply_changes, as_changes
 from hindmost.scenario.fields import field_problems
 from hindmost.scenario.merge import KEYED_BY_PATH, Document, Table
 from hindmost.scenario.models import Scenario
@@ -67,10 +67,11 @@ def load(
         requirement = "must be the name of a preset or the path of a file"
         kind = Verbatim(f"a {type(name_or_path).__name__}")
         raise _refused("", requirement, path="scenario", value=kind)
+    changes = as_changes(changes, changes_from)
     document = Document(str(name_or_path))
     for table, source in _Layers().of(name_or_path):
         document.lay(table, source)
-    apply_changes(document, changes or {}, changes_from)
+    apply_changes(document, changes, changes_from)
     if name_or_path in catalog.names("presets") and "pools" not in document.table:
         requirement = "is a preset to be laid over others, and no scenario by itself"
         base = "llama3-405b-8192" if "layout" in document.table else "h100-1k"
@@ -104,7 +105,7 @@ def with_changes(
     ScenarioError
         As `load`.
     """
-    if not changes:
+    if not as_changes(changes, changes_from):
         return judged(scenario)
     document = Document(scenario.source)
     document.lay(to_table(scenario), scenario.source)
