@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from hindmost.metrics import PERCENTILES
-from hindmost.order import Counts, Rows, without_run
+from hindmost.order import Rows, without_run
 
 MIN_ROWS_BEYOND = 100
 """Rows beyond a percentile below which its standard error is not to be trusted."""
@@ -88,21 +87,22 @@ def estimates(rows: Rows, n_runs: int, *, weights: Rows | None = None) -> Iterat
     # The last entry leaves no run out.
     left_out = np.arange(n_runs + 1) if n_runs > 1 else np.array([n_runs])
     n_left = np.where(left_out < n_runs, rows.size - per_run.shape[1], rows.size)
-    places = np.array(list(PERCENTILES.values()))[:, np.newaxis] / 100 * (n_left - 1)
+    percents = np.array(list(PERCENTILES.values()))[:, np.newaxis]
+    places = percents / 100 * (n_left - 1)
     below = places.astype(np.intp)
     above = np.minimum(below + 1, n_left - 1)
-    low, high = without_run(per_run, left_out, np.stack([below, above]))
+    outward = np.where(percents > 50, above, np.ceil(places).astype(np.intp) - 1)
+    wanted = np.stack([below, above, np.maximum(outward, 0)])
+    low, high, nearest = without_run(per_run, left_out, wanted)
     values = low + (high - low) * (places - below)
     varies = bool(rows.min() < rows.max())
     for index, (name, percent) in enumerate(PERCENTILES.items()):
-        place = float(places[index, -1])
-        first = math.floor(place) + 1 if percent > 50 else math.ceil(place)
-        row = float(low[index, -1] if first == below[index, -1] else high[index, -1])
+        row = float(nearest[index, -1])
         yield Estimate(
             statistic=name,
             value=float(values[index, -1]),
             std_error=_jackknife(values[index, :-1]),
-            warning=_warning(per_run, first, row, upwards=percent > 50) if varies else "",
+            warning=_warning(per_run, row, upwards=percent > 50) if varies else "",
         )
 
 
@@ -127,37 +127,25 @@ def _jackknife(left_out: Rows) -> float | None:
     return float(np.sqrt((n_runs - 1) / n_runs * np.sum(deviations**2)))
 
 
-def _warning(per_run: Rows, first: int, row: float, *, upwards: bool) -> str:
-    """Return why the rows beyond a place in ascending order do not make a good error.
+def _warning(per_run: Rows, row: float, *, upwards: bool) -> str:
+    """Return why the rows beyond a percentile do not make a good error.
+
+    Rows that equal the nearest of these count too, on whichever side of the percentile: where a
+    percentile lies among many equal rows, such as steps without a stall, few others do not move it.
 
     Parameters
     ----------
     per_run
         All rows, by run.
-    first
-        The place, counted from 0.
     row
-        The row at this place.
+        The nearest row beyond the percentile.
     upwards
-        Whether the rows beyond are those from the place on, or those before it.
+        Whether the rows beyond are those above, or those below.
     """
-    n_runs, n_steps = per_run.shape
-    n_beyond = per_run.size - first if upwards else first
+    beyond = np.count_nonzero(per_run >= row if upwards else per_run <= row, axis=1)
+    n_beyond = int(beyond.sum())
     if n_beyond < MIN_ROWS_BEYOND:
         return f"only {n_beyond} rows lie beyond it"
-    if n_runs == 1:
-        return ""
-    before = _n_before(per_run, first, row)
-    if (n_steps - before if upwards else before).max() > n_beyond / 2:
+    if len(per_run) > 1 and beyond.max() > n_beyond / 2:
         return "most rows beyond it are of one run"
     return ""
-
-
-def _n_before(per_run: Rows, first: int, row: float) -> Counts:
-    """Return how many rows of each run lie before a place; equal rows are in order of runs."""
-    before: Counts = np.count_nonzero(per_run < row, axis=1).astype(np.intp)
-    n_equal = first - before.sum()
-    if n_equal > 0:
-        equal = np.count_nonzero(per_run == row, axis=1)
-        before += np.clip(n_equal - (equal.cumsum() - equal), 0, equal)
-    return before
