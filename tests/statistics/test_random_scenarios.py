@@ -19,6 +19,7 @@ from hindmost import _core
 from hindmost.cause import Cause
 from hindmost.compiled import Compiled, compile
 from hindmost.engines import Method
+from hindmost.engines import Method
 from hindmost.errors import ScenarioError
 from hindmost.plan import Plan
 from hindmost.scenario import from_table
@@ -240,7 +241,7 @@ def delays(scopes: tuple[str, ...]) -> st.SearchStrategy[Table]:
     return st.fixed_dictionaries(fields)
 
 
-def check_that_no_step_gets_shorter(table: Table, delay: Table, method: str) -> None:
+def check_that_no_step_gets_shorter(table: Table, delay: Table, method: Method) -> None:
     with_delay = {**table, "causes": {**table["causes"], "zz-delay": delay}}
     try:
         before, after = (

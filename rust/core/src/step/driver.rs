@@ -213,6 +213,8 @@ impl Tasks<'_> {
         first_step: usize,
         draw: &(impl Fn(u32, usize, &mut S) -> Result<[R::Row; QUAD_STEPS]> + Sync),
     ) -> Result<()> {
+        // Once a stop is asked for, no task begins to draw.
+        self.control.advance(0)?;
         let n_tasks = rows.n_steps().div_ceil(self.steps_per_task);
         if n_tasks > 1 {
             let steps = n_tasks / 2 * self.steps_per_task;
