@@ -73,7 +73,7 @@ METRICS = {
         ),
         Metric(
             name="exposed_comm_s",
-            title="exposed comm.",
+            title="exposed",
             unit="s",
             meaning="Communication between replicas that no compute hides.",
             rows=lambda columns, _: columns["exposed_comm_s"],

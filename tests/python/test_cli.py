@@ -20,6 +20,7 @@ import pytest
 
 import hindmost as hm
 from hindmost import catalog, cli
+from hindmost.metrics import PERCENTILES
 
 COMMAND = (sys.executable, "-m", "hindmost")
 SMALL = ("h100-1k", "--steps", "6", "--runs", "2", "--seed", "4")
@@ -116,6 +117,40 @@ def test_a_table_says_what_was_simulated_and_how(small: hm.Result) -> None:
     assert f"{small.value('mfu'):.4f} ± " in done.stdout
     for block in ("Assumed:", "Unknown:", "Not modelled:", "few rows lie beyond it"):
         assert block in done.stdout
+
+
+HUGE = "causes.pause={law={name='constant',value=1e30},affects='compute',effect='stall',"
+HUGE += "scope='cluster',span='step',probability=0.2}"
+POWERS = ("--set", "pools.h100.peak_power_w=1e6", "--set", "pools.h100.idle_power_w=70")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("h100-1k",),
+        ("h100-1k", "--runs", "1", *POWERS),
+        ("colossus-1", "--steps", "40"),
+        ("colossus-1", "--steps", "4000"),
+        ("colossus-2", "--steps", "40"),
+        ("palm-tpu-v4", "--runs", "2", "--steps", "10"),
+        ("llama3-405b-16384", "--runs", "2", "--steps", "10"),
+        ("h100-1k", "--steps", "200", "--set", HUGE),
+    ],
+)
+def test_tables_take_80_columns_and_all_percentiles_where_it_may_be_wide(
+    in_process: Run, words: tuple[str, ...]
+) -> None:
+    tables = {}
+    for more in ((), ("--wide",)):
+        done = in_process("run", *words, "--seed", "1", *more)
+        assert done.returncode == 0
+        blocks = done.stdout.split("\n\n")[1:3]
+        tables[more] = [line for block in blocks for line in block.splitlines()]
+    assert all(len(line) <= 80 for line in tables[()]), tables[()]
+    assert tables[()][0].split() == ["mean", "p5", "p50", "p95", "p99"]
+    assert tables[("--wide",)][0].split() == ["mean", *PERCENTILES]
+    notes = in_process("run", *words, "--seed", "1").stdout.split("\n\n")[3]
+    assert ("few rows lie beyond it" in notes) == any("*" in line for line in tables[()])
 
 
 def test_markdown_tables_have_as_many_cells_in_every_row(in_process: Run) -> None:

@@ -79,6 +79,12 @@ STYLES_WITH_CAPS = ("table", "markdown")
     "markdown print it wherever the method is order-statistics, and exact.",
 )
 @click.option(
+    "--wide",
+    is_flag=True,
+    help="Show p1, p99.9 and p99.99 in tables, too, which then take more than 80 columns; other "
+    "formats always hold them.",
+)
+@click.option(
     "--fail-if",
     "thresholds",
     multiple=True,
@@ -92,6 +98,7 @@ def run(
     style: str,
     output: Path | None,
     with_caps: bool,
+    wide: bool,
     thresholds: tuple[str, ...],
     **call: Any,
 ) -> None:
@@ -129,7 +136,8 @@ def run(
     if style == "csv":
         # All other formats contain the seed.
         tell(f"seed {result.inputs['seed']}")
-    echo_data(render(result, style, caps=stored_caps if style == "json" else caps))
+    shown_caps = stored_caps if style == "json" else caps
+    echo_data(render(result, style, caps=shown_caps, wide=wide))
     if _any_holds(limits, result):
         sys.exit(EXIT_THRESHOLD)
 

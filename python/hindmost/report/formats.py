@@ -14,7 +14,13 @@ FORMATS = ("table", "json", "csv", "markdown")
 """Formats of a report; CSV holds the summary alone."""
 
 
-def render(result: Result, style: str, *, caps: Sequence[MovedCap] | None = None) -> str:
+def render(
+    result: Result,
+    style: str,
+    *,
+    caps: Sequence[MovedCap] | None = None,
+    wide: bool = False,
+) -> str:
     """Return a result in one of `FORMATS`.
 
     Parameters
@@ -25,6 +31,8 @@ def render(result: Result, style: str, *, caps: Sequence[MovedCap] | None = None
         The format.
     caps
         What the analysis of caps found, for all formats but CSV.
+    wide
+        Whether the summary of ``table`` has all percentiles, or those that fit into 80 columns.
     """
     match style:
         case "json":
@@ -35,6 +43,6 @@ def render(result: Result, style: str, *, caps: Sequence[MovedCap] | None = None
         case "markdown":
             return markdown.text(result_content(result, caps=caps or ()))
         case "table":
-            return table.text(result_content(result, caps=caps or ()))
+            return table.text(result_content(result, caps=caps or (), wide=wide))
         case _:
             raise ValueError(f"style must be one of {', '.join(FORMATS)}, got {style!r}")

@@ -18,9 +18,13 @@ def with_error(value: float, std_error: float | None) -> str:
     '0.412 ± 0.006'
     >>> with_error(0.41234567, None)
     '0.4123'
+    >>> with_error(1.34e38, 1.5e37)
+    '1.34e+38 ± 1.5e+37'
     """
     if std_error is None or std_error == 0 or not math.isfinite(std_error):
         return rounded(value, std_error)
+    if _is_far_from_one(value):
+        return f"{rounded(value, std_error)} ± {std_error:.1e}"
     places = _places(value, std_error)
     if std_error < 0.5 * 10.0**-places:
         return f"{rounded(value, std_error)} ± {std_error:.1g}"
@@ -43,6 +47,10 @@ def rounded(value: float, std_error: float | None) -> str:
         return f"{value:.4g}"
     if std_error == 0:
         return f"{value:.6g}"
+    if _is_far_from_one(value):
+        # As many digits as the error has, or one more.
+        digits = math.floor(math.log10(abs(value))) - math.floor(math.log10(std_error)) + 1
+        return f"{value:.{min(max(digits, 0), 3)}e}"
     return f"{value:.{_places(value, std_error)}f}"
 
 
@@ -90,6 +98,11 @@ def large_count(number: int) -> str:
 def megajoules(energy_j: float | None) -> str:
     """Return an energy in MJ, or nothing where it is not known."""
     return "" if energy_j is None else f"{energy_j / MEGA:.4g}"
+
+
+def _is_far_from_one(value: float) -> bool:
+    """Return whether a value has so many zeros that it is better written with an exponent."""
+    return value != 0 and not 1e-3 <= abs(value) < 1e7
 
 
 def _places(value: float, std_error: float) -> int:

@@ -16,11 +16,14 @@ from hindmost.scenario import not_modelled
 SHOWN_METRICS = ("step_time_s", "mfu", "exposed_comm_s", "stall_s")
 """Metrics of the summary table, one a row."""
 
+SHOWN_PERCENTILES = ("p5", "p50", "p95", "p99")
+"""Percentiles of a summary table that fits into 80 columns."""
+
 FLAG = "*"
 """Follows a percentile whose error is not to be trusted."""
 
 
-def result_content(result: Result, *, caps: Sequence[MovedCap] = ()) -> Content:
+def result_content(result: Result, *, caps: Sequence[MovedCap] = (), wide: bool = True) -> Content:
     """Return the content of a result's report.
 
     Parameters
@@ -29,7 +32,10 @@ def result_content(result: Result, *, caps: Sequence[MovedCap] = ()) -> Content:
         The result.
     caps
         What the analysis of caps found.
+    wide
+        Whether the summary has all percentiles, or those of `SHOWN_PERCENTILES`.
     """
+    percentiles = tuple(PERCENTILES) if wide else SHOWN_PERCENTILES
     listings = (
         Listing(_caps_title(result), _caps_lines(caps)),
         Listing("Assumed", tuple(f"{one['path']}: {one['where']}" for one in result.assumed)),
@@ -38,22 +44,24 @@ def result_content(result: Result, *, caps: Sequence[MovedCap] = ()) -> Content:
     )
     return Content(
         headline=headline(result.scenario, result.plan),
-        tables=(_summary_table(result), _pools_table(result)),
-        notes=tuple(_notes(result)),
+        tables=(_summary_table(result, percentiles), _pools_table(result)),
+        notes=tuple(_notes(result, percentiles)),
         listings=tuple(listing for listing in listings if listing.lines),
     )
 
 
-def _notes(result: Result) -> list[str]:
+def _notes(result: Result, percentiles: tuple[str, ...]) -> list[str]:
     inputs, workload = result.inputs, result.scenario.workload
     given = "; given this cluster, so without errors" if inputs["runs"] == 1 else ""
     notes = [
-        f"MFU: model FLOPs ({workload.attention} attention, nothing counted twice) over the dense "
-        f"{workload.mfu_dtype} peak of the GPUs in the job, over all time; spares do not count.",
+        f"MFU: model FLOPs ({workload.attention} attention, nothing counted twice) over what the "
+        f"dense {workload.mfu_dtype} peak of the GPUs in the job does in that time; spares do not "
+        "count.",
         f"Seed {inputs['seed']}, {inputs['runs']} runs of {count(inputs['steps'])} steps, "
         f"method {inputs['method']} ({result.why}){given}.",
     ]
-    if any(metric in SHOWN_METRICS for metric, _ in result.warnings):
+    shown = {(metric, name) for metric in SHOWN_METRICS for name in percentiles}
+    if not shown.isdisjoint(result.warnings):
         notes.append(f"{FLAG} few rows lie beyond it, or most of those are of one run.")
     return notes
 
@@ -66,16 +74,16 @@ def _by_key(result: Result) -> dict[tuple[str, str], tuple[float, float | None]]
     }
 
 
-def _summary_table(result: Result) -> Table:
+def _summary_table(result: Result, percentiles: tuple[str, ...]) -> Table:
     by_key = _by_key(result)
     rows = []
     for metric in SHOWN_METRICS:
         cells = [METRICS[metric].heading, with_error(*by_key[metric, "mean"])]
-        for name in PERCENTILES:
+        for name in percentiles:
             flag = FLAG if (metric, name) in result.warnings else ""
             cells.append(rounded(*by_key[metric, name]) + flag)
         rows.append(tuple(cells))
-    return Table(("", "mean", *PERCENTILES), tuple(rows))
+    return Table(("", "mean", *percentiles), tuple(rows))
 
 
 def _pools_table(result: Result) -> Table:
@@ -83,7 +91,7 @@ def _pools_table(result: Result) -> Table:
     headings = ["pool", "GPUs", "spares", "busy", "waiting", "slowest in", "MFU"]
     has_energy = any(row["energy_j"] is not None for row in result.pool_rows)
     if has_energy:
-        headings.append("energy a step, MJ")
+        headings.append("MJ a step")
 
     def cells(row: dict[str, Any]) -> tuple[str, ...]:
         error = None if mfu_error is None else row["mfu"] / mfu * mfu_error
