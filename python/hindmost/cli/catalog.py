@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hindmost.cli.completion import entries as complete_entries
 from hindmost.cli.options import debug_option, echo_data
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ KINDS: tuple[Kind, ...] = ("gpus", "fabrics", "models", "presets")
 
 @click.command()
 @click.argument("kind", required=False, type=click.Choice(KINDS))
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=complete_entries)
 @click.option(
     "--format",
     "style",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hindmost.cli.completion import scenarios
 from hindmost.cli.options import (
     MAX_SEED,
     collected_problems,
@@ -33,7 +34,7 @@ STYLES_WITH_CAPS = ("table", "markdown")
 
 
 @click.command()
-@click.argument("scenario")
+@click.argument("scenario", shell_complete=scenarios(".toml", ".parquet"))
 @click.option(
     "--steps",
     type=click.IntRange(min=1),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from hindmost.cli.completion import scenarios
 from hindmost.cli.options import (
     debug_option,
     echo_data,
@@ -14,7 +15,7 @@ from hindmost.cli.options import (
 
 
 @click.command()
-@click.argument("scenario")
+@click.argument("scenario", shell_complete=scenarios(".toml"))
 @set_option
 @debug_option
 def validate(scenario: str, settings: tuple[str, ...]) -> None:

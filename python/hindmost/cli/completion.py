@@ -1,0 +1,50 @@
+"""What shells complete: presets, files and names of the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import cast
+
+import click
+
+Complete = Callable[[click.Context, click.Parameter, str], list[str]]
+"""Returns what may stand for a parameter that was typed in part."""
+
+
+def scenarios(*suffixes: str) -> Complete:
+    """Return what completes presets, folders and files with one of some suffixes."""
+
+    def complete(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+        from hindmost import catalog
+
+        presets = (name for name in catalog.names("presets") if name.startswith(incomplete))
+        return [*presets, *_files(incomplete, suffixes)]
+
+    return complete
+
+
+def entries(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """Return names of the catalogue, of the kind that was given before."""
+    from hindmost import catalog
+
+    given = context.params.get("kind")
+    kinds = (cast("catalog.Kind", given),) if given in catalog.KINDS else catalog.KINDS
+    names = (name for kind in kinds for name in catalog.names(kind))
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def _files(incomplete: str, suffixes: tuple[str, ...]) -> Iterator[str]:
+    """Yield the paths of files with one of some suffixes, and of folders with a slash."""
+    before, slash, beginning = incomplete.rpartition("/")
+    folder = f"{before}{slash}"
+    with suppress(OSError, ValueError):
+        for path in sorted(Path(folder).iterdir()):
+            is_hidden = path.name.startswith(".") and not beginning.startswith(".")
+            if is_hidden or not path.name.startswith(beginning):
+                continue
+            if path.is_dir():
+                yield f"{folder}{path.name}/"
+            elif path.suffix in suffixes:
+                yield f"{folder}{path.name}"
