@@ -64,6 +64,7 @@ WRONG: dict[str, tuple[Callable[[], hm.Scenario], str]] = {
 }
 
 CALLS: dict[str, Callable[[hm.Scenario], object]] = {
+    "with a change": lambda scenario: hm.with_changes(scenario, {"not_modelled": ["x"]}),
     "compile": hm.compile,
     "simulate": lambda scenario: hm.simulate(scenario, **SIZES),
     "with_changes": lambda scenario: hm.with_changes(scenario, {}),
@@ -103,6 +104,11 @@ def test_what_was_loaded_is_not_judged_again(
     compiled = hm.compile(scenario)
     assert compiled.scenario is scenario
     compiled.simulate(**SIZES)
+
+
+def test_a_change_may_make_an_object_right() -> None:
+    wrong = with_workload(base(), seq_len=-5)
+    assert hm.with_changes(wrong, {"workload.seq_len": 8192}) == base()
 
 
 def test_an_object_that_is_right_gives_the_rows_of_one_that_was_loaded() -> None:

@@ -108,7 +108,7 @@ def with_changes(
     if not as_changes(changes, changes_from):
         return judged(scenario)
     document = Document(scenario.source)
-    document.lay(to_table(scenario), scenario.source)
+    document.lay(_table_to_judge(scenario), scenario.source)
     apply_changes(document, changes, changes_from)
     return checked(document)
 
@@ -123,8 +123,15 @@ def judged(scenario: Scenario) -> Scenario:
     """
     if scenario.is_judged:
         return scenario
+    return from_table(_table_to_judge(scenario), scenario.source)
+
+
+def _table_to_judge(scenario: Scenario) -> Table:
+    """Return a scenario as a table that lacks nothing which its object has."""
+    if scenario.is_judged:
+        return to_table(scenario)
     # None stays: where a value is required, it is refused.
-    return from_table(scenario.model_dump(warnings=False), scenario.source)
+    return scenario.model_dump(warnings=False)
 
 
 def to_table(scenario: Scenario) -> Table:
