@@ -55,7 +55,7 @@ def _causes(scenario: Scenario) -> Iterator[ScenarioWarning]:
         "has none of those that were measured of equal GPUs: if they are not your own "
         f'measurements, step time and MFU are no prediction; extends = ["{preset}"] adds them'
         if causes
-        else "is empty, so that nothing but the fabric varies: step time and MFU are those of an "
+        else "has none in use, so that nothing but the fabric varies: step time and MFU are of an "
         f'ideal cluster, and no prediction; extends = ["{preset}"] adds what was measured'
     )
     yield ScenarioWarning(path="causes", warning=warning)
