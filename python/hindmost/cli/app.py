@@ -6,6 +6,8 @@ import io
 import signal
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 import click
@@ -41,22 +43,37 @@ for command in (run, init, validate, schema, catalog):
 
 def main() -> NoReturn:
     """Run the command line and exit."""
-    before = signal.signal(signal.SIGTERM, _terminate)
     try:
-        status = cli.main(standalone_mode=False)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        with _terminated_by_an_exception():
+            status = cli.main(standalone_mode=False)
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except BaseException as error:
         status = _status_of(error)
-    finally:
-        signal.signal(signal.SIGTERM, before)
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def _terminate(*_: object) -> NoReturn:
-    """End the process by an exception, so that half-written files are removed."""
-    tell("hindmost: terminated")
-    sys.exit(EXIT_TERMINATED)
+class _TerminatedError(BaseException):
+    """SIGTERM."""
+
+
+@contextmanager
+def _terminated_by_an_exception() -> Iterator[None]:
+    """Make SIGTERM raise an exception, so that half-written files are removed."""
+
+    def terminate(*_: object) -> NoReturn:
+        raise _TerminatedError
+
+    try:
+        before = signal.signal(signal.SIGTERM, terminate)
+    except ValueError:
+        # Only the main thread of a process has signals.
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def _status_of(error: BaseException) -> int:
@@ -79,6 +96,9 @@ def _status_of(error: BaseException) -> int:
     if isinstance(error, KeyboardInterrupt | click.Abort):
         tell("hindmost: interrupted")
         return EXIT_INTERRUPTED
+    if isinstance(error, _TerminatedError):
+        tell("hindmost: terminated")
+        return EXIT_TERMINATED
     if isinstance(error, ScenarioError):
         for problem in error.problems:
             tell(f"hindmost: {problem}")
