@@ -3,8 +3,8 @@
 mod common;
 
 use common::laws::{
-    bounded_pareto, capped, empirical, exponential, gamma, log_uniform, lognormal, mixture, normal,
-    pareto, shapes, uniform, weibull,
+    bounded_pareto, capped, constant, empirical, exponential, gamma, log_uniform, lognormal,
+    mixture, normal, pareto, shapes, uniform, weibull,
 };
 use hindmost_core::law::{Distribution, Law, tail_probability};
 use hindmost_core::random::{Random, Stream};
@@ -136,6 +136,21 @@ fn a_component_of_a_mixture_keeps_the_contract_of_its_own_law() {
             assert_near_quantile("component", &part, &table, address);
         }
     }
+}
+
+#[test]
+fn a_component_with_a_cap_of_its_own_ends_at_the_lower_one_of_both() {
+    let law = |own, outer| {
+        let parts = vec![(0.5, capped(pareto(1.0, 1.5), own)), (0.5, constant(1.0))];
+        capped(mixture(parts), outer)
+    };
+    for (own, outer) in [(8.0, 6.0), (6.0, 8.0)] {
+        for (_, part) in law(own, outer).components() {
+            let table = Table::compile(&part).unwrap();
+            assert!(table.bound(u32::MAX) <= 6.0, "{part:?}");
+        }
+    }
+    assert_eq!(law(8.0, 6.0).components()[0], law(6.0, 8.0).components()[0]);
 }
 
 #[test]

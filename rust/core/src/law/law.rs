@@ -80,7 +80,12 @@ impl Law {
             Self::Capped(capped) => {
                 let parts = capped.law().components().into_iter();
                 parts
-                    .map(|(weight, law)| (weight, Self::Capped(Capped::of_part(law, capped.cap()))))
+                    .map(|(weight, law)| {
+                        // A component may have a cap of its own.
+                        let (law, inner) = law.split_cap();
+                        let cap = inner.map_or(capped.cap(), |inner| inner.min(capped.cap()));
+                        (weight, Self::Capped(Capped::of_part(law, cap)))
+                    })
                     .collect()
             }
             law => vec![(1.0, law.clone())],
