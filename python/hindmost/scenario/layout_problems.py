@@ -66,6 +66,22 @@ def _replicas(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
         if scenario.pools and counts.n_replicas == 0:
             requirement = f"must hold a replica together, {size:,} GPUs in full domains"
             yield Problem(path="pools", requirement=requirement)
+            return
+        for name, pool in scenario.pools.items():
+            domain_gpus = catalog.gpu(pool.gpu).domain_gpus
+            if pool.n_gpus >= domain_gpus and counts.pools[name].n_ranks == 0:
+                stage = layout.tensor * layout.context
+                requirement = (
+                    f"must hold a stage of some replica, {stage:,} GPUs in full domains of "
+                    f"{domain_gpus}: all of its GPUs would be spares"
+                )
+                hint = f"replicas take {layout.pipeline} stages each, the last pools what is left"
+                yield Problem(
+                    path=f"pools.{name}.n_gpus",
+                    requirement=requirement,
+                    value=pool.n_gpus,
+                    hint=hint,
+                )
         return
     for name, pool in scenario.pools.items():
         domain_gpus = catalog.gpu(pool.gpu).domain_gpus

@@ -8,8 +8,8 @@ use common::laws::{constant, exponential, lognormal};
 use common::plans::{cause, jitter, network, plan, pool, with_probability};
 use hindmost_core::order_statistics::OrderStatistics;
 use hindmost_core::plan::{
-    CauseSpec, Communication, Effect, PipelineSpec, Placement, Plan, ReplicaSpec, Scope, Span,
-    StageTimes,
+    CauseSpec, Communication, Effect, PipelineSpec, Placement, Plan, PoolSpec, ReplicaSpec, Scope,
+    Span, StageTimes,
 };
 use hindmost_core::schedule::{Kind, Shape};
 
@@ -20,8 +20,16 @@ fn reason(plan: Plan) -> Option<String> {
         .map(|reason| reason.to_string())
 }
 
-/// Two stages of one second of work each.
+/// Two stages of one second of work each, in a pool of 16 tensor groups.
 fn staged(placement: Placement, causes: Vec<CauseSpec>) -> Plan {
+    staged_in(vec![pool("a", 64, 4, 8, 4, 1.0)], placement, causes).unwrap()
+}
+
+fn staged_in(
+    pools: Vec<PoolSpec>,
+    placement: Placement,
+    causes: Vec<CauseSpec>,
+) -> hindmost_core::Result<Plan> {
     let times = StageTimes {
         forward_s: vec![0.1; 2],
         backward_s: vec![0.2; 2],
@@ -40,11 +48,23 @@ fn staged(placement: Placement, causes: Vec<CauseSpec>) -> Plan {
         gang_replicas: 1,
         placement,
         layers: vec![1; 2],
-        times: vec![times],
+        times: vec![times; pools.len()],
     };
-    let pools = vec![pool("a", 64, 4, 8, 4, 1.0)];
     let replica = ReplicaSpec::Pipeline(pipeline);
-    Plan::of_replicas(pools, causes, Communication::default(), replica).unwrap()
+    Plan::of_replicas(pools, causes, Communication::default(), replica)
+}
+
+#[test]
+fn a_pool_whose_stages_are_all_left_over_is_refused() {
+    let in_pools = |n_gpus: [u32; 2]| {
+        let [a, b] = n_gpus;
+        let pools = vec![pool("a", a, 4, 8, 8, 1.0), pool("b", b, 4, 8, 8, 1.0)];
+        staged_in(pools, Placement::Mixed, vec![])
+    };
+    // Replicas of two stages; the last stage of an odd number of them is left over.
+    assert!(in_pools([16, 8]).is_err());
+    assert!(in_pools([24, 8]).is_ok());
+    assert!(in_pools([16, 24]).is_ok());
 }
 
 fn shared(name: &str, scope: Scope) -> CauseSpec {
