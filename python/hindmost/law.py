@@ -71,13 +71,19 @@ class LawModel(Strict):
         """Return the value whose survival function is `q`, accurate where `q` is small."""
         return self.core.upper_quantile(q)
 
-    def check_drawable(self) -> None:
-        """Refuse a law that no table of quantiles can hold, such as one of infinite variance."""
+    def check_drawable(self, key: str = "law") -> None:
+        """Refuse a law that no table of quantiles can hold, such as one of infinite variance.
+
+        Parameters
+        ----------
+        key
+            Key of the law, for the path of what is wrong.
+        """
         try:
             self.core.check_drawable()
         except _core.DomainError as error:
             field, value, requirement = error.args
-            raise domain_error(f"law.{field}", value, requirement) from None
+            raise domain_error(f"{key}.{field}", value, requirement) from None
 
 
 _COMPILED: Memo[_core.Law] = Memo(256)

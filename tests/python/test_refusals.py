@@ -100,6 +100,8 @@ ELSEWHERE = {
     "workload.global_batch_seqs must be absent where workload.n_microbatches is given, got 256",
     'layout.sharding = "none"\nlayout.shard_group_replicas = 16': "mine.toml: "
     'layout.shard_group_replicas must be absent where layout.sharding is "none", got 16',
+    'fabric.hop_noise = { name = "pareto", alpha = 1.5 }': "mine.toml: fabric.hop_noise.alpha "
+    "must be > 2, or the law must have a cap, because its variance is infinite, got 1.5",
     'unknowns."workload.seqlen" = { name = "constant", value = 1 }': "mine.toml: "
     f"unknowns.workload.seqlen {NO_PATH.replace('a key path', 'the key path of a number')}",
     'unknowns."workload.seq_len" = { name = "constant", valu = 1, value = 1 }': "mine.toml: "

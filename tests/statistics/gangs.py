@@ -399,8 +399,8 @@ def numbers(cause: Spec, stream: str, units: Counts, n_indices: int) -> Floats:
     drawn = np.full(value.shape, neutral(cause))
     components = cause["law"].get("components", [{"weight": 1.0, "law": cause["law"]}])
     for component in reversed(components):
-        flat = (each.ravel().astype(np.uint32) for each in (value, refine))
-        sizes = _core.Law(component["law"]).values(*flat).reshape(at.shape)
+        word, more = (each.ravel().astype(np.uint32) for each in (value, refine))
+        sizes = _core.Law(component["law"]).values(word, more).reshape(at.shape)
         drawn = np.where(occurs & is_below(at, weight), sizes, drawn)
         weight -= component["weight"]
     return drawn

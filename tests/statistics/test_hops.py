@@ -8,7 +8,7 @@ from scipy import stats
 
 from hindmost.collective import btree, hops
 from hindmost.collective.hops import Pattern
-from hindmost.law import Constant, Exponential, LogNormal
+from hindmost.law import Component, Constant, Exponential, Law, LogNormal, Mixture
 
 EXPONENTIAL = Exponential(mean=1.0)
 PATTERNS: list[Pattern] = [
@@ -27,6 +27,35 @@ PATTERNS: list[Pattern] = [
 def test_exponential_hops_on_a_ring(n: int, mean: float, error: float) -> None:
     found = hops.total(EXPONENTIAL, pattern="ring-all-reduce", n=n)
     assert abs(found.mean - mean) < 4 * np.hypot(found.std_error, error)
+
+
+def mixture(*parts: tuple[float, Law], cap: float | None = None) -> Mixture:
+    components = [Component(weight=weight, law=law) for weight, law in parts]
+    return Mixture(components=components, cap=cap)
+
+
+def test_a_mixture_of_one_law_with_itself_takes_the_time_of_that_law() -> None:
+    both = mixture((0.25, EXPONENTIAL), (0.75, EXPONENTIAL))
+    one, other = (hops.total(law, pattern="ring", n=32) for law in (EXPONENTIAL, both))
+    assert stats.ks_2samp(one.samples, other.samples).statistic < 1e-3
+
+
+def test_a_rare_component_takes_its_share_of_hops() -> None:
+    # Of 2 rounds of 2 ranks each the slower one counts: the rare hop is in one of 4.
+    rare = mixture((1 - 1e-3, Constant(value=1.0)), (1e-3, Constant(value=100.0)), cap=50.0)
+    found = hops.total(rare, pattern="doubling-all-reduce", n=2)
+    expected = 2 + 2 * 49 * (1 - (1 - 1e-3) ** 2)
+    assert abs(found.mean - expected) < 4 * found.std_error
+
+
+def test_a_heavy_tail_takes_no_less_time_on_more_ranks() -> None:
+    heavy = mixture((0.9999, Constant(value=1.0)), (1e-4, LogNormal(sigma=6.0)), cap=1e9)
+    for pattern in PATTERNS:
+        most = hops.total(heavy, pattern=pattern, n=128)
+        for n in (129, 1_000, 100_000):
+            found = hops.total(heavy, pattern=pattern, n=n)
+            assert (found.samples >= most.samples).all()
+            assert found.law().core.mean() > 0
 
 
 def test_exponential_hops_up_a_tree_with_four_leaves() -> None:

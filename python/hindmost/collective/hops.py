@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
+from hindmost import _core
 from hindmost.collective import btree
 from hindmost.law import Empirical, Law, LawModel
 
@@ -154,6 +155,10 @@ def _extrapolated(law: str, pattern: Pattern, n: int) -> HopTotal:
         power = math.log(spreads[1] / spreads[0]) / math.log(whole.hops / half.hops)
     stretch = (hops / whole.hops) ** min(0.5, max(0.0, power))
     samples = mean + stretch * (whole.samples - whole.mean)
+    if (samples < whole.samples).any():
+        # More ranks never take less time. Chance may say so where the tail of hops is heavy.
+        samples = np.maximum(samples, whole.samples)
+        mean = float(samples.mean())
     samples.flags.writeable = False
     return HopTotal(hops=hops, mean=mean, std_error=math.hypot(sampling, drift), samples=samples)
 
@@ -176,19 +181,42 @@ class _Draws:
     def __init__(self, law: LawModel, *, seed: int, n: int) -> None:
         self.core = law.core
         self.random = np.random.Generator(np.random.SFC64([seed, n]))
-        middles = np.arange(2**11, 2**32, 2**12, dtype=np.uint32)
-        self.table = self.core.values(middles, middles)
+        self.table, self.is_mixture = _quantiles(self.core)
 
     def times(self, count: int, width: int) -> HopTimes:
         words = self._words(count * width)
         times = self.table.take(words >> 12)
         exact = np.flatnonzero(words >= _FIRST_EXACT_WORD)
         if len(exact):
-            times[exact] = self.core.values(words[exact], self._words(len(exact)))
+            times[exact] = self._exact(words[exact], self._words(len(exact)))
         return times.reshape(count, width)
+
+    def _exact(self, words: NDArray[np.uint32], refine: NDArray[np.uint32]) -> HopTimes:
+        """Return the values of words with 32 more bits each, on the upper side."""
+        if not self.is_mixture:
+            return self.core.values(words, refine)
+        tails = (~words * 2.0**32 + ~refine + 0.5) / 2.0**64
+        return np.array([self.core.upper_quantile(tail) for tail in tails], dtype=np.float32)
 
     def _words(self, count: int) -> NDArray[np.uint32]:
         return self.random.integers(2**32, size=count, dtype=np.uint32)
+
+
+def _quantiles(law: _core.Law) -> tuple[HopTimes, bool]:
+    """Return 2^20 even quantiles of a law, and whether it is a mixture.
+
+    Those of a mixture stand where as many of its components, by their weights, lie below.
+    """
+    middles = np.arange(2**11, 2**32, 2**12, dtype=np.uint32)
+    weights = law.weights()
+    if len(weights) == 1:
+        return law.values(middles, middles), False
+    parts = [law.values(middles, middles, component) for component in range(len(weights))]
+    values = np.concatenate(parts)
+    order = np.argsort(values, kind="stable")
+    below = np.cumsum(np.repeat(weights, len(middles))[order])
+    place = np.searchsorted(below, (np.arange(len(middles)) + 0.5) / len(middles) * below[-1])
+    return values[order[place]], True
 
 
 def _totals(draw: DrawHops, pattern: Pattern, n: int, width: int) -> Times:

@@ -140,6 +140,12 @@ class Fabric(Strict):
     def _in_the_catalogue(cls, name: str) -> str:
         return _known("fabrics", name)
 
+    @model_validator(mode="after")
+    def _hops_can_be_drawn(self) -> Fabric:
+        if self.hop_noise is not None:
+            self.hop_noise.check_drawable("hop_noise")
+        return self
+
     def figure(self, name: FabricFigure) -> float:
         """Return a figure of the fabric: the scenario's own, or the catalogue's."""
         own: float | None = getattr(self, name)

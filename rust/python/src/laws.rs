@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hindmost_core::law::{Distribution, OCTAVES, Tabulated, tail_probability};
 use hindmost_core::plan::DrawnLaw;
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -109,13 +109,22 @@ impl Law {
         Ok(())
     }
 
-    /// The table's values of words, each with 32 more bits for where they are
-    /// due.
+    /// Shares of all draws of the components that a draw chooses from: one share, of 1, but for
+    /// a mixture.
+    fn weights(&self) -> PyResult<Vec<f64>> {
+        let tables = self.drawn.tables().or_raise()?;
+        Ok(tables.weighted().map(|(weight, _)| weight).collect())
+    }
+
+    /// The values of words in the table of a component, each with 32 more bits for where they
+    /// are due.
+    #[pyo3(signature = (words, refine, component=0))]
     fn values<'py>(
         &self,
         py: Python<'py>,
         words: PyReadonlyArray1<'py, u32>,
         refine: PyReadonlyArray1<'py, u32>,
+        component: usize,
     ) -> PyResult<Bound<'py, PyArray1<f32>>> {
         let (words, refine) = (words.as_array(), refine.as_array());
         if words.len() != refine.len() {
@@ -124,9 +133,9 @@ impl Law {
             ));
         }
         let tables = self.drawn.tables().or_raise()?;
-        let Some(table) = tables.only() else {
-            let message = "each component of a mixture has values of its own";
-            return Err(PyValueError::new_err(message));
+        let Some((_, table)) = tables.weighted().nth(component) else {
+            let message = format!("the law has no component {component}");
+            return Err(PyIndexError::new_err(message));
         };
         let values: Vec<f32> = words
             .iter()

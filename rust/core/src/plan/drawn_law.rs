@@ -106,6 +106,17 @@ impl Tables {
         }
     }
 
+    /// The components' tables, each with its share of all draws.
+    pub fn weighted(&self) -> impl Iterator<Item = (f64, &Table)> {
+        let mut before = 0.0;
+        self.0.iter().map(move |component| {
+            let upto = component.share.probability();
+            let weight = upto - before;
+            before = upto;
+            (weight, &component.table)
+        })
+    }
+
     /// The table of the law that a component word chooses.
     #[must_use]
     pub fn chosen(&self, word: u32, refine: impl Fn() -> u32) -> &Table {
@@ -150,6 +161,8 @@ mod tests {
         assert_eq!(value(3 << 30), 3.0);
         assert_eq!(value(u32::MAX), 3.0);
         assert!(tables.only().is_none());
+        let weights: Vec<f64> = tables.weighted().map(|(weight, _)| weight).collect();
+        assert_eq!(weights, [0.75, 0.25]);
         assert_eq!((tables.least(), tables.greatest()), (1.0, 3.0));
     }
 

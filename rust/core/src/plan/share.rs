@@ -20,6 +20,11 @@ impl Share {
         Some(Self { last: last as u64 })
     }
 
+    /// The probability, rounded to what it makes up.
+    pub(super) fn probability(self) -> f64 {
+        libm::ldexp((u128::from(self.last) + 1) as f64, -64)
+    }
+
     /// Whether a number whose upper half is `word` may be in the share.
     #[inline(always)]
     pub(super) fn may_hold(self, word: u32) -> bool {
