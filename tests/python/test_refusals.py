@@ -169,6 +169,9 @@ MIXTURES = {
     "must be finite and >= 0, got -0.2",
     HALVES + '{ name = "pareto", alpha = 1.5 } }': "components.1.law.alpha must be > 2, "
     "or the law must have a cap, because its variance is infinite, got 1.5",
+    HALVES + '{ name = "empirical", samples = [1, 2], tail_alpha = 2.5, cap = 8 } }': "components.1"
+    ".law.tail_alpha must be absent: samples with a tail are a mixture by themselves, "
+    "which cannot be a component of another one, got 2.5",
     INNER + f"[{HALVES}{ONE} }}] }} }}": f"{NESTED} 2",
     INNER + f"[{{ weight = 1, law = {ONE} }}] }} }}": f"{NESTED} 1",
 }

@@ -162,7 +162,18 @@ impl LawTable {
         match self.get("components")? {
             Parameter::Components(components) => components
                 .iter()
-                .map(|component| Ok((component.weight, component.law.to_law()?)))
+                .enumerate()
+                .map(|(index, component)| {
+                    if let Some(alpha) = component.law.optional("tail_alpha")? {
+                        let requirement = "absent: samples with a tail are a mixture by themselves, \
+                                           which cannot be a component of another one";
+                        let error = Error::domain("tail_alpha", alpha, requirement);
+                        return Err(to_python(
+                            error.within("law").within(&format!("components.{index}")),
+                        ));
+                    }
+                    Ok((component.weight, component.law.to_law()?))
+                })
                 .collect(),
             // An empty list is one of numbers, too.
             Parameter::Numbers(none) if none.is_empty() => Ok(Vec::new()),
