@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -230,4 +231,27 @@ def hold_to_60_milliseconds(
         ours=lambda: compile_all_laws(core, n_pools),
         count=1,
         at_least_per_s=SHAPES_PER_S,
+    )
+
+
+FACTORS: dict[str, Callable[[int], dict[str, Any]]] = {
+    "lognormal laws": lambda k: {"name": "lognormal", "median": 1.0, "sigma": 0.001 + 1e-5 * k},
+    "equal laws": lambda k: {"name": "uniform", "low": 0.999, "high": 1.001},
+}
+
+
+@pytest.mark.parametrize("laws", FACTORS)
+def test_a_hundred_factors_are_compiled_in_twice_the_time_of_ten(benchmark: Any, laws: str) -> None:
+    def plan(n: int) -> _core.Plan:
+        cause: dict[str, Any] = {"affects": "compute", "effect": "slowdown", "scope": "gpu"}
+        cause |= {"span": "step", "probability": 1.0, "pools": [0]}
+        causes = [{**cause, "name": f"c{k}", "law": FACTORS[laws](k)} for k in range(n)]
+        return _core.Plan(pools=[hgx("a", 128)], causes=causes, terms=[], overlap_fraction=0.0)
+
+    many, few = plan(100), plan(10)
+    gate(
+        benchmark,
+        ours=lambda: _core.OrderStatistics(many),
+        theirs=lambda: _core.OrderStatistics(few),
+        at_least=0.5,
     )

@@ -28,6 +28,9 @@ class NotExactError(ValueError):
     instead.
     """
 
+class ThreadsError(RuntimeError):
+    """The operating system does not start threads; the message says how many were asked for."""
+
 class Law:
     """Distribution of a positive random number; equal however it was written."""
 

@@ -255,6 +255,7 @@ def raised(kind: type[Exception], act: Callable[[], object]) -> Exception:
 ERRORS = {
     "domain": raised(_core.DomainError, lambda: law("lognormal", sigma=-1.0)),
     "streams": _core.StreamsError("a/b/value", "c/d/value"),
+    "threads": _core.ThreadsError("the operating system does not start 8 threads: why"),
     "not exact": raised(
         _core.NotExactError, lambda: _core.OrderStatistics(plan("colossus-1-pp16"))
     ),

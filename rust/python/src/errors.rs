@@ -3,7 +3,7 @@
 use hindmost_core::Error;
 use hindmost_core::order_statistics::Reason;
 use pyo3::create_exception;
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
 create_exception!(
@@ -25,6 +25,13 @@ create_exception!(
     PyValueError,
     "The slowest rank cannot be drawn from its law: args are the kind of reason, the reason in words,\
      and whether a law of replicas found by simulation may do instead."
+);
+
+create_exception!(
+    hindmost._core,
+    ThreadsError,
+    PyRuntimeError,
+    "Threads that the operating system does not start: the message says how many were asked for."
 );
 
 /// The exception for a reason against an exact law.

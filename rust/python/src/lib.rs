@@ -12,13 +12,14 @@ mod probe;
 mod schedules;
 mod watch;
 
+use numpy::{PyArray1, PyArrayMethods};
 use pyo3::prelude::*;
 
 /// The Rust core of hindmost.
 #[pymodule]
 mod _core {
     #[pymodule_export]
-    use crate::errors::{DomainError, NotExactError, StreamsError};
+    use crate::errors::{DomainError, NotExactError, StreamsError, ThreadsError};
     #[pymodule_export]
     use crate::laws::{Law, fit_tabulated, tail_probabilities};
     #[pymodule_export]
@@ -51,6 +52,9 @@ mod _core {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         use hindmost_core::{plan, schedule};
+        // NumPy's interface is loaded here. Where a signal came while a first call loaded it, that
+        // call would panic.
+        drop(PyArray1::<u32>::zeros(module.py(), 0, false).readwrite());
         module.add("MAX_STAGES", schedule::MAX_STAGES)?;
         module.add("MAX_PASSES", schedule::MAX_PASSES)?;
         module.add("MAX_INDICES", plan::MAX_INDICES)?;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hindmost_core::order_statistics::LawMemory;
 use hindmost_core::plan::{Communication, ReplicaSpec};
 use hindmost_core::simd::InstructionSet;
 use hindmost_core::step::Columns;
@@ -14,7 +15,7 @@ use crate::again::{Reduced, call_again};
 use crate::convert::{Cause, CommunicationTerm, Pipeline, Pool};
 use crate::errors::{OrRaise, not_exact};
 use crate::memory::Memory;
-use crate::watch::watch;
+use crate::watch::{watch, watch_one};
 
 /// What a plan is made of, but for the instruction set, which changes no bytes.
 #[derive(Clone, PartialEq, IntoPyObject)]
@@ -28,7 +29,7 @@ struct Arguments {
 }
 
 impl Arguments {
-    fn to_plan(&self) -> PyResult<hindmost_core::plan::Plan> {
+    fn to_plan(&self, py: Python<'_>) -> PyResult<hindmost_core::plan::Plan> {
         let pools = self.pools.iter().map(Pool::to_spec).collect();
         let causes = self
             .causes
@@ -46,7 +47,9 @@ impl Arguments {
                 tensor_groups: self.replica_tensor_groups,
             },
         };
-        hindmost_core::plan::Plan::of_replicas(pools, causes, communication, replica).or_raise()
+        watch_one(py, None, |control| {
+            hindmost_core::plan::Plan::compile(pools, causes, communication, replica, control)
+        })
     }
 }
 
@@ -73,7 +76,9 @@ impl Plan {
         *, pools, causes, terms, overlap_fraction, replica_tensor_groups=1, pipeline=None,
         instructions=None
     ))]
+    #[allow(clippy::too_many_arguments, reason = "keywords of a Python class")]
     fn new(
+        py: Python<'_>,
         pools: Vec<Pool>,
         causes: Vec<Cause>,
         terms: Vec<CommunicationTerm>,
@@ -90,7 +95,7 @@ impl Plan {
             replica_tensor_groups,
             pipeline,
         };
-        let plan = arguments.to_plan()?;
+        let plan = arguments.to_plan(py)?;
         let compiled = match &instructions {
             Some(name) => plan.with_instructions(InstructionSet::named(name).or_raise()?),
             None => plan,
@@ -184,12 +189,13 @@ impl OrderStatistics {
     #[pyo3(signature = (plan, memory=None))]
     fn new(py: Python<'_>, plan: Py<Plan>, memory: Option<Py<Memory>>) -> PyResult<Self> {
         let compiled = plan.get().compiled.clone();
-        let engine = py.detach(|| match &memory {
-            None => hindmost_core::order_statistics::OrderStatistics::new(compiled),
-            Some(memory) => memory.get().with_laws(|laws| {
-                hindmost_core::order_statistics::OrderStatistics::with_memory(compiled, laws)
-            }),
-        });
+        let compile = hindmost_core::order_statistics::OrderStatistics::compile;
+        let engine = watch_one(py, None, |control| match &memory {
+            None => compile(compiled, &mut LawMemory::default(), control),
+            Some(memory) => memory
+                .get()
+                .with_laws(|laws| compile(compiled, laws, control)),
+        })?;
         Ok(Self {
             plan,
             memory,

@@ -8,7 +8,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use rayon::ThreadPoolBuilder;
 
-use crate::errors::OrRaise;
+use crate::errors::{OrRaise, ThreadsError};
 
 /// Time between two polls of signals and progress.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -26,16 +26,26 @@ pub fn watch<T: Send>(
     let pool = ThreadPoolBuilder::new()
         .num_threads(threads)
         .build()
-        .map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+        .map_err(|error| no_threads(threads, &error))?;
+    watch_one(py, progress, |control| pool.install(|| work(control)))
+}
+
+/// Does `work` on one other thread, as [`watch`] does it on a pool of them.
+pub fn watch_one<T: Send>(
+    py: Python<'_>,
+    progress: Option<Py<PyAny>>,
+    work: impl FnOnce(&Control) -> hindmost_core::Result<T> + Send,
+) -> PyResult<T> {
     let control = Control::default();
     py.detach(|| {
         std::thread::scope(|scope| {
             let (sender, receiver) = sync_channel(1);
-            let (pool, control) = (&pool, &control);
-            scope.spawn(move || {
+            let control = &control;
+            let worker = std::thread::Builder::new().spawn_scoped(scope, move || {
                 // Sending fails once the caller has stopped waiting.
-                let _ = sender.send(pool.install(|| work(control)));
+                let _ = sender.send(work(control));
             });
+            worker.map_err(|error| no_threads(1, &error))?;
             loop {
                 match receiver.recv_timeout(POLL_INTERVAL) {
                     Ok(result) => return result.or_raise(),
@@ -53,6 +63,13 @@ pub fn watch<T: Send>(
             }
         })
     })
+}
+
+/// The error for threads that the operating system does not start.
+fn no_threads(threads: usize, error: &dyn std::error::Error) -> PyErr {
+    let s = if threads == 1 { "" } else { "s" };
+    let message = format!("the operating system does not start {threads} thread{s}: {error}");
+    ThreadsError::new_err(message)
 }
 
 fn look(py: Python<'_>, progress: Option<&Py<PyAny>>, control: &Control) -> PyResult<()> {

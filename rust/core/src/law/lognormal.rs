@@ -60,6 +60,16 @@ impl LogNormal {
         Ok(Self { median, sigma })
     }
 
+    /// The law of the product with an independent number: medians multiply, and variances of the
+    /// logarithms add up.
+    #[must_use]
+    pub fn product(self, other: Self) -> Self {
+        Self {
+            median: self.median * other.median,
+            sigma: libm::sqrt(self.sigma * self.sigma + other.sigma * other.sigma),
+        }
+    }
+
     /// Standard deviations of ln x from the median.
     fn standard(&self, x: f64) -> f64 {
         let deviation = libm::log(x / self.median);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::draw::{Members, Origin, Scratch};
 use super::law::{LawMemory, PoolLaw};
-use super::reason::Reason;
+use super::reason::{Halt, Reason};
 use super::replica_law::{GangLaws, RunGangs, SimulationSize};
 use super::run::{Persistent, PoolMemory, RunMemory};
 use crate::control::Control;
@@ -31,29 +31,36 @@ impl OrderStatistics {
     /// # Errors
     /// Why the law of the slowest rank is not exact.
     pub fn new(plan: Arc<Plan>) -> std::result::Result<Self, Reason> {
-        Self::with_memory(plan, &mut LawMemory::default())
+        let (mut memory, control) = (LawMemory::default(), Control::default());
+        Self::compile(plan, &mut memory, &control)
+            .unwrap_or_else(|error| unreachable!("nobody asks for a stop: {error}"))
     }
 
     /// Compiles a plan exactly, with the laws that `memory` keeps; it keeps the others, too.
     ///
     /// # Errors
-    /// Why the law of the slowest rank is not exact.
-    pub fn with_memory(
+    /// [`Error::Stopped`](crate::Error::Stopped) once `control` asks for it; within it why the law
+    /// of the slowest rank is not exact.
+    pub fn compile(
         plan: Arc<Plan>,
         memory: &mut LawMemory,
-    ) -> std::result::Result<Self, Reason> {
-        let gangs = GangLaws::exact(&plan)?;
-        let ranks = match &gangs {
-            Some(gangs) => gangs.compile(&plan, memory)?,
-            None => pool_laws(&plan, Affects::Compute, memory)?,
+        control: &Control,
+    ) -> Result<std::result::Result<Self, Reason>> {
+        let engine = || {
+            let gangs = GangLaws::exact(&plan)?;
+            let ranks = match &gangs {
+                Some(gangs) => gangs.compile(&plan, memory, control)?,
+                None => pool_laws(&plan, Affects::Compute, memory, control)?,
+            };
+            let ports = pool_laws(&plan, Affects::Network, memory, control)?;
+            Ok(Self {
+                plan,
+                gangs,
+                ranks,
+                ports,
+            })
         };
-        let ports = pool_laws(&plan, Affects::Network, memory)?;
-        Ok(Self {
-            plan,
-            gangs,
-            ranks,
-            ports,
-        })
+        Halt::split(engine())
     }
 
     /// Compiles a plan whose replicas wait within a step, with the law of a replica's time
@@ -69,7 +76,9 @@ impl OrderStatistics {
         control: &Control,
     ) -> Result<std::result::Result<Self, Reason>> {
         // Ports that cannot be compiled refuse before anything is sampled.
-        let ports = match pool_laws(&plan, Affects::Network, &mut LawMemory::default()) {
+        let mut memory = LawMemory::default();
+        let ports = pool_laws(&plan, Affects::Network, &mut memory, control);
+        let ports = match Halt::split(ports)? {
             Ok(ports) => ports,
             Err(reason) => return Ok(Err(reason)),
         };
@@ -77,10 +86,9 @@ impl OrderStatistics {
             Ok(gangs) => gangs,
             Err(reason) => return Ok(Err(reason)),
         };
-        let ranks = gangs
-            .compile(&plan, &mut LawMemory::default())
-            .map_err(Reason::of_sampled_gangs);
-        Ok(ranks.map(|ranks| Self {
+        let ranks = gangs.compile(&plan, &mut LawMemory::default(), control);
+        let ranks = Halt::split(ranks)?;
+        Ok(ranks.map_err(Reason::of_sampled_gangs).map(|ranks| Self {
             plan,
             gangs: Some(gangs),
             ranks,
@@ -185,11 +193,14 @@ fn pool_laws(
     plan: &Plan,
     affects: Affects,
     memory: &mut LawMemory,
-) -> std::result::Result<Vec<Arc<PoolLaw>>, Reason> {
+    control: &Control,
+) -> std::result::Result<Vec<Arc<PoolLaw>>, Halt> {
     let pools = 0..plan.pools().len();
-    pools
-        .map(|index| memory.of_pool(plan, index, affects))
-        .collect()
+    let of_pool = |index| {
+        control.advance(0)?;
+        memory.of_pool(plan, index, affects, control)
+    };
+    pools.map(of_pool).collect()
 }
 
 impl Engine for OrderStatistics {

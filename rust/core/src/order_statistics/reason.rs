@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::error::Error;
+
 /// Why the slowest rank cannot be drawn from an exact law.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reason {
@@ -44,6 +46,38 @@ pub enum Reason {
         /// Ranks that it hits in a step, on average.
         n_ranks: f64,
     },
+}
+
+/// Why a law was not compiled.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Halt {
+    /// It would not be exact.
+    Reason(Reason),
+    /// Another error, such as [`Error::Stopped`].
+    Error(Error),
+}
+
+impl From<Reason> for Halt {
+    fn from(reason: Reason) -> Self {
+        Self::Reason(reason)
+    }
+}
+
+impl From<Error> for Halt {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl Halt {
+    /// The reason of a result by itself, within any other error.
+    pub(super) fn split<T>(result: Result<T, Self>) -> crate::Result<Result<T, Reason>> {
+        match result {
+            Ok(value) => Ok(Ok(value)),
+            Err(Self::Reason(reason)) => Ok(Err(reason)),
+            Err(Self::Error(error)) => Err(error),
+        }
+    }
 }
 
 impl Reason {

@@ -8,6 +8,7 @@ use super::hops::{self, Hops};
 use super::kinds::{Affects, Effect, Span};
 use super::pipeline::{Pipeline, Placement, ReplicaSpec};
 use super::pool::{Pool, PoolSpec};
+use crate::control::Control;
 use crate::error::{Error, Result};
 use crate::random::{Stream, Use};
 use crate::simd::InstructionSet;
@@ -50,6 +51,20 @@ impl Plan {
         mut communication: Communication,
         replica: ReplicaSpec,
     ) -> Result<Self> {
+        Self::compile(pools, causes, communication, replica, &Control::default())
+    }
+
+    /// As [`Plan::of_replicas`], until a stop is asked for.
+    ///
+    /// # Errors
+    /// Those of [`Plan::of_replicas`]; [`Error::Stopped`] once `control` asks for it.
+    pub fn compile(
+        pools: Vec<PoolSpec>,
+        causes: Vec<CauseSpec>,
+        communication: Communication,
+        replica: ReplicaSpec,
+        control: &Control,
+    ) -> Result<Self> {
         if pools.is_empty() {
             return Err(Error::domain("pools", 0.0, "at least one pool"));
         }
@@ -67,7 +82,10 @@ impl Plan {
         fill_replicas(&mut pools, replica_tensor_groups, pipeline.as_ref())?;
         let causes = causes
             .into_iter()
-            .map(|cause| Cause::compile(cause, &pools))
+            .map(|cause| {
+                control.advance(0)?;
+                Cause::compile(cause, &pools)
+            })
             .collect::<Result<Vec<_>>>()?;
         match &mut pipeline {
             Some(pipeline) => pipeline.check(&pools, &causes)?,
@@ -88,8 +106,8 @@ impl Plan {
             pipeline,
             instructions: InstructionSet::best(),
         };
-        plan.check_streams()?;
-        plan.check_range()?;
+        plan.check_streams(control)?;
+        plan.check_range(control)?;
         Ok(plan)
     }
 
@@ -237,10 +255,11 @@ impl Plan {
     }
 
     /// Refuses causes whose factors or stalls together may leave the range of f32.
-    fn check_range(&self) -> Result<()> {
+    fn check_range(&self, control: &Control) -> Result<()> {
         const GREATEST_EFFECT: f64 = f32::MAX as f64 / 4.0;
         const LEAST_EFFECT: f64 = f32::MIN_POSITIVE as f64;
         for (index, pool) in self.pools.iter().enumerate() {
+            control.advance(0)?;
             for affects in [Affects::Compute, Affects::Network] {
                 let causes = || {
                     Span::ALL
@@ -279,7 +298,7 @@ impl Plan {
     }
 
     /// Refuses causes that would share random words.
-    fn check_streams(&self) -> Result<()> {
+    fn check_streams(&self, control: &Control) -> Result<()> {
         let mut seen: HashMap<Stream, (String, (usize, usize))> = HashMap::new();
         for usage in Use::ALL {
             let address = Stream::address("", hops::NAME, usage);
@@ -300,6 +319,7 @@ impl Plan {
             }
         }
         for (cause_index, cause) in self.causes.iter().enumerate() {
+            control.advance(0)?;
             for (index, pool) in self.pools.iter().enumerate() {
                 if cause.streams(index).is_none() {
                     continue;

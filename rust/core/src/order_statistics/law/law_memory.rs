@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::curve_cache::CurveCache;
 use super::pool_law::PoolLaw;
-use crate::order_statistics::reason::Reason;
+use crate::control::Control;
+use crate::order_statistics::reason::Halt;
 use crate::plan::{Affects, Cause, Plan, Pool, Span};
 
 /// Laws of pools that are kept, at most: some tens of megabytes.
@@ -37,30 +38,32 @@ impl LawMemory {
     /// The law of pool number `index` of a plan.
     ///
     /// # Errors
-    /// Why the slowest cannot be drawn from a law.
+    /// As [`PoolLaw::new`].
     pub fn of_pool(
         &mut self,
         plan: &Plan,
         index: usize,
         affects: Affects,
-    ) -> Result<Arc<PoolLaw>, Reason> {
+        control: &Control,
+    ) -> Result<Arc<PoolLaw>, Halt> {
         self.get(plan, index, affects, None, |curves| {
-            PoolLaw::new(plan, index, affects, curves)
+            PoolLaw::new(plan, index, affects, curves, control)
         })
     }
 
     /// The law of gangs, as [`PoolLaw::of_gangs`].
     ///
     /// # Errors
-    /// Why the slowest cannot be drawn from a law.
+    /// As [`PoolLaw::new`].
     pub fn of_gangs(
         &mut self,
         plan: &Plan,
         index: usize,
         spread: f64,
-    ) -> Result<Arc<PoolLaw>, Reason> {
+        control: &Control,
+    ) -> Result<Arc<PoolLaw>, Halt> {
         self.get(plan, index, Affects::Compute, Some(spread), |curves| {
-            PoolLaw::of_gangs(plan, index, spread, curves)
+            PoolLaw::of_gangs(plan, index, spread, curves, control)
         })
     }
 
@@ -70,8 +73,8 @@ impl LawMemory {
         index: usize,
         affects: Affects,
         gang_spread: Option<f64>,
-        compile: impl FnOnce(&mut CurveCache) -> Result<PoolLaw, Reason>,
-    ) -> Result<Arc<PoolLaw>, Reason> {
+        compile: impl FnOnce(&mut CurveCache) -> Result<PoolLaw, Halt>,
+    ) -> Result<Arc<PoolLaw>, Halt> {
         let spans = [Span::Step, Span::Run].into_iter();
         let key = Key {
             // Laws are in units of the time that a pool computes.
@@ -109,7 +112,9 @@ mod tests {
     }
 
     fn of(memory: &mut LawMemory, plan: &Plan) -> Arc<PoolLaw> {
-        memory.of_pool(plan, 0, Affects::Compute).unwrap()
+        memory
+            .of_pool(plan, 0, Affects::Compute, &Control::default())
+            .unwrap()
     }
 
     #[test]
@@ -127,7 +132,9 @@ mod tests {
             assert!(!Arc::ptr_eq(&first, &other));
         }
         let ports = plan(800, vec![residual(0.1), speed()]);
-        let ports = memory.of_pool(&ports, 0, Affects::Network).unwrap();
+        let ports = memory
+            .of_pool(&ports, 0, Affects::Network, &Control::default())
+            .unwrap();
         assert_eq!(ports.affects, Affects::Network);
     }
 

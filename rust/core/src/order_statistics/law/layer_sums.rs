@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use super::curve_cache::CurveCache;
 use super::pool_law::{BlockLaw, BlockLaws, PoolLaw};
-use crate::curve::{Curve, product, sum, sum_of};
+use crate::control::Control;
+use crate::curve::{Curve, sum, sum_of};
+use crate::error::Result;
 use crate::plan::{Affects, Cause, Effect, Pipeline, Placement, Plan, Scope, Span};
 
 /// Whether ranks of a gang differ by causes of span layer alone, so that the slowest
@@ -36,32 +38,43 @@ pub fn is_sum_of_maxima(plan: &Plan, pipeline: &Pipeline) -> bool {
 
 /// The law of a pool whose gangs are sums of maxima; none where a tail is too heavy
 /// to be added up.
+///
+/// # Errors
+/// [`Error::Stopped`](crate::Error::Stopped) once `control` asks for it.
 pub fn gangs_as_sums_of_maxima(
     plan: &Plan,
     pipeline: &Pipeline,
     index: usize,
     curves: &mut CurveCache,
-) -> Option<PoolLaw> {
+    control: &Control,
+) -> Result<Option<PoolLaw>> {
     let pool = &plan.pools()[index];
     let gang_gpus = pipeline.gang_gpus(pool);
     let n_gangs = pool.n_ranks().div_ceil(gang_gpus);
     let last_gpus = pool.n_ranks() - (n_gangs - 1) * gang_gpus;
-    let mut law = |n_ranks| time_rel(plan, pipeline, index, n_ranks, curves);
+    let mut law = |n_ranks| time_rel(plan, pipeline, index, n_ranks, curves, control);
+    let Some(curve) = law(gang_gpus.min(pool.n_ranks()))? else {
+        return Ok(None);
+    };
     let mut laws = vec![BlockLaw {
         n_blocks: f64::from(n_gangs),
-        curve: law(gang_gpus.min(pool.n_ranks()))?,
+        curve,
     }];
     if n_gangs > 1 && last_gpus < gang_gpus {
+        let Some(curve) = law(last_gpus)? else {
+            return Ok(None);
+        };
         laws[0].n_blocks -= 1.0;
         laws.push(BlockLaw {
             n_blocks: 1.0,
-            curve: law(last_gpus)?,
+            curve,
         });
     }
     let last = (n_gangs - 1, laws.len() - 1);
     // All gangs but the last one have the first law.
     let by_shape = HashMap::new();
-    Some(PoolLaw::of_blocks(BlockLaws::new(laws, by_shape, last)))
+    let blocks = BlockLaws::new(laws, by_shape, last);
+    Ok(Some(PoolLaw::of_blocks(blocks)))
 }
 
 /// The law of a gang's time in units of the pool's noiseless compute time.
@@ -71,22 +84,25 @@ fn time_rel(
     index: usize,
     n_ranks: u32,
     curves: &mut CurveCache,
-) -> Option<Curve> {
+    control: &Control,
+) -> Result<Option<Curve>> {
     let spec = pipeline.spec();
     let times = &spec.times[index];
     let (n_layers, n_microbatches) = (pipeline.n_layers(), spec.shape.microbatches);
     let compute_s = plan.pools()[index].compute_s();
-    let of_rank = plan
-        .causes(index, Affects::Compute, Span::Layer)
-        .map(|cause| curves.curve(cause))
-        .reduce(|all, factor| product(&all, &factor));
-    let Some(of_rank) = of_rank.filter(|_| n_layers > 0) else {
-        return Some(Curve::constant(1.0));
-    };
+    let causes: Vec<&Cause> = plan.causes(index, Affects::Compute, Span::Layer).collect();
+    if causes.is_empty() || n_layers == 0 {
+        return Ok(Some(Curve::constant(1.0)));
+    }
+    let of_rank = curves.product_of(&causes, control)?;
     let slowest = of_rank.slowest_of(f64::from(n_ranks));
-    let passes = sum_of(&slowest, n_layers * n_microbatches)?;
+    let Some(passes) = sum_of(&slowest, n_layers * n_microbatches) else {
+        return Ok(None);
+    };
+    control.advance(0)?;
     let layer = |pass_s: f64| pass_s / (f64::from(n_layers) * compute_s);
     let forward = passes.scaled(layer(times.forward_s[0]));
     let backward = passes.scaled(layer(times.backward_s[0]));
-    Some(sum(&forward, &backward)?.shifted(times.overhead_s / compute_s))
+    let both = sum(&forward, &backward);
+    Ok(both.map(|both| both.shifted(times.overhead_s / compute_s)))
 }

@@ -1,9 +1,10 @@
 //! How each cause of a pool is drawn, and the compiled causes by unit.
 
 use super::curve_cache::CurveCache;
+use crate::control::Control;
 use crate::curve::Curve;
 use crate::law::Law;
-use crate::order_statistics::reason::Reason;
+use crate::order_statistics::reason::{Halt, Reason};
 use crate::plan::{Affects, Cause, Effect, Plan, Pool, Scope, Span};
 
 /// Ranks that stalls may hit in a step on average, at most, because they are drawn
@@ -55,13 +56,14 @@ pub struct Level {
 ///
 /// # Errors
 /// Stalls that hit too many ranks to be drawn one by one, and causes whose units
-/// overlap without nesting.
+/// overlap without nesting; [`Error::Stopped`](crate::Error::Stopped) once `control` asks for it.
 pub fn levels(
     plan: &Plan,
     index: usize,
     affects: Affects,
     curves: &mut CurveCache,
-) -> Result<Vec<Level>, Reason> {
+    control: &Control,
+) -> Result<Vec<Level>, Halt> {
     let pool = &plan.pools()[index];
     let steps = || plan.causes(index, affects, Span::Step);
     // Where steps differ, ranks with persistent stalls are drawn one by one, too.
@@ -78,37 +80,38 @@ pub fn levels(
                 pool: pool.name().to_owned(),
                 cause: cause.name().to_owned(),
                 n_ranks,
-            });
+            }
+            .into());
         }
     }
     let mut left: Vec<&Cause> = steps()
         .filter(|cause| handling(pool, cause) == Handling::Compiled)
         .collect();
-    let mut levels: Vec<Level> = Vec::new();
+    let mut by_level: Vec<Vec<&Cause>> = Vec::new();
     while !left.is_empty() {
         let narrowest = left.iter().position(|cause| {
             let nests = |other: &&Cause| pool.nests(cause.scope(), other.scope());
             left.iter().all(nests)
         });
         let Some(narrowest) = narrowest else {
-            return Err(overlap(pool, &left));
+            return Err(overlap(pool, &left).into());
         };
         let cause = left.remove(narrowest);
-        let curve = curves.curve(cause);
-        let greatest = f64::from(cause.greatest());
-        match levels.last_mut() {
-            Some(level) if pool.nests(cause.scope(), level.scope) => {
-                level.curve = curves.product(&level.curve, &curve);
-                level.greatest *= greatest;
-            }
-            _ => levels.push(Level {
-                scope: cause.scope(),
-                curve,
-                greatest,
-            }),
+        match by_level.last_mut() {
+            Some(level) if pool.nests(cause.scope(), level[0].scope()) => level.push(cause),
+            _ => by_level.push(vec![cause]),
         }
     }
-    Ok(levels)
+    let level = |causes: Vec<&Cause>| {
+        Ok(Level {
+            scope: causes[0].scope(),
+            curve: curves.product_of(&causes, control)?,
+            greatest: (causes.iter())
+                .map(|cause| f64::from(cause.greatest()))
+                .product(),
+        })
+    };
+    by_level.into_iter().map(level).collect()
 }
 
 /// The reason that names two causes whose units overlap without nesting.

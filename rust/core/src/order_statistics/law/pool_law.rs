@@ -7,9 +7,10 @@ use super::curve_cache::CurveCache;
 use super::levels::{Handling, Level, handling, levels};
 use super::log_grid::LogGrid;
 use super::nested::NestedLaw;
+use crate::control::Control;
 use crate::curve::Curve;
 use crate::law::Distribution;
-use crate::order_statistics::reason::Reason;
+use crate::order_statistics::reason::{Halt, Reason};
 use crate::plan::{Affects, Cause, Effect, Plan, Pool, Scope, Span};
 
 /// How the slowest of the bulk, the ranks that no rare cause hits, is found.
@@ -153,28 +154,31 @@ impl PoolLaw {
     /// Compiles the law of pool number `index`.
     ///
     /// # Errors
-    /// Why the slowest cannot be drawn from a law.
+    /// Why the slowest cannot be drawn from a law; [`Error::Stopped`](crate::Error::Stopped) once
+    /// `control` asks for it.
     pub fn new(
         plan: &Plan,
         index: usize,
         affects: Affects,
         curves: &mut CurveCache,
-    ) -> Result<Self, Reason> {
-        Self::compile(plan, index, affects, None, curves)
+        control: &Control,
+    ) -> Result<Self, Halt> {
+        Self::compile(plan, index, affects, None, curves, control)
     }
 
     /// Compiles the law of gangs, each of them one rank, that persistently differ from
     /// each other by `spread`, a standard deviation in ln, as far as that is known.
     ///
     /// # Errors
-    /// Why the slowest cannot be drawn from a law.
+    /// As [`PoolLaw::new`].
     pub fn of_gangs(
         plan: &Plan,
         index: usize,
         spread: f64,
         curves: &mut CurveCache,
-    ) -> Result<Self, Reason> {
-        Self::compile(plan, index, Affects::Compute, Some(spread), curves)
+        control: &Control,
+    ) -> Result<Self, Halt> {
+        Self::compile(plan, index, Affects::Compute, Some(spread), curves, control)
     }
 
     /// The law of blocks of one rank each, on which nothing else acts.
@@ -194,9 +198,10 @@ impl PoolLaw {
         affects: Affects,
         gang_spread: Option<f64>,
         curves: &mut CurveCache,
-    ) -> Result<Self, Reason> {
+        control: &Control,
+    ) -> Result<Self, Halt> {
         let pool = &plan.pools()[index];
-        let levels = levels(plan, index, affects, curves)?;
+        let levels = levels(plan, index, affects, curves, control)?;
         let persistent: Vec<&Cause> = plan
             .causes(index, affects, Span::Run)
             .filter(|cause| cause.effect() == Effect::Slowdown && !cause.scope().is_pool_wide())

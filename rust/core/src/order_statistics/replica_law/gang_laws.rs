@@ -10,7 +10,7 @@ use super::simulated::SimulatedLaws;
 use crate::control::Control;
 use crate::error::Result;
 use crate::order_statistics::law::{LawMemory, PoolLaw, gangs_as_sums_of_maxima, is_sum_of_maxima};
-use crate::order_statistics::reason::Reason;
+use crate::order_statistics::reason::{Halt, Reason};
 use crate::order_statistics::run::RankEffects;
 use crate::pipeline::{GangTime, RunGangTimes};
 use crate::plan::{Affects, Placement, Plan, Pool, Span, one_rank_per_gang, with_random_gangs};
@@ -123,24 +123,27 @@ impl GangLaws {
     /// The laws of all pools; `plan` is the one with the stages.
     ///
     /// # Errors
-    /// Why the slowest gang cannot be drawn from a law.
+    /// Why the slowest gang cannot be drawn from a law; [`Error::Stopped`](crate::Error::Stopped)
+    /// once `control` asks for it.
     pub fn compile(
         &self,
         plan: &Plan,
         memory: &mut LawMemory,
-    ) -> std::result::Result<Vec<Arc<PoolLaw>>, Reason> {
+        control: &Control,
+    ) -> std::result::Result<Vec<Arc<PoolLaw>>, Halt> {
         let pools = 0..self.plan.pools().len();
         let of_pool = |index| match (&self.differ, plan.pipeline()) {
             (Differ::Layers, Some(pipeline)) => {
-                gangs_as_sums_of_maxima(plan, pipeline, index, memory.curves())
-                    .map(Arc::new)
-                    .ok_or(Reason::Pipeline { cause: None })
+                let curves = memory.curves();
+                let law = gangs_as_sums_of_maxima(plan, pipeline, index, curves, control)?;
+                let law = law.ok_or(Reason::Pipeline { cause: None })?;
+                Ok(Arc::new(law))
             }
             (Differ::Runs(_), _) => {
                 let spread = self.spreads.get(index).copied().unwrap_or(0.0);
-                memory.of_gangs(&self.plan, index, spread)
+                memory.of_gangs(&self.plan, index, spread, control)
             }
-            _ => memory.of_pool(&self.plan, index, Affects::Compute),
+            _ => memory.of_pool(&self.plan, index, Affects::Compute, control),
         };
         pools.map(of_pool).collect()
     }

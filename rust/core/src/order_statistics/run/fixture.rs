@@ -50,7 +50,14 @@ pub fn in_run<T>(
     run: u32,
     check: impl Fn(&PersistentSource, &Surveyed, &BulkLaw) -> T,
 ) -> T {
-    let law = PoolLaw::new(plan, 0, Affects::Compute, LawMemory::default().curves()).unwrap();
+    let law = PoolLaw::new(
+        plan,
+        0,
+        Affects::Compute,
+        LawMemory::default().curves(),
+        &Control::default(),
+    )
+    .unwrap();
     let draws = || Draws::new(plan, 0, Affects::Compute, Span::Run, random, run);
     let persistent = PersistentSource {
         pool: &plan.pools()[0],

@@ -227,7 +227,13 @@ mod tests {
             ];
             let plan = plan(4_000, causes);
             let pool = &plan.pools()[0];
-            let of_pool = PoolLaw::new(&plan, 0, Affects::Compute, LawMemory::default().curves());
+            let of_pool = PoolLaw::new(
+                &plan,
+                0,
+                Affects::Compute,
+                LawMemory::default().curves(),
+                &Control::default(),
+            );
             let BulkKind::Nested(law) = of_pool.unwrap().bulk else {
                 panic!("ranks differ within blocks");
             };
