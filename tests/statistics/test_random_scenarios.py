@@ -19,7 +19,6 @@ from hindmost import _core
 from hindmost.cause import Cause
 from hindmost.compiled import Compiled, compile
 from hindmost.engines import Method
-from hindmost.engines import Method
 from hindmost.errors import ScenarioError
 from hindmost.plan import Plan
 from hindmost.scenario import from_table

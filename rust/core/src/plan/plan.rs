@@ -48,7 +48,7 @@ impl Plan {
     pub fn of_replicas(
         pools: Vec<PoolSpec>,
         causes: Vec<CauseSpec>,
-        mut communication: Communication,
+        communication: Communication,
         replica: ReplicaSpec,
     ) -> Result<Self> {
         Self::compile(pools, causes, communication, replica, &Control::default())
@@ -61,7 +61,7 @@ impl Plan {
     pub fn compile(
         pools: Vec<PoolSpec>,
         causes: Vec<CauseSpec>,
-        communication: Communication,
+        mut communication: Communication,
         replica: ReplicaSpec,
         control: &Control,
     ) -> Result<Self> {
