@@ -6,6 +6,7 @@ import os
 import secrets
 from collections.abc import Sequence
 from numbers import Integral
+from typing import Any
 
 from hindmost.engines import METHODS
 from hindmost.errors import Problem, ScenarioError
@@ -40,6 +41,12 @@ def bounds(path: str, value: int, low: int, high: int) -> list[Problem]:
     return [Problem(path=path, requirement=requirement, value=value)]
 
 
+def as_int(value: Any) -> Any:
+    """Return NumPy's integers as those of Python, which do not overflow."""
+    is_number = isinstance(value, Integral) and not isinstance(value, bool)
+    return int(value) if is_number else value
+
+
 def seed_problems(seed: int) -> list[Problem]:
     """Return the problem of a seed, if it has one."""
     return bounds("seed", seed, 0, 2**64 - 1)
@@ -72,6 +79,7 @@ def row_problems(runs: int, steps: int) -> list[Problem]:
     """Return the problem of runs and steps that make too many rows together."""
     if not (isinstance(runs, Integral) and isinstance(steps, Integral)):
         return []
+    runs, steps = int(runs), int(steps)
     if runs * steps <= MAX_ROWS:
         return []
     requirement = f"must make at most {MAX_ROWS:,} rows"

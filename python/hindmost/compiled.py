@@ -11,6 +11,7 @@ from typing import Any
 
 from hindmost import _core
 from hindmost.arguments import (
+    as_int,
     available_threads,
     drawn_seed,
     method_problems,
@@ -119,6 +120,7 @@ class Compiled:
         """
         started = time.monotonic()
         changes = as_changes(changes)
+        steps, runs, seed, threads = (as_int(each) for each in (steps, runs, seed, threads))
         asked = {"method": method, "runs": runs, "steps": steps}
         compiled = self.with_changes(changes)
         seed = drawn_seed() if seed is None else seed

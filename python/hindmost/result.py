@@ -423,9 +423,12 @@ def _check_fit(path: Path, parts: Parts, scenario: Scenario) -> None:
     sizes = [*size_problems(steps=steps, runs=runs), *seed_problems(inputs["seed"])]
     if sizes or inputs["method"] not in METHODS:
         raise damaged(path, "inputs that no result has")
-    names = [pool.name for pool in rest.plan.pools]
+    plan = rest.plan
+    names = [pool.name for pool in plan.pools]
     if names != list(scenario.pools):
         raise damaged(path, "a plan of other pools than the scenario's")
+    if not (plan.n_ranks > 0 and plan.peak_flop_per_s > 0 and plan.model_flops > 0):
+        raise damaged(path, "a plan without work")
     wanted: dict[str, Any] = {
         **dict.fromkeys(("run", "step"), pl.UInt32),
         **dict.fromkeys(METRICS, pl.Float64),
@@ -435,6 +438,9 @@ def _check_fit(path: Path, parts: Parts, scenario: Scenario) -> None:
         raise damaged(path, "other columns or rows than its inputs make")
     if any(parts.steps.null_count().row(0)):
         raise damaged(path, "steps without numbers")
+    step_time_s = parts.steps["step_time_s"]
+    if not (step_time_s.is_finite().all() and (step_time_s > 0).all()):
+        raise damaged(path, "steps that take no time")
     for name in _BY_RUN_AND_POOL:
         if [len(row) for row in getattr(rest, name)] != [len(names)] * runs:
             raise damaged(path, f"no {name} for each run and pool")

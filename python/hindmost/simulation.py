@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hindmost import _core
 from hindmost.arguments import (
     MAX_RUNS,
+    as_int,
     available_threads,
     bounds,
     drawn_seed,
@@ -131,6 +132,7 @@ def rank_times(
     ScenarioError
         With every problem of the scenario or the call.
     """
+    seed, run, threads = (as_int(each) for each in (seed, run, threads))
     compiled = Compiled(scenario_of(scenario, changes))
     threads = available_threads() if threads is None else threads
     refuse(
@@ -201,6 +203,7 @@ def slowest_replicas(
     """
     import polars as pl
 
+    k, steps, runs, seed, threads = (as_int(each) for each in (k, steps, runs, seed, threads))
     compiled = Compiled(scenario_of(scenario, changes))
     seed = drawn_seed() if seed is None else seed
     threads = available_threads() if threads is None else threads

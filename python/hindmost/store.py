@@ -1,18 +1,20 @@
 """Results in one Parquet file each: steps as its rows, all the rest in its metadata.
 
 Two keys of the metadata hold JSON: `DOCUMENT_KEY` what `run --format json` prints, and `REST_KEY`
-what is missing there to make an equal result. `DIGEST_KEY` holds the digest of both and of the
-steps, because a damaged Parquet file may read as other numbers.
+what is missing there to make an equal result. `DIGEST_KEY` holds two digests, because a damaged
+Parquet file may read as other numbers: that of the document, and that of both and of the steps.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import math
+import shlex
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 from pydantic import ValidationError
 
@@ -29,7 +31,7 @@ DOCUMENT_KEY = "hindmost"
 REST_KEY = "hindmost.rest"
 """Key of the rest in the metadata; files of older versions lack it."""
 DIGEST_KEY = "hindmost.digest"
-"""Key of the digest in the metadata."""
+"""Key of the digests in the metadata: of the document, and of all."""
 FORMAT = 1
 """Format of the rest. It goes up when a file can no longer be read as before."""
 
@@ -90,19 +92,20 @@ def to_bytes(parts: Parts) -> memoryview:
         key: json.dumps(value, allow_nan=False)
         for key, value in ((DOCUMENT_KEY, parts.document), (REST_KEY, rest))
     }
-    metadata[DIGEST_KEY] = digest(parts.steps, metadata)
+    metadata[DIGEST_KEY] = digests(parts.steps, metadata)
     buffer = io.BytesIO()
     parts.steps.write_parquet(buffer, metadata=metadata)
     return buffer.getbuffer()
 
 
-def digest(steps: pl.DataFrame, metadata: dict[str, str]) -> str:
-    """Return the digest of steps and of the two texts in the metadata, in hexadecimal digits."""
+def digests(steps: pl.DataFrame, metadata: dict[str, str]) -> str:
+    """Return two digests, in hexadecimal digits: of the document, and of it, the rest and steps."""
     import polars as pl
 
     found = blake2b(digest_size=16)
-    for key in (DOCUMENT_KEY, REST_KEY):
-        found.update(metadata[key].encode())
+    found.update(metadata[DOCUMENT_KEY].encode())
+    of_document = found.hexdigest()
+    found.update(metadata[REST_KEY].encode())
     for column in steps:
         # How wide the numbers of an enumeration are depends on the version of Polars.
         is_enum = column.dtype == pl.Enum
@@ -110,7 +113,7 @@ def digest(steps: pl.DataFrame, metadata: dict[str, str]) -> str:
         found.update(column.name.encode())
         if numbers.dtype.is_numeric():
             found.update(numbers.to_numpy().data)
-    return found.hexdigest()
+    return f"{of_document} {found.hexdigest()}"
 
 
 def read_parts(path: Path) -> Parts:
@@ -123,11 +126,14 @@ def read_parts(path: Path) -> Parts:
     """
     import polars as pl
 
-    metadata = _metadata(path)
-    document = _document(path, metadata)
-    _check_whole(path, metadata, document)
-    steps: pl.DataFrame = _by_polars(path, pl.read_parquet)
-    if metadata.get(DIGEST_KEY) != digest(steps, metadata):
+    # Opened once: a file that is replaced meanwhile must not be read half and half.
+    with _opened(path) as file:
+        metadata = _metadata(path, file)
+        document = _document(path, metadata)
+        _check_whole(path, metadata, document)
+        file.seek(0)
+        steps: pl.DataFrame = _by_polars(path, pl.read_parquet, file)
+    if metadata.get(DIGEST_KEY) != digests(steps, metadata):
         raise damaged(path, "other values than were written")
     rest = _rest(path, metadata, document)
     return Parts(steps=steps, document=document, rest=rest)
@@ -141,7 +147,9 @@ def read_inputs(path: Path) -> dict[str, Any]:
     ScenarioError
         If the file cannot be read or is not of a result.
     """
-    inputs: dict[str, Any] = _document(path, _metadata(path))["inputs"]
+    with _opened(path) as file:
+        document = _document(path, _metadata(path, file))
+    inputs: dict[str, Any] = document["inputs"]
     return inputs
 
 
@@ -151,32 +159,34 @@ def damaged(path: Path, what: str) -> ScenarioError:
     return _refused(path, requirement, hint=_repeat(path))
 
 
-def _metadata(path: Path) -> dict[str, str]:
+def _opened(path: Path) -> BinaryIO:
+    try:
+        # Polars takes a path for a pattern of paths, or for a place in a cloud.
+        return path.open("rb")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise _refused(path, f"cannot be read: {reason.lower()}") from None
+
+
+def _metadata(path: Path, file: BinaryIO) -> dict[str, str]:
     import polars as pl
 
-    metadata: dict[str, str] = _by_polars(path, pl.read_parquet_metadata)
+    metadata: dict[str, str] = _by_polars(path, pl.read_parquet_metadata, file)
     return metadata
 
 
-def _by_polars(path: Path, read: Any) -> Any:
+def _by_polars(path: Path, read: Any, file: BinaryIO) -> Any:
     """Return what Polars reads from a file."""
     import polars as pl
 
     try:
-        # Polars takes a path for a pattern of paths, or for a place in a cloud.
-        file = path.open("rb")
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise _refused(path, f"cannot be read: {reason.lower()}") from None
-    with file:
-        try:
-            return read(file)
-        except (pl.exceptions.PolarsError, OSError, ValueError):
-            pass
-        except BaseException as error:
-            # A damaged file may make Polars panic, and what that raises is no PolarsError.
-            if type(error).__name__ != "PanicException":
-                raise
+        return read(file)
+    except (pl.exceptions.PolarsError, OSError, ValueError):
+        pass
+    except BaseException as error:
+        # A damaged file may make Polars panic, and what that raises is no PolarsError.
+        if type(error).__name__ != "PanicException":
+            raise
     raise _refused(path, NOT_OURS)
 
 
@@ -187,11 +197,18 @@ def _document(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
         inputs = document["inputs"]
         fits = all(_is(inputs[key], kind) for key, kind in _INPUTS.items())
         asked = inputs.get("asked")
-        if fits and (asked is None or all(_is(asked[key], kind) for key, kind in _ASKED.items())):
-            return dict(document)
+        fits &= asked is None or all(_is(asked[key], kind) for key, kind in _ASKED.items())
     except (LookupError, ValueError, TypeError, RecursionError):
-        pass
-    raise _refused(path, NOT_OURS)
+        fits = False
+    if not fits:
+        raise _refused(path, NOT_OURS)
+    known = metadata.get(DIGEST_KEY)
+    of_document = blake2b(metadata[DOCUMENT_KEY].encode(), digest_size=16).hexdigest()
+    # Earlier files have no digest.
+    if known is not None and known.partition(" ")[0] != of_document:
+        requirement = "is damaged: its document holds other values than were written"
+        raise _refused(path, requirement)
+    return dict(document)
 
 
 def _check_whole(path: Path, metadata: dict[str, str], document: dict[str, Any]) -> None:
@@ -227,10 +244,14 @@ def _rest(path: Path, metadata: dict[str, str], document: dict[str, Any]) -> Res
 def _parsed(text: str) -> Any:
     """Return the value of JSON; raises ValueError for a number that is not finite."""
 
-    def refuse(name: str) -> None:
+    def refuse(name: str) -> NoReturn:
         raise json.JSONDecodeError(f"{name} is no number", text, 0)
 
-    return json.loads(text, parse_constant=refuse)
+    def finite(digits: str) -> float:
+        number = float(digits)
+        return number if math.isfinite(number) else refuse(digits)
+
+    return json.loads(text, parse_constant=refuse, parse_float=finite)
 
 
 def _is(value: Any, kind: Any) -> bool:
@@ -238,7 +259,7 @@ def _is(value: Any, kind: Any) -> bool:
 
 
 def _repeat(path: Path) -> str:
-    return f"`hindmost run {path}` repeats it"
+    return f"`hindmost run {shlex.quote(str(path))}` repeats it"
 
 
 def _refused(path: Path, requirement: str, *, hint: str = "") -> ScenarioError:

@@ -172,3 +172,19 @@ def test_all_that_is_wrong_with_a_command_is_told_at_once(tmp_path: Path) -> Non
 def test_lists_that_the_command_line_repeats_to_start_quickly_are_the_same() -> None:
     assert STYLES == FORMATS
     assert KINDS == hm.catalog.KINDS
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.int32, np.uint64])
+def test_integers_of_numpy_are_those_of_python(kind: type[np.integer[Any]]) -> None:
+    sizes: dict[str, Any] = {"seed": 1, "runs": 2, "steps": 20, "threads": 1}
+    of_numpy: dict[str, Any] = {name: kind(value) for name, value in sizes.items()}
+    assert hm.simulate("h100-1k", **of_numpy) == hm.simulate("h100-1k", **sizes)
+    k: Any = kind(3)
+    few = hm.slowest_replicas("h100-1k", k=k, **of_numpy)
+    assert few.equals(hm.slowest_replicas("h100-1k", k=3, **sizes))
+
+
+def test_rows_are_counted_without_overflow() -> None:
+    many: Any = np.int32(65_536)
+    with pytest.raises(hm.ScenarioError, match="must make at most 100,000,000 rows"):
+        hm.simulate("h100-1k", seed=1, runs=many, steps=many)

@@ -6,9 +6,11 @@ import copy
 import json
 import pickle
 import pickletools
+import re
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import cloudpickle
@@ -23,7 +25,7 @@ from hindmost import catalog
 from hindmost.cli import cli
 from hindmost.engines import METHODS
 from hindmost.report import FORMATS, render
-from hindmost.store import FORMAT, NOT_OURS, digest, read_inputs
+from hindmost.store import FORMAT, NOT_OURS, digests, read_inputs
 
 Table = dict[str, Any]
 
@@ -225,7 +227,7 @@ def edited(
             change(stored[key])
     rows = rows if steps is None else steps(rows)
     texts = {key: json.dumps(table) for key, table in stored.items()}
-    rows.write_parquet("x.parquet", metadata={**texts, "hindmost.digest": digest(rows, texts)})
+    rows.write_parquet("x.parquet", metadata={**texts, "hindmost.digest": digests(rows, texts)})
     # The inputs are read whatever becomes of the rest.
     assert read_inputs(Path("x.parquet"))["runs"] > 0
     return said(lambda: hm.read("x.parquet"))
@@ -408,6 +410,18 @@ NOT_FITTING: dict[str, tuple[dict[str, Any], str]] = {
         {"steps": lambda steps: steps.reverse()},
         "other steps than its inputs and its plan make",
     ),
+    "no ranks": (
+        {"rest": lambda rest: rest["plan"]["pools"][0].update(n_ranks=0)},
+        "a plan without work",
+    ),
+    "no peak": (
+        {"rest": lambda rest: rest["plan"]["pools"][0].update(peak_flop_per_s=0.0)},
+        "a plan without work",
+    ),
+    "no time": (
+        {"steps": lambda steps: steps.with_columns(step_time_s=pl.lit(0.0))},
+        "steps that take no time",
+    ),
     "another MFU": (
         {"steps": lambda steps: steps.with_columns(pl.col("mfu") * 2)},
         "other steps than its inputs and its plan make",
@@ -437,7 +451,51 @@ def test_numbers_that_were_changed_are_found() -> None:
     assert hm.read("x.parquet") == preset("h100-1k")
     for name, (other, metadata) in changed.items():
         other.write_parquet("x.parquet", metadata=metadata)
-        assert "holds other values than were written" in said(lambda: hm.read("x.parquet")), name
+        assert "other values than were written" in said(lambda: hm.read("x.parquet")), name
+
+
+def texts_of_a_file() -> tuple[pl.DataFrame, dict[str, str]]:
+    """Return the rows of a file of a result, and the texts in its metadata."""
+    preset("h100-1k").write("result.parquet")
+    metadata = pl.read_parquet_metadata("result.parquet")
+    texts = {key: metadata[key] for key in metadata if key.startswith("hindmost")}
+    return pl.read_parquet("result.parquet"), texts
+
+
+def test_inputs_that_were_changed_are_not_repeated() -> None:
+    rows, texts = texts_of_a_file()
+    changed = {**texts, "hindmost": texts["hindmost"].replace('"seed": 1', '"seed": 7', 1)}
+    assert changed != texts
+    rows.write_parquet("x.parquet", metadata=changed)
+    message = "x.parquet: is damaged: its document holds other values than were written"
+    assert said(lambda: read_inputs(Path("x.parquet"))) == message
+    assert read_inputs(Path("result.parquet"))["seed"] == 1
+
+
+def test_a_number_beyond_all_numbers_is_refused() -> None:
+    rows, texts = texts_of_a_file()
+    texts["hindmost"] = re.sub(r'"wall_time_s": [0-9.]+', '"wall_time_s": 1e999', texts["hindmost"])
+    rows.write_parquet("x.parquet", metadata={**texts, "hindmost.digest": digests(rows, texts)})
+    assert said(lambda: hm.read("x.parquet")) == f"x.parquet: {NOT_OURS}"
+
+
+def test_a_file_that_is_replaced_while_it_is_read_is_one_of_both() -> None:
+    both = [preset("h100-1k"), one_run()]
+    both[0].write("x.parquet")
+    stop = Event()
+
+    def replace() -> None:
+        while not stop.is_set():
+            for each in both:
+                each.write("x.parquet")
+
+    writer = Thread(target=replace)
+    writer.start()
+    try:
+        assert all(hm.read("x.parquet") in both for _ in range(60))
+    finally:
+        stop.set()
+        writer.join()
 
 
 def test_a_scenario_that_is_none_is_refused_with_its_problems() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 import hindmost as hm
 from hindmost.plan import make_plan
+from hindmost.scenario import from_table, to_table
 
 SMALL: dict[str, Any] = {"steps": 6, "runs": 2}
 COPIES: dict[str, Callable[[Any], Any]] = {
@@ -71,3 +72,13 @@ def test_an_instruction_set_that_was_asked_for_makes_no_other_plan(
 ) -> None:
     monkeypatch.setenv("HINDMOST_INSTRUCTIONS", "portable")
     assert hm.simulate("h100-1k", seed=4, **SMALL) == result
+
+
+@pytest.mark.parametrize("section", ["pools", "causes"])
+def test_scenarios_of_another_order_are_other_scenarios(section: str) -> None:
+    table = to_table(hm.load("colossus-1"))
+    turned = {**table, section: dict(reversed(table[section].items()))}
+    one, other = from_table(table), from_table(turned)
+    assert one == from_table(table)
+    assert one != other
+    assert hm.compile(one) != hm.compile(other)

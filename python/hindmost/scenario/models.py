@@ -294,8 +294,14 @@ class Scenario(Strict):
         self._judged = {key: copy(value) for key, value in self.__dict__.items()}
 
     def __eq__(self, other: object) -> bool:
-        """Return whether scenarios hold equal values, whatever files they come from."""
-        return isinstance(other, Scenario) and self.__dict__ == other.__dict__
+        """Return whether scenarios hold equal values, whatever files they come from.
+
+        Pools and causes have an order: pools are numbered by it, and causes are applied in it.
+        """
+        if not (isinstance(other, Scenario) and self.__dict__ == other.__dict__):
+            return False
+        orders = ([*each.pools, *each.causes] for each in (self, other))
+        return next(orders) == next(orders)
 
     @classmethod
     def of(cls, table: dict[str, Any], source: str) -> Scenario:
