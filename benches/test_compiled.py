@@ -12,6 +12,8 @@ from tests.scenarios import COLOSSUS_1_BARE
 
 import hindmost as hm
 from benches.gate import gate, gate_of_a_count
+from hindmost.engines import Reason
+from hindmost.scenario import from_table, to_table
 
 SIZES: dict[str, Any] = {"seed": 1, "runs": 8, "steps": 1_000}
 NORMALS = 1_000_000
@@ -69,3 +71,48 @@ def test_a_change_is_simulated_in_the_time_of_three_million_normal_numbers(
         theirs=lambda: rng.standard_normal(NORMALS),
         at_least=1 / 3,
     )
+
+
+N_POOLS = 3_000
+GPUS = "h100-sxm", "h200-sxm", "h800-sxm", "b200-sxm"
+IN_LAYERS = {
+    "layout": {"tensor": 8, "sharding": "hybrid", "shard_group_replicas": 4},
+    "causes": {
+        "residual": {
+            "law": {"name": "lognormal", "sigma": 0.01},
+            "affects": "compute",
+            "effect": "slowdown",
+            "scope": "gpu",
+            "span": "layer",
+        }
+    },
+}
+MANY_POOLS: dict[str, dict[str, Any]] = {
+    "alike": {},
+    "of four GPUs and a hundred sizes": {},
+    "in layers": IN_LAYERS,
+}
+
+
+@pytest.mark.parametrize("name", MANY_POOLS)
+def test_three_thousand_pools_are_compiled_in_three_seconds(benchmark: Any, name: str) -> None:
+    base = to_table(hm.load("h100-1k"))
+
+    def pool(k: int) -> dict[str, Any]:
+        if name == "alike":
+            return {"gpu": "h100-sxm", "n_gpus": 64}
+        return {"gpu": GPUS[k % 4], "n_gpus": 64 + 8 * (k % 100)}
+
+    table = {
+        **base,
+        "workload": {**base["workload"], "model": "llama3-8b"},
+        "pools": {f"k{k}x": pool(k) for k in range(N_POOLS)},
+        "unknowns": {},
+        "basis": {},
+        **MANY_POOLS[name],
+    }
+
+    def compiled() -> None:
+        assert not isinstance(hm.compile(from_table(table)).exact, Reason)
+
+    gate_of_a_count(benchmark, ours=compiled, count=1, at_least_per_s=1 / 3)

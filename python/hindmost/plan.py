@@ -257,13 +257,14 @@ def _core_arguments(
     scenario: Scenario, job: Job, counts: Counts, pools: tuple[PoolPlan, ...]
 ) -> dict[str, Any]:
     """Return the arguments of the Rust core's plan."""
-    causes = [_core_cause(scenario, name, cause) for name, cause in scenario.enabled_causes.items()]
+    named = list(scenario.enabled_causes.items())
     if scenario.noise is not None:
-        causes.append(_core_cause(scenario, NOISE, scenario.noise))
+        named.append((NOISE, scenario.noise))
+    places = {name: place for place, name in enumerate(scenario.pools)}
     by_phase = zip(*(pool.terms for pool in pools), strict=True)
     return {
         "pools": [_core_pool(scenario, pool) for pool in pools],
-        "causes": causes,
+        "causes": [_core_cause(name, cause, places) for name, cause in named],
         "terms": [_core_term(pools, same_phase, scenario.hop_noise) for same_phase in by_phase],
         "overlap_fraction": scenario.collective.overlap_fraction,
         "replica_tensor_groups": scenario.layout.pipeline * scenario.layout.context,
@@ -318,8 +319,7 @@ def _core_pipeline(
     }
 
 
-def _core_cause(scenario: Scenario, name: str, cause: Cause) -> dict[str, object]:
-    names = list(scenario.pools)
+def _core_cause(name: str, cause: Cause, places: dict[str, int]) -> dict[str, object]:
     return {
         "name": name,
         "affects": cause.affects,
@@ -328,7 +328,7 @@ def _core_cause(scenario: Scenario, name: str, cause: Cause) -> dict[str, object
         "span": cause.span,
         "probability": cause.probability,
         "law": cause.law.model_dump(exclude_none=True),
-        "pools": [names.index(pool) for pool in dict.fromkeys(cause.pools or names)],
+        "pools": [places[pool] for pool in dict.fromkeys(cause.pools or places)],
     }
 
 

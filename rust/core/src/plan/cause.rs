@@ -167,6 +167,12 @@ impl Cause {
         self.law.law()
     }
 
+    /// That law, with its tables.
+    #[must_use]
+    pub fn drawn_law(&self) -> &DrawnLaw {
+        &self.law
+    }
+
     /// Probability that it occurs, for each draw.
     #[must_use]
     pub fn probability(&self) -> f64 {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::cause::{Cause, CauseSpec};
 use super::communication::Communication;
 use super::hops::{self, Hops};
-use super::kinds::{Affects, Effect, Span};
+use super::kinds::{Affects, Effect, Scope, Span};
 use super::pipeline::{Pipeline, Placement, ReplicaSpec};
 use super::pool::{Pool, PoolSpec};
 use crate::control::Control;
@@ -299,49 +299,79 @@ impl Plan {
 
     /// Refuses causes that would share random words.
     fn check_streams(&self, control: &Control) -> Result<()> {
-        let mut seen: HashMap<Stream, (String, (usize, usize))> = HashMap::new();
+        let mut seen: HashMap<Stream, Owner> = HashMap::new();
+        let mut own = |owner: Owner| {
+            let stream = owner.stream(self);
+            let first = *seen.entry(stream).or_insert(owner);
+            if first == owner {
+                return Ok(());
+            }
+            Err(Error::Streams {
+                first: first.address(self),
+                second: owner.address(self),
+            })
+        };
         for usage in Use::ALL {
-            let address = Stream::address("", hops::NAME, usage);
-            // Owners are (cause, pool); hops belong to no cause.
-            let owner = (usize::MAX, 0);
-            seen.insert(Stream::new("", hops::NAME, usage), (address, owner));
+            own(Owner::Hops(usage))?;
         }
-        for pool in &self.pools {
+        for pool in 0..self.pools.len() {
             for usage in [Use::Slowest, Use::Member] {
-                let stream = Stream::new(pool.name(), "", usage);
-                let address = Stream::address(pool.name(), "", usage);
-                if let Some((other, _)) = seen.insert(stream, (address.clone(), (usize::MAX, 1))) {
-                    return Err(Error::Streams {
-                        first: other,
-                        second: address,
-                    });
-                }
+                own(Owner::Pool(pool, usage))?;
             }
         }
         for (cause_index, cause) in self.causes.iter().enumerate() {
             control.advance(0)?;
-            for (index, pool) in self.pools.iter().enumerate() {
-                if cause.streams(index).is_none() {
+            for pool in 0..self.pools.len() {
+                if cause.streams(pool).is_none() {
                     continue;
                 }
-                let address_pool = cause.scope().pool_of_address(pool.name());
                 // Pools share the words of a cause of scope cluster, and only these.
-                let owner = (cause_index, if address_pool.is_empty() { 0 } else { index });
+                let is_shared = cause.scope() == Scope::Cluster;
+                let pool = (!is_shared).then_some(pool);
                 for usage in Use::ALL {
-                    let address = Stream::address(address_pool, cause.name(), usage);
-                    let stream = Stream::new(address_pool, cause.name(), usage);
-                    let new = (address.clone(), owner);
-                    let (first, first_owner) = seen.entry(stream).or_insert(new);
-                    if *first_owner != owner || *first != address {
-                        return Err(Error::Streams {
-                            first: first.clone(),
-                            second: address,
-                        });
-                    }
+                    own(Owner::Cause(cause_index, pool, usage))?;
+                }
+                if is_shared {
+                    break;
                 }
             }
         }
         Ok(())
+    }
+}
+
+/// Whose random words a stream has. Equal owners have equal addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    /// The noise of hops.
+    Hops(Use),
+    /// The slowest ranks of a pool.
+    Pool(usize, Use),
+    /// A cause, in one pool or in all of them.
+    Cause(usize, Option<usize>, Use),
+}
+
+impl Owner {
+    /// Names of pool and cause in its address, and the use.
+    fn parts(self, plan: &Plan) -> (&str, &str, Use) {
+        let name = |pool: usize| plan.pools[pool].name();
+        match self {
+            Self::Hops(usage) => ("", hops::NAME, usage),
+            Self::Pool(pool, usage) => (name(pool), "", usage),
+            Self::Cause(cause, pool, usage) => {
+                (pool.map_or("", name), plan.causes[cause].name(), usage)
+            }
+        }
+    }
+
+    fn stream(self, plan: &Plan) -> Stream {
+        let (pool, cause, usage) = self.parts(plan);
+        Stream::new(pool, cause, usage)
+    }
+
+    fn address(self, plan: &Plan) -> String {
+        let (pool, cause, usage) = self.parts(plan);
+        Stream::address(pool, cause, usage)
     }
 }
 

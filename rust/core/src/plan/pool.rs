@@ -97,6 +97,15 @@ impl Pool {
         pool
     }
 
+    /// The pool by its sizes alone, which say all about its units: without a name, and computing
+    /// for one second.
+    #[must_use]
+    pub fn by_sizes(&self) -> Self {
+        let mut pool = self.with_compute_s(1.0);
+        pool.spec.name.clear();
+        pool
+    }
+
     /// Tensor groups that work.
     #[must_use]
     pub fn n_tensor_groups(&self) -> u32 {

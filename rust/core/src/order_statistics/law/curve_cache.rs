@@ -20,6 +20,16 @@ pub struct CurveCache {
     causes: VecDeque<OfCause>,
     /// The oldest one first.
     products: VecDeque<Product>,
+    /// The oldest one first.
+    sums: VecDeque<Sum>,
+}
+
+/// The sum of `n` numbers of a law, once by either factor.
+struct Sum {
+    of: Curve,
+    n: u32,
+    factors: [f64; 2],
+    curve: Option<Curve>,
 }
 
 struct OfCause {
@@ -124,6 +134,29 @@ impl CurveCache {
             control.advance(0)?;
             squared = self.product(&squared, &squared);
         }
+    }
+
+    /// The law of a number that is one factor times the sum of `n` numbers of a law, plus the other
+    /// factor times another such sum; none where a tail is too heavy to be added up.
+    pub fn scaled_sums(&mut self, of: &Curve, n: u32, factors: [f64; 2]) -> Option<Curve> {
+        let is_known = |known: &&Sum| known.n == n && known.factors == factors && known.of == *of;
+        if let Some(known) = self.sums.iter().find(is_known) {
+            return known.curve.clone();
+        }
+        let curve = curve::sum_of(of, n).and_then(|sum| {
+            let [a, b] = factors.map(|factor| sum.scaled(factor));
+            curve::sum(&a, &b)
+        });
+        if self.sums.len() == MAX_PRODUCTS {
+            self.sums.pop_front();
+        }
+        self.sums.push_back(Sum {
+            of: of.clone(),
+            n,
+            factors,
+            curve: curve.clone(),
+        });
+        curve
     }
 
     /// The law of the product of two independent numbers.

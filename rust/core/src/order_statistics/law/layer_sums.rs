@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::curve_cache::CurveCache;
 use super::pool_law::{BlockLaw, BlockLaws, PoolLaw};
 use crate::control::Control;
-use crate::curve::{Curve, sum, sum_of};
+use crate::curve::Curve;
 use crate::error::Result;
 use crate::plan::{Affects, Cause, Effect, Pipeline, Placement, Plan, Scope, Span};
 
@@ -36,6 +36,35 @@ pub fn is_sum_of_maxima(plan: &Plan, pipeline: &Pipeline) -> bool {
     one_stage && has_layers && all_shared
 }
 
+/// What the law of a pool whose gangs are sums of maxima depends on, beside its sizes and its causes
+/// of span layer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LayerSizes {
+    gang_gpus: u32,
+    /// Passes through a layer in one direction.
+    n_passes: u32,
+    /// Times of a forward and of a backward pass through a layer, and of what a stage does after the
+    /// last one, in units of the pool's noiseless compute time.
+    passes: [f64; 2],
+    overhead: f64,
+}
+
+impl LayerSizes {
+    /// Those of pool number `index`.
+    pub fn of(plan: &Plan, pipeline: &Pipeline, index: usize) -> Self {
+        let (spec, pool) = (pipeline.spec(), &plan.pools()[index]);
+        let times = &spec.times[index];
+        let n_layers = pipeline.n_layers();
+        let layer = |pass_s: f64| pass_s / (f64::from(n_layers) * pool.compute_s());
+        Self {
+            gang_gpus: pipeline.gang_gpus(pool),
+            n_passes: n_layers * spec.shape.microbatches,
+            passes: [layer(times.forward_s[0]), layer(times.backward_s[0])],
+            overhead: times.overhead_s / pool.compute_s(),
+        }
+    }
+}
+
 /// The law of a pool whose gangs are sums of maxima; none where a tail is too heavy
 /// to be added up.
 ///
@@ -43,16 +72,16 @@ pub fn is_sum_of_maxima(plan: &Plan, pipeline: &Pipeline) -> bool {
 /// [`Error::Stopped`](crate::Error::Stopped) once `control` asks for it.
 pub fn gangs_as_sums_of_maxima(
     plan: &Plan,
-    pipeline: &Pipeline,
     index: usize,
+    sizes: &LayerSizes,
     curves: &mut CurveCache,
     control: &Control,
 ) -> Result<Option<PoolLaw>> {
     let pool = &plan.pools()[index];
-    let gang_gpus = pipeline.gang_gpus(pool);
+    let gang_gpus = sizes.gang_gpus;
     let n_gangs = pool.n_ranks().div_ceil(gang_gpus);
     let last_gpus = pool.n_ranks() - (n_gangs - 1) * gang_gpus;
-    let mut law = |n_ranks| time_rel(plan, pipeline, index, n_ranks, curves, control);
+    let mut law = |n_ranks| time_rel(plan, index, sizes, n_ranks, curves, control);
     let Some(curve) = law(gang_gpus.min(pool.n_ranks()))? else {
         return Ok(None);
     };
@@ -80,29 +109,19 @@ pub fn gangs_as_sums_of_maxima(
 /// The law of a gang's time in units of the pool's noiseless compute time.
 fn time_rel(
     plan: &Plan,
-    pipeline: &Pipeline,
     index: usize,
+    sizes: &LayerSizes,
     n_ranks: u32,
     curves: &mut CurveCache,
     control: &Control,
 ) -> Result<Option<Curve>> {
-    let spec = pipeline.spec();
-    let times = &spec.times[index];
-    let (n_layers, n_microbatches) = (pipeline.n_layers(), spec.shape.microbatches);
-    let compute_s = plan.pools()[index].compute_s();
     let causes: Vec<&Cause> = plan.causes(index, Affects::Compute, Span::Layer).collect();
-    if causes.is_empty() || n_layers == 0 {
+    if causes.is_empty() || sizes.n_passes == 0 {
         return Ok(Some(Curve::constant(1.0)));
     }
     let of_rank = curves.product_of(&causes, control)?;
     let slowest = of_rank.slowest_of(f64::from(n_ranks));
-    let Some(passes) = sum_of(&slowest, n_layers * n_microbatches) else {
-        return Ok(None);
-    };
     control.advance(0)?;
-    let layer = |pass_s: f64| pass_s / (f64::from(n_layers) * compute_s);
-    let forward = passes.scaled(layer(times.forward_s[0]));
-    let backward = passes.scaled(layer(times.backward_s[0]));
-    let both = sum(&forward, &backward);
-    Ok(both.map(|both| both.shifted(times.overhead_s / compute_s)))
+    let both = curves.scaled_sums(&slowest, sizes.n_passes, sizes.passes);
+    Ok(both.map(|both| both.shifted(sizes.overhead)))
 }

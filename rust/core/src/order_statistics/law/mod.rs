@@ -11,7 +11,7 @@ mod pool_law;
 
 pub use alone::AloneLaw;
 pub use law_memory::LawMemory;
-pub use layer_sums::{gangs_as_sums_of_maxima, is_sum_of_maxima};
+pub use layer_sums::is_sum_of_maxima;
 pub use levels::{Handling, handling};
 pub use log_grid::{CERTAIN_EXCEEDANCES, LogGrid, PADDING};
 pub use nested::{CERTAIN_OF_ALL_BLOCKS, KNOTS_PER_STEP, Member, NestedLaw, refined};

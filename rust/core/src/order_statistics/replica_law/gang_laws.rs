@@ -9,7 +9,7 @@ use super::gang_causes::{
 use super::simulated::SimulatedLaws;
 use crate::control::Control;
 use crate::error::Result;
-use crate::order_statistics::law::{LawMemory, PoolLaw, gangs_as_sums_of_maxima, is_sum_of_maxima};
+use crate::order_statistics::law::{LawMemory, PoolLaw, is_sum_of_maxima};
 use crate::order_statistics::reason::{Halt, Reason};
 use crate::order_statistics::run::RankEffects;
 use crate::pipeline::{GangTime, RunGangTimes};
@@ -133,12 +133,7 @@ impl GangLaws {
     ) -> std::result::Result<Vec<Arc<PoolLaw>>, Halt> {
         let pools = 0..self.plan.pools().len();
         let of_pool = |index| match (&self.differ, plan.pipeline()) {
-            (Differ::Layers, Some(pipeline)) => {
-                let curves = memory.curves();
-                let law = gangs_as_sums_of_maxima(plan, pipeline, index, curves, control)?;
-                let law = law.ok_or(Reason::Pipeline { cause: None })?;
-                Ok(Arc::new(law))
-            }
+            (Differ::Layers, Some(pipeline)) => memory.of_layers(plan, pipeline, index, control),
             (Differ::Runs(_), _) => {
                 let spread = self.spreads.get(index).copied().unwrap_or(0.0);
                 memory.of_gangs(&self.plan, index, spread, control)
