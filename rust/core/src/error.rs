@@ -49,6 +49,11 @@ pub enum Error {
         /// Address text of the second stream.
         second: String,
     },
+    /// There is no memory for what was asked for.
+    Memory {
+        /// Bytes that one column of it takes.
+        n_bytes: u64,
+    },
     /// The caller asked for a stop before the work was done.
     Stopped,
 }
@@ -74,7 +79,7 @@ impl Error {
             | Self::Field { field, .. } => {
                 *field = format!("{outer}.{field}");
             }
-            Self::Streams { .. } | Self::Stopped => {}
+            Self::Streams { .. } | Self::Memory { .. } | Self::Stopped => {}
         }
         self
     }
@@ -111,6 +116,7 @@ impl fmt::Display for Error {
                 f,
                 "the random streams {first} and {second} have the same hash; rename one of them"
             ),
+            Self::Memory { n_bytes } => write!(f, "there are no {n_bytes} bytes of memory left"),
             Self::Stopped => write!(f, "stopped before the end"),
         }
     }

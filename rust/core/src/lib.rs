@@ -4,7 +4,7 @@
 //! what a caller hands over is a [`plan::Plan`] of plain numbers, what it gets back are
 //! [`step::Columns`]. It has no I/O, no clock and no Python.
 //!
-//! Modules use only those that stand before them: `error`, `control`, `random`, `law`,
+//! Modules use only those that stand before them: `error`, `room`, `control`, `random`, `law`,
 //! `table`, `curve`, `schedule`, `simd`, `plan`, `draw`, `search`, `step`, `pipeline`,
 //! `sample`, `order_statistics`. Between files it is the same; a folder's `mod.rs` is its
 //! table of contents.
@@ -18,6 +18,7 @@ pub mod order_statistics;
 mod pipeline;
 pub mod plan;
 pub mod random;
+mod room;
 pub mod sample;
 pub mod schedule;
 pub mod search;

@@ -7,8 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Top-level modules: each may use those that stand before it.
-const ORDER: [&str; 15] = [
+const ORDER: [&str; 16] = [
     "error",
+    "room",
     "control",
     "random",
     "law",

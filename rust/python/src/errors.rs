@@ -3,7 +3,7 @@
 use hindmost_core::Error;
 use hindmost_core::order_statistics::Reason;
 use pyo3::create_exception;
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyMemoryError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
 create_exception!(
@@ -63,6 +63,7 @@ pub fn to_python(error: Error) -> PyErr {
             DomainError::new_err((field, None::<f64>, requirement))
         }
         Error::Streams { first, second } => StreamsError::new_err((first, second)),
+        Error::Memory { .. } => PyMemoryError::new_err(error.to_string()),
         // Whoever asked for the stop raises its own exception first.
         Error::Stopped => pyo3::exceptions::PyKeyboardInterrupt::new_err(()),
     }

@@ -45,7 +45,7 @@ pub fn watch_one<T: Send>(
                 // Sending fails once the caller has stopped waiting.
                 let _ = sender.send(work(control));
             });
-            worker.map_err(|error| no_threads(1, &error))?;
+            let worker = worker.map_err(|error| no_threads(1, &error))?;
             loop {
                 match receiver.recv_timeout(POLL_INTERVAL) {
                     Ok(result) => return result.or_raise(),
@@ -57,6 +57,8 @@ pub fn watch_one<T: Send>(
                         }
                     }
                     Err(RecvTimeoutError::Disconnected) => {
+                        // Joined by hand, so that its panic goes no further.
+                        let _ = worker.join();
                         return Err(PyRuntimeError::new_err("a worker thread panicked"));
                     }
                 }

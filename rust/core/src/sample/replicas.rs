@@ -5,6 +5,7 @@ use crate::control::Control;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::random::Random;
+use crate::room::filled;
 use crate::search::MOST_REPLICAS;
 use crate::simd::QUAD_STEPS;
 use crate::step::{ReplicaTime, Rows, Tasks, check_size, fill_runs};
@@ -52,9 +53,9 @@ pub fn slowest_replicas(
     let random = Random::new(seed);
     let n_rows = runs as usize * steps as usize * k;
     let mut replicas = Replicas {
-        pool: vec![0; n_rows],
-        replica: vec![0; n_rows],
-        compute_s: vec![0.0; n_rows],
+        pool: filled(0, n_rows)?,
+        replica: filled(0, n_rows)?,
+        compute_s: filled(0.0, n_rows)?,
     };
     let rows = ReplicaRows {
         k,

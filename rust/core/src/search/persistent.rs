@@ -8,6 +8,7 @@ use crate::control::Control;
 use crate::draw::{Drawn, Draws, Tile, When, for_each_tile};
 use crate::error::Result;
 use crate::plan::Effect;
+use crate::room::filled;
 use crate::simd::{QUAD_STEPS, TILE_UNITS};
 
 /// Tiles that one parallel task draws.
@@ -29,20 +30,21 @@ impl Persistent {
     /// Draws the causes of span run for all ranks, on the current rayon pool.
     ///
     /// # Errors
+    /// [`Error::Memory`](crate::Error::Memory) where there is none for the ranks;
     /// [`Error::Stopped`](crate::Error::Stopped) once `control` asks for it.
     pub fn draw(draws: &Draws, control: &Control) -> Result<Self> {
         let pool = draws.pool();
         let column = |effect, neutral| {
             let is_there = draws.causes().any(|cause| cause.effect() == effect);
             if is_there {
-                vec![neutral; pool.n_ranks() as usize]
+                filled(neutral, pool.n_ranks() as usize)
             } else {
-                vec![]
+                Ok(vec![])
             }
         };
         let mut persistent = Self {
-            slowdown: column(Effect::Slowdown, 1.0),
-            stall: column(Effect::Stall, 0.0),
+            slowdown: column(Effect::Slowdown, 1.0)?,
+            stall: column(Effect::Stall, 0.0)?,
         };
         // An absent column has no chunks, so the columns are filled one after the
         // other instead of side by side.

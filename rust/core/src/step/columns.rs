@@ -2,6 +2,8 @@
 
 use super::expected::ExpectedTime;
 use super::slowest::Slowest;
+use crate::error::Result;
+use crate::room::filled;
 
 /// Rows of steps, runs one after another, and expected times by run and pool.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,17 +27,19 @@ pub struct Columns {
 }
 
 impl Columns {
-    pub(super) fn zeros(runs: usize, steps: usize, n_pools: usize) -> Self {
-        let zeros = |n: usize| vec![0.0; n];
-        Self {
-            step_time_s: zeros(runs * steps),
-            compute_s: zeros(runs * steps),
-            exposed_comm_s: zeros(runs * steps),
-            stall_s: zeros(runs * steps),
-            slowest: vec![0; runs * steps],
-            busy_s: zeros(runs * n_pools),
-            own_stall_s: zeros(runs * n_pools),
-        }
+    /// # Errors
+    /// [`Error::Memory`](crate::Error::Memory) where there is none for them.
+    pub(super) fn zeros(runs: usize, steps: usize, n_pools: usize) -> Result<Self> {
+        let zeros = |n: usize| filled(0.0, n);
+        Ok(Self {
+            step_time_s: zeros(runs * steps)?,
+            compute_s: zeros(runs * steps)?,
+            exposed_comm_s: zeros(runs * steps)?,
+            stall_s: zeros(runs * steps)?,
+            slowest: filled(0, runs * steps)?,
+            busy_s: zeros(runs * n_pools)?,
+            own_stall_s: zeros(runs * n_pools)?,
+        })
     }
 
     pub(super) fn set_expected(&mut self, expected: &[ExpectedTime]) {

@@ -85,7 +85,8 @@ pub trait Run: Sync {
 /// threads: each step writes its own row.
 ///
 /// # Errors
-/// Those of [`check_size`]; [`Error::Stopped`] once `control` asks for it.
+/// Those of [`check_size`]; [`Error::Memory`] where there is none for the rows;
+/// [`Error::Stopped`] once `control` asks for it.
 pub fn simulate<E: Engine>(
     engine: &E,
     seed: u64,
@@ -97,7 +98,7 @@ pub fn simulate<E: Engine>(
     let plan = engine.plan();
     let random = Random::new(seed);
     let n_pools = plan.pools().len();
-    let mut columns = Columns::zeros(runs as usize, steps as usize, n_pools);
+    let mut columns = Columns::zeros(runs as usize, steps as usize, n_pools)?;
     let draw_run = |run: u32, rows| {
         let job = engine.begin(&random, run, control)?;
         let drawing = Drawing {
