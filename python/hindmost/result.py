@@ -137,9 +137,9 @@ class Result:
         energy_j. busy_frac is the share of time in which a rank computes, wait_frac the
         share in which it waits for a slower rank; exposed communication and the rank's own
         stalls take the rest. slowest_frac is the share of steps in which the slowest replica
-        belonged to the pool. Spares do not count in these. energy_j is the energy of all GPUs
-        of the pool in a step, spares included: peak power while a rank computes, idle power
-        otherwise; null where one of the two is not known.
+        belonged to the pool. Spares do not count in these; all are 0 of a pool without ranks.
+        energy_j is the energy of all GPUs of the pool in a step, spares included: peak power
+        while a rank computes, idle power otherwise; null where one of the two is not known.
         """
         import polars as pl
 
@@ -154,14 +154,16 @@ class Result:
         busy_s = columns["busy_s"].reshape(shape).mean(axis=0)
         own_stall_s = columns["own_stall_s"].reshape(shape).mean(axis=0)
         step_time_s = float(columns["step_time_s"].mean())
+        # Mixed stages may leave a pool without ranks.
+        works = np.array(plan.ranks) > 0
         # Expected seconds less sampled ones: waiting that is zero may come out below it.
         waited_s = np.maximum(columns["compute_s"].mean() - busy_s - own_stall_s, 0.0)
         slowest = np.bincount(columns["slowest"], minlength=len(plan.pools))
         by_pool = zip(
             plan.pools,
             plan.ranks,
-            busy_s.tolist(),
-            waited_s.tolist(),
+            (works * busy_s).tolist(),
+            (works * waited_s).tolist(),
             slowest.tolist(),
             strict=True,
         )
@@ -173,7 +175,7 @@ class Result:
                 "busy_frac": busy / step_time_s,
                 "wait_frac": waited / step_time_s,
                 "slowest_frac": n_slowest / len(columns["slowest"]),
-                "mfu": plan.rank_model_flops / (pool.peak_flop_per_s * step_time_s),
+                "mfu": (n_ranks > 0) * plan.rank_model_flops / (pool.peak_flop_per_s * step_time_s),
                 "energy_j": _energy_j(pool, n_ranks, busy, step_time_s),
             }
             for pool, n_ranks, busy, waited, n_slowest in by_pool

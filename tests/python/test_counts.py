@@ -97,6 +97,37 @@ SHARDS: list[tuple[Changes, int, int, int]] = [
 ]
 
 
+@pytest.mark.parametrize(("gpus", "layout"), [((16, 8), (8, 2, 1)), ((32, 8), (8, 2, 2))])
+def test_a_pool_that_mixed_stages_leave_over_takes_no_part(
+    gpus: tuple[int, int], layout: tuple[int, int, int]
+) -> None:
+    tensor, pipeline, context = layout
+    mixed = hm.load(
+        "h100-1k",
+        {
+            "pools.h100.n_gpus": gpus[0],
+            "pools.other": {"gpu": "h100-sxm", "kernel_efficiency": 0.5, "n_gpus": gpus[1]},
+            "workload.model": "llama3-8b",
+            "layout": {
+                "tensor": tensor,
+                "pipeline": pipeline,
+                "context": context,
+                "sharding": "none",
+                "placement": "mixed",
+            },
+        },
+    )
+    result = hm.simulate(mixed, runs=2, steps=4, seed=1)
+    row = result.pool_rows[1]
+    assert (row["n_spares"], row["busy_frac"], row["wait_frac"]) == (gpus[1], 0, 0)
+    assert (row["slowest_frac"], row["mfu"]) == (0, 0)
+    times = hm.rank_times(mixed, seed=1, run=0, steps=[0, 1])
+    assert times.shape == (2, gpus[0])
+    assert hm.slowest_replicas(mixed, k=1, runs=1, steps=4, seed=1).height == 4
+    with pytest.raises(hm.ScenarioError, match="method cannot be exact"):
+        hm.simulate(mixed, runs=1, steps=1, seed=1, method="order-statistics")
+
+
 @pytest.mark.parametrize(("changes", "shard_ranks", "smallest", "state_ranks"), SHARDS)
 def test_shard_groups_divide_consecutive_replicas(
     changes: Changes, shard_ranks: int, smallest: int, state_ranks: int

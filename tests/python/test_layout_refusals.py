@@ -162,28 +162,13 @@ REFUSED: dict[str, tuple[Changes, str]] = {
         {"layout.pipeline": 32, "layout.context": 8, "layout.placement": "mixed"},
         "pools must hold a replica together, 2,048 GPUs in full domains",
     ),
-    "mixed and a pool of spares": (
+    "mixed without stages": (
         {
-            **STAGES,
-            "layout.placement": "mixed",
-            "layout.pipeline": 3,
-            "pools.h100.n_gpus": 24 * 8,
-            "pools.last": {"gpu": "h200-sxm", "n_gpus": 16},
-        },
-        "pools.last.n_gpus must hold a stage of some replica, 8 GPUs in full domains of 8: all of "
-        "its GPUs would be spares, got 16; replicas take 3 stages each, the last pools what is "
-        "left",
-    ),
-    "mixed and less than a stage": (
-        {
-            **STAGES,
             "layout.placement": "mixed",
             "layout.context": 4,
             "pools.small": {"gpu": "h200-sxm", "n_gpus": 24},
         },
-        "pools.small.n_gpus must hold a stage of some replica, 32 GPUs in full domains of 8: all "
-        "of its GPUs would be spares, got 24; replicas take 4 stages each, the last pools what is "
-        "left",
+        "pools.small.n_gpus must hold a replica, 32 GPUs in full domains of 8, got 24",
     ),
     "passes": (
         {**STAGES, "workload.n_microbatches": 2**22},

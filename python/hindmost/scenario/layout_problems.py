@@ -62,32 +62,18 @@ def _replicas(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
     if any(catalog.gpu(pool.gpu).domain_gpus < layout.tensor for pool in scenario.pools.values()):
         return
     size = replica_gpus(layout)
-    if layout.placement == "mixed":
+    # One stage alone cannot be spread.
+    if layout.placement == "mixed" and layout.pipeline > 1:
         if scenario.pools and counts.n_replicas == 0:
             requirement = f"must hold a replica together, {size:,} GPUs in full domains"
             yield Problem(path="pools", requirement=requirement)
-            return
-        for name, pool in scenario.pools.items():
-            domain_gpus = catalog.gpu(pool.gpu).domain_gpus
-            if pool.n_gpus >= domain_gpus and counts.pools[name].n_ranks == 0:
-                stage = layout.tensor * layout.context
-                requirement = (
-                    f"must hold a stage of some replica, {stage:,} GPUs in full domains of "
-                    f"{domain_gpus}: all of its GPUs would be spares"
-                )
-                hint = f"replicas take {layout.pipeline} stages each, the last pools what is left"
-                yield Problem(
-                    path=f"pools.{name}.n_gpus",
-                    requirement=requirement,
-                    value=pool.n_gpus,
-                    hint=hint,
-                )
         return
     for name, pool in scenario.pools.items():
         domain_gpus = catalog.gpu(pool.gpu).domain_gpus
         if pool.n_gpus >= domain_gpus and counts.pools[name].n_replicas == 0:
             requirement = f"must hold a replica, {size:,} GPUs in full domains of {domain_gpus}"
-            hint = "layout.placement = mixed spreads stages over pools"
+            spreads = layout.placement == "aligned"
+            hint = "layout.placement = mixed spreads stages over pools" if spreads else ""
             yield Problem(
                 path=f"pools.{name}.n_gpus", requirement=requirement, value=pool.n_gpus, hint=hint
             )

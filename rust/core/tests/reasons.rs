@@ -55,16 +55,20 @@ fn staged_in(
 }
 
 #[test]
-fn a_pool_whose_stages_are_all_left_over_is_refused() {
+fn a_pool_whose_stages_are_all_left_over_takes_no_part() {
     let in_pools = |n_gpus: [u32; 2]| {
         let [a, b] = n_gpus;
         let pools = vec![pool("a", a, 4, 8, 8, 1.0), pool("b", b, 4, 8, 8, 1.0)];
         staged_in(pools, Placement::Mixed, vec![])
     };
     // Replicas of two stages; the last stage of an odd number of them is left over.
-    assert!(in_pools([16, 8]).is_err());
-    assert!(in_pools([24, 8]).is_ok());
-    assert!(in_pools([16, 24]).is_ok());
+    for (n_gpus, n_ranks) in [([16, 8], [16, 0]), ([24, 8], [24, 8]), ([16, 24], [16, 16])] {
+        let plan = in_pools(n_gpus).unwrap();
+        let of_pools: Vec<u32> = plan.pools().iter().map(|pool| pool.n_ranks()).collect();
+        assert_eq!(of_pools, n_ranks);
+        let words = "pipeline: stages wait for each other within a step";
+        assert_eq!(reason(plan).as_deref(), Some(words));
+    }
 }
 
 fn shared(name: &str, scope: Scope) -> CauseSpec {

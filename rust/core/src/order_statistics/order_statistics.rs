@@ -10,7 +10,7 @@ use super::run::{Persistent, PoolMemory, RunMemory};
 use crate::control::Control;
 use crate::curve::Curve;
 use crate::error::Result;
-use crate::plan::{Affects, Plan, SlowestPort};
+use crate::plan::{Affects, Pipeline, Placement, Plan, SlowestPort};
 use crate::random::Random;
 use crate::search::WorstPorts;
 use crate::simd::QUAD_STEPS;
@@ -75,6 +75,11 @@ impl OrderStatistics {
         seed: u64,
         control: &Control,
     ) -> Result<std::result::Result<Self, Reason>> {
+        // Where stages are mixed, a pool may have no rank or port at all.
+        let is_mixed = |pipeline: &Pipeline| pipeline.spec().placement == Placement::Mixed;
+        if plan.pipeline().is_some_and(is_mixed) {
+            return Ok(Err(Reason::Spread));
+        }
         // Ports that cannot be compiled refuse before anything is sampled.
         let mut memory = LawMemory::default();
         let ports = pool_laws(&plan, Affects::Network, &mut memory, control);

@@ -409,9 +409,6 @@ fn fill_replicas(pools: &mut [Pool], replica: u32, pipeline: Option<&Pipeline>) 
                 pool.keep(pool.n_tensor_groups() - given);
                 over -= given;
             }
-            if let Some(idle) = pools.iter().find(|pool| pool.n_tensor_groups() == 0) {
-                return refuse(idle.name(), 0, stage);
-            }
         }
     }
     Ok(())

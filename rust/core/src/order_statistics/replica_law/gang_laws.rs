@@ -67,9 +67,12 @@ impl GangLaws {
                 cause: Some(cause.name().to_owned()),
             });
         }
-        let is_mixed = pipeline.spec().placement == Placement::Mixed;
+        // Gangs of mixed stages lie in no pool, which may even have no rank at all.
+        if pipeline.spec().placement == Placement::Mixed {
+            return Err(Reason::Pipeline { cause: None });
+        }
         match one_rank_per_gang(plan, pipeline) {
-            Ok(gangs) if !is_mixed => Ok(Some(Self {
+            Ok(gangs) => Ok(Some(Self {
                 differ: Differ::Runs(Box::new(persistent_only(plan))),
                 plan: gangs,
                 spreads: Vec::new(),
@@ -78,8 +81,8 @@ impl GangLaws {
         }
     }
 
-    /// The approximate reduction of a plan with stages, by laws of gangs that are sampled
-    /// under `seed`.
+    /// The approximate reduction of a plan with stages that are not mixed, by laws of gangs that
+    /// are sampled under `seed`.
     ///
     /// # Errors
     /// [`Error::Stopped`](crate::Error::Stopped) once `control` asks for it; within it why
@@ -92,9 +95,6 @@ impl GangLaws {
         let Some(pipeline) = plan.pipeline() else {
             return Ok(Err(Reason::Pipeline { cause: None }));
         };
-        if pipeline.spec().placement == Placement::Mixed {
-            return Ok(Err(Reason::Spread));
-        }
         if let Some(cause) = shared_by_several_gangs(plan, pipeline) {
             let cause = cause.name().to_owned();
             return Ok(Err(Reason::Shared { cause }));
