@@ -30,6 +30,8 @@ MIXED: list[tuple[tuple[int, int], tuple[int, int, int], list[int]]] = [
     ((16, 16), (8, 2, 1), [16, 16]),
     # One stage too many: it is taken from the last pool.
     ((24, 16), (8, 2, 1), [24, 8]),
+    # The last pool has not enough stages to give.
+    ((32, 8), (8, 4, 1), [32, 0]),
     # Two context ranks make a stage, and a tensor group without another one is left over.
     ((24, 40), (8, 2, 2), [16, 16]),
 ]
