@@ -233,7 +233,7 @@ def test_every_run_is_simulated_again_and_the_first_steps(monkeypatch: pytest.Mo
             calls.append((runs, steps))
             return result_of(speed=slowdown({**WIDE, "cap": 1.2}), runs=runs, steps=steps)
 
-    monkeypatch.setattr(analysis, "compile", lambda _: Changed())
+    monkeypatch.setattr(analysis, "Compiled", lambda _: Changed())
     assert len(analysis.moved_caps(result)) == 2
     assert calls == [(5, 250), (5, 250)]
 

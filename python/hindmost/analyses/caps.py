@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from hindmost.cause import Cause
-from hindmost.compiled import compile
+from hindmost.compiled import Compiled
 from hindmost.engines import Method, Reason
 from hindmost.errors import Problem, ScenarioError
 from hindmost.law import LawModel, Mixture
@@ -193,7 +193,7 @@ def check_method(scenario: Scenario, method: Method) -> None:
     """
     if method == "sample":
         raise _refusal(method, "every rank is to be sampled")
-    engine = compile(scenario).exact
+    engine = Compiled(scenario).exact
     if isinstance(engine, Reason):
         raise _refusal(method, f"order-statistics cannot be exact here: {engine}")
 
@@ -213,7 +213,8 @@ def moved_caps(result: Result) -> list[MovedCap]:
     mean_s = float(step_time_s.mean())
     mfu = result.value("mfu")
     runs = len(step_time_s)
-    compiled = compile(result.scenario)
+    # Without memory: the caps that matter most are those of persistent effects.
+    compiled = Compiled(result.scenario)
     rows = []
     for variant in _chosen(result.scenario, plan, MIN_REACH * mean_s):
         steps = _n_steps(variant.share * runs, step_time_s.shape[1])

@@ -15,6 +15,9 @@ pub trait Best: Copy {
 
     /// Takes in a rank for which [`Best::yields_to`] is true.
     fn take(&mut self, slowdown: f32, stall: f32, rank: u32);
+
+    /// Prepares for many more ranks, of which few will change the result.
+    fn settle(&mut self) {}
 }
 
 /// How long the ranks of a pool make one step.
@@ -57,7 +60,8 @@ pub struct SlowestRank<'d> {
     pub stall_rel: f32,
     /// The rank's number in the pool.
     pub rank: u32,
-    /// Slowdown below which no rank without stalls would change the result.
+    /// Slowdown below which no rank without stalls would change the result, as far as that has
+    /// been looked for.
     enough: f32,
 }
 
@@ -100,16 +104,16 @@ impl Best for SlowestRank<'_> {
 
     #[inline]
     fn take(&mut self, slowdown: f32, stall: f32, rank: u32) {
-        let duration_s = self.step.seconds(slowdown, stall);
-        let enough = self.step.duration.compute_below_s(duration_s) / self.step.unit_s;
-        *self = Self {
-            step: self.step,
-            duration_s,
-            slowdown,
-            stall_rel: stall,
-            rank,
-            enough: (enough * ENOUGH_MARGIN) as f32,
-        };
+        self.duration_s = self.step.seconds(slowdown, stall);
+        self.slowdown = slowdown;
+        self.stall_rel = stall;
+        self.rank = rank;
+    }
+
+    #[inline]
+    fn settle(&mut self) {
+        let below_s = self.step.duration.compute_below_s(self.duration_s);
+        self.enough = (below_s / self.step.unit_s * ENOUGH_MARGIN) as f32;
     }
 }
 
@@ -208,6 +212,10 @@ impl Best for SlowestReplicas<'_> {
             .take_while(|other| slower(other))
             .count();
         known[place..=free].rotate_right(1);
+    }
+
+    fn settle(&mut self) {
+        self.ranks[..self.k].iter_mut().for_each(Best::settle);
     }
 }
 

@@ -264,10 +264,15 @@ impl<'a, 's, B: Best> QuadSearch<'a, 's, B> {
         for (step, best) in self.best.iter_mut().enumerate() {
             let slowdowns = &effects.slowdown.0[step][..n];
             let stalls = &effects.stall.0[step][..n];
+            let mut changed = false;
             for ((&slowdown, &stall), rank) in slowdowns.iter().zip(stalls).zip(tile.rank..) {
                 if best.yields_to(slowdown, stall, rank) {
                     best.take(slowdown, stall, rank);
+                    changed = true;
                 }
+            }
+            if changed {
+                best.settle();
             }
         }
     }
