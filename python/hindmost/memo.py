@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 from collections import OrderedDict
 from collections.abc import Callable
@@ -10,6 +9,9 @@ from threading import Lock
 from typing import Any, Generic, TypeVar
 
 Value = TypeVar("Value")
+
+MAX_KEY_BYTES = 1024
+"""Bytes of data that are a key themselves, at most; keys of more data are digests."""
 
 
 class Memo(Generic[Value]):
@@ -49,4 +51,10 @@ def digest(value: Any) -> bytes:
     Equal keys mean equal data. The reverse need not hold, which costs no more than making a value
     anew.
     """
-    return hashlib.blake2b(pickle.dumps(value, protocol=5), digest_size=32).digest()
+    data = pickle.dumps(value, protocol=5)
+    if len(data) <= MAX_KEY_BYTES:
+        return data
+    # It takes long to import.
+    from hashlib import blake2b
+
+    return blake2b(data, digest_size=32).digest()

@@ -12,7 +12,6 @@ import json
 import math
 import shlex
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
@@ -100,6 +99,8 @@ def to_bytes(parts: Parts) -> memoryview:
 
 def digests(steps: pl.DataFrame, metadata: dict[str, str]) -> str:
     """Return two digests, in hexadecimal digits: of the document, and of it, the rest and steps."""
+    from hashlib import blake2b
+
     import polars as pl
 
     found = blake2b(digest_size=16)
@@ -202,6 +203,8 @@ def _document(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
         fits = False
     if not fits:
         raise _refused(path, NOT_OURS)
+    from hashlib import blake2b
+
     known = metadata.get(DIGEST_KEY)
     of_document = blake2b(metadata[DOCUMENT_KEY].encode(), digest_size=16).hexdigest()
     # Earlier files have no digest.

@@ -36,7 +36,13 @@ _BATCH_REPLAYS = 256
 _SEED = 20_090_401
 _FIRST_EXACT_WORD = np.uint32(2**32 - 2**12)
 """Words from here on are looked up exactly, because the upper tail decides the longest hop."""
-_LAW: TypeAdapter[LawModel] = TypeAdapter(Law)
+
+
+@cache
+def _law() -> TypeAdapter[LawModel]:
+    """Return what reads any law; making it takes long."""
+    return TypeAdapter(Law)
+
 
 Times = NDArray[np.float64]
 HopTimes = NDArray[np.float32]
@@ -107,7 +113,7 @@ def total(law: LawModel, *, pattern: Pattern, n: int) -> HopTotal:
     >>> total(Constant(value=1.0), pattern="ring-all-reduce", n=1_000).mean
     1998.0
     """
-    text = _LAW.validate_python(law).model_dump_json(exclude_none=True)
+    text = _law().validate_python(law).model_dump_json(exclude_none=True)
     make = _replayed if n <= MAX_REPLAYED_RANKS else _extrapolated
     return make(text, pattern, n)
 
@@ -127,7 +133,7 @@ def n_hops(pattern: Pattern, n: int) -> int:
 
 @cache
 def _replayed(law: str, pattern: Pattern, n: int) -> HopTotal:
-    samples = np.sort(replay(_LAW.validate_json(law), pattern=pattern, n=n))
+    samples = np.sort(replay(_law().validate_json(law), pattern=pattern, n=n))
     samples.flags.writeable = False
     return HopTotal(
         hops=n_hops(pattern, n),
@@ -167,7 +173,7 @@ def replay(
     law: LawModel, *, pattern: Pattern, n: int, n_replays: int = N_REPLAYS, seed: int = _SEED
 ) -> Times:
     """Return the totals of `n_replays` independent collectives over any number of ranks."""
-    draw = _Draws(_LAW.validate_python(law), seed=seed, n=n)
+    draw = _Draws(_law().validate_python(law), seed=seed, n=n)
     totals = []
     for first in range(0, n_replays, _BATCH_REPLAYS):
         width = min(_BATCH_REPLAYS, n_replays - first)

@@ -18,8 +18,9 @@ struct Line {
 /// both arguments in floating point as well, which searches for the slowest replica rely on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StepDuration {
+    /// The last one is repeated where there are fewer, so that all of them can be looked at
+    /// without counting.
     lines: [Line; MAX_TERMS + 1],
-    n_lines: usize,
 }
 
 impl StepDuration {
@@ -29,7 +30,6 @@ impl StepDuration {
             base_s: 0.0,
             slope: 1.0,
         }; MAX_TERMS + 1],
-        n_lines: 1,
     };
 
     /// Of one step with a replica of pool number `pool`, whose terms take `times_s`
@@ -54,15 +54,14 @@ impl StepDuration {
         }
         let windows = &mut windows[..n_windows];
         windows.sort_by(|a, b| b.0.total_cmp(&a.0));
-        duration.lines[0].base_s = base_s;
+        duration.lines.fill(Line { base_s, slope: 1.0 });
         // From much compute to little: one term after the other is no longer hidden.
         let mut slope = 1.0;
         for (index, &(_, window, hidden_s)) in windows.iter().enumerate() {
             base_s += hidden_s;
             slope = f64::max(slope - window, 0.0);
-            duration.lines[index + 1] = Line { base_s, slope };
+            duration.lines[index + 1..].fill(Line { base_s, slope });
         }
-        duration.n_lines = n_windows + 1;
         duration
     }
 
@@ -70,17 +69,23 @@ impl StepDuration {
     #[must_use]
     #[inline]
     pub fn seconds(&self, own_compute_s: f64, stall_s: f64) -> f64 {
-        let lines = self.lines[..self.n_lines].iter();
         let of = |line: &Line| line.base_s + line.slope * own_compute_s;
-        lines.map(of).fold(f64::NEG_INFINITY, f64::max) + stall_s
+        let mut longest_s = of(&self.lines[0]);
+        for line in &self.lines[1..] {
+            let seconds = of(line);
+            if seconds > longest_s {
+                longest_s = seconds;
+            }
+        }
+        longest_s + stall_s
     }
 
     /// Compute up to which a replica without stalls takes less than `seconds`; 0 or less where
     /// none does.
     #[must_use]
     pub fn compute_below_s(&self, seconds: f64) -> f64 {
-        let lines = self.lines[..self.n_lines].iter();
-        lines
+        self.lines
+            .iter()
             .map(|line| match seconds - line.base_s {
                 above if above <= 0.0 => 0.0,
                 above => above / line.slope,
