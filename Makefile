@@ -25,7 +25,7 @@ test: lint quick
 	$(BIN)/pytest -q --doctest-modules python/hindmost
 	$(BIN)/pytest -q benches
 
-## The checks that take about a minute.
+## The checks that take about two minutes.
 quick: $(STAMP)
 	cargo test --locked --quiet
 	$(BIN)/pytest -q tests/python
