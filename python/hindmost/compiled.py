@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from functools import cached_property
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -149,18 +148,15 @@ class Compiled:
             columns = choice.engine.run(**size, progress=tell)
         inputs = {
             "scenario": to_table(compiled.scenario),
-            "seed": int(seed),
-            "runs": int(runs),
-            "steps": int(steps),
+            "seed": seed,
+            "runs": runs,
+            "steps": steps,
             "method": choice.method,
             "version": _core.__version__,
-            "asked": {
-                key: int(value) if isinstance(value, Integral) else value
-                for key, value in asked.items()
-            },
+            "asked": asked,
         }
         machine = {
-            "threads": int(threads),
+            "threads": threads,
             "instruction_set": core.instructions,
             "wall_time_s": round(time.monotonic() - started, 3),
         }
@@ -189,7 +185,7 @@ class Compiled:
         if method == "auto" or not isinstance(self.exact, Reason):
             return chosen()
         # Replicas that are sampled for their law take long.
-        return self._replica_laws.get(int(seed), chosen)
+        return self._replica_laws.get(seed, chosen)
 
 
 def compile(scenario: Scenario | str | Path, changes: Changes | None = None) -> Compiled:

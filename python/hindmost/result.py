@@ -77,11 +77,11 @@ class Result:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Result):
             return NotImplemented
-        plain = ("scenario", "plan", "inputs", "why", "deviation")
+        names = ("scenario", "plan", "inputs", "why", "deviation")
         mine: dict[str, Any] = {**self.columns}
         theirs: dict[str, Any] = {**other.columns}
         return (
-            all(getattr(self, name) == getattr(other, name) for name in plain)
+            all(getattr(self, name) == getattr(other, name) for name in names)
             and mine.keys() == theirs.keys()
             and all(np.array_equal(mine[name], theirs[name]) for name in mine)
         )

@@ -19,7 +19,7 @@ import polars as pl
 import pytest
 
 import hindmost as hm
-from hindmost import catalog, cli
+from hindmost import _core, catalog, cli
 from hindmost.metrics import PERCENTILES
 
 COMMAND = (sys.executable, "-m", "hindmost")
@@ -467,7 +467,7 @@ def test_an_internal_error_has_status_3_and_no_trace(
     assert (done.returncode, done.stderr) == (3, message)
 
 
-SHORT_OF = {
+FAILURES = {
     "memory": (MemoryError(), "out of memory; fewer --steps, --runs or --threads need less"),
     "memory for an array": (
         MemoryError("Unable to allocate 596. MiB for an array"),
@@ -475,17 +475,21 @@ SHORT_OF = {
         "fewer --steps, --runs or --threads need less",
     ),
     "threads": (
-        RuntimeError("the operating system does not start 1024 threads: try again"),
+        _core.ThreadsError("the operating system does not start 1024 threads: try again"),
         "the operating system does not start 1024 threads: try again (--debug shows where)",
+    ),
+    "what the core did not expect": (
+        RuntimeError("a worker panicked"),
+        "internal error, RuntimeError: a worker panicked (--debug shows where)",
     ),
 }
 
 
-@pytest.mark.parametrize("name", SHORT_OF)
-def test_what_the_system_does_not_give_is_told_with_status_3(
+@pytest.mark.parametrize("name", FAILURES)
+def test_what_fails_inside_is_told_with_status_3(
     in_process: Run, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    error, said = SHORT_OF[name]
+    error, said = FAILURES[name]
 
     def fail(*_: object, **__: object) -> None:
         raise error

@@ -113,8 +113,9 @@ def _status_of(error: BaseException) -> int:
         reason = getattr(error, "strerror", None)
         tell(f"hindmost: {reason.lower() if reason else error}")
         return EXIT_INTERNAL_ERROR
-    if type(error) is RuntimeError:
-        # What the core raises where the system does not start its threads.
+    # Only what loaded the core raises its errors; a core that does not load is told below.
+    core = sys.modules.get("hindmost._core")
+    if core is not None and isinstance(error, core.ThreadsError):
         tell(f"hindmost: {error} (--debug shows where)")
         return EXIT_INTERNAL_ERROR
     kind = type(error).__name__
