@@ -2,16 +2,25 @@
 
 use crate::error::{Error, Result};
 
-/// A column of `n` times the same number.
+/// A column with room for `n` values.
 ///
 /// # Errors
 /// [`Error::Memory`] where there is no memory for it, instead of an end of the process.
-pub fn filled<T: Copy>(number: T, n: usize) -> Result<Vec<T>> {
+pub fn reserved<T>(n: usize) -> Result<Vec<T>> {
     let mut column = Vec::new();
     column.try_reserve_exact(n).map_err(|_| Error::Memory {
         n_bytes: (n as u64).saturating_mul(size_of::<T>() as u64),
     })?;
-    column.resize(n, number);
+    Ok(column)
+}
+
+/// A column of `n` times the same value.
+///
+/// # Errors
+/// As [`reserved`].
+pub fn filled<T: Clone>(value: T, n: usize) -> Result<Vec<T>> {
+    let mut column = reserved(n)?;
+    column.resize(n, value);
     Ok(column)
 }
 

@@ -10,7 +10,7 @@ use hindmost_core::law::Law;
 use hindmost_core::plan::{
     Affects, CauseSpec, Communication, Effect, Plan, PoolSpec, Scope, Span, Term,
 };
-use hindmost_core::sample::{rank_times, sample};
+use hindmost_core::sample::{rank_times, sample, sample_with_terms};
 use hindmost_core::simd::InstructionSet;
 use hindmost_core::step::Columns;
 use proptest::prelude::*;
@@ -136,6 +136,64 @@ proptest! {
             }
         }
     }
+}
+
+proptest! {
+    #![proptest_config(config(604))]
+
+    #[test]
+    fn terms_are_the_ranks_that_no_other_exceeds_and_the_worst_ports(
+        draft in any_draft(),
+        seed in any::<u64>(),
+        runs in 1..3_u32,
+        steps in 1..11_u32,
+    ) {
+        let (plan, control) = (&draft.plans()[0], Control::default());
+        let (sampled, terms) = sample_with_terms(plan, seed, runs, steps, &control).unwrap();
+        prop_assert_eq!(sampled, draft.sample(seed, runs, steps));
+        let n_terms = draft.communication.terms.len();
+        let n_ports = if n_terms == 0 { 0 } else { draft.pools.len() };
+        prop_assert_eq!(terms.hop_factor, vec![1.0; (runs * steps) as usize * n_terms]);
+        let mut first = 0;
+        for index in 0..(runs * steps) as usize {
+            let replay = draft.replay(seed, index as u32 / steps);
+            let step = index as u32 % steps;
+            let after = first + terms.n_times[index] as usize;
+            let found: Vec<(u32, f64, f64)> = (first..after)
+                .map(|time| (terms.pool[time], terms.compute_s[time], terms.stall_s[time]))
+                .collect();
+            first = after;
+            let expected: Vec<(u32, f64, f64)> = (0..)
+                .zip(replay.times(step))
+                .flat_map(|(pool, times)| {
+                    frontier(times).into_iter().map(move |(compute_s, stall_s)| (pool, compute_s, stall_s))
+                })
+                .collect();
+            prop_assert_eq!(found, expected, "step {}", index);
+            let ports = index * n_ports..(index + 1) * n_ports;
+            let slowdowns = terms.port_slowdown[ports.clone()].iter().copied();
+            let found: Vec<(f64, f64)> =
+                slowdowns.zip(terms.port_stall_s[ports].iter().copied()).collect();
+            let expected = if n_terms == 0 { vec![] } else { replay.worst_ports(step) };
+            prop_assert_eq!(found, expected, "step {}", index);
+        }
+        prop_assert_eq!(first, terms.pool.len());
+    }
+}
+
+/// The different pairs of which no other has as much of both, from the greatest first part on.
+fn frontier(mut pairs: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
+    pairs.sort_by(|a, b| b.partial_cmp(a).unwrap());
+    pairs.dedup();
+    let is_exceeded = |pair: &(f64, f64)| {
+        let exceeds = |other: &(f64, f64)| other != pair && other.0 >= pair.0 && other.1 >= pair.1;
+        pairs.iter().any(exceeds)
+    };
+    pairs
+        .iter()
+        .filter(|pair| !is_exceeded(pair))
+        .copied()
+        .collect()
 }
 
 proptest! {

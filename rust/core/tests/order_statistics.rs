@@ -13,7 +13,9 @@ use hindmost_core::control::Control;
 use hindmost_core::curve::exceedances;
 use hindmost_core::law::Distribution;
 use hindmost_core::order_statistics::OrderStatistics;
-use hindmost_core::plan::{CauseSpec, Communication, Effect, Plan, PoolSpec, Scope, Span};
+use hindmost_core::plan::{
+    CauseSpec, Communication, Effect, Plan, PoolSpec, Scope, SlowestPort, Span,
+};
 use hindmost_core::random::MAX_RUNS;
 use hindmost_core::sample::{rank_times, sample};
 use hindmost_core::simd::InstructionSet;
@@ -108,6 +110,44 @@ fn threads_and_instructions_change_no_row() {
         .filter(|set| set.is_available())
     {
         assert!(of(1, set) == expected, "{}", set.name());
+    }
+}
+
+#[test]
+fn rows_are_the_same_with_terms_of_which_one_is_the_slowest() {
+    let plan = Arc::new(large_plan());
+    let engine = OrderStatistics::new(plan.clone()).unwrap();
+    let control = Control::default();
+    let (rows, terms) = engine.run_with_terms(SEED + 4, 2, 4_103, &control).unwrap();
+    assert_eq!(rows, run(large_plan(), SEED + 4, 2, 4_103));
+    // Stalls of 0.1 s or more hit some hundred domains a step in the larger pool.
+    assert!(terms.n_times.iter().any(|&n_times| n_times > 4));
+    let mut first = 0;
+    for (step, &n_times) in terms.n_times.iter().enumerate() {
+        let times = first..first + n_times as usize;
+        first = times.end;
+        let ports: Vec<SlowestPort> = (2 * step..2 * step + 2)
+            .map(|place| SlowestPort {
+                slowdown: terms.port_slowdown[place],
+                stall_s: terms.port_stall_s[place],
+            })
+            .collect();
+        let times_s = plan
+            .communication()
+            .times_s(&ports, &[terms.hop_factor[step]]);
+        let longest_s = times
+            .map(|time| {
+                let pool = terms.pool[time] as usize;
+                let compute_s = terms.compute_s[time];
+                let exposed_s = plan.communication().exposed_s(pool, compute_s, &times_s);
+                compute_s + terms.stall_s[time] + exposed_s
+            })
+            .fold(0.0, f64::max);
+        let step_s = rows.step_time_s[step];
+        assert!(
+            (longest_s / step_s - 1.0).abs() < 1e-6,
+            "{longest_s} {step_s}"
+        );
     }
 }
 

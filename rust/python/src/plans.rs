@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hindmost_core::order_statistics::LawMemory;
 use hindmost_core::plan::{Communication, ReplicaSpec};
 use hindmost_core::simd::InstructionSet;
-use hindmost_core::step::Columns;
+use hindmost_core::step::{Columns, Terms};
 use numpy::{IntoPyArray, PyArray1, PyArrayMethods, PyReadwriteArray2};
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
@@ -148,7 +148,8 @@ impl Plan {
 
 /// Samples `steps` steps of each of `runs` runs: a dictionary of columns.
 #[pyfunction]
-#[pyo3(signature = (plan, *, seed, runs, steps, threads, progress=None))]
+#[pyo3(signature = (plan, *, seed, runs, steps, threads, terms=false, progress=None))]
+#[allow(clippy::too_many_arguments, reason = "keywords of a Python function")]
 pub fn sample<'py>(
     py: Python<'py>,
     plan: &Bound<'py, Plan>,
@@ -156,9 +157,16 @@ pub fn sample<'py>(
     runs: u32,
     steps: u32,
     threads: usize,
+    terms: bool,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyDict>> {
     let plan = &plan.get().compiled;
+    if terms {
+        let sampled = watch(py, threads, progress, |control| {
+            hindmost_core::sample::sample_with_terms(plan, seed, runs, steps, control)
+        })?;
+        return columns_with_terms(py, sampled);
+    }
     let sampled = watch(py, threads, progress, |control| {
         hindmost_core::sample::sample(plan, seed, runs, steps, control)
     })?;
@@ -256,7 +264,8 @@ impl OrderStatistics {
     }
 
     /// Draws `steps` steps of each of `runs` runs: a dictionary of columns.
-    #[pyo3(signature = (*, seed, runs, steps, threads, progress=None))]
+    #[pyo3(signature = (*, seed, runs, steps, threads, terms=false, progress=None))]
+    #[allow(clippy::too_many_arguments, reason = "keywords of a Python method")]
     fn run<'py>(
         &self,
         py: Python<'py>,
@@ -264,16 +273,24 @@ impl OrderStatistics {
         runs: u32,
         steps: u32,
         threads: usize,
+        terms: bool,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyDict>> {
+        let engine = &self.engine;
+        let remembering = |memory: &Py<Memory>| {
+            let memory = memory.get();
+            memory.with_runs(|memory| engine.remembering(seed, runs, memory))
+        };
+        if terms {
+            let drawn = watch(py, threads, progress, |control| match &self.memory {
+                None => engine.run_with_terms(seed, runs, steps, control),
+                Some(memory) => remembering(memory).run_with_terms(steps, control),
+            })?;
+            return columns_with_terms(py, drawn);
+        }
         let drawn = watch(py, threads, progress, |control| match &self.memory {
-            None => self.engine.run(seed, runs, steps, control),
-            Some(memory) => {
-                let runs = memory
-                    .get()
-                    .with_runs(|memory| self.engine.remembering(seed, runs, memory));
-                runs.run(steps, control)
-            }
+            None => engine.run(seed, runs, steps, control),
+            Some(memory) => remembering(memory).run(steps, control),
         })?;
         columns(py, drawn)
     }
@@ -377,6 +394,23 @@ fn columns(py: Python<'_>, sampled: Columns) -> PyResult<Bound<'_, PyDict>> {
     columns.set_item("slowest", freeze(sampled.slowest.into_pyarray(py)))?;
     columns.set_item("busy_s", frozen(sampled.busy_s))?;
     columns.set_item("own_stall_s", frozen(sampled.own_stall_s))?;
+    Ok(columns)
+}
+
+/// Columns, and those of what each step is made of.
+fn columns_with_terms(
+    py: Python<'_>,
+    (drawn, terms): (Columns, Terms),
+) -> PyResult<Bound<'_, PyDict>> {
+    let columns = columns(py, drawn)?;
+    let frozen = |column: Vec<f64>| freeze(column.into_pyarray(py));
+    columns.set_item("frontier_times", freeze(terms.n_times.into_pyarray(py)))?;
+    columns.set_item("frontier_pool", freeze(terms.pool.into_pyarray(py)))?;
+    columns.set_item("frontier_compute_s", frozen(terms.compute_s))?;
+    columns.set_item("frontier_stall_s", frozen(terms.stall_s))?;
+    columns.set_item("port_slowdown", frozen(terms.port_slowdown))?;
+    columns.set_item("port_stall_s", frozen(terms.port_stall_s))?;
+    columns.set_item("hop_factor", frozen(terms.hop_factor))?;
     Ok(columns)
 }
 

@@ -12,9 +12,12 @@ use crate::curve::Curve;
 use crate::error::Result;
 use crate::plan::{Affects, Pipeline, Placement, Plan, SlowestPort};
 use crate::random::Random;
-use crate::search::WorstPorts;
+use crate::search::{Frontier, WorstPorts};
 use crate::simd::QUAD_STEPS;
-use crate::step::{Columns, Durations, Engine, ExpectedTime, Run, Slowest, simulate};
+use crate::step::{
+    Columns, Durations, Engine, ExpectedTime, Run, Slowest, SlowestAndFrontiers, Terms, simulate,
+    simulate_with_terms,
+};
 
 /// A plan whose slowest ranks are compiled into laws.
 pub struct OrderStatistics {
@@ -117,6 +120,20 @@ impl OrderStatistics {
     /// addresses; [`Error::Stopped`](crate::Error::Stopped) once `control` asks for it.
     pub fn run(&self, seed: u64, runs: u32, steps: u32, control: &Control) -> Result<Columns> {
         simulate(self, seed, runs, steps, control)
+    }
+
+    /// [`OrderStatistics::run`], and what each step is made of.
+    ///
+    /// # Errors
+    /// As [`OrderStatistics::run`].
+    pub fn run_with_terms(
+        &self,
+        seed: u64,
+        runs: u32,
+        steps: u32,
+        control: &Control,
+    ) -> Result<(Columns, Terms)> {
+        simulate_with_terms(self, seed, runs, steps, control)
     }
 
     /// The engine with the persistent effects that `memory` keeps of the first `runs` runs
@@ -248,6 +265,14 @@ impl Remembering<'_> {
     pub fn run(&self, steps: u32, control: &Control) -> Result<Columns> {
         simulate(self, self.seed, self.runs, steps, control)
     }
+
+    /// [`Remembering::run`], and what each step is made of.
+    ///
+    /// # Errors
+    /// As [`OrderStatistics::run`].
+    pub fn run_with_terms(&self, steps: u32, control: &Control) -> Result<(Columns, Terms)> {
+        simulate_with_terms(self, self.seed, self.runs, steps, control)
+    }
 }
 
 impl Engine for Remembering<'_> {
@@ -355,6 +380,20 @@ impl Run for DrawnRun<'_> {
         _: &Control,
     ) -> Result<[Slowest; QUAD_STEPS]> {
         Slowest::of_pools(self.plan, durations, |index, nobody| {
+            Ok(self.ranks[index].best(nobody, quad, scratch))
+        })
+    }
+
+    fn slowest_and_frontiers(
+        &self,
+        quad: u32,
+        _: usize,
+        durations: &Durations,
+        scratch: &mut Scratch,
+        _: &Control,
+    ) -> Result<SlowestAndFrontiers> {
+        Slowest::of_pools_with_frontiers(self.plan, durations, |index| {
+            let nobody = [const { Frontier::NOBODY }; QUAD_STEPS];
             Ok(self.ranks[index].best(nobody, quad, scratch))
         })
     }

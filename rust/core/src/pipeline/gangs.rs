@@ -10,8 +10,11 @@ use crate::error::Result;
 use crate::plan::{Pipeline, Placement, Plan};
 use crate::random::Random;
 use crate::schedule::recursion::{Lanes, WalkScratch};
+use crate::search::{Frontier, FrontierPoint};
 use crate::simd::{Kernel, QUAD_STEPS, WALK_LANES};
-use crate::step::{Durations, ExpectedTime, ReplicaTime, Slowest};
+use crate::step::{
+    Durations, ExpectedTime, FrontierTime, ReplicaTime, Slowest, SlowestAndFrontiers,
+};
 
 /// All gangs of a job in one run.
 pub struct Gangs<'a> {
@@ -135,6 +138,49 @@ impl<'a> Gangs<'a> {
             })?;
         }
         Ok(slowest)
+    }
+
+    /// [`Gangs::slowest`], and the times by pool of the gangs of which no other computes and is
+    /// stalled at least as long.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`](crate::Error::Stopped) once `control` asks for it.
+    pub fn slowest_and_frontiers(
+        &self,
+        quad: u32,
+        n_steps: usize,
+        durations: &Durations,
+        control: &Control,
+    ) -> Result<SlowestAndFrontiers> {
+        let nobody = vec![Frontier::NOBODY; self.plan.pools().len()];
+        let mut by_pool = [(); QUAD_STEPS].map(|()| nobody.clone());
+        let mut slowest = [Slowest::NOBODY; QUAD_STEPS];
+        self.for_each_time(quad, n_steps, control, |step, time| {
+            let pool = time.pool as usize;
+            let own_compute_s = time.compute_s - time.stall_s;
+            let duration_s = durations[pool][step].seconds(own_compute_s, time.stall_s);
+            if slowest[step].yields_to(duration_s, time.compute_s) {
+                slowest[step] = Slowest {
+                    pool: time.pool,
+                    compute_s: time.compute_s,
+                    stall_s: time.stall_s,
+                    duration_s,
+                };
+            }
+            by_pool[step][pool].offer(own_compute_s, time.stall_s, time.replica);
+        })?;
+        let frontiers = by_pool.map(|pools| {
+            let of_pool = |(pool, frontier): (u32, Frontier<f64>)| {
+                let time = |point: &FrontierPoint<f64>| FrontierTime {
+                    pool,
+                    compute_s: point.compute,
+                    stall_s: point.stall,
+                };
+                frontier.points().iter().map(time).collect::<Vec<_>>()
+            };
+            (0..).zip(pools).flat_map(of_pool).collect()
+        });
+        Ok((slowest, frontiers))
     }
 
     /// Calls `met` with the step within the quad and the time of each gang, in the

@@ -9,11 +9,11 @@ use crate::error::Result;
 use crate::pipeline::Gangs;
 use crate::plan::{Affects, Plan, SlowestPort, Span, StepDuration};
 use crate::random::Random;
-use crate::search::{Persistent, PoolSearch, SlowestReplicas};
+use crate::search::{Frontier, Persistent, PoolSearch, SlowestReplicas};
 use crate::simd::QUAD_STEPS;
 use crate::step::{
     Columns, Durations, Engine, ExpectedTime, QuadNetwork, ReplicaTime, Run, Slowest,
-    rank_durations, simulate,
+    SlowestAndFrontiers, Terms, rank_durations, simulate, simulate_with_terms,
 };
 
 /// Samples `steps` steps of each of `runs` runs on the current rayon pool.
@@ -25,6 +25,20 @@ use crate::step::{
 /// addresses; [`Error::Stopped`](crate::Error::Stopped) once `control` asks for it.
 pub fn sample(plan: &Plan, seed: u64, runs: u32, steps: u32, control: &Control) -> Result<Columns> {
     simulate(&Sampler { plan }, seed, runs, steps, control)
+}
+
+/// [`sample`], and what each step is made of.
+///
+/// # Errors
+/// As [`sample`].
+pub fn sample_with_terms(
+    plan: &Plan,
+    seed: u64,
+    runs: u32,
+    steps: u32,
+    control: &Control,
+) -> Result<(Columns, Terms)> {
+    simulate_with_terms(&Sampler { plan }, seed, runs, steps, control)
 }
 
 /// The engine that draws every rank of every step.
@@ -165,7 +179,7 @@ impl<'a> SampledRun<'a> {
             return Ok(vec![of_pool; self.plan.pools().len()]);
         }
         let ports = self.slowest_ports(quad, &mut (), control)?;
-        let network = QuadNetwork::new(self.plan, &ports, self.random, self.run, quad);
+        let network = QuadNetwork::new(self.plan, ports, self.random, self.run, quad);
         Ok(network.durations())
     }
 }
@@ -200,6 +214,25 @@ impl Run for SampledRun<'_> {
                 pools[index].search(nobody, quad, control)
             }),
             Ranks::Gangs(gangs) => gangs.slowest(quad, n_steps, durations, control),
+        }
+    }
+
+    fn slowest_and_frontiers(
+        &self,
+        quad: u32,
+        n_steps: usize,
+        durations: &Durations,
+        (): &mut (),
+        control: &Control,
+    ) -> Result<SlowestAndFrontiers> {
+        match &self.ranks {
+            Ranks::Barrier(pools) => {
+                Slowest::of_pools_with_frontiers(self.plan, durations, |index| {
+                    let nobody = [const { Frontier::NOBODY }; QUAD_STEPS];
+                    pools[index].search(nobody, quad, control)
+                })
+            }
+            Ranks::Gangs(gangs) => gangs.slowest_and_frontiers(quad, n_steps, durations, control),
         }
     }
 

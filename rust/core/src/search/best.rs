@@ -6,7 +6,7 @@ use crate::plan::{SlowestPort, StepDuration};
 const ENOUGH_MARGIN: f64 = 1.0 - 1e-6;
 
 /// What a search keeps of the ranks or ports that it has visited.
-pub trait Best: Copy {
+pub trait Best {
     /// Returns true if a rank with this slowdown and stall would change the result.
     ///
     /// Monotone: true stays true for a greater slowdown, a longer stall or a lower

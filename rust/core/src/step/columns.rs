@@ -85,6 +85,25 @@ pub trait Rows: Send + Sized {
     fn write(&mut self, step: usize, row: Self::Row);
 }
 
+/// Rows of two kinds of the same steps.
+impl<A: Rows, B: Rows> Rows for (A, B) {
+    type Row = (A::Row, B::Row);
+
+    fn n_steps(&self) -> usize {
+        self.0.n_steps()
+    }
+
+    fn split_at(self, steps: usize) -> (Self, Self) {
+        let (early, late) = (self.0.split_at(steps), self.1.split_at(steps));
+        ((early.0, late.0), (early.1, late.1))
+    }
+
+    fn write(&mut self, step: usize, (first, second): Self::Row) {
+        self.0.write(step, first);
+        self.1.write(step, second);
+    }
+}
+
 /// Rows of [`Columns`].
 pub(super) struct StepRows<'a> {
     step_time_s: &'a mut [f64],

@@ -3,7 +3,8 @@
 use super::columns::{Columns, Row, Rows};
 use super::expected::ExpectedTime;
 use super::network::{Durations, QuadNetwork};
-use super::slowest::Slowest;
+use super::slowest::{Slowest, SlowestAndFrontiers};
+use super::terms::{Terms, TermsBuffer, TermsRow};
 use crate::control::Control;
 use crate::error::{Error, Result};
 use crate::plan::{Plan, SlowestPort, StepDuration};
@@ -66,6 +67,20 @@ pub trait Run: Sync {
         control: &Control,
     ) -> Result<[Slowest; QUAD_STEPS]>;
 
+    /// [`Run::slowest`], and the times by pool of the replicas of which no other computes and is
+    /// stalled at least as long.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] once `control` asks for it.
+    fn slowest_and_frontiers(
+        &self,
+        quad: u32,
+        n_steps: usize,
+        durations: &Durations,
+        scratch: &mut Self::Scratch,
+        control: &Control,
+    ) -> Result<SlowestAndFrontiers>;
+
     /// The greatest slowdown and the longest stall of the ports of each pool in the
     /// steps of a quad.
     ///
@@ -95,10 +110,47 @@ pub fn simulate<E: Engine>(
     control: &Control,
 ) -> Result<Columns> {
     check_size(runs, steps)?;
+    let n_pools = engine.plan().pools().len();
+    let mut columns = Columns::zeros(runs as usize, steps as usize, n_pools)?;
+    let expected = draw_runs(engine, seed, runs, columns.rows(), control)?;
+    columns.set_expected(&expected);
+    Ok(columns)
+}
+
+/// [`simulate`], and what each step is made of. The rows are the same.
+///
+/// # Errors
+/// As [`simulate`].
+pub fn simulate_with_terms<E: Engine>(
+    engine: &E,
+    seed: u64,
+    runs: u32,
+    steps: u32,
+    control: &Control,
+) -> Result<(Columns, Terms)> {
+    check_size(runs, steps)?;
+    let n_pools = engine.plan().pools().len();
+    let n_terms = engine.plan().communication().terms.len();
+    let n_ports = if n_terms == 0 { 0 } else { n_pools };
+    let n_steps = runs as usize * steps as usize;
+    let mut columns = Columns::zeros(runs as usize, steps as usize, n_pools)?;
+    let mut terms = TermsBuffer::new(n_steps, n_ports, n_terms)?;
+    let rows = (columns.rows(), terms.rows());
+    let expected = draw_runs(engine, seed, runs, rows, control)?;
+    columns.set_expected(&expected);
+    Ok((columns, terms.into_columns()?))
+}
+
+/// Fills the rows of all runs, and returns the expected times by run and pool.
+fn draw_runs<E: Engine, R: Rows<Row: DrawnRow>>(
+    engine: &E,
+    seed: u64,
+    runs: u32,
+    rows: R,
+    control: &Control,
+) -> Result<Vec<ExpectedTime>> {
     let plan = engine.plan();
     let random = Random::new(seed);
-    let n_pools = plan.pools().len();
-    let mut columns = Columns::zeros(runs as usize, steps as usize, n_pools)?;
     let draw_run = |run: u32, rows| {
         let job = engine.begin(&random, run, control)?;
         let drawing = Drawing {
@@ -106,7 +158,7 @@ pub fn simulate<E: Engine>(
             job: &job,
             random: &random,
             run,
-            idle: vec![[StepDuration::COMPUTE_ALONE; QUAD_STEPS]; n_pools],
+            idle: vec![[StepDuration::COMPUTE_ALONE; QUAD_STEPS]; plan.pools().len()],
             control,
         };
         let draws_per_step = u64::from(E::COUNTS_STEPS);
@@ -116,13 +168,12 @@ pub fn simulate<E: Engine>(
             control,
         };
         tasks.fill(rows, |quad, n_steps, scratch| {
-            drawing.quad(quad, n_steps, scratch)
+            DrawnRow::draw(&drawing, quad, n_steps, scratch)
         })?;
         Ok(job.expected())
     };
-    let expected = fill_runs(columns.rows(), runs, E::RUNS_IN_PARALLEL, &draw_run)?;
-    columns.set_expected(&expected.concat());
-    Ok(columns)
+    let expected = fill_runs(rows, runs, E::RUNS_IN_PARALLEL, &draw_run)?;
+    Ok(expected.concat())
 }
 
 /// Refuses sizes that no simulation has.
@@ -252,32 +303,81 @@ struct Drawing<'a, R> {
 }
 
 impl<R: Run> Drawing<'_, R> {
-    /// The rows of the first `n_steps` steps of a quad: the one place where compute
-    /// and network become a step.
-    fn quad(
+    /// Calls `find` with the network in the steps of a quad, if anything goes through it, and
+    /// with how long steps take by who is the slowest.
+    ///
+    /// The network comes first: it decides how much compute hides, and so for whom a step waits.
+    fn with_network<T>(
         &self,
+        quad: u32,
+        scratch: &mut R::Scratch,
+        find: impl FnOnce(Option<&QuadNetwork>, &Durations, &mut R::Scratch) -> Result<T>,
+    ) -> Result<T> {
+        if self.plan.communication().terms.is_empty() {
+            return find(None, &self.idle, scratch);
+        }
+        let ports = self.job.slowest_ports(quad, scratch, self.control)?;
+        let network = QuadNetwork::new(self.plan, ports, self.random, self.run, quad);
+        find(Some(&network), &network.durations(), scratch)
+    }
+}
+
+/// What can be drawn of the steps of a quad.
+trait DrawnRow: Sized {
+    /// The first `n_steps` steps of a quad; the others are of no meaning.
+    fn draw<R: Run>(
+        drawing: &Drawing<R>,
         quad: u32,
         n_steps: usize,
         scratch: &mut R::Scratch,
-    ) -> Result<[Row; QUAD_STEPS]> {
-        let (job, control) = (self.job, self.control);
-        if self.plan.communication().terms.is_empty() {
-            let slowest = job.slowest(quad, n_steps, &self.idle, scratch, control)?;
-            return Ok(slowest.map(|slowest| Row {
-                slowest,
-                exposed_comm_s: 0.0,
-            }));
-        }
-        // The network comes first: it decides how much compute hides, and so for whom a step
-        // waits.
-        let ports = job.slowest_ports(quad, scratch, control)?;
-        let network = QuadNetwork::new(self.plan, &ports, self.random, self.run, quad);
-        let slowest = job.slowest(quad, n_steps, &network.durations(), scratch, control)?;
-        Ok(std::array::from_fn(|step| Row {
-            slowest: slowest[step],
-            exposed_comm_s: network.exposed_s(step, &slowest[step]),
-        }))
+    ) -> Result<[Self; QUAD_STEPS]>;
+}
+
+impl DrawnRow for Row {
+    fn draw<R: Run>(
+        drawing: &Drawing<R>,
+        quad: u32,
+        n_steps: usize,
+        scratch: &mut R::Scratch,
+    ) -> Result<[Self; QUAD_STEPS]> {
+        let Drawing { job, control, .. } = *drawing;
+        drawing.with_network(quad, scratch, |network, durations, scratch| {
+            let slowest = job.slowest(quad, n_steps, durations, scratch, control)?;
+            Ok(rows(&slowest, network))
+        })
     }
+}
+
+impl DrawnRow for (Row, TermsRow) {
+    fn draw<R: Run>(
+        drawing: &Drawing<R>,
+        quad: u32,
+        n_steps: usize,
+        scratch: &mut R::Scratch,
+    ) -> Result<[Self; QUAD_STEPS]> {
+        let Drawing { job, control, .. } = *drawing;
+        drawing.with_network(quad, scratch, |network, durations, scratch| {
+            let (slowest, mut frontiers) =
+                job.slowest_and_frontiers(quad, n_steps, durations, scratch, control)?;
+            let rows = rows(&slowest, network);
+            Ok(std::array::from_fn(|step| {
+                let terms = TermsRow {
+                    frontier: std::mem::take(&mut frontiers[step]),
+                    ports: network.map_or_else(Vec::new, |network| network.ports(step)),
+                    hops: network.map_or_else(Vec::new, |network| network.hops(step).to_vec()),
+                };
+                (rows[step], terms)
+            }))
+        })
+    }
+}
+
+/// The one place where compute and network become a step.
+fn rows(slowest: &[Slowest; QUAD_STEPS], network: Option<&QuadNetwork>) -> [Row; QUAD_STEPS] {
+    std::array::from_fn(|step| Row {
+        slowest: slowest[step],
+        exposed_comm_s: network.map_or(0.0, |network| network.exposed_s(step, &slowest[step])),
+    })
 }
 
 #[cfg(test)]

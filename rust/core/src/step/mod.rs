@@ -9,9 +9,11 @@ mod driver;
 mod expected;
 mod network;
 mod slowest;
+mod terms;
 
 pub use columns::{Columns, Row, Rows};
-pub use driver::{Engine, Run, Tasks, check_size, fill_runs, simulate};
+pub use driver::{Engine, Run, Tasks, check_size, fill_runs, simulate, simulate_with_terms};
 pub use expected::ExpectedTime;
 pub use network::{Durations, QuadNetwork};
-pub use slowest::{ReplicaTime, Slowest, rank_durations};
+pub use slowest::{FrontierTime, ReplicaTime, Slowest, SlowestAndFrontiers, rank_durations};
+pub use terms::{Terms, TermsRow};

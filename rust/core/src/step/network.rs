@@ -11,6 +11,10 @@ pub type Durations = [[StepDuration; QUAD_STEPS]];
 /// Seconds of the communication terms in the steps of a quad.
 pub struct QuadNetwork<'p> {
     plan: &'p Plan,
+    /// The worst ports, by pool and step.
+    ports: Vec<[SlowestPort; QUAD_STEPS]>,
+    /// Factors on the terms' latencies, by step and term.
+    hops: [Vec<f64>; QUAD_STEPS],
     times_s: [[f64; MAX_TERMS]; QUAD_STEPS],
 }
 
@@ -19,7 +23,7 @@ impl<'p> QuadNetwork<'p> {
     #[must_use]
     pub fn new(
         plan: &'p Plan,
-        ports: &[[SlowestPort; QUAD_STEPS]],
+        ports: Vec<[SlowestPort; QUAD_STEPS]>,
         random: &Random,
         run: u32,
         quad: u32,
@@ -29,7 +33,24 @@ impl<'p> QuadNetwork<'p> {
             let ports: Vec<SlowestPort> = ports.iter().map(|steps| steps[step]).collect();
             plan.communication().times_s(&ports, &hops[step])
         });
-        Self { plan, times_s }
+        Self {
+            plan,
+            ports,
+            hops,
+            times_s,
+        }
+    }
+
+    /// The worst ports of each pool in a step.
+    #[must_use]
+    pub fn ports(&self, step: usize) -> Vec<SlowestPort> {
+        self.ports.iter().map(|steps| steps[step]).collect()
+    }
+
+    /// Factors on the latencies of the terms in a step.
+    #[must_use]
+    pub fn hops(&self, step: usize) -> &[f64] {
+        &self.hops[step]
     }
 
     /// How long steps take by who is the slowest, for each pool that it may be in.

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::plan::{Plan, StepDuration};
-use crate::search::{RankDuration, SlowestRank};
+use crate::search::{Best, Frontier, RankDuration, SlowestRank};
 use crate::simd::QUAD_STEPS;
 
 /// The replica that a step waits for: the one with which it takes longest.
@@ -17,6 +17,21 @@ pub struct Slowest {
     /// Seconds of the step.
     pub duration_s: f64,
 }
+
+/// What a replica computes in one step, and for how long it is stalled.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FrontierTime {
+    /// Index of its pool; of stages in several pools, that of the busiest stage.
+    pub pool: u32,
+    /// Seconds that it computes, stalls excluded.
+    pub compute_s: f64,
+    /// Seconds that stalls cost.
+    pub stall_s: f64,
+}
+
+/// The slowest in each step of a quad, and the times by pool of the replicas of which no other
+/// computes and is stalled at least as long.
+pub type SlowestAndFrontiers = ([Slowest; QUAD_STEPS], [Vec<FrontierTime>; QUAD_STEPS]);
 
 impl Slowest {
     /// No replica yet.
@@ -59,6 +74,37 @@ impl Slowest {
             }
         }
         Ok(slowest)
+    }
+
+    /// The slowest in each step of a quad where a step is one barrier, and the frontiers of all
+    /// pools: `find` gives that of a pool, by index.
+    ///
+    /// # Errors
+    /// Those of `find`.
+    pub fn of_pools_with_frontiers(
+        plan: &Plan,
+        durations: &[[StepDuration; QUAD_STEPS]],
+        mut find: impl FnMut(usize) -> Result<[Frontier<f32>; QUAD_STEPS]>,
+    ) -> Result<SlowestAndFrontiers> {
+        let mut frontiers = [const { Vec::new() }; QUAD_STEPS];
+        let slowest = Self::of_pools(plan, durations, |index, mut slowest| {
+            let unit_s = plan.pools()[index].compute_s();
+            let steps = slowest.iter_mut().zip(&mut frontiers).zip(find(index)?);
+            for ((slowest, times), frontier) in steps {
+                for point in frontier.points() {
+                    if slowest.yields_to(point.compute, point.stall, point.rank) {
+                        slowest.take(point.compute, point.stall, point.rank);
+                    }
+                    times.push(FrontierTime {
+                        pool: index as u32,
+                        compute_s: unit_s * f64::from(point.compute),
+                        stall_s: unit_s * f64::from(point.stall),
+                    });
+                }
+            }
+            Ok(slowest)
+        })?;
+        Ok((slowest, frontiers))
     }
 
     /// Whether the step waits for another replica instead: one with which it takes longer or,

@@ -89,6 +89,19 @@ impl Replay {
         slowest.unwrap()
     }
 
+    /// By pool, seconds of compute without stalls and of stalls of all ranks in one step.
+    pub fn times(&self, step: u32) -> Vec<Vec<(f64, f64)>> {
+        let of_pool = |(index, pool): (usize, &PoolSpec)| {
+            let ranks = self.all_effects(index, Affects::Compute, step);
+            let time = |effects: Effects| {
+                let of = |part: f32| pool.compute_s * f64::from(part);
+                (of(effects.slowdown), of(effects.stall))
+            };
+            ranks.into_iter().map(time).collect()
+        };
+        self.pools.iter().enumerate().map(of_pool).collect()
+    }
+
     /// What a sample would say of one step if it waited for one rank or another, for all of
     /// them.
     pub fn rows(&self, step: u32) -> Vec<Row> {
@@ -111,22 +124,27 @@ impl Replay {
         pools.flat_map(of_pool).collect()
     }
 
-    /// Seconds of each term.
-    fn term_times_s(&self, step: u32) -> Vec<f64> {
-        let mut slowdowns = vec![];
-        let mut longest_stall_s: f64 = 0.0;
-        for index in 0..self.pools.len() {
+    /// By pool, the greatest slowdown and the longest stall of its ports in one step.
+    pub fn worst_ports(&self, step: u32) -> Vec<(f64, f64)> {
+        let of_pool = |index| {
             let ports = self.all_effects(index, Affects::Network, step);
             let worst = |of: fn(&Effects) -> f32| ports.iter().map(of).fold(0.0, f32::max);
-            slowdowns.push(f64::from(worst(|port| port.slowdown)));
-            longest_stall_s = longest_stall_s.max(f64::from(worst(|port| port.stall)));
-        }
+            let (slowdown, stall_s) = (worst(|port| port.slowdown), worst(|port| port.stall));
+            (f64::from(slowdown), f64::from(stall_s))
+        };
+        (0..self.pools.len()).map(of_pool).collect()
+    }
+
+    /// Seconds of each term.
+    fn term_times_s(&self, step: u32) -> Vec<f64> {
+        let ports = self.worst_ports(step);
+        let longest_stall_s = ports.iter().fold(0.0, |longest, port| port.1.max(longest));
         let n_terms = self.communication.terms.len();
         let terms = self.communication.terms.iter().enumerate();
         terms
             .map(|(place, term)| {
                 let mut time_s: f64 = 0.0;
-                for (index, slowdown) in slowdowns.iter().enumerate() {
+                for (index, (slowdown, _)) in ports.iter().enumerate() {
                     time_s = time_s.max(term.latency_s[index] + term.transfer_s[index] * slowdown);
                 }
                 if place == n_terms - 1 {
