@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from hindmost.analyses.caps import caps
     from hindmost.compiled import Compiled, compile
     from hindmost.errors import HindmostError, OutputError, Problem, ScenarioError
-    from hindmost.result import Result, read
+    from hindmost.reading import read
+    from hindmost.result import Result
     from hindmost.scenario.load import load, with_changes
     from hindmost.scenario.models import Scenario
     from hindmost.simulation import rank_times, simulate, slowest_replicas
+    from hindmost.terms import Terms
 
 __all__ = [
     "Compiled",
@@ -29,6 +31,7 @@ __all__ = [
     "Result",
     "Scenario",
     "ScenarioError",
+    "Terms",
     "__version__",
     "caps",
     "compile",
@@ -48,12 +51,13 @@ _MODULES = {
     "Result": "result",
     "Scenario": "scenario.models",
     "ScenarioError": "errors",
+    "Terms": "terms",
     "__version__": "_core",
     "caps": "analyses.caps",
     "compile": "compiled",
     "load": "scenario.load",
     "rank_times": "simulation",
-    "read": "result",
+    "read": "reading",
     "simulate": "simulation",
     "slowest_replicas": "simulation",
     "with_changes": "scenario.load",

@@ -4,7 +4,7 @@ All classes are values: they compare, pickle and copy. What holds floats has no 
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, TypedDict
+from typing import Any, ClassVar, NotRequired, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,6 +128,7 @@ class OrderStatistics:
         runs: int,
         steps: int,
         threads: int,
+        terms: bool = False,
         progress: Callable[[int], object] | None = None,
     ) -> Columns: ...
     def law(self, pool: int, seed: int, run: int) -> Curve | None: ...
@@ -151,7 +152,10 @@ class Columns(TypedDict):
     """Rows of a simulation by column, runs one after another.
 
     One row a step, but busy_s and own_stall_s have one row a run and pool: the expected seconds
-    of a step in which a rank computes, and those of its own stalls.
+    of a step in which a rank computes, and those of its own stalls. With terms there is what each
+    step is made of: frontier_times is how many rows of frontier_pool, frontier_compute_s (stalls
+    excluded) and frontier_stall_s belong to it; port_slowdown and port_stall_s have one row a step
+    and pool, hop_factor one a step and communication term.
     """
 
     step_time_s: NDArray[np.float64]
@@ -161,6 +165,13 @@ class Columns(TypedDict):
     slowest: NDArray[np.uint32]
     busy_s: NDArray[np.float64]
     own_stall_s: NDArray[np.float64]
+    frontier_times: NotRequired[NDArray[np.uint32]]
+    frontier_pool: NotRequired[NDArray[np.uint32]]
+    frontier_compute_s: NotRequired[NDArray[np.float64]]
+    frontier_stall_s: NotRequired[NDArray[np.float64]]
+    port_slowdown: NotRequired[NDArray[np.float64]]
+    port_stall_s: NotRequired[NDArray[np.float64]]
+    hop_factor: NotRequired[NDArray[np.float64]]
 
 def sample(
     plan: Plan,
@@ -169,6 +180,7 @@ def sample(
     runs: int,
     steps: int,
     threads: int,
+    terms: bool = False,
     progress: Callable[[int], object] | None = None,
 ) -> Columns: ...
 

@@ -94,6 +94,13 @@ def method_problems(method: str) -> list[Problem]:
     return [Problem(path="method", requirement=requirement, value=method)]
 
 
+def terms_problems(terms: bool) -> list[Problem]:
+    """Return the problem of a wish for terms that is neither True nor False."""
+    if isinstance(terms, bool):
+        return []
+    return [Problem(path="terms", requirement="must be True or False", value=terms)]
+
+
 def refuse(found: list[Problem]) -> None:
     """Raise problems, if there are any.
 

@@ -18,6 +18,7 @@ from hindmost.arguments import (
     row_problems,
     seed_problems,
     size_problems,
+    terms_problems,
     thread_problems,
 )
 from hindmost.engines import Choice, Method, Progress, Reason, choose, counting, exact_engine
@@ -111,6 +112,7 @@ class Compiled:
         method: Method = "auto",
         threads: int | None = None,
         changes: Changes | None = None,
+        terms: bool = False,
         progress: Progress | None = None,
     ) -> Result:
         """Return the distribution of the scenario's step time and MFU.
@@ -120,7 +122,7 @@ class Compiled:
         started = time.monotonic()
         changes = as_changes(changes)
         steps, runs, seed, threads = (as_int(each) for each in (steps, runs, seed, threads))
-        asked = {"method": method, "runs": runs, "steps": steps}
+        asked = {"method": method, "runs": runs, "steps": steps, "terms": terms}
         compiled = self.with_changes(changes)
         seed = drawn_seed() if seed is None else seed
         threads = available_threads() if threads is None else threads
@@ -130,6 +132,7 @@ class Compiled:
                 *seed_problems(seed),
                 *thread_problems(threads),
                 *method_problems(method),
+                *terms_problems(terms),
             ]
         )
         refuse(row_problems(1 if runs is None else runs, 1 if steps is None else steps))
@@ -142,10 +145,10 @@ class Compiled:
         core, plan = compiled.core, compiled.plan
         if choice.engine is None:
             tell = counting(progress, core.draws_per_step * runs * steps)
-            columns = _core.sample(core, **size, progress=tell)
+            columns = _core.sample(core, **size, terms=terms, progress=tell)
         else:
             tell = counting(progress, runs * (plan.n_ranks + steps))
-            columns = choice.engine.run(**size, progress=tell)
+            columns = choice.engine.run(**size, terms=terms, progress=tell)
         inputs = {
             "scenario": to_table(compiled.scenario),
             "seed": seed,

@@ -1,4 +1,4 @@
-"""Result of a simulation: its rows, tables made of them, and its files."""
+"""Result of a simulation: its rows, tables made of them, and how it is written."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hindmost import _core
-from hindmost.arguments import seed_problems, size_problems
-from hindmost.engines import METHODS, Deviation
+from hindmost.engines import Deviation
 from hindmost.errors import UnknownNameError, plain
+from hindmost.file_terms import with_terms
 from hindmost.files import check_writable, replace
 from hindmost.metrics import METRICS, name_problems
 from hindmost.order import Rows
 from hindmost.plan import Plan, PoolPlan
-from hindmost.scenario import Scenario, bases, from_table, not_modelled, scenario_warnings
+from hindmost.scenario import Scenario, bases, not_modelled, scenario_warnings
 from hindmost.statistics import Estimate, estimates, run_means
-from hindmost.store import Parts, Rest, damaged, read_parts, to_bytes
+from hindmost.store import Parts, Rest, to_bytes
+from hindmost.terms import Terms, has_terms, terms_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -34,7 +34,7 @@ Row = dict[str, Any]
 SUFFIXES = (".parquet", ".csv", ".json")
 """Suffixes of the files that a result is written to."""
 
-_BY_RUN_AND_POOL = ("busy_s", "own_stall_s")
+BY_RUN_AND_POOL = ("busy_s", "own_stall_s")
 """Columns with one row a run and pool."""
 
 
@@ -56,8 +56,8 @@ class Result:
         Rows of the engine by column, read-only; `steps` is a table of them.
     inputs : dict
         scenario, seed, runs, steps, method and version: everything that a repetition needs. And
-        asked: the method, runs and steps of the call, None for a default, which a repetition with
-        changes asks for again. Files of older versions have no such key.
+        asked: the method, runs, steps and terms of the call, None for a default, which a repetition
+        with changes asks for again. Files of older versions have no such key.
     machine : dict
         threads, instruction_set and wall_time_s, which do not change the rows.
     why : str
@@ -200,6 +200,13 @@ class Result:
         return pl.DataFrame({"run": np.arange(self._runs, dtype=np.uint32), **means})
 
     @cached_property
+    def terms(self) -> Terms | None:
+        """What each step is made of; None unless the simulation was called with ``terms=True``."""
+        if not has_terms(self.columns):
+            return None
+        return terms_of(self.columns, self.plan, steps=self.inputs["steps"])
+
+    @cached_property
     def summary(self) -> pl.DataFrame:
         """One row a metric and statistic: metric, statistic, value, std_error.
 
@@ -305,9 +312,10 @@ class Result:
     def write(self, path: str | Path, *, caps: pl.DataFrame | None = None) -> None:
         """Write the result to a file, in full or not at all.
 
-        Parquet holds all of it: the rows of the file are `steps`, the rest is in its metadata, and
-        `read` returns an equal result. JSON holds the steps and what `document` returns, CSV the
-        steps alone.
+        Parquet holds all of it: the rows of the file are `steps`, with what they are made of as
+        lists if it was kept, the rest is in its metadata, and `read` returns an equal result. JSON
+        holds the steps, the tables of `terms` if there are any, and what `document` returns; CSV
+        the steps alone.
 
         Parameters
         ----------
@@ -346,6 +354,8 @@ class Result:
             case ".json":
                 steps = self.steps.to_dict(as_series=False)
                 document = {**self.document(caps=rows), "steps": steps}
+                if self.terms is not None:
+                    document["terms"] = self.terms.lists()
                 data = memoryview(json.dumps(document, allow_nan=False).encode())
             case _:
                 data = to_bytes(self._parts(rows))
@@ -359,7 +369,10 @@ class Result:
             busy_s=self.columns["busy_s"].reshape(by_run_and_pool).tolist(),
             own_stall_s=self.columns["own_stall_s"].reshape(by_run_and_pool).tolist(),
         )
-        return Parts(steps=self.steps, document=self.document(caps=caps), rest=rest)
+        table = self.steps
+        if has_terms(self.columns):
+            table = with_terms(table, self.columns, [pool.name for pool in self.plan.pools])
+        return Parts(table=table, document=self.document(caps=caps), rest=rest)
 
     @cached_property
     def _estimates(self) -> list[tuple[str, Estimate]]:
@@ -380,86 +393,6 @@ class Result:
     def _weights(self, metric: str) -> Rows | None:
         weights = METRICS[metric].weights
         return None if weights is None else weights(self.columns, self.plan.peak_step_s)
-
-
-def read(path: str | Path) -> Result:
-    """Return the result that a Parquet file holds.
-
-    Parameters
-    ----------
-    path
-        Path of a file that `Result.write` or ``hindmost run -o`` has written.
-
-    Raises
-    ------
-    ScenarioError
-        If the file cannot be read, is not of a result, is damaged, or is of a version that stored
-        the inputs only; ``hindmost run FILE`` repeats such a result.
-    """
-    path = Path(path)
-    parts = read_parts(path)
-    document, rest = parts.document, parts.rest
-    inputs = document["inputs"]
-    scenario = from_table(inputs["scenario"], str(path))
-    _check_fit(path, parts, scenario)
-    result = Result(
-        scenario=scenario,
-        plan=rest.plan,
-        columns=_columns(parts),
-        inputs=inputs,
-        machine=document["machine"],
-        why=document["why"],
-        deviation=rest.deviation,
-    )
-    if not result.steps.equals(parts.steps):
-        raise damaged(path, "other steps than its inputs and its plan make")
-    return result
-
-
-def _check_fit(path: Path, parts: Parts, scenario: Scenario) -> None:
-    """Refuse parts of a file that do not belong together."""
-    import polars as pl
-
-    inputs, rest, schema = parts.document["inputs"], parts.rest, dict(parts.steps.schema)
-    runs, steps = inputs["runs"], inputs["steps"]
-    sizes = [*size_problems(steps=steps, runs=runs), *seed_problems(inputs["seed"])]
-    if sizes or inputs["method"] not in METHODS:
-        raise damaged(path, "inputs that no result has")
-    plan = rest.plan
-    names = [pool.name for pool in plan.pools]
-    if names != list(scenario.pools):
-        raise damaged(path, "a plan of other pools than the scenario's")
-    if not (plan.n_ranks > 0 and plan.peak_flop_per_s > 0 and plan.model_flops > 0):
-        raise damaged(path, "a plan without work")
-    wanted: dict[str, Any] = {
-        **dict.fromkeys(("run", "step"), pl.UInt32),
-        **dict.fromkeys(METRICS, pl.Float64),
-        "slowest_pool": pl.Enum(names),
-    }
-    if schema != wanted or parts.steps.height != runs * steps:
-        raise damaged(path, "other columns or rows than its inputs make")
-    if any(parts.steps.null_count().row(0)):
-        raise damaged(path, "steps without numbers")
-    step_time_s = parts.steps["step_time_s"]
-    if not (step_time_s.is_finite().all() and (step_time_s > 0).all()):
-        raise damaged(path, "steps that take no time")
-    for name in _BY_RUN_AND_POOL:
-        if [len(row) for row in getattr(rest, name)] != [len(names)] * runs:
-            raise damaged(path, f"no {name} for each run and pool")
-
-
-def _columns(parts: Parts) -> _core.Columns:
-    """Return the columns of a file, frozen like those of the engines."""
-    columns: dict[str, NDArray[Any]] = {
-        name: parts.steps[name].to_numpy()
-        for name in ("step_time_s", "compute_s", "exposed_comm_s", "stall_s")
-    }
-    columns["slowest"] = parts.steps["slowest_pool"].to_physical().to_numpy().astype(np.uint32)
-    for name in _BY_RUN_AND_POOL:
-        columns[name] = np.array(getattr(parts.rest, name), dtype=np.float64).ravel()
-    for array in columns.values():
-        array.flags.writeable = False
-    return cast("_core.Columns", columns)
 
 
 def _energy_j(pool: PoolPlan, n_ranks: int, busy_s: float, step_time_s: float) -> float | None:

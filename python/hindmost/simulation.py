@@ -48,6 +48,7 @@ def simulate(
     method: Method = "auto",
     threads: int | None = None,
     changes: Changes | None = None,
+    terms: bool = False,
     progress: Progress | None = None,
 ) -> Result:
     """Return the distribution of a scenario's step time and MFU.
@@ -76,6 +77,8 @@ def simulate(
         Threads; by default as many as this process may use.
     changes
         Key paths and their new values, laid over the scenario.
+    terms
+        Whether to keep what each step is made of, as `Result.terms`; it changes no row.
     progress
         Called with the draws done and all draws, about twenty times a second.
 
@@ -91,7 +94,13 @@ def simulate(
     `Result.write`, `read` and all tables do, may wait for ever if its parent has used it before.
     """
     return Compiled(scenario_of(scenario, changes)).simulate(
-        steps=steps, runs=runs, seed=seed, method=method, threads=threads, progress=progress
+        steps=steps,
+        runs=runs,
+        seed=seed,
+        method=method,
+        threads=threads,
+        terms=terms,
+        progress=progress,
     )
 
 

@@ -1,8 +1,9 @@
 """Results in one Parquet file each: steps as its rows, all the rest in its metadata.
 
-Two keys of the metadata hold JSON: `DOCUMENT_KEY` what `run --format json` prints, and `REST_KEY`
-what is missing there to make an equal result. `DIGEST_KEY` holds two digests, because a damaged
-Parquet file may read as other numbers: that of the document, and that of both and of the steps.
+Steps may have lists beside them of what they are made of. Two keys of the metadata hold JSON:
+`DOCUMENT_KEY` what `run --format json` prints, and `REST_KEY` what is missing there to make an
+equal result. `DIGEST_KEY` holds two digests, because a damaged Parquet file may read as other
+numbers: that of the document, and that of both and of the rows.
 """
 
 from __future__ import annotations
@@ -70,15 +71,15 @@ class Parts:
 
     Attributes
     ----------
-    steps : DataFrame
-        Its rows.
+    table : DataFrame
+        Its rows: steps, with what they are made of if that was kept.
     document : dict
         The result without its steps, as plain tables, lists and numbers.
     rest : Rest
         What is missing in both.
     """
 
-    steps: pl.DataFrame
+    table: pl.DataFrame
     document: dict[str, Any]
     rest: Rest
 
@@ -91,14 +92,14 @@ def to_bytes(parts: Parts) -> memoryview:
         key: json.dumps(value, allow_nan=False)
         for key, value in ((DOCUMENT_KEY, parts.document), (REST_KEY, rest))
     }
-    metadata[DIGEST_KEY] = digests(parts.steps, metadata)
+    metadata[DIGEST_KEY] = digests(parts.table, metadata)
     buffer = io.BytesIO()
-    parts.steps.write_parquet(buffer, metadata=metadata)
+    parts.table.write_parquet(buffer, metadata=metadata)
     return buffer.getbuffer()
 
 
-def digests(steps: pl.DataFrame, metadata: dict[str, str]) -> str:
-    """Return two digests, in hexadecimal digits: of the document, and of it, the rest and steps."""
+def digests(table: pl.DataFrame, metadata: dict[str, str]) -> str:
+    """Return two digests, in hexadecimal digits: of the document, and of it, the rest and rows."""
     from hashlib import blake2b
 
     import polars as pl
@@ -107,11 +108,15 @@ def digests(steps: pl.DataFrame, metadata: dict[str, str]) -> str:
     found.update(metadata[DOCUMENT_KEY].encode())
     of_document = found.hexdigest()
     found.update(metadata[REST_KEY].encode())
-    for column in steps:
-        # How wide the numbers of an enumeration are depends on the version of Polars.
-        is_enum = column.dtype == pl.Enum
-        numbers = column.to_physical().cast(pl.UInt32) if is_enum else column
+    for column in table:
         found.update(column.name.encode())
+        numbers = column
+        if column.dtype == pl.List:
+            found.update(column.list.len().to_numpy().data)
+            numbers = column.explode()
+        # How wide the numbers of an enumeration are depends on the version of Polars.
+        if numbers.dtype == pl.Enum:
+            numbers = numbers.to_physical().cast(pl.UInt32)
         if numbers.dtype.is_numeric():
             found.update(numbers.to_numpy().data)
     return f"{of_document} {found.hexdigest()}"
@@ -133,11 +138,16 @@ def read_parts(path: Path) -> Parts:
         document = _document(path, metadata)
         _check_whole(path, metadata, document)
         file.seek(0)
-        steps: pl.DataFrame = _by_polars(path, pl.read_parquet, file)
-    if metadata.get(DIGEST_KEY) != digests(steps, metadata):
+        table: pl.DataFrame = _by_polars(path, pl.read_parquet, file)
+    if metadata.get(DIGEST_KEY) != digests(table, metadata):
         raise damaged(path, "other values than were written")
     rest = _rest(path, metadata, document)
-    return Parts(steps=steps, document=document, rest=rest)
+    return Parts(table=table, document=document, rest=rest)
+
+
+def wants_terms(inputs: dict[str, Any]) -> bool:
+    """Return whether a call asked for what each step is made of; older versions could not."""
+    return (inputs.get("asked") or {}).get("terms") is True
 
 
 def read_inputs(path: Path) -> dict[str, Any]:
@@ -199,6 +209,7 @@ def _document(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
         fits = all(_is(inputs[key], kind) for key, kind in _INPUTS.items())
         asked = inputs.get("asked")
         fits &= asked is None or all(_is(asked[key], kind) for key, kind in _ASKED.items())
+        fits &= asked is None or isinstance(asked.get("terms", False), bool)
     except (LookupError, ValueError, TypeError, RecursionError):
         fits = False
     if not fits:

@@ -153,6 +153,17 @@ def test_the_schema_of_results_names_metrics_and_statistics(of_results: Schema) 
     assert list(of_results["properties"]["caps"]["items"]["properties"]) == list(COLUMNS)
 
 
+@pytest.mark.parametrize("terms", [False, True])
+def test_a_file_is_of_the_schema_with_and_without_terms(
+    of_results: Schema, terms: bool, tmp_path: Path
+) -> None:
+    result = hm.simulate("h100-1k", seed=4, runs=2, steps=2, terms=terms)
+    result.write(tmp_path / "result.json")
+    document = json.loads((tmp_path / "result.json").read_text())
+    assert fits(document, of_results, of_results)
+    assert ("terms" in document) == terms
+
+
 WRONG: dict[str, tuple[list[str | int], Any]] = {
     "a metric that there is not": (["summary", 0, "metric"], "goodput"),
     "a statistic that there is not": (["summary", 0, "statistic"], "p42"),

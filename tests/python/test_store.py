@@ -67,10 +67,16 @@ def preset(name: str) -> hm.Result:
     return hm.simulate(name, seed=1, runs=2, steps=3)
 
 
+@cache
+def with_terms() -> hm.Result:
+    return hm.simulate("colossus-1", seed=1, runs=2, steps=3, terms=True)
+
+
 RESULTS: dict[str, Callable[[], hm.Result]] = {
     **{name: partial(preset, name) for name in catalog.names("presets") if name not in PARTS},
     "approximate": approximate,
     "one run": one_run,
+    "with terms": with_terms,
 }
 
 
@@ -120,7 +126,7 @@ def arrays(result: hm.Result) -> Iterator[tuple[str, Any]]:
     return iter(result.columns.items())
 
 
-@pytest.mark.parametrize("name", ["h100-1k", "colossus-1-pp16", "approximate"])
+@pytest.mark.parametrize("name", ["h100-1k", "colossus-1-pp16", "approximate", "with terms"])
 def test_a_result_that_was_read_does_all_that_a_fresh_one_does(name: str) -> None:
     result = RESULTS[name]()
     again = written(result)
@@ -296,9 +302,9 @@ def test_a_file_with_changes_is_answered_as_without_it(
 
 def test_what_was_asked_is_part_of_a_result() -> None:
     results = [hm.simulate("h100-1k", seed=1, runs=2, steps=3, method=name) for name in METHODS[:2]]
-    assert results[0].inputs["asked"] == {"method": "auto", "runs": 2, "steps": 3}
+    assert results[0].inputs["asked"] == {"method": "auto", "runs": 2, "steps": 3, "terms": False}
     default = hm.simulate("h100-1k", seed=1, method="sample", steps=2).inputs
-    assert default["asked"] == {"method": "sample", "runs": None, "steps": 2}
+    assert default["asked"] == {"method": "sample", "runs": None, "steps": 2, "terms": False}
     assert results[0] != results[1]
     for result in results:
         assert written(result).inputs == result.inputs
@@ -426,6 +432,58 @@ NOT_FITTING: dict[str, tuple[dict[str, Any], str]] = {
         {"steps": lambda steps: steps.with_columns(pl.col("mfu") * 2)},
         "other steps than its inputs and its plan make",
     ),
+    "terms that were not asked for": (
+        {
+            "document": lambda document: document["inputs"]["asked"].update(terms=False),
+            "result": with_terms(),
+        },
+        "other columns or rows than its inputs make",
+    ),
+    "no terms": (
+        {"document": lambda document: document["inputs"]["asked"].update(terms=True)},
+        "other columns or rows than its inputs make",
+    ),
+    "terms of no time": (
+        {
+            "steps": lambda steps: steps.with_columns(pl.col("frontier_stall_s").list.head(0)),
+            "result": with_terms(),
+        },
+        "steps without numbers",
+    ),
+    "a negative time": (
+        {
+            "steps": lambda steps: steps.with_columns(
+                frontier_compute_s=pl.col("frontier_compute_s").list.eval(-pl.element())
+            ),
+            "result": with_terms(),
+        },
+        "steps without numbers",
+    ),
+    "a port too few": (
+        {
+            "steps": lambda steps: steps.with_columns(pl.col("port_slowdown").list.head(2)),
+            "result": with_terms(),
+        },
+        "steps without numbers",
+    ),
+    "a factor too many": (
+        {
+            "steps": lambda steps: steps.with_columns(
+                hop_factor=pl.concat_list("hop_factor", pl.lit(1.0))
+            ),
+            "result": with_terms(),
+        },
+        "steps without numbers",
+    ),
+    "a null within": (
+        {
+            "steps": lambda steps: steps.with_columns(
+                pl.col("frontier_pool").list.eval(pl.element().shift(1))
+            ),
+            "result": with_terms(),
+        },
+        "steps without numbers",
+    ),
 }
 
 
@@ -529,11 +587,17 @@ def test_a_path_is_no_pattern(name: str) -> None:
     assert read_inputs(Path(name))["seed"] == 1
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, database=None)
-@given(place=st.floats(0, 1), data=st.binary(min_size=1, max_size=8))
-def test_a_damaged_file_is_refused_or_equal(place: float, data: bytes) -> None:
+@settings(max_examples=120, deadline=None, derandomize=True, database=None)
+@given(
+    make=st.sampled_from([one_run, with_terms]),
+    place=st.floats(0, 1),
+    data=st.binary(min_size=1, max_size=8),
+)
+def test_a_damaged_file_is_refused_or_equal(
+    make: Callable[[], hm.Result], place: float, data: bytes
+) -> None:
     """Bytes that no reader looks at may change; a part of the result may not."""
-    result = one_run()
+    result = make()
     path = Path("x.parquet")
     result.write(path)
     whole = path.read_bytes()

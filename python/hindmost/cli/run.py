@@ -80,6 +80,13 @@ STYLES_WITH_CAPS = ("table", "markdown")
     "markdown print it wherever the method is order-statistics, and exact.",
 )
 @click.option(
+    "--terms",
+    is_flag=True,
+    default=None,
+    help="Keep what each step is made of, and write it to -o FILE.parquet or .json: the pairs of "
+    "compute and stall that no other replica of a pool exceeds, and factors on each transfer.",
+)
+@click.option(
     "--wide",
     is_flag=True,
     help="Show p1, p99.9 and p99.99 in tables, too, which then take more than 80 columns; other "
@@ -119,10 +126,13 @@ def run(
             collect(_check_output, output)
         if with_caps:
             collect(_check_place_for_caps, style, output)
+        if call["terms"]:
+            collect(_check_place_for_terms, output)
         loaded = collect(_loaded, scenario, settings, call)
     assert loaded is not None
     tell_warnings(loaded)
     call["method"] = call["method"] or "auto"
+    call["terms"] = call["terms"] or False
     if with_caps:
         # Before the simulation, which may take long.
         check_method(loaded, call["method"])
@@ -161,6 +171,16 @@ def _check_place_for_caps(style: str, output: Path | None) -> None:
         raise ScenarioError([Problem(path="--caps", requirement=requirement, hint=hint)])
 
 
+def _check_place_for_terms(output: Path | None) -> None:
+    """Refuse ``--terms`` where nothing that is written has a place for them."""
+    from hindmost.errors import Problem, ScenarioError
+
+    if output is None or output.suffix == ".csv":
+        requirement = "must come with a file that can hold what each step is made of"
+        hint = "-o FILE.parquet, or -o FILE.json"
+        raise ScenarioError([Problem(path="--terms", requirement=requirement, hint=hint)])
+
+
 def _loaded(scenario: str, settings: tuple[str, ...], call: dict[str, Any]) -> Scenario:
     """Return the scenario; a stored run also sets the options that the call leaves out."""
     from hindmost.scenario import from_table, with_changes
@@ -186,6 +206,7 @@ def _asked_again(stored: dict[str, Any], *, changed: bool) -> dict[str, Any]:
     sizes. Without changes the sizes are those of the run, whatever the defaults are by now.
     """
     from hindmost.compiled import DEFAULT_SIZES
+    from hindmost.store import wants_terms
 
     asked = stored.get("asked") or stored
     defaults = dict(zip(("runs", "steps"), DEFAULT_SIZES.get(stored["method"], ()), strict=False))
@@ -195,7 +216,8 @@ def _asked_again(stored: dict[str, Any], *, changed: bool) -> dict[str, Any]:
         else stored[key]
         for key in ("runs", "steps")
     }
-    return {"seed": stored["seed"], "method": asked["method"], **sizes}
+    terms = wants_terms(stored)
+    return {"seed": stored["seed"], "method": asked["method"], "terms": terms, **sizes}
 
 
 def _tell_of_another_version(version: str) -> None:

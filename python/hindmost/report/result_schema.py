@@ -38,9 +38,11 @@ def result_schema() -> Schema:
                             "method": _name(*METHODS),
                             "runs": _or_null(_integer("Runs.")),
                             "steps": _or_null(_integer("Steps of a run.")),
+                            "terms": _truth("Whether what each step is made of is kept."),
                         },
                         "What the call asked for, null for a default; a repetition with changes "
                         "asks for it again. Absent in results of older versions.",
+                        optional=("terms",),
                     ),
                 },
                 "All that a repetition takes.",
@@ -93,9 +95,15 @@ def result_schema() -> Schema:
                 "in the scenario is probably not meant, with metric and statistic null.",
             ),
             "steps": _table(_steps(), "One list a column of the steps; only in files."),
+            "terms": _table(
+                _terms(),
+                "What each step is made of, one list a column; only in files, and only with "
+                "--terms. A step takes the longest compute_s + stall_s + exposed communication of "
+                "all rows of replicas.",
+            ),
         },
         "What `hindmost run` says of a scenario.",
-        optional=("caps", "steps"),
+        optional=("caps", "steps", "terms"),
     )
     return {
         "$schema": DIALECT,
@@ -140,10 +148,52 @@ def _moved_cap() -> Schema:
 def _steps() -> Schema:
     numbers = {name: _list(_number(), metric.meaning) for name, metric in METRICS.items()}
     return {
-        "run": _list(_integer(), "Run, counted from 0."),
-        "step": _list(_integer(), "Step of the run, counted from 0."),
+        **_run_and_step(),
         **numbers,
         "slowest_pool": _list(_string(), "Pool of the slowest replica."),
+    }
+
+
+def _terms() -> Schema:
+    pool = _list(_string(), "Name of the pool.")
+    return {
+        "replicas": _table(
+            {
+                **_run_and_step(),
+                "pool": pool,
+                "compute_s": _list(_number(), "Seconds that a replica computes, without stalls."),
+                "stall_s": _list(_number(), "Seconds that its stalls cost."),
+            },
+            "By pool, the replicas of which no other computes and is stalled at least as long.",
+        ),
+        "transfers": _table(
+            {
+                **_run_and_step(),
+                "term": _list(_string(), "Phase of the step that can hide the transfers."),
+                "pool": _list(_string(), "Pool that completes them last."),
+                "transfer_factor": _list(_number(), "Factor on that pool's transfers."),
+                "latency_factor": _list(_number(), "Factor on its latency."),
+                "stall_s": _list(_number(), "Longest stall of a port; 0 but for the last term."),
+                "time_s": _list(_number(), "Seconds that they come to."),
+            },
+            "Communication terms.",
+        ),
+        "ports": _table(
+            {
+                **_run_and_step(),
+                "pool": pool,
+                "slowdown": _list(_number(), "Greatest factor on transfers of its ports."),
+                "stall_s": _list(_number(), "Longest stall of its ports."),
+            },
+            "Worst ports of each pool; they may be of different ports.",
+        ),
+    }
+
+
+def _run_and_step() -> Schema:
+    return {
+        "run": _list(_integer(), "Run, counted from 0."),
+        "step": _list(_integer(), "Step of the run, counted from 0."),
     }
 
 
@@ -175,6 +225,10 @@ def _string(description: str = "") -> Schema:
 
 def _integer(description: str = "") -> Schema:
     return _described("integer", description)
+
+
+def _truth(description: str) -> Schema:
+    return _described("boolean", description)
 
 
 def _number(description: str = "") -> Schema:

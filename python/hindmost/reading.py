@@ -1,0 +1,103 @@
+"""Results that are read back from their files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hindmost import _core
+from hindmost.arguments import seed_problems, size_problems
+from hindmost.engines import METHODS
+from hindmost.file_terms import columns_of_lists, list_types, lists_fit, without_terms
+from hindmost.metrics import METRICS
+from hindmost.result import BY_RUN_AND_POOL, Result
+from hindmost.scenario import Scenario, from_table
+from hindmost.store import Parts, damaged, read_parts, wants_terms
+
+
+def read(path: str | Path) -> Result:
+    """Return the result that a Parquet file holds.
+
+    Parameters
+    ----------
+    path
+        Path of a file that `Result.write` or ``hindmost run -o`` has written.
+
+    Raises
+    ------
+    ScenarioError
+        If the file cannot be read, is not of a result, is damaged, or is of a version that stored
+        the inputs only; ``hindmost run FILE`` repeats such a result.
+    """
+    path = Path(path)
+    parts = read_parts(path)
+    document, rest = parts.document, parts.rest
+    inputs = document["inputs"]
+    scenario = from_table(inputs["scenario"], str(path))
+    _check_fit(path, parts, scenario)
+    result = Result(
+        scenario=scenario,
+        plan=rest.plan,
+        columns=_columns(parts),
+        inputs=inputs,
+        machine=document["machine"],
+        why=document["why"],
+        deviation=rest.deviation,
+    )
+    if not result.steps.equals(without_terms(parts.table)):
+        raise damaged(path, "other steps than its inputs and its plan make")
+    return result
+
+
+def _check_fit(path: Path, parts: Parts, scenario: Scenario) -> None:
+    """Refuse parts of a file that do not belong together."""
+    import polars as pl
+
+    inputs, rest, table = parts.document["inputs"], parts.rest, parts.table
+    runs, steps = inputs["runs"], inputs["steps"]
+    sizes = [*size_problems(steps=steps, runs=runs), *seed_problems(inputs["seed"])]
+    if sizes or inputs["method"] not in METHODS:
+        raise damaged(path, "inputs that no result has")
+    plan = rest.plan
+    names = [pool.name for pool in plan.pools]
+    if names != list(scenario.pools):
+        raise damaged(path, "a plan of other pools than the scenario's")
+    if not (plan.n_ranks > 0 and plan.peak_flop_per_s > 0 and plan.model_flops > 0):
+        raise damaged(path, "a plan without work")
+    wanted: dict[str, Any] = {
+        **dict.fromkeys(("run", "step"), pl.UInt32),
+        **dict.fromkeys(METRICS, pl.Float64),
+        "slowest_pool": pl.Enum(names),
+    }
+    with_terms = wants_terms(inputs)
+    if with_terms:
+        wanted |= list_types(plan)
+    if dict(table.schema) != wanted or table.height != runs * steps:
+        raise damaged(path, "other columns or rows than its inputs make")
+    if any(table.null_count().row(0)) or (with_terms and not lists_fit(table, plan)):
+        raise damaged(path, "steps without numbers")
+    step_time_s = table["step_time_s"]
+    if not (step_time_s.is_finite().all() and (step_time_s > 0).all()):
+        raise damaged(path, "steps that take no time")
+    for name in BY_RUN_AND_POOL:
+        if [len(row) for row in getattr(rest, name)] != [len(names)] * runs:
+            raise damaged(path, f"no {name} for each run and pool")
+
+
+def _columns(parts: Parts) -> _core.Columns:
+    """Return the columns of a file, frozen like those of the engines."""
+    columns: dict[str, NDArray[Any]] = {
+        name: parts.table[name].to_numpy()
+        for name in ("step_time_s", "compute_s", "exposed_comm_s", "stall_s")
+    }
+    columns["slowest"] = parts.table["slowest_pool"].to_physical().to_numpy().astype(np.uint32)
+    for name in BY_RUN_AND_POOL:
+        columns[name] = np.array(getattr(parts.rest, name), dtype=np.float64).ravel()
+    if wants_terms(parts.document["inputs"]):
+        columns |= columns_of_lists(parts.table)
+    for array in columns.values():
+        array.flags.writeable = False
+    return cast("_core.Columns", columns)
