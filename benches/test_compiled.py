@@ -73,6 +73,17 @@ def test_a_change_is_simulated_in_the_time_of_three_million_normal_numbers(
     )
 
 
+def test_keeping_what_steps_are_made_of_takes_as_long_again_at_most(benchmark: Any) -> None:
+    compiled = hm.compile(COLOSSUS_1_BARE)
+    sizes = {**SIZES, "steps": 10_000}
+    gate(
+        benchmark,
+        ours=lambda: compiled.simulate(terms=True, **sizes),
+        theirs=lambda: compiled.simulate(**sizes),
+        at_least=1 / 2,
+    )
+
+
 N_POOLS = 3_000
 GPUS = "h100-sxm", "h200-sxm", "h800-sxm", "b200-sxm"
 IN_LAYERS = {
