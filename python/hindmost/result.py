@@ -154,6 +154,9 @@ class Result:
         busy_s = columns["busy_s"].reshape(shape).mean(axis=0)
         own_stall_s = columns["own_stall_s"].reshape(shape).mean(axis=0)
         step_time_s = float(columns["step_time_s"].mean())
+        # Few steps may be shorter than the expected seconds; no rank is busy for longer than them.
+        fits = np.minimum(1.0, step_time_s / np.maximum(busy_s + own_stall_s, step_time_s))
+        busy_s, own_stall_s = fits * busy_s, fits * own_stall_s
         # Mixed stages may leave a pool without ranks.
         works = np.array(plan.ranks) > 0
         # Expected seconds less sampled ones: waiting that is zero may come out below it.

@@ -325,6 +325,25 @@ def test_steps_of_nanoseconds_and_decades_are_refused(
         make_plan(scenario)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"pools.h100.forward_s": 1e300, "pools.h100.backward_s": 1.0},
+        {"pools.h100.forward_s": 1e308, "pools.h100.backward_s": 1e308},
+        {
+            "pools.h100.forward_s": 1e300,
+            "pools.h100.backward_s": 1.0,
+            "layout.last_stage_forward": 1e30,
+        },
+    ],
+)
+def test_passes_that_overflow_are_steps_that_take_too_long(changes: Changes) -> None:
+    scenario = hm.load("h100-1k", {**STAGES, **changes})
+    refusal = r"workload must make a step of pool h100 take at most 1e\+09 s"
+    with pytest.raises(hm.ScenarioError, match=refusal):
+        make_plan(scenario)
+
+
 TINY: dict[str, Changes] = {
     "last stage": {**STAGES, "layout.last_stage_forward": 1e-300, "layout.sharding": "zero3"},
     "sequence": {"workload.seq_len": 1, "workload.microbatch_seqs": 1},

@@ -222,6 +222,30 @@ def assert_mean_over_steps(per_step: Floats, expected: float) -> None:
     assert abs(float(per_step.mean()) - expected) <= MAX_ERRORS * within_s
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_few_steps_keep_no_pool_busy_for_longer_than_they_take(seed: int) -> None:
+    # The law's mean is 1, and 99 of 100 steps take half of that.
+    components = [
+        {"weight": weight, "law": {"name": "constant", "value": value}}
+        for weight, value in ((0.99, 0.5), (0.01, 50.5))
+    ]
+    changes = {
+        "pools.h100.n_gpus": 8,
+        "workload.model": "llama3-8b",
+        "causes.rare": {
+            "law": {"name": "mixture", "components": components},
+            "affects": "compute",
+            "effect": "slowdown",
+            "scope": "cluster",
+            "span": "step",
+        },
+    }
+    result = hm.simulate("h100-1k", seed=seed, runs=1, steps=1, changes=changes)
+    (row,) = result.pool_rows
+    assert 0.99 < row["busy_frac"] <= 1
+    assert row["wait_frac"] == pytest.approx(0, abs=1e-12)
+
+
 @pytest.mark.parametrize(("pool", "ranks"), [("h100", slice(0, 256)), ("h200", slice(256, 768))])
 def test_shares_of_a_pool_agree_with_the_means_over_its_ranks(
     busy: hm.Result, realised: tuple[Floats, Floats], pool: str, ranks: slice

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,8 +135,10 @@ def compute_time(job: Job, pool: Pool, links: Links) -> ComputeTime:
 def _passes_s(job: Job, times: list[StageTime], transfer_s: float) -> float:
     """Return the seconds of a step's passes, with bubbles and transfers between stages."""
     count = job.n_microbatches
-    if len(times) == 1:
-        return count * times[0].total_s
+    all_s = count * sum(time.total_s for time in times)
+    # What overflows is too long whatever the schedule; the core takes finite numbers only.
+    if len(times) == 1 or not math.isfinite(all_s):
+        return all_s
 
     def each(seconds: list[float]) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
         return np.repeat(np.array(seconds), count).reshape(len(seconds), count)
@@ -204,11 +207,11 @@ def _measured(job: Job, forward_s: float, backward_s: float) -> list[StageTime]:
     weight = 0.5 if job.has_weight_passes else 0.0
     return [
         StageTime(
-            forward_s=forward_s * of_stage / sum(flops),
-            backward_s=(1 - weight) * backward_s * of_stage / sum(flops),
-            weight_s=weight * backward_s * of_stage / sum(flops),
+            forward_s=forward_s * share,
+            backward_s=(1 - weight) * backward_s * share,
+            weight_s=weight * backward_s * share,
         )
-        for of_stage in flops
+        for share in (of_stage / sum(flops) for of_stage in flops)
     ]
 
 
