@@ -83,3 +83,29 @@ def test_an_interrupt_of_the_first_call_of_a_process_is_no_panic(delay_s: float)
     call = [sys.executable, "-c", FIRST_CALL, str(delay_s)]
     done = subprocess.run(call, capture_output=True, text=True, check=False)
     assert done.stderr == ""
+
+
+INTERRUPTED = """
+import importlib.abc, sys
+class Interrupts(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name == {name!r}:
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupts())
+"""
+"""Python code after which the import of one module is interrupted."""
+
+
+@pytest.mark.parametrize("name", ["hindmost.cli", "hindmost.cli.app", "click"])
+def test_a_command_that_is_interrupted_while_it_is_loaded_says_so_by_its_status(name: str) -> None:
+    code = INTERRUPTED.format(name=name) + "import runpy; runpy.run_module('hindmost')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+@pytest.mark.parametrize("name", ["numpy", "numpy._core.multiarray"])
+def test_the_core_is_interrupted_while_it_loads_numpy_and_does_not_panic(name: str) -> None:
+    code = INTERRUPTED.format(name=name) + "import hindmost._core"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1] == "KeyboardInterrupt"
+    assert "panic" not in done.stderr

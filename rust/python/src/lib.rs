@@ -53,7 +53,8 @@ mod _core {
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         use hindmost_core::{plan, schedule};
         // NumPy's interface is loaded here. Where a signal came while a first call loaded it, that
-        // call would panic.
+        // call would panic; an import of the module that has it is only interrupted.
+        module.py().import("numpy._core.multiarray")?;
         drop(PyArray1::<u32>::zeros(module.py(), 0, false).readwrite());
         module.add("MAX_STAGES", schedule::MAX_STAGES)?;
         module.add("MAX_PASSES", schedule::MAX_PASSES)?;
