@@ -65,7 +65,8 @@ class Plan:
         causes: Sequence[dict[str, Any]],
         terms: Sequence[dict[str, Any]],
         overlap_fraction: float,
-        replica_tensor_groups: int = 1,
+        context: int = 1,
+        order: str = "cp-pp-dp",
         pipeline: dict[str, Any] | None = None,
         instructions: str | None = None,
     ) -> None: ...
@@ -145,7 +146,7 @@ class Schedule:
         backward_s: NDArray[np.float64],
         weight_s: NDArray[np.float64] | None = None,
         *,
-        transfer_s: float = 0.0,
+        transfer_s: float | Sequence[float] = 0.0,
     ) -> float: ...
 
 class Columns(TypedDict):

@@ -74,33 +74,35 @@ class Gangs:
     p: int
 
     @classmethod
-    def of(cls, pools: list[Spec], pipe: Spec) -> Gangs:
+    def of(cls, pools: list[Spec], pipe: Spec, order: str) -> Gangs:
         p, c, mixed = pipe["stages"], pipe["context"], pipe["placement"] == "mixed"
         ranks: list[dict[str, int]] = []
-        n_slots = sum(tensor_groups(pool) // c for pool in pools)
-        slot = gang = 0
-        for index, pool in enumerate(pools):
-            n = tensor_groups(pool)
-            for place in range(n // c * c if mixed else n // (p * c) * p * c):
-                here = slot + place // c
-                stage, replica = here // (n_slots // p), here % (n_slots // p)
-                if not mixed:
-                    replica, stage = place // (p * c), place % (p * c) // c
-                if stage < p:
-                    first = first_gpu(pool, place)
-                    own = replica if mixed else gang + replica // pipe["gang_replicas"]
-                    ranks += [
-                        {
-                            "pool": index,
-                            "gpu": gpu,
-                            "replica": replica,
-                            "gang": own,
-                            "stage": stage,
-                        }
-                        for gpu in range(first, first + pool["tensor_gpus"])
-                    ]
-            slot += n // c
-            gang = ranks[-1]["gang"] + 1
+        # Tensor groups are numbered pool by pool, or over one pool after another.
+        groups = [(index, place) for index, n in enumerate(used(pools, pipe)) for place in range(n)]
+        together = (
+            [groups]
+            if mixed
+            else [[group for group in groups if group[0] == index] for index in range(len(pools))]
+        )
+        gang = 0
+        for some in together:
+            sizes = {"cp": c, "dp": len(some) // (p * c), "pp": p}
+            for number, (index, place) in enumerate(some):
+                left, at = number, {}
+                for name in order.split("-"):
+                    left, at[name] = divmod(left, sizes[name])
+                first = first_gpu(pools[index], place)
+                ranks += [
+                    {
+                        "pool": index,
+                        "gpu": gpu,
+                        "replica": at["dp"],
+                        "gang": gang + at["dp"] // pipe["gang_replicas"],
+                        "stage": at["pp"],
+                    }
+                    for gpu in range(first, first + pools[index]["tensor_gpus"])
+                ]
+            gang += -(-sizes["dp"] // pipe["gang_replicas"])
         columns = {name: np.array([rank[name] for rank in ranks]) for name in ranks[0]}
         gpus = columns["gpu"]
         sizes = {
@@ -117,6 +119,17 @@ class Gangs:
             stage=columns["stage"],
             p=p,
         )
+
+    def reaches_several_stages(self, scope: str) -> NDArray[np.bool_]:
+        """Tell for each rank whether some unit in its pool holds several stages of one gang."""
+        if scope in ("replica", "pool", "cluster"):
+            return np.full(self.pool.size, self.p > 1)
+        stages: dict[tuple[int, ...], set[int]] = {}
+        places = zip(self.pool, self.unit[scope], self.gang, self.stage, strict=True)
+        for pool, unit, gang, stage in places:
+            stages.setdefault((int(pool), int(unit), int(gang)), set()).add(int(stage))
+        pools = {key[0] for key, several in stages.items() if len(several) > 1}
+        return np.isin(self.pool, list(pools))
 
     @cached_property
     def _by_stage(self) -> tuple[Places, Places]:
@@ -136,16 +149,33 @@ class Gangs:
         return self.worst(self.pool.astype(np.float64)).astype(np.intp)
 
 
+def of_domain(pool: Spec) -> int:
+    """Return how many GPUs of a domain may work."""
+    used: int = pool.get("domain_gpus_used") or pool["domain_gpus"]
+    return used
+
+
 def tensor_groups(pool: Spec) -> int:
-    """Return how many fit into full domains."""
-    domains = pool["n_gpus"] // pool["domain_gpus"]
-    return int(domains * (pool["domain_gpus"] // pool["tensor_gpus"]))
+    """Return how many fit into the used parts of domains."""
+    domains = pool["n_gpus"] // of_domain(pool)
+    return int(domains * (of_domain(pool) // pool["tensor_gpus"]))
+
+
+def used(pools: list[Spec], pipe: Spec) -> list[int]:
+    """Return how many tensor groups of each pool fill replicas; the last ones are left over."""
+    p, c = pipe["stages"], pipe["context"]
+    if pipe["placement"] == "aligned":
+        return [tensor_groups(pool) // (p * c) * p * c for pool in pools]
+    counts = [tensor_groups(pool) // c * c for pool in pools]
+    over = sum(counts) % (p * c)
+    for index in reversed(range(len(counts))):
+        counts[index], over = max(counts[index] - over, 0), max(over - counts[index], 0)
+    return counts
 
 
 def first_gpu(pool: Spec, place: int) -> int:
-    of_domain = pool["domain_gpus"] // pool["tensor_gpus"]
-    offset = place % of_domain * pool["tensor_gpus"]
-    return int(place // of_domain * pool["domain_gpus"] + offset)
+    n = of_domain(pool) // pool["tensor_gpus"]
+    return int(place // n * pool["domain_gpus"] + place % n * pool["tensor_gpus"])
 
 
 @dataclass(frozen=True)
@@ -157,6 +187,8 @@ class Case:
     pipe: Spec
     terms: tuple[Spec, ...] = ()
     overlap_fraction: float = 0.0
+    order: str = ""
+    """Order of dimensions; by default stages side by side, and apart where they are mixed."""
 
     def plan(self, instructions: str | None = None) -> _core.Plan:
         return _core.Plan(
@@ -165,12 +197,17 @@ class Case:
             terms=self.terms,
             overlap_fraction=self.overlap_fraction,
             pipeline=self.pipe,
+            order=self.full_order,
             instructions=instructions,
         )
 
+    @property
+    def full_order(self) -> str:
+        return self.order or ("cp-dp-pp" if self.is_mixed else "cp-pp-dp")
+
     @cached_property
     def gangs(self) -> Gangs:
-        return Gangs.of(self.pools, self.pipe)
+        return Gangs.of(self.pools, self.pipe, self.full_order)
 
     @property
     def is_mixed(self) -> bool:
@@ -223,10 +260,7 @@ class Case:
             alone = self.pipe["gang_replicas"] == 1
             is_shared = {"replica": alone, "pool": not self.is_mixed, "cluster": True}
             return np.full(self.gangs.pool.size, is_shared.get(scope, False))
-        sizes = [1 if scope == "gpu" else pool.get(f"{scope}_gpus", 2**32) for pool in self.pools]
-        stage_gpus = self.pipe["context"] * self.pools[0]["tensor_gpus"]
-        is_larger = (np.array(sizes) > stage_gpus) & (self.gangs.p > 1)
-        return np.asarray(is_larger[self.gangs.pool])
+        return self.gangs.reaches_several_stages(scope)
 
     def stalls(self, *spans: str) -> tuple[Floats, Floats]:
         """Return, by row and index, what stages lose alone and what gangs lose at once."""
@@ -264,10 +298,7 @@ class Case:
         p, v, m = (self.pipe[name] for name in ("stages", "chunks", "microbatches"))
         forward, backward = self.factors()
         last = {F: forward * self.base(F), B: backward * self.base(B), W: backward * self.base(W)}
-        # Where replicas spread, a transfer takes what it takes in the slowest of all pools.
-        far = self.base("transfer_s")[:, 0] * (p > 1)
-        if self.is_mixed:
-            far[:] = max(times["transfer_s"] for times in self.pipe["times"]) * (p > 1)
+        far = self.transfers()
         ended: dict[Pass, Floats] = {}
         todo = [order(self.pipe["kind"], stage, p, m, v) for stage in range(p)]
         now = np.zeros(stall[:, 0].shape)
@@ -281,14 +312,31 @@ class Case:
                     if source is not None and source not in ended:
                         break
                     begin = now[..., stage]
-                    if source is not None:
-                        begin = np.maximum(begin, ended[source] + far * (source[2] != k))
+                    if source is not None and source[2] == k:
+                        begin = np.maximum(begin, ended[source])
+                    elif source is not None:
+                        link = (stage - 1) % p if name == F else stage
+                        begin = np.maximum(begin, ended[source] + far[:, link])
                     if name == F and chunk == 0:
                         begin = begin + stall[:, j, :, stage]
                     now[..., stage] = ended[name, j, k] = begin + last[name][:, j, :, k]
                     passes.pop(0)
             assert len(ended) > n_before, "a schedule that waits for itself"
         return now
+
+    def transfers(self) -> Floats:
+        """Return the seconds of a transfer by gang and link; link s joins stages s and s + 1."""
+        p, gangs = self.pipe["stages"], self.gangs
+        of_pools = np.array([np.broadcast_to(t["transfer_s"], p) for t in self.pipe["times"]])
+        if not self.is_mixed:
+            return np.asarray(of_pools[gangs.pool_of_stage[:, 0]] * (p > 1))
+        # Where replicas spread, a transfer takes what it takes in the slowest of the pools that
+        # hold one of its stages.
+        holds = np.array(
+            [np.isin(range(p), gangs.stage[gangs.pool == g]) for g in range(len(of_pools))]
+        )
+        both = holds | np.roll(holds, -1, axis=1)
+        return np.tile((of_pools * both).max(axis=0) * (p > 1), (len(gangs.pool_of_stage), 1))
 
     def rows(self) -> tuple[Floats, Floats, Floats, Places]:
         """Return `compute_s`, `stall_s`, `exposed_comm_s` and `slowest`.
@@ -351,7 +399,12 @@ class Case:
     def means(self) -> tuple[Floats, Floats]:
         """Return `busy_s` and `own_stall_s`, one after another by run and pool."""
         shape = (RUNS, len(self.pools))
-        busy = np.ones(shape) * self.work_s.mean(axis=1)
+        busy = np.ones(shape) * [
+            np.bincount(self.gangs.stage[self.gangs.pool == g], minlength=self.gangs.p)
+            @ self.work_s[g]
+            / max((self.gangs.pool == g).sum(), 1)
+            for g in range(shape[1])
+        ]
         stall = np.zeros(shape)
         slow = np.ones((RUNS, self.gangs.pool.size))
         for cause in self.causes:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from hindmost import _core
-from tests.statistics.gangs import RUNS, SEED, STEPS, Case, Spec, tensor_groups
+from tests.statistics.gangs import RUNS, SEED, STEPS, Case, Gangs, Spec, tensor_groups
 
 RELATIVE_TOLERANCE = 2e-6
 """Rounding of sums and products in f32."""
@@ -77,21 +77,26 @@ def random_pool(rng: np.random.Generator, name: str, tensor: int, n_tensor: int)
     """Return a pool of at least so many tensor groups, with spares of all sorts."""
     node = int(rng.choice([1, 2, 4]))
     domain = node * max(int(rng.integers(2, 4)), math.ceil(tensor / node))
-    n_domains = math.ceil(n_tensor / (domain // tensor)) + int(rng.integers(0, 8))
+    used = int(rng.integers(tensor, domain + 1))
+    n_domains = math.ceil(n_tensor / (used // tensor)) + int(rng.integers(0, 8))
     sizes = {"node_gpus": node, "domain_gpus": domain, "tensor_gpus": tensor}
-    rack, spare = int(rng.integers(1, 9)) * node, int(rng.integers(0, domain))
+    sizes["domain_gpus_used"] = used
+    rack, spare = int(rng.integers(1, 9)) * node, int(rng.integers(0, used))
     compute_s = float(rng.uniform(0.5, 5.0))
-    return pool(name, n_domains * domain + spare, rack_gpus=rack, compute_s=compute_s, **sizes)
+    return pool(name, n_domains * used + spare, rack_gpus=rack, compute_s=compute_s, **sizes)
 
 
-def random_times(rng: np.random.Generator, n: int, kind: str) -> Spec:
+def random_times(rng: np.random.Generator, n: int, kind: str, n_links: int) -> Spec:
     names = ("forward_s", "backward_s", *(["weight_s"] if kind == "zero-bubble" else []))
     passes = {name: rng.uniform(0.5, 2.0, n).tolist() for name in names}
-    overhead_s, transfer_s = rng.uniform(0.0, 0.5, 2).tolist()
+    overhead_s = float(rng.uniform(0.0, 0.5))
+    transfer_s = rng.uniform(0.0, 0.5, n_links).tolist()
     return times(n, kind, overhead_s=overhead_s, transfer_s=transfer_s, **passes)
 
 
-def random_cause(rng: np.random.Generator, name: str, pools: list[Spec], pipe: Spec) -> Spec:
+def random_cause(
+    rng: np.random.Generator, name: str, pools: list[Spec], pipe: Spec, gangs: Gangs
+) -> Spec:
     """Return a cause that a plan accepts."""
     n, mixed = len(pools), pipe["placement"] == "mixed"
     effect = str(rng.choice(["slowdown", "slowdown", "stall"]))
@@ -101,10 +106,10 @@ def random_cause(rng: np.random.Generator, name: str, pools: list[Spec], pipe: S
     if scope == "replica" and mixed:
         acts, span = list(range(n)), "microbatch"
     if (effect, span) == ("stall", "microbatch") and pipe["stages"] > 1:
-        stage_gpus = pipe["context"] * pools[0]["tensor_gpus"]
         spread = mixed and (scope == "pool" or (scope == "cluster" and len(acts) < n))
-        larger = [g.get(f"{scope}_gpus", 0) > stage_gpus for g in pools]
-        scope = "gpu" if spread or any(larger) else scope
+        units = scope in ("node", "domain", "rack")
+        larger = units and gangs.reaches_several_stages(scope).any()
+        scope = "gpu" if spread or larger else scope
     law = LAWS[effect][int(rng.integers(len(LAWS[effect])))]
     often = float(rng.choice([1.0, 0.6, 0.3]))
     return cause(
@@ -130,10 +135,14 @@ def random_case(kind: str, placement: str, index: int) -> Case:
         placement=placement,
         gang_replicas=1 if mixed or p > 1 else int(rng.integers(1, 6)),
         layers=rng.integers(0, 5, p * v).tolist(),
-        times=[random_times(rng, p * v, kind) for _ in pools],
+        times=[random_times(rng, p * v, kind, p) for _ in pools],
     )
     count = int(rng.integers(0, 6))
-    causes = [random_cause(rng, f"x{place}", pools, pipe) for place in range(count)]
+    orders = ["cp-dp-pp", "cp-pp-dp", "dp-cp-pp", "dp-pp-cp", "pp-cp-dp", "pp-dp-cp"]
+    # Mixed stages lie in one pool each.
+    order = str(rng.choice(orders[:2] if mixed else orders))
+    gangs = Gangs.of(pools, pipe, order)
+    causes = [random_cause(rng, f"x{place}", pools, pipe, gangs) for place in range(count)]
     n_terms = int(rng.integers(0, 3))
     terms = tuple(
         {
@@ -146,7 +155,7 @@ def random_case(kind: str, placement: str, index: int) -> Case:
         }
         for _ in range(n_terms)
     )
-    return Case(pools, causes, pipe, terms, 0.4)
+    return Case(pools, causes, pipe, terms, 0.4, order)
 
 
 def sampled(case: Case, **fields: Any) -> _core.Columns:

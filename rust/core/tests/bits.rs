@@ -343,20 +343,21 @@ fn any_draft() -> impl Strategy<Value = Draft> {
 /// HGX, NVL72 and odd sizes that leave spares or do not nest.
 fn any_pool() -> impl Strategy<Value = PoolSpec> {
     let sizes = prop_oneof![
-        Just((8, 8, 8, 16)),
-        Just((8, 8, 3, 32)),
-        Just((4, 72, 8, 72)),
-        Just((4, 72, 16, 144)),
-        Just((3, 5, 2, 7)),
-        Just((1, 1, 1, 5)),
+        Just((8, 8, 8, 8, 16)),
+        Just((8, 8, 7, 3, 32)),
+        Just((4, 72, 64, 8, 72)),
+        Just((4, 72, 72, 16, 144)),
+        Just((3, 5, 4, 2, 7)),
+        Just((1, 1, 1, 1, 5)),
     ];
     (sizes, 0..20_u32, 1..3_u32, 0.01..50.0).prop_map(|(sizes, more, domains, compute_s)| {
-        let (node_gpus, domain_gpus, tensor_gpus, rack_gpus) = sizes;
+        let (node_gpus, domain_gpus, domain_gpus_used, tensor_gpus, rack_gpus) = sizes;
         PoolSpec {
             name: String::new(),
-            n_gpus: domains * domain_gpus + more,
+            n_gpus: domains * domain_gpus_used + more,
             node_gpus,
             domain_gpus,
+            domain_gpus_used,
             rack_gpus: Some(rack_gpus),
             tensor_gpus,
             compute_s,

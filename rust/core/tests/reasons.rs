@@ -8,8 +8,8 @@ use common::laws::{constant, exponential, lognormal};
 use common::plans::{cause, jitter, network, plan, pool, with_probability};
 use hindmost_core::order_statistics::OrderStatistics;
 use hindmost_core::plan::{
-    CauseSpec, Communication, Effect, PipelineSpec, Placement, Plan, PoolSpec, ReplicaSpec, Scope,
-    Span, StageTimes,
+    CauseSpec, Communication, Effect, PipelineSpec, Placement, Plan, PoolSpec, RankOrder,
+    ReplicaSpec, Scope, Span, StageTimes,
 };
 use hindmost_core::schedule::{Kind, Shape};
 
@@ -35,7 +35,7 @@ fn staged_in(
         backward_s: vec![0.2; 2],
         weight_s: vec![],
         overhead_s: 0.0,
-        transfer_s: 0.0,
+        transfer_s: vec![0.0; 2],
     };
     let pipeline = PipelineSpec {
         kind: Kind::OneFOneB,
@@ -47,6 +47,7 @@ fn staged_in(
         context: 1,
         gang_replicas: 1,
         placement,
+        order: RankOrder::BY_REPLICA,
         layers: vec![1; 2],
         times: vec![times; pools.len()],
     };

@@ -25,7 +25,8 @@ fn step_s(kind: Kind, shape: Shape, [forward, backward, weight]: [f64; 3], trans
         },
     };
     let schedule = Schedule::new(kind, shape).unwrap();
-    times.step_seconds(&schedule, transfer_s).unwrap()
+    let transfers_s = vec![transfer_s; shape.stages as usize];
+    times.step_seconds(&schedule, &transfers_s).unwrap()
 }
 
 #[test]

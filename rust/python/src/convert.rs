@@ -2,7 +2,8 @@
 
 use hindmost_core::Error;
 use hindmost_core::plan::{
-    Affects, CauseSpec, Effect, PipelineSpec, Placement, PoolSpec, Scope, Span, StageTimes, Term,
+    Affects, CauseSpec, Dimension, Effect, PipelineSpec, Placement, PoolSpec, RankOrder, Scope,
+    Span, StageTimes, Term,
 };
 use hindmost_core::schedule::{Kind, Shape};
 use pyo3::prelude::*;
@@ -18,6 +19,8 @@ pub struct Pool {
     n_gpus: u32,
     node_gpus: u32,
     domain_gpus: u32,
+    #[pyo3(default)]
+    domain_gpus_used: Option<u32>,
     rack_gpus: Option<u32>,
     tensor_gpus: u32,
     compute_s: f64,
@@ -31,6 +34,7 @@ impl Pool {
             n_gpus: self.n_gpus,
             node_gpus: self.node_gpus,
             domain_gpus: self.domain_gpus,
+            domain_gpus_used: self.domain_gpus_used.unwrap_or(self.domain_gpus),
             rack_gpus: self.rack_gpus,
             tensor_gpus: self.tensor_gpus,
             compute_s: self.compute_s,
@@ -114,6 +118,21 @@ fn choose<T: Copy>(
     }
 }
 
+/// The order in which tensor groups are numbered, by the names of its dimensions.
+pub fn rank_order(order: &str) -> PyResult<RankOrder> {
+    const KNOWN: [&str; 6] = [
+        "cp-dp-pp", "cp-pp-dp", "dp-cp-pp", "dp-pp-cp", "pp-cp-dp", "pp-dp-cp",
+    ];
+    let known = choose("order", order, &KNOWN, &KNOWN)?;
+    let dimension = |name: &str| match name {
+        "cp" => Dimension::Context,
+        "dp" => Dimension::Data,
+        _ => Dimension::Stage,
+    };
+    let [first, second, third] = [0, 3, 6].map(|place| dimension(&known[place..place + 2]));
+    RankOrder::new([first, second, third]).or_raise()
+}
+
 /// A communication term, as a dictionary of the fields of [`Term`].
 #[derive(Clone, PartialEq, FromPyObject, IntoPyObject)]
 #[pyo3(from_item_all)]
@@ -146,17 +165,34 @@ pub struct PoolTimes {
     backward_s: Vec<f64>,
     weight_s: Vec<f64>,
     overhead_s: f64,
-    transfer_s: f64,
+    transfer_s: Transfers,
+}
+
+/// Seconds until a result has reached another stage: of each link, or one number for all.
+#[derive(Clone, PartialEq, FromPyObject, IntoPyObject)]
+pub enum Transfers {
+    OfAll(f64),
+    OfEach(Vec<f64>),
+}
+
+impl Transfers {
+    /// Those of `stages` links.
+    pub fn of_links(&self, stages: u32) -> Vec<f64> {
+        match self {
+            Self::OfAll(seconds) => vec![*seconds; stages as usize],
+            Self::OfEach(seconds) => seconds.clone(),
+        }
+    }
 }
 
 impl PoolTimes {
-    fn to_times(&self) -> StageTimes {
+    fn to_times(&self, stages: u32) -> StageTimes {
         StageTimes {
             forward_s: self.forward_s.clone(),
             backward_s: self.backward_s.clone(),
             weight_s: self.weight_s.clone(),
             overhead_s: self.overhead_s,
-            transfer_s: self.transfer_s,
+            transfer_s: self.transfer_s.of_links(stages),
         }
     }
 }
@@ -178,7 +214,7 @@ pub struct Pipeline {
 
 impl Pipeline {
     /// The pipeline with its choices looked up by name.
-    pub fn to_spec(&self) -> PyResult<PipelineSpec> {
+    pub fn to_spec(&self, order: RankOrder) -> PyResult<PipelineSpec> {
         Ok(PipelineSpec {
             kind: Kind::named(&self.kind).or_raise()?,
             shape: Shape {
@@ -194,8 +230,13 @@ impl Pipeline {
                 &["aligned", "mixed"],
                 &[Placement::Aligned, Placement::Mixed],
             )?,
+            order,
             layers: self.layers.clone(),
-            times: self.times.iter().map(PoolTimes::to_times).collect(),
+            times: self
+                .times
+                .iter()
+                .map(|times| times.to_times(self.stages))
+                .collect(),
         })
     }
 }

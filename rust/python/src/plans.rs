@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::again::{Reduced, call_again};
-use crate::convert::{Cause, CommunicationTerm, Pipeline, Pool};
+use crate::convert::{Cause, CommunicationTerm, Pipeline, Pool, rank_order};
 use crate::errors::{OrRaise, not_exact};
 use crate::memory::Memory;
 use crate::watch::{watch, watch_one};
@@ -24,7 +24,8 @@ struct Arguments {
     causes: Vec<Cause>,
     terms: Vec<CommunicationTerm>,
     overlap_fraction: f64,
-    replica_tensor_groups: u32,
+    context: u32,
+    order: String,
     pipeline: Option<Pipeline>,
 }
 
@@ -41,10 +42,12 @@ impl Arguments {
             terms: terms.collect::<PyResult<_>>()?,
             overlap_fraction: self.overlap_fraction,
         };
+        let order = rank_order(&self.order)?;
         let replica = match &self.pipeline {
-            Some(pipeline) => ReplicaSpec::Pipeline(pipeline.to_spec()?),
+            Some(pipeline) => ReplicaSpec::Pipeline(pipeline.to_spec(order)?),
             None => ReplicaSpec::Barrier {
-                tensor_groups: self.replica_tensor_groups,
+                context: self.context,
+                order,
             },
         };
         watch_one(py, None, |control| {
@@ -73,8 +76,8 @@ impl PartialEq for Plan {
 impl Plan {
     #[new]
     #[pyo3(signature = (
-        *, pools, causes, terms, overlap_fraction, replica_tensor_groups=1, pipeline=None,
-        instructions=None
+        *, pools, causes, terms, overlap_fraction, context=1, order="cp-pp-dp".to_owned(),
+        pipeline=None, instructions=None
     ))]
     #[allow(clippy::too_many_arguments, reason = "keywords of a Python class")]
     fn new(
@@ -83,7 +86,8 @@ impl Plan {
         causes: Vec<Cause>,
         terms: Vec<CommunicationTerm>,
         overlap_fraction: f64,
-        replica_tensor_groups: u32,
+        context: u32,
+        order: String,
         pipeline: Option<Pipeline>,
         instructions: Option<String>,
     ) -> PyResult<Self> {
@@ -92,7 +96,8 @@ impl Plan {
             causes,
             terms,
             overlap_fraction,
-            replica_tensor_groups,
+            context,
+            order,
             pipeline,
         };
         let plan = arguments.to_plan(py)?;

@@ -60,7 +60,7 @@ pub fn probe_walks(
             factors: &factors,
             detail: Detail::Pass,
             stalls_s: &[],
-            transfer_s: 0.0,
+            transfers_s: &vec![0.0; stages as usize],
         };
         let mut scratch = WalkScratch::new(&schedule);
         for _ in 0..n_walks {

@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::again::{Reduced, call_again};
+use crate::convert::Transfers;
 use crate::errors::OrRaise;
 
 /// The order of a pipeline's passes. Schedules are equal by their kind and shape.
@@ -89,14 +90,16 @@ impl Schedule {
     }
 
     /// Seconds of a step, of arrays of shape (virtual stages, microbatches).
-    #[pyo3(signature = (forward_s, backward_s, weight_s=None, *, transfer_s=0.0))]
+    #[pyo3(signature = (
+        forward_s, backward_s, weight_s=None, *, transfer_s=Transfers::OfAll(0.0)
+    ))]
     fn seconds(
         &self,
         py: Python<'_>,
         forward_s: PyReadonlyArray2<'_, f64>,
         backward_s: PyReadonlyArray2<'_, f64>,
         weight_s: Option<PyReadonlyArray2<'_, f64>>,
-        transfer_s: f64,
+        transfer_s: Transfers,
     ) -> PyResult<f64> {
         let times = PassTimes {
             forward_s: self.times("forward_s", &forward_s)?,
@@ -106,7 +109,8 @@ impl Schedule {
                 None => vec![],
             },
         };
-        py.detach(|| times.step_seconds(&self.0, transfer_s))
+        let transfers_s = transfer_s.of_links(self.0.shape().stages);
+        py.detach(|| times.step_seconds(&self.0, &transfers_s))
             .or_raise()
     }
 }

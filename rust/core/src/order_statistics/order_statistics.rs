@@ -10,7 +10,7 @@ use super::run::{Persistent, PoolMemory, RunMemory};
 use crate::control::Control;
 use crate::curve::Curve;
 use crate::error::Result;
-use crate::plan::{Affects, Pipeline, Placement, Plan, SlowestPort};
+use crate::plan::{Affects, Cause, Pipeline, Placement, Plan, Scope, SlowestPort};
 use crate::random::Random;
 use crate::search::{Frontier, WorstPorts};
 use crate::simd::QUAD_STEPS;
@@ -220,9 +220,28 @@ fn pool_laws(
     let pools = 0..plan.pools().len();
     let of_pool = |index| {
         control.advance(0)?;
+        if let Some(cause) = shared_by_scattered_ranks(plan, index, affects) {
+            return Err(Halt::Reason(Reason::Scattered {
+                pool: plan.pools()[index].name().to_owned(),
+                cause: cause.name().to_owned(),
+            }));
+        }
         memory.of_pool(plan, index, affects, control)
     };
     pools.map(of_pool).collect()
+}
+
+/// A cause that each replica of a pool shares, where its ranks do not follow each other.
+fn shared_by_scattered_ranks(plan: &Plan, pool: usize, affects: Affects) -> Option<&Cause> {
+    let is_shared = |cause: &&Cause| {
+        let acts = cause.affects() == affects && cause.streams(pool).is_some();
+        acts && cause.scope() == Scope::Replica
+    };
+    let scattered = !plan.pools()[pool].has_whole_replicas();
+    plan.all_causes()
+        .iter()
+        .filter(|_| scattered)
+        .find(is_shared)
 }
 
 impl Engine for OrderStatistics {

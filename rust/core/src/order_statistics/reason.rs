@@ -25,6 +25,13 @@ pub enum Reason {
         /// The cause.
         cause: String,
     },
+    /// Ranks of a replica do not follow each other, and share a cause.
+    Scattered {
+        /// Name of the pool.
+        pool: String,
+        /// The cause.
+        cause: String,
+    },
     /// The units of two causes overlap without nesting.
     Nesting {
         /// Name of the pool.
@@ -89,6 +96,7 @@ impl Reason {
             Self::Spread => "replicas-over-pools",
             Self::Shared { .. } => "shared-by-several-replicas",
             Self::Stopped { .. } => "stalls-all-replicas",
+            Self::Scattered { .. } => "replicas-scattered",
             Self::Nesting { .. } => "units-overlap",
             Self::Rough { .. } => "law-too-rough",
             Self::Stalls { .. } => "too-many-stalls",
@@ -134,6 +142,10 @@ impl fmt::Display for Reason {
             Self::Stopped { cause } => write!(
                 f,
                 "pipeline: {cause} stalls all replicas of a pool within a step"
+            ),
+            Self::Scattered { pool, cause } => write!(
+                f,
+                "ranks of a replica of pool {pool} do not follow each other and share {cause}"
             ),
             Self::Nesting {
                 pool,

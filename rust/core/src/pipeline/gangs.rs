@@ -7,7 +7,7 @@ use super::stage_factors::{BatchTile, StageFactors, greatest};
 use crate::control::Control;
 use crate::draw::{Drawn, Tile, When, for_each_tile};
 use crate::error::Result;
-use crate::plan::{Pipeline, Placement, Plan};
+use crate::plan::{Pipeline, Placement, Plan, StageTimes};
 use crate::random::Random;
 use crate::schedule::recursion::{Lanes, WalkScratch};
 use crate::search::{Frontier, FrontierPoint};
@@ -249,11 +249,12 @@ impl<'a> Gangs<'a> {
         let tiles = self.draw(batch, quad);
         let draws_per_step = self.draws_per_step(batch);
         let base_s = self.base_s(batch);
+        let transfers_s = self.transfers_s(batch);
         for step in 0..n_steps {
             let number = quad * QUAD_STEPS as u32 + step as u32;
             factors.draw(batch, &tiles, number, step, control)?;
             let step_stall_s = self.step_stall_s(batch, quad, step);
-            let mut times = factors.times(&base_s, self.transfer_s(batch));
+            let mut times = factors.times(&base_s, &transfers_s);
             kernel.walk(schedule, &times, &mut scratch);
             let ends_s = self.ends_s(batch, &scratch, factors.of_stages());
             let mut free_s = ends_s;
@@ -290,7 +291,7 @@ impl<'a> Gangs<'a> {
                     .apply_all(When::quad(quad), &gpus, &mut drawn, &mut effects);
                 tiles.push(BatchTile {
                     pool: part.pool,
-                    stage_ranks: self.ranks.stage_ranks(part, rank, gpus.len()),
+                    stage_ranks: self.ranks.stage_ranks(batch, part, rank, gpus.len()),
                     gpus,
                     effects,
                 });
@@ -327,7 +328,7 @@ impl<'a> Gangs<'a> {
                 causes
                     .gang_stalls
                     .apply_all(When::quad(quad), &gpus, &mut drawn, &mut effects);
-                for ranks in self.ranks.stage_ranks(part, rank, gpus.len()) {
+                for ranks in self.ranks.stage_ranks(batch, part, rank, gpus.len()) {
                     let longest = greatest(&effects.stall.0[step][ranks.places]);
                     let lane = &mut stall_s.0[ranks.lane];
                     *lane = lane.max(pool.compute_s() * longest);
@@ -346,7 +347,7 @@ impl<'a> Gangs<'a> {
             let times = &self.pipeline.spec().times[part.pool];
             let passes = [&times.forward_s, &times.backward_s, &times.weight_s];
             let n = part.ranks.len();
-            for ranks in self.ranks.stage_ranks(part, part.ranks.start, n) {
+            for ranks in self.ranks.stage_ranks(batch, part, part.ranks.start, n) {
                 for (direction, by_stage) in passes.into_iter().enumerate() {
                     for chunk in 0..shape.chunks as usize {
                         let k = chunk * shape.stages as usize + ranks.stage;
@@ -359,16 +360,24 @@ impl<'a> Gangs<'a> {
         base_s
     }
 
-    /// Seconds until a result has reached another stage: those of the slowest pool
-    /// that gangs of the batch may reach.
-    fn transfer_s(&self, batch: &Batch) -> f64 {
-        let times = &self.pipeline.spec().times;
-        match self.pipeline.spec().placement {
-            Placement::Aligned => times[batch.parts[0].pool].transfer_s,
-            Placement::Mixed => times
-                .iter()
-                .map(|times| times.transfer_s)
-                .fold(0.0, f64::max),
+    /// Seconds until a result has reached another stage, by link: those of the slowest pool that
+    /// holds one of the two stages.
+    fn transfers_s(&self, batch: &Batch) -> Vec<f64> {
+        let spec = self.pipeline.spec();
+        match spec.placement {
+            Placement::Aligned => spec.times[batch.parts[0].pool].transfer_s.clone(),
+            Placement::Mixed => (0..spec.shape.stages)
+                .map(|link| {
+                    let next = (link + 1) % spec.shape.stages;
+                    let uses = |&(pool, _): &(usize, &StageTimes)| {
+                        let holds = |stage| self.pipeline.holds_stage(pool, stage);
+                        holds(link) || holds(next)
+                    };
+                    let pools = spec.times.iter().enumerate().filter(uses);
+                    let of_link = pools.map(|(_, times)| times.transfer_s[link as usize]);
+                    of_link.fold(0.0, f64::max)
+                })
+                .collect(),
         }
     }
 

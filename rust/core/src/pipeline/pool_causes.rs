@@ -36,7 +36,7 @@ impl<'a> PoolCauses<'a> {
         let pool = &plan.pools()[index];
         let draws = |span| Draws::new(plan, index, Affects::Compute, span, random, run);
         let stops_gang = |cause: &Cause| {
-            cause.effect() == Effect::Stall && pipeline.reaches_several_stages(cause, pool)
+            cause.effect() == Effect::Stall && pipeline.reaches_several_stages(cause, index, pool)
         };
         let is_shared = |cause: &Cause| pipeline.is_shared(cause);
         let persistent = draws(Span::Run).only(|cause| !stops_gang(cause));

@@ -10,10 +10,6 @@ use crate::simd::WALK_LANES;
 pub(super) struct BatchPart {
     pub(super) pool: usize,
     pub(super) ranks: Range<u32>,
-    /// Lane of the gang that the first rank belongs to.
-    lane: usize,
-    /// The stage of all of them; none where whole gangs follow each other.
-    stage: Option<usize>,
 }
 
 /// Consecutive gangs that walk through their schedules together, one a lane.
@@ -36,10 +32,12 @@ pub(super) struct StageRanks {
 }
 
 /// The ranks of a job by gang and stage.
+///
+/// Tensor groups are numbered in each pool where gangs are aligned, and over one pool after
+/// another where they are mixed.
 pub(super) struct RankMap<'a> {
     pools: &'a [Pool],
     pipeline: &'a Pipeline,
-    stages: u32,
 }
 
 impl<'a> RankMap<'a> {
@@ -47,7 +45,6 @@ impl<'a> RankMap<'a> {
         Self {
             pools: plan.pools(),
             pipeline,
-            stages: pipeline.spec().shape.stages,
         }
     }
 
@@ -55,159 +52,118 @@ impl<'a> RankMap<'a> {
     pub(super) fn batches(&self) -> Vec<Batch> {
         match self.pipeline.spec().placement {
             Placement::Aligned => (0..self.pools.len())
-                .flat_map(|pool| self.aligned(pool))
+                .flat_map(|pool| self.batches_of(pool..pool + 1))
                 .collect(),
-            Placement::Mixed => self.mixed(),
+            Placement::Mixed => self.batches_of(0..self.pools.len()),
         }
     }
 
-    /// Batches of gangs that lie in one pool, stage beside stage.
-    fn aligned(&self, pool: usize) -> Vec<Batch> {
-        let this = &self.pools[pool];
-        let gang_tensor_groups = self.stages * self.pipeline.stage_tensor_groups();
-        let n_gangs = this.n_tensor_groups().div_ceil(gang_tensor_groups);
-        let first_rank = |gang: u32| {
-            let tensor_groups = gang.saturating_mul(gang_tensor_groups);
-            tensor_groups.min(this.n_tensor_groups()) * this.tensor_gpus()
+    /// Batches of gangs that lie in some pools, whose tensor groups are numbered together.
+    fn batches_of(&self, pools: Range<usize>) -> Vec<Batch> {
+        let numbering = self.pipeline.numbering(pools.start);
+        let (n_replicas, of_gang) = (numbering.data.size, self.pipeline.spec().gang_replicas);
+        let has_ranks = pools.clone().any(|pool| self.pools[pool].n_ranks() > 0);
+        let n_gangs = if has_ranks {
+            n_replicas.div_ceil(of_gang)
+        } else {
+            0
         };
-        batched(n_gangs, |first_gang, end| Batch {
-            first_gang,
-            n_gangs: (end - first_gang) as usize,
-            parts: vec![BatchPart {
-                pool,
-                ranks: first_rank(first_gang)..first_rank(end),
-                lane: 0,
-                stage: None,
-            }],
-        })
-    }
-
-    /// Batches of gangs whose stages are spread over the pools.
-    fn mixed(&self) -> Vec<Batch> {
-        let n_gangs = self.n_mixed_gangs();
-        batched(n_gangs, |first_gang, end| {
-            let parts = (0..self.stages).flat_map(|stage| {
-                let slots = stage * n_gangs + first_gang..stage * n_gangs + end;
-                self.slots(slots, stage as usize)
-            });
+        let replica = |gang: u32| gang.saturating_mul(of_gang).min(n_replicas);
+        let batch = |first: u32| {
+            let end = n_gangs.min(first.saturating_add(WALK_LANES as u32));
+            let runs = numbering.runs_of(replica(first), replica(end));
             Batch {
-                first_gang,
-                n_gangs: (end - first_gang) as usize,
-                parts: parts.collect(),
+                first_gang: first,
+                n_gangs: (end - first) as usize,
+                parts: runs.flat_map(|run| self.parts(&pools, run)).collect(),
             }
-        })
+        };
+        (0..n_gangs).step_by(WALK_LANES).map(batch).collect()
     }
 
-    /// The ranks of `slots`, places for one stage that are counted over all pools.
-    fn slots(&self, slots: Range<u32>, stage: usize) -> Vec<BatchPart> {
-        let stage_tensor_groups = self.pipeline.stage_tensor_groups();
-        let mut parts = Vec::new();
-        let mut before = 0;
-        for (pool, this) in self.pools.iter().enumerate() {
-            let after = before + this.n_tensor_groups() / stage_tensor_groups;
-            let (start, end) = (slots.start.max(before), slots.end.min(after));
-            if start < end {
-                let stage_gpus = stage_tensor_groups * this.tensor_gpus();
-                parts.push(BatchPart {
-                    pool,
-                    ranks: (start - before) * stage_gpus..(end - before) * stage_gpus,
-                    lane: (start - slots.start) as usize,
-                    stage: Some(stage),
-                });
+    /// The ranks of a run of tensor groups, by the pools that they lie in.
+    fn parts(&self, pools: &Range<usize>, (start, n): (u32, u32)) -> Vec<BatchPart> {
+        let of_pool = |pool: usize| {
+            let (this, first) = (&self.pools[pool], self.pipeline.first_tensor_group(pool));
+            let within = |group: u32| group.clamp(first, first + this.n_tensor_groups()) - first;
+            BatchPart {
+                pool,
+                ranks: within(start) * this.tensor_gpus()..within(start + n) * this.tensor_gpus(),
             }
-            before = after;
-        }
-        parts
-    }
-
-    fn n_mixed_gangs(&self) -> u32 {
-        let stage_tensor_groups = self.pipeline.stage_tensor_groups();
-        let slots = self
-            .pools
-            .iter()
-            .map(|pool| pool.n_tensor_groups() / stage_tensor_groups);
-        slots.sum::<u32>() / self.stages
+        };
+        let parts = pools.clone().map(of_pool);
+        parts.filter(|part| !part.ranks.is_empty()).collect()
     }
 
     /// Which gang and stage the ranks of a tile belong to: `n` of them from `rank`
-    /// on, all of one part.
-    pub(super) fn stage_ranks(&self, part: &BatchPart, rank: u32, n: usize) -> Vec<StageRanks> {
-        let stage_gpus = self.pipeline.stage_tensor_groups() * self.pools[part.pool].tensor_gpus();
+    /// on, all of one part of a batch.
+    pub(super) fn stage_ranks(
+        &self,
+        batch: &Batch,
+        part: &BatchPart,
+        rank: u32,
+        n: usize,
+    ) -> Vec<StageRanks> {
+        let tensor_gpus = self.pools[part.pool].tensor_gpus();
+        let numbering = self.pipeline.numbering(part.pool);
+        let of_gang = self.pipeline.spec().gang_replicas;
         let mut stage_ranks = Vec::new();
         let mut place = 0;
         while place < n {
-            let offset = rank - part.ranks.start + place as u32;
-            let (slot, inside) = (offset / stage_gpus, offset % stage_gpus);
-            let end = n.min(place + (stage_gpus - inside) as usize);
-            let (lane, stage) = match part.stage {
-                Some(stage) => (part.lane + slot as usize, stage),
-                None => (
-                    part.lane + (slot / self.stages) as usize,
-                    (slot % self.stages) as usize,
-                ),
-            };
+            let rank = rank + place as u32;
+            let group = self.tensor_group(part.pool, rank);
+            let replica = numbering.data.index(group);
+            let gang = replica / of_gang;
+            // Gangs of several replicas have a single stage.
+            let last = ((gang + 1) * of_gang).min(numbering.data.size) - 1;
+            let data_stride = numbering.data.stride;
+            let mut end = (group / data_stride + last - replica + 1) * data_stride;
+            if numbering.stage.size > 1 {
+                let stage_stride = numbering.stage.stride;
+                end = end.min((group / stage_stride + 1) * stage_stride);
+            }
+            let n_ranks = (end - group) * tensor_gpus - rank % tensor_gpus;
+            let next = n.min(place + n_ranks as usize);
             stage_ranks.push(StageRanks {
-                lane,
-                stage,
-                places: place..end,
+                lane: (gang - batch.first_gang) as usize,
+                stage: numbering.stage.index(group) as usize,
+                places: place..next,
             });
-            place = end;
+            place = next;
         }
         stage_ranks
     }
 
-    /// The pool that a stage of a gang of a batch lies in.
+    /// The pool that a stage of a gang of a batch lies in: where it lies in several, the first.
     pub(super) fn pool_of(&self, batch: &Batch, lane: usize, stage: usize) -> usize {
         if self.pipeline.spec().placement == Placement::Aligned {
             return batch.parts[0].pool;
         }
-        let slot = stage as u32 * self.n_mixed_gangs() + batch.first_gang + lane as u32;
-        let stage_tensor_groups = self.pipeline.stage_tensor_groups();
-        let mut before = 0;
-        let after = |pool: &Pool| {
-            before += pool.n_tensor_groups() / stage_tensor_groups;
-            before
+        let numbering = self.pipeline.numbering(0);
+        let replica = (batch.first_gang + lane as u32) * self.pipeline.spec().gang_replicas;
+        let group = replica * numbering.data.stride + stage as u32 * numbering.stage.stride;
+        let holds = |(index, pool): (usize, &Pool)| {
+            group < self.pipeline.first_tensor_group(index) + pool.n_tensor_groups()
         };
-        let mut ends = self.pools.iter().map(after);
-        ends.position(|end| slot < end).unwrap_or(0)
+        let mut pools = self.pools.iter().enumerate();
+        pools.position(holds).unwrap_or(0)
     }
 
     /// The replica of a rank: counted in its pool, or in the job where placement is
     /// mixed.
     pub(super) fn replica_of(&self, pool: usize, rank: u32) -> u32 {
-        let tensor_group = rank / self.pools[pool].tensor_gpus();
-        match self.pipeline.spec().placement {
-            Placement::Aligned => tensor_group / self.pipeline.replica_tensor_groups(),
-            Placement::Mixed => self.slot_of(pool, rank) % self.n_mixed_gangs(),
-        }
-    }
-
-    /// The slot of a rank: places for one stage, counted over all pools.
-    fn slot_of(&self, pool: usize, rank: u32) -> u32 {
-        let stage_tensor_groups = self.pipeline.stage_tensor_groups();
-        let before = self.pools[..pool].iter();
-        let before: u32 = before
-            .map(|other| other.n_tensor_groups() / stage_tensor_groups)
-            .sum();
-        before + rank / (stage_tensor_groups * self.pools[pool].tensor_gpus())
+        let numbering = self.pipeline.numbering(pool);
+        numbering.data.index(self.tensor_group(pool, rank))
     }
 
     /// The stage of a rank.
     pub(super) fn stage_of(&self, pool: usize, rank: u32) -> u32 {
-        let stage_tensor_groups = self.pipeline.stage_tensor_groups();
-        match self.pipeline.spec().placement {
-            Placement::Aligned => {
-                rank / (stage_tensor_groups * self.pools[pool].tensor_gpus()) % self.stages
-            }
-            Placement::Mixed => self.slot_of(pool, rank) / self.n_mixed_gangs(),
-        }
+        let numbering = self.pipeline.numbering(pool);
+        numbering.stage.index(self.tensor_group(pool, rank))
     }
-}
 
-/// Batches of up to [`WALK_LANES`] of `n` gangs.
-fn batched(n: u32, batch: impl Fn(u32, u32) -> Batch) -> Vec<Batch> {
-    (0..n)
-        .step_by(WALK_LANES)
-        .map(|first| batch(first, n.min(first.saturating_add(WALK_LANES as u32))))
-        .collect()
+    /// The number of a rank's tensor group.
+    fn tensor_group(&self, pool: usize, rank: u32) -> u32 {
+        self.pipeline.first_tensor_group(pool) + rank / self.pools[pool].tensor_gpus()
+    }
 }

@@ -90,7 +90,7 @@ impl<'a> StageFactors<'a> {
     pub(super) fn times<'t>(
         &'t self,
         base_s: &'t [Lanes<WALK_LANES>],
-        transfer_s: f64,
+        transfers_s: &'t [f64],
     ) -> Times<'t, WALK_LANES> {
         let detail = self.pipeline.detail();
         Times {
@@ -102,7 +102,7 @@ impl<'a> StageFactors<'a> {
             },
             detail,
             stalls_s: &self.stalls_s,
-            transfer_s,
+            transfers_s,
         }
     }
 

@@ -5,7 +5,7 @@ use super::cause::{Cause, CauseSpec};
 use super::kinds::{Affects, Effect, Scope, Span};
 use super::pipeline::Pipeline;
 use super::plan::Plan;
-use super::pool::{Pool, PoolSpec};
+use super::pool::{Pool, PoolSpec, Replicas};
 use crate::error::Result;
 use crate::law::Law;
 
@@ -80,11 +80,16 @@ pub fn with_random_gangs(plan: &Plan, pipeline: &Pipeline, laws: Vec<GangLaw>) -
 /// The pool whose ranks are the gangs of `pool`.
 fn gangs_as_ranks(pool: &Pool, pipeline: &Pipeline) -> Result<Pool> {
     let gang_gpus = pipeline.gang_gpus(pool);
+    let of_domain = pool.used_gpus() / gang_gpus;
     let gangs_of = |scope| {
-        if pipeline.holds_whole_gangs(pool, scope) {
-            pool.scope_gpus(scope) / gang_gpus
+        if !pipeline.holds_whole_gangs(pool, scope) {
+            return 1;
+        }
+        let (unit, domain) = (pool.scope_gpus(scope), pool.scope_gpus(Scope::Domain));
+        if unit.is_multiple_of(domain) {
+            unit / domain * of_domain
         } else {
-            1
+            unit / gang_gpus
         }
     };
     let n_gangs = pool.n_ranks().div_ceil(gang_gpus);
@@ -94,11 +99,12 @@ fn gangs_as_ranks(pool: &Pool, pipeline: &Pipeline) -> Result<Pool> {
         n_gpus: n_gangs.next_multiple_of(domain_gangs),
         node_gpus: 1,
         domain_gpus: domain_gangs,
+        domain_gpus_used: domain_gangs,
         rack_gpus: pool.has_racks().then(|| gangs_of(Scope::Rack)),
         tensor_gpus: 1,
         compute_s: pool.compute_s(),
     };
-    let mut gangs = Pool::new(spec, 1)?;
+    let mut gangs = Pool::new(spec, Replicas::OF_ONE_GROUP)?;
     gangs.keep(n_gangs);
     Ok(gangs)
 }

@@ -14,6 +14,7 @@ mod names;
 mod pipeline;
 mod plan;
 mod pool;
+mod rank_order;
 mod share;
 mod step_duration;
 
@@ -27,5 +28,6 @@ pub use pipeline::{
     MAX_GANG_RANKS, MAX_INDICES, Pipeline, PipelineSpec, Placement, ReplicaSpec, StageTimes,
 };
 pub use plan::Plan;
-pub use pool::{Pool, PoolSpec};
+pub use pool::{Pool, PoolSpec, Replicas};
+pub use rank_order::{Axis, Dimension, Numbering, RankOrder};
 pub use step_duration::StepDuration;

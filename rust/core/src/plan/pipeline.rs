@@ -1,8 +1,11 @@
 //! The stages of a replica, and who waits for whom within a step.
 
+use std::collections::HashMap;
+
 use super::cause::Cause;
 use super::kinds::{Affects, Effect, Scope, Span};
-use super::pool::Pool;
+use super::pool::{Pool, Replicas};
+use super::rank_order::{Numbering, RankOrder};
 use crate::error::{Error, Result};
 use crate::schedule::recursion::{Detail, PassTimes};
 use crate::schedule::{Kind, Schedule, Shape};
@@ -34,8 +37,17 @@ pub struct StageTimes {
     pub weight_s: Vec<f64>,
     /// What a stage does once a step, after its last pass.
     pub overhead_s: f64,
-    /// Seconds until a result has reached the next stage.
-    pub transfer_s: f64,
+    /// By link: seconds until a result has reached the other stage. Link s joins stage s and the next
+    /// one, and the last link the last stage and the first one.
+    pub transfer_s: Vec<f64>,
+}
+
+impl StageTimes {
+    /// Whether a result takes any time to another stage.
+    #[must_use]
+    pub fn has_transfers(&self) -> bool {
+        self.transfer_s.iter().any(|&seconds| seconds > 0.0)
+    }
 }
 
 /// A pipeline in plain numbers.
@@ -53,6 +65,8 @@ pub struct PipelineSpec {
     pub gang_replicas: u32,
     /// Where the stages are.
     pub placement: Placement,
+    /// In which order tensor groups are numbered.
+    pub order: RankOrder,
     /// Layers of each virtual stage.
     pub layers: Vec<u32>,
     /// Seconds of passes, by pool.
@@ -64,8 +78,10 @@ pub struct PipelineSpec {
 pub enum ReplicaSpec {
     /// Ranks that wait for each other at the end of a step only.
     Barrier {
-        /// Tensor groups of a replica.
-        tensor_groups: u32,
+        /// Tensor groups of a replica, which divide each sequence.
+        context: u32,
+        /// In which order tensor groups are numbered.
+        order: RankOrder,
     },
     /// Ranks that wait for each other within a step.
     Pipeline(PipelineSpec),
@@ -80,6 +96,12 @@ pub struct Pipeline {
     spec: PipelineSpec,
     schedule: Schedule,
     detail: Detail,
+    /// Numbers of tensor groups, by pool.
+    numberings: Vec<Numbering>,
+    /// The number of the first tensor group, by pool.
+    first_tensor_groups: Vec<u32>,
+    /// Tensor groups of each stage, by pool.
+    of_stages: Vec<Vec<u32>>,
 }
 
 impl Pipeline {
@@ -104,6 +126,12 @@ impl Pipeline {
                 "1 with stages",
             )));
         }
+        // A stage would lie in several pools.
+        let is_apart = spec.order.numbering(spec.context, 2, 2).context.stride > 1;
+        if spec.placement == Placement::Mixed && spec.context > 1 && is_apart {
+            let requirement = "one in which context comes first where stages are mixed";
+            return Err(within(Error::domain("order", 0.0, requirement)));
+        }
         let n_virtual = spec.shape.virtual_stages() as usize;
         if spec.layers.len() != n_virtual {
             let requirement = format!("{n_virtual} counts, one a virtual stage");
@@ -114,6 +142,9 @@ impl Pipeline {
             spec,
             schedule,
             detail: Detail::Stage,
+            numberings: Vec::new(),
+            first_tensor_groups: Vec::new(),
+            of_stages: Vec::new(),
         })
     }
 
@@ -125,6 +156,7 @@ impl Pipeline {
             let value = self.spec.times.len() as f64;
             return Err(Error::domain("times", value, requirement).within("pipeline"));
         }
+        self.number_tensor_groups(pools);
         for (index, pool) in pools.iter().enumerate() {
             let gang = u64::from(self.spec.shape.stages)
                 * u64::from(self.stage_tensor_groups())
@@ -188,7 +220,7 @@ impl Pipeline {
         }
         let unfit = |(index, pool): (usize, &Pool)| {
             cause.streams(index).is_some()
-                && self.reaches_several_stages(cause, pool)
+                && self.reaches_several_stages(cause, index, pool)
                 && !self.is_shared(cause)
         };
         if is_within_step && cause.effect() == Effect::Stall && pools.iter().enumerate().any(unfit)
@@ -197,6 +229,25 @@ impl Pipeline {
             return Err(Error::domain("scope", 0.0, requirement));
         }
         Ok(())
+    }
+
+    /// Numbers the tensor groups of all pools, and counts those of each stage.
+    fn number_tensor_groups(&mut self, pools: &[Pool]) {
+        let mut before = 0;
+        for pool in pools {
+            let n = pool.n_tensor_groups();
+            let (numbering, first) = match self.spec.placement {
+                Placement::Aligned => (pool.numbering(), 0),
+                Placement::Mixed => {
+                    let all = pools.iter().map(Pool::n_tensor_groups).sum();
+                    (self.replicas().numbering(all), before)
+                }
+            };
+            before += n;
+            self.of_stages.push(numbering.of_stages(first..first + n));
+            self.first_tensor_groups.push(first);
+            self.numberings.push(numbering);
+        }
     }
 
     /// The numbers that it was made of.
@@ -235,10 +286,20 @@ impl Pipeline {
             .collect()
     }
 
+    /// Replicas by their tensor groups.
+    #[must_use]
+    pub fn replicas(&self) -> Replicas {
+        Replicas {
+            context: self.spec.context,
+            stages: self.spec.shape.stages,
+            order: self.spec.order,
+        }
+    }
+
     /// Tensor groups of a replica.
     #[must_use]
     pub fn replica_tensor_groups(&self) -> u32 {
-        self.spec.shape.stages.saturating_mul(self.spec.context)
+        self.replicas().tensor_groups()
     }
 
     /// Tensor groups of one stage of a gang.
@@ -263,11 +324,75 @@ impl Pipeline {
     /// Whether one draw of a cause can reach several stages of a replica, so
     /// that a stall stops them at once.
     #[must_use]
-    pub fn reaches_several_stages(&self, cause: &Cause, pool: &Pool) -> bool {
-        let stage_gpus = self
-            .stage_tensor_groups()
-            .saturating_mul(pool.tensor_gpus());
-        self.spec.shape.stages > 1 && pool.scope_gpus(cause.scope()) > stage_gpus
+    pub fn reaches_several_stages(&self, cause: &Cause, index: usize, pool: &Pool) -> bool {
+        match self.numberings[index].distance_between_stages() {
+            None => false,
+            Some(_) if matches!(cause.scope(), Scope::Replica | Scope::Pool | Scope::Cluster) => {
+                true
+            }
+            Some(distance) => {
+                pool.tensor_groups_of_unit(cause.scope()) > distance
+                    && self.some_unit_holds_several_stages(cause.scope(), index, pool)
+            }
+        }
+    }
+
+    /// Whether any unit of a scope holds several stages of one replica.
+    fn some_unit_holds_several_stages(&self, scope: Scope, index: usize, pool: &Pool) -> bool {
+        let (numbering, first) = (self.numberings[index], self.first_tensor_groups[index]);
+        let mut stages = HashMap::new();
+        pool.units_of(scope, 0..pool.n_ranks()).any(|ranks| {
+            stages.clear();
+            let groups = ranks.start / pool.tensor_gpus()..ranks.end.div_ceil(pool.tensor_gpus());
+            groups.map(|group| first + group).any(|group| {
+                let stage = numbering.stage.index(group);
+                let known = stages.insert(numbering.data.index(group), stage);
+                known.is_some_and(|known| known != stage)
+            })
+        })
+    }
+
+    /// Whether a unit of a scope may hold ranks of several gangs of a pool in which gangs are
+    /// aligned.
+    #[must_use]
+    pub fn unit_reaches_several_gangs(&self, pool: &Pool, index: usize, scope: Scope) -> bool {
+        let data = self.numberings[index].data;
+        let gang = |tensor_group: u32| data.index(tensor_group) / self.spec.gang_replicas;
+        let n_runs = pool.n_tensor_groups() / data.stride;
+        // How runs lie in units repeats long before.
+        (1..n_runs.min(1 << 16))
+            .map(|run| run * data.stride)
+            .any(|first| gang(first - 1) != gang(first) && pool.unit_reaches_across(scope, first))
+    }
+
+    /// The numbers of the tensor groups of pool number `index`: counted in the pool where replicas
+    /// are aligned, and over all pools where they are not.
+    #[must_use]
+    pub fn numbering(&self, index: usize) -> Numbering {
+        self.numberings[index]
+    }
+
+    /// The number of the first tensor group of pool number `index`.
+    #[must_use]
+    pub fn first_tensor_group(&self, index: usize) -> u32 {
+        self.first_tensor_groups[index]
+    }
+
+    /// Whether any rank of pool number `index` is in a stage.
+    #[must_use]
+    pub fn holds_stage(&self, index: usize, stage: u32) -> bool {
+        self.of_stages[index][stage as usize] > 0
+    }
+
+    /// Seconds that the average rank of a pool works in a step, bubbles excluded, without any
+    /// cause: the mean over the stages that lie there.
+    #[must_use]
+    pub fn mean_busy_s(&self, pool: usize) -> f64 {
+        let of_stages = &self.of_stages[pool];
+        let all: u32 = of_stages.iter().sum();
+        let of_stage = |(stage, &n): (u32, &u32)| f64::from(n) * self.busy_s(pool, stage);
+        let sum_s: f64 = (0..).zip(of_stages).map(of_stage).sum();
+        sum_s / f64::from(all.max(1))
     }
 
     /// Seconds of a step of a replica in a pool, without any cause.
@@ -295,7 +420,7 @@ impl Pipeline {
                 "finite and >= 0",
             ));
         }
-        Ok(passes.step_seconds(&self.schedule, times.transfer_s)? + times.overhead_s)
+        Ok(passes.step_seconds(&self.schedule, &times.transfer_s)? + times.overhead_s)
     }
 
     /// Seconds that a stage in a pool works in a step, bubbles excluded, without any
@@ -333,7 +458,11 @@ impl Pipeline {
         };
         let gang_gpus = self.gang_gpus(pool);
         let domain_gpus = pool.scope_gpus(Scope::Domain);
-        let aligned = self.spec.placement == Placement::Aligned;
-        aligned && unit_gpus.is_multiple_of(gang_gpus) && domain_gpus.is_multiple_of(gang_gpus)
+        let holds_whole_domains = unit_gpus.is_multiple_of(domain_gpus);
+        let divides_domains = domain_gpus.is_multiple_of(unit_gpus);
+        self.spec.placement == Placement::Aligned
+            && pool.has_whole_replicas()
+            && pool.used_gpus().is_multiple_of(gang_gpus)
+            && (holds_whole_domains || (divides_domains && unit_gpus.is_multiple_of(gang_gpus)))
     }
 }

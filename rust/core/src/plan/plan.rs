@@ -7,7 +7,8 @@ use super::communication::Communication;
 use super::hops::{self, Hops};
 use super::kinds::{Affects, Effect, Scope, Span};
 use super::pipeline::{Pipeline, Placement, ReplicaSpec};
-use super::pool::{Pool, PoolSpec};
+use super::pool::{Pool, PoolSpec, Replicas};
+use super::rank_order::RankOrder;
 use crate::control::Control;
 use crate::error::{Error, Result};
 use crate::random::{Stream, Use};
@@ -36,7 +37,10 @@ impl Plan {
         causes: Vec<CauseSpec>,
         communication: Communication,
     ) -> Result<Self> {
-        let replica = ReplicaSpec::Barrier { tensor_groups: 1 };
+        let replica = ReplicaSpec::Barrier {
+            context: 1,
+            order: RankOrder::BY_REPLICA,
+        };
         Self::of_replicas(pools, causes, communication, replica)
     }
 
@@ -68,18 +72,25 @@ impl Plan {
         if pools.is_empty() {
             return Err(Error::domain("pools", 0.0, "at least one pool"));
         }
-        let (replica_tensor_groups, mut pipeline) = match replica {
-            ReplicaSpec::Barrier { tensor_groups } => (tensor_groups.max(1), None),
+        let (replicas, mut pipeline) = match replica {
+            ReplicaSpec::Barrier { context, order } => {
+                let replicas = Replicas {
+                    context: context.max(1),
+                    stages: 1,
+                    order,
+                };
+                (replicas, None)
+            }
             ReplicaSpec::Pipeline(spec) => {
                 let pipeline = Pipeline::new(spec)?;
-                (pipeline.replica_tensor_groups(), Some(pipeline))
+                (pipeline.replicas(), Some(pipeline))
             }
         };
         let mut pools = pools
             .into_iter()
-            .map(|pool| Pool::new(pool, replica_tensor_groups))
+            .map(|pool| Pool::new(pool, replicas))
             .collect::<Result<Vec<_>>>()?;
-        fill_replicas(&mut pools, replica_tensor_groups, pipeline.as_ref())?;
+        fill_replicas(&mut pools, replicas.tensor_groups(), pipeline.as_ref())?;
         let causes = causes
             .into_iter()
             .map(|cause| {

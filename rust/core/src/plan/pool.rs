@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::kinds::Scope;
 use super::names::check_name;
+use super::rank_order::{Numbering, RankOrder};
 use crate::error::{Error, Result};
 
 /// A pool in plain numbers.
@@ -18,12 +19,47 @@ pub struct PoolSpec {
     pub node_gpus: u32,
     /// GPUs behind one scale-up switch.
     pub domain_gpus: u32,
+    /// GPUs of each domain that may work; the others stay spares, and do not count in `n_gpus`.
+    pub domain_gpus_used: u32,
     /// GPUs of one rack, where the pool's causes need it.
     pub rack_gpus: Option<u32>,
     /// Ranks of one tensor group, which stays within a domain.
     pub tensor_gpus: u32,
     /// Time that a replica computes in a step without any cause, in seconds.
     pub compute_s: f64,
+}
+
+/// The tensor groups of the replicas of a pool, by their numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replicas {
+    /// Tensor groups that divide each sequence, in each stage.
+    pub context: u32,
+    /// Stages.
+    pub stages: u32,
+    /// The order in which tensor groups are numbered.
+    pub order: RankOrder,
+}
+
+impl Replicas {
+    /// Replicas of one tensor group each.
+    pub const OF_ONE_GROUP: Self = Self {
+        context: 1,
+        stages: 1,
+        order: RankOrder::BY_REPLICA,
+    };
+
+    /// Tensor groups of a replica.
+    #[must_use]
+    pub fn tensor_groups(&self) -> u32 {
+        self.context.saturating_mul(self.stages).max(1)
+    }
+
+    /// The numbers of so many tensor groups, as far as they fill replicas.
+    #[must_use]
+    pub fn numbering(&self, n_tensor_groups: u32) -> Numbering {
+        let n_replicas = n_tensor_groups / self.tensor_groups();
+        self.order.numbering(self.context, n_replicas, self.stages)
+    }
 }
 
 /// A pool whose domains are cut into tensor groups, and these into replicas.
@@ -37,16 +73,17 @@ pub struct Pool {
     used_gpus: u32,
     /// Tensor groups that work.
     n_tensor_groups: u32,
-    /// Tensor groups of a replica.
-    replica_tensor_groups: u32,
+    replicas: Replicas,
+    /// Numbers of the tensor groups of whole replicas.
+    numbering: Numbering,
 }
 
 impl Pool {
     /// # Errors
     /// [`Error::Domain`] unless all sizes are positive, a tensor group fits
-    /// into a domain, the pool fills at least one domain, and the time is
-    /// positive.
-    pub(super) fn new(spec: PoolSpec, replica_tensor_groups: u32) -> Result<Self> {
+    /// into the part of a domain that is used, the pool fills at least one of these, and the time
+    /// is positive.
+    pub(super) fn new(spec: PoolSpec, replicas: Replicas) -> Result<Self> {
         check_name("pools", &spec.name)?;
         let path = format!("pools.{}", spec.name);
         let refuse = |field: &str, value: f64, requirement: String| {
@@ -55,6 +92,7 @@ impl Pool {
         let sizes = [
             ("node_gpus", spec.node_gpus),
             ("domain_gpus", spec.domain_gpus),
+            ("domain_gpus_used", spec.domain_gpus_used),
             ("rack_gpus", spec.rack_gpus.unwrap_or(1)),
             ("tensor_gpus", spec.tensor_gpus),
         ];
@@ -63,23 +101,34 @@ impl Pool {
                 return refuse(field, 0.0, ">= 1".to_owned());
             }
         }
-        if spec.tensor_gpus > spec.domain_gpus {
+        let used = spec.domain_gpus_used;
+        if used > spec.domain_gpus {
             let requirement = format!("<= domain_gpus ({})", spec.domain_gpus);
+            return refuse("domain_gpus_used", f64::from(used), requirement);
+        }
+        if spec.tensor_gpus > used {
+            let requirement = format!("<= domain_gpus_used ({used})");
             return refuse("tensor_gpus", f64::from(spec.tensor_gpus), requirement);
         }
-        if spec.n_gpus < spec.domain_gpus {
-            let requirement = format!(">= domain_gpus ({})", spec.domain_gpus);
+        if spec.n_gpus < used {
+            let requirement = format!(">= domain_gpus_used ({used})");
             return refuse("n_gpus", f64::from(spec.n_gpus), requirement);
+        }
+        if (spec.n_gpus / used).checked_mul(spec.domain_gpus).is_none() {
+            let requirement = "so few that all domains together hold less than 2^32 GPUs";
+            return refuse("n_gpus", f64::from(spec.n_gpus), requirement.to_owned());
         }
         if !(spec.compute_s > 0.0 && spec.compute_s.is_finite()) {
             return refuse("compute_s", spec.compute_s, "finite and > 0".to_owned());
         }
-        let used_gpus = spec.domain_gpus / spec.tensor_gpus * spec.tensor_gpus;
-        let n_domains = spec.n_gpus / spec.domain_gpus;
+        let used_gpus = used / spec.tensor_gpus * spec.tensor_gpus;
+        let n_domains = spec.n_gpus / used;
+        let n_tensor_groups = n_domains * (used_gpus / spec.tensor_gpus);
         Ok(Self {
             used_gpus,
-            n_tensor_groups: n_domains * (used_gpus / spec.tensor_gpus),
-            replica_tensor_groups,
+            n_tensor_groups,
+            replicas,
+            numbering: replicas.numbering(n_tensor_groups),
             spec,
         })
     }
@@ -87,6 +136,7 @@ impl Pool {
     /// Makes spares of all but the first `n` tensor groups.
     pub(super) fn keep(&mut self, n: u32) {
         self.n_tensor_groups = self.n_tensor_groups.min(n);
+        self.numbering = self.replicas.numbering(self.n_tensor_groups);
     }
 
     /// The pool, computing for another time in a step.
@@ -145,7 +195,38 @@ impl Pool {
     /// Replicas that lie in this pool with all their ranks.
     #[must_use]
     pub fn n_replicas(&self) -> u32 {
-        self.n_tensor_groups / self.replica_tensor_groups
+        self.n_tensor_groups / self.replicas.tensor_groups()
+    }
+
+    /// The replica of a rank, where replicas lie in this pool with all their ranks.
+    #[must_use]
+    pub fn replica_of(&self, rank: u32) -> u32 {
+        self.numbering.data.index(rank / self.spec.tensor_gpus)
+    }
+
+    /// The numbers of the tensor groups of replicas that lie in this pool with all their ranks.
+    #[must_use]
+    pub fn numbering(&self) -> Numbering {
+        self.numbering
+    }
+
+    /// GPUs of a full domain that are in tensor groups.
+    #[must_use]
+    pub fn used_gpus(&self) -> u32 {
+        self.used_gpus
+    }
+
+    /// Tensor groups that a unit of a scope may reach into, at most.
+    #[must_use]
+    pub fn tensor_groups_of_unit(&self, scope: Scope) -> u32 {
+        let (unit, tensor) = (self.scope_gpus(scope), self.spec.tensor_gpus);
+        if tensor.is_multiple_of(unit) {
+            1
+        } else if unit.is_multiple_of(tensor) {
+            unit / tensor
+        } else {
+            (unit - 2) / tensor + 2
+        }
     }
 
     /// GPUs of a unit of a scope, at most; the whole pool for pool-wide scopes.
@@ -157,7 +238,8 @@ impl Pool {
             Scope::Domain => self.spec.domain_gpus,
             Scope::Rack => self.spec.rack_gpus.unwrap_or(u32::MAX),
             Scope::Replica => self
-                .replica_tensor_groups
+                .replicas
+                .tensor_groups()
                 .saturating_mul(self.spec.tensor_gpus),
             Scope::Pool | Scope::Cluster => u32::MAX,
         }
@@ -200,8 +282,10 @@ impl Pool {
                 let per_domain = self.used_gpus / self.spec.tensor_gpus;
                 let (domain, inside) = (gpu / self.spec.domain_gpus, gpu % self.spec.domain_gpus);
                 let tensor_group = domain * per_domain + inside / self.spec.tensor_gpus;
-                let replica = tensor_group / self.replica_tensor_groups;
-                (replica, self.first_gpu(Scope::Replica, replica + 1))
+                let data = self.numbering.data;
+                let run = tensor_group / data.stride;
+                let end = self.gpu_of(run.saturating_add(1).saturating_mul(data.stride));
+                (run % data.size, end)
             }
             Scope::Pool | Scope::Cluster => (0, u32::MAX),
         }
@@ -210,13 +294,15 @@ impl Pool {
     /// GPUs from the start of one unit of a scope to the start of the next; none where
     /// that differs between units, or where the unit is the pool.
     fn stride(&self, scope: Scope) -> Option<u32> {
+        let replica = self.replicas.tensor_groups();
         let per_domain = self.used_gpus / self.spec.tensor_gpus;
         match scope {
-            Scope::Replica if per_domain.is_multiple_of(self.replica_tensor_groups) => {
-                Some(self.replica_tensor_groups * self.spec.tensor_gpus)
+            Scope::Replica if !self.has_whole_replicas() => None,
+            Scope::Replica if per_domain.is_multiple_of(replica) => {
+                Some(replica * self.spec.tensor_gpus)
             }
-            Scope::Replica if self.replica_tensor_groups.is_multiple_of(per_domain) => {
-                let domains = self.replica_tensor_groups / per_domain;
+            Scope::Replica if replica.is_multiple_of(per_domain) => {
+                let domains = replica / per_domain;
                 domains.checked_mul(self.spec.domain_gpus)
             }
             Scope::Replica | Scope::Pool | Scope::Cluster => None,
@@ -242,17 +328,33 @@ impl Pool {
             && (is_even(inside) || inner != Scope::Replica || around.is_multiple_of(domain))
     }
 
-    /// The first GPU of a unit.
+    /// Whether the ranks of each replica follow each other.
+    #[must_use]
+    pub fn has_whole_replicas(&self) -> bool {
+        self.numbering.has_whole_replicas()
+    }
+
+    /// Whether a unit of a scope holds ranks of a tensor group and of the one before it.
+    #[must_use]
+    pub fn unit_reaches_across(&self, scope: Scope, tensor_group: u32) -> bool {
+        let rank = tensor_group * self.spec.tensor_gpus;
+        let unit = |rank| self.unit(scope, self.stretch(rank).0).0;
+        unit(rank - 1) == unit(rank)
+    }
+
+    /// The first GPU of a tensor group.
+    fn gpu_of(&self, tensor_group: u32) -> u32 {
+        let per_domain = self.used_gpus / self.spec.tensor_gpus;
+        let (domain, inside) = (tensor_group / per_domain, tensor_group % per_domain);
+        (domain.saturating_mul(self.spec.domain_gpus))
+            .saturating_add(inside * self.spec.tensor_gpus)
+    }
+
+    /// The first GPU of a unit; of a replica only where its ranks follow each other.
     #[must_use]
     pub fn first_gpu(&self, scope: Scope, unit: u32) -> u32 {
         match scope {
-            Scope::Replica => {
-                let per_domain = self.used_gpus / self.spec.tensor_gpus;
-                let tensor_group = unit.saturating_mul(self.replica_tensor_groups);
-                let (domain, inside) = (tensor_group / per_domain, tensor_group % per_domain);
-                (domain.saturating_mul(self.spec.domain_gpus))
-                    .saturating_add(inside * self.spec.tensor_gpus)
-            }
+            Scope::Replica => self.gpu_of(unit.saturating_mul(self.replicas.tensor_groups())),
             scope => unit.saturating_mul(self.scope_gpus(scope)),
         }
     }
@@ -327,11 +429,16 @@ mod tests {
             n_gpus,
             node_gpus: 4,
             domain_gpus,
+            domain_gpus_used: domain_gpus,
             rack_gpus: None,
             tensor_gpus,
             compute_s: 1.0,
         };
-        Pool::new(spec, replica_tensor_groups).unwrap()
+        let replicas = Replicas {
+            stages: replica_tensor_groups,
+            ..Replicas::OF_ONE_GROUP
+        };
+        Pool::new(spec, replicas).unwrap()
     }
 
     #[test]

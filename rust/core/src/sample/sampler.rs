@@ -150,15 +150,14 @@ impl<'a> SampledRun<'a> {
             }
             Ranks::Barrier(pools) => {
                 for (index, (pool, ranks)) in self.plan.pools().iter().zip(pools).enumerate() {
-                    let replica_ranks = pool.n_ranks() / pool.n_replicas();
                     let nobody = rank_durations(self.plan, index, &durations)
-                        .map(|step| SlowestReplicas::new(k, replica_ranks, step));
+                        .map(|step| SlowestReplicas::new(k, pool, step));
                     let found = ranks.search(nobody, quad, control)?;
                     for (slowest, found) in slowest.iter_mut().zip(found) {
                         for rank in found.ranks.iter().filter(|rank| rank.rank != u32::MAX) {
                             let time = ReplicaTime {
                                 pool: index as u32,
-                                replica: rank.rank / replica_ranks,
+                                replica: pool.replica_of(rank.rank),
                                 compute_s: pool.compute_s() * f64::from(rank.time_rel()),
                                 stall_s: pool.compute_s() * f64::from(rank.stall_rel),
                             };

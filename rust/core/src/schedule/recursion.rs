@@ -4,7 +4,7 @@
 //! pass i of stage s in microbatch m is
 //!
 //! ```text
-//! end_i = max(end_before(i), end_needs(i) + transfer_s) + stall_s + base_s factor
+//! end_i = max(end_before(i), end_needs(i) + transfer_s(i)) + stall_s + base_s factor
 //! ```
 //!
 //! where `before(i)` is the stage's pass before it and `needs(i)` the pass in
@@ -56,8 +56,9 @@ pub struct Times<'a, const L: usize> {
     /// Seconds for which a stage stalls before the forward pass of its first
     /// chunk, by microbatch and stage; empty where nothing stalls.
     pub stalls_s: &'a [Lanes<L>],
-    /// Seconds until a result has reached another stage.
-    pub transfer_s: f64,
+    /// By link: seconds until a result has reached another stage. Link s joins stage s and the next
+    /// one, and the last link the last stage and the first one, in both directions.
+    pub transfers_s: &'a [f64],
 }
 
 /// Scratch buffers of a walk, reused between steps to avoid allocation, and the
@@ -91,8 +92,12 @@ impl<const L: usize> WalkScratch<L> {
 pub fn walk<const L: usize>(schedule: &Schedule, times: &Times<L>, scratch: &mut WalkScratch<L>) {
     let shape = schedule.shape();
     let stages = shape.stages as usize;
-    // Virtual stages of one stage hand over in place.
-    let transfer_s = if stages > 1 { times.transfer_s } else { 0.0 };
+    // Virtual stages of a single stage hand over in place.
+    let transfers_s = if stages > 1 {
+        times.transfers_s
+    } else {
+        &[0.0]
+    };
     let (row, by_class) = match times.detail {
         Detail::Stage => (0, false),
         Detail::Microbatch => (stages, false),
@@ -106,6 +111,7 @@ pub fn walk<const L: usize>(schedule: &Schedule, times: &Times<L>, scratch: &mut
         let (base, factor) = (&times.base_s[class].0, &times.factors[factor].0);
         let mut time = slots[pass.before as usize].0;
         let needs = &slots[pass.needs as usize].0;
+        let transfer_s = transfers_s[pass.link as usize];
         for (time, &end) in time.iter_mut().zip(needs) {
             let arrived = end + transfer_s;
             // A comparison, not `f64::max`: it is one vector instruction.
@@ -143,13 +149,14 @@ pub struct PassTimes {
 }
 
 impl PassTimes {
-    /// Seconds of a step: from the first pass to the end of the last one.
+    /// Seconds of a step: from the first pass to the end of the last one, with the seconds until a
+    /// result has reached another stage by link.
     ///
     /// # Errors
     /// [`Error::Domain`] for a wrong number of times, or one that is not
     /// finite or negative; [`Error::Field`] for weight gradients that are
     /// missing or have no passes.
-    pub fn step_seconds(&self, schedule: &Schedule, transfer_s: f64) -> Result<f64> {
+    pub fn step_seconds(&self, schedule: &Schedule, transfers_s: &[f64]) -> Result<f64> {
         let shape = schedule.shape();
         let expected = shape.virtual_stages() as usize * shape.microbatches as usize;
         let weight = schedule.kind().has_weight_passes();
@@ -182,7 +189,7 @@ impl PassTimes {
                 }
             }
         }
-        check_times("transfer_s", &[transfer_s])?;
+        check_transfers(transfers_s, shape.stages)?;
         // Each pass has a time of its own, as a factor on one second.
         let base_s = vec![Lanes([1.0]); n_classes];
         let mut scratch = WalkScratch::<1>::new(schedule);
@@ -191,12 +198,25 @@ impl PassTimes {
             factors: &factors,
             detail: Detail::Pass,
             stalls_s: &[],
-            transfer_s,
+            transfers_s,
         };
         walk(schedule, &times, &mut scratch);
         let ends_s = scratch.ends_s.iter();
         Ok(ends_s.fold(0.0, |last, end| end.0[0].max(last)))
     }
+}
+
+/// Refuses transfers that are not those of as many links as there are stages.
+///
+/// # Errors
+/// [`Error::Domain`] for another number of links, and for a time that is negative or not finite.
+pub fn check_transfers(transfers_s: &[f64], stages: u32) -> Result<()> {
+    if transfers_s.len() != stages as usize {
+        let requirement = format!("of {stages} links, one a stage");
+        let value = transfers_s.len() as f64;
+        return Err(Error::domain("transfer_s", value, requirement));
+    }
+    check_times("transfer_s", transfers_s)
 }
 
 /// Refuses a time that is negative or not finite.

@@ -39,6 +39,9 @@ pub struct Pass {
     pub(super) needs: u32,
     /// Slot of its own end.
     pub(super) end: u32,
+    /// Number of the link that its data come over: link s joins stage s and the next one, the last
+    /// link the last stage and the first one.
+    pub(super) link: u32,
 }
 
 /// A schedule of a shape: all passes of a replica, each after what it waits
@@ -202,6 +205,10 @@ impl Joined {
         let class = self.class(stage, op);
         let before = self.last[stage as usize];
         let needs = self.needs(stage, op);
+        let link = match op.direction {
+            Direction::Forward => (stage + self.shape.stages - 1) % self.shape.stages,
+            Direction::Backward | Direction::Weight => stage,
+        };
         self.read(before);
         self.read(needs);
         // A pass reads before it writes, so it may write to a slot that it was the
@@ -231,6 +238,7 @@ impl Joined {
             before,
             needs,
             end,
+            link,
         });
     }
 

@@ -1,6 +1,6 @@
 //! What a search through ranks or ports keeps.
 
-use crate::plan::{SlowestPort, StepDuration};
+use crate::plan::{Pool, SlowestPort, StepDuration};
 
 /// Keeps [`SlowestRank::enough`] below what it stands for, whatever rounding does.
 const ENOUGH_MARGIN: f64 = 1.0 - 1e-6;
@@ -170,19 +170,18 @@ pub struct SlowestReplicas<'d> {
     pub ranks: [SlowestRank<'d>; MOST_REPLICAS],
     /// How many are kept.
     k: usize,
-    /// Ranks of a replica.
-    replica_ranks: u32,
+    pool: &'d Pool,
 }
 
 impl<'d> SlowestReplicas<'d> {
     /// The result before anything is visited, for the `k` slowest replicas (up to
-    /// eight) of `replica_ranks` ranks each.
+    /// eight) of a pool.
     #[must_use]
-    pub fn new(k: usize, replica_ranks: u32, step: RankDuration<'d>) -> Self {
+    pub fn new(k: usize, pool: &'d Pool, step: RankDuration<'d>) -> Self {
         Self {
             ranks: [SlowestRank::nobody(step); MOST_REPLICAS],
             k: k.clamp(1, MOST_REPLICAS),
-            replica_ranks: replica_ranks.max(1),
+            pool,
         }
     }
 }
@@ -195,9 +194,9 @@ impl Best for SlowestReplicas<'_> {
 
     #[inline]
     fn take(&mut self, slowdown: f32, stall: f32, rank: u32) {
-        let replica = rank / self.replica_ranks;
+        let replica = self.pool.replica_of(rank);
         let of_replica = |known: &SlowestRank| {
-            known.rank != u32::MAX && known.rank / self.replica_ranks == replica
+            known.rank != u32::MAX && self.pool.replica_of(known.rank) == replica
         };
         let known = &mut self.ranks[..self.k];
         // The place to overwrite: the replica's own, or the last one.
@@ -222,13 +221,31 @@ impl Best for SlowestReplicas<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::{Communication, Plan, PoolSpec};
+
+    /// Sixty GPUs in replicas of three.
+    fn plan() -> Plan {
+        let pool = PoolSpec {
+            name: "a".to_owned(),
+            n_gpus: 60,
+            node_gpus: 3,
+            domain_gpus: 3,
+            domain_gpus_used: 3,
+            rack_gpus: None,
+            tensor_gpus: 3,
+            compute_s: 1.0,
+        };
+        Plan::new(vec![pool], vec![], Communication::default()).unwrap()
+    }
 
     #[test]
     fn the_slowest_replicas_are_those_of_a_sort() {
         // Replicas of three ranks; times repeat.
         let times: Vec<f32> = (0..60_u32).map(|k| (k * 37 % 23) as f32).collect();
+        let plan = plan();
         for k in 1..=MOST_REPLICAS {
-            let mut best = SlowestReplicas::new(k, 3, RankDuration::of_compute_alone());
+            let step = RankDuration::of_compute_alone();
+            let mut best = SlowestReplicas::new(k, &plan.pools()[0], step);
             for (rank, &time) in (0..).zip(&times) {
                 if best.yields_to(time, 0.0, rank) {
                     best.take(time, 0.0, rank);

@@ -18,11 +18,9 @@ impl ExpectedTime {
     #[must_use]
     pub fn of_pool(plan: &Plan, index: usize, mean_slowdown: f64, mean_stall: f64) -> Self {
         let compute_s = plan.pools()[index].compute_s();
-        let work_s = plan.pipeline().map_or(compute_s, |pipeline| {
-            let stages = pipeline.spec().shape.stages;
-            let all_s: f64 = (0..stages).map(|stage| pipeline.busy_s(index, stage)).sum();
-            all_s / f64::from(stages)
-        });
+        let work_s = plan
+            .pipeline()
+            .map_or(compute_s, |pipeline| pipeline.mean_busy_s(index));
         let mut busy_s = work_s * mean_slowdown;
         let mut stall_s = compute_s * mean_stall;
         for span in [Span::Step, Span::Microbatch, Span::Layer] {

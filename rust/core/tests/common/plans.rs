@@ -19,6 +19,7 @@ pub fn pool(
         n_gpus,
         node_gpus,
         domain_gpus,
+        domain_gpus_used: domain_gpus,
         rack_gpus: Some(2 * domain_gpus),
         tensor_gpus,
         compute_s,

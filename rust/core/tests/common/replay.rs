@@ -269,19 +269,21 @@ fn choices(cause: &CauseSpec) -> Vec<Choice> {
     choices
 }
 
-/// GPUs of full domains that fill a replica.
+/// GPUs that fill a replica, in domains of which as much works as may.
 fn ranks(pool: &PoolSpec) -> Vec<Rank> {
-    let of_domain = pool.domain_gpus / pool.tensor_gpus;
+    let of_domain = pool.domain_gpus_used / pool.tensor_gpus;
+    let n_domains = pool.n_gpus / pool.domain_gpus_used;
     let works = |gpu: u32| {
         let (domain, inside) = (gpu / pool.domain_gpus, gpu % pool.domain_gpus);
-        let is_full = (domain + 1) * pool.domain_gpus <= pool.n_gpus;
         let place = inside / pool.tensor_gpus;
-        (is_full && place < of_domain).then(|| Rank {
+        (place < of_domain).then(|| Rank {
             gpu,
             replica: domain * of_domain + place,
         })
     };
-    (0..pool.n_gpus).filter_map(works).collect()
+    (0..n_domains * pool.domain_gpus)
+        .filter_map(works)
+        .collect()
 }
 
 /// Philox4x32-10 as its paper writes it.

@@ -215,6 +215,7 @@ mod tests {
             n_gpus: 64,
             node_gpus: 8,
             domain_gpus: 8,
+            domain_gpus_used: 8,
             rack_gpus: None,
             tensor_gpus: 1,
             compute_s,

@@ -323,6 +323,7 @@ mod tests {
             n_gpus,
             node_gpus: 2,
             domain_gpus: 4,
+            domain_gpus_used: 4,
             rack_gpus: None,
             tensor_gpus: 1,
             compute_s: 1.0,

@@ -378,6 +378,7 @@ mod tests {
             n_gpus: 7 * domain * rack + 5 * domain,
             node_gpus: node,
             domain_gpus: domain,
+            domain_gpus_used: domain,
             rack_gpus: Some(rack),
             tensor_gpus: tensor,
             compute_s: 1.0,

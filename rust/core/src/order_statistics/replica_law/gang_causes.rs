@@ -72,7 +72,7 @@ pub(super) fn shared_by_several_gangs<'a>(
     plan.all_causes().iter().find(|cause| {
         let holds_several = |(index, pool): (usize, &Pool)| {
             cause.streams(index).is_some()
-                && pool.scope_gpus(cause.scope()) > pipeline.gang_gpus(pool)
+                && pipeline.unit_reaches_several_gangs(pool, index, cause.scope())
         };
         cause.affects() == Affects::Compute
             && cause.span() != Span::Run
@@ -94,7 +94,7 @@ pub(super) fn changes_within_gangs<'a>(plan: &'a Plan, pipeline: &Pipeline) -> O
     };
     let spec = pipeline.spec();
     let has_transfers =
-        spec.shape.stages > 1 && spec.times.iter().any(|times| times.transfer_s > 0.0);
+        spec.shape.stages > 1 && spec.times.iter().any(|times| times.has_transfers());
     // A persistent stall is part of a gang's time, which slowdowns of steps would multiply.
     let is_multiplied_stall =
         |cause: &Cause| cause.effect() == Effect::Stall && causes.iter().any(is_changing_slowdown);

@@ -36,6 +36,7 @@ pub fn plan(n_gpus: u32, causes: Vec<CauseSpec>) -> Plan {
         n_gpus,
         node_gpus: 8,
         domain_gpus: 8,
+        domain_gpus_used: 8,
         rack_gpus: None,
         tensor_gpus: 1,
         compute_s: 2.0,
