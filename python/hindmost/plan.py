@@ -16,9 +16,15 @@ from hindmost.physics.job import Job
 from hindmost.physics.links import links
 from hindmost.physics.memory import Memory, memory
 from hindmost.physics.network import network
+from hindmost.physics.stages import stage_flops
 from hindmost.physics.terms import Term, terms
 from hindmost.scenario import Counts, Scenario, n_microbatches
+from hindmost.scenario.counts import domain_gpus
+from hindmost.scenario.places import PoolPlaces, places
 from hindmost.units import gigabytes
+
+CORE_ORDER = ("cp", "dp", "pp")
+"""Dimensions in which the core numbers tensor groups; those of experts have the same stages."""
 
 NOISE = "fabric-noise"
 """Name of the fabric's noise among the causes; its random streams are hashed from it."""
@@ -47,6 +53,8 @@ class PoolPlan:
         Power of one GPU at work and without work, in watts, where they are known.
     compute : ComputeTime
         Seconds that a replica computes without any cause.
+    rank_model_flops : float
+        Model FLOPs of a step that each rank computes, on average.
     terms : tuple of Term
         Collectives with other replicas, by the phase of the step that can hide them.
     memory : Memory
@@ -60,6 +68,7 @@ class PoolPlan:
     peak_power_w: float | None
     idle_power_w: float | None
     compute: ComputeTime
+    rank_model_flops: float
     terms: tuple[Term, ...]
     memory: Memory
 
@@ -117,11 +126,6 @@ class Plan:
         """Seconds of a step in which every rank runs at its dense peak; MFU is this over a step."""
         return self.model_flops / self.peak_flop_per_s
 
-    @property
-    def rank_model_flops(self) -> float:
-        """Model FLOPs of a step that each rank computes."""
-        return self.model_flops / self.n_ranks
-
 
 def make_plan(scenario: Scenario, *, known: tuple[Scenario, Plan] | None = None) -> Plan:
     """Return the plan of a scenario.
@@ -171,7 +175,13 @@ def job_of(scenario: Scenario, counts: Counts) -> Job:
 
 def pool_plans(scenario: Scenario, job: Job, counts: Counts) -> tuple[PoolPlan, ...]:
     """Return the plan of each pool, whether or not the job fits into its memory."""
-    return tuple(_pool_plan(scenario, name, job, counts) for name in scenario.pools)
+    where = places(scenario.pools, scenario.layout, counts)
+    # A pool of spares only, which mixed stages leave over, is as any other one.
+    anywhere = next(iter(where.values()))
+    return tuple(
+        _pool_plan(scenario, name, job, counts, where.get(name, anywhere))
+        for name in scenario.pools
+    )
 
 
 def _known_pools(scenario: Scenario, other: Scenario, plan: Plan) -> tuple[PoolPlan, ...] | None:
@@ -186,13 +196,21 @@ def _known_pools(scenario: Scenario, other: Scenario, plan: Plan) -> tuple[PoolP
     return plan.pools if depends_on(scenario) == depends_on(other) else None
 
 
-def _pool_plan(scenario: Scenario, name: str, job: Job, counts: Counts) -> PoolPlan:
-    pool, layout, fabric = scenario.pools[name], scenario.layout, scenario.fabric
+def _pool_plan(
+    scenario: Scenario, name: str, job: Job, counts: Counts, places: PoolPlaces
+) -> PoolPlan:
+    pool, fabric = scenario.pools[name], scenario.fabric
     peak_flop_per_s = catalog.gpu(pool.gpu).peak_flop_per_s(scenario.workload.mfu_dtype)
     assert peak_flop_per_s is not None
-    of_rank = links(pool, layout, fabric)
-    compute = compute_time(job, pool, of_rank)
-    between_replicas = network(job, scenario.collective, fabric, of_rank)
+    of_rank = links(pool, fabric)
+    compute = compute_time(job, pool, of_rank, places)
+    between_replicas = network(
+        of_rank,
+        places,
+        collective=scenario.collective,
+        fabric=fabric,
+        layers_per_stage=job.layers_per_stage,
+    )
     return PoolPlan(
         name=name,
         n_gpus=pool.n_gpus,
@@ -201,9 +219,24 @@ def _pool_plan(scenario: Scenario, name: str, job: Job, counts: Counts) -> PoolP
         peak_power_w=pool.figure("peak_power_w"),
         idle_power_w=pool.figure("idle_power_w"),
         compute=compute,
+        rank_model_flops=_rank_model_flops(job, places),
         terms=tuple(terms(job, counts, between_replicas, compute)),
-        memory=memory(job, state_ranks=counts.pools[name].state_ranks),
+        memory=memory(
+            job,
+            state_ranks=counts.pools[name].state_ranks,
+            stages=[stage for stage, n_ranks in enumerate(places.ranks_of_stages) if n_ranks],
+        ),
     )
+
+
+def _rank_model_flops(job: Job, places: PoolPlaces) -> float:
+    """Return the model FLOPs of a step of the average rank of a pool."""
+    total = 0.0
+    for chunks, n_ranks in zip(job.chunks_of_stages, places.ranks_of_stages, strict=True):
+        flops = sum(stage_flops(job.model, job.workload, chunk).total for chunk in chunks)
+        total += n_ranks * flops
+    tokens = job.n_microbatches * job.microbatch_tokens / job.stage_ranks
+    return tokens * total / sum(places.ranks_of_stages)
 
 
 def _memory_problems(
@@ -267,7 +300,8 @@ def _core_arguments(
         "causes": [_core_cause(name, cause, places) for name, cause in named],
         "terms": [_core_term(pools, same_phase, scenario.hop_noise) for same_phase in by_phase],
         "overlap_fraction": scenario.collective.overlap_fraction,
-        "replica_tensor_groups": scenario.layout.pipeline * scenario.layout.context,
+        "context": scenario.layout.context,
+        "order": "-".join(name for name in scenario.layout.order.split("-") if name in CORE_ORDER),
         "pipeline": _core_pipeline(scenario, job, counts, pools),
     }
 
@@ -279,6 +313,7 @@ def _core_pool(scenario: Scenario, pool: PoolPlan) -> dict[str, object]:
         "n_gpus": pool.n_gpus,
         "node_gpus": gpu.node_gpus,
         "domain_gpus": gpu.domain_gpus,
+        "domain_gpus_used": domain_gpus(scenario.pools[pool.name]),
         "rack_gpus": scenario.pools[pool.name].rack_gpus,
         "tensor_gpus": scenario.layout.tensor,
         "compute_s": pool.compute.step_s,
@@ -312,7 +347,7 @@ def _core_pipeline(
                 if job.has_weight_passes
                 else [],
                 "overhead_s": pool.compute.overhead_s,
-                "transfer_s": pool.compute.transfer_s,
+                "transfer_s": list(pool.compute.transfers_s),
             }
             for pool in pools
         ],

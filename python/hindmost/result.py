@@ -178,7 +178,7 @@ class Result:
                 "busy_frac": busy / step_time_s,
                 "wait_frac": waited / step_time_s,
                 "slowest_frac": n_slowest / len(columns["slowest"]),
-                "mfu": (n_ranks > 0) * plan.rank_model_flops / (pool.peak_flop_per_s * step_time_s),
+                "mfu": (n_ranks > 0) * pool.rank_model_flops / (pool.peak_flop_per_s * step_time_s),
                 "energy_j": _energy_j(pool, n_ranks, busy, step_time_s),
             }
             for pool, n_ranks, busy, waited, n_slowest in by_pool

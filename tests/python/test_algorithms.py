@@ -18,6 +18,7 @@ from hindmost.collective import (
     torus,
     tree,
 )
+from hindmost.spread import Spread
 
 PORT = Link(latency_s=1e-5, bytes_per_s=45e9)
 SCALE_UP = Link(latency_s=1e-6, bytes_per_s=370e9)
@@ -51,23 +52,25 @@ def test_a_flat_ring_message_by_message(n: int, per_domain: int) -> None:
                 following = order[(place + 1) % n]
                 kind = "scale_up" if rank // per_domain == following // per_domain else "port"
                 sent[kind, rank] += n_bytes / per_domain / n
-    cost = flat_ring.all_gather(n_bytes, n=n, per_domain=per_domain, scale_up=SCALE_UP, port=PORT)
+    cost = flat_ring.all_gather(
+        n_bytes, spread=Spread.of(n, per_domain), scale_up=SCALE_UP, port=PORT
+    )
     scale_up_s, port_s = busiest(sent)
     assert cost.transfer_s == pytest.approx(port_s)
     assert cost.total_s - cost.latency_s == pytest.approx(max(scale_up_s, port_s))
 
 
 def test_a_flat_ring_has_a_hop_between_domains_for_each_but_one() -> None:
-    cost = flat_ring.all_reduce(0, n=64, per_domain=8, scale_up=SCALE_UP, port=PORT)
+    cost = flat_ring.all_reduce(0, spread=Spread.of(64, 8), scale_up=SCALE_UP, port=PORT)
     assert cost.latency_s == pytest.approx(2 * (7 * 1e-5 + 56 * 1e-6))
-    alone = flat_ring.all_reduce(1e9, n=8, per_domain=8, scale_up=SCALE_UP, port=PORT)
+    alone = flat_ring.all_reduce(1e9, spread=Spread.of(8, 8), scale_up=SCALE_UP, port=PORT)
     assert alone.total_s == pytest.approx(ring.all_reduce(1e9, n=8, link=SCALE_UP).total_s)
     assert alone.transfer_s == 0
 
 
 def test_a_ring_of_one_rank_a_domain_is_a_plain_ring() -> None:
     for name in ("all_gather", "reduce_scatter", "all_reduce"):
-        flat = getattr(flat_ring, name)(1e9, n=430, per_domain=1, scale_up=SCALE_UP, port=PORT)
+        flat = getattr(flat_ring, name)(1e9, spread=Spread.of(430, 1), scale_up=SCALE_UP, port=PORT)
         plain = getattr(ring, name)(1e9, n=430, link=PORT)
         assert flat.latency_s == pytest.approx(plain.latency_s)
         assert flat.transfer_s == pytest.approx(plain.transfer_s)
@@ -96,7 +99,7 @@ def test_both_trees_edge_by_edge(n: int) -> None:
         for child, parent in edges:
             sent["port", child] += n_bytes / 2
             sent["port", parent] += n_bytes / 2
-    cost = tree.all_reduce(n_bytes, n=n, per_domain=1, scale_up=SCALE_UP, port=PORT)
+    cost = tree.all_reduce(n_bytes, spread=Spread.of(n, 1), scale_up=SCALE_UP, port=PORT)
     assert cost.transfer_s == pytest.approx(busiest(sent)[1])
 
     def depth(rank: int) -> int:
@@ -114,13 +117,13 @@ def test_chains_below_a_tree_start_at_different_ranks(per_domain: int) -> None:
         for upper, lower in pairwise(chain):
             sent["scale_up", lower] += 8e9 / per_domain
             sent["scale_up", upper] += 8e9 / per_domain
-    cost = tree.all_reduce(8e9, n=per_domain, per_domain=8, scale_up=SCALE_UP, port=PORT)
+    cost = tree.all_reduce(8e9, spread=Spread.of(per_domain, 8), scale_up=SCALE_UP, port=PORT)
     assert cost.scale_up_s == pytest.approx(busiest(sent)[0])
     assert cost.latency_s == pytest.approx(2 * (per_domain - 1) * 1e-6)
 
 
 def test_a_tree_has_shorter_latency_and_no_less_to_send_than_a_ring() -> None:
-    shape = {"n": 4_096, "per_domain": 8, "scale_up": SCALE_UP, "port": PORT}
+    shape = {"spread": Spread.of(4_096, 8), "scale_up": SCALE_UP, "port": PORT}
     by_tree, by_ring = (f.all_reduce(1e9, **shape) for f in (tree, flat_ring))
     assert by_tree.latency_s == pytest.approx(2 * (9e-5 + 7e-6))
     assert by_tree.latency_s < by_ring.latency_s / 50
@@ -132,18 +135,18 @@ def test_pat_doubles_in_each_round_what_a_rank_has() -> None:
         have, rounds = 1, 0
         while have < n:
             have, rounds = min(n, 2 * have), rounds + 1
-        cost = pat.all_gather(1e9, n=n, per_domain=1, scale_up=SCALE_UP, port=PORT)
+        cost = pat.all_gather(1e9, spread=Spread.of(n, 1), scale_up=SCALE_UP, port=PORT)
         assert cost.latency_s == pytest.approx(rounds * 1e-5)
         assert cost.transfer_s == pytest.approx((n - 1) / n * 1e9 / 45e9)
-        assert cost == pat.reduce_scatter(1e9, n=n, per_domain=1, scale_up=SCALE_UP, port=PORT)
+        assert cost == pat.reduce_scatter(1e9, spread=Spread.of(n, 1), scale_up=SCALE_UP, port=PORT)
 
 
 def test_pat_takes_one_rank_a_domain() -> None:
-    assert pat.applies(n=1, per_domain=8)
-    assert pat.applies(n=64, per_domain=1)
-    assert not pat.applies(n=64, per_domain=2)
+    assert pat.applies(Spread.of(1, 8))
+    assert pat.applies(Spread.of(64, 1))
+    assert not pat.applies(Spread.of(64, 2))
     with pytest.raises(ValueError, match="one rank a domain, got 8"):
-        pat.all_gather(1e9, n=64, per_domain=8, scale_up=SCALE_UP, port=PORT)
+        pat.all_gather(1e9, spread=Spread.of(64, 8), scale_up=SCALE_UP, port=PORT)
 
 
 @pytest.mark.parametrize(("n", "per_domain"), SHAPES)
@@ -156,7 +159,7 @@ def test_an_all_to_all_message_by_message(n: int, per_domain: int) -> None:
                 same = source // per_domain == target // per_domain
                 sent["scale_up" if same else "port", source] += n_bytes / n
     scale_up_s, port_s = busiest(sent)
-    cost = all_to_all(n_bytes, n=n, per_domain=per_domain, scale_up=SCALE_UP, port=PORT)
+    cost = all_to_all(n_bytes, spread=Spread.of(n, per_domain), scale_up=SCALE_UP, port=PORT)
     assert cost.transfer_s == pytest.approx(port_s)
     assert cost.total_s - cost.latency_s == pytest.approx(max(scale_up_s, port_s))
     assert cost.latency_s == (0 if n == 1 else 1e-5 if port_s else 1e-6)
@@ -252,10 +255,10 @@ def test_every_algorithm_grows_with_bytes_and_costs_one_rank_nothing() -> None:
         for collective in (algorithm.all_gather, algorithm.reduce_scatter, algorithm.all_reduce):
             if collective is None:
                 continue
-            alone = collective(1e9, n=1, per_domain=1, scale_up=SCALE_UP, port=PORT)
+            alone = collective(1e9, spread=Spread.of(1, 1), scale_up=SCALE_UP, port=PORT)
             assert alone.total_s == 0
             small, large = (
-                collective(n_bytes, n=100, per_domain=1, scale_up=SCALE_UP, port=PORT)
+                collective(n_bytes, spread=Spread.of(100, 1), scale_up=SCALE_UP, port=PORT)
                 for n_bytes in (1e6, 1e9)
             )
             assert small.latency_s == large.latency_s

@@ -10,6 +10,7 @@ import hindmost as hm
 from hindmost.collective import Cost, Link, all_gather, all_reduce, reduce_scatter, ring
 from hindmost.physics.terms import Term
 from hindmost.scenario import Changes
+from hindmost.spread import Spread
 
 PORT = Link(latency_s=0.0, bytes_per_s=45e9)
 SCALE_UP = Link(latency_s=0.0, bytes_per_s=370.8e9)
@@ -19,7 +20,7 @@ def test_one_rank_a_node_moves_each_byte_through_its_port_once() -> None:
     # Worked value 2.21951 s for n = N = 64 and the weights of Llama-3-405B over 8.
     n_bytes = 2 * 405_853_388_800 / 8
     for collective in (all_gather, reduce_scatter):
-        cost = collective(n_bytes, n=64, per_domain=1, scale_up=SCALE_UP, port=PORT)
+        cost = collective(n_bytes, spread=Spread.of(64, 1), scale_up=SCALE_UP, port=PORT)
         assert round(cost.total_s, 5) == 2.21951
 
 
@@ -34,7 +35,7 @@ def test_a_ring_takes_n_minus_1_rounds() -> None:
 def test_ranks_of_one_domain_divide_the_data_among_their_ports() -> None:
     port = Link(latency_s=1e-5, bytes_per_s=45e9)
     scale_up = Link(latency_s=1e-6, bytes_per_s=360e9)
-    cost = all_gather(72e9, n=72, per_domain=9, scale_up=scale_up, port=port)
+    cost = all_gather(72e9, spread=Spread.of(72, 9), scale_up=scale_up, port=port)
     # Eight domains: three doublings, 7/8 of the data through nine ports, then
     # a ring of nine.
     assert cost.transfer_s == pytest.approx(7 / 8 * 72e9 / 9 / 45e9)
@@ -43,21 +44,21 @@ def test_ranks_of_one_domain_divide_the_data_among_their_ports() -> None:
 
 
 def test_the_domain_with_the_fewest_ranks_sets_the_pace() -> None:
-    cost = all_gather(64e9, n=64, per_domain=9, scale_up=SCALE_UP, port=PORT)
+    cost = all_gather(64e9, spread=Spread.of(64, 9), scale_up=SCALE_UP, port=PORT)
     # Seven domains of nine, and one rank whose port carries all of its data.
     assert cost.transfer_s == pytest.approx(7 / 8 * 64e9 / 45e9)
 
 
 def test_a_communicator_within_one_domain_uses_no_port() -> None:
-    cost = all_gather(1e9, n=8, per_domain=9, scale_up=SCALE_UP, port=PORT)
+    cost = all_gather(1e9, spread=Spread.of(8, 9), scale_up=SCALE_UP, port=PORT)
     assert cost.transfer_s == 0
     assert cost.scale_up_s == pytest.approx(7 / 8 * 1e9 / 370.8e9)
 
 
 def test_an_all_reduce_is_a_scatter_and_a_gather() -> None:
     port = Link(latency_s=1e-5, bytes_per_s=45e9)
-    half = all_gather(1e9, n=430, per_domain=1, scale_up=SCALE_UP, port=port)
-    whole = all_reduce(1e9, n=430, per_domain=1, scale_up=SCALE_UP, port=port)
+    half = all_gather(1e9, spread=Spread.of(430, 1), scale_up=SCALE_UP, port=port)
+    whole = all_reduce(1e9, spread=Spread.of(430, 1), scale_up=SCALE_UP, port=port)
     assert whole == half + half
     assert whole.latency_s == pytest.approx(2 * 9 * 1e-5)
 

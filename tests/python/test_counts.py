@@ -8,7 +8,7 @@ import pytest
 from tests.plans import counts, job
 
 import hindmost as hm
-from hindmost.scenario.counts import data_ranks_per_domain, replica_gpus, tensor_groups_per_domain
+from hindmost.scenario.counts import domain_gpus, replica_gpus, used_domain_gpus
 
 Changes = dict[str, Any]
 
@@ -150,19 +150,25 @@ def test_a_pool_has_the_smallest_group_if_the_last_replicas_are_its_own() -> Non
     assert [pool.smallest_shard_group for pool in found.pools.values()] == [13, 13]
 
 
-def test_tensor_groups_and_data_ranks_of_a_domain() -> None:
-    for changes, groups, data_ranks in (
-        ({}, 1, 1),
-        ({"layout__tensor": 2}, 4, 4),
-        ({"layout__tensor": 2, "layout__pipeline": 2}, 4, 2),
-        ({"layout__tensor": 2, "layout__context": 2}, 4, 4),
-        ({"layout__tensor": 2, "layout__context": 16, "layout__sharding": "zero1"}, 4, 4),
-        ({"layout__tensor": 2, "layout__pipeline": 8}, 4, 1),
-    ):
-        found = scenario(**changes)
-        pool, layout = found.pools["h100"], found.layout
-        assert tensor_groups_per_domain(pool, layout) == groups
-        assert data_ranks_per_domain(pool, layout) == data_ranks
+DOMAINS: list[tuple[Changes, int, int, int]] = [
+    ({"pools__h100__n_gpus": 1023}, 8, 8, 127),
+    ({"pools__h100__domain_gpus_used": 6, "layout__tensor": 4}, 6, 4, 170),
+    ({"pools__h100__domain_gpus_used": 6, "layout__tensor": 2}, 6, 6, 510),
+    ({"pools__h100__n_gpus": 4, "layout__tensor": 4, "workload__model": "llama3-8b"}, 4, 4, 1),
+    ({"pools__h100__n_gpus": 7, "layout__tensor": 2, "workload__model": "llama3-8b"}, 7, 6, 3),
+]
+
+
+@pytest.mark.parametrize(("changes", "of_domain", "used", "n_replicas"), DOMAINS)
+def test_any_part_of_a_domain_may_work(
+    changes: Changes, of_domain: int, used: int, n_replicas: int
+) -> None:
+    found = scenario(**changes)
+    pool = found.pools["h100"]
+    assert domain_gpus(pool) == of_domain
+    assert used_domain_gpus(pool, found.layout.tensor) == used
+    assert counts(found).n_replicas == n_replicas
+    assert hm.compile(found).core.n_ranks == [n_replicas * found.layout.tensor]
 
 
 def test_a_replica_has_ranks_of_three_kinds() -> None:

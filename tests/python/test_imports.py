@@ -21,7 +21,7 @@ ORDER = [
     ["_core"],
     ["law"],
     ["cause"],
-    ["catalog"],
+    ["catalog", "spread"],
     ["scenario"],
     ["collective"],
     ["physics"],

@@ -100,7 +100,7 @@ REFUSED: dict[str, tuple[Changes, str]] = {
     ),
     "expert ranks": (
         {**MOE, "layout.expert": 8, "pools.h100.n_gpus": 1020, "layout.pipeline": 4},
-        "layout.expert must divide the 254 data-parallel ranks, got 8",
+        "layout.expert must divide the 254 ranks of a stage, got 8",
     ),
     "mixed and replica": (
         {**STAGES, **cause(scope="replica"), "layout.placement": "mixed"},

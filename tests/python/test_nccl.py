@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hindmost.collective import nccl
+from hindmost.spread import Spread
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "nccl_tuning_constants.csv"
 
@@ -88,30 +89,30 @@ def test_the_plateau_begins_at_64_bytes_a_rank_and_channel() -> None:
 
 
 def test_a_scenario_gets_simple_with_the_plateau() -> None:
-    ring = nccl.latency_s("all_reduce", 1e9, algorithm="ring", n=430, per_domain=1)
+    ring = nccl.latency_s("all_reduce", 1e9, algorithm="ring", spread=Spread.of(430, 1))
     assert us(ring) == us(1.4 * (8.4 + 2 * 429 * 14) * 1e-6)
-    gather = nccl.latency_s("all_gather", 1e9, algorithm="ring", n=64, per_domain=1)
+    gather = nccl.latency_s("all_gather", 1e9, algorithm="ring", spread=Spread.of(64, 1))
     assert us(gather) == 8.4 + 63 * 14
-    pat = nccl.latency_s("all_gather", 1e9, algorithm="pat", n=64, per_domain=1)
+    pat = nccl.latency_s("all_gather", 1e9, algorithm="pat", spread=Spread.of(64, 1))
     assert us(pat) == 8 + 6 * 4 + 64 * 2.8
-    tree = nccl.latency_s("all_reduce", 1e9, algorithm="tree", n=16_384, per_domain=8)
+    tree = nccl.latency_s("all_reduce", 1e9, algorithm="tree", spread=Spread.of(16_384, 8))
     assert us(tree) == 372.4
 
 
 def test_one_rank_waits_for_nobody() -> None:
     for collective in ("all_gather", "reduce_scatter", "all_reduce"):
-        assert nccl.latency_s(collective, 1e9, algorithm="ring", n=1, per_domain=8) == 0
-    assert nccl.latency_s("all_reduce", 1e9, algorithm="tree", n=1, per_domain=1) == 0
-    assert nccl.latency_s("all_gather", 1e9, algorithm="pat", n=1, per_domain=1) == 0
+        assert nccl.latency_s(collective, 1e9, algorithm="ring", spread=Spread.of(1, 8)) == 0
+    assert nccl.latency_s("all_reduce", 1e9, algorithm="tree", spread=Spread.of(1, 1)) == 0
+    assert nccl.latency_s("all_gather", 1e9, algorithm="pat", spread=Spread.of(1, 1)) == 0
 
 
 def test_what_nccl_does_not_have_is_refused() -> None:
     with pytest.raises(ValueError, match="no tree for all_gather"):
-        nccl.latency_s("all_gather", 1e9, algorithm="tree", n=64, per_domain=8)
+        nccl.latency_s("all_gather", 1e9, algorithm="tree", spread=Spread.of(64, 8))
     with pytest.raises(ValueError, match="no pat for all_reduce"):
-        nccl.latency_s("all_reduce", 1e9, algorithm="pat", n=64, per_domain=1)
+        nccl.latency_s("all_reduce", 1e9, algorithm="pat", spread=Spread.of(64, 1))
     with pytest.raises(ValueError, match="at 8 ranks a node"):
-        nccl.latency_s("all_gather", 1e9, algorithm="pat", n=64, per_domain=8)
+        nccl.latency_s("all_gather", 1e9, algorithm="pat", spread=Spread.of(64, 8))
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

@@ -116,7 +116,7 @@ def test_a_group_is_what_counting_through_all_indices_finds(
     assert len(indices) == numbering.n_ranks
     rank = data.draw(st.integers(0, numbering.n_ranks - 1))
     for name in DIMENSIONS:
-        assert numbering.index(rank, name) == indices[rank][name]
+        assert numbering.index(np.array([rank]), name) == indices[rank][name]
     others = [name for name in order if name not in names]
     expected = [
         other

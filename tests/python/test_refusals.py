@@ -16,8 +16,7 @@ NO_KEY = "is not a known key; did you mean"
 KEYS = {
     "pools.h100.n_gpus = 0": "must be >= 1, got 0",
     "pools.h100.n_gpus = -8": "must be >= 1, got -8",
-    "pools.h100.n_gpus = 7": "must be >= 8, one domain of h100-sxm: "
-    "the pool fills no replica, got 7",
+    "pools.h100.n_gpus = 7": "must be >= 8, a tensor group, got 7",
     "pools.h100.n_gpus = 2147483648": "must be < 2147483648, got 2147483648",
     "pools.h100.n_gpus = 1000.0": "must be an integer, got 1000.0",
     "pools.h100.n_gpus = true": "must be an integer, got true",

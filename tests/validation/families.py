@@ -77,6 +77,7 @@ class Row:
     chunks: int = 1
     context: int = 1
     sharding: str = "zero1"
+    order: str = "tp-cp-ep-dp-pp"
 
     @property
     def n_microbatches(self) -> int:
@@ -272,6 +273,7 @@ def _llama(figures: Figures) -> Family:
     base = Row(
         gpu="h100-sxm",
         fabric="roce-400g",
+        order="tp-cp-pp-dp",
         model="llama3-405b",
         attention="causal",
         pipeline=16,

@@ -96,6 +96,7 @@ def scenario_text(row: Row, fit: Fit) -> str:
             "sharding": row.sharding,
             "schedule": "interleaved" if row.chunks > 1 else "1f1b",
             "chunks": row.chunks,
+            "order": row.order,
         },
     }
     if isinstance(row.model, Gpt):

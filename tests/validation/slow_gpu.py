@@ -130,7 +130,7 @@ def _passes_s(time: ComputeTime, slow_stage: int, slowdown: float) -> float:
     return schedule.seconds(
         each([stage.forward_s for stage in time.stages]),
         each([stage.backward_s for stage in time.stages]),
-        transfer_s=time.transfer_s,
+        transfer_s=time.transfers_s,
     )
 
 

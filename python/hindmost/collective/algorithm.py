@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 from hindmost.collective import flat_ring, hierarchical, pat, tree
 from hindmost.collective.cost import Cost, Link
 from hindmost.collective.hops import Pattern
+from hindmost.spread import Spread
 
 Operation = Literal["all_gather", "reduce_scatter", "all_reduce"]
 """What a collective between replicas does."""
@@ -16,10 +17,8 @@ Operation = Literal["all_gather", "reduce_scatter", "all_reduce"]
 class Collective(Protocol):
     """One operation as one algorithm does it, over domains that a network joins."""
 
-    def __call__(
-        self, n_bytes: float, *, n: int, per_domain: int, scale_up: Link, port: Link
-    ) -> Cost:
-        """Return the cost of the operation on `n_bytes` among `n` ranks."""
+    def __call__(self, n_bytes: float, *, spread: Spread, scale_up: Link, port: Link) -> Cost:
+        """Return the cost of the operation on `n_bytes` among the ranks of a communicator."""
 
 
 @dataclass(frozen=True, kw_only=True)

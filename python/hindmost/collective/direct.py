@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from hindmost.collective.cost import Cost, Link, at_once
-from hindmost.collective.spread import Spread
+from hindmost.spread import Spread
 
 
-def all_to_all(n_bytes: float, *, n: int, per_domain: int, scale_up: Link, port: Link) -> Cost:
+def all_to_all(n_bytes: float, *, spread: Spread, scale_up: Link, port: Link) -> Cost:
     """Return the cost of sending one n-th of each rank's `n_bytes` to each rank.
 
     Parameters
     ----------
     n_bytes
         Bytes of one rank, its own share included.
-    n
-        Ranks of the communicator, >= 1.
-    per_domain
-        Ranks of the communicator in one domain, >= 1. The last domain may hold
-        fewer; then its ranks send the most through their ports.
+    spread
+        How the ranks of the communicator are spread over domains. Those of the
+        domain that holds the fewest send the most through their ports.
     scale_up, port
         A rank's links to its domain and to the network.
 
@@ -29,7 +27,7 @@ def all_to_all(n_bytes: float, *, n: int, per_domain: int, scale_up: Link, port:
     are posted at once, so the latency is that of one hop, the longest. Messages do
     not depend on each other, and no rank forwards for another.
     """
-    spread = Spread.of(n, per_domain)
+    n = spread.ranks
     latencies_s = [
         link.latency_s
         for link, is_used in ((scale_up, spread.members > 1), (port, n > spread.members))

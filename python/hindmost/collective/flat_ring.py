@@ -9,21 +9,19 @@ from __future__ import annotations
 
 from hindmost.collective import ring
 from hindmost.collective.cost import Cost, Link, at_once, twice
-from hindmost.collective.spread import Spread
+from hindmost.spread import Spread
 
 
-def all_gather(n_bytes: float, *, n: int, per_domain: int, scale_up: Link, port: Link) -> Cost:
+def all_gather(n_bytes: float, *, spread: Spread, scale_up: Link, port: Link) -> Cost:
     """Return the cost of gathering `n_bytes` in all on each rank.
 
     Parameters
     ----------
     n_bytes
         Bytes that each rank has in the end.
-    n
-        Ranks of the communicator, >= 1.
-    per_domain
-        Ranks of the communicator in one domain, >= 1. The last domain may hold
-        fewer; then its ports carry the most, and the others wait.
+    spread
+        How the ranks of the communicator are spread over domains. The ports of the
+        domain that holds the fewest carry the most, and the others wait.
     scale_up, port
         A rank's links to its domain and to the network.
 
@@ -43,12 +41,11 @@ def all_gather(n_bytes: float, *, n: int, per_domain: int, scale_up: Link, port:
 
     >>> idle = Link(latency_s=0.0, bytes_per_s=450e9)
     >>> port = Link(latency_s=0.0, bytes_per_s=45e9)
-    >>> cost = all_gather(101.4633472e9, n=64, per_domain=1, scale_up=idle, port=port)
+    >>> cost = all_gather(101.4633472e9, spread=Spread.of(64, 1), scale_up=idle, port=port)
     >>> round(cost.total_s, 5)
     2.21951
     """
-    spread = Spread.of(n, per_domain)
-    members, domains = spread.members, spread.domains
+    n, members, domains = spread.ranks, spread.members, spread.domains
     if domains == 1:
         alone = ring.all_gather(n_bytes, n=n, link=scale_up)
         return Cost(latency_s=alone.latency_s, scale_up_s=alone.transfer_s)

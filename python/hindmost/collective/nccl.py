@@ -13,6 +13,7 @@ from typing import Literal
 
 from hindmost.collective import pat
 from hindmost.collective.algorithm import Operation
+from hindmost.spread import Spread
 
 VERSION = "5067397c"
 """Commit of NCCL whose rules and constants these are."""
@@ -183,8 +184,7 @@ def latency_s(
     n_bytes: float,
     *,
     algorithm: Algorithm,
-    n: int,
-    per_domain: int,
+    spread: Spread,
     host: Host = "intel",
     intra: Intra = "nvlink",
 ) -> float:
@@ -195,14 +195,14 @@ def latency_s(
 
     Parameters
     ----------
-    operation, n, host, intra
+    operation, host, intra
         As for `ring_s`.
     n_bytes
         Bytes of one piece.
     algorithm
         ``tree`` for an all-reduce only, ``pat`` for the others only.
-    per_domain
-        Ranks of the communicator in one domain, >= 1; 1 for ``pat``.
+    spread
+        How the ranks of the communicator are spread over domains; one in each for ``pat``.
 
     Raises
     ------
@@ -211,22 +211,22 @@ def latency_s(
 
     Examples
     --------
-    >>> s = latency_s("all_reduce", 1e9, algorithm="tree", n=16_384, per_domain=8)
+    >>> s = latency_s("all_reduce", 1e9, algorithm="tree", spread=Spread.of(16_384, 8))
     >>> round(1e6 * s, 1)
     372.4
     """
-    n_nodes = -(-n // per_domain)
+    n, n_nodes = spread.ranks, spread.domains
     reduces_all = operation == "all_reduce"
     if algorithm == "tree" and reduces_all:
         return tree_s(protocol="Simple", n=n, n_nodes=n_nodes, intra=intra)
-    if algorithm == "pat" and not reduces_all and pat.applies(n=n, per_domain=per_domain):
+    if algorithm == "pat" and not reduces_all and pat.applies(spread):
         return pat_s(n=n)
     if algorithm == "ring":
         factor = plateau(n_bytes, n=n, n_nodes=n_nodes) if reduces_all else 1.0
         return factor * ring_s(
             operation, protocol="Simple", n=n, n_nodes=n_nodes, host=host, intra=intra
         )
-    raise ValueError(f"NCCL has no {algorithm} for {operation} at {per_domain} ranks a node")
+    raise ValueError(f"NCCL has no {algorithm} for {operation} at {spread.members} ranks a node")
 
 
 def _floor_log2(number: int) -> int:

@@ -7,27 +7,26 @@ in another order, so that a buffer of fixed size is enough. One rank a domain on
 from __future__ import annotations
 
 from hindmost.collective.cost import Cost, Link
+from hindmost.spread import Spread
 
 
-def applies(*, n: int, per_domain: int) -> bool:
-    """Return whether no domain holds more than one of the `n` ranks.
+def applies(spread: Spread) -> bool:
+    """Return whether no domain holds more than one of the ranks.
 
     NCCL refuses PAT otherwise ("only supports 1 GPU per node").
     """
-    return min(n, per_domain) == 1
+    return spread.members == 1
 
 
-def all_gather(n_bytes: float, *, n: int, per_domain: int, scale_up: Link, port: Link) -> Cost:
+def all_gather(n_bytes: float, *, spread: Spread, scale_up: Link, port: Link) -> Cost:
     """Return the cost of gathering `n_bytes` in all on each rank.
 
     Parameters
     ----------
     n_bytes
         Bytes that each rank has in the end.
-    n
-        Ranks of the communicator, >= 1.
-    per_domain
-        Ranks of the communicator in one domain; 1, unless `n` is.
+    spread
+        How the ranks of the communicator are spread over domains, one in each.
     scale_up, port
         A rank's links to its domain, which are not used, and to the network.
 
@@ -44,8 +43,9 @@ def all_gather(n_bytes: float, *, n: int, per_domain: int, scale_up: Link, port:
     (1997); S. Jeaugey, "PAT: a new algorithm for all-gather and reduce-scatter
     operations at scale" (2025).
     """
-    if not applies(n=n, per_domain=per_domain):
-        raise ValueError(f"PAT takes one rank a domain, got {min(n, per_domain)}")
+    if not applies(spread):
+        raise ValueError(f"PAT takes one rank a domain, got {spread.members}")
+    n = spread.ranks
     return Cost(
         latency_s=(n - 1).bit_length() * port.latency_s,
         transfer_s=(n - 1) / n * n_bytes / port.bytes_per_s,

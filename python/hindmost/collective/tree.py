@@ -7,21 +7,19 @@ the other, so that all ranks send and receive equally much.
 from __future__ import annotations
 
 from hindmost.collective.cost import Cost, Link, at_once
-from hindmost.collective.spread import Spread
+from hindmost.spread import Spread
 
 
-def all_reduce(n_bytes: float, *, n: int, per_domain: int, scale_up: Link, port: Link) -> Cost:
+def all_reduce(n_bytes: float, *, spread: Spread, scale_up: Link, port: Link) -> Cost:
     """Return the cost of reducing `n_bytes` over all ranks, all of it left on each.
 
     Parameters
     ----------
     n_bytes
         Bytes that each rank has before and after.
-    n
-        Ranks of the communicator, >= 1.
-    per_domain
-        Ranks of the communicator in one domain, >= 1. The last domain may hold
-        fewer; then its ports carry the most, and the others wait.
+    spread
+        How the ranks of the communicator are spread over domains. The ports of the
+        domain that holds the fewest carry the most, and the others wait.
     scale_up, port
         A rank's links to its domain and to the network.
 
@@ -47,7 +45,6 @@ def all_reduce(n_bytes: float, *, n: int, per_domain: int, scale_up: Link, port:
     broadcast, reduction and scan", Parallel Computing 35 (2009); used for
     all-reduce since NCCL 2.4.
     """
-    spread = Spread.of(n, per_domain)
     members, domains = spread.members, spread.domains
     chain = (members - 1) * scale_up.latency_s
     sent = n_bytes * min(2.0, domains / 2) if domains > 1 else 0.0

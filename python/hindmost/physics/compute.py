@@ -22,6 +22,7 @@ from hindmost.physics.products import layer_efficiency
 from hindmost.physics.schedule import schedule
 from hindmost.physics.stages import Stage, stage_flops
 from hindmost.scenario.models import Pool
+from hindmost.scenario.places import PoolPlaces
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +58,9 @@ class ComputeTime:
         Passes of each virtual stage, in the order in which data flow.
     tensor_s : float
         Exchange of tensor groups in all passes of all stages, which is part of the passes.
-    transfer_s : float
-        Time until the activations of a stage have reached the next one.
+    transfers_s : tuple of float
+        Time until the activations of a stage have reached another one, by link: link s joins stage
+        s and the next one, and the last link the last one and the first.
     overhead_s : float
         Time of a step beside its passes.
     n_microbatches : int
@@ -69,7 +71,7 @@ class ComputeTime:
 
     stages: tuple[StageTime, ...]
     tensor_s: float
-    transfer_s: float
+    transfers_s: tuple[float, ...]
     overhead_s: float
     n_microbatches: int
     step_s: float
@@ -101,7 +103,7 @@ class _FlopTime:
         return self.layers_s + self.attention_s + self.output_s
 
 
-def compute_time(job: Job, pool: Pool, links: Links) -> ComputeTime:
+def compute_time(job: Job, pool: Pool, links: Links, places: PoolPlaces) -> ComputeTime:
     """Return the seconds that a replica computes in a step without any cause of variation.
 
     Notes
@@ -113,7 +115,7 @@ def compute_time(job: Job, pool: Pool, links: Links) -> ComputeTime:
     scores and the output layer in BF16. Measured passes of a pool are divided among
     the stages in proportion to the FLOPs.
     """
-    sent = exchange(job, links)
+    sent = exchange(job, links, places)
     tensor_s = 0.0
     if pool.forward_s is not None and pool.backward_s is not None:
         times = _measured(job, pool.forward_s, pool.backward_s)
@@ -125,14 +127,14 @@ def compute_time(job: Job, pool: Pool, links: Links) -> ComputeTime:
     return ComputeTime(
         stages=tuple(times),
         tensor_s=tensor_s,
-        transfer_s=sent.transfer_s,
+        transfers_s=sent.transfers_s,
         overhead_s=job.workload.overhead_s,
         n_microbatches=job.n_microbatches,
-        step_s=_passes_s(job, times, sent.transfer_s) + job.workload.overhead_s,
+        step_s=_passes_s(job, times, sent.transfers_s) + job.workload.overhead_s,
     )
 
 
-def _passes_s(job: Job, times: list[StageTime], transfer_s: float) -> float:
+def _passes_s(job: Job, times: list[StageTime], transfers_s: tuple[float, ...]) -> float:
     """Return the seconds of a step's passes, with bubbles and transfers between stages."""
     count = job.n_microbatches
     all_s = count * sum(time.total_s for time in times)
@@ -147,7 +149,7 @@ def _passes_s(job: Job, times: list[StageTime], transfer_s: float) -> float:
         each([time.forward_s for time in times]),
         each([time.backward_s for time in times]),
         each([time.weight_s for time in times]) if job.has_weight_passes else None,
-        transfer_s=transfer_s,
+        transfer_s=transfers_s,
     )
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hindmost.collective import all_gather, all_to_all, ring
+from hindmost.collective import Link, all_gather, all_to_all, ring
 from hindmost.physics.flops import has_experts, kinds_of_layers
 from hindmost.physics.job import Job
 from hindmost.physics.links import Links
 from hindmost.physics.stages import Stage
+from hindmost.scenario.counts import expert_tensor
+from hindmost.scenario.places import PoolPlaces
 from hindmost.units import BF16_BYTES
 
 TENSOR_COLLECTIVES_PER_PASS = 4
@@ -30,43 +32,55 @@ class Exchange:
     ----------
     tensor_s : float
         Activations of a tensor group, in one pass through one layer.
+    expert_tensor_s : float
+        The same in a layer with experts, whose second half each expert's ranks divide.
     context_s : float
         Keys and values of context ranks, in one pass through one layer.
     expert_s : float
         Tokens of experts, in one pass through one layer with experts.
-    transfer_s : float
-        Until a rank's share of the activations has reached the next stage.
+    transfers_s : tuple of float
+        Until a rank's share of the activations has reached another stage, by link: link s joins
+        stage s and the next one, and the last link the last one and the first.
     """
 
     tensor_s: float
+    expert_tensor_s: float
     context_s: float
     expert_s: float
-    transfer_s: float
+    transfers_s: tuple[float, ...]
 
     def pass_s(self, job: Job, stage: Stage) -> float:
         """Return the seconds of exchange in one pass through a virtual stage."""
         kinds = kinds_of_layers(job.model, stage.layers)
         with_experts = sum(n for layer, n in kinds if has_experts(job.model, layer))
-        return len(stage.layers) * (self.tensor_s + self.context_s) + with_experts * self.expert_s
+        dense = len(stage.layers) - with_experts
+        return (
+            len(stage.layers) * self.context_s
+            + dense * self.tensor_s
+            + with_experts * (self.expert_tensor_s + self.expert_s)
+        )
 
 
-def exchange(job: Job, links: Links) -> Exchange:
+def exchange(job: Job, links: Links, places: PoolPlaces) -> Exchange:
     """Return what the ranks of a replica exchange over some links."""
+    tensor_s = _tensor_s(job, links, job.layout.tensor)
+    of_experts_s = _tensor_s(job, links, expert_tensor(job.layout))
     return Exchange(
-        tensor_s=_tensor_s(job, links),
-        context_s=_context_s(job, links),
-        expert_s=_expert_s(job, links),
-        transfer_s=_transfer_s(job, links),
+        tensor_s=tensor_s,
+        expert_tensor_s=(tensor_s + of_experts_s) / 2,
+        context_s=_context_s(job, links, places),
+        expert_s=_expert_s(job, links, places),
+        transfers_s=_transfers_s(job, links, places),
     )
 
 
-def _tensor_s(job: Job, links: Links) -> float:
-    tensor = job.layout.tensor
-    one = ring.all_gather(job.rank_activation_bytes * tensor, n=tensor, link=links.scale_up)
+def _tensor_s(job: Job, links: Links, n: int) -> float:
+    """Return the seconds in which `n` ranks exchange the activations of one layer and pass."""
+    one = ring.all_gather(job.rank_activation_bytes * n, n=n, link=links.scale_up)
     return TENSOR_COLLECTIVES_PER_PASS * one.total_s
 
 
-def _context_s(job: Job, links: Links) -> float:
+def _context_s(job: Job, links: Links, places: PoolPlaces) -> float:
     """Return the seconds in which context ranks gather a layer's keys and values.
 
     As an all-gather in each pass (Llama 3 Herd of Models, section 3.3.2). The backward pass
@@ -82,30 +96,33 @@ def _context_s(job: Job, links: Links) -> float:
         width_of_rank = model.latent.kv_rank + model.latent.rope_head_dim
     return all_gather(
         BF16_BYTES * job.microbatch_tokens * width_of_rank,
-        n=layout.context,
-        per_domain=min(layout.context, links.tensor_groups_per_domain),
+        spread=places.context,
         scale_up=links.scale_up,
         port=links.port,
     ).total_s
 
 
-def _expert_s(job: Job, links: Links) -> float:
+def _expert_s(job: Job, links: Links, places: PoolPlaces) -> float:
     """Return the seconds in which tokens go to the experts of a layer and come back."""
     experts, layout = job.model.experts, job.layout
     if experts is None or layout.expert == 1:
         return 0.0
     one = all_to_all(
         job.rank_activation_bytes * experts.per_token,
-        n=layout.expert,
-        per_domain=min(layout.expert, links.data_ranks_per_domain),
+        spread=places.experts,
         scale_up=links.scale_up,
         port=links.port,
     )
     return EXPERT_COLLECTIVES_PER_PASS * one.total_s
 
 
-def _transfer_s(job: Job, links: Links) -> float:
+def _transfers_s(job: Job, links: Links, places: PoolPlaces) -> tuple[float, ...]:
     if job.layout.pipeline == 1:
-        return 0.0
-    link = links.port if links.replica_leaves_domain else links.scale_up
-    return link.latency_s + job.rank_activation_bytes / link.bytes_per_s
+        return (0.0,)
+
+    def seconds(link: Link) -> float:
+        return link.latency_s + job.rank_activation_bytes / link.bytes_per_s
+
+    return tuple(
+        seconds(links.port if leaves else links.scale_up) for leaves in places.leaves_domain
+    )

@@ -10,6 +10,7 @@ from hindmost.physics.flops import has_experts, kinds_of_layers
 from hindmost.physics.job import Job
 from hindmost.physics.schedule import schedule
 from hindmost.physics.stages import RankParameters, Stage
+from hindmost.scenario.counts import same_experts_among
 from hindmost.scenario.models import Layout
 from hindmost.units import BF16_BYTES
 
@@ -54,7 +55,7 @@ class Memory:
         return self.states_bytes + self.activations_bytes + self.recomputed_bytes
 
 
-def memory(job: Job, *, state_ranks: int) -> Memory:
+def memory(job: Job, *, state_ranks: int, stages: Sequence[int] | None = None) -> Memory:
     """Return the memory that the fullest GPU of a pool needs.
 
     Gathered weights of the current layer, logits, and fragmentation by the allocator are
@@ -66,6 +67,8 @@ def memory(job: Job, *, state_ranks: int) -> Memory:
         What a replica computes.
     state_ranks
         Data-parallel ranks among which the layout shards states, >= 1.
+    stages
+        Stages that lie in the pool; all by default.
 
     Notes
     -----
@@ -73,17 +76,18 @@ def memory(job: Job, *, state_ranks: int) -> Memory:
     schedule starts before the first backward pass.
     """
     tokens = job.microbatch_tokens / job.stage_ranks
-    stages = zip(job.chunks_of_stages, job.stage_parameters, _in_flight(job), strict=True)
-    every = [
+    every = zip(job.chunks_of_stages, job.stage_parameters, _in_flight(job), strict=True)
+    needed = [
         Memory(
             stage=stage,
             states_bytes=_states_bytes(job.layout, state_ranks, parameters),
             activations_bytes=in_flight * _kept_bytes_per_token(job, chunks) * tokens,
             recomputed_bytes=_recomputed_bytes_per_token(job, chunks) * tokens,
         )
-        for stage, (chunks, parameters, in_flight) in enumerate(stages)
+        for stage, (chunks, parameters, in_flight) in enumerate(every)
+        if stages is None or stage in stages
     ]
-    return max(every, key=lambda memory: memory.total_bytes)
+    return max(needed, key=lambda memory: memory.total_bytes)
 
 
 def _in_flight(job: Job) -> list[int]:
@@ -129,7 +133,7 @@ def _states_bytes(layout: Layout, state_ranks: int, parameters: RankParameters) 
     """
     own = {"none": STATE_BYTES, "zero1": WEIGHT_BYTES + GRADIENT_BYTES, "zero2": WEIGHT_BYTES}
     own_bytes = own.get(layout.sharding, 0)
-    same_experts = max(1, state_ranks // layout.expert)
+    same_experts = same_experts_among(state_ranks, layout)
     dense = own_bytes + (STATE_BYTES - own_bytes) / state_ranks
     routed = own_bytes + (STATE_BYTES - own_bytes) / same_experts
     return dense * parameters.dense + routed * parameters.routed

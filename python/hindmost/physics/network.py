@@ -10,9 +10,10 @@ from hindmost import catalog
 from hindmost.collective import ALGORITHMS, Cost, Link, nccl, torus
 from hindmost.collective.algorithm import Operation
 from hindmost.collective.hops import Pattern
-from hindmost.physics.job import Job
 from hindmost.physics.links import Links
 from hindmost.scenario.models import Collective, Fabric
+from hindmost.scenario.places import PoolPlaces
+from hindmost.spread import Spread
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +61,8 @@ class Network:
     ----------
     links : Links
         Links of a rank.
+    places : PoolPlaces
+        Which ranks share a domain.
     collective : Collective
         Algorithm, and what its latency is taken from.
     n_buckets : int
@@ -71,13 +74,16 @@ class Network:
     """
 
     links: Links
+    places: PoolPlaces
     collective: Collective
     n_buckets: int
     torus: Torus | None = None
     has_random_hops: bool = False
 
-    def cost(self, operation: Operation, n_bytes: float, *, n: int, stride: int = 1) -> Cost:
-        """Return the cost of a collective over every `stride`-th of consecutive data ranks.
+    def cost(
+        self, operation: Operation, n_bytes: float, spread: Spread, *, fills_torus: bool = False
+    ) -> Cost:
+        """Return the cost of a collective.
 
         Parameters
         ----------
@@ -85,24 +91,23 @@ class Network:
             What the collective does.
         n_bytes
             Bytes of a rank before or after it, as in `hindmost.collective`.
-        n
-            Ranks of the communicator, >= 1.
-        stride
-            Distance of its ranks among the data ranks of a domain, >= 1.
+        spread
+            How the ranks of the communicator are spread over domains.
+        fills_torus
+            Whether the communicator is the one that fills the torus, if its size is that.
         """
-        if self.torus is not None and stride == 1 and n == self.torus.n_ranks:
+        n = spread.ranks
+        if self.torus is not None and fills_torus and n == self.torus.n_ranks:
             on_torus: Cost = getattr(torus, operation)(
                 n_bytes, shape=self.torus.shape, link=self.torus.link
             )
             return on_torus.in_pieces(self.n_buckets)
         name = self._algorithm(operation)
-        per_domain = max(1, self.links.data_ranks_per_domain // stride)
         collective = ALGORITHMS[name].collective(operation)
         assert collective is not None
         cost = collective(
             n_bytes,
-            n=n,
-            per_domain=per_domain,
+            spread=spread,
             scale_up=self.links.scale_up,
             port=self.links.port,
         )
@@ -111,15 +116,14 @@ class Network:
                 operation,
                 n_bytes / self.n_buckets,
                 algorithm=cast(nccl.Algorithm, name),
-                n=n,
-                per_domain=min(n, per_domain),
+                spread=spread,
                 host=self.collective.host,
             )
             cost = replace(cost, latency_s=latency_s)
         return cost.in_pieces(self.n_buckets)
 
-    def hops(self, operation: Operation, *, n: int) -> Hops | None:
-        """Return how the hops of a collective over `n` data ranks follow each other.
+    def hops(self, operation: Operation, spread: Spread) -> Hops | None:
+        """Return how the hops of a collective follow each other.
 
         None where they are not random, or on a torus.
         """
@@ -127,7 +131,7 @@ class Network:
             return None
         pattern = ALGORITHMS[self._algorithm(operation)].hops(operation)
         assert pattern is not None
-        return Hops(pattern=pattern, n_domains=-(-n // self.links.data_ranks_per_domain))
+        return Hops(pattern=pattern, n_domains=spread.domains)
 
     def _algorithm(self, operation: Operation) -> str:
         """Return the algorithm of an operation: rings do what the one that was chosen cannot.
@@ -140,15 +144,23 @@ class Network:
         return name if ALGORITHMS[name].collective(operation) is not None else "ring"
 
 
-def network(job: Job, collective: Collective, fabric: Fabric, links: Links) -> Network:
-    """Return how ranks with some links do collectives with the ranks of other replicas.
+def network(
+    links: Links,
+    places: PoolPlaces,
+    *,
+    collective: Collective,
+    fabric: Fabric,
+    layers_per_stage: int,
+) -> Network:
+    """Return how ranks with some links and places do collectives with the ranks of other replicas.
 
     A collective goes in as many pieces as set, or in one a layer of a stage.
     """
     return Network(
         links=links,
+        places=places,
         collective=collective,
-        n_buckets=collective.n_buckets or job.layers_per_stage,
+        n_buckets=collective.n_buckets or layers_per_stage,
         torus=_torus(fabric, links) if collective.algorithm == "torus" else None,
         has_random_hops=fabric.hop_law is not None,
     )

@@ -15,6 +15,7 @@ from hindmost.physics.flops import (
     output_parameters,
     routed_parameters_of_layer,
 )
+from hindmost.scenario.counts import expert_tensor
 from hindmost.scenario.models import Layout, Workload
 
 
@@ -141,5 +142,5 @@ def parameters_of_rank(
         copies = chunk.has_input and not (model.tied and chunk.has_output)
         dense += copies * model.vocabulary * model.hidden
     return RankParameters(
-        dense=dense / layout.tensor, routed=routed / layout.tensor / layout.expert
+        dense=dense / layout.tensor, routed=routed / expert_tensor(layout) / layout.expert
     )

@@ -11,8 +11,10 @@ from hindmost.physics.compute import ComputeTime
 from hindmost.physics.job import Job
 from hindmost.physics.network import Hops, Network
 from hindmost.physics.stages import RankParameters
-from hindmost.scenario.counts import Counts
+from hindmost.scenario.counts import Counts, same_experts_among
 from hindmost.scenario.models import Layout
+from hindmost.scenario.places import PoolPlaces
+from hindmost.spread import Spread
 from hindmost.units import BF16_BYTES
 
 Phase = Literal["first forward", "forward", "early backward", "last backward"]
@@ -70,22 +72,22 @@ class _Weights:
     ----------
     parameters : RankParameters
         Parameters of the rank, while nothing is sharded.
-    n_ranks : int
-        Data ranks, of which every `expert`-th has the same experts.
-    expert : int
-        Data ranks that divide the experts of a layer.
+    ranks : Spread
+        Ranks that gather them, or reduce their gradients.
+    same_experts : Spread
+        Those of them that have the same experts.
     """
 
     parameters: RankParameters
-    n_ranks: int
-    expert: int
+    ranks: Spread
+    same_experts: Spread
 
 
 def terms(job: Job, counts: Counts, network: Network, time: ComputeTime) -> list[Term]:
     """Return the terms of a rank of a pool, in order of time.
 
     There are none where no other rank has the same part of the model. The rank is one of
-    the stage with the most parameters.
+    the stage with the most parameters, among the stages that lie in the pool.
 
     Notes
     -----
@@ -112,7 +114,7 @@ def terms(job: Job, counts: Counts, network: Network, time: ComputeTime) -> list
     """
     if counts.n_data_ranks == 1:
         return []
-    phases = _phases(job.layout, time)
+    phases = _phases(job.layout, network.places, time)
     found = (
         Term(
             phase=one.phase,
@@ -126,10 +128,15 @@ def terms(job: Job, counts: Counts, network: Network, time: ComputeTime) -> list
     return [term for term in found if term.cost.total_s > 0]
 
 
-def _phases(layout: Layout, time: ComputeTime) -> dict[Phase, _PhaseTime]:
-    """Return the phases of one stage, the average one."""
+def _phases(layout: Layout, places: PoolPlaces, time: ComputeTime) -> dict[Phase, _PhaseTime]:
+    """Return the phases of one stage, the average one of those that lie in the pool."""
     m = time.n_microbatches
-    forward_s, backward_s = time.forward_s / layout.pipeline, time.backward_s / layout.pipeline
+    forward_s = backward_s = 0.0
+    for stage, n_ranks in enumerate(places.ranks_of_stages):
+        share = n_ranks / sum(places.ranks_of_stages)
+        for chunk in time.stages[stage :: layout.pipeline]:
+            forward_s += share * chunk.forward_s
+            backward_s += share * (chunk.backward_s + chunk.weight_s)
     passes = 1.0
     if layout.sharding not in ("zero3", "hybrid"):
         passes = (1 + (layout.chunks - 1) * min(layout.pipeline, m)) / layout.chunks
@@ -143,11 +150,13 @@ def _phases(layout: Layout, time: ComputeTime) -> dict[Phase, _PhaseTime]:
 
 def _collectives(job: Job, counts: Counts, network: Network) -> list[_Collectives]:
     """Return the collectives of each phase, in order of time."""
-    layout = job.layout
+    places = network.places
     weights = _Weights(
-        parameters=_fullest_stage(job), n_ranks=counts.shard_ranks, expert=layout.expert
+        parameters=_fullest_stage(job, places),
+        ranks=places.shard,
+        same_experts=places.same_experts_of_shard,
     )
-    match layout.sharding:
+    match job.layout.sharding:
         case "none":
             return [_one("last backward", "all_reduce", network, weights)]
         case "zero1":
@@ -164,16 +173,15 @@ def _collectives(job: Job, counts: Counts, network: Network) -> list[_Collective
         case "zero3":
             return _sharded(network, weights, Cost())
         case "hybrid":
-            smallest_ranks = counts.smallest_shard_group * layout.context
-            between = _between_shard_groups(
-                network, weights, n_data_ranks=counts.n_data_ranks, smallest_ranks=smallest_ranks
-            )
+            between = _between_shard_groups(job, counts, network, weights.parameters)
             return _sharded(network, weights, between)
 
 
-def _fullest_stage(job: Job) -> RankParameters:
-    """Return the parameters of each rank of the stage that has the most."""
-    return max(job.stage_parameters, key=lambda parameters: parameters.total)
+def _fullest_stage(job: Job, places: PoolPlaces) -> RankParameters:
+    """Return the parameters of each rank of the stage in the pool that has the most."""
+    by_stage = zip(job.stage_parameters, places.ranks_of_stages, strict=True)
+    here = (parameters for parameters, n_ranks in by_stage if n_ranks)
+    return max(here, key=lambda parameters: parameters.total)
 
 
 def _one(phase: Phase, operation: Operation, network: Network, weights: _Weights) -> _Collectives:
@@ -181,7 +189,7 @@ def _one(phase: Phase, operation: Operation, network: Network, weights: _Weights
     return _Collectives(
         phase=phase,
         cost=_cost(operation, network, weights),
-        hops=network.hops(operation, n=weights.n_ranks),
+        hops=network.hops(operation, weights.ranks),
     )
 
 
@@ -197,7 +205,7 @@ def _sharded(network: Network, weights: _Weights, between: Cost) -> list[_Collec
     """
     gather = _cost("all_gather", network, weights)
     backward = gather + _cost("reduce_scatter", network, weights)
-    hops = network.hops("all_gather", n=weights.n_ranks)
+    hops = network.hops("all_gather", weights.ranks)
     return [
         _Collectives(phase="forward", cost=gather, hops=hops),
         _Collectives(phase="early backward", cost=backward, hops=hops),
@@ -210,38 +218,37 @@ def _cost(operation: Operation, network: Network, weights: _Weights) -> Cost:
 
     Those of experts go only to the ranks that have the same experts.
     """
-    n, parameters = weights.n_ranks, weights.parameters
-    cost = network.cost(operation, BF16_BYTES * parameters.dense, n=n)
+    parameters = weights.parameters
+    n_bytes = BF16_BYTES * parameters.dense
+    cost = network.cost(operation, n_bytes, weights.ranks, fills_torus=True)
     if parameters.routed:
-        same_experts = max(1, n // weights.expert)
         n_bytes = BF16_BYTES * parameters.routed
-        cost += network.cost(operation, n_bytes, n=same_experts, stride=weights.expert)
+        # Without experts that are divided these are all of the ranks.
+        fills_torus = weights.same_experts == weights.ranks
+        cost += network.cost(operation, n_bytes, weights.same_experts, fills_torus=fills_torus)
     return cost
 
 
 def _between_shard_groups(
-    network: Network, weights: _Weights, *, n_data_ranks: int, smallest_ranks: int
+    job: Job, counts: Counts, network: Network, parameters: RankParameters
 ) -> Cost:
     """Return the cost of reducing shards of gradients over the shard groups.
 
-    The smallest shard group has the largest shards, and sets the pace. Members of a communicator
-    in one domain are of as many shard groups as the domain holds ranks of. Shards of experts are
+    The smallest shard group has the largest shards, and sets the pace. Shards of experts are
     reduced among the same experts.
 
     Parameters
     ----------
-    network, weights
-        Of a rank; the data ranks of `weights` are those of a full shard group.
-    n_data_ranks
-        Data ranks of the job.
-    smallest_ranks
-        Data ranks of the smallest shard group.
+    job, counts, network
+        Of a rank.
+    parameters
+        Parameters of a rank, while nothing is sharded.
     """
-    ranks, parameters = weights.n_ranks, weights.parameters
+    smallest_ranks = counts.smallest_shard_group * job.layout.context
     shard_bytes = BF16_BYTES * parameters.dense / smallest_ranks
-    cost = network.cost("all_reduce", shard_bytes, n=-(-n_data_ranks // ranks), stride=ranks)
+    cost = network.cost("all_reduce", shard_bytes, network.places.between_shards)
     if parameters.routed:
-        n_bytes = BF16_BYTES * parameters.routed / max(1, smallest_ranks // weights.expert)
-        stride = max(ranks, weights.expert)
-        cost += network.cost("all_reduce", n_bytes, n=-(-n_data_ranks // stride), stride=stride)
+        same_experts = same_experts_among(smallest_ranks, job.layout)
+        n_bytes = BF16_BYTES * parameters.routed / same_experts
+        cost += network.cost("all_reduce", n_bytes, network.places.same_experts_between_shards)
     return cost

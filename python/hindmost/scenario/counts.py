@@ -114,15 +114,20 @@ def replica_gpus(layout: Layout) -> int:
     return layout.pipeline * layout.tensor * layout.context
 
 
-def tensor_groups_per_domain(pool: Pool, layout: Layout) -> int:
-    """Return how many tensor groups a full domain of a pool holds."""
-    return catalog.gpu(pool.gpu).domain_gpus // layout.tensor
+def domain_gpus(pool: Pool) -> int:
+    """Return how many GPUs of each domain a pool has: all of a pool that is smaller than that."""
+    return min(pool.domain_gpus_used or catalog.gpu(pool.gpu).domain_gpus, pool.n_gpus)
+
+
+def used_domain_gpus(pool: Pool, tensor: int) -> int:
+    """Return how many GPUs of a full domain of a pool are in tensor groups."""
+    return domain_gpus(pool) // tensor * tensor
 
 
 def _n_tensor_groups(pool: Pool, layout: Layout) -> int:
     """Return how many tensor groups the full domains of a pool hold."""
-    n_domains = pool.n_gpus // catalog.gpu(pool.gpu).domain_gpus
-    return n_domains * tensor_groups_per_domain(pool, layout)
+    n_domains = pool.n_gpus // domain_gpus(pool)
+    return n_domains * (domain_gpus(pool) // layout.tensor)
 
 
 def _without_last(counts: list[int], n: int) -> list[int]:
@@ -135,17 +140,6 @@ def _without_last(counts: list[int], n: int) -> list[int]:
     return left[::-1]
 
 
-def data_ranks_per_domain(pool: Pool, layout: Layout) -> int:
-    """Return how many ranks of a domain have the same part of the model, at least 1.
-
-    The tensor groups of a replica stand side by side, stage after stage, so that a domain holds
-    either whole replicas or a part of one.
-    """
-    tensor_groups = tensor_groups_per_domain(pool, layout)
-    replicas = tensor_groups // (layout.pipeline * layout.context)
-    return max(1, replicas * layout.context, min(tensor_groups, layout.context))
-
-
 def n_microbatches(workload: Workload, n_replicas: int) -> int:
     """Return the microbatches of a replica in a step, of `n_replicas` >= 1 replicas."""
     if workload.global_batch_seqs is None:
@@ -155,8 +149,27 @@ def n_microbatches(workload: Workload, n_replicas: int) -> int:
 
 
 def _gang_replicas(layout: Layout, n_replicas: int) -> int:
+    """Return the consecutive replicas among which there are shards and experts for every layer."""
     if layout.pipeline > 1:
         return 1
     shards = {"zero3": n_replicas, "hybrid": layout.shard_group_replicas or 1}
-    experts = -(-layout.expert // layout.context)
+    experts = -(-layout.expert * expert_tensor(layout) // (layout.tensor * layout.context))
+    names = layout.order.split("-")
+    if layout.expert > 1 and names.index("dp") < names.index("ep"):
+        # Experts are divided among replicas that are far apart.
+        experts = n_replicas
     return min(n_replicas, max(shards.get(layout.sharding, 1), experts))
+
+
+def same_experts_among(n_ranks: int, layout: Layout) -> int:
+    """Return how many of some ranks with the same dense part have the same experts, at least 1.
+
+    Each rank of a tensor group has ranks with the same dense part, and experts are divided among
+    all of them.
+    """
+    return max(1, n_ranks * layout.tensor // (layout.expert * expert_tensor(layout)))
+
+
+def expert_tensor(layout: Layout) -> int:
+    """Return the ranks that divide each expert."""
+    return layout.tensor if layout.expert_tensor is None else layout.expert_tensor

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from hindmost.errors import UNSET, Problem, Verbatim, did_you_mean
 from hindmost.law import Law
 from hindmost.scenario.models import Scenario
+from hindmost.scenario.numbering import DIMENSIONS
 
 _TYPES = {
     "int_type": "must be an integer",
@@ -68,6 +69,10 @@ def _problem(details: Mapping[str, Any]) -> Problem:
         path = ".".join([*parts, context["field"]])
         given = UNSET if context["value"] is None else context["value"]
         return Problem(path=path, requirement=f"must be {context['requirement']}", value=given)
+    if kind == "order":
+        requirement = f"must name {', '.join(DIMENSIONS)} once each, joined by hyphens"
+        hint = "tp-cp-ep-dp-pp is Megatron's, innermost first"
+        return Problem(path=path, requirement=requirement, value=value, hint=hint)
     if kind == "catalog":
         hint = did_you_mean(context["value"], context["known"])
         requirement = f"must be one of the catalogue's {context['kind']}"

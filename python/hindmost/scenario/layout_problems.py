@@ -9,20 +9,32 @@ from hindmost import _core, catalog
 from hindmost.errors import Problem
 from hindmost.scenario.counts import (
     Counts,
-    data_ranks_per_domain,
+    domain_gpus,
+    expert_tensor,
     n_microbatches,
     replica_gpus,
 )
 from hindmost.scenario.models import Scenario
+from hindmost.scenario.numbering import numberings
+from hindmost.scenario.places import places
+
+MEGATRONS_ORDER = "tp-cp-ep-dp-pp"
+"""The order that Megatron-LM numbers ranks in by default; it suits every layout."""
 
 
 def layout_problems(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
     """Yield the problems of how ranks divide the work."""
     layout, model = scenario.layout, scenario.model
     for name, pool in scenario.pools.items():
-        domain_gpus = catalog.gpu(pool.gpu).domain_gpus
-        if layout.tensor > domain_gpus:
-            requirement = f"must be <= {domain_gpus}, the domain of pool {name} ({pool.gpu})"
+        most = domain_gpus(pool)
+        if pool.n_gpus < layout.tensor <= catalog.gpu(pool.gpu).domain_gpus:
+            requirement = f"must be >= {layout.tensor}, a tensor group"
+            yield Problem(path=f"pools.{name}.n_gpus", requirement=requirement, value=pool.n_gpus)
+        elif layout.tensor > most:
+            whose = (
+                "the domain" if most == catalog.gpu(pool.gpu).domain_gpus else "GPUs of a domain"
+            )
+            requirement = f"must be <= {most}, {whose} of pool {name} ({pool.gpu})"
             yield Problem(path="layout.tensor", requirement=requirement, value=layout.tensor)
     if model.n_heads % layout.tensor:
         requirement = f"must divide the {model.n_heads} heads of {scenario.workload.model}"
@@ -34,14 +46,57 @@ def layout_problems(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
     if layout.sharding != "hybrid" and layout.shard_group_replicas is not None:
         requirement = f'must be absent where layout.sharding is "{layout.sharding}"'
         yield Problem(path=path, requirement=requirement, value=layout.shard_group_replicas)
+    yield from _order(scenario, counts)
     yield from _experts(scenario, counts)
     yield from _replicas(scenario, counts)
     yield from _stages(scenario)
     yield from _microbatches(scenario, counts)
 
 
+def _order(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
+    """Yield the problem of an order in which ranks cannot be numbered."""
+    layout = scenario.layout
+    names = layout.order.split("-")
+    hint = f"{MEGATRONS_ORDER} suits every layout"
+    path, value = "layout.order", layout.order
+    if layout.tensor > 1 and names[0] != "tp":
+        requirement = "must begin with tp: a tensor group lies on GPUs that follow each other"
+        yield Problem(path=path, requirement=requirement, value=value, hint=hint)
+    if layout.placement == "mixed" and layout.context > 1 and names[:2] != ["tp", "cp"]:
+        requirement = (
+            "must begin with tp-cp where layout.placement is mixed: a stage is in one pool"
+        )
+        yield Problem(path=path, requirement=requirement, value=value, hint=hint)
+    if layout.expert > 1 and "ep" not in names:
+        requirement = "must name ep, too: layout.expert is more than 1"
+        yield Problem(path=path, requirement=requirement, value=value, hint=hint)
+        return
+    if layout.tensor % expert_tensor(layout) or any(_expert_ranks(scenario, counts)):
+        return
+    both = numberings(
+        layout.order,
+        tensor=layout.tensor,
+        context=layout.context,
+        pipeline=layout.pipeline,
+        data=max(1, counts.n_replicas),
+        expert=layout.expert,
+        expert_tensor=expert_tensor(layout),
+    )
+    if layout.pipeline > 1 and not both.agree:
+        requirement = "must give experts the same stages as all other weights"
+        yield Problem(path=path, requirement=requirement, value=value, hint=hint)
+
+
 def _experts(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
-    expert, experts = scenario.layout.expert, scenario.model.experts
+    layout, experts = scenario.layout, scenario.model.experts
+    expert, parts = layout.expert, expert_tensor(layout)
+    if layout.tensor % parts:
+        requirement = f"must divide layout.tensor ({layout.tensor})"
+        yield Problem(path="layout.expert_tensor", requirement=requirement, value=parts)
+        return
+    if layout.expert_tensor is not None and experts is None:
+        requirement = f"must be absent: {scenario.workload.model} has no experts"
+        yield Problem(path="layout.expert_tensor", requirement=requirement, value=parts)
     if expert == 1:
         return
     if experts is None:
@@ -51,15 +106,35 @@ def _experts(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
     if experts.n_experts % expert:
         requirement = f"must divide the {experts.n_experts} experts of {scenario.workload.model}"
         yield Problem(path="layout.expert", requirement=requirement, value=expert)
-    if counts.n_data_ranks % expert:
-        requirement = f"must divide the {counts.n_data_ranks} data-parallel ranks"
-        yield Problem(path="layout.expert", requirement=requirement, value=expert)
+    yield from _expert_ranks(scenario, counts)
+
+
+def _expert_ranks(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
+    """Yield a problem where the ranks of a stage cannot be divided among the experts."""
+    layout = scenario.layout
+    expert, parts = layout.expert, expert_tensor(layout)
+    of_replica = layout.tensor * layout.context
+    mixed = layout.placement == "mixed" and layout.pipeline > 1
+    replicas = {"": counts.n_replicas}
+    if not mixed and len(counts.pools) > 1:
+        replicas = {f" of pool {name}": pool.n_replicas for name, pool in counts.pools.items()}
+    for where, n_replicas in replicas.items():
+        n_ranks = of_replica * n_replicas
+        if n_ranks % (expert * parts) == 0:
+            continue
+        requirement = f"must divide the {n_ranks // parts:,} ranks of a stage{where}"
+        if parts > 1:
+            requirement += f" with the same {parts}th of an expert"
+        hint = ""
+        if parts > 1 and n_ranks % expert == 0:
+            hint = f"with layout.expert_tensor = 1 it would divide {n_ranks:,}"
+        yield Problem(path="layout.expert", requirement=requirement, value=expert, hint=hint)
 
 
 def _replicas(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
     """Yield a problem for each pool that holds no replica."""
     layout = scenario.layout
-    if any(catalog.gpu(pool.gpu).domain_gpus < layout.tensor for pool in scenario.pools.values()):
+    if any(domain_gpus(pool) < layout.tensor for pool in scenario.pools.values()):
         return
     size = replica_gpus(layout)
     # One stage alone cannot be spread.
@@ -69,9 +144,9 @@ def _replicas(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
             yield Problem(path="pools", requirement=requirement)
         return
     for name, pool in scenario.pools.items():
-        domain_gpus = catalog.gpu(pool.gpu).domain_gpus
-        if pool.n_gpus >= domain_gpus and counts.pools[name].n_replicas == 0:
-            requirement = f"must hold a replica, {size:,} GPUs in full domains of {domain_gpus}"
+        if counts.pools[name].n_replicas == 0:
+            of_domain = domain_gpus(pool)
+            requirement = f"must hold a replica, {size:,} GPUs in full domains of {of_domain}"
             spreads = layout.placement == "aligned"
             hint = "layout.placement = mixed spreads stages over pools" if spreads else ""
             yield Problem(
@@ -173,8 +248,11 @@ def collective_problems(scenario: Scenario, counts: Counts) -> Iterator[Problem]
         requirement = 'must be "hops" unless collective.algorithm is ring, tree or pat'
         yield Problem(path="collective.latency", requirement=requirement, value=chosen.latency)
     if chosen.algorithm == "pat":
-        for name, pool in scenario.pools.items():
-            if data_ranks_per_domain(pool, scenario.layout) > 1:
+        # Where there is no replica, or no numbering, that is told elsewhere.
+        has_places = counts.n_replicas and not any(_order(scenario, counts))
+        where = places(scenario.pools, scenario.layout, counts) if has_places else {}
+        for name, of_pool in where.items():
+            if of_pool.data.members > 1:
                 requirement = (
                     "must not be pat where a domain holds several ranks with the same part "
                     f"of the model, as in pool {name}"

@@ -5,7 +5,14 @@ from __future__ import annotations
 from copy import copy
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from hindmost import catalog
@@ -22,6 +29,7 @@ from hindmost.catalog.schema import (
 from hindmost.cause import Cause, Name
 from hindmost.law import Law
 from hindmost.scenario.merge import merged
+from hindmost.scenario.numbering import DIMENSIONS
 from hindmost.strict import Strict
 
 __all__ = ["Collective", "Fabric", "Layout", "Pool", "Scenario", "Workload"]
@@ -67,6 +75,10 @@ class Pool(Strict):
     """Name of the GPU in the catalogue, which has the sizes of node and domain."""
     n_gpus: PoolSize
     """GPUs of the pool, spares included."""
+    domain_gpus_used: Count | None = None
+    """GPUs of each domain that the pool has, such as 64 of the 72 of a rack; all by default. The
+    others work for nobody and do not count in n_gpus. A pool of fewer GPUs than this is one part
+    of a domain."""
     software_efficiency: Share = 1.0
     """Share of the kernel efficiency that the job's software reaches on these GPUs."""
     kernel_efficiency: Share | None = None
@@ -195,6 +207,17 @@ class Workload(Strict):
         return _known("models", name, tuple(info.context or ()))
 
 
+def _checked_order(order: Any) -> Any:
+    """Refuse an order that does not name each dimension once."""
+    names = order.split("-") if isinstance(order, str) else []
+    if sorted([*names, *({"ep"} - set(names))]) != sorted(DIMENSIONS):
+        raise PydanticCustomError("order", "must name each dimension once")
+    return order
+
+
+Order = Annotated[str, BeforeValidator(_checked_order)]
+
+
 class Layout(Strict):
     """How ranks divide the work."""
 
@@ -205,7 +228,9 @@ class Layout(Strict):
     context: Count = 1
     """Tensor groups that divide each sequence among them."""
     expert: Count = 1
-    """Data-parallel ranks that divide the experts of a layer among them."""
+    """Ranks that divide the experts of a layer among them. With expert_tensor and the ranks that
+    have the same experts they number the ranks of a stage anew: expert_tensor x expert x those =
+    tensor x context x replicas."""
     sharding: Literal["none", "zero1", "zero2", "zero3", "hybrid"] = "none"
     """States that data-parallel ranks divide among them: none, those of the optimizer (zero1),
     gradients too (zero2), weights too (zero3), or all of them within a shard group (hybrid)."""
@@ -225,8 +250,16 @@ class Layout(Strict):
     last_stage_backward: Positive | None = None
     """Time of the last stage's backward pass over the mean of the other stages."""
     placement: Literal["aligned", "mixed"] = "aligned"
-    """aligned: a replica stays in a pool; mixed: its stages are spread over the pools. A
-    tensor group stays in a domain."""
+    """aligned: a replica stays in a pool, and each pool is numbered by itself; mixed: ranks are
+    numbered over the pools one after another, so that with pp last in the order the stages of a
+    replica are spread over them. A tensor group stays in a domain."""
+    order: Order = "tp-cp-ep-dp-pp"
+    """Order in which ranks are numbered, innermost first, in Megatron's names: tensor, context,
+    expert, data and pipeline ranks. Rank r of a pool is its r-th working GPU. ep may be left out
+    where expert is 1."""
+    expert_tensor: Count | None = None
+    """Ranks that divide each expert; tensor by default. With 1 the ranks of a tensor group have
+    experts of their own."""
 
 
 class Collective(Strict):

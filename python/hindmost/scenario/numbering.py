@@ -48,21 +48,22 @@ class Numbering:
         return self.sizes[self.names.index(name)] if name in self.names else 1
 
     def stride(self, name: str) -> int:
-        """Return the distance of ranks whose indices in a dimension follow each other."""
-        return math.prod(self.sizes[: self.names.index(name)])
+        """Return the distance of ranks whose indices in a dimension follow each other.
 
-    def index(self, rank: int | Ranks, name: str) -> int | Ranks:
-        """Return the index of a rank, or of some, in a dimension."""
-        return rank // self.stride(name) % self.size(name) if name in self.names else 0 * rank
+        0 if there is no such dimension.
+        """
+        return math.prod(self.sizes[: self.names.index(name)]) if name in self.names else 0
+
+    def index(self, ranks: Ranks, name: str) -> Ranks:
+        """Return the index of some ranks in a dimension."""
+        return ranks // max(1, self.stride(name)) % self.size(name)
 
     def group(self, rank: int, *names: str) -> Ranks:
         """Return the ranks that differ from one in some dimensions only, in ascending order."""
         found = np.array([rank], dtype=np.int64)
         for name in names:
-            if name in self.names:
-                own = rank // self.stride(name) % self.size(name)
-                places = (np.arange(self.size(name)) - own) * self.stride(name)
-                found = (found[:, np.newaxis] + places).ravel()
+            places = np.arange(self.size(name)) - self.index(np.array([rank]), name)
+            found = (found[:, np.newaxis] + places * self.stride(name)).ravel()
         found.sort()
         return found
 

@@ -11,9 +11,9 @@ from hindmost.errors import Problem, did_you_mean
 from hindmost.scenario.basis import of_no_cause
 from hindmost.scenario.counts import (
     Counts,
+    domain_gpus,
     n_microbatches,
     replica_gpus,
-    tensor_groups_per_domain,
 )
 from hindmost.scenario.layout_problems import collective_problems, layout_problems
 from hindmost.scenario.merge import Table, leaves
@@ -46,12 +46,7 @@ def _pools(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
         requirement = f"must hold fewer than {MAX_RANKS:,} GPUs together"
         yield Problem(path="pools", requirement=requirement, value=total)
     for name, pool in scenario.pools.items():
-        gpu = catalog.gpu(pool.gpu)
-        if pool.n_gpus < gpu.domain_gpus:
-            requirement = (
-                f"must be >= {gpu.domain_gpus}, one domain of {pool.gpu}: the pool fills no replica"
-            )
-            yield Problem(path=f"pools.{name}.n_gpus", requirement=requirement, value=pool.n_gpus)
+        yield from _domains(f"pools.{name}", pool)
         yield from _passes(f"pools.{name}", pool)
         yield from _power(f"pools.{name}", pool)
         yield from _efficiency(scenario.workload, f"pools.{name}", pool)
@@ -60,6 +55,20 @@ def _pools(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
         crosses = _crosses_scale_up(pool, scenario.layout, counts)
         if crosses and pool.figure("scale_up_latency_s") is None:
             yield _missing(f"pools.{name}.scale_up_latency_s", pool.gpu)
+
+
+def _domains(path: str, pool: Pool) -> Iterator[Problem]:
+    """Yield the problems of how many GPUs of a domain a pool has."""
+    whole = catalog.gpu(pool.gpu).domain_gpus
+    used = pool.domain_gpus_used
+    if used is None:
+        return
+    if used > whole:
+        requirement = f"must be <= {whole}, the domain of {pool.gpu}"
+        yield Problem(path=f"{path}.domain_gpus_used", requirement=requirement, value=used)
+    elif pool.n_gpus // used * whole >= MAX_RANKS:
+        requirement = f"must make domains of fewer than {MAX_RANKS:,} GPUs together"
+        yield Problem(path=f"{path}.domain_gpus_used", requirement=requirement, value=used)
 
 
 def _passes(path: str, pool: Pool) -> Iterator[Problem]:
@@ -97,7 +106,7 @@ def _missing(path: str, of: str) -> Problem:
 
 def _crosses_scale_up(pool: Pool, layout: Layout, counts: Counts) -> bool:
     """Return whether ranks of a tensor group or of several replicas meet within a domain."""
-    several = tensor_groups_per_domain(pool, layout) > 1 and counts.n_replicas > 1
+    several = domain_gpus(pool) // layout.tensor > 1 and counts.n_replicas > 1
     return several or (layout.tensor > 1 and pool.forward_s is None)
 
 

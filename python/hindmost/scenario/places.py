@@ -1,0 +1,356 @@
+"""Where ranks sit: which of a communicator share a domain, and which transfers leave one.
+
+Rank r of a pool is its r-th working GPU. All communicators, transfers and columns of a result that
+depend on who sits where ask here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hindmost.scenario.counts import (
+    Counts,
+    expert_tensor,
+    same_experts_among,
+    used_domain_gpus,
+)
+from hindmost.scenario.models import Layout, Pool
+from hindmost.scenario.numbering import Numberings, Ranks, numberings
+from hindmost.spread import Spread
+
+MAX_ROWS = 80
+"""Communicators of a kind that are looked at, at most, beside the last one: the pattern in which
+they lie in domains repeats after as many of them as a domain has ranks."""
+MAX_PLACES = 500_000
+"""Ranks of all these communicators together, at most, if they are more than one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolPlaces:
+    """Where the ranks of one pool sit. Spreads are those of the communicator that takes longest.
+
+    Attributes
+    ----------
+    data : Spread
+        Ranks that have the same part of the model, and other tokens.
+    shard : Spread
+        Those of them in a shard group; all of them where there are no such groups.
+    between_shards : Spread
+        Ranks that hold the same shard, one of each shard group.
+    context : Spread
+        Ranks that divide a sequence.
+    experts : Spread
+        Ranks that divide the experts of a layer.
+    same_experts, same_experts_of_shard, same_experts_between_shards : Spread
+        As the first three, of ranks that have the same experts.
+    leaves_domain : tuple of bool
+        By link between stages, whether transfers over it leave a domain, in the replica in which
+        most do. Link s joins stage s and the next one, the last link the last one and the first.
+    ranks_of_stages : tuple of int
+        Ranks of each stage.
+    """
+
+    data: Spread
+    shard: Spread
+    between_shards: Spread
+    context: Spread
+    experts: Spread
+    same_experts: Spread
+    same_experts_of_shard: Spread
+    same_experts_between_shards: Spread
+    leaves_domain: tuple[bool, ...]
+    ranks_of_stages: tuple[int, ...]
+
+
+def places(pools: Mapping[str, Pool], layout: Layout, counts: Counts) -> dict[str, PoolPlaces]:
+    """Return where the ranks of each pool sit that has any, by its name.
+
+    Where replicas are aligned, each pool is numbered by itself, and its communicators reach the
+    ranks of other pools through their own. Where stages are mixed, the ranks of one pool follow
+    those of another in one numbering.
+    """
+    names = [name for name in pools if counts.pools[name].n_ranks > 0]
+    sizes = tuple(
+        (counts.pools[name].n_ranks, used_domain_gpus(pools[name], layout.tensor)) for name in names
+    )
+    if layout.placement == "mixed" and layout.pipeline > 1:
+        found = [_of_mixed(layout, sizes, index) for index in range(len(names))]
+        return dict(zip(names, found, strict=True))
+    first, alone = 0, []
+    group = layout.shard_group_replicas if layout.sharding == "hybrid" else None
+    for (n_ranks, used), name in zip(sizes, names, strict=True):
+        alone.append(_of_aligned(layout, n_ranks, used, first % (group or 1)))
+        first += counts.pools[name].n_replicas
+    return dict(zip(names, _together(alone, counts, layout), strict=True))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Site:
+    """The ranks of some pools that are numbered together, and the domains that they lie in.
+
+    Attributes
+    ----------
+    numberings : Numberings
+        Their numbers.
+    firsts : array of int
+        The number of the first rank of each pool.
+    used : array of int
+        Working GPUs of a full domain of each pool.
+    """
+
+    numberings: Numberings
+    firsts: Ranks
+    used: Ranks
+
+    def pool_of(self, ranks: Ranks) -> Ranks:
+        found: Ranks = np.searchsorted(self.firsts, ranks, side="right") - 1
+        return found
+
+    def domains(self, ranks: Ranks) -> Ranks:
+        """Return the domain of each rank; numbers of domains grow with those of ranks."""
+        pool = self.pool_of(ranks)
+        ends = np.append(self.firsts[1:], self.numberings.dense.n_ranks)
+        n_domains = -(-(ends - self.firsts) // self.used)
+        before = np.concatenate(([0], n_domains.cumsum()[:-1]))
+        domains: Ranks = before[pool] + (ranks - self.firsts[pool]) // self.used[pool]
+        return domains
+
+
+def _site(layout: Layout, sizes: tuple[tuple[int, int], ...]) -> _Site:
+    n_ranks = [n for n, _ in sizes]
+    replica = layout.tensor * layout.context * layout.pipeline
+    return _Site(
+        numberings=numberings(
+            layout.order,
+            tensor=layout.tensor,
+            context=layout.context,
+            pipeline=layout.pipeline,
+            data=sum(n_ranks) // replica,
+            expert=layout.expert,
+            expert_tensor=layout.expert_tensor,
+        ),
+        firsts=np.concatenate(([0], np.cumsum(n_ranks)[:-1])).astype(np.int64),
+        used=np.array([used for _, used in sizes], dtype=np.int64),
+    )
+
+
+# Compiled scenarios with thousands of pools have few kinds of them.
+@lru_cache(maxsize=256)
+def _of_aligned_by_sizes(
+    order: str,
+    sizes: tuple[int, ...],
+    group: int | None,
+    chunks: int,
+    n_ranks: int,
+    used: int,
+    first: int,
+) -> PoolPlaces:
+    tensor, context, pipeline, expert, expert_tensor = sizes
+    layout = Layout.model_construct(
+        order=order,
+        tensor=tensor,
+        context=context,
+        pipeline=pipeline,
+        expert=expert,
+        expert_tensor=expert_tensor,
+        chunks=chunks,
+    )
+    return _found(layout, _site(layout, ((n_ranks, used),)), 0, group=group, first=first)
+
+
+def _of_aligned(layout: Layout, n_ranks: int, used: int, first: int) -> PoolPlaces:
+    """Return where the ranks of a pool sit whose first replica is the `first` of a shard group."""
+    sizes = (
+        layout.tensor,
+        layout.context,
+        layout.pipeline,
+        layout.expert,
+        expert_tensor(layout),
+    )
+    group = layout.shard_group_replicas if layout.sharding == "hybrid" else None
+    return _of_aligned_by_sizes(layout.order, sizes, group, layout.chunks, n_ranks, used, first)
+
+
+def _of_mixed(layout: Layout, sizes: tuple[tuple[int, int], ...], pool: int) -> PoolPlaces:
+    group = layout.shard_group_replicas if layout.sharding == "hybrid" else None
+    return _found(layout, _site(layout, sizes), pool, group=group, first=0)
+
+
+def _together(alone: list[PoolPlaces], counts: Counts, layout: Layout) -> list[PoolPlaces]:
+    """Return the places of aligned pools whose communicators reach into all of them."""
+    n_data = counts.n_data_ranks
+    n_shard = counts.shard_ranks
+    n_same = same_experts_among(n_data, layout)
+    n_same_of_shard = same_experts_among(n_shard, layout)
+    ranks = {
+        "data": n_data,
+        "between_shards": -(-n_data // n_shard),
+        "same_experts": n_same,
+        "same_experts_between_shards": -(-n_same // n_same_of_shard),
+    }
+    within = {"shard": n_shard, "same_experts_of_shard": n_same_of_shard}
+    domains = {name: sum(getattr(pool, name).domains for pool in alone) for name in ranks}
+    found = []
+    for pool in alone:
+        spreads = {
+            name: _reaching(getattr(pool, name), n, domains[name]) for name, n in ranks.items()
+        }
+        for name, n in within.items():
+            own = getattr(pool, name)
+            # Of a shard group that lies in several pools, the others are like this one.
+            spreads[name] = _reaching(own, n, -(-own.domains * n // own.ranks))
+        found.append(
+            PoolPlaces(
+                **spreads,
+                context=pool.context,
+                experts=pool.experts,
+                leaves_domain=pool.leaves_domain,
+                ranks_of_stages=pool.ranks_of_stages,
+            )
+        )
+    return found
+
+
+def _reaching(own: Spread, ranks: int, domains: int) -> Spread:
+    """Return the spread of a communicator of which a pool has a part."""
+    if ranks == own.ranks:
+        return own
+    members, fewest = min(own.members, ranks), min(own.fewest, ranks)
+    return Spread(ranks=ranks, members=members, domains=min(domains, ranks), fewest=fewest)
+
+
+def _found(layout: Layout, site: _Site, pool: int, *, group: int | None, first: int) -> PoolPlaces:
+    """Return where the ranks of a pool sit, by its own part of all communicators."""
+    dense, experts = site.numberings.dense, site.numberings.experts
+    stages = _some(layout.pipeline)
+    of_stages = [stage * dense.stride("pp") for stage in stages.tolist()]
+    data = dense.group(0, "cp", "dp")
+    same = experts.group(0, "cp", "dp")
+    replicas = dense.index(data, "dp")
+    of_data = [data + base for base in of_stages]
+    # Experts of other ranks have the same pattern, beginning elsewhere.
+    of_same = [
+        same + base + offset * experts.stride("ep")
+        for base in of_stages
+        for offset in _some(experts.size("ep")).tolist()
+    ]
+    shards = _shards(of_data, replicas, group, first)
+    same_shards = _shards(of_same, dense.index(same, "dp"), group, first)
+    context = dense.group(0, "cp")
+    some_replicas = _some(dense.size("dp")) * dense.stride("dp")
+    expert = experts.group(0, "ep")
+    some_experts = _some(experts.size("dp")) * experts.stride("dp")
+
+    def spread(rows: list[Ranks]) -> Spread:
+        return _spread(site, rows, pool)
+
+    return PoolPlaces(
+        data=spread(of_data),
+        shard=spread(shards[0]),
+        between_shards=spread(shards[1]),
+        context=spread([context + base + d for base in of_stages for d in some_replicas.tolist()]),
+        experts=spread([expert + base + d for base in of_stages for d in some_experts.tolist()]),
+        same_experts=spread(of_same),
+        same_experts_of_shard=spread(same_shards[0]),
+        same_experts_between_shards=spread(same_shards[1]),
+        leaves_domain=_leaving(layout, site),
+        ranks_of_stages=_ranks_of_stages(layout, site, pool),
+    )
+
+
+def _some(n: int) -> Ranks:
+    """Return some of n indices, the first ones and the last one."""
+    return np.unique(np.append(np.arange(min(n, MAX_ROWS)), n - 1))
+
+
+def _shards(
+    of_data: list[Ranks], replicas: Ranks, group: int | None, first: int
+) -> tuple[list[Ranks], list[Ranks]]:
+    """Return ranks of shard groups, and ranks that hold the same shard, one of each group.
+
+    Parameters
+    ----------
+    of_data
+        Ranks with the same part of the model, by stage.
+    replicas
+        The replica of each of them, counted in the pool.
+    group
+        Replicas of a shard group; none without such groups.
+    first
+        Place of the first replica in its shard group.
+    """
+    if group is None:
+        return of_data, [ranks[:1] for ranks in of_data]
+    number, place = np.divmod(replicas + first, group)
+    whole = np.flatnonzero(np.bincount(number) == np.bincount(number).max())
+    chosen = whole[_some(len(whole))]
+    within = [ranks[number == k] for ranks in of_data for k in chosen.tolist()]
+    places = np.unique(place)
+    between = []
+    for ranks in of_data:
+        for p in places[_some(len(places))].tolist():
+            holders = ranks[place == p]
+            # Context ranks hold other shards.
+            _, firsts = np.unique(number[place == p], return_index=True)
+            between.append(holders[firsts])
+    return within, between
+
+
+def _spread(site: _Site, rows: list[Ranks], pool: int) -> Spread:
+    """Return the spread of the communicator that takes longest, among those with ranks in a pool.
+
+    Its members are counted in the domains of the pool, and its domains in all pools.
+    """
+    if sum(len(row) for row in rows) > MAX_PLACES:
+        rows = [rows[0], rows[-1]]
+    lengths = np.array([len(row) for row in rows])
+    row_of = np.repeat(np.arange(len(rows)), lengths)
+    ranks = np.concatenate(rows)
+    domains = site.domains(ranks)
+    is_first = np.append(True, (np.diff(domains) != 0) | (np.diff(row_of) != 0))
+    firsts = np.flatnonzero(is_first)
+    counts = np.diff(np.append(firsts, len(ranks)))
+    row_of, in_pool = row_of[firsts], site.pool_of(ranks[firsts]) == pool
+    n_domains = np.bincount(row_of, minlength=len(rows))
+    fewest = np.full(len(rows), np.iinfo(np.int64).max)
+    np.minimum.at(fewest, row_of[in_pool], counts[in_pool])
+    members = np.zeros(len(rows), dtype=np.int64)
+    np.maximum.at(members, row_of[in_pool], counts[in_pool])
+    # The fewer members a domain has, the more goes through a port; with domains latency grows.
+    slowest = int(np.lexsort((-n_domains, fewest))[0])
+    return Spread(
+        ranks=int(lengths[slowest]),
+        members=int(members[slowest]),
+        domains=int(n_domains[slowest]),
+        fewest=int(fewest[slowest]),
+    )
+
+
+def _leaving(layout: Layout, site: _Site) -> tuple[bool, ...]:
+    dense, stages = site.numberings.dense, np.arange(layout.pipeline)
+    if layout.pipeline == 1:
+        return (False,)
+    replicas = _some(dense.size("dp")) * dense.stride("dp")
+    stage = stages * dense.stride("pp")
+    context = np.arange(layout.context) * dense.stride("cp")
+    ranks = replicas[:, np.newaxis, np.newaxis] + stage[:, np.newaxis] + context
+    domains = site.domains(ranks)
+    leaves: NDArray[np.bool_] = (domains != np.roll(domains, -1, axis=1)).any(axis=2)
+    used = leaves if layout.chunks > 1 else leaves[:, :-1]
+    return tuple(leaves[used.sum(axis=1).argmax()].tolist())
+
+
+def _ranks_of_stages(layout: Layout, site: _Site, pool: int) -> tuple[int, ...]:
+    dense = site.numberings.dense
+    if len(site.firsts) == 1:
+        return (dense.n_ranks // layout.pipeline,) * layout.pipeline
+    ends = np.append(site.firsts[1:], dense.n_ranks)
+    # A tensor group lies in one pool.
+    ranks = np.arange(site.firsts[pool], ends[pool], layout.tensor)
+    counts = np.bincount(dense.index(ranks, "pp"), minlength=layout.pipeline)
+    return tuple((counts * layout.tensor).tolist())
