@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hindmost import catalog
@@ -11,7 +11,7 @@ from hindmost.cause import Cause
 from hindmost.collective.hops import total as hop_total
 from hindmost.errors import Problem, ScenarioError, Verbatim
 from hindmost.law import LawModel
-from hindmost.physics.compute import ComputeTime, compute_time
+from hindmost.physics.compute import ComputeTime, compute_time, mixed_step_s
 from hindmost.physics.job import Job
 from hindmost.physics.links import links
 from hindmost.physics.memory import Memory, memory
@@ -19,7 +19,7 @@ from hindmost.physics.network import network
 from hindmost.physics.stages import stage_flops
 from hindmost.physics.terms import Term, terms
 from hindmost.scenario import Counts, Scenario, n_microbatches
-from hindmost.scenario.counts import domain_gpus
+from hindmost.scenario.counts import domain_gpus, is_mixed
 from hindmost.scenario.places import PoolPlaces, places
 from hindmost.units import gigabytes
 
@@ -53,6 +53,9 @@ class PoolPlan:
         Power of one GPU at work and without work, in watts, where they are known.
     compute : ComputeTime
         Seconds that a replica computes without any cause.
+    replica_s : float
+        Seconds that a replica with ranks here computes in a step without any cause: those of
+        `compute`, unless its stages are spread over pools.
     rank_model_flops : float
         Model FLOPs of a step that each rank computes, on average.
     terms : tuple of Term
@@ -68,6 +71,7 @@ class PoolPlan:
     peak_power_w: float | None
     idle_power_w: float | None
     compute: ComputeTime
+    replica_s: float
     rank_model_flops: float
     terms: tuple[Term, ...]
     memory: Memory
@@ -178,10 +182,15 @@ def pool_plans(scenario: Scenario, job: Job, counts: Counts) -> tuple[PoolPlan, 
     where = places(scenario.pools, scenario.layout, counts)
     # A pool of spares only, which mixed stages leave over, is as any other one.
     anywhere = next(iter(where.values()))
-    return tuple(
+    pools = [
         _pool_plan(scenario, name, job, counts, where.get(name, anywhere))
         for name in scenario.pools
-    )
+    ]
+    if is_mixed(scenario.layout):
+        spread = [(pool.compute, where[pool.name]) for pool in pools if pool.name in where]
+        replica_s = mixed_step_s(job, spread)
+        pools = [replace(pool, replica_s=replica_s) for pool in pools]
+    return tuple(pools)
 
 
 def _known_pools(scenario: Scenario, other: Scenario, plan: Plan) -> tuple[PoolPlan, ...] | None:
@@ -219,6 +228,7 @@ def _pool_plan(
         peak_power_w=pool.figure("peak_power_w"),
         idle_power_w=pool.figure("idle_power_w"),
         compute=compute,
+        replica_s=compute.step_s,
         rank_model_flops=_rank_model_flops(job, places),
         terms=tuple(terms(job, counts, between_replicas, compute)),
         memory=memory(
@@ -337,7 +347,7 @@ def _core_pipeline(
         "microbatches": job.n_microbatches,
         "context": layout.context,
         "gang_replicas": counts.gang_replicas,
-        "placement": layout.placement if layout.pipeline > 1 else "aligned",
+        "placement": "mixed" if is_mixed(layout) else "aligned",
         "layers": [len(stage.layers) for stage in job.stages],
         "times": [
             {
@@ -375,7 +385,7 @@ def _core_term(
     return {
         "latency_s": [term.cost.latency_s + term.cost.scale_up_s for term in same_phase],
         "transfer_s": [term.cost.transfer_s for term in same_phase],
-        "window_share": [min(1.0, term.window_s / pool.compute.step_s) for pool, term in by_pool],
+        "window_share": [min(1.0, term.window_s / pool.replica_s) for pool, term in by_pool],
         "n_buckets": same_phase[0].n_buckets,
         "hops": None if hop_noise is None else _hop_law(same_phase, hop_noise),
     }

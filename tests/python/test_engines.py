@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from click.testing import CliRunner
@@ -119,6 +120,34 @@ def test_a_reason_is_told_by_its_type_and_not_by_a_name_that_looks_like_one() ->
         _core.OrderStatistics(hm.compile(scenario(job)).core)
     reason = Reason(*raised.value.args)
     assert (reason.kind, reason.allows_replica_law) == ("too-many-stalls", False)
+
+
+APART: Table = {
+    "pools.h100.n_gpus": 256,
+    "workload.model": "llama3-8b",
+    "layout.tensor": 1,
+    "layout.context": 2,
+    "layout.order": "tp-dp-cp-ep-pp",
+    "causes": {"own": slow({"name": "lognormal", "sigma": 0.1}, scope="replica")},
+}
+"""A replica is two ranks that are 128 apart, and share a cause."""
+
+
+def test_ranks_of_a_replica_that_lie_apart_share_what_their_replica_does() -> None:
+    call: Table = {"seed": 3, "changes": APART}
+    result = hm.simulate("h100-1k", runs=1, steps=8, **call)
+    assert result.inputs["method"] == "sample"
+    assert result.why == "ranks of a replica of pool h100 do not follow each other and share own"
+    times = hm.rank_times("h100-1k", run=0, steps=range(8), **call)
+    own = times.reshape(8, 2, 128)
+    # Each GPU has a speed of its own, too, which differs by some 2%.
+    np.testing.assert_allclose(own[:, 0], own[:, 1], rtol=0.12)
+    assert (own.max(axis=2) / own.min(axis=2) > 1.3).all()
+    replicas = hm.slowest_replicas("h100-1k", k=2, runs=1, steps=8, **call)
+    for step in range(8):
+        slowest = own[step].max(axis=0).argsort()[::-1][:2]
+        found = replicas.filter(step=step)["replica"].to_list()
+        assert found == slowest.tolist()
 
 
 def test_rows_beyond_memory_are_refused_before_anything_is_sampled(staged: hm.Scenario) -> None:

@@ -19,6 +19,7 @@ from hindmost.plan import make_plan
 Changes = dict[str, Any]
 
 LAW = {"name": "lognormal", "sigma": 0.01}
+SUITS = "tp-cp-ep-dp-pp suits every layout"
 MOE: Changes = {"workload.model": "mixtral-8x7b", "layout.tensor": 1}
 STAGES: Changes = {"layout.pipeline": 4, "workload.n_microbatches": 8}
 INTERLEAVED: Changes = {**STAGES, "layout.schedule": "interleaved", "layout.chunks": 2}
@@ -101,6 +102,54 @@ REFUSED: dict[str, tuple[Changes, str]] = {
     "expert ranks": (
         {**MOE, "layout.expert": 8, "pools.h100.n_gpus": 1020, "layout.pipeline": 4},
         "layout.expert must divide the 254 ranks of a stage, got 8",
+    ),
+    "order without tp": (
+        {"layout.order": "dp-tp-cp-ep-pp"},
+        "layout.order must begin with tp: a tensor group lies on GPUs that follow each other, got "
+        f'"dp-tp-cp-ep-pp"; {SUITS}',
+    ),
+    "order without ep": (
+        {**MOE, "layout.expert": 8, "layout.order": "tp-cp-dp-pp"},
+        f'layout.order must name ep, too: layout.expert is more than 1, got "tp-cp-dp-pp"; {SUITS}',
+    ),
+    "order of other stages for experts": (
+        {
+            **MOE,
+            "layout.expert": 8,
+            "layout.tensor": 2,
+            "layout.expert_tensor": 1,
+            "layout.pipeline": 2,
+            "workload.n_microbatches": 4,
+            "layout.order": "tp-cp-pp-ep-dp",
+        },
+        "layout.order must give experts the same stages as all other weights, got "
+        f'"tp-cp-pp-ep-dp"; {SUITS}',
+    ),
+    "order of mixed stages": (
+        {
+            **STAGES,
+            "layout.placement": "mixed",
+            "layout.context": 2,
+            "layout.order": "tp-dp-cp-ep-pp",
+        },
+        "layout.order must begin with tp-cp where layout.placement is mixed: a stage is in one "
+        f'pool, got "tp-dp-cp-ep-pp"; {SUITS}',
+    ),
+    "a part of an expert": (
+        {**MOE, "layout.tensor": 4, "layout.expert_tensor": 3},
+        "layout.expert_tensor must divide layout.tensor (4), got 3",
+    ),
+    "parts of no experts": (
+        {"layout.expert_tensor": 1},
+        "layout.expert_tensor must be absent: llama3-70b has no experts, got 1",
+    ),
+    "more than a domain": (
+        {"pools.h100.domain_gpus_used": 9},
+        "pools.h100.domain_gpus_used must be <= 8, the domain of h100-sxm, got 9",
+    ),
+    "less than a tensor group": (
+        {"pools.h100.domain_gpus_used": 6},
+        "layout.tensor must be <= 6, GPUs of a domain of pool h100 (h100-sxm), got 8",
     ),
     "mixed and replica": (
         {**STAGES, **cause(scope="replica"), "layout.placement": "mixed"},
@@ -249,6 +298,9 @@ WRONG: list[tuple[str, Any]] = [
     *(("layout.stage_layers", value) for value in (80, "80", [80.0], [-1, 81], [True], {"a": 1})),
     *(("layout.schedule", value) for value in (1, "", "GPipe", "zb", True)),
     *(("layout.placement", value) for value in (0, "", "Mixed", ["mixed"])),
+    *(("layout.order", value) for value in (0, "", "tp", "tp-cp-dp", "tp-tp-cp-dp-pp", ["tp"])),
+    *(("layout.order", value) for value in ("tp_cp_dp_pp", "tp-cp-ep-dp-pp-", "TP-CP-EP-DP-PP")),
+    *(("pools.h100.domain_gpus_used", value) for value in (0, -1, 1.5, "8", True)),
     *(("layout.sharding", value) for value in (3, "", "zero", "fsdp")),
     *(("collective.algorithm", value) for value in (0, "", "rings", "nccl")),
     *(("collective.latency", value) for value in (0, "", "hop")),

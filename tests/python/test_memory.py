@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 import pytest
-from tests.plans import pool_plan
+from tests.plans import counts, pool_plan
 
 import hindmost as hm
 from hindmost import catalog
@@ -207,6 +207,14 @@ def test_experts_of_a_shard_group_are_shared_within_it() -> None:
 
 
 def test_mixed_placement_needs_of_all_pools_what_the_smallest_group_needs() -> None:
-    scenario = hm.load("colossus-1", {"layout.placement": "mixed"})
-    found = [pool_plan(scenario, pool).memory.states_bytes for pool in scenario.pools]
-    assert found == pytest.approx([16 * LLAMA_405B / 8 / 37] * 3)
+    def states_bytes(changes: Changes) -> list[float]:
+        scenario = hm.load("colossus-1", {"layout.placement": "mixed", **changes})
+        return [pool_plan(scenario, pool).memory.states_bytes for pool in scenario.pools]
+
+    # One stage cannot be spread, and only the last pool has a part of the smaller group.
+    assert states_bytes({}) == pytest.approx([16 * LLAMA_405B / 8 / n for n in (64, 64, 37)])
+    stages = {"layout.pipeline": 3, "layout.placement": "mixed"}
+    found = counts(hm.load("colossus-1", stages))
+    assert found.smallest_shard_group == found.n_replicas % 64 > 0
+    shares = [pool.state_ranks for pool in found.pools.values()]
+    assert shares == [found.smallest_shard_group] * 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -132,6 +133,35 @@ def compute_time(job: Job, pool: Pool, links: Links, places: PoolPlaces) -> Comp
         n_microbatches=job.n_microbatches,
         step_s=_passes_s(job, times, sent.transfers_s) + job.workload.overhead_s,
     )
+
+
+def mixed_step_s(job: Job, pools: Sequence[tuple[ComputeTime, PoolPlaces]]) -> float:
+    """Return the seconds that a replica whose stages are spread over pools computes in a step.
+
+    A stage takes as long as in the slowest of the pools that have ranks of it, and so does a
+    transfer in the slower of both stages' pools.
+
+    Parameters
+    ----------
+    job
+        What the replica computes.
+    pools
+        Times and places of each pool that has any rank.
+    """
+    n_stages = job.layout.pipeline
+
+    def of_stage(stage: int) -> list[ComputeTime]:
+        return [time for time, places in pools if places.ranks_of_stages[stage % n_stages]]
+
+    times = [
+        max((time.stages[k] for time in of_stage(k)), key=lambda one: one.total_s)
+        for k in range(len(job.stages))
+    ]
+    transfers_s = tuple(
+        max(time.transfers_s[link] for time in (*of_stage(link), *of_stage(link + 1)))
+        for link in range(n_stages)
+    )
+    return _passes_s(job, times, transfers_s) + max(time.overhead_s for time, _ in pools)
 
 
 def _passes_s(job: Job, times: list[StageTime], transfers_s: tuple[float, ...]) -> float:

@@ -75,16 +75,14 @@ class Counts:
         replicas = [n // (layout.pipeline * layout.context) for n in tensor_groups]
         n_replicas = sum(replicas)
         stages = [n * layout.pipeline for n in replicas]
-        if layout.placement == "mixed":
+        if is_mixed(layout):
             stages = [n // layout.context for n in tensor_groups]
             n_replicas = sum(stages) // layout.pipeline
             stages = _without_last(stages, sum(stages) - n_replicas * layout.pipeline)
         full_group = min(layout.shard_group_replicas or 1, n_replicas)
         last_group = n_replicas % (layout.shard_group_replicas or 1) or full_group
         smallest_groups = [
-            last_group
-            if layout.placement == "mixed" or end > n_replicas - last_group
-            else full_group
+            last_group if is_mixed(layout) or end > n_replicas - last_group else full_group
             for end in accumulate(replicas)
         ]
         sharded = layout.sharding == "hybrid"
@@ -155,10 +153,15 @@ def _gang_replicas(layout: Layout, n_replicas: int) -> int:
     shards = {"zero3": n_replicas, "hybrid": layout.shard_group_replicas or 1}
     experts = -(-layout.expert * expert_tensor(layout) // (layout.tensor * layout.context))
     names = layout.order.split("-")
-    if layout.expert > 1 and names.index("dp") < names.index("ep"):
+    if layout.expert > 1 and "ep" in names and names.index("dp") < names.index("ep"):
         # Experts are divided among replicas that are far apart.
         experts = n_replicas
     return min(n_replicas, max(shards.get(layout.sharding, 1), experts))
+
+
+def is_mixed(layout: Layout) -> bool:
+    """Return whether stages of a replica may lie in several pools; one stage alone cannot."""
+    return layout.placement == "mixed" and layout.pipeline > 1
 
 
 def same_experts_among(n_ranks: int, layout: Layout) -> int:

@@ -11,6 +11,7 @@ from hindmost.scenario.counts import (
     Counts,
     domain_gpus,
     expert_tensor,
+    is_mixed,
     n_microbatches,
     replica_gpus,
 )
@@ -62,7 +63,7 @@ def _order(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
     if layout.tensor > 1 and names[0] != "tp":
         requirement = "must begin with tp: a tensor group lies on GPUs that follow each other"
         yield Problem(path=path, requirement=requirement, value=value, hint=hint)
-    if layout.placement == "mixed" and layout.context > 1 and names[:2] != ["tp", "cp"]:
+    if is_mixed(layout) and layout.context > 1 and names[:2] != ["tp", "cp"]:
         requirement = (
             "must begin with tp-cp where layout.placement is mixed: a stage is in one pool"
         )
@@ -114,9 +115,8 @@ def _expert_ranks(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
     layout = scenario.layout
     expert, parts = layout.expert, expert_tensor(layout)
     of_replica = layout.tensor * layout.context
-    mixed = layout.placement == "mixed" and layout.pipeline > 1
     replicas = {"": counts.n_replicas}
-    if not mixed and len(counts.pools) > 1:
+    if not is_mixed(layout) and len(counts.pools) > 1:
         replicas = {f" of pool {name}": pool.n_replicas for name, pool in counts.pools.items()}
     for where, n_replicas in replicas.items():
         n_ranks = of_replica * n_replicas
@@ -124,10 +124,10 @@ def _expert_ranks(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
             continue
         requirement = f"must divide the {n_ranks // parts:,} ranks of a stage{where}"
         if parts > 1:
-            requirement += f" with the same {parts}th of an expert"
+            requirement += f" that hold the same part of an expert (1 of {parts})"
         hint = ""
         if parts > 1 and n_ranks % expert == 0:
-            hint = f"with layout.expert_tensor = 1 it would divide {n_ranks:,}"
+            hint = f"with layout.expert_tensor = 1 it divides all {n_ranks:,}"
         yield Problem(path="layout.expert", requirement=requirement, value=expert, hint=hint)
 
 
@@ -137,8 +137,7 @@ def _replicas(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
     if any(domain_gpus(pool) < layout.tensor for pool in scenario.pools.values()):
         return
     size = replica_gpus(layout)
-    # One stage alone cannot be spread.
-    if layout.placement == "mixed" and layout.pipeline > 1:
+    if is_mixed(layout):
         if scenario.pools and counts.n_replicas == 0:
             requirement = f"must hold a replica together, {size:,} GPUs in full domains"
             yield Problem(path="pools", requirement=requirement)

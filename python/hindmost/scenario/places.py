@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hindmost.scenario.counts import (
     Counts,
     expert_tensor,
+    is_mixed,
     same_experts_among,
     used_domain_gpus,
 )
@@ -78,7 +79,7 @@ def places(pools: Mapping[str, Pool], layout: Layout, counts: Counts) -> dict[st
     sizes = tuple(
         (counts.pools[name].n_ranks, used_domain_gpus(pools[name], layout.tensor)) for name in names
     )
-    if layout.placement == "mixed" and layout.pipeline > 1:
+    if is_mixed(layout):
         found = [_of_mixed(layout, sizes, index) for index in range(len(names))]
         return dict(zip(names, found, strict=True))
     first, alone = 0, []

@@ -1,0 +1,78 @@
+"""Cases rebuilt from public reports, with the values that are known to be right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import hindmost as hm
+from tests.validation.families import DATA
+
+REPORTS = DATA / "reports"
+
+pytestmark = pytest.mark.skipif(
+    not REPORTS.exists(), reason="the published data lie beside the project, and are absent"
+)
+
+
+def simulated(case: str, **changes: Any) -> hm.Result:
+    """Return a simulation of a case without any cause, with changes by key path."""
+    dotted = {key.replace("__", "."): value for key, value in changes.items()}
+    return hm.simulate(REPORTS / f"{case}.toml", changes=dotted, seed=1, runs=1, steps=1)
+
+
+@pytest.mark.parametrize("case", ["10-experts-b200-qwen235b", "11-mixed-placement-experts"])
+def test_experts_of_a_node_exchange_tokens_over_its_links(case: str) -> None:
+    result = simulated(case)
+    assert result.value("compute_s") == pytest.approx(12.05, rel=2e-3)
+    assert result.value("step_time_s") == pytest.approx(12.25, rel=2e-3)
+    # With stages side by side each of the eight experts is in a node of its own.
+    apart = simulated(case, layout__order="tp-cp-pp-ep-dp", layout__placement="aligned")
+    assert apart.value("step_time_s") == pytest.approx(71.6, rel=2e-3)
+
+
+def test_racks_of_which_64_of_72_gpus_work_lose_no_replica() -> None:
+    whole = simulated("12b-gb200-405b-256")
+    assert (whole.plan.n_replicas, whole.pool_rows[0]["n_spares"]) == (3, 64)
+    used = simulated("12b-gb200-405b-256", pools__g__domain_gpus_used=64)
+    assert (used.plan.n_replicas, used.pool_rows[0]["n_spares"]) == (4, 0)
+    assert used.value("step_time_s") == pytest.approx(43.7, rel=2e-3)
+    leftover = simulated("12b-gb200-405b-256", pools__g__domain_gpus_used=64, pools__g__n_gpus=288)
+    assert (leftover.plan.n_replicas, leftover.pool_rows[0]["n_spares"]) == (4, 32)
+
+
+def test_64_of_the_72_gpus_of_one_rack_are_a_pool() -> None:
+    # Without recomputation of all activations the job does not fit, which is another matter.
+    result = simulated("12-gb200-64-of-72", workload__recompute="full")
+    assert result.plan.ranks == [64]
+
+
+def test_a_pool_is_busy_for_its_own_stages_and_sends_their_weights() -> None:
+    result = simulated("49-mixed-stages-uneven-layers")
+    step_s = result.value("step_time_s")
+    assert result.value("compute_s") == pytest.approx(6.83, rel=1e-3)
+    # Weights of 59 layers go through ports of the H100 only.
+    assert result.value("exposed_comm_s") == pytest.approx(0.2, abs=0.05)
+    a100, h100 = result.pool_rows
+    # The figures of the report are of a step of 7.58 s, of which 0.75 s were exposed.
+    for row, busy_frac, mfu in ((a100, 0.738, 0.388), (h100, 0.855, 0.351)):
+        assert row["busy_frac"] * step_s == pytest.approx(busy_frac * 7.58, rel=3e-3)
+        assert row["mfu"] * step_s == pytest.approx(mfu * 7.58, rel=3e-3)
+        assert row["busy_frac"] + row["wait_frac"] < 1
+
+
+def test_experts_may_be_divided_among_all_ranks() -> None:
+    with pytest.raises(hm.ScenarioError) as refused:
+        simulated("50-expert-over-tensor-ranks")
+    assert str(refused.value).endswith(
+        "layout.expert must divide the 32 ranks of a stage that hold the same part of an expert "
+        "(1 of 2), got 64; with layout.expert_tensor = 1 it divides all 64"
+    )
+    result = simulated("50-expert-over-tensor-ranks", layout__expert_tensor=1)
+    assert result.plan.n_replicas == 32
+
+
+def test_four_gpus_of_a_node_are_a_pool() -> None:
+    result = simulated("54-llama2-7b-4-gpus")
+    assert (result.plan.ranks, result.plan.n_replicas) == ([4], 2)
