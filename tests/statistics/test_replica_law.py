@@ -38,7 +38,13 @@ def staged(
 ) -> Table:
     return {
         "pools": pools,
-        "layout": {"tensor": 2, "pipeline": 4, "schedule": schedule},
+        # Stages side by side, so that a node holds ranks of one replica.
+        "layout": {
+            "tensor": 2,
+            "pipeline": 4,
+            "schedule": schedule,
+            "order": "tp-cp-pp-dp",
+        },
         "workload": {**BASE["workload"], "n_microbatches": n_microbatches},
         "causes": causes,
     }
