@@ -24,11 +24,8 @@ from hindmost.scenario.models import Layout, Pool
 from hindmost.scenario.numbering import Numberings, Ranks, numberings
 from hindmost.spread import Spread
 
-MAX_ROWS = 80
-"""Communicators of a kind that are looked at, at most, beside the last one: the pattern in which
-they lie in domains repeats after as many of them as a domain has ranks."""
 MAX_PLACES = 500_000
-"""Ranks of all these communicators together, at most, if they are more than one."""
+"""Ranks of the communicators of a kind that are looked at, at most, if they are more than two."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +138,7 @@ def _site(layout: Layout, sizes: tuple[tuple[int, int], ...]) -> _Site:
 
 
 # Compiled scenarios with thousands of pools have few kinds of them.
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=4096)
 def _of_aligned_by_sizes(
     order: str,
     sizes: tuple[int, ...],
@@ -228,49 +225,84 @@ def _reaching(own: Spread, ranks: int, domains: int) -> Spread:
 def _found(layout: Layout, site: _Site, pool: int, *, group: int | None, first: int) -> PoolPlaces:
     """Return where the ranks of a pool sit, by its own part of all communicators."""
     dense, experts = site.numberings.dense, site.numberings.experts
-    stages = _some(layout.pipeline)
-    of_stages = [stage * dense.stride("pp") for stage in stages.tolist()]
-    data = dense.group(0, "cp", "dp")
-    same = experts.group(0, "cp", "dp")
-    replicas = dense.index(data, "dp")
-    of_data = [data + base for base in of_stages]
-    # Experts of other ranks have the same pattern, beginning elsewhere.
-    of_same = [
-        same + base + offset * experts.stride("ep")
-        for base in of_stages
-        for offset in _some(experts.size("ep")).tolist()
-    ]
-    shards = _shards(of_data, replicas, group, first)
-    same_shards = _shards(of_same, dense.index(same, "dp"), group, first)
-    context = dense.group(0, "cp")
-    some_replicas = _some(dense.size("dp")) * dense.stride("dp")
-    expert = experts.group(0, "ep")
-    some_experts = _some(experts.size("dp")) * experts.stride("dp")
+    # How communicators lie in domains repeats after as many as a domain has tensor groups.
+    period = int(site.used.max()) // layout.tensor
+    if period == 1 and experts is dense:
+        return _of_whole_domains(layout, site, pool, group=group, first=first)
+    stages = (_some(layout.pipeline, period) * dense.stride("pp")).tolist()
+    replicas = (_some(dense.size("dp"), period) * dense.stride("dp")).tolist()
 
     def spread(rows: list[Ranks]) -> Spread:
         return _spread(site, rows, pool)
 
+    def of_data(data: Ranks, bases: list[int]) -> tuple[Spread, Spread, Spread]:
+        """Return the spreads of some ranks, of those of a shard group, and of one of each."""
+        rows = [data + base for base in bases]
+        whole = spread(rows)
+        if group is None:
+            return whole, whole, Spread.of(1, 1)
+        within, between = _shards(rows, dense.index(data, "dp"), group, first, period)
+        return whole, spread(within), spread(between)
+
+    data, shard, between_shards = of_data(dense.group(0, "cp", "dp"), stages)
+    same, same_of_shard, same_between_shards = data, shard, between_shards
+    of_experts = Spread.of(1, 1)
+    if experts is not dense:
+        offsets = (
+            _some(experts.size("ep"), period * layout.tensor) * experts.stride("ep")
+        ).tolist()
+        bases = [stage + offset for stage in stages for offset in offsets]
+        same, same_of_shard, same_between_shards = of_data(experts.group(0, "cp", "dp"), bases)
+        others = (_some(experts.size("dp"), period * layout.tensor) * experts.stride("dp")).tolist()
+        expert = experts.group(0, "ep")
+        of_experts = spread([expert + stage + other for stage in stages for other in others])
+    context = dense.group(0, "cp")
     return PoolPlaces(
-        data=spread(of_data),
-        shard=spread(shards[0]),
-        between_shards=spread(shards[1]),
-        context=spread([context + base + d for base in of_stages for d in some_replicas.tolist()]),
-        experts=spread([expert + base + d for base in of_stages for d in some_experts.tolist()]),
-        same_experts=spread(of_same),
-        same_experts_of_shard=spread(same_shards[0]),
-        same_experts_between_shards=spread(same_shards[1]),
-        leaves_domain=_leaving(layout, site),
+        data=data,
+        shard=shard,
+        between_shards=between_shards,
+        context=spread([context + stage + replica for stage in stages for replica in replicas]),
+        experts=of_experts,
+        same_experts=same,
+        same_experts_of_shard=same_of_shard,
+        same_experts_between_shards=same_between_shards,
+        leaves_domain=_leaving(layout, site, period),
         ranks_of_stages=_ranks_of_stages(layout, site, pool),
     )
 
 
-def _some(n: int) -> Ranks:
-    """Return some of n indices, the first ones and the last one."""
-    return np.unique(np.append(np.arange(min(n, MAX_ROWS)), n - 1))
+def _of_whole_domains(
+    layout: Layout, site: _Site, pool: int, *, group: int | None, first: int
+) -> PoolPlaces:
+    """Return where ranks sit whose tensor group fills a domain: no others share it."""
+    n_replicas = site.numberings.dense.size("dp")
+    data = Spread.of(n_replicas * layout.context, 1)
+    shard, between = data, Spread.of(1, 1)
+    if group is not None:
+        number, place = np.divmod(np.arange(n_replicas) + first, group)
+        shard = Spread.of(int(np.bincount(number).max()) * layout.context, 1)
+        between = Spread.of(int(np.bincount(place).max()), 1)
+    return PoolPlaces(
+        data=data,
+        shard=shard,
+        between_shards=between,
+        context=Spread.of(layout.context, 1),
+        experts=Spread.of(1, 1),
+        same_experts=data,
+        same_experts_of_shard=shard,
+        same_experts_between_shards=between,
+        leaves_domain=(layout.pipeline > 1,) * layout.pipeline,
+        ranks_of_stages=_ranks_of_stages(layout, site, pool),
+    )
+
+
+def _some(n: int, period: int) -> Ranks:
+    """Return some of n indices, those of one period and the last one."""
+    return np.append(np.arange(min(n - 1, period)), n - 1)
 
 
 def _shards(
-    of_data: list[Ranks], replicas: Ranks, group: int | None, first: int
+    of_data: list[Ranks], replicas: Ranks, group: int, first: int, period: int
 ) -> tuple[list[Ranks], list[Ranks]]:
     """Return ranks of shard groups, and ranks that hold the same shard, one of each group.
 
@@ -279,26 +311,28 @@ def _shards(
     of_data
         Ranks with the same part of the model, by stage.
     replicas
-        The replica of each of them, counted in the pool.
+        The replica of each of them, counted in the pool, in ascending order or in that of several
+        context ranks.
     group
-        Replicas of a shard group; none without such groups.
+        Replicas of a shard group.
     first
         Place of the first replica in its shard group.
+    period
+        Communicators after which their pattern in domains repeats.
     """
-    if group is None:
-        return of_data, [ranks[:1] for ranks in of_data]
     number, place = np.divmod(replicas + first, group)
-    whole = np.flatnonzero(np.bincount(number) == np.bincount(number).max())
-    chosen = whole[_some(len(whole))]
-    within = [ranks[number == k] for ranks in of_data for k in chosen.tolist()]
-    places = np.unique(place)
+    sizes = np.bincount(number)
+    whole = np.flatnonzero(sizes == sizes.max())
+    chosen = whole[_some(len(whole), period)].tolist()
+    groups = [number == k for k in chosen]
+    within = [ranks[of_group] for ranks in of_data for of_group in groups]
+    places = np.flatnonzero(np.bincount(place))
     between = []
-    for ranks in of_data:
-        for p in places[_some(len(places))].tolist():
-            holders = ranks[place == p]
-            # Context ranks hold other shards.
-            _, firsts = np.unique(number[place == p], return_index=True)
-            between.append(holders[firsts])
+    for p in places[_some(len(places), period)].tolist():
+        holders = np.flatnonzero(place == p)
+        # Context ranks hold other shards.
+        holders = holders[np.unique(number[holders], return_index=True)[1]]
+        between += [ranks[holders] for ranks in of_data]
     return within, between
 
 
@@ -332,11 +366,11 @@ def _spread(site: _Site, rows: list[Ranks], pool: int) -> Spread:
     )
 
 
-def _leaving(layout: Layout, site: _Site) -> tuple[bool, ...]:
+def _leaving(layout: Layout, site: _Site, period: int) -> tuple[bool, ...]:
     dense, stages = site.numberings.dense, np.arange(layout.pipeline)
     if layout.pipeline == 1:
         return (False,)
-    replicas = _some(dense.size("dp")) * dense.stride("dp")
+    replicas = _some(dense.size("dp"), period) * dense.stride("dp")
     stage = stages * dense.stride("pp")
     context = np.arange(layout.context) * dense.stride("cp")
     ranks = replicas[:, np.newaxis, np.newaxis] + stage[:, np.newaxis] + context
