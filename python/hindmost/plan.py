@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from hindmost import catalog
 from hindmost.cause import Cause
 from hindmost.collective.hops import total as hop_total
 from hindmost.errors import Problem, ScenarioError, Verbatim
@@ -209,7 +208,7 @@ def _pool_plan(
     scenario: Scenario, name: str, job: Job, counts: Counts, places: PoolPlaces
 ) -> PoolPlan:
     pool, fabric = scenario.pools[name], scenario.fabric
-    peak_flop_per_s = catalog.gpu(pool.gpu).peak_flop_per_s(scenario.workload.mfu_dtype)
+    peak_flop_per_s = pool.accelerator.peak_flop_per_s(scenario.workload.mfu_dtype)
     assert peak_flop_per_s is not None
     of_rank = links(pool, fabric)
     compute = compute_time(job, pool, of_rank, places)
@@ -255,7 +254,7 @@ def _memory_problems(
     """Yield a problem for each pool whose GPUs have less memory than the job needs."""
     layout = scenario.layout
     for pool in pools:
-        gpu = catalog.gpu(scenario.pools[pool.name].gpu)
+        name, gpu = scenario.pools[pool.name].gpu, scenario.pools[pool.name].accelerator
         needed = pool.memory.total_bytes
         if needed <= gpu.memory_bytes:
             continue
@@ -268,7 +267,7 @@ def _memory_problems(
             requirement=(
                 f"needs {gigabytes(needed)} a GPU{_where(scenario, pool)}, "
                 f"{gigabytes(needed - gpu.memory_bytes)} more than the "
-                f"{gigabytes(gpu.memory_bytes)} of pool {pool.name} ({gpu.name})"
+                f"{gigabytes(gpu.memory_bytes)} of pool {pool.name} ({name})"
             ),
             hint=hint,
             source=scenario.source,
@@ -317,7 +316,7 @@ def _core_arguments(
 
 
 def _core_pool(scenario: Scenario, pool: PoolPlan) -> dict[str, object]:
-    gpu = catalog.gpu(scenario.pools[pool.name].gpu)
+    gpu = scenario.pools[pool.name].accelerator
     return {
         "name": pool.name,
         "n_gpus": pool.n_gpus,

@@ -111,8 +111,8 @@ ELSEWHERE = {
     f"basis.workload.seqlen {NO_PATH}",
     'basis.layout = { kind = "assumed", wher = "x", where = "x" }': "mine.toml: "
     f'basis.layout.wher {NO_KEY} "where"?',
-    '"[key]" = 8': "mine.toml: [key] is not a known key; there is name, pools, fabric, models, "
-    "workload, layout, collective, causes, unknowns, basis, not_modelled",
+    '"[key]" = 8': "mine.toml: [key] is not a known key; there is name, pools, fabric, gpus, "
+    "fabrics, models, workload, layout, collective, causes, unknowns, basis, not_modelled",
 }
 
 # What is said of a law, after `causes.own.law.`.

@@ -117,7 +117,9 @@ def test_a_number_of_another_unit_is_warned_of(path: str) -> None:
 
 def test_numbers_that_may_be_meant_are_not() -> None:
     assert warned(hm.load("h100-1k", MEANT)) == []
-    assert warned(hm.load("h100-1k", {"pools.h100.nic_bytes_per_s": 1e13})) == []
+    fast = {"extends": "infiniband-ndr", "port_bytes_per_s": 1e13}
+    changes = {"pools.h100.nic_bytes_per_s": 1e13, "fabrics.fast": fast, "fabric.name": "fast"}
+    assert warned(hm.load("h100-1k", changes)) == []
 
 
 def test_a_cause_that_is_switched_off_is_not_judged() -> None:

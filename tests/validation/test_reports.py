@@ -76,3 +76,34 @@ def test_experts_may_be_divided_among_all_ranks() -> None:
 def test_four_gpus_of_a_node_are_a_pool() -> None:
     result = simulated("54-llama2-7b-4-gpus")
     assert (result.plan.ranks, result.plan.n_replicas) == ([4], 2)
+
+
+def test_a_gpu_that_is_not_in_the_catalogue_is_written_down() -> None:
+    assert simulated("15-gpu-not-in-catalogue").plan.ranks == [32]
+
+
+def test_a_faster_port_needs_a_faster_fabric_and_then_takes_half_the_time() -> None:
+    with pytest.raises(hm.ScenarioError, match=r"must be <= 5e\+10, the line rate of infiniband"):
+        simulated("16-nic-800g")
+    slow = simulated("16-nic-800g", pools__g__nic_bytes_per_s=50e9)
+    fast = simulated(
+        "16-nic-800g",
+        fabrics__xdr={"extends": "infiniband-ndr", "port_bytes_per_s": 100e9},
+        fabric={"name": "xdr"},
+    )
+    assert slow.value("exposed_comm_s") == pytest.approx(5.96, rel=2e-3)
+    ports_s = [sum(t.cost.transfer_s for t in r.plan.pools[0].terms) for r in (slow, fast)]
+    assert ports_s[1] == pytest.approx(ports_s[0] / 2)
+    # The scale-up links within racks stay as they are.
+    saved_s = slow.value("exposed_comm_s") - fast.value("exposed_comm_s")
+    assert saved_s == pytest.approx(ports_s[0] / 2, rel=0.02)
+
+
+def test_a_torus_of_twice_the_links_rate_takes_half_the_time() -> None:
+    assert simulated("17-tpu-v5p-links").value("exposed_comm_s") == pytest.approx(1.53, rel=0.03)
+    fast = simulated(
+        "17-tpu-v5p-links",
+        fabrics__v5p={"extends": "tpu-ici-v4", "port_bytes_per_s": 90e9},
+        fabric={"name": "v5p", "shape": [8, 8, 8]},
+    )
+    assert fast.value("exposed_comm_s") == pytest.approx(0.77, rel=0.03)

@@ -1,10 +1,22 @@
 """The catalogue: GPUs, fabrics, models and presets, one TOML file each."""
 
 from hindmost.catalog.entries import KINDS, Kind, fabric, gpu, model, names, text
-from hindmost.catalog.schema import Basis, BasisKind, Dtype, Entry, Fabric, Gpu, Model, Transformer
+from hindmost.catalog.schema import (
+    Accelerator,
+    Basis,
+    BasisKind,
+    Dtype,
+    Entry,
+    Fabric,
+    Gpu,
+    Model,
+    Network,
+    Transformer,
+)
 
 __all__ = [
     "KINDS",
+    "Accelerator",
     "Basis",
     "BasisKind",
     "Dtype",
@@ -13,6 +25,7 @@ __all__ = [
     "Gpu",
     "Kind",
     "Model",
+    "Network",
     "Transformer",
     "fabric",
     "gpu",

@@ -65,7 +65,7 @@ def _paths(table: dict[str, object], prefix: str = "") -> set[str]:
     return paths
 
 
-class Gpu(Entry):
+class Accelerator(Strict):
     """A type of GPU, with the host and the scale-up domain that it comes in.
 
     Figures that have not been published are absent; a scenario that needs one must set it.
@@ -121,7 +121,11 @@ class Gpu(Entry):
         return efficiencies[dtype]
 
 
-class Fabric(Entry):
+class Gpu(Accelerator, Entry):
+    """A published type of GPU."""
+
+
+class Network(Strict):
     """A concrete network; a network shared with other jobs is a fabric of its own."""
 
     kind: Literal["switched", "torus"] = "switched"
@@ -132,10 +136,17 @@ class Fabric(Entry):
     """Share of the line rate that large transfers reach."""
     latency_s: Annotated[float, Field(ge=0)]
     """Latency of one hop between nodes, in seconds."""
-    noise: Cause
-    """Cause that slows a port for a whole collective."""
+    noise: Cause | None = None
+    """Cause that slows a port for a whole collective; none where nothing does."""
     hop_noise: Law | None = None
     """Law of one hop's latency over its nominal latency, where it is known."""
+
+
+class Fabric(Network, Entry):
+    """A published network."""
+
+    noise: Cause
+    """Cause that slows a port for a whole collective."""
 
 
 class Latent(Strict):

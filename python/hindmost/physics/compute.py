@@ -219,7 +219,7 @@ def _flop_time(job: Job, pool: Pool, stage: Stage) -> _FlopTime:
     def seconds(per_token: float, dtype: catalog.Dtype, efficiency: float | None) -> float:
         if per_token == 0:
             return 0.0
-        peak_flop_per_s = catalog.gpu(pool.gpu).peak_flop_per_s(dtype)
+        peak_flop_per_s = pool.accelerator.peak_flop_per_s(dtype)
         assert peak_flop_per_s is not None
         assert efficiency is not None
         flop_per_s = peak_flop_per_s * efficiency * pool.software_efficiency

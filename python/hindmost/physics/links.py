@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hindmost import catalog
 from hindmost.collective import Link
 from hindmost.scenario.models import Fabric, Pool
 
@@ -29,7 +28,7 @@ def links(pool: Pool, fabric: Fabric) -> Links:
     A port has the lower line rate of card and switch. On a torus, ports carry only what leaves
     the torus, at the card's rate.
     """
-    gpu = catalog.gpu(pool.gpu)
+    gpu = pool.accelerator
     # The latency may be unknown only where no rank uses the link.
     scale_up = Link(
         latency_s=pool.figure("scale_up_latency_s") or 0.0,
@@ -39,7 +38,7 @@ def links(pool: Pool, fabric: Fabric) -> Links:
 
 
 def _port(pool: Pool, fabric: Fabric) -> Link:
-    entry = catalog.fabric(fabric.name)
+    entry = fabric.network
     line_rate = pool.figure("nic_bytes_per_s")
     assert line_rate is not None
     if entry.kind == "switched":

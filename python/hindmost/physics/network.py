@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass, replace
 from typing import cast
 
-from hindmost import catalog
 from hindmost.collective import ALGORITHMS, Cost, Link, nccl, torus
 from hindmost.collective.algorithm import Operation
 from hindmost.collective.hops import Pattern
@@ -168,7 +167,7 @@ def network(
 
 def _torus(fabric: Fabric, links: Links) -> Torus:
     assert fabric.shape is not None
-    line_rate = catalog.fabric(fabric.name).port_bytes_per_s
+    line_rate = fabric.network.port_bytes_per_s
     link = Link(
         latency_s=links.port.latency_s,
         bytes_per_s=fabric.figure("bandwidth_efficiency") * line_rate,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hindmost import catalog
 from hindmost.errors import plain
 from hindmost.plan import Plan
 from hindmost.report.numbers import count, large_count
@@ -21,8 +20,7 @@ def headline(scenario: Scenario, plan: Plan) -> str:
     'h100-1k: 1,024 GPUs (1,024 h100-sxm) on infiniband-ndr'
     """
     pools = " + ".join(
-        f"{count(pool.n_gpus)} {catalog.gpu(scenario.pools[pool.name].gpu).name}"
-        for pool in plan.pools
+        f"{count(pool.n_gpus)} {scenario.pools[pool.name].gpu}" for pool in plan.pools
     )
     total = sum(pool.n_gpus for pool in plan.pools)
     replicas = f"{count(plan.n_replicas)} replica{'s' * (plan.n_replicas > 1)}"

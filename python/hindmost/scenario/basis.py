@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hindmost import catalog
-from hindmost.catalog import Basis
+from hindmost.catalog import Basis, Network
 from hindmost.scenario.models import Pool, Scenario
 
 _OF_A_DTYPE = {
@@ -29,11 +29,11 @@ def bases(scenario: Scenario) -> dict[str, Basis]:
         path: basis for path, basis in scenario.basis.items() if not of_no_cause(scenario, path)
     }
     for pool in scenario.pools.values():
-        for field, basis in catalog.gpu(pool.gpu).basis.items():
+        for field, basis in _of_gpu(scenario, pool.gpu).items():
             if _is_used(scenario, pool, field):
                 found.setdefault(f"{pool.gpu}.{field}", basis)
     fabric = scenario.fabric
-    for path, basis in catalog.fabric(fabric.name).basis.items():
+    for path, basis in _of_fabric(scenario, fabric.name).items():
         if getattr(fabric, path.partition(".")[0], None) is None:
             found.setdefault(f"{fabric.name}.{path}", basis)
     name = scenario.workload.model
@@ -41,6 +41,39 @@ def bases(scenario: Scenario) -> dict[str, Basis]:
         for path, basis in catalog.model(name).basis.items():
             found.setdefault(f"{name}.{path}", basis)
     return found
+
+
+def _of_gpu(scenario: Scenario, name: str) -> dict[str, Basis]:
+    """Return the bases of a GPU's figures, of one of the scenario's own those that it inherits."""
+    own = scenario.gpus.get(name)
+    if own is None:
+        return catalog.gpu(name).basis
+    if own.extends is None:
+        return {}
+    entry = catalog.gpu(own.extends)
+    return {
+        field: basis
+        for field, basis in entry.basis.items()
+        if getattr(own, field) == getattr(entry, field)
+    }
+
+
+def _of_fabric(scenario: Scenario, name: str) -> dict[str, Basis]:
+    """Return the bases of a fabric's figures, of one of the scenario's own those it inherits."""
+    own = scenario.fabrics.get(name)
+    if own is None:
+        return catalog.fabric(name).basis
+    if own.extends is None:
+        return {}
+    entry = catalog.fabric(own.extends)
+
+    def of(network: Network, path: str) -> object:
+        table: object = network
+        for key in path.split("."):
+            table = getattr(table, key, None)
+        return table
+
+    return {path: basis for path, basis in entry.basis.items() if of(own, path) == of(entry, path)}
 
 
 def of_no_cause(scenario: Scenario, path: str) -> bool:

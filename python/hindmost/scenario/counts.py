@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 
-from hindmost import catalog
 from hindmost.scenario.models import Layout, Pool, Workload
 
 
@@ -114,7 +113,7 @@ def replica_gpus(layout: Layout) -> int:
 
 def domain_gpus(pool: Pool) -> int:
     """Return how many GPUs of each domain a pool has: all of a pool that is smaller than that."""
-    return min(pool.domain_gpus_used or catalog.gpu(pool.gpu).domain_gpus, pool.n_gpus)
+    return min(pool.domain_gpus_used or pool.accelerator.domain_gpus, pool.n_gpus)
 
 
 def used_domain_gpus(pool: Pool, tensor: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, get_args, get_origin
 
@@ -46,7 +47,18 @@ _LAWS = {model.model_fields["name"].default: model for model in get_args(_ANY_LA
 
 def field_problems(error: ValidationError) -> list[Problem]:
     """Return one problem for each error that a validation found."""
-    return [_problem(details) for details in error.errors(include_url=False)]
+    found = [_problem(details) for details in error.errors(include_url=False)]
+    # What an entry would have if there were the one that it extends is not missing.
+    without_base = [
+        problem.path.removesuffix("extends")
+        for problem in found
+        if problem.path.endswith(".extends")
+    ]
+    return [
+        problem
+        for problem in found
+        if problem.requirement != "is missing" or not problem.path.startswith(tuple(without_base))
+    ]
 
 
 def _problem(details: Mapping[str, Any]) -> Problem:
@@ -74,7 +86,7 @@ def _problem(details: Mapping[str, Any]) -> Problem:
         hint = "tp-cp-ep-dp-pp is Megatron's, innermost first"
         return Problem(path=path, requirement=requirement, value=value, hint=hint)
     if kind == "catalog":
-        hint = did_you_mean(context["value"], context["known"])
+        hint = _catalogue_hint(str(context["value"]), context["known"])
         requirement = f"must be one of the catalogue's {context['kind']}"
         return Problem(path=path, requirement=requirement, value=value, hint=hint)
     if kind in _BOUNDS:
@@ -113,6 +125,23 @@ def _law_problem(path: str, value: Any) -> Problem:
     return Problem(path=f"{path}.name", requirement=requirement, value=name, hint=hint)
 
 
+def _catalogue_hint(name: str, known: list[str]) -> str:
+    """Return a hint at entries of the catalogue: longer names of the same, or similar ones.
+
+    Names with other numbers are of other things: a gb200 is no gh200, and an h20 no h200.
+    """
+    longer = [other for other in known if other.startswith(f"{name.lower()}-")]
+    if longer:
+        shown = " or ".join(f'"{other}"' for other in longer)
+        return f"did you mean {shown}?"
+
+    def numbers(text: str) -> list[str]:
+        return re.findall(r"\d+", text)
+
+    alike = [other for other in known if numbers(other) == numbers(name)]
+    return did_you_mean(name, alike, or_list=False) or did_you_mean("", known)
+
+
 def _walk(location: tuple[int | str, ...]) -> tuple[list[str], list[str]]:
     """Return the key path of a location, and the keys that its last table can have.
 
@@ -128,7 +157,8 @@ def _walk(location: tuple[int | str, ...]) -> tuple[list[str], list[str]]:
         parts.append(str(part))
         here = _plain_type(here)
         if isinstance(here, type) and issubclass(here, BaseModel):
-            keys = list(here.model_fields)
+            # Names that are reserved for later are no help.
+            keys = [key for key, field in here.model_fields.items() if not field.exclude]
             field = here.model_fields.get(str(part))
             here = field.annotation if field else None
         elif get_origin(here) in (dict, list):

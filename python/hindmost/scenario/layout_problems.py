@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from hindmost import _core, catalog
+from hindmost import _core
 from hindmost.errors import Problem
 from hindmost.scenario.counts import (
     Counts,
@@ -28,13 +28,11 @@ def layout_problems(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
     layout, model = scenario.layout, scenario.model
     for name, pool in scenario.pools.items():
         most = domain_gpus(pool)
-        if pool.n_gpus < layout.tensor <= catalog.gpu(pool.gpu).domain_gpus:
+        if pool.n_gpus < layout.tensor <= pool.accelerator.domain_gpus:
             requirement = f"must be >= {layout.tensor}, a tensor group"
             yield Problem(path=f"pools.{name}.n_gpus", requirement=requirement, value=pool.n_gpus)
         elif layout.tensor > most:
-            whose = (
-                "the domain" if most == catalog.gpu(pool.gpu).domain_gpus else "GPUs of a domain"
-            )
+            whose = "the domain" if most == pool.accelerator.domain_gpus else "GPUs of a domain"
             requirement = f"must be <= {most}, {whose} of pool {name} ({pool.gpu})"
             yield Problem(path="layout.tensor", requirement=requirement, value=layout.tensor)
     if model.n_heads % layout.tensor:
@@ -218,7 +216,7 @@ def _microbatches(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
 def collective_problems(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
     """Yield the problems of how collectives between replicas are done."""
     chosen = scenario.collective
-    kind = catalog.fabric(scenario.fabric.name).kind
+    kind = scenario.fabric.network.kind
     if (chosen.algorithm == "torus") != (kind == "torus"):
         requirement = (
             f"must be torus on {scenario.fabric.name}, which is one"

@@ -17,9 +17,11 @@ from pydantic_core import PydanticCustomError
 
 from hindmost import catalog
 from hindmost.catalog.schema import (
+    Accelerator,
     Basis,
     Count,
     Dtype,
+    Network,
     NoneOrMore,
     NotNegative,
     Positive,
@@ -28,6 +30,7 @@ from hindmost.catalog.schema import (
 )
 from hindmost.cause import Cause, Name
 from hindmost.law import Law
+from hindmost.scenario.hardware import OwnFabric, OwnGpu, known, own, own_of
 from hindmost.scenario.merge import merged
 from hindmost.scenario.numbering import DIMENSIONS
 from hindmost.strict import Strict
@@ -44,15 +47,6 @@ Figure = Literal["scale_up_latency_s", "nic_bytes_per_s", "peak_power_w", "idle_
 
 FabricFigure = Literal["bandwidth_efficiency", "latency_s"]
 """Figure of a catalogue fabric that a scenario can override."""
-
-
-def _known(kind: catalog.Kind, name: str, own: tuple[str, ...] = ()) -> str:
-    """Return `name`, or refuse one that is neither in the catalogue nor the scenario's own."""
-    known = [*own, *catalog.names(kind)]
-    if name not in known:
-        context = {"value": name, "kind": kind, "known": known}
-        raise PydanticCustomError("catalog", "must be one of the catalogue's {kind}", context)
-    return name
 
 
 class Product(Strict):
@@ -72,7 +66,7 @@ class Pool(Strict):
     """GPUs of one type."""
 
     gpu: str
-    """Name of the GPU in the catalogue, which has the sizes of node and domain."""
+    """Name of a GPU of the catalogue or of the scenario, which has the sizes of node and domain."""
     n_gpus: PoolSize
     """GPUs of the pool, spares included."""
     domain_gpus_used: Count | None = None
@@ -102,21 +96,33 @@ class Pool(Strict):
     backward_s: Positive | None = None
     """Measured seconds of its backward pass, recomputation included; needs forward_s."""
 
+    _own: Accelerator | None = PrivateAttr(default=None)
+
     @field_validator("gpu")
     @classmethod
-    def _in_the_catalogue(cls, name: str) -> str:
-        return _known("gpus", name)
+    def _there_is_one(cls, name: str, info: ValidationInfo) -> str:
+        return known("gpus", name, info.context)
+
+    @model_validator(mode="after")
+    def _keeps_its_own_gpu(self, info: ValidationInfo) -> Pool:
+        self._own = own("gpus", self.gpu, info)
+        return self
+
+    @property
+    def accelerator(self) -> Accelerator:
+        """The GPU: the scenario's own, or the catalogue's."""
+        return self._own or catalog.gpu(self.gpu)
 
     def efficiency(self, dtype: Dtype) -> float | None:
         """Return the kernel efficiency of a number format: the pool's own, or the catalogue's."""
         if self.kernel_efficiency is not None:
             return self.kernel_efficiency
-        return catalog.gpu(self.gpu).kernel_efficiency_of(dtype)
+        return self.accelerator.kernel_efficiency_of(dtype)
 
     def figure(self, name: Figure) -> float | None:
         """Return a figure of the GPU: the pool's own, or the catalogue's."""
         own: float | None = getattr(self, name)
-        catalogues: float | None = getattr(catalog.gpu(self.gpu), name)
+        catalogues: float | None = getattr(self.accelerator, name)
         return catalogues if own is None else own
 
 
@@ -124,7 +130,7 @@ class Fabric(Strict):
     """The network between nodes."""
 
     name: str
-    """Name of the fabric in the catalogue."""
+    """Name of a fabric of the catalogue or of the scenario."""
     bandwidth_efficiency: Share | None = None
     """Share of the line rate that large transfers reach; the catalogue's by default."""
     latency_s: NotNegative | None = None
@@ -139,18 +145,34 @@ class Fabric(Strict):
 
     @model_validator(mode="before")
     @classmethod
-    def _noise_lies_over_the_catalogues(cls, table: Any) -> Any:
+    def _noise_lies_over_the_catalogues(cls, table: Any, info: ValidationInfo) -> Any:
         if not isinstance(table, dict) or not isinstance(table.get("noise"), dict):
             return table
-        if table.get("name") not in catalog.names("fabrics"):
+        name = table.get("name")
+        network = own("fabrics", name, info) if isinstance(name, str) else None
+        if network is None and name in catalog.names("fabrics"):
+            network = catalog.fabric(name)
+        if network is None or network.noise is None:
             return table
-        base = catalog.fabric(table["name"]).noise.model_dump(exclude_none=True)
+        base = network.noise.model_dump(exclude_none=True)
         return {**table, "noise": merged(base, table["noise"])}
+
+    _own: Network | None = PrivateAttr(default=None)
 
     @field_validator("name")
     @classmethod
-    def _in_the_catalogue(cls, name: str) -> str:
-        return _known("fabrics", name)
+    def _there_is_one(cls, name: str, info: ValidationInfo) -> str:
+        return known("fabrics", name, info.context)
+
+    @model_validator(mode="after")
+    def _keeps_its_own_network(self, info: ValidationInfo) -> Fabric:
+        self._own = own("fabrics", self.name, info)
+        return self
+
+    @property
+    def network(self) -> Network:
+        """The network: the scenario's own, or the catalogue's."""
+        return self._own or catalog.fabric(self.name)
 
     @model_validator(mode="after")
     def _hops_can_be_drawn(self) -> Fabric:
@@ -161,19 +183,19 @@ class Fabric(Strict):
     def figure(self, name: FabricFigure) -> float:
         """Return a figure of the fabric: the scenario's own, or the catalogue's."""
         own: float | None = getattr(self, name)
-        catalogues: float = getattr(catalog.fabric(self.name), name)
+        catalogues: float = getattr(self.network, name)
         return catalogues if own is None else own
 
     @property
     def enabled_noise(self) -> Cause | None:
         """The noise, the scenario's own or the catalogue's, unless it is switched off."""
-        noise = self.noise or catalog.fabric(self.name).noise
-        return noise if noise.enabled else None
+        noise = self.noise or self.network.noise
+        return noise if noise is not None and noise.enabled else None
 
     @property
     def hop_law(self) -> Law | None:
         """The law of one hop's latency over its nominal latency, if hops are random."""
-        return self.hop_noise or catalog.fabric(self.name).hop_noise
+        return self.hop_noise or self.network.hop_noise
 
 
 class Workload(Strict):
@@ -203,8 +225,7 @@ class Workload(Strict):
     @field_validator("model")
     @classmethod
     def _there_is_one(cls, name: str, info: ValidationInfo) -> str:
-        # The names of a scenario's own models are the context of the validation.
-        return _known("models", name, tuple(info.context or ()))
+        return known("models", name, info.context)
 
 
 def _checked_order(order: Any) -> Any:
@@ -289,6 +310,10 @@ class Scenario(Strict):
     pools: dict[Name, Pool]
     """Pools by name, in order."""
     fabric: Fabric
+    gpus: dict[Name, OwnGpu] = Field(default_factory=dict)
+    """GPUs of the scenario, beside those of the catalogue, by name."""
+    fabrics: dict[Name, OwnFabric] = Field(default_factory=dict)
+    """Fabrics of the scenario, beside those of the catalogue, by name."""
     models: dict[Name, Transformer] = Field(default_factory=dict)
     """Models of the scenario, beside those of the catalogue, by name."""
     workload: Workload
@@ -339,9 +364,7 @@ class Scenario(Strict):
     @classmethod
     def of(cls, table: dict[str, Any], source: str) -> Scenario:
         """Return the scenario of a table; raises ValidationError."""
-        models = table.get("models")
-        own = list(models) if isinstance(models, dict) else []
-        scenario = cls.model_validate(table, context=own)
+        scenario = cls.model_validate(table, context=own_of(table))
         scenario._source = source
         return scenario
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from hindmost import _core, catalog
@@ -28,7 +28,8 @@ def problems(scenario: Scenario) -> list[Problem]:
     counts = Counts.of(scenario.pools, scenario.layout)
     return [
         *_pools(scenario, counts),
-        *_models(scenario),
+        *_own_names(scenario),
+        *_ports(scenario),
         *_workload(scenario, counts),
         *layout_problems(scenario, counts),
         *collective_problems(scenario, counts),
@@ -59,7 +60,7 @@ def _pools(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
 
 def _domains(path: str, pool: Pool) -> Iterator[Problem]:
     """Yield the problems of how many GPUs of a domain a pool has."""
-    whole = catalog.gpu(pool.gpu).domain_gpus
+    whole = pool.accelerator.domain_gpus
     used = pool.domain_gpus_used
     if used is None:
         return
@@ -92,7 +93,7 @@ def _efficiency(workload: Workload, path: str, pool: Pool) -> Iterator[Problem]:
     """Yield a problem where neither the pool nor the catalogue has a kernel efficiency."""
     # Attention scores and the output layer stay in BF16.
     for dtype in dict.fromkeys((workload.dtype, "bf16")):
-        has_peak = catalog.gpu(pool.gpu).peak_flop_per_s(dtype) is not None
+        has_peak = pool.accelerator.peak_flop_per_s(dtype) is not None
         if has_peak and pool.forward_s is None and pool.efficiency(dtype) is None:
             of = "" if dtype == "bf16" else f" with {dtype}"
             yield _missing(f"{path}.kernel_efficiency", f"{pool.gpu}{of}")
@@ -110,18 +111,49 @@ def _crosses_scale_up(pool: Pool, layout: Layout, counts: Counts) -> bool:
     return several or (layout.tensor > 1 and pool.forward_s is None)
 
 
-def _models(scenario: Scenario) -> Iterator[Problem]:
-    for name in scenario.models:
-        if name in catalog.names("models"):
-            requirement = "must not be a name of the catalogue"
-            yield Problem(path=f"models.{name}", requirement=requirement)
+def _own_names(scenario: Scenario) -> Iterator[Problem]:
+    """Yield a problem for each entry of the scenario's own with a name of the catalogue."""
+    own: dict[catalog.Kind, Iterable[str]] = {
+        "gpus": scenario.gpus,
+        "fabrics": scenario.fabrics,
+        "models": scenario.models,
+    }
+    for kind, names in own.items():
+        for name in names:
+            if name in catalog.names(kind):
+                requirement = "must not be a name of the catalogue"
+                yield Problem(path=f"{kind}.{name}", requirement=requirement)
+
+
+def _ports(scenario: Scenario) -> Iterator[Problem]:
+    """Yield a problem for each rate of a port that the fabric does not carry.
+
+    Those of the catalogue's GPUs are warned of.
+    """
+    fabric = scenario.fabric
+    most = fabric.network.port_bytes_per_s
+    if fabric.network.kind != "switched":
+        return
+    paths = {f"pools.{name}": pool.nic_bytes_per_s for name, pool in scenario.pools.items()}
+    for pool in scenario.pools.values():
+        own = scenario.gpus.get(pool.gpu)
+        if own is not None and pool.nic_bytes_per_s is None:
+            base = None if own.extends is None else catalog.gpu(own.extends).nic_bytes_per_s
+            paths[f"gpus.{pool.gpu}"] = None if own.nic_bytes_per_s == base else own.nic_bytes_per_s
+    for path, rate in paths.items():
+        if rate is not None and rate > most:
+            requirement = f"must be <= {most:g}, the line rate of {fabric.name}"
+            hint = "[fabrics.NAME] with extends and port_bytes_per_s is a faster fabric"
+            yield Problem(
+                path=f"{path}.nic_bytes_per_s", requirement=requirement, value=rate, hint=hint
+            )
 
 
 def _workload(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
     workload = scenario.workload
     for key, dtype in (("dtype", workload.dtype), ("mfu_dtype", workload.mfu_dtype)):
         for name, pool in scenario.pools.items():
-            if catalog.gpu(pool.gpu).peak_flop_per_s(dtype) is None:
+            if pool.accelerator.peak_flop_per_s(dtype) is None:
                 requirement = f"must be one that pool {name} ({pool.gpu}) has a peak for"
                 yield Problem(path=f"workload.{key}", requirement=requirement, value=dtype)
     given = workload.n_microbatches, workload.global_batch_seqs

@@ -42,7 +42,12 @@ class ScenarioWarning:
 
 def scenario_warnings(scenario: Scenario) -> list[ScenarioWarning]:
     """Return what is allowed in a scenario, and probably not meant."""
-    return [*_causes(scenario), *_units(scenario), *_bases_of_nothing(scenario)]
+    return [
+        *_causes(scenario),
+        *_units(scenario),
+        *_ports(scenario),
+        *_bases_of_nothing(scenario),
+    ]
 
 
 def _causes(scenario: Scenario) -> Iterator[ScenarioWarning]:
@@ -64,6 +69,8 @@ def _causes(scenario: Scenario) -> Iterator[ScenarioWarning]:
 def _units(scenario: Scenario) -> Iterator[ScenarioWarning]:
     """Yield a warning for each number of the scenario's own that looks like one of another unit."""
     tables: dict[str, Strict] = {f"pools.{name}": pool for name, pool in scenario.pools.items()}
+    tables |= {f"gpus.{name}": gpu for name, gpu in scenario.gpus.items()}
+    tables |= {f"fabrics.{name}": fabric for name, fabric in scenario.fabrics.items()}
     for where, table in {**tables, "fabric": scenario.fabric}.items():
         for key, value in table:
             if value is None:
@@ -83,6 +90,21 @@ def _units(scenario: Scenario) -> Iterator[ScenarioWarning]:
                     "latencies are in seconds, so 5 us are 5e-6",
                 )
     yield from _slowdowns(scenario)
+
+
+def _ports(scenario: Scenario) -> Iterator[ScenarioWarning]:
+    """Yield a warning for each pool whose GPUs come with faster ports than the fabric has."""
+    network = scenario.fabric.network
+    if network.kind != "switched":
+        return
+    for name, pool in scenario.pools.items():
+        rate = pool.figure("nic_bytes_per_s")
+        if rate is not None and rate > network.port_bytes_per_s:
+            yield ScenarioWarning(
+                path=f"pools.{name}.gpu",
+                warning=f"comes with ports of {rate:g} B/s, and {scenario.fabric.name} has "
+                f"{network.port_bytes_per_s:g}: the fabric's rate counts",
+            )
 
 
 def _slowdowns(scenario: Scenario) -> Iterator[ScenarioWarning]:

@@ -1,0 +1,201 @@
+"""GPUs and fabrics of a scenario's own, and what is said of links that do not fit."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import hindmost as hm
+from hindmost import catalog
+from hindmost.scenario import bases, from_table, scenario_warnings, to_table
+
+Changes = dict[str, Any]
+
+MINE: Changes = {
+    "gpus.mine": {"extends": "h100-sxm", "memory_bytes": 96e9, "domain_gpus": 4, "node_gpus": 4},
+    "pools.h100.gpu": "mine",
+    "layout.tensor": 4,
+}
+WHOLE = {
+    "peak_bf16_flop_per_s": 165.2e12,
+    "kernel_efficiency": 0.9,
+    "memory_bytes": 24e9,
+    "scale_up_bytes_per_s": 25e9,
+    "scale_up_latency_s": 10e-6,
+    "nic_bytes_per_s": 12.5e9,
+    "node_gpus": 8,
+    "domain_gpus": 8,
+}
+FAST = {"extends": "infiniband-ndr", "port_bytes_per_s": 100e9}
+
+
+def refusal(changes: Changes) -> str:
+    with pytest.raises(hm.ScenarioError) as refused:
+        hm.load("h100-1k", changes)
+    return str(refused.value)
+
+
+def test_a_gpu_of_ones_own_is_the_catalogues_with_changes() -> None:
+    scenario = hm.load("h100-1k", MINE)
+    gpu, base = scenario.pools["h100"].accelerator, catalog.gpu("h100-sxm")
+    assert (gpu.memory_bytes, gpu.domain_gpus, gpu.node_gpus) == (96e9, 4, 4)
+    assert gpu.peak_bf16_flop_per_s == base.peak_bf16_flop_per_s
+    assert hm.compile(scenario).plan.arguments["pools"][0]["domain_gpus"] == 4
+    # A figure of the pool is still nearer than one of its GPU.
+    own = hm.load("h100-1k", {**MINE, "pools.h100.kernel_efficiency": 0.5})
+    assert own.pools["h100"].efficiency("bf16") == 0.5
+
+
+def test_a_gpu_with_the_catalogues_figures_gives_the_catalogues_steps() -> None:
+    call: Changes = {"seed": 1, "runs": 2, "steps": 20}
+    same = hm.simulate(
+        "h100-1k",
+        changes={
+            "gpus.mine": {"extends": "h100-sxm"},
+            "pools.h100.gpu": "mine",
+            "fabrics.net": {"extends": "infiniband-ndr"},
+            "fabric.name": "net",
+        },
+        **call,
+    )
+    assert same.steps.equals(hm.simulate("h100-1k", **call).steps)
+
+
+def test_a_whole_gpu_needs_no_entry_of_the_catalogue() -> None:
+    changes = {
+        "gpus.rtx-4090": WHOLE,
+        "pools.h100.gpu": "rtx-4090",
+        "workload.model": "llama3-8b",
+        "layout": {"tensor": 1, "sharding": "zero3", "shard_group_replicas": None},
+        "workload.microbatch_seqs": 1,
+    }
+    result = hm.simulate("h100-1k", changes=changes, seed=1, runs=1, steps=2)
+    peak_s = result.plan.model_flops / (1024 * 165.2e12)
+    assert result.plan.peak_step_s == pytest.approx(peak_s)
+    assert "rtx-4090" in result.inputs["scenario"]["gpus"]
+
+
+def test_own_hardware_is_part_of_the_value(tmp_path: Path) -> None:
+    scenario = hm.load("h100-1k", MINE)
+    assert pickle.loads(pickle.dumps(scenario)) == scenario
+    again = from_table(to_table(scenario))
+    assert again == scenario
+    assert again.pools["h100"].accelerator == scenario.pools["h100"].accelerator
+    assert hm.with_changes(scenario, {"gpus.mine.memory_bytes": 90e9}) != scenario
+    result = hm.simulate(scenario, seed=1, runs=1, steps=2)
+    result.write(tmp_path / "x.parquet")
+    assert hm.read(tmp_path / "x.parquet") == result
+
+
+def test_a_compiled_scenario_is_planned_again_for_another_gpu() -> None:
+    compiled = hm.compile("h100-1k", MINE)
+    slower = {"gpus.mine.kernel_efficiency": 0.4}
+    call: Changes = {"seed": 1, "runs": 1, "steps": 3}
+    result = compiled.simulate(changes=slower, **call)
+    assert result == hm.simulate("h100-1k", changes={**MINE, **slower}, **call)
+    assert result.value("step_time_s") > 1.5 * compiled.simulate(**call).value("step_time_s")
+
+
+def test_what_a_gpu_inherits_keeps_its_basis() -> None:
+    found = bases(hm.load("h100-1k", MINE))
+    assert found["mine.peak_bf16_flop_per_s"].kind == "quoted"
+    assert "mine.memory_bytes" not in found
+    fabric = bases(hm.load("h100-1k", {"fabrics.net": FAST, "fabric.name": "net"}))
+    assert fabric["net.noise.law.sigma"].kind == "assumed"
+    assert "net.port_bytes_per_s" not in fabric
+
+
+def test_ports_of_twice_the_rate_take_half_the_time() -> None:
+    alone = {"layout.tensor": 8, "collective.overlap_fraction": 0.0}
+    fast = {**alone, "fabrics.xdr": FAST, "fabric.name": "xdr", "pools.h100.nic_bytes_per_s": 100e9}
+    both = [hm.compile("h100-1k", changes).plan.pools[0].terms for changes in (alone, fast)]
+    for slow, quick in zip(*both, strict=True):
+        assert quick.cost.transfer_s == pytest.approx(slow.cost.transfer_s / 2)
+
+
+def test_a_port_that_the_fabric_does_not_carry_is_refused_or_warned_of() -> None:
+    line = "the line rate of infiniband-ndr, got 100000000000"
+    hint = "[fabrics.NAME] with extends and port_bytes_per_s is a faster fabric"
+    said = refusal({"pools.h100.nic_bytes_per_s": 100e9})
+    assert said == f"changes: pools.h100.nic_bytes_per_s must be <= 5e+10, {line}; {hint}"
+    own = {**MINE, "gpus.mine": {"extends": "h100-sxm", "nic_bytes_per_s": 100e9}}
+    assert refusal({**own, "layout.tensor": 8}) == (
+        f"changes: gpus.mine.nic_bytes_per_s must be <= 5e+10, {line}; {hint}"
+    )
+    warned = scenario_warnings(
+        hm.load("h100-1k", {"pools.h100.gpu": "b300-sxm", "pools.h100.kernel_efficiency": 0.7})
+    )
+    assert [str(warning) for warning in warned] == [
+        "pools.h100.gpu comes with ports of 1e+11 B/s, and infiniband-ndr has 5e+10: the fabric's "
+        "rate counts"
+    ]
+
+
+WRONG: dict[str, tuple[Changes, str]] = {
+    "no such base": (
+        {"gpus.mine": {"extends": "h100-smx", "memory_bytes": 96e9}},
+        'gpus.mine.extends must be one of the catalogue\'s gpus, got "h100-smx"; did you mean '
+        '"h100-sxm"?',
+    ),
+    "a name of the catalogue": (
+        {"gpus.h100-sxm": {"extends": "h100-sxm"}},
+        "gpus.h100-sxm must not be a name of the catalogue",
+    ),
+    "a fabric of the catalogue": (
+        {"fabrics.roce-400g": {"extends": "roce-400g"}},
+        "fabrics.roce-400g must not be a name of the catalogue",
+    ),
+    "an unknown key": (
+        {"gpus.mine": {"extends": "h100-sxm", "memory": 96e9}},
+        'gpus.mine.memory is not a known key; did you mean "memory_bytes"?',
+    ),
+    "a missing key": (
+        {"gpus.mine": {key: value for key, value in WHOLE.items() if key != "node_gpus"}},
+        "gpus.mine.node_gpus is missing",
+    ),
+    "a wrong value": (
+        {"gpus.mine": {"extends": "h100-sxm", "memory_bytes": -1.0}},
+        "gpus.mine.memory_bytes must be > 0, got -1",
+    ),
+    "a name with capitals": (
+        {"gpus.Mine": {"extends": "h100-sxm"}},
+        'gpus.Mine must have a name of a-z, 0-9 and - only, got "Mine"',
+    ),
+    "no table": ({"gpus.mine": 3}, "gpus.mine must be a table, got 3"),
+    "no such gpu": (
+        {"gpus.mine-1": {"extends": "h100-sxm"}, "pools.h100.gpu": "mien-1"},
+        'pools.h100.gpu must be one of the catalogue\'s gpus, got "mien-1"; did you mean "mine-1"?',
+    ),
+    "a longer name": (
+        {"pools.h100.gpu": "gb200"},
+        'pools.h100.gpu must be one of the catalogue\'s gpus, got "gb200"; did you mean '
+        '"gb200-nvl72"?',
+    ),
+    "two longer names": (
+        {"fabric.name": "roce"},
+        'fabric.name must be one of the catalogue\'s fabrics, got "roce"; did you mean "roce-400g" '
+        'or "roce-400g-shared"?',
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_wrong_is_told_once_and_by_its_path(name: str) -> None:
+    changes, said = WRONG[name]
+    assert refusal(changes) == f"changes: {said}"
+
+
+def test_another_number_is_another_gpu() -> None:
+    assert refusal({"pools.h100.gpu": "h20"}).startswith(
+        'changes: pools.h100.gpu must be one of the catalogue\'s gpus, got "h20"; there is a100-sxm'
+    )
+
+
+def test_a_key_of_a_later_part_is_not_offered() -> None:
+    said = refusal({"causes.stall.period": 3})
+    assert said.endswith(
+        "; there is law, affects, effect, scope, span, probability, pools, enabled"
+    )
