@@ -162,7 +162,7 @@ def sizes() -> st.SearchStrategy[dict[str, int]]:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(
     sizes=sizes(),
     inner=st.permutations(["cp", "ep", "dp", "pp"]),
@@ -203,12 +203,13 @@ def test_spreads_are_those_of_counting(
         assert where.experts == (experts if sizes["expert"] > 1 else where.experts)
         if len(found) > 1 or group is not None:
             continue
+        # Experts that are divided as all other weights are lie as these do.
         same = counted.worst(lambda rank: (rank["etp"], rank["eep"], rank["epp"]))
-        if sizes["expert"] > 1 or divides:
-            assert where.same_experts == same
+        has_own_places = sizes["expert"] > 1 or (divides and sizes["tensor"] > 1)
+        assert where.same_experts == (same if has_own_places else stage)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(sizes=sizes(), n_gpus=st.integers(16, 300), group=st.integers(1, 6))
 def test_shard_groups_are_of_consecutive_replicas(
     sizes: dict[str, int], n_gpus: int, group: int
