@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -49,8 +50,11 @@ class Cause(Strict):
     """Who shares one draw: one GPU, all GPUs of a node, and so on."""
     span: Span
     """How long one draw lasts."""
-    probability: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """Probability that it occurs, for each draw."""
+    probability: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Probability that it occurs, for each draw; 1 by default."""
+    per_hour: Annotated[float, Field(ge=0)] | None = None
+    """How often it occurs in an hour to each who shares a draw, instead of a probability: for
+    what goes with time. A step counts as long as it takes without any cause."""
     pools: list[Name] | None = None
     """Pools in which it acts; all by default."""
     enabled: bool = True
@@ -71,3 +75,16 @@ class Cause(Strict):
     def _law_can_be_drawn(self) -> Cause:
         self.law.check_drawable()
         return self
+
+    def probability_in(self, step_s: float) -> float:
+        """Return the probability that it occurs, for each draw.
+
+        Parameters
+        ----------
+        step_s
+            Seconds of a step without any cause. What occurs with a rate does so as a Poisson
+            process; once or more often in a step is the same.
+        """
+        if self.per_hour is not None:
+            return -math.expm1(-self.per_hour * step_s / 3600)
+        return 1.0 if self.probability is None else self.probability

@@ -92,6 +92,8 @@ class Plan:
         Tokens of a step.
     model_flops : float
         Model FLOPs of a step.
+    noiseless_step_s : float
+        Seconds of a step without any cause.
     arguments : dict
         Arguments of the Rust core's plan: plain numbers, texts, lists and dictionaries.
     """
@@ -101,6 +103,7 @@ class Plan:
     n_microbatches: int
     tokens: int
     model_flops: float
+    noiseless_step_s: float
     arguments: dict[str, Any] = field(repr=False)
 
     @property
@@ -156,13 +159,15 @@ def make_plan(scenario: Scenario, *, known: tuple[Scenario, Plan] | None = None)
     if found:
         raise ScenarioError(found)
     microbatches = counts.n_replicas * job.n_microbatches
+    step_s = _noiseless_step_s(scenario, pools)
     return Plan(
         pools=pools,
         n_replicas=counts.n_replicas,
         n_microbatches=job.n_microbatches,
         tokens=microbatches * job.microbatch_tokens,
         model_flops=microbatches * job.microbatch_model_flops,
-        arguments=_core_arguments(scenario, job, counts, pools),
+        noiseless_step_s=step_s,
+        arguments=_core_arguments(scenario, job, counts, pools, step_s),
     )
 
 
@@ -295,8 +300,37 @@ def _step_problems(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> Iterator[
         yield Problem(path="workload", requirement=requirement, value=value, source=scenario.source)
 
 
+def _noiseless_step_s(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> float:
+    """Return the seconds of a step without any cause: its slowest replica's, and what that exposes.
+
+    A collective is complete when its slowest member is, so each term takes the time of the
+    slowest pool, and hides behind the compute of the pool that the step waits for.
+    """
+    phases = list(zip(*(pool.terms for pool in pools), strict=True))
+    times_s = [max(term.cost.total_s for term in phase) for phase in phases]
+    overlap = scenario.collective.overlap_fraction
+
+    def step_s(place: int) -> float:
+        computed_s = pools[place].replica_s
+        exposed_s = 0.0
+        for phase, time_s in zip(phases, times_s, strict=True):
+            shares = [_window_share(pool, term) for pool, term in zip(pools, phase, strict=True)]
+            # Replicas that lie in several pools have the narrowest window of them.
+            share = min(shares) if is_mixed(scenario.layout) else shares[place]
+            window_s = overlap * share * computed_s
+            exposed_s += max(time_s / phase[place].n_buckets, time_s - window_s)
+        return computed_s + exposed_s
+
+    return max(step_s(place) for place, pool in enumerate(pools) if pool.n_ranks)
+
+
+def _window_share(pool: PoolPlan, term: Term) -> float:
+    """Return the share of a replica's compute in whose time a term may hide."""
+    return min(1.0, term.window_s / pool.replica_s)
+
+
 def _core_arguments(
-    scenario: Scenario, job: Job, counts: Counts, pools: tuple[PoolPlan, ...]
+    scenario: Scenario, job: Job, counts: Counts, pools: tuple[PoolPlan, ...], step_s: float
 ) -> dict[str, Any]:
     """Return the arguments of the Rust core's plan."""
     named = list(scenario.enabled_causes.items())
@@ -306,7 +340,7 @@ def _core_arguments(
     by_phase = zip(*(pool.terms for pool in pools), strict=True)
     return {
         "pools": [_core_pool(scenario, pool) for pool in pools],
-        "causes": [_core_cause(name, cause, places) for name, cause in named],
+        "causes": [_core_cause(name, cause, places, step_s) for name, cause in named],
         "terms": [_core_term(pools, same_phase, scenario.hop_noise) for same_phase in by_phase],
         "overlap_fraction": scenario.collective.overlap_fraction,
         "context": scenario.layout.context,
@@ -363,14 +397,16 @@ def _core_pipeline(
     }
 
 
-def _core_cause(name: str, cause: Cause, places: dict[str, int]) -> dict[str, object]:
+def _core_cause(
+    name: str, cause: Cause, places: dict[str, int], step_s: float
+) -> dict[str, object]:
     return {
         "name": name,
         "affects": cause.affects,
         "effect": cause.effect,
         "scope": cause.scope,
         "span": cause.span,
-        "probability": cause.probability,
+        "probability": cause.probability_in(step_s),
         "law": cause.law.model_dump(exclude_none=True),
         "pools": [places[pool] for pool in dict.fromkeys(cause.pools or places)],
     }
@@ -384,7 +420,7 @@ def _core_term(
     return {
         "latency_s": [term.cost.latency_s + term.cost.scale_up_s for term in same_phase],
         "transfer_s": [term.cost.transfer_s for term in same_phase],
-        "window_share": [min(1.0, term.window_s / pool.replica_s) for pool, term in by_pool],
+        "window_share": [_window_share(pool, term) for pool, term in by_pool],
         "n_buckets": same_phase[0].n_buckets,
         "hops": None if hop_noise is None else _hop_law(same_phase, hop_noise),
     }

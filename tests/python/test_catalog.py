@@ -326,8 +326,8 @@ def test_colossus_1_assumes_only_what_nobody_has_published() -> None:
         "pools.gb200.software_efficiency",
         "causes.gpu-speed.law.sigma",
         "causes.gpu-speed.law.cap",
-        "causes.stall.probability",
-        "causes.pause.probability",
+        "causes.stall.per_hour",
+        "causes.pause.per_hour",
         "causes.pause.law.cap",
         "roce-400g.noise.law.sigma",
     }

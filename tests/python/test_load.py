@@ -230,7 +230,7 @@ def test_a_value_set_anew_with_a_basis_has_the_new_one() -> None:
 
 
 def test_a_change_drops_the_basis_of_what_it_sets() -> None:
-    path = "causes.stall.probability"
+    path = "causes.stall.per_hour"
     assert path in hm.load("colossus-1").basis
     assert path not in hm.load("colossus-1", {path: 1e-5}).basis
 

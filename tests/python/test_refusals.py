@@ -74,7 +74,6 @@ KEYS = {
     'causes.stall.scope = "gpus"': "must be gpu, node, domain, rack, replica, pool or cluster, "
     'got "gpus"; did you mean "gpu"?',
     'causes.stall.span = "episode"': 'is not there yet, got "episode"',
-    'causes.stall.span = "layer"': 'must not be layer where effect is stall, got "layer"',
     "causes.stall.starts_per_node_hour = 0.5": "is not there yet, got 0.5",
     "causes.stall.pools = []": "must name at least one pool",
     'causes.stall.pools = ["h10"]': "must name pools of this scenario, "
@@ -407,6 +406,21 @@ def test_a_wrong_table_of_a_lower_layer_is_not_forgotten() -> None:
 def test_a_cause_has_all_its_problems_at_once() -> None:
     lines = "causes.stall.mean_duration_s = 1\ncauses.stall.trend_per_hour = 1\n"
     assert len(said(lines + "causes.stall.probability = 2").splitlines()) == 3
+
+
+def test_a_cause_of_a_rate_has_all_problems_of_another_span_at_once() -> None:
+    assert said('causes.stall.span = "layer"').splitlines() == [
+        "measured: causes.stall.per_hour must be left out where span is layer, got 0.0144; "
+        "give probability, that of one draw",
+        'mine.toml: causes.stall.span must not be layer where effect is stall, got "layer"',
+    ]
+
+
+def test_a_rate_and_a_probability_of_one_layer_do_not_go_together() -> None:
+    assert said("causes.stall = { probability = 0.1, per_hour = 1 }") == (
+        "mine.toml: causes.stall.per_hour must be left out where probability is given, got 1; "
+        "probability is that of one draw, and per_hour becomes one of a step"
+    )
 
 
 def test_what_takes_two_fields_is_named_at_once() -> None:

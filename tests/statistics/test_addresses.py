@@ -146,7 +146,8 @@ class Replay:
             words(f"{stream}/{use}", this.span, units, steps)
             for use in ("value", "refine", "occurrence", "component")
         )
-        occurs = is_below((occurrence << HALF) | refine, this.probability)
+        probability = this.probability_in(self.plan.noiseless_step_s)
+        occurs = is_below((occurrence << HALF) | refine, probability)
         at = (choice << HALF) | refine
         law = this.law.model_dump(exclude_none=True)
         components = law.get("components", [{"weight": 1.0, "law": law}])

@@ -85,6 +85,18 @@ def test_sampled_rows_do_not_depend_on_threads(table: Table) -> None:
 
 @fixed_examples
 @given(table=one_barrier() | with_waits())
+def test_a_step_without_causes_is_as_long_as_the_plan_says(table: Table) -> None:
+    fabric = {key: value for key, value in table["fabric"].items() if key != "hop_noise"}
+    compiled = compile(from_table({**table, "fabric": fabric, "causes": {}}))
+    if compiled.scenario.noise is not None:
+        compiled = compiled.with_changes({"fabric.noise.enabled": False})
+    result = compiled.simulate(seed=SEED, runs=1, steps=1, method="sample")
+    step_s = compiled.plan.noiseless_step_s
+    assert result.value("step_time_s") == pytest.approx(step_s, rel=ROUNDING)
+
+
+@fixed_examples
+@given(table=one_barrier() | with_waits())
 def test_rows_drawn_from_laws_do_not_depend_on_threads(table: Table) -> None:
     compiled = compile(from_table(table))
     engine, again = assume_exact(compiled), assume_exact(compiled)
@@ -132,7 +144,7 @@ def least_slowdown(scenario: hm.Scenario, pool: str, affects: str) -> float:
 
     def of(cause: Cause) -> float:
         number = least(cause.law.model_dump(exclude_none=True))
-        return number if cause.probability == 1 else min(number, 1.0)
+        return number if cause.probability_in(1.0) == 1 else min(number, 1.0)
 
     return math.prod(
         of(cause)

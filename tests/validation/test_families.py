@@ -159,7 +159,7 @@ def test_causes_are_those_of_the_preset_whatever_the_family() -> None:
                 key: cause[key] for key in ("scope", "span")
             }
             assert found[name]["law"].items() >= cause["law"].items()
-            assert found[name]["probability"] == cause.get("probability", 1.0)
+            assert found[name].get("per_hour") == cause.get("per_hour")
 
 
 def numbers(value: object) -> Iterator[float]:

@@ -309,7 +309,7 @@ def _variants(scenario: Scenario, plan: Plan, where: str, cause: Cause) -> Itera
                 continue
             low, high = sorted((cap, moved_to))
             longer = moved if moved_to == high else capped.law
-            probability = cause.probability * capped.weight
+            probability = cause.probability_in(plan.noiseless_step_s) * capped.weight
             beyond = [
                 -math.expm1(n_draws * math.log1p(-min(probability * longer.sf(x), 1 - 1e-16)))
                 for x in np.linspace(low, high, 65)[:-1].tolist()

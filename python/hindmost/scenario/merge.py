@@ -11,8 +11,10 @@ Table = dict[str, Any]
 KEYED_BY_PATH = ("basis", "unknowns")
 """Tables whose keys are key paths of other values."""
 
-EITHER_OR = {"n_microbatches": "global_batch_seqs", "global_batch_seqs": "n_microbatches"}
-"""Pairs of keys of [workload], of which a later layer's replaces an earlier layer's."""
+BATCHES = ("n_microbatches", "global_batch_seqs")
+"""Keys of [workload] of which a later layer's replaces an earlier layer's."""
+OCCURRENCES = ("probability", "per_hour")
+"""Such keys of a cause."""
 
 
 def merged(base: Table, over: Table) -> Table:
@@ -70,10 +72,12 @@ class Document:
         unknowns, unless the new table has entries for it.
         """
         values = {key: value for key, value in over.items() if key not in KEYED_BY_PATH}
-        below = _without_alternatives(self.table, values)
+        void = _void(values)
+        below = _without(self.table, void)
         table = merged(below, values)
+        gone = [*leaves(values), *_replaced(below, values), *void]
         for key in KEYED_BY_PATH:
-            entries = _remaining(self.table.get(key, {}), over.get(key, {}), below, values)
+            entries = _remaining(self.table.get(key, {}), over.get(key, {}), gone)
             if entries or key in over:
                 table[key] = entries
         self.table = table
@@ -93,22 +97,33 @@ class Document:
         return self.source
 
 
-def _without_alternatives(table: Table, over: Table) -> Table:
-    """Return a table without the values that another one makes void."""
-    workload, layout = _table(over, "workload"), _table(over, "layout")
-    void = {
-        "workload": {
-            other for key, other in EITHER_OR.items() if key in workload and other not in workload
-        },
-        "layout": set()
-        if layout.get("sharding", "hybrid") == "hybrid"
-        else {"shard_group_replicas"},
-    }
+def _void(over: Table) -> set[str]:
+    """Return the key paths of values below a table that its values make void."""
+    void = _other_ways("workload", _table(over, "workload"), BATCHES)
+    causes = {f"causes.{name}": cause for name, cause in _table(over, "causes").items()}
+    causes["fabric.noise"] = _table(over, "fabric").get("noise")
+    for path, cause in causes.items():
+        if isinstance(cause, dict):
+            void |= _other_ways(path, cause, OCCURRENCES)
+    if _table(over, "layout").get("sharding", "hybrid") != "hybrid":
+        void.add("layout.shard_group_replicas")
+    return void
+
+
+def _other_ways(path: str, table: Table, keys: tuple[str, str]) -> set[str]:
+    """Return the path of the one of two keys that a table does not have, if it has the other."""
+    given = [key for key in keys if key in table]
+    return {f"{path}.{key}" for key in keys if given and key not in given}
+
+
+def _without(table: Table, paths: set[str], prefix: str = "") -> Table:
+    """Return a table without the values at some key paths."""
+    if not paths:
+        return table
     return {
-        key: {name: inner for name, inner in value.items() if name not in void[key]}
-        if key in void and isinstance(value, dict)
-        else value
+        key: _without(value, paths, f"{prefix}{key}.") if isinstance(value, dict) else value
         for key, value in table.items()
+        if f"{prefix}{key}" not in paths
     }
 
 
@@ -118,22 +133,21 @@ def _table(table: Table, key: str) -> Table:
     return inner if isinstance(inner, dict) else {}
 
 
-def _remaining(lower: Any, upper: Any, below: Table, values: Table) -> Any:
+def _remaining(lower: Any, upper: Any, gone: list[str]) -> Any:
     """Return the entries of a table keyed by path that still hold.
 
     Parameters
     ----------
     lower, upper
         Entries of the document, and those of the table that is laid over it.
-    below, values
-        Values of the document, and those that replace some of them.
+    gone
+        Key paths of values of the document that the table replaces or makes void.
     """
     if not isinstance(lower, dict):
         # Of a wrong type, which is refused later.
         return lower
     if not isinstance(upper, dict):
         return upper
-    gone = [*leaves(values), *_replaced(below, values)]
     kept = {path: entry for path, entry in lower.items() if not _is_one_of(path, gone)}
     return {**kept, **upper}
 

@@ -208,6 +208,7 @@ def _cause(scenario: Scenario, path: str, cause: Cause, counts: Counts) -> Itera
         elif cause.scope == "rack" and scenario.pools[pool].rack_gpus is None:
             requirement = f"is missing, and {path} has scope rack"
             yield Problem(path=f"pools.{pool}.rack_gpus", requirement=requirement)
+    yield from _rate(path, cause)
     if cause.span in ("microbatch", "layer"):
         yield from _within_step(scenario, path, cause)
         yield from _within_step_counts(scenario, path, cause, counts)
@@ -219,6 +220,21 @@ def _cause(scenario: Scenario, path: str, cause: Cause, counts: Counts) -> Itera
                 "microbatch that act in all pools"
             )
             yield Problem(path=f"{path}.scope", requirement=requirement, value=cause.scope)
+
+
+def _rate(path: str, cause: Cause) -> Iterator[Problem]:
+    """Yield a problem where it is not clear how often a cause occurs in a step."""
+    if cause.per_hour is None:
+        return
+    value = cause.per_hour
+    if cause.probability is not None:
+        requirement = "must be left out where probability is given"
+        hint = "probability is that of one draw, and per_hour becomes one of a step"
+        yield Problem(path=f"{path}.per_hour", requirement=requirement, value=value, hint=hint)
+    if cause.span != "step":
+        requirement = f"must be left out where span is {cause.span}"
+        hint = "give probability, that of one draw"
+        yield Problem(path=f"{path}.per_hour", requirement=requirement, value=value, hint=hint)
 
 
 def _within_step(scenario: Scenario, path: str, cause: Cause) -> Iterator[Problem]:
