@@ -134,6 +134,18 @@ def test_a_port_that_the_fabric_does_not_carry_is_refused_or_warned_of() -> None
     ]
 
 
+def test_a_torus_with_slower_links_than_the_chips_have_is_warned_of() -> None:
+    changes: Changes = {"pools.tpu.gpu": "tpu-v5p", "pools.tpu.kernel_efficiency": 0.9}
+    warned = scenario_warnings(hm.load("palm-tpu-v4", changes))
+    assert [str(warning) for warning in warned] == [
+        "pools.tpu.gpu comes with links of 9e+10 B/s or more, and tpu-ici-v4 has 4.5e+10: the "
+        "fabric's rate counts"
+    ]
+    quick = {**changes, "fabric": {"name": "tpu-ici-v5p", "shape": [12, 16]}}
+    assert not scenario_warnings(hm.load("palm-tpu-v4", quick))
+    assert not scenario_warnings(hm.load("palm-tpu-v4"))
+
+
 WRONG: dict[str, tuple[Changes, str]] = {
     "no such base": (
         {"gpus.mine": {"extends": "h100-smx", "memory_bytes": 96e9}},
@@ -176,8 +188,8 @@ WRONG: dict[str, tuple[Changes, str]] = {
     ),
     "two longer names": (
         {"fabric.name": "roce"},
-        'fabric.name must be one of the catalogue\'s fabrics, got "roce"; did you mean "roce-400g" '
-        'or "roce-400g-shared"?',
+        'fabric.name must be one of the catalogue\'s fabrics, got "roce"; did you mean '
+        '"roce-400g", "roce-400g-shared" or "roce-800g"?',
     ),
 }
 
@@ -189,8 +201,8 @@ def test_what_is_wrong_is_told_once_and_by_its_path(name: str) -> None:
 
 
 def test_another_number_is_another_gpu() -> None:
-    assert refusal({"pools.h100.gpu": "h20"}).startswith(
-        'changes: pools.h100.gpu must be one of the catalogue\'s gpus, got "h20"; there is a100-sxm'
+    assert refusal({"pools.h100.gpu": "h30"}).startswith(
+        'changes: pools.h100.gpu must be one of the catalogue\'s gpus, got "h30"; there is a100-sxm'
     )
 
 

@@ -24,14 +24,14 @@ KEYS = {
     "pools.h100.software_efficiency = 1.5": "must be <= 1, got 1.5",
     "pools.h100.kernel_efficiency = -0.5": "must be > 0, got -0.5",
     'pools.h100.gpu = "h100"': "must be one of the catalogue's gpus, "
-    'got "h100"; did you mean "h100-sxm"?',
+    'got "h100"; did you mean "h100-nvl", "h100-pcie" or "h100-sxm"?',
     "pools.h100.n_gpu = 8": f'{NO_KEY} "n_gpus"?',
     "pools.h100 = 8": "must be a table, got 8",
     "pool = 8": f'{NO_KEY} "pools"?',
     "name = 8": "must be a string, got 8",
     'name = ""': 'must have 1 to 200 characters, got ""',
     'fabric.name = "infiniband"': "must be one of the catalogue's fabrics, "
-    'got "infiniband"; did you mean "infiniband-ndr"?',
+    'got "infiniband"; did you mean "infiniband-ndr" or "infiniband-xdr"?',
     "fabric.latency_s = -0.5": "must be >= 0, got -0.5",
     "fabric.latency_s = inf": "must be finite, got inf",
     "fabric.latency = 0.5": f'{NO_KEY} "latency_s"?',

@@ -88,8 +88,7 @@ def test_a_faster_port_needs_a_faster_fabric_and_then_takes_half_the_time() -> N
     slow = simulated("16-nic-800g", pools__g__nic_bytes_per_s=50e9)
     fast = simulated(
         "16-nic-800g",
-        fabrics__xdr={"extends": "infiniband-ndr", "port_bytes_per_s": 100e9},
-        fabric={"name": "xdr"},
+        fabric={"name": "infiniband-xdr"},
     )
     assert slow.value("exposed_comm_s") == pytest.approx(5.96, rel=2e-3)
     ports_s = [sum(t.cost.transfer_s for t in r.plan.pools[0].terms) for r in (slow, fast)]
@@ -103,7 +102,6 @@ def test_a_torus_of_twice_the_links_rate_takes_half_the_time() -> None:
     assert simulated("17-tpu-v5p-links").value("exposed_comm_s") == pytest.approx(1.53, rel=0.03)
     fast = simulated(
         "17-tpu-v5p-links",
-        fabrics__v5p={"extends": "tpu-ici-v4", "port_bytes_per_s": 90e9},
-        fabric={"name": "v5p", "shape": [8, 8, 8]},
+        fabric={"name": "tpu-ici-v5p", "shape": [8, 8, 8]},
     )
     assert fast.value("exposed_comm_s") == pytest.approx(0.77, rel=0.03)

@@ -87,6 +87,8 @@ class Accelerator(Strict):
     """Share of the FP4 peak that the best measured matrix product reaches."""
     memory_bytes: Positive
     """Memory of one GPU, in bytes."""
+    hbm_bytes_per_s: Positive | None = None
+    """Bandwidth of that memory, in B/s."""
     scale_up_bytes_per_s: Positive
     """Usable bandwidth to the other GPUs of the domain, one direction, in B/s."""
     scale_up_latency_s: NotNegative | None = None

@@ -132,7 +132,8 @@ def _catalogue_hint(name: str, known: list[str]) -> str:
     """
     longer = [other for other in known if other.startswith(f"{name.lower()}-")]
     if longer:
-        shown = " or ".join(f'"{other}"' for other in longer)
+        *others, last = (f'"{other}"' for other in longer)
+        shown = f"{', '.join(others)} or {last}" if others else last
         return f"did you mean {shown}?"
 
     def numbers(text: str) -> list[str]:

@@ -15,6 +15,8 @@ from hindmost.strict import Strict
 
 LEAST_BYTES_PER_S, MOST_BYTES_PER_S = 1e8, 1e13
 """Rates of a link outside of these are probably in other units."""
+MOST_LINKS = 6
+"""Links of a chip of a torus of three dimensions."""
 MOST_LATENCY_S = 1e-3
 """Latency of a hop above which it is probably in other units."""
 LEAST_MEDIAN = 0.5
@@ -46,6 +48,7 @@ def scenario_warnings(scenario: Scenario) -> list[ScenarioWarning]:
         *_causes(scenario),
         *_units(scenario),
         *_ports(scenario),
+        *_torus_links(scenario),
         *_bases_of_nothing(scenario),
     ]
 
@@ -103,6 +106,22 @@ def _ports(scenario: Scenario) -> Iterator[ScenarioWarning]:
             yield ScenarioWarning(
                 path=f"pools.{name}.gpu",
                 warning=f"comes with ports of {rate:g} B/s, and {scenario.fabric.name} has "
+                f"{network.port_bytes_per_s:g}: the fabric's rate counts",
+            )
+
+
+def _torus_links(scenario: Scenario) -> Iterator[ScenarioWarning]:
+    """Yield a warning for each pool whose GPUs come with faster links than the torus has."""
+    network, shape = scenario.fabric.network, scenario.fabric.shape
+    if network.kind != "torus" or not shape:
+        return
+    for name, pool in scenario.pools.items():
+        # Collectives may use fewer dimensions than the chips have, which is three at most.
+        rate = pool.accelerator.scale_up_bytes_per_s / max(2 * len(shape), MOST_LINKS)
+        if rate > network.port_bytes_per_s:
+            yield ScenarioWarning(
+                path=f"pools.{name}.gpu",
+                warning=f"comes with links of {rate:g} B/s or more, and {scenario.fabric.name} has "
                 f"{network.port_bytes_per_s:g}: the fabric's rate counts",
             )
 
