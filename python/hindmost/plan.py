@@ -308,20 +308,21 @@ def _noiseless_step_s(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> float:
     """
     phases = list(zip(*(pool.terms for pool in pools), strict=True))
     times_s = [max(term.cost.total_s for term in phase) for phase in phases]
+    windows = [[_window_share(pool, term) for term in pool.terms] for pool in pools]
+    if is_mixed(scenario.layout):
+        # Replicas that lie in several pools have the narrowest window of them.
+        windows = [[min(phase) for phase in zip(*windows, strict=True)]] * len(pools)
     overlap = scenario.collective.overlap_fraction
 
-    def step_s(place: int) -> float:
-        computed_s = pools[place].replica_s
+    def step_s(pool: PoolPlan, shares: list[float]) -> float:
         exposed_s = 0.0
-        for phase, time_s in zip(phases, times_s, strict=True):
-            shares = [_window_share(pool, term) for pool, term in zip(pools, phase, strict=True)]
-            # Replicas that lie in several pools have the narrowest window of them.
-            share = min(shares) if is_mixed(scenario.layout) else shares[place]
-            window_s = overlap * share * computed_s
-            exposed_s += max(time_s / phase[place].n_buckets, time_s - window_s)
-        return computed_s + exposed_s
+        for term, share, time_s in zip(pool.terms, shares, times_s, strict=True):
+            window_s = overlap * share * pool.replica_s
+            exposed_s += max(time_s / term.n_buckets, time_s - window_s)
+        return pool.replica_s + exposed_s
 
-    return max(step_s(place) for place, pool in enumerate(pools) if pool.n_ranks)
+    by_pool = zip(pools, windows, strict=True)
+    return max(step_s(pool, shares) for pool, shares in by_pool if pool.n_ranks)
 
 
 def _window_share(pool: PoolPlan, term: Term) -> float:
