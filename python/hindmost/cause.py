@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
@@ -19,6 +19,9 @@ Span = Literal["run", "step", "microbatch", "layer"]
 
 LATER_SPANS = ("episode",)
 """Spans whose names are reserved."""
+
+MAX_UNITS = 2**31
+"""Number that those of units stay below."""
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
 """Name of a pool or a cause, which is part of the texts that random streams are hashed from."""
@@ -35,6 +38,42 @@ def _refuse(_: Any) -> None:
 
 Later = Annotated[SkipJsonSchema[None], BeforeValidator(_refuse), Field(exclude=True)]
 """A field whose name is reserved."""
+
+
+UNITS_SCHEMA = {
+    "anyOf": [
+        {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1},
+        {
+            "type": "object",
+            "properties": {key: {"type": "integer", "minimum": 0} for key in ("first", "last")},
+            "required": ["first", "last"],
+            "additionalProperties": False,
+        },
+        {"type": "null"},
+    ]
+}
+
+
+def _checked_units(units: Any) -> Any:
+    """Refuse what is neither numbers of units nor a first and a last one."""
+
+    def are_numbers(values: Any) -> bool:
+        return all(type(value) is int and 0 <= value < MAX_UNITS for value in values)
+
+    match units:
+        case None:
+            return units
+        case list() if units and are_numbers(units):
+            return units
+        case {"first": first, "last": last} if (
+            len(units) == 2 and are_numbers((first, last)) and first <= last
+        ):
+            return units
+    raise PydanticCustomError("units", "must be numbers of units")
+
+
+Units = Annotated[Any, BeforeValidator(_checked_units), WithJsonSchema(UNITS_SCHEMA)]
+"""Numbers of units: a list, or a table of the first and the last one."""
 
 
 class Cause(Strict):
@@ -57,6 +96,9 @@ class Cause(Strict):
     what goes with time. A step counts as long as it takes without any cause."""
     pools: list[Name] | None = None
     """Pools in which it acts; all by default."""
+    units: Units = None
+    """The units on which it acts, by their numbers in its pool: a list such as [17], or the first
+    and the last one. All by default."""
     enabled: bool = True
     """false removes the cause."""
 
@@ -75,6 +117,15 @@ class Cause(Strict):
     def _law_can_be_drawn(self) -> Cause:
         self.law.check_drawable()
         return self
+
+    @property
+    def unit_ranges(self) -> list[tuple[int, int]] | None:
+        """First and last numbers of the units on which it acts; None for all."""
+        if self.units is None:
+            return None
+        if isinstance(self.units, dict):
+            return [(self.units["first"], self.units["last"])]
+        return [(unit, unit) for unit in self.units]
 
     def probability_in(self, step_s: float) -> float:
         """Return the probability that it occurs, for each draw.

@@ -410,6 +410,7 @@ def _core_cause(
         "probability": cause.probability_in(step_s),
         "law": cause.law.model_dump(exclude_none=True),
         "pools": [places[pool] for pool in dict.fromkeys(cause.pools or places)],
+        "units": cause.unit_ranges,
     }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import hindmost as hm
+from hindmost.scenario import from_table, to_table
 from tests.validation.families import DATA
 
 REPORTS = DATA / "reports"
@@ -105,3 +106,35 @@ def test_a_torus_of_twice_the_links_rate_takes_half_the_time() -> None:
         fabric={"name": "tpu-ici-v5p", "shape": [8, 8, 8]},
     )
     assert fast.value("exposed_comm_s") == pytest.approx(0.77, rel=0.03)
+
+
+def with_slow_node(case: str, node: int, **layout: str) -> hm.Result:
+    """Return a simulation of a case whose pools are one, of which one node is slow."""
+    table = to_table(hm.load(REPORTS / f"{case}.toml"))
+    gpu = next(iter(table["pools"].values()))
+    table["pools"] = {"h100": {**gpu, "n_gpus": 1024}}
+    table["layout"] |= layout
+    table["causes"]["slow-node"] |= {"scope": "node", "units": [node], "pools": ["h100"]}
+    return hm.simulate(from_table(table), seed=1, runs=1, steps=1)
+
+
+def test_a_named_node_is_as_slow_as_a_pool_of_its_own() -> None:
+    apart = simulated("41-one-slow-node")
+    assert apart.value("step_time_s") == pytest.approx(1.290, rel=1e-3)
+    named = with_slow_node("41-one-slow-node", 17)
+    assert named.value("step_time_s") == pytest.approx(apart.value("step_time_s"), rel=1e-4)
+    healthy_s = named.plan.noiseless_step_s
+    assert healthy_s == pytest.approx(1.078, rel=1e-3)
+
+
+def test_a_named_node_is_one_stage_of_one_replica() -> None:
+    # Node 75 of 128 is stage 9 of replica 3: each stage has eight nodes, one a replica.
+    named = with_slow_node("41c-slow-node-stage-9", 75, placement="aligned")
+    assert named.value("step_time_s") == pytest.approx(17.55, rel=5e-3)
+    # As stage 9 of any other replica, and worse than as the first stage.
+    times_s = [
+        with_slow_node("41c-slow-node-stage-9", node, placement="aligned").value("step_time_s")
+        for node in (79, 3)
+    ]
+    assert times_s[0] == pytest.approx(named.value("step_time_s"), rel=1e-6)
+    assert times_s[1] < named.value("step_time_s")

@@ -116,6 +116,13 @@ def domain_gpus(pool: Pool) -> int:
     return min(pool.domain_gpus_used or pool.accelerator.domain_gpus, pool.n_gpus)
 
 
+def numbered_gpus(pool: Pool) -> int:
+    """Return how many GPUs of a pool have numbers, unused ones between used ones included."""
+    used, whole = domain_gpus(pool), pool.accelerator.domain_gpus
+    full, rest = divmod(pool.n_gpus, used)
+    return full * whole + rest if rest else (full - 1) * whole + used
+
+
 def used_domain_gpus(pool: Pool, tensor: int) -> int:
     """Return how many GPUs of a full domain of a pool are in tensor groups."""
     return domain_gpus(pool) // tensor * tensor

@@ -85,6 +85,11 @@ def _problem(details: Mapping[str, Any]) -> Problem:
         requirement = f"must name {', '.join(DIMENSIONS)} once each, joined by hyphens"
         hint = "tp-cp-ep-dp-pp is Megatron's, innermost first"
         return Problem(path=path, requirement=requirement, value=value, hint=hint)
+    if kind == "units":
+        requirement = (
+            "must be a list of whole numbers >= 0, such as [17], or a table of first and last"
+        )
+        return Problem(path=path, requirement=requirement, value=value)
     if kind == "catalog":
         hint = _catalogue_hint(str(context["value"]), context["known"])
         requirement = f"must be one of the catalogue's {context['kind']}"

@@ -12,7 +12,9 @@ from hindmost.scenario.basis import of_no_cause
 from hindmost.scenario.counts import (
     Counts,
     domain_gpus,
+    is_mixed,
     n_microbatches,
+    numbered_gpus,
     replica_gpus,
 )
 from hindmost.scenario.layout_problems import collective_problems, layout_problems
@@ -209,6 +211,8 @@ def _cause(scenario: Scenario, path: str, cause: Cause, counts: Counts) -> Itera
             requirement = f"is missing, and {path} has scope rack"
             yield Problem(path=f"pools.{pool}.rack_gpus", requirement=requirement)
     yield from _rate(path, cause)
+    if cause.unit_ranges is not None:
+        yield from _named_units(scenario, path, cause, cause.unit_ranges, counts)
     if cause.span in ("microbatch", "layer"):
         yield from _within_step(scenario, path, cause)
         yield from _within_step_counts(scenario, path, cause, counts)
@@ -235,6 +239,47 @@ def _rate(path: str, cause: Cause) -> Iterator[Problem]:
         requirement = f"must be left out where span is {cause.span}"
         hint = "give probability, that of one draw"
         yield Problem(path=f"{path}.per_hour", requirement=requirement, value=value, hint=hint)
+
+
+def _named_units(
+    scenario: Scenario, path: str, cause: Cause, ranges: list[tuple[int, int]], counts: Counts
+) -> Iterator[Problem]:
+    """Yield a problem where a cause names units that there are not."""
+    pools = list(dict.fromkeys(scenario.pools if cause.pools is None else cause.pools))
+    if len(pools) != 1:
+        requirement = f"must name one pool, in which {path}.units are counted"
+        hint = f"there is {', '.join(scenario.pools)}"
+        yield Problem(path=f"{path}.pools", requirement=requirement, value=cause.pools, hint=hint)
+        return
+    (name,) = pools
+    pool = scenario.pools.get(name)
+    if pool is None:
+        return
+    if cause.scope in ("pool", "cluster"):
+        requirement = f"must be left out where scope is {cause.scope}, which is one unit"
+        yield Problem(path=f"{path}.units", requirement=requirement, value=cause.units)
+        return
+    if cause.scope == "replica" and is_mixed(scenario.layout):
+        requirement = "must be left out where scope is replica and layout.placement is mixed"
+        yield Problem(path=f"{path}.units", requirement=requirement, value=cause.units)
+        return
+    sizes = {
+        "gpu": 1,
+        "node": pool.accelerator.node_gpus,
+        "domain": pool.accelerator.domain_gpus,
+        "rack": pool.rack_gpus,
+    }
+    if cause.scope == "replica":
+        n_units = counts.pools[name].n_replicas
+    else:
+        size = sizes[cause.scope]
+        if size is None:
+            return
+        n_units = -(-numbered_gpus(pool) // size)
+    last = max(last for _, last in ranges)
+    if last >= n_units:
+        requirement = f"must be numbers below {n_units:,}, those of a {cause.scope} of pool {name}"
+        yield Problem(path=f"{path}.units", requirement=requirement, value=last)
 
 
 def _within_step(scenario: Scenario, path: str, cause: Cause) -> Iterator[Problem]:

@@ -243,6 +243,7 @@ fn a_tile_border_changes_nothing() {
             probability: if index % 4 == 0 { 0.5 } else { 1.0 },
             law: lognormal(1.0, 0.3).into(),
             pools: vec![0],
+            units: None,
         });
         let draft = Draft {
             pools: vec![pool],
@@ -374,9 +375,10 @@ fn any_cause(n_pools: usize) -> impl Strategy<Value = CauseSpec> {
         prop::sample::select(vec![1.0, 0.5, 0.1, 1e-6, 0.0]),
         any_law(),
         prop::sample::subsequence((0..n_pools).collect::<Vec<_>>(), 1..=n_pools),
+        any_units(),
     )
         .prop_map(
-            |(affects, effect, scope, span, probability, law, pools)| CauseSpec {
+            |(affects, effect, scope, span, probability, law, pools, units)| CauseSpec {
                 name: String::new(),
                 affects,
                 effect,
@@ -384,9 +386,19 @@ fn any_cause(n_pools: usize) -> impl Strategy<Value = CauseSpec> {
                 span,
                 probability,
                 law: law.into(),
+                units: units.filter(|_| pools.len() == 1 && !scope.is_pool_wide()),
                 pools,
             },
         )
+}
+
+/// All units or some of the first ones, in ranges that may overlap.
+fn any_units() -> impl Strategy<Value = Option<Vec<(u32, u32)>>> {
+    let range = (0..40_u32, 0..6_u32).prop_map(|(first, more)| (first, first + more));
+    prop_oneof![
+        2 => Just(None),
+        1 => prop::collection::vec(range, 1..4).prop_map(Some),
+    ]
 }
 
 fn any_law() -> impl Strategy<Value = Law> {

@@ -54,6 +54,8 @@ pub struct Cause {
     probability: f64,
     law: LawArgument,
     pools: Vec<usize>,
+    #[pyo3(default)]
+    units: Option<Vec<(u32, u32)>>,
 }
 
 impl Cause {
@@ -98,6 +100,7 @@ impl Cause {
             probability: self.probability,
             law: self.law.drawn().clone(),
             pools: self.pools.clone(),
+            units: self.units.clone(),
         })
     }
 }

@@ -340,6 +340,9 @@ impl Source<'_, '_> {
             return;
         }
         *drawn = Drawn::Nothing;
+        if !self.cause.acts_on_any(gpus) {
+            return;
+        }
         let mut occurrences = TileArray([[0; TILE_UNITS]; QUAD_STEPS]);
         if !self.cause.is_certain() {
             let address = self.address(self.streams.occurrence, gpus.start);
@@ -352,8 +355,8 @@ impl Source<'_, '_> {
         let mut values = TileArray([[self.cause.effect().neutral(); TILE_UNITS]; QUAD_STEPS]);
         for (step, words) in occurrences.0.iter().enumerate() {
             for (place, &word) in words[..gpus.len()].iter().enumerate() {
-                if self.cause.may_occur(word) {
-                    let unit = gpus.start + place as u32;
+                let unit = gpus.start + place as u32;
+                if self.cause.may_occur(word) && self.cause.acts_on(unit) {
                     values.0[step][place] = self.value(unit, step, word);
                 }
             }
@@ -363,6 +366,9 @@ impl Source<'_, '_> {
 
     /// Values of one unit over four steps.
     fn unit_values(&self, unit: u32) -> [f32; QUAD_STEPS] {
+        if !self.cause.acts_on(unit) {
+            return [self.cause.effect().neutral(); QUAD_STEPS];
+        }
         if self.cause.is_certain() {
             let words = self.words(self.streams.value, unit);
             return std::array::from_fn(|step| self.size(unit, step, words[step]));

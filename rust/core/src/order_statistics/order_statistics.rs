@@ -28,6 +28,17 @@ pub struct OrderStatistics {
     ports: Vec<Arc<PoolLaw>>,
 }
 
+/// Refuses causes of some units only, whose ranks are unlike all others of their pool.
+fn named_units(plan: &Plan) -> std::result::Result<(), Reason> {
+    let mut causes = plan.all_causes().iter();
+    match causes.find(|cause| cause.names_units()) {
+        None => Ok(()),
+        Some(cause) => Err(Reason::Named {
+            cause: cause.name().to_owned(),
+        }),
+    }
+}
+
 impl OrderStatistics {
     /// Compiles a plan exactly.
     ///
@@ -50,6 +61,7 @@ impl OrderStatistics {
         control: &Control,
     ) -> Result<std::result::Result<Self, Reason>> {
         let engine = || {
+            named_units(&plan)?;
             let gangs = GangLaws::exact(&plan)?;
             let ranks = match &gangs {
                 Some(gangs) => gangs.compile(&plan, memory, control)?,
@@ -82,6 +94,9 @@ impl OrderStatistics {
         let is_mixed = |pipeline: &Pipeline| pipeline.spec().placement == Placement::Mixed;
         if plan.pipeline().is_some_and(is_mixed) {
             return Ok(Err(Reason::Spread));
+        }
+        if let Err(reason) = named_units(&plan) {
+            return Ok(Err(reason));
         }
         // Ports that cannot be compiled refuse before anything is sampled.
         let mut memory = LawMemory::default();

@@ -32,6 +32,11 @@ pub enum Reason {
         /// The cause.
         cause: String,
     },
+    /// A cause acts on some units of its pool only.
+    Named {
+        /// The cause.
+        cause: String,
+    },
     /// The units of two causes overlap without nesting.
     Nesting {
         /// Name of the pool.
@@ -97,6 +102,7 @@ impl Reason {
             Self::Shared { .. } => "shared-by-several-replicas",
             Self::Stopped { .. } => "stalls-all-replicas",
             Self::Scattered { .. } => "replicas-scattered",
+            Self::Named { .. } => "units-named",
             Self::Nesting { .. } => "units-overlap",
             Self::Rough { .. } => "law-too-rough",
             Self::Stalls { .. } => "too-many-stalls",
@@ -147,6 +153,12 @@ impl fmt::Display for Reason {
                 f,
                 "ranks of a replica of pool {pool} do not follow each other and share {cause}"
             ),
+            Self::Named { cause } => {
+                write!(
+                    f,
+                    "{cause} acts on some units of its pool, whose ranks are unlike the others"
+                )
+            }
             Self::Nesting {
                 pool,
                 causes: [first, second],

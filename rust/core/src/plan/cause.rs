@@ -1,5 +1,6 @@
 //! Causes of variation, validated and compiled.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::drawn_law::{DrawnLaw, Tables};
@@ -7,6 +8,7 @@ use super::kinds::{Affects, Effect, Scope, Span};
 use super::names::check_name;
 use super::pool::Pool;
 use super::share::Share;
+use super::units::Units;
 use crate::error::{Error, Result};
 use crate::law::Law;
 use crate::random::{Stream, Use};
@@ -31,6 +33,8 @@ pub struct CauseSpec {
     pub law: DrawnLaw,
     /// Indices of the pools that it acts in.
     pub pools: Vec<usize>,
+    /// The units that it acts on, by first and last number in its only pool; all by default.
+    pub units: Option<Vec<(u32, u32)>>,
 }
 
 /// The random streams of a cause in one pool.
@@ -64,6 +68,8 @@ pub struct Cause {
     mean: f64,
     /// By pool; none where the cause does not act.
     streams: Vec<Option<Streams>>,
+    /// The units that it acts on, unless these are all.
+    units: Option<Units>,
 }
 
 impl Cause {
@@ -75,6 +81,10 @@ impl Cause {
                 Error::domain("probability", spec.probability, ">= 0 and <= 1").within(&path),
             );
         }
+        let units = match &spec.units {
+            None => None,
+            Some(ranges) => Some(named_units(ranges, &spec).map_err(|error| error.within(&path))?),
+        };
         let mut streams = vec![None; pools.len()];
         for &index in &spec.pools {
             let Some(pool) = pools.get(index) else {
@@ -102,7 +112,14 @@ impl Cause {
         let tables = spec.law.tables();
         let tables = tables.map_err(|error| error.within("law").within(&path))?;
         let neutral = f64::from(spec.effect.neutral());
-        let mean = neutral + spec.probability * (spec.law.mean() - neutral);
+        let share = units.as_ref().map_or(1.0, |units| {
+            let n_units = spec
+                .pools
+                .first()
+                .map_or(1, |&pool| pools[pool].n_units(spec.scope));
+            (units.len() as f64 / f64::from(n_units.max(1))).min(1.0)
+        });
+        let mean = neutral + share * spec.probability * (spec.law.mean() - neutral);
         Ok(Self {
             name: spec.name,
             affects: spec.affects,
@@ -115,6 +132,7 @@ impl Cause {
             probability: spec.probability,
             mean,
             streams,
+            units,
         })
     }
 
@@ -179,7 +197,26 @@ impl Cause {
         self.probability
     }
 
-    /// Expected factor or expected seconds of one draw; what does not occur is neutral.
+    /// Whether it acts on a unit of a pool in which it acts.
+    #[must_use]
+    pub fn acts_on(&self, unit: u32) -> bool {
+        self.units.as_ref().is_none_or(|units| units.holds(unit))
+    }
+
+    /// Whether it acts on any of some consecutive units.
+    #[must_use]
+    pub fn acts_on_any(&self, units: &Range<u32>) -> bool {
+        self.units.as_ref().is_none_or(|own| own.any_in(units))
+    }
+
+    /// Whether it acts on some units of its pool only.
+    #[must_use]
+    pub fn names_units(&self) -> bool {
+        self.units.is_some()
+    }
+
+    /// Expected factor or expected seconds of one draw of any unit; what does not occur is
+    /// neutral.
     #[must_use]
     pub fn mean(&self) -> f64 {
         self.mean
@@ -192,7 +229,7 @@ impl Cause {
         match (self.effect, self.occurrence) {
             (Effect::Stall, _) => 0.0,
             (Effect::Slowdown, None) => 1.0,
-            (Effect::Slowdown, Some(Share::ALL)) => least,
+            (Effect::Slowdown, Some(_)) if self.is_certain() => least,
             (Effect::Slowdown, Some(_)) => least.min(1.0),
         }
     }
@@ -204,7 +241,7 @@ impl Cause {
         let greatest = self.tables.greatest();
         match self.occurrence {
             None => neutral,
-            Some(Share::ALL) => greatest,
+            Some(_) if self.is_certain() => greatest,
             Some(_) => greatest.max(neutral),
         }
     }
@@ -221,10 +258,10 @@ impl Cause {
         self.streams.iter().all(Option::is_some)
     }
 
-    /// Whether it occurs at each draw, so that no occurrence word is needed.
+    /// Whether it occurs at each draw of every unit, so that no occurrence word is needed.
     #[must_use]
     pub fn is_certain(&self) -> bool {
-        self.occurrence == Some(Share::ALL)
+        self.occurrence == Some(Share::ALL) && self.units.is_none()
     }
 
     /// Whether the cause may occur, by the occurrence word alone: a fast first test.
@@ -254,6 +291,26 @@ impl Cause {
     }
 }
 
+/// Returns the units that a cause names.
+fn named_units(ranges: &[(u32, u32)], spec: &CauseSpec) -> Result<Units> {
+    let refuse = |value: usize, requirement: &str| {
+        Err(Error::domain("units", value as f64, requirement.to_owned()))
+    };
+    if spec.pools.len() != 1 {
+        return refuse(spec.pools.len(), "those of one pool");
+    }
+    if spec.scope.is_pool_wide() {
+        return refuse(ranges.len(), "absent for a scope that has one unit");
+    }
+    match Units::new(ranges) {
+        Some(units) => Ok(units),
+        None => refuse(
+            ranges.len(),
+            "one range or more, each from its first number to its last",
+        ),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -273,6 +330,7 @@ mod tests {
             probability,
             law: law.into(),
             pools: vec![],
+            units: None,
         };
         Cause::compile(spec, &[]).unwrap()
     }

@@ -72,6 +72,7 @@ pub fn with_random_gangs(plan: &Plan, pipeline: &Pipeline, laws: Vec<GangLaw>) -
             probability: law.probability,
             law: law.law.into(),
             pools: law.pools,
+            units: None,
         })?;
     }
     Ok(derived)

@@ -17,6 +17,7 @@ mod pool;
 mod rank_order;
 mod share;
 mod step_duration;
+mod units;
 
 pub use cause::{Cause, CauseSpec, Streams};
 pub use communication::{Communication, MAX_TERMS, SlowestPort, Term};

@@ -44,6 +44,7 @@ pub fn cause(
         probability: 1.0,
         law: law.into(),
         pools: pools.to_vec(),
+        units: None,
     }
 }
 

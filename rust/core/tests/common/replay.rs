@@ -231,6 +231,14 @@ impl Replay {
             philox([unit, c1, self.run << 16, stream], self.seed)[lane]
         };
         let number = |usage: &str| u128::from(word(usage)) << 32 | u128::from(word("refine"));
+        let is_named = |ranges: &Vec<(u32, u32)>| {
+            ranges
+                .iter()
+                .any(|&(first, last)| first <= unit && unit <= last)
+        };
+        if !cause.units.as_ref().is_none_or(is_named) {
+            return None;
+        }
         if number("occurrence") >= below(cause.probability) {
             return None;
         }

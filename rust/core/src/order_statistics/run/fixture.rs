@@ -26,6 +26,7 @@ pub fn slowdown(name: &str, sigma: f64, scope: Scope, span: Span) -> CauseSpec {
         probability: 1.0,
         law: lognormal(sigma).into(),
         pools: vec![0],
+        units: None,
     }
 }
 
