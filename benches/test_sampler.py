@@ -86,6 +86,19 @@ def test_colossus_1_draws_a_third_as_fast_as_one_cause(benchmark: Any) -> None:
     )
 
 
+def test_a_named_node_costs_a_quarter_of_a_sampled_step_at_most(benchmark: Any) -> None:
+    slow = {"law": {"name": "constant", "value": 1.05}, "affects": "compute", "effect": "slowdown"}
+    named = {**slow, "scope": "node", "span": "step", "units": [17], "pools": ["h100"]}
+    without = hm.load(COLOSSUS_1_BARE)
+    scenario = hm.load(COLOSSUS_1_BARE, {"causes.slow-node": named})
+    gate(
+        benchmark,
+        ours=lambda: sampled(scenario),
+        theirs=lambda: sampled(without),
+        at_least=0.8,
+    )
+
+
 # The plain path looks up one value at a time, and AVX2 half as many as AVX-512.
 ARRAY_BARS = {"portable": 0.85, "avx2": 3.0, "avx512": 4.0}
 

@@ -143,6 +143,32 @@ def test_units_are_numbered_physically() -> None:
         calm(changes=changes, late={**LATE, "units": [136]})
 
 
+@pytest.mark.parametrize(
+    ("scope", "units", "share"),
+    [
+        ("gpu", [71], 0),
+        ("gpu", [0, 71, 72], 2 / 128),
+        ("node", [15, 16], 4 / 128),
+        ("domain", [1], 0.5),
+        ("replica", {"first": 4, "last": 7}, 0.25),
+    ],
+)
+@pytest.mark.parametrize("span", ["run", "step"])
+def test_the_average_rank_is_busy_for_its_share_of_named_units(
+    scope: str, units: object, share: float, span: str
+) -> None:
+    # 64 of 72 GPUs of each of two racks, in trays of 4; 16 replicas of 8.
+    changes: Fields = {
+        "pools.h100": {"gpu": "gb200-nvl72", "n_gpus": 128, "domain_gpus_used": 64},
+        "layout.tensor": 8,
+    }
+    scenario = calm(changes=changes, slow={**SLOW, "scope": scope, "span": span, "units": units})
+    result = hm.simulate(scenario, runs=1, steps=4, seed=1)
+    busy_s = result.pool_rows[0]["busy_frac"] * result.value("step_time_s")
+    base_s = result.plan.pools[0].replica_s
+    assert busy_s == pytest.approx(base_s * (1 + 0.2 * share), rel=1e-6)
+
+
 def test_only_sampling_knows_named_units() -> None:
     with pytest.raises(hm.ScenarioError, match="slow acts on some units of its pool"):
         hm.simulate(

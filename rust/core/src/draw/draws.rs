@@ -227,6 +227,7 @@ impl<'a> Draws<'a> {
         match source.cause.scope() {
             Scope::Gpu => source.draw_gpus(gpus, drawn),
             Scope::Pool | Scope::Cluster => *drawn = Drawn::Common(source.unit_values(0)),
+            scope if self.is_elsewhere(source.cause, scope, gpus) => *drawn = Drawn::Nothing,
             scope => *drawn = Drawn::Values(self.shared_values(&source, scope, gpus)),
         }
     }
@@ -283,6 +284,15 @@ impl<'a> Draws<'a> {
             streams,
             draws: self,
             when,
+        }
+    }
+
+    /// Whether a cause names units of which no GPU of a tile is part.
+    fn is_elsewhere(&self, cause: &Cause, scope: Scope, gpus: &Range<u32>) -> bool {
+        // Numbers of physical units grow with those of GPUs; those of replicas need not.
+        cause.names_units() && scope != Scope::Replica && !gpus.is_empty() && {
+            let unit = |gpu| self.pool.unit(scope, gpu).0;
+            !cause.acts_on_any(&(unit(gpus.start)..unit(gpus.end - 1) + 1))
         }
     }
 

@@ -112,13 +112,10 @@ impl Cause {
         let tables = spec.law.tables();
         let tables = tables.map_err(|error| error.within("law").within(&path))?;
         let neutral = f64::from(spec.effect.neutral());
-        let share = units.as_ref().map_or(1.0, |units| {
-            let n_units = spec
-                .pools
-                .first()
-                .map_or(1, |&pool| pools[pool].n_units(spec.scope));
-            (units.len() as f64 / f64::from(n_units.max(1))).min(1.0)
-        });
+        let share = match (&units, spec.pools.first()) {
+            (Some(units), Some(&pool)) => units.share(spec.scope, &pools[pool]),
+            _ => 1.0,
+        };
         let mean = neutral + share * spec.probability * (spec.law.mean() - neutral);
         Ok(Self {
             name: spec.name,
@@ -215,8 +212,8 @@ impl Cause {
         self.units.is_some()
     }
 
-    /// Expected factor or expected seconds of one draw of any unit; what does not occur is
-    /// neutral.
+    /// Expected factor or expected seconds of one draw for the average rank; what does not occur
+    /// is neutral.
     #[must_use]
     pub fn mean(&self) -> f64 {
         self.mean

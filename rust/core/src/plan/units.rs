@@ -3,6 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::kinds::Scope;
+use super::pool::Pool;
+
 /// Numbers of some units of a pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Units {
@@ -49,11 +52,21 @@ impl Units {
             .is_some_and(|&(first, _)| !units.is_empty() && first < units.end)
     }
 
-    /// How many there are.
+    /// Their share of a pool: of its replicas, or of its ranks.
     #[must_use]
-    pub fn len(&self) -> u64 {
-        let sizes = self.ranges.iter().map(|&(first, last)| last - first);
-        sizes.map(|size| u64::from(size) + 1).sum()
+    pub fn share(&self, scope: Scope, pool: &Pool) -> f64 {
+        let (before, all): (&dyn Fn(u32) -> u32, u32) = match scope {
+            Scope::Replica => (&|unit| unit.min(pool.n_replicas()), pool.n_replicas()),
+            _ => (
+                &|unit| pool.rank_from(pool.first_gpu(scope, unit)),
+                pool.n_ranks(),
+            ),
+        };
+        let sizes = self
+            .ranges
+            .iter()
+            .map(|&(first, last)| u64::from(before(last.saturating_add(1)) - before(first)));
+        sizes.sum::<u64>() as f64 / f64::from(all.max(1))
     }
 }
 
@@ -67,10 +80,6 @@ mod tests {
         let units = Units::new(&ranges).unwrap();
         let expected = |unit: u32| ranges.iter().any(|&(a, b)| (a..=b).contains(&unit));
         assert!((0..200).all(|unit| units.holds(unit) == expected(unit)));
-        assert_eq!(
-            units.len(),
-            (0..200).filter(|&unit| expected(unit)).count() as u64
-        );
         for start in 0..120 {
             for end in start..130 {
                 assert_eq!(units.any_in(&(start..end)), (start..end).any(expected));
