@@ -146,6 +146,17 @@ def test_a_torus_with_slower_links_than_the_chips_have_is_warned_of() -> None:
     assert not scenario_warnings(hm.load("palm-tpu-v4"))
 
 
+def test_memory_may_be_faster_than_any_link() -> None:
+    warned = [
+        scenario_warnings(
+            hm.load("h100-1k", {**MINE, "gpus.mine": {"extends": "h100-sxm", "hbm_bytes_per_s": b}})
+        )
+        for b in (22e12, 3.9)
+    ]
+    assert [len(each) for each in warned] == [0, 1]
+    assert str(warned[1][0]).startswith("gpus.mine.hbm_bytes_per_s is outside of 1e+08 to 1e+14")
+
+
 WRONG: dict[str, tuple[Changes, str]] = {
     "no such base": (
         {"gpus.mine": {"extends": "h100-smx", "memory_bytes": 96e9}},

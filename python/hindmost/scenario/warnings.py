@@ -15,6 +15,8 @@ from hindmost.strict import Strict
 
 LEAST_BYTES_PER_S, MOST_BYTES_PER_S = 1e8, 1e13
 """Rates of a link outside of these are probably in other units."""
+MOST_HBM_BYTES_PER_S = 1e14
+"""That of a GPU's own memory, which is faster than any link."""
 MOST_LINKS = 6
 """Links of a chip of a torus of three dimensions."""
 MOST_LATENCY_S = 1e-3
@@ -78,11 +80,12 @@ def _units(scenario: Scenario) -> Iterator[ScenarioWarning]:
         for key, value in table:
             if value is None:
                 continue
-            if key.endswith("_bytes_per_s") and not LEAST_BYTES_PER_S <= value <= MOST_BYTES_PER_S:
+            most = MOST_HBM_BYTES_PER_S if key == "hbm_bytes_per_s" else MOST_BYTES_PER_S
+            if key.endswith("_bytes_per_s") and not LEAST_BYTES_PER_S <= value <= most:
                 yield _suspect(
                     f"{where}.{key}",
                     value,
-                    f"is outside of {LEAST_BYTES_PER_S:g} to {MOST_BYTES_PER_S:g} B/s: "
+                    f"is outside of {LEAST_BYTES_PER_S:g} to {most:g} B/s: "
                     "rates are in bytes a second, so 400 Gbit/s are 50e9",
                 )
             elif key.endswith("latency_s") and value > MOST_LATENCY_S:
