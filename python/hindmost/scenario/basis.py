@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hindmost import catalog
-from hindmost.catalog import Basis, Network
+from hindmost.catalog import Basis
+from hindmost.scenario.hardware import OwnFabric, OwnGpu
 from hindmost.scenario.models import Pool, Scenario
 
 _OF_A_DTYPE = {
@@ -46,34 +49,33 @@ def bases(scenario: Scenario) -> dict[str, Basis]:
 def _of_gpu(scenario: Scenario, name: str) -> dict[str, Basis]:
     """Return the bases of a GPU's figures, of one of the scenario's own those that it inherits."""
     own = scenario.gpus.get(name)
-    if own is None:
-        return catalog.gpu(name).basis
-    if own.extends is None:
-        return {}
-    entry = catalog.gpu(own.extends)
-    return {
-        field: basis
-        for field, basis in entry.basis.items()
-        if getattr(own, field) == getattr(entry, field)
-    }
+    return catalog.gpu(name).basis if own is None else _inherited(own, catalog.gpu)
 
 
 def _of_fabric(scenario: Scenario, name: str) -> dict[str, Basis]:
     """Return the bases of a fabric's figures, of one of the scenario's own those it inherits."""
     own = scenario.fabrics.get(name)
-    if own is None:
-        return catalog.fabric(name).basis
+    return catalog.fabric(name).basis if own is None else _inherited(own, catalog.fabric)
+
+
+def _inherited(
+    own: OwnGpu | OwnFabric, entry_of: Callable[[str], catalog.Entry]
+) -> dict[str, Basis]:
+    """Return the bases of the figures that an entry of the scenario's own leaves as they are."""
     if own.extends is None:
         return {}
-    entry = catalog.fabric(own.extends)
+    entry = entry_of(own.extends)
 
-    def of(network: Network, path: str) -> object:
-        table: object = network
+    def figure(of: object, path: str) -> object:
         for key in path.split("."):
-            table = getattr(table, key, None)
-        return table
+            of = getattr(of, key, None)
+        return of
 
-    return {path: basis for path, basis in entry.basis.items() if of(own, path) == of(entry, path)}
+    return {
+        path: basis
+        for path, basis in entry.basis.items()
+        if figure(own, path) == figure(entry, path)
+    }
 
 
 def of_no_cause(scenario: Scenario, path: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import (
     GetJsonSchemaHandler,
@@ -35,8 +35,20 @@ def known(kind: catalog.Kind, name: str, own: Own | None) -> str:
 class _Extends(Strict):
     """What may be an entry of the catalogue with changes."""
 
+    _kind: ClassVar[catalog.Kind]
+
     extends: str | None = None
     """Name of the catalogue's entry whose values hold where this table has none."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lies_over_the_catalogues(cls, table: Any) -> Any:
+        return _over(table, cls._kind)
+
+    @field_validator("extends")
+    @classmethod
+    def _in_the_catalogue(cls, name: str | None) -> str | None:
+        return name if name is None else known(cls._kind, name, None)
 
     @classmethod
     def __get_pydantic_json_schema__(
@@ -62,29 +74,13 @@ def _over(table: Any, kind: catalog.Kind) -> Any:
 class OwnGpu(Accelerator, _Extends):
     """A type of GPU of the scenario's own."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _lies_over_the_catalogues(cls, table: Any) -> Any:
-        return _over(table, "gpus")
-
-    @field_validator("extends")
-    @classmethod
-    def _in_the_catalogue(cls, name: str | None) -> str | None:
-        return name if name is None else known("gpus", name, None)
+    _kind = "gpus"
 
 
 class OwnFabric(Network, _Extends):
     """A network of the scenario's own."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _lies_over_the_catalogues(cls, table: Any) -> Any:
-        return _over(table, "fabrics")
-
-    @field_validator("extends")
-    @classmethod
-    def _in_the_catalogue(cls, name: str | None) -> str | None:
-        return name if name is None else known("fabrics", name, None)
+    _kind = "fabrics"
 
 
 def own_of(table: Mapping[str, Any]) -> Own:

@@ -80,7 +80,7 @@ def places(pools: Mapping[str, Pool], layout: Layout, counts: Counts) -> dict[st
         found = [_of_mixed(layout, sizes, index) for index in range(len(names))]
         return dict(zip(names, found, strict=True))
     first, alone = 0, []
-    group = layout.shard_group_replicas if layout.sharding == "hybrid" else None
+    group = _shard_group(layout)
     for (n_ranks, used), name in zip(sizes, names, strict=True):
         alone.append(_of_aligned(layout, n_ranks, used, first % (group or 1)))
         first += counts.pools[name].n_replicas
@@ -170,13 +170,18 @@ def _of_aligned(layout: Layout, n_ranks: int, used: int, first: int) -> PoolPlac
         layout.expert,
         expert_tensor(layout),
     )
-    group = layout.shard_group_replicas if layout.sharding == "hybrid" else None
-    return _of_aligned_by_sizes(layout.order, sizes, group, layout.chunks, n_ranks, used, first)
+    return _of_aligned_by_sizes(
+        layout.order, sizes, _shard_group(layout), layout.chunks, n_ranks, used, first
+    )
 
 
 def _of_mixed(layout: Layout, sizes: tuple[tuple[int, int], ...], pool: int) -> PoolPlaces:
-    group = layout.shard_group_replicas if layout.sharding == "hybrid" else None
-    return _found(layout, _site(layout, sizes), pool, group=group, first=0)
+    return _found(layout, _site(layout, sizes), pool, group=_shard_group(layout), first=0)
+
+
+def _shard_group(layout: Layout) -> int | None:
+    """Return the replicas of a shard group, or None where there are no such groups."""
+    return layout.shard_group_replicas if layout.sharding == "hybrid" else None
 
 
 def _together(alone: list[PoolPlaces], counts: Counts, layout: Layout) -> list[PoolPlaces]:
