@@ -81,11 +81,12 @@ def test_tokens_go_to_the_experts_of_mixtral_and_back(expert: int, per_domain: i
 
 
 @pytest.mark.parametrize(("expert", "per_domain"), [(8, 8), (16, 8), (64, 8)])
-def test_tokens_go_to_the_experts_of_deepseek_v3_beyond_a_node(
+def test_a_copy_goes_to_each_expert_of_deepseek_v3_beyond_a_node(
     expert: int, per_domain: int
 ) -> None:
     one_s = all_to_all_s(4096 * 7168 * 2 * 8, expert, per_domain)
-    divided, alone = computed(DEEPSEEK, {"layout.expert": expert}), computed(DEEPSEEK)
+    each: Changes = {"layout.expert": expert, "workload.expert_copies": "expert"}
+    divided, alone = computed(DEEPSEEK, each), computed(DEEPSEEK)
     # Three of 61 layers have no experts.
     assert divided.forward_s - alone.forward_s == pytest.approx(58 * 2 * one_s)
 

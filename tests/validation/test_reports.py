@@ -28,8 +28,13 @@ def test_experts_of_a_node_exchange_tokens_over_its_links(case: str) -> None:
     result = simulated(case)
     assert result.value("compute_s") == pytest.approx(12.05, rel=2e-3)
     assert result.value("step_time_s") == pytest.approx(12.25, rel=2e-3)
-    # With stages side by side each of the eight experts is in a node of its own.
-    apart = simulated(case, layout__order="tp-cp-pp-ep-dp", layout__placement="aligned")
+    # With stages side by side each of the eight expert ranks is in a node of its own.
+    apart = simulated(
+        case,
+        layout__order="tp-cp-pp-ep-dp",
+        layout__placement="aligned",
+        workload__expert_copies="expert",
+    )
     assert apart.value("step_time_s") == pytest.approx(71.6, rel=2e-3)
 
 

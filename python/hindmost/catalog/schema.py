@@ -175,12 +175,25 @@ class Experts(Strict):
     """Experts of the same width that process every token."""
     n_dense_layers: NoneOrMore = 0
     """First layers, which have one dense feed-forward network instead."""
+    n_groups: Count | None = None
+    """Groups of the experts of a layer that the router tells apart, as many experts in each; by
+    default those of one domain are a group."""
+    node_limit: Count | None = None
+    """Groups from which the router picks for a token, at most; all by default."""
 
     @model_validator(mode="after")
     def _no_more_than_there_are(self) -> Experts:
         if self.per_token > self.n_experts:
             requirement = f"<= n_experts ({self.n_experts})"
             raise domain_error("per_token", self.per_token, requirement)
+        if self.n_groups is not None:
+            if self.n_experts % self.n_groups:
+                requirement = f"a divisor of n_experts ({self.n_experts})"
+                raise domain_error("n_groups", self.n_groups, requirement)
+            in_all = self.n_experts // self.n_groups * (self.node_limit or self.n_groups)
+            if in_all < self.per_token:
+                requirement = f"such that so many groups have per_token ({self.per_token}) experts"
+                raise domain_error("node_limit", self.node_limit, requirement)
         return self
 
 

@@ -10,6 +10,7 @@ from hindmost.collective.algorithm import ALGORITHMS, Algorithm, Operation
 from hindmost.collective.cost import Cost, Link
 from hindmost.collective.direct import all_to_all
 from hindmost.collective.hierarchical import all_gather, all_reduce, reduce_scatter
+from hindmost.collective.relayed import relayed_all_to_all
 
 __all__ = [
     "ALGORITHMS",
@@ -21,4 +22,5 @@ __all__ = [
     "all_reduce",
     "all_to_all",
     "reduce_scatter",
+    "relayed_all_to_all",
 ]

@@ -110,9 +110,9 @@ def compute_time(job: Job, pool: Pool, links: Links, places: PoolPlaces) -> Comp
     Notes
     -----
     A pass takes ``flops_of_rank * (1 + recompute) / (peak * kernel_efficiency *
-    software_efficiency)``, plus the exchange of its ranks, which nothing hides: the
-    activations of a tensor group, the keys and values of context ranks, the tokens
-    of experts. Products of layers run in the workload's number format, attention
+    software_efficiency)``, plus the exchange of its ranks: the activations of a tensor
+    group, the keys and values of context ranks, and what compute does not hide of the
+    tokens of experts. Products of layers run in the workload's number format, attention
     scores and the output layer in BF16. Measured passes of a pool are divided among
     the stages in proportion to the FLOPs.
     """
@@ -198,12 +198,17 @@ def _stage_times(job: Job, pool: Pool, sent: Exchange) -> list[StageTime]:
 
 def _stage_time(job: Job, pool: Pool, stage: Stage, sent: Exchange) -> StageTime:
     """Return the seconds of a stage's passes from its FLOPs."""
-    exchange_s = sent.pass_s(job, stage)
     scatter_s = len(stage.layers) * sent.context_s
     computed = _flop_time(job, pool, stage)
     again = recomputed_share(job.workload.recompute)
-    forward_s = FORWARD_SHARE_OF_PASSES * computed.total_s + exchange_s
     backward_passes = 2 if again else 1
+    exchange_s = sent.pass_s(job, stage) + _exposed_s(
+        job,
+        sent.expert_pass_s(job, stage),
+        passes=1 + backward_passes,
+        compute_s=(1 + again) * computed.total_s,
+    )
+    forward_s = FORWARD_SHARE_OF_PASSES * computed.total_s + exchange_s
     backward_s = (1 - FORWARD_SHARE_OF_PASSES + again) * computed.total_s
     backward_s += backward_passes * exchange_s + scatter_s
     weight_s = 0.0
@@ -211,6 +216,28 @@ def _stage_time(job: Job, pool: Pool, stage: Stage, sent: Exchange) -> StageTime
         # Attention scores have no weights.
         weight_s = FORWARD_SHARE_OF_PASSES * (computed.layers_s + computed.output_s)
     return StageTime(forward_s=forward_s, backward_s=backward_s - weight_s, weight_s=weight_s)
+
+
+def _exposed_s(job: Job, pass_s: float, *, passes: int, compute_s: float) -> float:
+    """Return the seconds of a pass's exchange of tokens that compute does not hide.
+
+    The exchange of one pass hides behind the compute of another one, so all passes of a
+    microbatch share its compute: ``(n T - share fraction compute) / n``.
+
+    Parameters
+    ----------
+    job
+        What the replica computes.
+    pass_s
+        Seconds of the exchange in each pass, T, with all the bandwidth.
+    passes
+        Passes of a microbatch, n.
+    compute_s
+        Seconds of compute in all of them.
+    """
+    workload = job.workload
+    window_s = workload.expert_overlap_fraction * compute_s
+    return max(0.0, pass_s - workload.expert_bandwidth_share * window_s / passes)
 
 
 def _flop_time(job: Job, pool: Pool, stage: Stage) -> _FlopTime:

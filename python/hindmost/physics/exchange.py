@@ -1,10 +1,11 @@
-"""Exchange: what the ranks of one replica send each other, which no compute hides."""
+"""Exchange: what the ranks of one replica send each other."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hindmost.collective import Link, all_gather, all_to_all, ring
+from hindmost.collective import Link, all_gather, ring
+from hindmost.physics import experts
 from hindmost.physics.flops import has_experts, kinds_of_layers
 from hindmost.physics.job import Job
 from hindmost.physics.links import Links
@@ -18,10 +19,6 @@ TENSOR_COLLECTIVES_PER_PASS = 4
 a gather before the attention and before the product, a scatter after each
 (Korthikanti et al., Reducing Activation Recomputation in Large Transformer
 Models, MLSys 2023, section 4.2.2)."""
-
-EXPERT_COLLECTIVES_PER_PASS = 2
-"""All-to-alls of a layer with experts in one pass: tokens go out and come back
-(Lepikhin et al., GShard, ICLR 2021, section 3.2)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,15 +47,21 @@ class Exchange:
     transfers_s: tuple[float, ...]
 
     def pass_s(self, job: Job, stage: Stage) -> float:
-        """Return the seconds of exchange in one pass through a virtual stage."""
-        kinds = kinds_of_layers(job.model, stage.layers)
-        with_experts = sum(n for layer, n in kinds if has_experts(job.model, layer))
+        """Return the seconds of one pass through a virtual stage that nothing hides."""
+        with_experts = _layers_with_experts(job, stage)
         dense = len(stage.layers) - with_experts
         return (
             len(stage.layers) * self.context_s
             + dense * self.tensor_s
-            + with_experts * (self.expert_tensor_s + self.expert_s)
+            + with_experts * self.expert_tensor_s
         )
+
+    def expert_pass_s(self, job: Job, stage: Stage) -> float:
+        """Return the seconds of one pass through a virtual stage for tokens of experts.
+
+        The compute of the stage may hide some of them.
+        """
+        return _layers_with_experts(job, stage) * self.expert_s
 
 
 def exchange(job: Job, links: Links, places: PoolPlaces) -> Exchange:
@@ -69,9 +72,14 @@ def exchange(job: Job, links: Links, places: PoolPlaces) -> Exchange:
         tensor_s=tensor_s,
         expert_tensor_s=(tensor_s + of_experts_s) / 2,
         context_s=_context_s(job, links, places),
-        expert_s=_expert_s(job, links, places),
+        expert_s=experts.pass_s(job, links, places.experts),
         transfers_s=_transfers_s(job, links, places),
     )
+
+
+def _layers_with_experts(job: Job, stage: Stage) -> int:
+    kinds = kinds_of_layers(job.model, stage.layers)
+    return sum(n for layer, n in kinds if has_experts(job.model, layer))
 
 
 def _tensor_s(job: Job, links: Links, n: int) -> float:
@@ -100,20 +108,6 @@ def _context_s(job: Job, links: Links, places: PoolPlaces) -> float:
         scale_up=links.scale_up,
         port=links.port,
     ).total_s
-
-
-def _expert_s(job: Job, links: Links, places: PoolPlaces) -> float:
-    """Return the seconds in which tokens go to the experts of a layer and come back."""
-    experts, layout = job.model.experts, job.layout
-    if experts is None or layout.expert == 1:
-        return 0.0
-    one = all_to_all(
-        job.rank_activation_bytes * experts.per_token,
-        spread=places.experts,
-        scale_up=links.scale_up,
-        port=links.port,
-    )
-    return EXPERT_COLLECTIVES_PER_PASS * one.total_s
 
 
 def _transfers_s(job: Job, links: Links, places: PoolPlaces) -> tuple[float, ...]:

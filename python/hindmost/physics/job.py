@@ -66,6 +66,11 @@ class Job:
         return self.workload.microbatch_seqs * self.workload.seq_len
 
     @property
+    def rank_tokens(self) -> float:
+        """Tokens of one microbatch whose residual stream one rank holds."""
+        return self.microbatch_tokens / self.stage_ranks
+
+    @property
     def microbatch_model_flops(self) -> float:
         """Model FLOPs of one microbatch, all ranks together."""
         per_token = model_flops_per_token(
@@ -78,7 +83,7 @@ class Job:
     @property
     def rank_activation_bytes(self) -> float:
         """Bytes of the residual stream of one microbatch that one rank holds."""
-        return self.microbatch_tokens / self.stage_ranks * self.model.hidden * BF16_BYTES
+        return self.rank_tokens * self.model.hidden * BF16_BYTES
 
     @property
     def has_weight_passes(self) -> bool:

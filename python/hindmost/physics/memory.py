@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from hindmost.catalog import Transformer
 from hindmost.physics.flops import has_experts, kinds_of_layers
+from hindmost.physics.formats import value_bytes
 from hindmost.physics.job import Job
 from hindmost.physics.schedule import schedule
 from hindmost.physics.stages import RankParameters, Stage
 from hindmost.scenario.counts import same_experts_among
-from hindmost.scenario.models import Layout
 from hindmost.units import BF16_BYTES
 
 RECOMPUTATIONS = ("none", "selective", "full")
@@ -20,12 +20,9 @@ RECOMPUTATIONS = ("none", "selective", "full")
 WEIGHT_BYTES = GRADIENT_BYTES = BF16_BYTES
 """Bytes of a weight and of its gradient in BF16."""
 
-OPTIMIZER_BYTES = 12
-"""Bytes of optimizer states a parameter: the weight and the two moments of Adam in
-FP32 (Rajbhandari et al., ZeRO, SC 2020, section 3.1)."""
-
-STATE_BYTES = WEIGHT_BYTES + GRADIENT_BYTES + OPTIMIZER_BYTES
-"""Bytes of all states a parameter."""
+OPTIMIZER_BYTES = {"fp32": 12, "bf16": 8}
+"""Bytes of optimizer states a parameter, by the number format of Adam's two moments: these, and
+the weight in FP32 (Rajbhandari et al., ZeRO, SC 2020, section 3.1)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +77,7 @@ def memory(job: Job, *, state_ranks: int, stages: Sequence[int] | None = None) -
     needed = [
         Memory(
             stage=stage,
-            states_bytes=_states_bytes(job.layout, state_ranks, parameters),
+            states_bytes=_states_bytes(job, state_ranks, parameters),
             activations_bytes=in_flight * _kept_bytes_per_token(job, chunks) * tokens,
             recomputed_bytes=_recomputed_bytes_per_token(job, chunks) * tokens,
         )
@@ -103,9 +100,9 @@ def _in_flight(job: Job) -> list[int]:
 def _kept_bytes_per_token(job: Job, chunks: Sequence[Stage]) -> float:
     """Return the bytes of activations of one token that an average chunk of a stage keeps."""
     # The microbatches in flight are spread evenly over the chunks.
-    model, recompute = job.model, job.workload.recompute
+    model, workload = job.model, job.workload
     kept = sum(
-        n * kept_bytes_per_token(model, recompute, layer)
+        n * kept_bytes_per_token(model, workload.recompute, layer, workload.activation_dtype)
         for chunk in chunks
         for layer, n in kinds_of_layers(model, chunk.layers)
     )
@@ -118,7 +115,7 @@ def _recomputed_bytes_per_token(job: Job, chunks: Sequence[Stage]) -> float:
         return 0.0
     return max(
         (
-            kept_bytes_per_token(job.model, "none", layer)
+            kept_bytes_per_token(job.model, "none", layer, job.workload.activation_dtype)
             for chunk in chunks
             for layer, _ in kinds_of_layers(job.model, chunk.layers)
         ),
@@ -126,30 +123,35 @@ def _recomputed_bytes_per_token(job: Job, chunks: Sequence[Stage]) -> float:
     )
 
 
-def _states_bytes(layout: Layout, state_ranks: int, parameters: RankParameters) -> float:
+def _states_bytes(job: Job, state_ranks: int, parameters: RankParameters) -> float:
     """Return the bytes of a rank's states, sharded as the layout says.
 
     States of experts are sharded among the ranks that have the same experts.
     """
-    own = {"none": STATE_BYTES, "zero1": WEIGHT_BYTES + GRADIENT_BYTES, "zero2": WEIGHT_BYTES}
-    own_bytes = own.get(layout.sharding, 0)
+    layout = job.layout
+    own = {"zero1": WEIGHT_BYTES + GRADIENT_BYTES, "zero2": WEIGHT_BYTES}
+    all_bytes = WEIGHT_BYTES + GRADIENT_BYTES + OPTIMIZER_BYTES[job.workload.moment_dtype]
+    own_bytes = all_bytes if layout.sharding == "none" else own.get(layout.sharding, 0)
     same_experts = same_experts_among(state_ranks, layout)
-    dense = own_bytes + (STATE_BYTES - own_bytes) / state_ranks
-    routed = own_bytes + (STATE_BYTES - own_bytes) / same_experts
+    dense = own_bytes + (all_bytes - own_bytes) / state_ranks
+    routed = own_bytes + (all_bytes - own_bytes) / same_experts
     return dense * parameters.dense + routed * parameters.routed
 
 
-def kept_bytes_per_token(model: Transformer, recompute: str, layer: int = 0) -> float:
+def kept_bytes_per_token(
+    model: Transformer, recompute: str, layer: int = 0, dtype: str = "bf16"
+) -> float:
     """Return the bytes of one token's activations that a layer keeps for its backward pass.
 
     Notes
     -----
-    All activations are in BF16. ``none`` keeps input and output of both norms, queries,
-    keys, values, the output of the attention, and the inputs (two where it is gated) and
-    output of the feed-forward network's activation function. ``selective`` computes the
-    outputs of norms and of the activation function again, ``full`` all but the layer's
-    input. Of experts, those that process the token count. Latent attention keeps its
-    latent vectors as well.
+    Inputs of matrix products and of the activation function are in the format `dtype`, all
+    others in BF16: the inputs of norms, and what the attention keeps. ``none`` keeps input
+    and output of both norms, queries, keys, values, the output of the attention, and the
+    inputs (two where it is gated) and output of the feed-forward network's activation
+    function. ``selective`` computes the outputs of norms and of the activation function
+    again, ``full`` all but the layer's input. Of experts, those that process the token
+    count. Latent attention keeps its latent vectors as well.
 
     Examples
     --------
@@ -163,18 +165,15 @@ def kept_bytes_per_token(model: Transformer, recompute: str, layer: int = 0) -> 
     if recompute == "full":
         return float(BF16_BYTES * model.hidden)
     values = model.n_heads * model.value_head_dim
-    attention = model.n_heads * model.head_dim + values
-    attention += model.n_kv_heads * (model.head_dim + model.value_head_dim)
+    residual_and_attention = 2 * model.hidden + model.n_heads * model.head_dim + values
+    residual_and_attention += model.n_kv_heads * (model.head_dim + model.value_head_dim)
+    inputs = (2 if model.gated else 1) * _feed_forward_width(model, layer)
     if model.latent is not None:
         latent = model.latent
-        attention += latent.q_rank + latent.kv_rank + latent.rope_head_dim
-    feed_forward = _feed_forward_width(model, layer)
-    inputs = 2 if model.gated else 1
-    widths = {
-        "none": 4 * model.hidden + attention + (inputs + 1) * feed_forward,
-        "selective": 2 * model.hidden + attention + inputs * feed_forward,
-    }
-    return float(BF16_BYTES * widths[recompute])
+        inputs += latent.q_rank + latent.kv_rank + latent.rope_head_dim
+    if recompute == "none":
+        inputs += 2 * model.hidden + _feed_forward_width(model, layer)
+    return BF16_BYTES * residual_and_attention + value_bytes(dtype) * inputs
 
 
 def _feed_forward_width(model: Transformer, layer: int) -> int:

@@ -47,6 +47,7 @@ def layout_problems(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
         yield Problem(path=path, requirement=requirement, value=layout.shard_group_replicas)
     yield from _order(scenario, counts)
     yield from _experts(scenario, counts)
+    yield from _tokens(scenario)
     yield from _replicas(scenario, counts)
     yield from _stages(scenario)
     yield from _microbatches(scenario, counts)
@@ -106,6 +107,18 @@ def _experts(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
         requirement = f"must divide the {experts.n_experts} experts of {scenario.workload.model}"
         yield Problem(path="layout.expert", requirement=requirement, value=expert)
     yield from _expert_ranks(scenario, counts)
+
+
+def _tokens(scenario: Scenario) -> Iterator[Problem]:
+    """Yield a problem for each word about the exchange of tokens, where there are no experts."""
+    workload = scenario.workload
+    if scenario.model.experts is not None:
+        return
+    for name, field in type(workload).model_fields.items():
+        value = getattr(workload, name)
+        if name.startswith("expert_") and value != field.default:
+            requirement = f"must be {field.default}: {workload.model} has no experts"
+            yield Problem(path=f"workload.{name}", requirement=requirement, value=value)
 
 
 def _expert_ranks(scenario: Scenario, counts: Counts) -> Iterator[Problem]:

@@ -17,8 +17,6 @@ def not_modelled(scenario: Scenario) -> list[str]:
         "expert": layout.expert > 1,
     }
     groups = [name for name, is_there in there.items() if is_there]
-    if layout.expert > 1:
-        found.append("tokens that cross the network once for several experts of a node")
     if groups and "layer" not in spans:
         waits = " and ".join(filter(None, [", ".join(groups[:-1]), groups[-1]]))
         found.append(

@@ -219,8 +219,22 @@ class Workload(Strict):
     """Attention scores that are computed and counted: the causal half of them, or all."""
     recompute: Literal["none", "selective", "full"] = "none"
     """Activations that the backward pass computes again instead of keeping them."""
+    activation_dtype: Literal["bf16", "fp8"] = "bf16"
+    """Number format in which inputs of matrix products and of the activation function are kept
+    for the backward pass. The residual stream and what attention keeps stay in BF16."""
+    moment_dtype: Literal["fp32", "bf16"] = "fp32"
+    """Number format of the two moments of Adam."""
     overhead_s: NotNegative = 0.0
     """Seconds of a step for the optimizer, the gradient norm and data."""
+    expert_copies: Literal["domain", "expert"] = "domain"
+    """Copies of a token that its experts get: domain: one goes to each domain in which it has
+    experts, and a rank there passes it on to them; expert: one goes to each expert."""
+    expert_dispatch_dtype: Literal["bf16", "fp8"] = "bf16"
+    """Number format of tokens on their way to experts; they come back in BF16."""
+    expert_overlap_fraction: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of a microbatch's compute that the exchange of its experts can hide behind."""
+    expert_bandwidth_share: Share = 1.0
+    """Share of the bandwidth that this exchange has while it hides."""
 
     @field_validator("model")
     @classmethod
