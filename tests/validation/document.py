@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tests.validation import noise, slow_gpu
+from tests.validation import experts, noise, slow_gpu
 from tests.validation.families import Family, Row, by_name, families, gated
 from tests.validation.fitting import (
     CAUSES,
@@ -41,6 +41,7 @@ def render() -> str:
         "Other software than the model's, or shapes that one number cannot hold for.",
         *(_family(family) for family in families() if family.limit is None),
         _missed_without_a_limit(),
+        _experts(),
         _noise(),
         _slow_gpu(),
     ]
@@ -192,6 +193,60 @@ others', relative to the catalogue's for the number format; the overhead is the 
 noiseless step that two-number fits of others gave it. Absolute errors of all rows:
 
 {_table(head, lines, left=(0, 4))}"""
+
+
+def _experts() -> str:
+    lines = []
+    for one in (*experts.bounds(), *experts.predictions()):
+        fitted = one.fitted_on
+        lines.append(
+            [
+                one.published.title,
+                "nothing" if fitted is None else fitted.title,
+                f"{one.software_efficiency:.3f}",
+                f"{one.published.step_s:g}",
+                f"{one.step_s:.2f}",
+                f"{one.error:+.1%}",
+                "bound" if fitted is None else f"{one.limit:.0%}",
+            ]
+        )
+    step_s, bubble_s = experts.as_published().value("step_time_s"), experts.bubble_s()
+    published_s, published_bubble_s = experts.DEEPSEEK_STEP_S, experts.DEEPSEEK_BUBBLE_S
+    efficiency = experts.software_efficiency_of_trace()
+    lines.append(
+        [
+            "DeepSeek-V3, 2,048 H800",
+            "its profile",
+            f"{efficiency:.3f}",
+            f"{published_s:g}",
+            f"{step_s:.2f}",
+            f"{step_s / published_s - 1:+.1%}",
+            "15%",
+        ]
+    )
+    even = experts.of_even_stages()
+    bubble_error = bubble_s / published_bubble_s - 1
+    head = ["job", "fitted on", "efficiency", "published, s", "predicted, s", "error", "limit"]
+    return f"""## Experts
+
+One number, `software_efficiency`, is fitted on one job and predicts another one; nothing varies.
+Without a fit a step is a bound, which no software passes, even where nothing hides the exchange of
+tokens.
+
+{_table(head, lines, left=(0, 1))}
+
+- Fitted on Qwen3-235B, DeepSeek-V3's exchange hides behind 90% of its compute, as collectives do by
+  default; nobody has published how much of it does. With layers as even as possible in the place
+  of its recipe's, the last stage computes longest and the error is {even.error:+.1%}.
+- DeepSeek's own job is the preset `{experts.PRESET}`. Its efficiency, and how much exchange hides
+  and how fast, are those of a profile of four layers; no number is fitted on the step. Its bubble
+  is {bubble_s:.2f} s, the published one {published_bubble_s:g} s ({bubble_error:+.1%}): with
+  1F1B in the place of DualPipe, and without the layer that predicts a second token.
+
+Sources: NVIDIA-NeMo/Megatron-Bridge, performance summary 26.04 (B200); NVIDIA/dgxc-benchmarking
+v25.05.05, deepseek_v3 (H100); Insights into DeepSeek-V3 (ISCA 2025), table 4;
+deepseek-ai/profile-data, train.json. Layers of the stages on B200 are Megatron-Bridge's for 8
+stages of two chunks, those on H100 as even as possible, which is assumed."""
 
 
 def _noise() -> str:
