@@ -99,6 +99,21 @@ def test_a_named_node_costs_a_quarter_of_a_sampled_step_at_most(benchmark: Any) 
     )
 
 
+def test_steps_of_its_own_cost_every_gpu_little_more_than_a_probability(benchmark: Any) -> None:
+    collect = {"law": {"name": "constant", "value": 0.2}, "affects": "compute", "effect": "stall"}
+    collect |= {"scope": "gpu", "span": "step"}
+    regular, by_chance = (
+        hm.load(COLOSSUS_1_BARE, {"causes.garbage": {**collect, **often}})
+        for often in ({"period_steps": 10_000}, {"probability": 1e-4})
+    )
+    gate(
+        benchmark,
+        ours=lambda: sampled(regular),
+        theirs=lambda: sampled(by_chance),
+        at_least=0.7,
+    )
+
+
 # The plain path looks up one value at a time, and AVX2 half as many as AVX-512.
 ARRAY_BARS = {"portable": 0.85, "avx2": 3.0, "avx512": 4.0}
 

@@ -5,11 +5,19 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
-from hindmost.law import Law
+from hindmost.law import Law, LawModel
 from hindmost.strict import Strict
 
 Affects = Literal["compute", "network"]
@@ -22,6 +30,9 @@ LATER_SPANS = ("episode",)
 
 MAX_UNITS = 2**31
 """Number that those of units stay below."""
+
+MAX_STEPS = 2**31
+"""Number that periods and phases stay below, in steps."""
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
 """Name of a pool or a cause, which is part of the texts that random streams are hashed from."""
@@ -72,6 +83,16 @@ def _checked_units(units: Any) -> Any:
     raise PydanticCustomError("units", "must be numbers of units")
 
 
+def _kind_of_phase(phase: Any) -> str:
+    return "number" if isinstance(phase, int | float) else "law"
+
+
+PhaseSteps = Annotated[
+    Annotated[int, Field(ge=0, lt=MAX_STEPS), Tag("number")] | Annotated[Law, Tag("law")],
+    Discriminator(_kind_of_phase),
+]
+"""The first step of a period in which a cause comes: a number, or the law of units' numbers."""
+
 Units = Annotated[Any, BeforeValidator(_checked_units), WithJsonSchema(UNITS_SCHEMA)]
 """Numbers of units: a list, or a table of the first and the last one."""
 
@@ -99,6 +120,13 @@ class Cause(Strict):
     units: Units = None
     """The units on which it acts, by their numbers in its pool: a list such as [17], or the first
     and the last one. All by default."""
+    period_steps: Annotated[int, Field(ge=1, lt=MAX_STEPS)] | None = None
+    """Steps from one time to the next one, for what comes regularly; by default it may occur in
+    every step."""
+    phase_steps: PhaseSteps | None = None
+    """The first step of a run, counted from 0, in which it comes with a period: a number, or the
+    law of a number for each who shares a draw, drawn once a run, whose whole steps count modulo
+    the period. By default any step of the period with equal probability."""
     enabled: bool = True
     """false removes the cause."""
 
@@ -116,6 +144,8 @@ class Cause(Strict):
     @model_validator(mode="after")
     def _law_can_be_drawn(self) -> Cause:
         self.law.check_drawable()
+        if isinstance(self.phase_steps, LawModel):
+            self.phase_steps.check_drawable("phase_steps")
         return self
 
     @property

@@ -411,7 +411,15 @@ def _core_cause(
         "law": cause.law.model_dump(exclude_none=True),
         "pools": [places[pool] for pool in dict.fromkeys(cause.pools or places)],
         "units": cause.unit_ranges,
+        "period_steps": cause.period_steps,
+        **_phase(cause.phase_steps),
     }
+
+
+def _phase(phase: int | LawModel | None) -> dict[str, Any]:
+    if isinstance(phase, LawModel):
+        return {"phase_law": phase.model_dump(exclude_none=True)}
+    return {"phase_step": phase}
 
 
 def _core_term(

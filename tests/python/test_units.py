@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.calm import calm
 
 import hindmost as hm
 from hindmost.compiled import compile
@@ -27,14 +28,6 @@ LATE: Fields = {
     "scope": "gpu",
     "span": "step",
 }
-
-
-def calm(name: str = "h100-1k", changes: Fields | None = None, **causes: Fields) -> hm.Scenario:
-    """Return a preset with these causes alone, and without noise of its fabric."""
-    table = to_table(hm.load(name, changes))
-    table["causes"], table["unknowns"], table["basis"] = causes, {}, {}
-    table["fabric"]["noise"] = {**table["fabric"].get("noise", LATE), "enabled": False}
-    return from_table(table)
 
 
 def step_s(scenario: hm.Scenario) -> float:

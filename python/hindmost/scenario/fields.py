@@ -8,6 +8,7 @@ from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from hindmost.cause import PhaseSteps
 from hindmost.errors import UNSET, Problem, Verbatim, did_you_mean
 from hindmost.law import Law
 from hindmost.scenario.models import Scenario
@@ -42,6 +43,7 @@ _BOUNDS = {
 }
 
 _ANY_LAW = get_args(Law)[0]
+_NUMBER_OR_LAW = get_args(PhaseSteps)[0]
 _LAWS = {model.model_fields["name"].default: model for model in get_args(_ANY_LAW)}
 
 
@@ -151,12 +153,16 @@ def _catalogue_hint(name: str, known: list[str]) -> str:
 def _walk(location: tuple[int | str, ...]) -> tuple[list[str], list[str]]:
     """Return the key path of a location, and the keys that its last table can have.
 
-    Pydantic's locations contain the name of a law below its table; key paths do not.
+    Pydantic's locations contain the name of a law below its table, and which of a number and a law
+    a value was taken for; key paths do not.
     """
     parts: list[str] = []
     keys: list[str] = []
     here: Any = Scenario
     for part in location:
+        if here is _NUMBER_OR_LAW:
+            here = _ANY_LAW if part == "law" else None
+            continue
         if here is _ANY_LAW:
             here = _LAWS.get(str(part))
             continue
@@ -177,7 +183,7 @@ def _walk(location: tuple[int | str, ...]) -> tuple[list[str], list[str]]:
 def _plain_type(annotation: Any) -> Any:
     """Return an annotation without its metadata and without None."""
     while True:
-        if annotation is None or annotation is _ANY_LAW:
+        if annotation is None or annotation is _ANY_LAW or annotation is _NUMBER_OR_LAW:
             return annotation
         arguments = get_args(annotation)
         if get_origin(annotation) is Annotated:

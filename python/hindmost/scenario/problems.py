@@ -211,6 +211,7 @@ def _cause(scenario: Scenario, path: str, cause: Cause, counts: Counts) -> Itera
             requirement = f"is missing, and {path} has scope rack"
             yield Problem(path=f"pools.{pool}.rack_gpus", requirement=requirement)
     yield from _rate(path, cause)
+    yield from _period(path, cause)
     if cause.unit_ranges is not None:
         yield from _named_units(scenario, path, cause, cause.unit_ranges, counts)
     if cause.span in ("microbatch", "layer"):
@@ -239,6 +240,28 @@ def _rate(path: str, cause: Cause) -> Iterator[Problem]:
         requirement = f"must be left out where span is {cause.span}"
         hint = "give probability, that of one draw"
         yield Problem(path=f"{path}.per_hour", requirement=requirement, value=value, hint=hint)
+
+
+def _period(path: str, cause: Cause) -> Iterator[Problem]:
+    """Yield a problem where it is not clear in which steps a cause comes."""
+    if cause.period_steps is None:
+        if cause.phase_steps is not None:
+            requirement = f"is missing, and {path}.phase_steps is given"
+            yield Problem(path=f"{path}.period_steps", requirement=requirement)
+        return
+    value = cause.period_steps
+    if cause.per_hour is not None:
+        requirement = f"must be left out where {path}.period_steps is given"
+        hint = "what comes regularly has no rate; probability is that of a step in which it may"
+        yield Problem(
+            path=f"{path}.per_hour", requirement=requirement, value=cause.per_hour, hint=hint
+        )
+    if cause.span == "run":
+        requirement = "must be left out where span is run, which has one draw for all steps"
+        yield Problem(path=f"{path}.period_steps", requirement=requirement, value=value)
+    if isinstance(cause.phase_steps, int) and cause.phase_steps >= value:
+        requirement = f"must be < {value:,}, the period"
+        yield Problem(path=f"{path}.phase_steps", requirement=requirement, value=cause.phase_steps)
 
 
 def _named_units(

@@ -42,6 +42,8 @@ pub enum Use {
     Component,
     /// 32 more bits for a word that needs them.
     Refine,
+    /// In which step of its period what comes regularly comes first.
+    Phase,
     /// How slow the slowest rank of a pool is, or which units a rare cause hits.
     Slowest,
     /// Which of the ranks of a pool its slowest one is.
@@ -50,11 +52,12 @@ pub enum Use {
 
 impl Use {
     /// Every use.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Value,
         Self::Occurrence,
         Self::Component,
         Self::Refine,
+        Self::Phase,
         Self::Slowest,
         Self::Member,
     ];
@@ -67,6 +70,7 @@ impl fmt::Display for Use {
             Self::Occurrence => "occurrence",
             Self::Component => "component",
             Self::Refine => "refine",
+            Self::Phase => "phase",
             Self::Slowest => "slowest",
             Self::Member => "member",
         })

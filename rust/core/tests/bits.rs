@@ -8,7 +8,7 @@ use common::replay::{Replay, Row};
 use hindmost_core::control::Control;
 use hindmost_core::law::Law;
 use hindmost_core::plan::{
-    Affects, CauseSpec, Communication, Effect, Plan, PoolSpec, Scope, Span, Term,
+    Affects, CauseSpec, Communication, Effect, PeriodSpec, Phase, Plan, PoolSpec, Scope, Span, Term,
 };
 use hindmost_core::sample::{rank_times, sample, sample_with_terms};
 use hindmost_core::simd::InstructionSet;
@@ -244,6 +244,7 @@ fn a_tile_border_changes_nothing() {
             law: lognormal(1.0, 0.3).into(),
             pools: vec![0],
             units: None,
+            period: None,
         });
         let draft = Draft {
             pools: vec![pool],
@@ -375,10 +376,10 @@ fn any_cause(n_pools: usize) -> impl Strategy<Value = CauseSpec> {
         prop::sample::select(vec![1.0, 0.5, 0.1, 1e-6, 0.0]),
         any_law(),
         prop::sample::subsequence((0..n_pools).collect::<Vec<_>>(), 1..=n_pools),
-        any_units(),
+        (any_units(), any_period()),
     )
         .prop_map(
-            |(affects, effect, scope, span, probability, law, pools, units)| CauseSpec {
+            |(affects, effect, scope, span, probability, law, pools, (units, period))| CauseSpec {
                 name: String::new(),
                 affects,
                 effect,
@@ -387,6 +388,7 @@ fn any_cause(n_pools: usize) -> impl Strategy<Value = CauseSpec> {
                 probability,
                 law: law.into(),
                 units: units.filter(|_| pools.len() == 1 && !scope.is_pool_wide()),
+                period: period.filter(|_| span == Span::Step),
                 pools,
             },
         )
@@ -399,6 +401,17 @@ fn any_units() -> impl Strategy<Value = Option<Vec<(u32, u32)>>> {
         2 => Just(None),
         1 => prop::collection::vec(range, 1..4).prop_map(Some),
     ]
+}
+
+/// All steps, or one of a few of any phase.
+fn any_period() -> impl Strategy<Value = Option<PeriodSpec>> {
+    let phase = prop_oneof![
+        Just(Phase::Any),
+        (0..30_u32).prop_map(Phase::At),
+        any_law().prop_map(|law| Phase::Of(law.into())),
+    ];
+    let period = (1..20_u32, phase).prop_map(|(steps, phase)| PeriodSpec { steps, phase });
+    prop_oneof![2 => Just(None), 1 => period.prop_map(Some)]
 }
 
 fn any_law() -> impl Strategy<Value = Law> {

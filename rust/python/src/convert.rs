@@ -2,8 +2,8 @@
 
 use hindmost_core::Error;
 use hindmost_core::plan::{
-    Affects, CauseSpec, Dimension, Effect, PipelineSpec, Placement, PoolSpec, RankOrder, Scope,
-    Span, StageTimes, Term,
+    Affects, CauseSpec, Dimension, Effect, PeriodSpec, Phase, PipelineSpec, Placement, PoolSpec,
+    RankOrder, Scope, Span, StageTimes, Term,
 };
 use hindmost_core::schedule::{Kind, Shape};
 use pyo3::prelude::*;
@@ -56,6 +56,12 @@ pub struct Cause {
     pools: Vec<usize>,
     #[pyo3(default)]
     units: Option<Vec<(u32, u32)>>,
+    #[pyo3(default)]
+    period_steps: Option<u32>,
+    #[pyo3(default)]
+    phase_step: Option<u32>,
+    #[pyo3(default)]
+    phase_law: Option<LawArgument>,
 }
 
 impl Cause {
@@ -101,6 +107,14 @@ impl Cause {
             law: self.law.drawn().clone(),
             pools: self.pools.clone(),
             units: self.units.clone(),
+            period: self.period_steps.map(|steps| PeriodSpec {
+                steps,
+                phase: match (&self.phase_step, &self.phase_law) {
+                    (Some(step), _) => Phase::At(*step),
+                    (None, Some(law)) => Phase::Of(law.drawn().clone()),
+                    (None, None) => Phase::Any,
+                },
+            }),
         })
     }
 }

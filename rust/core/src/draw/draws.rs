@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::tile::Tile;
-use crate::plan::{Affects, Cause, Effect, Plan, Pool, Scope, Span, Streams};
+use crate::plan::{Affects, Cause, Effect, Period, Plan, Pool, Scope, Span, Streams};
 use crate::random::{Random, Stream, run_word};
 use crate::simd::{Kernel, QUAD_STEPS, SCATTERED_UNITS, TILE_UNITS, TileAddress, TileArray};
 use crate::table::{Table, is_refined};
@@ -30,16 +30,26 @@ pub struct Draws<'a> {
 pub struct When {
     c1: u32,
     index: u32,
+    /// Whether the rows are steps, and not draws within one step.
+    is_quad: bool,
 }
 
 impl When {
     /// Once for a whole run, for causes of span run: row 0 of what is drawn.
-    pub const RUN: Self = Self { c1: 0, index: 0 };
+    pub const RUN: Self = Self {
+        c1: 0,
+        index: 0,
+        is_quad: false,
+    };
 
     /// In the four steps of a quad, for causes of span step: row by row.
     #[must_use]
     pub fn quad(quad: u32) -> Self {
-        Self { c1: quad, index: 0 }
+        Self {
+            c1: quad,
+            index: 0,
+            is_quad: true,
+        }
     }
 
     /// Within a step, for causes of span microbatch or layer: the rows are four
@@ -49,6 +59,16 @@ impl When {
         Self {
             c1: step,
             index: (first_index / QUAD_STEPS) as u32,
+            is_quad: false,
+        }
+    }
+
+    /// The step of the first row, and how many steps the rows are.
+    fn steps(self) -> (u32, u32) {
+        if self.is_quad {
+            (self.c1 * QUAD_STEPS as u32, QUAD_STEPS as u32)
+        } else {
+            (self.c1, 1)
         }
     }
 }
@@ -353,6 +373,17 @@ impl Source<'_, '_> {
         if !self.cause.acts_on_any(gpus) {
             return;
         }
+        let due = match self.cause.period() {
+            None => None,
+            Some(period) => {
+                let waits = self.waits(period, gpus);
+                let n_rows = self.when.steps().1;
+                if !waits[..gpus.len()].iter().any(|&wait| wait < n_rows) {
+                    return;
+                }
+                Some(waits.map(|wait| self.rows_due(period, wait)))
+            }
+        };
         let mut occurrences = TileArray([[0; TILE_UNITS]; QUAD_STEPS]);
         if !self.cause.is_certain() {
             let address = self.address(self.streams.occurrence, gpus.start);
@@ -366,7 +397,8 @@ impl Source<'_, '_> {
         for (step, words) in occurrences.0.iter().enumerate() {
             for (place, &word) in words[..gpus.len()].iter().enumerate() {
                 let unit = gpus.start + place as u32;
-                if self.cause.may_occur(word) && self.cause.acts_on(unit) {
+                let is_due = || due.is_none_or(|due| due[place][step]);
+                if self.cause.may_occur(word) && self.cause.acts_on(unit) && is_due() {
                     values.0[step][place] = self.value(unit, step, word);
                 }
             }
@@ -383,8 +415,52 @@ impl Source<'_, '_> {
             let words = self.words(self.streams.value, unit);
             return std::array::from_fn(|step| self.size(unit, step, words[step]));
         }
+        let due = match self.cause.period() {
+            None => [true; QUAD_STEPS],
+            Some(period) => {
+                let c2 = run_word(self.draws.run, 0);
+                let words = self.draws.random.words(self.streams.phase, unit, 0, c2);
+                let now = self.when.steps().0 % period.steps();
+                self.rows_due(period, period.wait(now, period.phase(words)))
+            }
+        };
+        if due == [false; QUAD_STEPS] {
+            return [self.cause.effect().neutral(); QUAD_STEPS];
+        }
         let words = self.words(self.streams.occurrence, unit);
-        std::array::from_fn(|step| self.value(unit, step, words[step]))
+        std::array::from_fn(|step| {
+            if due[step] {
+                self.value(unit, step, words[step])
+            } else {
+                self.cause.effect().neutral()
+            }
+        })
+    }
+
+    /// Steps from the first row on until the cause comes to each of consecutive GPUs.
+    fn waits(&self, period: &Period, gpus: &Range<u32>) -> [u32; TILE_UNITS] {
+        let address = TileAddress {
+            stream: self.streams.phase,
+            first_unit: gpus.start,
+            c1: 0,
+            c2: run_word(self.draws.run, 0),
+        };
+        let mut words = TileArray([[0; TILE_UNITS]; QUAD_STEPS]);
+        let kernel = self.draws.kernel;
+        kernel.words(self.draws.random, address, &mut words);
+        let now = self.when.steps().0 % period.steps();
+        period.phases(&words.0).map(|phase| period.wait(now, phase))
+    }
+
+    /// Whether the cause comes to a unit that it comes to after some steps, by row.
+    fn rows_due(&self, period: &Period, wait: u32) -> [bool; QUAD_STEPS] {
+        if self.when.steps().1 == 1 {
+            return [wait == 0; QUAD_STEPS];
+        }
+        std::array::from_fn(|row| {
+            let row = row as u32;
+            row >= wait && (row - wait).is_multiple_of(period.steps())
+        })
     }
 
     /// Value of one unit in one step, given its word of occurrence.

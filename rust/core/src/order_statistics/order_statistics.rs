@@ -28,15 +28,22 @@ pub struct OrderStatistics {
     ports: Vec<Arc<PoolLaw>>,
 }
 
-/// Refuses causes of some units only, whose ranks are unlike all others of their pool.
-fn named_units(plan: &Plan) -> std::result::Result<(), Reason> {
-    let mut causes = plan.all_causes().iter();
-    match causes.find(|cause| cause.names_units()) {
-        None => Ok(()),
-        Some(cause) => Err(Reason::Named {
-            cause: cause.name().to_owned(),
-        }),
+/// Refuses causes that make ranks of a pool, or steps of a run, unlike all others.
+fn unlike_others(plan: &Plan) -> std::result::Result<(), Reason> {
+    for cause in plan.all_causes() {
+        let cause_name = || cause.name().to_owned();
+        if cause.names_units() {
+            return Err(Reason::Named {
+                cause: cause_name(),
+            });
+        }
+        if cause.period().is_some() {
+            return Err(Reason::Periodic {
+                cause: cause_name(),
+            });
+        }
     }
+    Ok(())
 }
 
 impl OrderStatistics {
@@ -61,7 +68,7 @@ impl OrderStatistics {
         control: &Control,
     ) -> Result<std::result::Result<Self, Reason>> {
         let engine = || {
-            named_units(&plan)?;
+            unlike_others(&plan)?;
             let gangs = GangLaws::exact(&plan)?;
             let ranks = match &gangs {
                 Some(gangs) => gangs.compile(&plan, memory, control)?,
@@ -95,7 +102,7 @@ impl OrderStatistics {
         if plan.pipeline().is_some_and(is_mixed) {
             return Ok(Err(Reason::Spread));
         }
-        if let Err(reason) = named_units(&plan) {
+        if let Err(reason) = unlike_others(&plan) {
             return Ok(Err(reason));
         }
         // Ports that cannot be compiled refuse before anything is sampled.

@@ -37,6 +37,11 @@ pub enum Reason {
         /// The cause.
         cause: String,
     },
+    /// A cause comes in some steps only.
+    Periodic {
+        /// The cause.
+        cause: String,
+    },
     /// The units of two causes overlap without nesting.
     Nesting {
         /// Name of the pool.
@@ -103,6 +108,7 @@ impl Reason {
             Self::Stopped { .. } => "stalls-all-replicas",
             Self::Scattered { .. } => "replicas-scattered",
             Self::Named { .. } => "units-named",
+            Self::Periodic { .. } => "comes-regularly",
             Self::Nesting { .. } => "units-overlap",
             Self::Rough { .. } => "law-too-rough",
             Self::Stalls { .. } => "too-many-stalls",
@@ -157,6 +163,12 @@ impl fmt::Display for Reason {
                 write!(
                     f,
                     "{cause} acts on some units of its pool, whose ranks are unlike the others"
+                )
+            }
+            Self::Periodic { cause } => {
+                write!(
+                    f,
+                    "{cause} comes regularly, so that steps are unlike each other"
                 )
             }
             Self::Nesting {

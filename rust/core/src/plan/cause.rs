@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::drawn_law::{DrawnLaw, Tables};
 use super::kinds::{Affects, Effect, Scope, Span};
 use super::names::check_name;
+use super::period::{Period, PeriodSpec};
 use super::pool::Pool;
 use super::share::Share;
 use super::units::Units;
@@ -35,6 +36,8 @@ pub struct CauseSpec {
     pub pools: Vec<usize>,
     /// The units that it acts on, by first and last number in its only pool; all by default.
     pub units: Option<Vec<(u32, u32)>>,
+    /// In which steps it may occur, where it comes regularly; in all by default.
+    pub period: Option<PeriodSpec>,
 }
 
 /// The random streams of a cause in one pool.
@@ -48,6 +51,8 @@ pub struct Streams {
     pub component: Stream,
     /// The 32 more bits of any of these words.
     pub refine: Stream,
+    /// Words of the units' phases, where it comes regularly.
+    pub phase: Stream,
     /// Words of the units in which a rare cause occurs, one after another.
     pub slowest: Stream,
 }
@@ -70,6 +75,8 @@ pub struct Cause {
     streams: Vec<Option<Streams>>,
     /// The units that it acts on, unless these are all.
     units: Option<Units>,
+    /// The steps in which it may occur, unless these are all.
+    period: Option<Period>,
 }
 
 impl Cause {
@@ -84,6 +91,10 @@ impl Cause {
         let units = match &spec.units {
             None => None,
             Some(ranges) => Some(named_units(ranges, &spec).map_err(|error| error.within(&path))?),
+        };
+        let period = match &spec.period {
+            None => None,
+            Some(period) => Some(periodic(period, &spec).map_err(|error| error.within(&path))?),
         };
         let mut streams = vec![None; pools.len()];
         for &index in &spec.pools {
@@ -106,6 +117,7 @@ impl Cause {
                 occurrence: stream(Use::Occurrence),
                 component: stream(Use::Component),
                 refine: stream(Use::Refine),
+                phase: stream(Use::Phase),
                 slowest: stream(Use::Slowest),
             });
         }
@@ -116,6 +128,7 @@ impl Cause {
             (Some(units), Some(&pool)) => units.share(spec.scope, &pools[pool]),
             _ => 1.0,
         };
+        let share = share / f64::from(period.as_ref().map_or(1, Period::steps));
         let mean = neutral + share * spec.probability * (spec.law.mean() - neutral);
         Ok(Self {
             name: spec.name,
@@ -130,6 +143,7 @@ impl Cause {
             mean,
             streams,
             units,
+            period,
         })
     }
 
@@ -212,8 +226,14 @@ impl Cause {
         self.units.is_some()
     }
 
-    /// Expected factor or expected seconds of one draw for the average rank; what does not occur
-    /// is neutral.
+    /// The steps in which it may occur, unless these are all.
+    #[must_use]
+    pub fn period(&self) -> Option<&Period> {
+        self.period.as_ref()
+    }
+
+    /// Expected factor or expected seconds of one draw for the average rank and step; what does
+    /// not occur is neutral.
     #[must_use]
     pub fn mean(&self) -> f64 {
         self.mean
@@ -258,7 +278,7 @@ impl Cause {
     /// Whether it occurs at each draw of every unit, so that no occurrence word is needed.
     #[must_use]
     pub fn is_certain(&self) -> bool {
-        self.occurrence == Some(Share::ALL) && self.units.is_none()
+        self.occurrence == Some(Share::ALL) && self.units.is_none() && self.period.is_none()
     }
 
     /// Whether the cause may occur, by the occurrence word alone: a fast first test.
@@ -308,6 +328,16 @@ fn named_units(ranges: &[(u32, u32)], spec: &CauseSpec) -> Result<Units> {
     }
 }
 
+/// Returns the period of a cause that comes regularly.
+fn periodic(period: &PeriodSpec, spec: &CauseSpec) -> Result<Period> {
+    if spec.span == Span::Run {
+        let requirement = "absent for span run, which has one draw for all steps";
+        let value = f64::from(period.steps);
+        return Err(Error::domain("period_steps", value, requirement));
+    }
+    Period::compile(period)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -328,6 +358,7 @@ mod tests {
             law: law.into(),
             pools: vec![],
             units: None,
+            period: None,
         };
         Cause::compile(spec, &[]).unwrap()
     }

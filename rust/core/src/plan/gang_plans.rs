@@ -73,6 +73,7 @@ pub fn with_random_gangs(plan: &Plan, pipeline: &Pipeline, laws: Vec<GangLaw>) -
             law: law.law.into(),
             pools: law.pools,
             units: None,
+            period: None,
         })?;
     }
     Ok(derived)

@@ -11,6 +11,7 @@ mod gang_plans;
 mod hops;
 mod kinds;
 mod names;
+mod period;
 mod pipeline;
 mod plan;
 mod pool;
@@ -25,6 +26,7 @@ pub use drawn_law::{DrawnLaw, Tables};
 pub use gang_plans::{GangLaw, one_rank_per_gang, with_random_gangs};
 pub use hops::Hops;
 pub use kinds::{Affects, Effect, Scope, Span};
+pub use period::{Period, PeriodSpec, Phase};
 pub use pipeline::{
     MAX_GANG_RANKS, MAX_INDICES, Pipeline, PipelineSpec, Placement, ReplicaSpec, StageTimes,
 };

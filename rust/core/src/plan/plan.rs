@@ -6,6 +6,7 @@ use super::cause::{Cause, CauseSpec};
 use super::communication::Communication;
 use super::hops::{self, Hops};
 use super::kinds::{Affects, Effect, Scope, Span};
+use super::period::Period;
 use super::pipeline::{Pipeline, Placement, ReplicaSpec};
 use super::pool::{Pool, PoolSpec, Replicas};
 use super::rank_order::RankOrder;
@@ -241,7 +242,10 @@ impl Plan {
         let cost = |cause: &Cause| {
             let times = match cause.only_table() {
                 Some(_) if cause.is_certain() => 1.0,
-                _ => 1.0 + SINGLE_LOOK_UP * cause.probability(),
+                _ => {
+                    let steps = cause.period().map_or(1, Period::steps);
+                    1.0 + SINGLE_LOOK_UP * cause.probability() / f64::from(steps)
+                }
             };
             (self.draws_of(cause) as f64 * times) as u64
         };

@@ -45,6 +45,7 @@ pub fn cause(
         law: law.into(),
         pools: pools.to_vec(),
         units: None,
+        period: None,
     }
 }
 

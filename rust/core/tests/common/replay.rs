@@ -3,7 +3,9 @@
 //! tables.
 
 use hindmost_core::law::Law;
-use hindmost_core::plan::{Affects, CauseSpec, Communication, Effect, PoolSpec, Scope, Span};
+use hindmost_core::plan::{
+    Affects, CauseSpec, Communication, Effect, PeriodSpec, Phase, PoolSpec, Scope, Span,
+};
 use hindmost_core::table::Table;
 
 /// A plan, a seed and a run to be replayed.
@@ -51,7 +53,9 @@ impl Replay {
         causes: &[CauseSpec],
         communication: &Communication,
     ) -> Self {
-        let causes = causes.iter().map(|cause| (cause.clone(), choices(cause)));
+        let causes = causes
+            .iter()
+            .map(|cause| (cause.clone(), choices(cause.law.law())));
         Self {
             seed,
             run,
@@ -239,6 +243,13 @@ impl Replay {
         if !cause.units.as_ref().is_none_or(is_named) {
             return None;
         }
+        if let Some(period) = &cause.period {
+            let stream = fnv_1a(&format!("{name}/{}/phase", cause.name));
+            let words = philox([unit, 0, self.run << 16, stream], self.seed);
+            if step % period.steps != phase(period, words) {
+                return None;
+            }
+        }
         if number("occurrence") >= below(cause.probability) {
             return None;
         }
@@ -248,14 +259,29 @@ impl Replay {
     }
 }
 
+/// The first step of a run in which a cause comes that comes regularly.
+fn phase(period: &PeriodSpec, words: [u32; 4]) -> u32 {
+    match &period.phase {
+        Phase::At(step) => step % period.steps,
+        Phase::Any => (f64::from(words[0]) * f64::from(period.steps) / 4_294_967_296.0) as u32,
+        Phase::Of(law) => {
+            let component = u128::from(words[1]) << 32 | u128::from(words[2]);
+            let choices = choices(law.law());
+            let choice = choices.iter().find(|choice| component < choice.below);
+            let value = choice.unwrap().table.value(words[0], || words[2]);
+            value.floor() as u32 % period.steps
+        }
+    }
+}
+
 /// How many of the 2^64 numbers make up a probability.
 fn below(probability: f64) -> u128 {
     (probability * 18_446_744_073_709_551_616.0) as u128
 }
 
 /// The 2^64 numbers, shared out among the components.
-fn choices(cause: &CauseSpec) -> Vec<Choice> {
-    let parts = match cause.law.law() {
+fn choices(law: &Law) -> Vec<Choice> {
+    let parts = match law {
         law @ (Law::Mixture(_) | Law::Capped(_)) => law.components(),
         law => vec![(1.0, law.clone())],
     };

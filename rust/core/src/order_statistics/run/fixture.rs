@@ -27,6 +27,7 @@ pub fn slowdown(name: &str, sigma: f64, scope: Scope, span: Span) -> CauseSpec {
         law: lognormal(sigma).into(),
         pools: vec![0],
         units: None,
+        period: None,
     }
 }
 
