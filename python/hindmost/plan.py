@@ -18,6 +18,7 @@ from hindmost.physics.network import network
 from hindmost.physics.stages import stage_flops
 from hindmost.physics.terms import Term, terms
 from hindmost.scenario import Counts, Scenario, n_microbatches
+from hindmost.scenario.areas import tier_sizes
 from hindmost.scenario.counts import domain_gpus, is_mixed
 from hindmost.scenario.places import PoolPlaces, places
 from hindmost.units import gigabytes
@@ -183,7 +184,8 @@ def job_of(scenario: Scenario, counts: Counts) -> Job:
 
 def pool_plans(scenario: Scenario, job: Job, counts: Counts) -> tuple[PoolPlan, ...]:
     """Return the plan of each pool, whether or not the job fits into its memory."""
-    where = places(scenario.pools, scenario.layout, counts)
+    tiers = tier_sizes(scenario.fabric.network)
+    where = places(scenario.pools, scenario.layout, counts, tiers)
     # A pool of spares only, which mixed stages leave over, is as any other one.
     anywhere = next(iter(where.values()))
     pools = [

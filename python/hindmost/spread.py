@@ -1,8 +1,24 @@
-"""How the ranks of a communicator are spread over domains."""
+"""How the ranks of a communicator are spread over domains, and over tiers above them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Groups:
+    """Ranks of a communicator in groups of domains, such as pods, slices or sites.
+
+    Attributes
+    ----------
+    number : int
+        Groups with at least one rank.
+    fewest : int
+        Ranks of the group that holds the fewest, whose links to the others carry the most.
+    """
+
+    number: int
+    fewest: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,12 +35,15 @@ class Spread:
         Domains with at least one rank.
     fewest : int
         Ranks of the domain that holds the fewest, whose ports carry the most.
+    tiers : tuple of Groups
+        Groups of domains by tier, the lowest tier first.
     """
 
     ranks: int
     members: int
     domains: int
     fewest: int
+    tiers: tuple[Groups, ...] = ()
 
     @classmethod
     def of(cls, n: int, per_domain: int) -> Spread:
@@ -40,4 +59,9 @@ class Spread:
     @property
     def doublings(self) -> int:
         """Rounds until data of one domain have reached all, if their number doubles in each."""
-        return (self.domains - 1).bit_length()
+        return doublings(self.domains)
+
+
+def doublings(n: int) -> int:
+    """Return the rounds until data of one of `n` have reached all, if their number doubles."""
+    return (n - 1).bit_length()

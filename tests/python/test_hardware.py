@@ -32,9 +32,9 @@ WHOLE = {
 FAST = {"extends": "infiniband-ndr", "port_bytes_per_s": 100e9}
 
 
-def refusal(changes: Changes) -> str:
+def refusal(changes: Changes, preset: str = "h100-1k") -> str:
     with pytest.raises(hm.ScenarioError) as refused:
-        hm.load("h100-1k", changes)
+        hm.load(preset, changes)
     return str(refused.value)
 
 
@@ -138,12 +138,101 @@ def test_a_torus_with_slower_links_than_the_chips_have_is_warned_of() -> None:
     changes: Changes = {"pools.tpu.gpu": "tpu-v5p", "pools.tpu.kernel_efficiency": 0.9}
     warned = scenario_warnings(hm.load("palm-tpu-v4", changes))
     assert [str(warning) for warning in warned] == [
-        "pools.tpu.gpu comes with links of 9e+10 B/s or more, and tpu-ici-v4 has 4.5e+10: the "
-        "fabric's rate counts"
+        "pools.tpu.gpu comes with links that carry 5.4e+11 B/s together, and those of tpu-ici-v4 "
+        "carry 2.7e+11: the fabric's rate counts"
     ]
     quick = {**changes, "fabric": {"name": "tpu-ici-v5p", "shape": [12, 16]}}
     assert not scenario_warnings(hm.load("palm-tpu-v4", quick))
     assert not scenario_warnings(hm.load("palm-tpu-v4"))
+    few = {"pools.tpu.gpu": "tpu-v5e", "pools.tpu.kernel_efficiency": 0.9}
+    few |= {"fabric": {"name": "tpu-ici-v4", "shape": [4, 6, 8]}, "workload.recompute": "full"}
+    warned = scenario_warnings(hm.load("palm-tpu-v4", few))
+    assert [str(warning) for warning in warned] == [
+        "pools.tpu.gpu comes with links that carry 1.8e+11 B/s together, and fabric.shape takes 6 "
+        "links of 4.5e+10: the fabric's rate counts"
+    ]
+
+
+TORUS: Changes = {"extends": "tpu-ici-v4"}
+
+
+def test_a_torus_of_half_its_chips_links_is_refused() -> None:
+    chips: Changes = {"pools.tpu.gpu": "tpu-v5p", "pools.tpu.kernel_efficiency": 0.9}
+
+    def said(torus: Changes, **changes: Any) -> str:
+        fabric = {"fabric": {"name": "mine", "shape": [12, 16]}, "fabrics.mine": torus}
+        return refusal(chips | fabric | changes, "palm-tpu-v4")
+
+    assert said({**TORUS, "link_bytes_per_s": 45.5e9}) == (
+        "changes: fabrics.mine.link_bytes_per_s must be >= 9e+10: the 6 links of the chips of pool "
+        "tpu carry 5.4e+11 B/s, got 45500000000"
+    )
+    assert "link_bytes_per_s must be >= 1.35e+11: the 4 links" in said({**TORUS, "links": 4})
+    hm.load(
+        "palm-tpu-v4",
+        chips
+        | {"fabric": {"name": "mine", "shape": [12, 16]}}
+        | {"fabrics.mine": {**TORUS, "link_bytes_per_s": 90e9}},
+    )
+    quick = {"pools.tpu.gpu": "mine", "pools.tpu.kernel_efficiency": 0.9}
+    quick |= {"gpus.mine": {"extends": "tpu-v4", "scale_up_bytes_per_s": 300e9}}
+    assert refusal(quick, "palm-tpu-v4").startswith(
+        "changes: gpus.mine.scale_up_bytes_per_s must be <= 2.7e+11, what the 6 links of "
+        "tpu-ici-v4 carry"
+    )
+
+
+@pytest.mark.parametrize(
+    ("fabric", "words"),
+    [
+        (
+            {**TORUS, "port_bytes_per_s": 90e9},
+            "fabrics.mine.port_bytes_per_s must be absent: a torus fabric has links",
+        ),
+        (
+            {"extends": "infiniband-ndr", "links": 6},
+            "fabrics.mine.links must be absent: a switched fabric has ports",
+        ),
+        (
+            {"kind": "torus", "links": 6, "bandwidth_efficiency": 1.0, "latency_s": 1e-6},
+            "fabrics.mine.link_bytes_per_s must be given: the fabric is torus",
+        ),
+        (
+            {"bandwidth_efficiency": 1.0, "latency_s": 1e-6},
+            "fabrics.mine.port_bytes_per_s must be given: the fabric is switched",
+        ),
+        (
+            {"extends": "infiniband-ndr", "oversubscription": 2.0},
+            "fabrics.mine.tier_domains must be given where oversubscription is",
+        ),
+        (
+            {"extends": "infiniband-ndr", "tier_domains": 32},
+            "fabrics.mine.oversubscription must be given where tier_domains is",
+        ),
+        (
+            {"extends": "infiniband-ndr", "oversubscription": 0.5, "tier_domains": 32},
+            "fabrics.mine.oversubscription must be >= 1, got 0.5",
+        ),
+        (
+            {"extends": "infiniband-ndr", "beyond": {"gpus": 4, "bytes_per_s": 1e9}},
+            "fabrics.mine.beyond.latency_s is missing",
+        ),
+        (
+            {
+                "extends": "infiniband-ndr",
+                "beyond": {"gpus": 4, "bytes_per_s": 1e9, "latency_s": 1e-3},
+            },
+            "fabrics.mine.beyond.gpus must be >= 8, the GPUs of a domain, got 4",
+        ),
+    ],
+)
+def test_a_fabric_has_what_its_kind_has(fabric: Changes, words: str) -> None:
+    assert words in refusal({"fabrics.mine": fabric, "fabric.name": "mine"})
+
+
+def test_a_torus_has_two_links_for_each_dimension() -> None:
+    said = refusal({"fabric": {"name": "tpu-ici-v5e", "shape": [4, 6, 8]}}, "palm-tpu-v4")
+    assert "fabric.shape must have at most 2 dimensions of more than 1 rank, got [4, 6, 8]" in said
 
 
 def test_memory_may_be_faster_than_any_link() -> None:

@@ -58,10 +58,10 @@ def test_sixteen_gpus_of_two_domains() -> None:
     found = one("h100-sxm", 16, tensor=2, pipeline=4)
     assert found.data == Spread(ranks=2, members=2, domains=1, fewest=2)
     # Of stages 1, 5, 9, 13 only the middle transfer leaves, and the one from the last to the first.
-    assert found.leaves_domain == (False, True, False, True)
+    assert found.stage_levels == (0, 1, 0, 1)
     inside = one("h100-sxm", 16, tensor=2, pipeline=4, order="tp-cp-pp-dp")
     assert inside.data == Spread(ranks=2, members=1, domains=2, fewest=1)
-    assert inside.leaves_domain == (False,) * 4
+    assert inside.stage_levels == (0,) * 4
 
 
 def test_case_10_of_the_reports() -> None:
@@ -70,11 +70,11 @@ def test_case_10_of_the_reports() -> None:
     assert found.experts == Spread(ranks=8, members=8, domains=1, fewest=8)
     assert found.same_experts == Spread(ranks=4, members=1, domains=4, fewest=1)
     assert found.data == Spread(ranks=32, members=8, domains=4, fewest=8)
-    assert found.leaves_domain == (True,) * 8
+    assert found.stage_levels == (1,) * 8
     inside = one("b200-sxm", 256, order="tp-cp-pp-ep-dp", **layout)
     assert inside.experts == Spread(ranks=8, members=1, domains=8, fewest=1)
     assert inside.data == Spread(ranks=32, members=1, domains=32, fewest=1)
-    assert inside.leaves_domain == (False,) * 8
+    assert inside.stage_levels == (0,) * 8
 
 
 def test_experts_over_tensor_context_and_data_ranks() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tomllib
 from typing import Any
 
 import pytest
 
 import hindmost as hm
+from hindmost.physics.flops import parameters
 from hindmost.scenario import from_table, to_table
 from tests.validation.families import DATA
 
@@ -111,6 +113,39 @@ def test_a_torus_of_twice_the_links_rate_takes_half_the_time() -> None:
         fabric={"name": "tpu-ici-v5p", "shape": [8, 8, 8]},
     )
     assert fast.value("exposed_comm_s") == pytest.approx(0.77, rel=0.03)
+
+
+def test_two_sites_slow_every_round_of_a_ring() -> None:
+    table = tomllib.loads((REPORTS / "47-cross-site-latency.toml").read_text(encoding="utf-8"))
+    far_s = table["fabric"].pop("latency_between_pools_s")
+    steps_s = []
+    for latency_s in (14e-6, far_s):
+        site = {"gpus": 16, "bytes_per_s": 50e9, "latency_s": latency_s}
+        table["fabrics"] = {"sites": {"extends": "infiniband-ndr", "beyond": site}}
+        table["fabric"]["name"] = "sites"
+        result = hm.simulate(from_table(table), seed=1, runs=1, steps=1)
+        steps_s.append(result.value("exposed_comm_s"))
+    # Each of 32 pieces goes six hops of four servers, two of them on either side.
+    assert steps_s[1] - steps_s[0] == pytest.approx(32 * 6 * (far_s - 14e-6))
+
+
+@pytest.mark.parametrize("slices", [1, 2, 32])
+def test_slices_reduce_their_shards_over_the_second_tier(slices: int) -> None:
+    table = tomllib.loads((REPORTS / "18-tpu-v5e-slices.toml").read_text(encoding="utf-8"))
+    # The chips need no port of their own: 25 Gb/s a chip join the slices.
+    rate = table["pools"]["g"].pop("nic_bytes_per_s")
+    table["pools"]["g"]["n_gpus"] = 256 * slices
+    beyond = {"gpus": 256, "bytes_per_s": rate, "latency_s": 1e-3}
+    table["fabrics"] = {"slices": {"extends": "tpu-ici-v5e", "beyond": beyond}}
+    table["fabric"] = {"name": "slices", "shape": [16, 16]}
+    scenario = from_table(table)
+    plan = hm.simulate(scenario, seed=1, runs=1, steps=1).plan
+    torus_s, last_s = (plan.pools[0].terms[k].cost.total_s for k in (0, -1))
+    n_bytes = 2 * parameters(scenario.model) / 256
+    rounds = slices.bit_length() - 1
+    between_s = 2 * ((slices - 1) / slices * n_bytes / rate + 64 * rounds * 1e-3)
+    # The last backward pass gathers and scatters over the torus, and reduces between slices.
+    assert last_s - 2 * torus_s == pytest.approx(between_s, rel=1e-3)
 
 
 def test_ranks_that_collect_garbage_at_their_own_steps() -> None:

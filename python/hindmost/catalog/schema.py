@@ -127,21 +127,67 @@ class Gpu(Accelerator, Entry):
     """A published type of GPU."""
 
 
+class Beyond(Strict):
+    """The second tier of a network: between pods, slices or sites."""
+
+    gpus: Count
+    """GPUs below it, in consecutive domains over the pools in order."""
+    bytes_per_s: Positive
+    """Line rate to the rest, for each GPU and one direction, in B/s."""
+    latency_s: NotNegative
+    """Latency of one hop to the rest, in seconds."""
+
+
 class Network(Strict):
     """A concrete network; a network shared with other jobs is a fabric of its own."""
 
     kind: Literal["switched", "torus"] = "switched"
     """switched: ports into switches; torus: links to the next ranks along each dimension."""
-    port_bytes_per_s: Positive
-    """Line rate of one port, or of one link of a torus, one direction, in B/s."""
+    port_bytes_per_s: Positive | None = None
+    """Line rate of one port of a network with switches, one direction, in B/s."""
+    links: Count | None = None
+    """Links of each chip of a torus, two for each dimension."""
+    link_bytes_per_s: Positive | None = None
+    """Line rate of one link of a torus, one direction, in B/s."""
     bandwidth_efficiency: Share
     """Share of the line rate that large transfers reach."""
     latency_s: Annotated[float, Field(ge=0)]
     """Latency of one hop between nodes, in seconds."""
+    oversubscription: Annotated[float, Field(ge=1)] | None = None
+    """Rate of the ports of tier_domains domains over the rate that they have to the rest."""
+    tier_domains: Count | None = None
+    """Consecutive domains below the switches that are oversubscribed."""
+    beyond: Beyond | None = None
+    """The second tier, between pods, slices or sites; none where all is one network."""
     noise: Cause | None = None
     """Cause that slows a port for a whole collective; none where nothing does."""
     hop_noise: Law | None = None
     """Law of one hop's latency over its nominal latency, where it is known."""
+
+    @model_validator(mode="after")
+    def _has_what_its_kind_has(self) -> Network:
+        of_switches = ("port_bytes_per_s", "oversubscription", "tier_domains")
+        of_torus = ("links", "link_bytes_per_s")
+        is_torus = self.kind == "torus"
+        needed = of_torus if is_torus else ("port_bytes_per_s",)
+        absent, why = (
+            (of_switches, "links, each of link_bytes_per_s")
+            if is_torus
+            else (of_torus, "ports, each of port_bytes_per_s")
+        )
+        for key in absent:
+            if getattr(self, key) is not None:
+                requirement = f"absent: a {self.kind} fabric has {why}"
+                raise domain_error(key, getattr(self, key), requirement)
+        for key in needed:
+            if getattr(self, key) is None:
+                raise domain_error(key, None, f"given: the fabric is {self.kind}")
+        if (self.oversubscription is None) != (self.tier_domains is None):
+            given, missing = "oversubscription", "tier_domains"
+            if self.oversubscription is None:
+                given, missing = missing, given
+            raise domain_error(missing, None, f"given where {given} is")
+        return self
 
 
 class Fabric(Network, Entry):

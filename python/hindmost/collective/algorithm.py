@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -17,7 +18,15 @@ Operation = Literal["all_gather", "reduce_scatter", "all_reduce"]
 class Collective(Protocol):
     """One operation as one algorithm does it, over domains that a network joins."""
 
-    def __call__(self, n_bytes: float, *, spread: Spread, scale_up: Link, port: Link) -> Cost:
+    def __call__(
+        self,
+        n_bytes: float,
+        *,
+        spread: Spread,
+        scale_up: Link,
+        port: Link,
+        tiers: Sequence[Link] = (),
+    ) -> Cost:
         """Return the cost of the operation on `n_bytes` among the ranks of a communicator."""
 
 

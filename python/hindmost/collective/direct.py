@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hindmost.collective.cost import Cost, Link, at_once
+from hindmost.collective.levels import levels
 from hindmost.spread import Spread
 
 
-def all_to_all(n_bytes: float, *, spread: Spread, scale_up: Link, port: Link) -> Cost:
+def all_to_all(
+    n_bytes: float, *, spread: Spread, scale_up: Link, port: Link, tiers: Sequence[Link] = ()
+) -> Cost:
     """Return the cost of sending one n-th of each rank's `n_bytes` to each rank.
 
     Parameters
@@ -16,8 +21,8 @@ def all_to_all(n_bytes: float, *, spread: Spread, scale_up: Link, port: Link) ->
     spread
         How the ranks of the communicator are spread over domains. Those of the
         domain that holds the fewest send the most through their ports.
-    scale_up, port
-        A rank's links to its domain and to the network.
+    scale_up, port, tiers
+        A rank's links to its domain, to the network, and over each tier.
 
     Notes
     -----
@@ -25,18 +30,19 @@ def all_to_all(n_bytes: float, *, spread: Spread, scale_up: Link, port: Link) ->
     ``(g - 1) / n b / B'`` within a domain of g. Both run at once, as NCCL's
     grouped sends and receives do, and the slower one sets the pace. All messages
     are posted at once, so the latency is that of one hop, the longest. Messages do
-    not depend on each other, and no rank forwards for another.
+    not depend on each other, and no rank forwards for another. Over a tier goes
+    what leaves a group of h ranks, ``(n - h) / n b``, and the slowest level sets the pace.
     """
     n = spread.ranks
-    latencies_s = [
-        link.latency_s
-        for link, is_used in ((scale_up, spread.members > 1), (port, n > spread.members))
-        if is_used
-    ]
+    over = levels(spread, port, tiers)
+    latencies_s = [level.link.latency_s for level in over]
+    if spread.members > 1:
+        latencies_s.append(scale_up.latency_s)
     return at_once(
         latency_s=max(latencies_s, default=0.0),
         scale_up_s=(spread.members - 1) / n * n_bytes / scale_up.bytes_per_s,
-        transfer_s=(n - spread.fewest) / n * n_bytes / port.bytes_per_s
-        if n > spread.members
-        else 0.0,
+        transfer_s=max(
+            ((n - level.groups.fewest) / n * n_bytes / level.link.bytes_per_s for level in over),
+            default=0.0,
+        ),
     )

@@ -7,12 +7,17 @@ port carries one ring. NCCL searches for its channels in this way.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hindmost.collective import ring
 from hindmost.collective.cost import Cost, Link, at_once, twice
+from hindmost.collective.levels import levels
 from hindmost.spread import Spread
 
 
-def all_gather(n_bytes: float, *, spread: Spread, scale_up: Link, port: Link) -> Cost:
+def all_gather(
+    n_bytes: float, *, spread: Spread, scale_up: Link, port: Link, tiers: Sequence[Link] = ()
+) -> Cost:
     """Return the cost of gathering `n_bytes` in all on each rank.
 
     Parameters
@@ -22,8 +27,8 @@ def all_gather(n_bytes: float, *, spread: Spread, scale_up: Link, port: Link) ->
     spread
         How the ranks of the communicator are spread over domains. The ports of the
         domain that holds the fewest carry the most, and the others wait.
-    scale_up, port
-        A rank's links to its domain and to the network.
+    scale_up, port, tiers
+        A rank's links to its domain, to the network, and over each tier.
 
     Notes
     -----
@@ -34,6 +39,10 @@ def all_gather(n_bytes: float, *, spread: Spread, scale_up: Link, port: Link) ->
     ``(n - 1) / n b / (f B)``. A rank sends within its domain in all rings but
     the one that it sends through its port: ``(n - 1) / n b (g - 1) / g / B'``.
     Rounds do both at once, and the slower one sets the pace.
+
+    A ring leaves each group of a tier once: all of its data go through the part of the tier
+    that the h ranks of a group have, ``(n - 1) / n b / h``. Rounds follow each other, and
+    each waits for its longest hop, so all hops between domains have the tier's latency.
 
     Examples
     --------
@@ -50,10 +59,12 @@ def all_gather(n_bytes: float, *, spread: Spread, scale_up: Link, port: Link) ->
         alone = ring.all_gather(n_bytes, n=n, link=scale_up)
         return Cost(latency_s=alone.latency_s, scale_up_s=alone.transfer_s)
     sent_bytes = (n - 1) / n * n_bytes
+    over = levels(spread, port, tiers)
+    hop_s = max(level.link.latency_s for level in over)
     return at_once(
-        latency_s=(domains - 1) * port.latency_s + (n - domains) * scale_up.latency_s,
+        latency_s=(domains - 1) * hop_s + (n - domains) * scale_up.latency_s,
         scale_up_s=sent_bytes * (members - 1) / members / scale_up.bytes_per_s,
-        transfer_s=sent_bytes / spread.fewest / port.bytes_per_s,
+        transfer_s=max(sent_bytes / level.groups.fewest / level.link.bytes_per_s for level in over),
     )
 
 

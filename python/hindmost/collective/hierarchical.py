@@ -8,12 +8,17 @@ the logarithm of the number of domains and each byte still crosses a port once.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hindmost.collective import ring
 from hindmost.collective.cost import Cost, Link, twice
+from hindmost.collective.levels import levels
 from hindmost.spread import Spread
 
 
-def all_gather(n_bytes: float, *, spread: Spread, scale_up: Link, port: Link) -> Cost:
+def all_gather(
+    n_bytes: float, *, spread: Spread, scale_up: Link, port: Link, tiers: Sequence[Link] = ()
+) -> Cost:
     """Return the cost of gathering `n_bytes` in all on each rank.
 
     Parameters
@@ -23,13 +28,17 @@ def all_gather(n_bytes: float, *, spread: Spread, scale_up: Link, port: Link) ->
     spread
         How the ranks of the communicator are spread over domains. The ports of the
         domain that holds the fewest carry the most, and the others wait.
-    scale_up, port
-        A rank's links to its domain and to the network.
+    scale_up, port, tiers
+        A rank's links to its domain, to the network, and over each tier.
 
     Notes
     -----
     With N domains of at least g ranks: ``ceil(log2 N) a + (N - 1) / N b / (g B)``
     through the ports, and then a ring within the domain.
+
+    Over tiers the far rounds come first, while a rank has its own data only: with T groups
+    of at least h ranks ``(T - 1) / T b / h`` of a rank's bytes cross the tier, at its rate,
+    and ``ceil(log2 T)`` of the rounds have its latency.
 
     Examples
     --------
@@ -42,12 +51,14 @@ def all_gather(n_bytes: float, *, spread: Spread, scale_up: Link, port: Link) ->
     2.21951
     """
     within = ring.all_gather(n_bytes, n=spread.members, link=scale_up)
-    crossing = (spread.domains - 1) / spread.domains * n_bytes
-    return Cost(
-        latency_s=spread.doublings * port.latency_s + within.latency_s,
-        scale_up_s=within.transfer_s,
-        transfer_s=crossing / spread.fewest / port.bytes_per_s,
-    )
+    latency_s, transfer_s = within.latency_s, 0.0
+    rounds, share = 0, 0.0
+    # What crosses a level crosses those below it on the way, and counts once, at the lowest rate.
+    for level in reversed(levels(spread, port, tiers)):
+        latency_s += (level.doublings - rounds) * level.link.latency_s
+        transfer_s += (level.crossing_share - share) * n_bytes / level.link.bytes_per_s
+        rounds, share = level.doublings, level.crossing_share
+    return Cost(latency_s=latency_s, scale_up_s=within.transfer_s, transfer_s=transfer_s)
 
 
 reduce_scatter = all_gather

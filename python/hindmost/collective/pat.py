@@ -6,6 +6,9 @@ in another order, so that a buffer of fixed size is enough. One rank a domain on
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from hindmost.collective import hierarchical
 from hindmost.collective.cost import Cost, Link
 from hindmost.spread import Spread
 
@@ -18,7 +21,9 @@ def applies(spread: Spread) -> bool:
     return spread.members == 1
 
 
-def all_gather(n_bytes: float, *, spread: Spread, scale_up: Link, port: Link) -> Cost:
+def all_gather(
+    n_bytes: float, *, spread: Spread, scale_up: Link, port: Link, tiers: Sequence[Link] = ()
+) -> Cost:
     """Return the cost of gathering `n_bytes` in all on each rank.
 
     Parameters
@@ -27,8 +32,8 @@ def all_gather(n_bytes: float, *, spread: Spread, scale_up: Link, port: Link) ->
         Bytes that each rank has in the end.
     spread
         How the ranks of the communicator are spread over domains, one in each.
-    scale_up, port
-        A rank's links to its domain, which are not used, and to the network.
+    scale_up, port, tiers
+        A rank's links to its domain, which are not used, to the network, and over each tier.
 
     Raises
     ------
@@ -38,17 +43,15 @@ def all_gather(n_bytes: float, *, spread: Spread, scale_up: Link, port: Link) ->
     Notes
     -----
     ``ceil(log2 n) a + (n - 1) / n b / B``: each round doubles the data of a rank,
-    and each byte arrives once. J. Bruck et al., "Efficient algorithms for
-    all-to-all communications in multiport message-passing systems", IEEE TPDS 8
-    (1997); S. Jeaugey, "PAT: a new algorithm for all-gather and reduce-scatter
-    operations at scale" (2025).
+    and each byte arrives once, as in the hierarchical way with one rank a domain.
+    J. Bruck et al., "Efficient algorithms for all-to-all communications in
+    multiport message-passing systems", IEEE TPDS 8 (1997); S. Jeaugey, "PAT: a new
+    algorithm for all-gather and reduce-scatter operations at scale" (2025).
     """
     if not applies(spread):
         raise ValueError(f"PAT takes one rank a domain, got {spread.members}")
-    n = spread.ranks
-    return Cost(
-        latency_s=(n - 1).bit_length() * port.latency_s,
-        transfer_s=(n - 1) / n * n_bytes / port.bytes_per_s,
+    return hierarchical.all_gather(
+        n_bytes, spread=spread, scale_up=scale_up, port=port, tiers=tiers
     )
 
 

@@ -6,11 +6,16 @@ the other, so that all ranks send and receive equally much.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hindmost.collective.cost import Cost, Link, at_once
+from hindmost.collective.levels import levels
 from hindmost.spread import Spread
 
 
-def all_reduce(n_bytes: float, *, spread: Spread, scale_up: Link, port: Link) -> Cost:
+def all_reduce(
+    n_bytes: float, *, spread: Spread, scale_up: Link, port: Link, tiers: Sequence[Link] = ()
+) -> Cost:
     """Return the cost of reducing `n_bytes` over all ranks, all of it left on each.
 
     Parameters
@@ -20,8 +25,8 @@ def all_reduce(n_bytes: float, *, spread: Spread, scale_up: Link, port: Link) ->
     spread
         How the ranks of the communicator are spread over domains. The ports of the
         domain that holds the fewest carry the most, and the others wait.
-    scale_up, port
-        A rank's links to its domain and to the network.
+    scale_up, port, tiers
+        A rank's links to its domain, to the network, and over each tier.
 
     Notes
     -----
@@ -39,17 +44,24 @@ def all_reduce(n_bytes: float, *, spread: Spread, scale_up: Link, port: Link) ->
     in all but one and down in all but one: ``2 (g - 1) / g b / B'``. Ports and
     scale-up links work at the same time, and the slower ones set the pace.
 
+    Groups of a tier are nodes of the upper part of both trees, and send as much as a domain
+    does, through the part of the tier that their ranks have.
+
     References
     ----------
     P. Sanders, J. Speck and J. L. Traeff, "Two-tree algorithms for full bandwidth
     broadcast, reduction and scan", Parallel Computing 35 (2009); used for
     all-reduce since NCCL 2.4.
     """
-    members, domains = spread.members, spread.domains
-    chain = (members - 1) * scale_up.latency_s
-    sent = n_bytes * min(2.0, domains / 2) if domains > 1 else 0.0
+    members = spread.members
+    one_way_s, depth, transfer_s = (members - 1) * scale_up.latency_s, 0, 0.0
+    for level in reversed(levels(spread, port, tiers)):
+        one_way_s += (level.doublings - depth) * level.link.latency_s
+        depth = level.doublings
+        sent = n_bytes * min(2.0, level.groups.number / 2)
+        transfer_s = max(transfer_s, sent / level.groups.fewest / level.link.bytes_per_s)
     return at_once(
-        latency_s=2 * (spread.doublings * port.latency_s + chain),
+        latency_s=2 * one_way_s,
         scale_up_s=2 * (members - 1) / members * n_bytes / scale_up.bytes_per_s,
-        transfer_s=sent / spread.fewest / port.bytes_per_s,
+        transfer_s=transfer_s,
     )

@@ -107,6 +107,7 @@ def _context_s(job: Job, links: Links, places: PoolPlaces) -> float:
         spread=places.context,
         scale_up=links.scale_up,
         port=links.port,
+        tiers=links.tiers,
     ).total_s
 
 
@@ -117,6 +118,4 @@ def _transfers_s(job: Job, links: Links, places: PoolPlaces) -> tuple[float, ...
     def seconds(link: Link) -> float:
         return link.latency_s + job.rank_activation_bytes / link.bytes_per_s
 
-    return tuple(
-        seconds(links.port if leaves else links.scale_up) for leaves in places.leaves_domain
-    )
+    return tuple(seconds(links.over(level)) for level in places.stage_levels)

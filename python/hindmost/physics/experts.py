@@ -95,6 +95,7 @@ def _one_way(job: Job, links: Links, spread: Spread, n_bytes: float) -> Cost:
             spread=spread,
             scale_up=links.scale_up,
             port=links.port,
+            tiers=links.tiers,
         )
     return relayed_all_to_all(
         n_bytes,
@@ -103,4 +104,5 @@ def _one_way(job: Job, links: Links, spread: Spread, n_bytes: float) -> Cost:
         spread=spread,
         scale_up=links.scale_up,
         port=links.port,
+        tiers=links.tiers,
     )

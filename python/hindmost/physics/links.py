@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hindmost.collective import Link
 from hindmost.scenario.models import Fabric, Pool
@@ -16,17 +16,31 @@ class Links:
     ----------
     scale_up, port : Link
         To its domain, and to the network.
+    tiers : tuple of Link
+        Its part of the links of each tier above the domains, the lowest one first.
     """
 
     scale_up: Link
     port: Link
+    tiers: tuple[Link, ...] = ()
+
+    def over(self, level: int) -> Link:
+        """Return the way over a level: 0 within a domain, 1 the port, then the tiers.
+
+        It has the lowest rate of all links on it.
+        """
+        if level == 0:
+            return self.scale_up
+        way = (self.port, *self.tiers)[:level]
+        rate = min(link.bytes_per_s for link in way)
+        return Link(latency_s=way[-1].latency_s, bytes_per_s=rate)
 
 
 def links(pool: Pool, fabric: Fabric) -> Links:
     """Return the links of a pool's ranks.
 
     A port has the lower line rate of card and switch. On a torus, ports carry only what leaves
-    the torus, at the card's rate.
+    the torus, at the card's rate; of chips without a card, all of that goes over the second tier.
     """
     gpu = pool.accelerator
     # The latency may be unknown only where no rank uses the link.
@@ -34,16 +48,28 @@ def links(pool: Pool, fabric: Fabric) -> Links:
         latency_s=pool.figure("scale_up_latency_s") or 0.0,
         bytes_per_s=gpu.scale_up_bytes_per_s,
     )
-    return Links(scale_up=scale_up, port=_port(pool, fabric))
+    port = _port(pool, fabric)
+    return Links(scale_up=scale_up, port=port, tiers=_tiers(fabric, port))
 
 
 def _port(pool: Pool, fabric: Fabric) -> Link:
     entry = fabric.network
-    line_rate = pool.figure("nic_bytes_per_s")
-    assert line_rate is not None
-    if entry.kind == "switched":
+    latency_s, line_rate = fabric.figure("latency_s"), pool.figure("nic_bytes_per_s")
+    if line_rate is None:
+        assert entry.beyond is not None
+        latency_s, line_rate = entry.beyond.latency_s, entry.beyond.bytes_per_s
+    if entry.port_bytes_per_s is not None:
         line_rate = min(line_rate, entry.port_bytes_per_s)
-    return Link(
-        latency_s=fabric.figure("latency_s"),
-        bytes_per_s=fabric.figure("bandwidth_efficiency") * line_rate,
-    )
+    return Link(latency_s=latency_s, bytes_per_s=fabric.figure("bandwidth_efficiency") * line_rate)
+
+
+def _tiers(fabric: Fabric, port: Link) -> tuple[Link, ...]:
+    """Return a rank's part of the links of each tier, in the order of `Network.tiers`."""
+    entry = fabric.network
+    found = []
+    if entry.oversubscription is not None:
+        found.append(replace(port, bytes_per_s=port.bytes_per_s / entry.oversubscription))
+    if entry.beyond is not None:
+        line_rate = fabric.figure("bandwidth_efficiency") * entry.beyond.bytes_per_s
+        found.append(Link(latency_s=entry.beyond.latency_s, bytes_per_s=line_rate))
+    return tuple(found)

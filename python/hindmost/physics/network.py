@@ -104,11 +104,9 @@ class Network:
         name = self._algorithm(operation)
         collective = ALGORITHMS[name].collective(operation)
         assert collective is not None
+        links = self.links
         cost = collective(
-            n_bytes,
-            spread=spread,
-            scale_up=self.links.scale_up,
-            port=self.links.port,
+            n_bytes, spread=spread, scale_up=links.scale_up, port=links.port, tiers=links.tiers
         )
         if self.collective.latency == "nccl" and n > 1:
             latency_s = nccl.latency_s(
@@ -118,6 +116,11 @@ class Network:
                 spread=spread,
                 host=self.collective.host,
             )
+            if spread.tiers:
+                # NCCL's tuner knows of no tiers: what they add to the hops.
+                near = replace(spread, tiers=())
+                flat = collective(n_bytes, spread=near, scale_up=links.scale_up, port=links.port)
+                latency_s += cost.latency_s - flat.latency_s
             cost = replace(cost, latency_s=latency_s)
         return cost.in_pieces(self.n_buckets)
 
@@ -167,7 +170,8 @@ def network(
 
 def _torus(fabric: Fabric, links: Links) -> Torus:
     assert fabric.shape is not None
-    line_rate = fabric.network.port_bytes_per_s
+    line_rate = fabric.network.link_bytes_per_s
+    assert line_rate is not None
     link = Link(
         latency_s=links.port.latency_s,
         bytes_per_s=fabric.figure("bandwidth_efficiency") * line_rate,

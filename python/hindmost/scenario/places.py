@@ -6,23 +6,25 @@ depend on who sits where ask here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hindmost.scenario.areas import Area, TierSize, areas_of, shared_groups
 from hindmost.scenario.counts import (
     Counts,
     expert_tensor,
     is_mixed,
     same_experts_among,
-    used_domain_gpus,
 )
 from hindmost.scenario.models import Layout, Pool
 from hindmost.scenario.numbering import Numberings, Ranks, numberings
-from hindmost.spread import Spread
+from hindmost.spread import Groups, Spread
 
 MAX_PLACES = 500_000
 """Ranks of the communicators of a kind that are looked at, at most, if they are more than two."""
@@ -46,9 +48,10 @@ class PoolPlaces:
         Ranks that divide the experts of a layer.
     same_experts, same_experts_of_shard, same_experts_between_shards : Spread
         As the first three, of ranks that have the same experts.
-    leaves_domain : tuple of bool
-        By link between stages, whether transfers over it leave a domain, in the replica in which
-        most do. Link s joins stage s and the next one, the last link the last one and the first.
+    stage_levels : tuple of int
+        By link between stages, how far transfers over it go, in the replica in which they go
+        farthest: 0 within a domain, 1 to another one, 2 and more over that many tiers less 1. Link
+        s joins stage s and the next one, the last link the last one and the first.
     ranks_of_stages : tuple of int
         Ranks of each stage.
     """
@@ -61,30 +64,44 @@ class PoolPlaces:
     same_experts: Spread
     same_experts_of_shard: Spread
     same_experts_between_shards: Spread
-    leaves_domain: tuple[bool, ...]
+    stage_levels: tuple[int, ...]
     ranks_of_stages: tuple[int, ...]
 
 
-def places(pools: Mapping[str, Pool], layout: Layout, counts: Counts) -> dict[str, PoolPlaces]:
+def places(
+    pools: Mapping[str, Pool],
+    layout: Layout,
+    counts: Counts,
+    tiers: tuple[TierSize, ...] = (),
+) -> dict[str, PoolPlaces]:
     """Return where the ranks of each pool sit that has any, by its name.
 
+    Parameters
+    ----------
+    pools, layout, counts
+        Of the job.
+    tiers
+        Tiers of the network, the lowest one first.
+
+    Notes
+    -----
     Where replicas are aligned, each pool is numbered by itself, and its communicators reach the
     ranks of other pools through their own. Where stages are mixed, the ranks of one pool follow
     those of another in one numbering.
     """
     names = [name for name in pools if counts.pools[name].n_ranks > 0]
-    sizes = tuple(
-        (counts.pools[name].n_ranks, used_domain_gpus(pools[name], layout.tensor)) for name in names
-    )
+    areas = areas_of(pools, layout, counts, tiers)
+    sizes = tuple(areas[name] for name in names)
     if is_mixed(layout):
-        found = [_of_mixed(layout, sizes, index) for index in range(len(names))]
+        found = [_of_mixed(layout, sizes, index, tiers) for index in range(len(names))]
         return dict(zip(names, found, strict=True))
     first, alone = 0, []
     group = _shard_group(layout)
-    for (n_ranks, used), name in zip(sizes, names, strict=True):
-        alone.append(_of_aligned(layout, n_ranks, used, first % (group or 1)))
+    for area, name in zip(sizes, names, strict=True):
+        alone.append(_of_aligned(layout, area, tiers, first % (group or 1)))
         first += counts.pools[name].n_replicas
-    return dict(zip(names, _together(alone, counts, layout), strict=True))
+    shared = [shared_groups(sizes, tier) for tier in tiers]
+    return dict(zip(names, _together(alone, counts, layout, shared), strict=True))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +112,10 @@ class _Site:
     ----------
     numberings : Numberings
         Their numbers.
+    areas : tuple of Area
+        The pools.
+    tiers : tuple of TierSize
+        Tiers of the network.
     firsts : array of int
         The number of the first rank of each pool.
     used : array of int
@@ -102,6 +123,8 @@ class _Site:
     """
 
     numberings: Numberings
+    areas: tuple[Area, ...]
+    tiers: tuple[TierSize, ...]
     firsts: Ranks
     used: Ranks
 
@@ -118,9 +141,19 @@ class _Site:
         domains: Ranks = before[pool] + (ranks - self.firsts[pool]) // self.used[pool]
         return domains
 
+    def groups(self, ranks: Ranks, tier: TierSize) -> Ranks:
+        """Return the group of a tier that each rank is in; they grow with the ranks, too."""
+        pool = self.pool_of(ranks)
+        found = np.empty_like(ranks)
+        for index, area in enumerate(self.areas):
+            here = pool == index
+            domains = (ranks[here] - self.firsts[index]) // area.used
+            found[here] = area.groups(tier, domains)
+        return found
 
-def _site(layout: Layout, sizes: tuple[tuple[int, int], ...]) -> _Site:
-    n_ranks = [n for n, _ in sizes]
+
+def _site(layout: Layout, areas: tuple[Area, ...], tiers: tuple[TierSize, ...]) -> _Site:
+    n_ranks = [area.n_ranks for area in areas]
     replica = layout.tensor * layout.context * layout.pipeline
     return _Site(
         numberings=numberings(
@@ -132,8 +165,10 @@ def _site(layout: Layout, sizes: tuple[tuple[int, int], ...]) -> _Site:
             expert=layout.expert,
             expert_tensor=layout.expert_tensor,
         ),
+        areas=areas,
+        tiers=tiers,
         firsts=np.concatenate(([0], np.cumsum(n_ranks)[:-1])).astype(np.int64),
-        used=np.array([used for _, used in sizes], dtype=np.int64),
+        used=np.array([area.used for area in areas], dtype=np.int64),
     )
 
 
@@ -144,8 +179,8 @@ def _of_aligned_by_sizes(
     sizes: tuple[int, ...],
     group: int | None,
     chunks: int,
-    n_ranks: int,
-    used: int,
+    area: Area,
+    tiers: tuple[TierSize, ...],
     first: int,
 ) -> PoolPlaces:
     tensor, context, pipeline, expert, expert_tensor = sizes
@@ -158,10 +193,10 @@ def _of_aligned_by_sizes(
         expert_tensor=expert_tensor,
         chunks=chunks,
     )
-    return _found(layout, _site(layout, ((n_ranks, used),)), 0, group=group, first=first)
+    return _found(layout, _site(layout, (area,), tiers), 0, group=group, first=first)
 
 
-def _of_aligned(layout: Layout, n_ranks: int, used: int, first: int) -> PoolPlaces:
+def _of_aligned(layout: Layout, area: Area, tiers: tuple[TierSize, ...], first: int) -> PoolPlaces:
     """Return where the ranks of a pool sit whose first replica is the `first` of a shard group."""
     sizes = (
         layout.tensor,
@@ -171,12 +206,15 @@ def _of_aligned(layout: Layout, n_ranks: int, used: int, first: int) -> PoolPlac
         expert_tensor(layout),
     )
     return _of_aligned_by_sizes(
-        layout.order, sizes, _shard_group(layout), layout.chunks, n_ranks, used, first
+        layout.order, sizes, _shard_group(layout), layout.chunks, area, tiers, first
     )
 
 
-def _of_mixed(layout: Layout, sizes: tuple[tuple[int, int], ...], pool: int) -> PoolPlaces:
-    return _found(layout, _site(layout, sizes), pool, group=_shard_group(layout), first=0)
+def _of_mixed(
+    layout: Layout, areas: tuple[Area, ...], pool: int, tiers: tuple[TierSize, ...]
+) -> PoolPlaces:
+    site = _site(layout, areas, tiers)
+    return _found(layout, site, pool, group=_shard_group(layout), first=0)
 
 
 def _shard_group(layout: Layout) -> int | None:
@@ -184,8 +222,20 @@ def _shard_group(layout: Layout) -> int | None:
     return layout.shard_group_replicas if layout.sharding == "hybrid" else None
 
 
-def _together(alone: list[PoolPlaces], counts: Counts, layout: Layout) -> list[PoolPlaces]:
-    """Return the places of aligned pools whose communicators reach into all of them."""
+def _together(
+    alone: list[PoolPlaces], counts: Counts, layout: Layout, shared: list[int]
+) -> list[PoolPlaces]:
+    """Return the places of aligned pools whose communicators reach into all of them.
+
+    Parameters
+    ----------
+    alone
+        Places of the pools, each by itself.
+    counts, layout
+        Of the job.
+    shared
+        By tier: groups that hold ranks of two pools.
+    """
     n_data = counts.n_data_ranks
     n_shard = counts.shard_ranks
     n_same = same_experts_among(n_data, layout)
@@ -198,33 +248,60 @@ def _together(alone: list[PoolPlaces], counts: Counts, layout: Layout) -> list[P
     }
     within = {"shard": n_shard, "same_experts_of_shard": n_same_of_shard}
     domains = {name: sum(getattr(pool, name).domains for pool in alone) for name in ranks}
+    groups = {
+        name: [
+            sum(own[tier].number for own in (getattr(pool, name).tiers for pool in alone) if own)
+            - both
+            for tier, both in enumerate(shared)
+        ]
+        for name in ranks
+    }
     found = []
     for pool in alone:
         spreads = {
-            name: _reaching(getattr(pool, name), n, domains[name]) for name, n in ranks.items()
+            name: _reaching(getattr(pool, name), n, domains[name], groups[name])
+            for name, n in ranks.items()
         }
         for name, n in within.items():
             own = getattr(pool, name)
             # Of a shard group that lies in several pools, the others are like this one.
-            spreads[name] = _reaching(own, n, -(-own.domains * n // own.ranks))
+            share = Fraction(n, own.ranks)
+            more = [math.ceil(tier.number * share) for tier in own.tiers]
+            spreads[name] = _reaching(own, n, math.ceil(own.domains * share), more)
         found.append(
             PoolPlaces(
                 **spreads,
                 context=pool.context,
                 experts=pool.experts,
-                leaves_domain=pool.leaves_domain,
+                stage_levels=pool.stage_levels,
                 ranks_of_stages=pool.ranks_of_stages,
             )
         )
     return found
 
 
-def _reaching(own: Spread, ranks: int, domains: int) -> Spread:
-    """Return the spread of a communicator of which a pool has a part."""
+def _reaching(own: Spread, ranks: int, domains: int, groups: list[int]) -> Spread:
+    """Return the spread of a communicator of which a pool has a part.
+
+    Parameters
+    ----------
+    own
+        Spread of the pool's part.
+    ranks, domains
+        Of the whole communicator.
+    groups
+        Its groups, by tier.
+    """
     if ranks == own.ranks:
         return own
     members, fewest = min(own.members, ranks), min(own.fewest, ranks)
-    return Spread(ranks=ranks, members=members, domains=min(domains, ranks), fewest=fewest)
+    tiers = tuple(
+        Groups(number=max(1, min(number, domains)), fewest=min(tier.fewest, ranks))
+        for tier, number in zip(own.tiers, groups, strict=False)
+    )
+    return Spread(
+        ranks=ranks, members=members, domains=min(domains, ranks), fewest=fewest, tiers=tiers
+    )
 
 
 def _found(layout: Layout, site: _Site, pool: int, *, group: int | None, first: int) -> PoolPlaces:
@@ -232,7 +309,10 @@ def _found(layout: Layout, site: _Site, pool: int, *, group: int | None, first: 
     dense, experts = site.numberings.dense, site.numberings.experts
     # How communicators lie in domains repeats after as many as a domain has tensor groups.
     period = int(site.used.max()) // layout.tensor
-    if period == 1 and experts is dense:
+    if site.tiers:
+        # Groups of a tier need not begin with one.
+        period = dense.n_ranks
+    elif period == 1 and experts is dense:
         return _of_whole_domains(layout, site, pool, group=group, first=first)
     stages = (_some(layout.pipeline, period) * dense.stride("pp")).tolist()
     replicas = (_some(dense.size("dp"), period) * dense.stride("dp")).tolist()
@@ -271,7 +351,7 @@ def _found(layout: Layout, site: _Site, pool: int, *, group: int | None, first: 
         same_experts=same,
         same_experts_of_shard=same_of_shard,
         same_experts_between_shards=same_between_shards,
-        leaves_domain=_leaving(layout, site, period),
+        stage_levels=_stage_levels(layout, site, period),
         ranks_of_stages=_ranks_of_stages(layout, site, pool),
     )
 
@@ -296,7 +376,7 @@ def _of_whole_domains(
         same_experts=data,
         same_experts_of_shard=shard,
         same_experts_between_shards=between,
-        leaves_domain=(layout.pipeline > 1,) * layout.pipeline,
+        stage_levels=(int(layout.pipeline > 1),) * layout.pipeline,
         ranks_of_stages=_ranks_of_stages(layout, site, pool),
     )
 
@@ -351,38 +431,64 @@ def _spread(site: _Site, rows: list[Ranks], pool: int) -> Spread:
     lengths = np.array([len(row) for row in rows])
     row_of = np.repeat(np.arange(len(rows)), lengths)
     ranks = np.concatenate(rows)
-    domains = site.domains(ranks)
-    is_first = np.append(True, (np.diff(domains) != 0) | (np.diff(row_of) != 0))
-    firsts = np.flatnonzero(is_first)
-    counts = np.diff(np.append(firsts, len(ranks)))
-    row_of, in_pool = row_of[firsts], site.pool_of(ranks[firsts]) == pool
-    n_domains = np.bincount(row_of, minlength=len(rows))
-    fewest = np.full(len(rows), np.iinfo(np.int64).max)
-    np.minimum.at(fewest, row_of[in_pool], counts[in_pool])
-    members = np.zeros(len(rows), dtype=np.int64)
-    np.maximum.at(members, row_of[in_pool], counts[in_pool])
+    in_pool = site.pool_of(ranks) == pool
+    n_domains, members, fewest = _counts(site.domains(ranks), row_of, in_pool)
+    tiers = [_counts(site.groups(ranks, tier), row_of, in_pool) for tier in site.tiers]
     # The fewer members a domain has, the more goes through a port; with domains latency grows.
-    slowest = int(np.lexsort((-n_domains, fewest))[0])
+    # Links of a tier are the slowest ones.
+    order = (-n_domains, fewest, *(-number for number, _, _ in tiers))
+    slowest = int(np.lexsort(order)[0])
     return Spread(
         ranks=int(lengths[slowest]),
         members=int(members[slowest]),
         domains=int(n_domains[slowest]),
         fewest=int(fewest[slowest]),
+        tiers=tuple(
+            Groups(number=int(number[slowest]), fewest=int(least[slowest]))
+            for number, _, least in tiers
+        ),
     )
 
 
-def _leaving(layout: Layout, site: _Site, period: int) -> tuple[bool, ...]:
+def _counts(groups: Ranks, row_of: Ranks, in_pool: NDArray[np.bool_]) -> tuple[Ranks, Ranks, Ranks]:
+    """Return groups by row, and the most and the fewest ranks of those that a pool is in.
+
+    Parameters
+    ----------
+    groups
+        Group of each rank; those of a row ascend.
+    row_of
+        Row of each rank, ascending.
+    in_pool
+        Whether each rank is in the pool.
+    """
+    n_rows = int(row_of[-1]) + 1
+    is_first = np.append(True, (np.diff(groups) != 0) | (np.diff(row_of) != 0))
+    firsts = np.flatnonzero(is_first)
+    counts = np.diff(np.append(firsts, len(groups)))
+    row, here = row_of[firsts], np.logical_or.reduceat(in_pool, firsts)
+    number: Ranks = np.bincount(row, minlength=n_rows)
+    fewest = np.full(n_rows, np.iinfo(np.int64).max)
+    np.minimum.at(fewest, row[here], counts[here])
+    most = np.zeros(n_rows, dtype=np.int64)
+    np.maximum.at(most, row[here], counts[here])
+    return number, most, fewest
+
+
+def _stage_levels(layout: Layout, site: _Site, period: int) -> tuple[int, ...]:
     dense, stages = site.numberings.dense, np.arange(layout.pipeline)
     if layout.pipeline == 1:
-        return (False,)
+        return (0,)
     replicas = _some(dense.size("dp"), period) * dense.stride("dp")
     stage = stages * dense.stride("pp")
     context = np.arange(layout.context) * dense.stride("cp")
     ranks = replicas[:, np.newaxis, np.newaxis] + stage[:, np.newaxis] + context
-    domains = site.domains(ranks)
-    leaves: NDArray[np.bool_] = (domains != np.roll(domains, -1, axis=1)).any(axis=2)
-    used = leaves if layout.chunks > 1 else leaves[:, :-1]
-    return tuple(leaves[used.sum(axis=1).argmax()].tolist())
+    levels = np.zeros((len(replicas), layout.pipeline), dtype=np.int64)
+    every = (site.domains(ranks), *(site.groups(ranks, tier) for tier in site.tiers))
+    for level, groups in enumerate(every, start=1):
+        levels[(groups != np.roll(groups, -1, axis=1)).any(axis=2)] = level
+    used = levels if layout.chunks > 1 else levels[:, :-1]
+    return tuple(levels[used.sum(axis=1).argmax()].tolist())
 
 
 def _ranks_of_stages(layout: Layout, site: _Site, pool: int) -> tuple[int, ...]:

@@ -17,8 +17,6 @@ LEAST_BYTES_PER_S, MOST_BYTES_PER_S = 1e8, 1e13
 """Rates of a link outside of these are probably in other units."""
 MOST_HBM_BYTES_PER_S = 1e14
 """That of a GPU's own memory, which is faster than any link."""
-MOST_LINKS = 6
-"""Links of a chip of a torus of three dimensions."""
 MOST_LATENCY_S = 1e-3
 """Latency of a hop above which it is probably in other units."""
 LEAST_MEDIAN = 0.5
@@ -100,33 +98,41 @@ def _units(scenario: Scenario) -> Iterator[ScenarioWarning]:
 
 def _ports(scenario: Scenario) -> Iterator[ScenarioWarning]:
     """Yield a warning for each pool whose GPUs come with faster ports than the fabric has."""
-    network = scenario.fabric.network
-    if network.kind != "switched":
+    most = scenario.fabric.network.port_bytes_per_s
+    if most is None:
         return
     for name, pool in scenario.pools.items():
         rate = pool.figure("nic_bytes_per_s")
-        if rate is not None and rate > network.port_bytes_per_s:
+        if rate is not None and rate > most:
             yield ScenarioWarning(
                 path=f"pools.{name}.gpu",
                 warning=f"comes with ports of {rate:g} B/s, and {scenario.fabric.name} has "
-                f"{network.port_bytes_per_s:g}: the fabric's rate counts",
+                f"{most:g}: the fabric's rate counts",
             )
 
 
 def _torus_links(scenario: Scenario) -> Iterator[ScenarioWarning]:
-    """Yield a warning for each pool whose GPUs come with faster links than the torus has."""
-    network, shape = scenario.fabric.network, scenario.fabric.shape
-    if network.kind != "torus" or not shape:
+    """Yield a warning for each pool whose chips have links of other rates than the torus."""
+    fabric = scenario.fabric
+    links, each = fabric.network.links, fabric.network.link_bytes_per_s
+    if links is None or each is None:
         return
+    n_used = 2 * sum(size > 1 for size in fabric.shape or ())
     for name, pool in scenario.pools.items():
-        # Collectives may use fewer dimensions than the chips have, which is three at most.
-        rate = pool.accelerator.scale_up_bytes_per_s / max(2 * len(shape), MOST_LINKS)
-        if rate > network.port_bytes_per_s:
-            yield ScenarioWarning(
-                path=f"pools.{name}.gpu",
-                warning=f"comes with links of {rate:g} B/s or more, and {scenario.fabric.name} has "
-                f"{network.port_bytes_per_s:g}: the fabric's rate counts",
+        rate = pool.accelerator.scale_up_bytes_per_s
+        path = f"pools.{name}.gpu"
+        if rate > links * each:
+            warning = (
+                f"comes with links that carry {rate:g} B/s together, and those of {fabric.name} "
+                f"carry {links * each:g}: the fabric's rate counts"
             )
+            yield ScenarioWarning(path=path, warning=warning)
+        elif rate < n_used * each:
+            warning = (
+                f"comes with links that carry {rate:g} B/s together, and fabric.shape takes "
+                f"{n_used} links of {each:g}: the fabric's rate counts"
+            )
+            yield ScenarioWarning(path=path, warning=warning)
 
 
 def _slowdowns(scenario: Scenario) -> Iterator[ScenarioWarning]:

@@ -1,0 +1,180 @@
+"""Problems of causes, with each other and with the job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hindmost import _core
+from hindmost.cause import Cause
+from hindmost.errors import Problem, did_you_mean
+from hindmost.scenario.counts import Counts, is_mixed, n_microbatches, numbered_gpus, replica_gpus
+from hindmost.scenario.models import Scenario
+
+
+def cause_problems(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
+    """Yield the problems of causes and of the fabric's noise."""
+    for name, cause in scenario.enabled_causes.items():
+        yield from _cause(scenario, f"causes.{name}", cause, counts)
+    noise = scenario.noise
+    if noise is not None:
+        yield from _cause(scenario, "fabric.noise", noise, counts)
+        if noise.affects != "network":
+            yield Problem(
+                path="fabric.noise.affects", requirement="must be network", value=noise.affects
+            )
+    for name, key in (("fabric-noise", "fabric.noise"), ("fabric-hops", "fabric.hop_noise")):
+        if name in scenario.causes:
+            hint = f"it is the address of {key}; choose another name"
+            yield Problem(path=f"causes.{name}", requirement="must not be a cause", hint=hint)
+
+
+def _cause(scenario: Scenario, path: str, cause: Cause, counts: Counts) -> Iterator[Problem]:
+    pools = list(scenario.pools) if cause.pools is None else cause.pools
+    if cause.pools == []:
+        yield Problem(path=f"{path}.pools", requirement="must name at least one pool")
+    for pool in pools:
+        if pool not in scenario.pools:
+            hint = did_you_mean(pool, scenario.pools)
+            requirement = "must name pools of this scenario"
+            yield Problem(path=f"{path}.pools", requirement=requirement, value=pool, hint=hint)
+        elif cause.scope == "rack" and scenario.pools[pool].rack_gpus is None:
+            requirement = f"is missing, and {path} has scope rack"
+            yield Problem(path=f"pools.{pool}.rack_gpus", requirement=requirement)
+    yield from _rate(path, cause)
+    yield from _period(path, cause)
+    if cause.unit_ranges is not None:
+        yield from _named_units(scenario, path, cause, cause.unit_ranges, counts)
+    if cause.span in ("microbatch", "layer"):
+        yield from _within_step(scenario, path, cause)
+        yield from _within_step_counts(scenario, path, cause, counts)
+    if scenario.layout.placement == "mixed" and cause.scope == "replica":
+        everywhere = cause.pools is None or set(cause.pools) >= set(scenario.pools)
+        if cause.span != "microbatch" or not everywhere:
+            requirement = (
+                "must not be replica where layout.placement is mixed, but for causes of span "
+                "microbatch that act in all pools"
+            )
+            yield Problem(path=f"{path}.scope", requirement=requirement, value=cause.scope)
+
+
+def _rate(path: str, cause: Cause) -> Iterator[Problem]:
+    """Yield a problem where it is not clear how often a cause occurs in a step."""
+    if cause.per_hour is None:
+        return
+    value = cause.per_hour
+    if cause.probability is not None:
+        requirement = "must be left out where probability is given"
+        hint = "probability is that of one draw, and per_hour becomes one of a step"
+        yield Problem(path=f"{path}.per_hour", requirement=requirement, value=value, hint=hint)
+    if cause.span != "step":
+        requirement = f"must be left out where span is {cause.span}"
+        hint = "give probability, that of one draw"
+        yield Problem(path=f"{path}.per_hour", requirement=requirement, value=value, hint=hint)
+
+
+def _period(path: str, cause: Cause) -> Iterator[Problem]:
+    """Yield a problem where it is not clear in which steps a cause comes."""
+    if cause.period_steps is None:
+        if cause.phase_steps is not None:
+            requirement = f"is missing, and {path}.phase_steps is given"
+            yield Problem(path=f"{path}.period_steps", requirement=requirement)
+        return
+    value = cause.period_steps
+    if cause.per_hour is not None:
+        requirement = f"must be left out where {path}.period_steps is given"
+        hint = "what comes regularly has no rate; probability is that of a step in which it may"
+        yield Problem(
+            path=f"{path}.per_hour", requirement=requirement, value=cause.per_hour, hint=hint
+        )
+    if cause.span == "run":
+        requirement = "must be left out where span is run, which has one draw for all steps"
+        yield Problem(path=f"{path}.period_steps", requirement=requirement, value=value)
+    if isinstance(cause.phase_steps, int) and cause.phase_steps >= value:
+        requirement = f"must be < {value:,}, the period"
+        yield Problem(path=f"{path}.phase_steps", requirement=requirement, value=cause.phase_steps)
+
+
+def _named_units(
+    scenario: Scenario, path: str, cause: Cause, ranges: list[tuple[int, int]], counts: Counts
+) -> Iterator[Problem]:
+    """Yield a problem where a cause names units that there are not."""
+    pools = list(dict.fromkeys(scenario.pools if cause.pools is None else cause.pools))
+    if len(pools) != 1:
+        requirement = f"must name one pool, in which {path}.units are counted"
+        hint = f"there is {', '.join(scenario.pools)}"
+        yield Problem(path=f"{path}.pools", requirement=requirement, value=cause.pools, hint=hint)
+        return
+    (name,) = pools
+    pool = scenario.pools.get(name)
+    if pool is None:
+        return
+    if cause.scope in ("pool", "cluster"):
+        requirement = f"must be left out where scope is {cause.scope}, which is one unit"
+        yield Problem(path=f"{path}.units", requirement=requirement, value=cause.units)
+        return
+    if cause.scope == "replica" and is_mixed(scenario.layout):
+        requirement = "must be left out where scope is replica and layout.placement is mixed"
+        yield Problem(path=f"{path}.units", requirement=requirement, value=cause.units)
+        return
+    sizes = {
+        "gpu": 1,
+        "node": pool.accelerator.node_gpus,
+        "domain": pool.accelerator.domain_gpus,
+        "rack": pool.rack_gpus,
+    }
+    if cause.scope == "replica":
+        n_units = counts.pools[name].n_replicas
+    else:
+        size = sizes[cause.scope]
+        if size is None:
+            return
+        n_units = -(-numbered_gpus(pool) // size)
+    last = max(last for _, last in ranges)
+    if last >= n_units:
+        requirement = f"must be numbers below {n_units:,}, those of a {cause.scope} of pool {name}"
+        yield Problem(path=f"{path}.units", requirement=requirement, value=last)
+
+
+def _within_step(scenario: Scenario, path: str, cause: Cause) -> Iterator[Problem]:
+    """Yield a problem where a cause cannot change within a step."""
+    if cause.affects == "network":
+        requirement = "must be run or step where affects is network"
+        yield Problem(path=f"{path}.span", requirement=requirement, value=cause.span)
+    if cause.effect == "stall" and cause.span == "layer":
+        requirement = "must not be layer where effect is stall"
+        yield Problem(path=f"{path}.span", requirement=requirement, value=cause.span)
+    elif cause.effect == "stall" and cause.scope in ("node", "domain", "rack"):
+        requirement = "must be gpu, replica, pool or cluster for a stall of span microbatch"
+        yield Problem(path=f"{path}.scope", requirement=requirement, value=cause.scope)
+    elif cause.effect == "stall" and scenario.layout.placement == "mixed":
+        partly = cause.pools is not None and not set(cause.pools) >= set(scenario.pools)
+        if cause.scope == "pool" or (cause.scope == "cluster" and partly):
+            requirement = (
+                "must be gpu, replica, or cluster in all pools for a stall of span microbatch "
+                "where layout.placement is mixed"
+            )
+            yield Problem(path=f"{path}.scope", requirement=requirement, value=cause.scope)
+
+
+def _within_step_counts(
+    scenario: Scenario, path: str, cause: Cause, counts: Counts
+) -> Iterator[Problem]:
+    """Yield a problem where a cause that changes within a step takes too many ranks or draws."""
+    workload = scenario.workload
+    if (workload.n_microbatches is None) == (workload.global_batch_seqs is None):
+        return
+    if counts.n_replicas == 0:
+        return
+    gang_ranks = counts.gang_replicas * replica_gpus(scenario.layout)
+    if gang_ranks > _core.MAX_GANG_RANKS:
+        requirement = (
+            f"must not be {cause.span} where more than {_core.MAX_GANG_RANKS:,} ranks wait for "
+            "each other in every layer"
+        )
+        yield Problem(path=f"{path}.span", requirement=requirement, value=gang_ranks)
+    indices = n_microbatches(workload, counts.n_replicas)
+    if cause.span == "layer":
+        indices *= 2 * scenario.model.n_layers
+    if indices > _core.MAX_INDICES:
+        requirement = f"must make at most {_core.MAX_INDICES:,} draws of a GPU in a step"
+        yield Problem(path=f"{path}.span", requirement=requirement, value=indices)

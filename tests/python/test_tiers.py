@@ -1,0 +1,315 @@
+"""Tiers above domains: rings and rounds followed by hand, and who sits below which links."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.plans import counts, pool_plan
+
+import hindmost as hm
+from hindmost.collective import (
+    Link,
+    all_gather,
+    all_reduce,
+    all_to_all,
+    flat_ring,
+    pat,
+    relayed_all_to_all,
+    tree,
+)
+from hindmost.physics.links import Links
+from hindmost.plan import make_plan
+from hindmost.scenario import with_changes
+from hindmost.scenario.areas import TierSize, tier_sizes
+from hindmost.scenario.numbering import numberings
+from hindmost.scenario.places import places
+from hindmost.spread import Groups, Spread
+
+Changes = dict[str, Any]
+
+SCALE_UP = Link(latency_s=1e-6, bytes_per_s=400e9)
+PORT = Link(latency_s=1e-5, bytes_per_s=50e9)
+POD = Link(latency_s=1e-4, bytes_per_s=20e9)
+SITE = Link(latency_s=1e-3, bytes_per_s=2e9)
+N_BYTES = 8e9
+
+
+def spread(members: int, *sizes: int) -> Spread:
+    """Return ranks in domains of as many, then so many domains a pod, pods a site, and sites."""
+    domains = int(np.prod(sizes))
+    tiers, below = [], members
+    for index, size in enumerate(sizes[:-1]):
+        below *= size
+        tiers.append(Groups(number=int(np.prod(sizes[index + 1 :])), fewest=below))
+    return Spread(
+        ranks=members * domains,
+        members=members,
+        domains=domains,
+        fewest=members,
+        tiers=tuple(tiers),
+    )
+
+
+SHAPES = [(1, 4, 2), (2, 4, 4), (8, 1, 4), (4, 2, 2, 4), (1, 1, 1, 8), (8, 8, 1)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_doubling_distances_round_by_round(shape: tuple[int, ...]) -> None:
+    """The farthest partners first: each round sends all that a domain has by then."""
+    members, *sizes = shape
+    found = spread(*shape)
+    links = (PORT, POD, SITE)[: len(sizes)]
+    below = np.cumprod([1, *sizes[:-1]])
+    transfer_s = latency_s = 0.0
+    distance, has = found.domains // 2, N_BYTES / found.domains
+    while distance:
+        # Over the highest level whose groups are smaller than the distance or as large.
+        level = max(i for i, size in enumerate(below) if distance >= size)
+        rate = min(link.bytes_per_s for link in links[: level + 1])
+        transfer_s += has / members / rate
+        latency_s += links[level].latency_s
+        has *= 2
+        distance //= 2
+    cost = all_gather(N_BYTES, spread=found, scale_up=SCALE_UP, port=PORT, tiers=links[1:])
+    assert cost.transfer_s == pytest.approx(transfer_s)
+    assert cost.latency_s == pytest.approx(latency_s + (members - 1) * SCALE_UP.latency_s)
+    twice = all_reduce(N_BYTES, spread=found, scale_up=SCALE_UP, port=PORT, tiers=links[1:])
+    assert twice.total_s == pytest.approx(2 * cost.total_s)
+    if members == 1:
+        assert cost == pat.all_gather(
+            N_BYTES, spread=found, scale_up=SCALE_UP, port=PORT, tiers=links[1:]
+        )
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_rings_round_by_round(shape: tuple[int, ...]) -> None:
+    """Each ring goes through all domains in order, and rounds wait for the slowest link."""
+    members, *sizes = shape
+    found = spread(*shape)
+    links = (PORT, POD, SITE)[: len(sizes)]
+    below = np.cumprod([1, *sizes])
+    sent: dict[tuple[int, int], float] = defaultdict(float)
+    hops = set()
+    for domain in range(found.domains):
+        following = (domain + 1) % found.domains
+        for level in range(len(sizes)):
+            if domain // below[level] != following // below[level]:
+                sent[level, domain // below[level]] += (found.ranks - 1) / found.ranks * N_BYTES
+                hops.add(level)
+    # Ranks of a group have equal parts of the group's links.
+    slowest_s = max(
+        n_bytes / (members * below[level]) / min(link.bytes_per_s for link in links[: level + 1])
+        for (level, _), n_bytes in sent.items()
+    )
+    cost = flat_ring.all_gather(
+        N_BYTES, spread=found, scale_up=SCALE_UP, port=PORT, tiers=links[1:]
+    )
+    assert cost.transfer_s == pytest.approx(slowest_s)
+    slowest_hop_s = max(links[level].latency_s for level in hops)
+    within_s = (found.ranks - found.domains) * SCALE_UP.latency_s
+    assert cost.latency_s == pytest.approx((found.domains - 1) * slowest_hop_s + within_s)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_all_to_all_message_by_message(shape: tuple[int, ...]) -> None:
+    members, *sizes = shape
+    found = spread(*shape)
+    links = (PORT, POD, SITE)[: len(sizes)]
+    below = members * np.cumprod([1, *sizes[:-1]])
+    ranks = np.arange(found.ranks)
+    busiest_s = 0.0
+    for level, size in enumerate(below):
+        leaves = ranks[:, np.newaxis] // size != ranks // size
+        rate = min(link.bytes_per_s for link in links[: level + 1])
+        busiest_s = max(busiest_s, leaves.sum(axis=1).max() * N_BYTES / found.ranks / rate)
+    cost = all_to_all(N_BYTES, spread=found, scale_up=SCALE_UP, port=PORT, tiers=links[1:])
+    assert cost.transfer_s == pytest.approx(busiest_s)
+    # With as many copies as there are domains every copy is needed everywhere.
+    relayed = relayed_all_to_all(
+        N_BYTES / found.ranks,
+        to_domains=found.domains,
+        to_ranks=found.ranks,
+        spread=found,
+        scale_up=SCALE_UP,
+        port=PORT,
+        tiers=links[1:],
+    )
+    assert relayed.transfer_s == pytest.approx(busiest_s / members)
+
+
+def test_trees_send_as_much_over_a_tier_as_through_the_ports_of_a_domain() -> None:
+    found = spread(2, 4, 8)
+    slow = Link(latency_s=1e-4, bytes_per_s=1e9)
+    cost = tree.all_reduce(N_BYTES, spread=found, scale_up=SCALE_UP, port=PORT, tiers=(slow,))
+    assert cost.transfer_s == pytest.approx(2 * N_BYTES / 8 / 1e9)
+    assert cost.latency_s == pytest.approx(2 * (3 * 1e-4 + 2 * 1e-5 + 1e-6))
+    wide = Link(latency_s=1e-4, bytes_per_s=40e9)
+    ports = tree.all_reduce(N_BYTES, spread=found, scale_up=SCALE_UP, port=PORT, tiers=(wide,))
+    assert ports.transfer_s == pytest.approx(2 * N_BYTES / 2 / 50e9)
+
+
+def test_a_tier_that_nothing_crosses_costs_nothing() -> None:
+    inside = spread(8, 16, 1)
+    for gather in (all_gather, flat_ring.all_gather, all_to_all):
+        flat = gather(N_BYTES, spread=Spread.of(128, 8), scale_up=SCALE_UP, port=PORT)
+        over = gather(N_BYTES, spread=inside, scale_up=SCALE_UP, port=PORT, tiers=(SITE,))
+        assert over == flat
+
+
+NETWORK: Changes = {"extends": "infiniband-ndr"}
+BEYOND: Changes = {**NETWORK, "beyond": {"gpus": 64, "bytes_per_s": 5e9, "latency_s": 1e-3}}
+
+
+def of(fabric: Changes, sizes: dict[str, int], **layout: Any) -> hm.Scenario:
+    """Return a job on pools of H100 over a fabric of its own."""
+    h100: Changes = {"gpu": "h100-sxm"}
+    changes: Changes = {
+        "pools": {"h100": {**h100, "n_gpus": sizes["h100"]}},
+        "fabrics.mine": fabric,
+        "fabric.name": "mine",
+        "workload.model": "llama3-8b",
+        "workload.n_microbatches": 4,
+        "layout": {"sharding": "zero1", **layout},
+    }
+    for name in sizes.keys() - {"h100"}:
+        changes[f"pools.{name}"] = {**h100, "n_gpus": sizes[name]}
+    return hm.load("h100-1k", changes)
+
+
+@pytest.mark.parametrize(
+    ("n_gpus", "tier", "layout"),
+    [
+        (256, 64, {"tensor": 2, "pipeline": 4}),
+        (256, 40, {"tensor": 4, "pipeline": 2, "context": 2}),
+        (192, 48, {"tensor": 8}),
+        (160, 64, {"tensor": 1, "pipeline": 2, "order": "tp-cp-pp-ep-dp"}),
+    ],
+)
+def test_groups_of_every_communicator(n_gpus: int, tier: int, layout: Changes) -> None:
+    scenario = of(NETWORK, {"h100": n_gpus}, **layout)
+    found = places(
+        scenario.pools,
+        scenario.layout,
+        counts(scenario),
+        (TierSize(gpus=tier), TierSize(domains=9)),
+    )["h100"]
+    own = scenario.layout
+    numbering = numberings(
+        own.order,
+        tensor=own.tensor,
+        context=own.context,
+        pipeline=own.pipeline,
+        data=n_gpus // (own.tensor * own.context * own.pipeline),
+        expert=1,
+        expert_tensor=own.tensor,
+    ).dense
+    worst: list[tuple[int, ...]] = []
+    seen = set()
+    for rank in range(n_gpus):
+        group = tuple(numbering.group(rank, "cp", "dp").tolist())
+        if group in seen:
+            continue
+        seen.add(group)
+        by_tier = [
+            np.unique([first // 8 * 8 // tier for first in group], return_counts=True)[1],
+            np.unique([first // 8 // 9 for first in group], return_counts=True)[1],
+        ]
+        worst.append(tuple(n for sizes in by_tier for n in (len(sizes), sizes.min())))
+    tiers = tuple(n for groups in found.data.tiers for n in (groups.number, groups.fewest))
+    assert tiers in worst
+    assert tiers[2] == max(each[2] for each in worst)
+    # Of two stages next to each other, some ranks lie below other links.
+    stage = [numbering.index(np.arange(n_gpus), "pp") == s for s in range(own.pipeline)]
+    if own.pipeline > 1:
+        levels = []
+        for s in range(own.pipeline):
+            a, b = (np.flatnonzero(stage[k % own.pipeline]) for k in (s, s + 1))
+            apart = [(a // size != b // size).any() for size in (8,)]
+            apart += [(a // 8 * 8 // tier != b // 8 * 8 // tier).any()]
+            apart += [(a // 8 // 9 != b // 8 // 9).any()]
+            levels.append(max((i + 1 for i, is_apart in enumerate(apart) if is_apart), default=0))
+        assert all(got <= most for got, most in zip(found.stage_levels, levels, strict=True))
+        assert max(found.stage_levels) == max(levels)
+
+
+def test_pools_lie_one_after_another() -> None:
+    scenario = of(BEYOND, {"h100": 96, "more": 96}, tensor=8)
+    tiers = tier_sizes(scenario.fabric.network)
+    found = places(scenario.pools, scenario.layout, counts(scenario), tiers)
+    # 24 domains of 8 GPUs in three groups; the middle one has GPUs of both pools.
+    for name in ("h100", "more"):
+        assert found[name].data.domains == 24
+        assert [groups.number for groups in found[name].data.tiers] == [3]
+    apart = of(BEYOND, {"h100": 64, "more": 64}, tensor=8)
+    tiers = tier_sizes(apart.fabric.network)
+    found = places(apart.pools, apart.layout, counts(apart), tiers)
+    assert found["h100"].data.tiers == (Groups(number=2, fewest=8),)
+
+
+def test_the_second_tier_slows_what_crosses_it() -> None:
+    near = pool_plan(of(NETWORK, {"h100": 256}, tensor=8), "h100")
+    far = pool_plan(of(BEYOND, {"h100": 256}, tensor=8), "h100")
+    for flat, over in zip(near.terms, far.terms, strict=True):
+        port, beyond = 0.915 * 50e9, 0.915 * 5e9
+        n_bytes = flat.cost.transfer_s * port * 32 / 31
+        # Of 31/32 of a rank's bytes 3/32 cross: 4 groups of 8 domains, far partners first.
+        expected_s = n_bytes * (28 / 32 / port + 3 / 32 / beyond)
+        assert over.cost.transfer_s == pytest.approx(expected_s)
+        rounds_s = over.cost.latency_s - flat.cost.latency_s
+        assert rounds_s == pytest.approx(over.n_buckets * 2 * (1e-3 - 14e-6))
+
+
+def test_switches_above_some_domains_may_be_oversubscribed() -> None:
+    thin = {**NETWORK, "oversubscription": 4.0, "tier_domains": 8}
+    near = pool_plan(of(NETWORK, {"h100": 256}, tensor=8), "h100")
+    far = pool_plan(of(thin, {"h100": 256}, tensor=8), "h100")
+    for flat, over in zip(near.terms, far.terms, strict=True):
+        assert over.cost.latency_s == pytest.approx(flat.cost.latency_s)
+        assert over.cost.transfer_s / flat.cost.transfer_s == pytest.approx((28 + 4 * 3) / 31)
+    full = {**NETWORK, "oversubscription": 1.0, "tier_domains": 8}
+    same = pool_plan(of(full, {"h100": 256}, tensor=8), "h100")
+    for flat, over in zip(near.terms, same.terms, strict=True):
+        assert over.cost.total_s == pytest.approx(flat.cost.total_s)
+
+
+def test_stages_in_two_groups_hand_over_between_them() -> None:
+    plans = [
+        pool_plan(of(fabric, {"h100": 128}, tensor=8, pipeline=2), "h100").compute
+        for fabric in (NETWORK, BEYOND)
+    ]
+    for plan, latency_s, rate in zip(plans, (14e-6, 1e-3), (50e9, 5e9), strict=True):
+        assert plan.transfers_s[0] > latency_s
+        sent = (plan.transfers_s[0] - latency_s) * 0.915 * rate
+        assert sent == pytest.approx(plans[0].transfers_s[0] * 0.915 * 50e9 - 14e-6 * 0.915 * 50e9)
+
+
+def test_the_way_over_a_level_has_its_slowest_link() -> None:
+    links = Links(scale_up=SCALE_UP, port=PORT, tiers=(POD, Link(latency_s=1e-3, bytes_per_s=1e12)))
+    assert links.over(0) == SCALE_UP
+    assert links.over(1) == PORT
+    assert links.over(2) == POD
+    assert links.over(3) == Link(latency_s=1e-3, bytes_per_s=20e9)
+
+
+@pytest.mark.parametrize("algorithm", ["ring", "tree"])
+def test_latencies_of_nccl_grow_by_the_tiers_hops(algorithm: str) -> None:
+    nccl: Changes = {"collective.algorithm": algorithm, "collective.latency": "nccl"}
+    sizes = {"h100": 256}
+    near, far = (
+        make_plan(with_changes(of(fabric, sizes, tensor=8, sharding="none"), nccl))
+        .pools[0]
+        .terms[0]
+        for fabric in (NETWORK, BEYOND)
+    )
+    added_s = far.cost.latency_s - near.cost.latency_s
+    n_hops = {"ring": 2 * 31, "tree": 2 * 2}[algorithm]
+    assert added_s == pytest.approx(far.n_buckets * n_hops * (1e-3 - 14e-6))
+
+
+def test_random_hops_over_tiers_are_refused() -> None:
+    hops: Changes = {"hop_noise": {"name": "exponential", "mean": 1.0}}
+    with pytest.raises(hm.ScenarioError, match="mine has tiers, whose hops are not alike"):
+        of({**BEYOND, **hops}, {"h100": 256}, tensor=8)
