@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hindmost.compiled import Compiled, compile
     from hindmost.errors import HindmostError, OutputError, Problem, ScenarioError
     from hindmost.reading import read
+    from hindmost.renewal.job import Failures, GlobalLevel, Renewal, RenewalRuns
     from hindmost.result import Result
     from hindmost.scenario.load import load, with_changes
     from hindmost.scenario.models import Scenario
@@ -25,9 +26,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Compiled",
+    "Failures",
+    "GlobalLevel",
     "HindmostError",
     "OutputError",
     "Problem",
+    "Renewal",
+    "RenewalRuns",
     "Result",
     "Scenario",
     "ScenarioError",
@@ -45,9 +50,13 @@ __all__ = [
 
 _MODULES = {
     "Compiled": "compiled",
+    "Failures": "renewal.job",
+    "GlobalLevel": "renewal.job",
     "HindmostError": "errors",
     "OutputError": "errors",
     "Problem": "errors",
+    "Renewal": "renewal.job",
+    "RenewalRuns": "renewal.job",
     "Result": "result",
     "Scenario": "scenario.models",
     "ScenarioError": "errors",

@@ -3,7 +3,7 @@
 All classes are values: they compare, pickle and copy. What holds floats has no hash.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NotRequired, TypedDict
 
 import numpy as np
@@ -212,6 +212,16 @@ def rank_times(
     threads: int,
     progress: Callable[[int], object] | None = None,
 ) -> None: ...
+def renewal(
+    job: Mapping[str, Any],
+    *,
+    seed: int,
+    runs: int,
+    threads: int,
+    interruptions: int | None = None,
+    seconds: float | None = None,
+    checkpoints: int | None = None,
+) -> list[tuple[float, float, float, float, float, int, int]]: ...
 def tail_probabilities(bins: int) -> NDArray[np.float64]: ...
 def fit_tabulated(
     lower: Sequence[float], upper: Sequence[float]

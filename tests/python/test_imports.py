@@ -28,6 +28,7 @@ ORDER = [
     ["plan"],
     ["engines"],
     ["arguments"],
+    ["renewal"],
     ["order"],
     ["metrics"],
     ["terms"],

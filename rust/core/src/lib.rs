@@ -6,7 +6,7 @@
 //!
 //! Modules use only those that stand before them: `error`, `room`, `control`, `random`, `law`,
 //! `table`, `curve`, `schedule`, `simd`, `plan`, `draw`, `search`, `step`, `pipeline`,
-//! `sample`, `order_statistics`. Between files it is the same; a folder's `mod.rs` is its
+//! `sample`, `order_statistics`, `renewal`. Between files it is the same; a folder's `mod.rs` is its
 //! table of contents.
 
 pub mod control;
@@ -18,6 +18,7 @@ pub mod order_statistics;
 mod pipeline;
 pub mod plan;
 pub mod random;
+pub mod renewal;
 mod room;
 pub mod sample;
 pub mod schedule;

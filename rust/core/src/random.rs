@@ -44,6 +44,8 @@ pub enum Use {
     Refine,
     /// In which step of its period what comes regularly comes first.
     Phase,
+    /// When a failure comes.
+    Event,
     /// How slow the slowest rank of a pool is, or which units a rare cause hits.
     Slowest,
     /// Which of the ranks of a pool its slowest one is.
@@ -52,12 +54,13 @@ pub enum Use {
 
 impl Use {
     /// Every use.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Value,
         Self::Occurrence,
         Self::Component,
         Self::Refine,
         Self::Phase,
+        Self::Event,
         Self::Slowest,
         Self::Member,
     ];
@@ -71,6 +74,7 @@ impl fmt::Display for Use {
             Self::Component => "component",
             Self::Refine => "refine",
             Self::Phase => "phase",
+            Self::Event => "event",
             Self::Slowest => "slowest",
             Self::Member => "member",
         })

@@ -9,6 +9,7 @@ mod laws;
 mod memory;
 mod plans;
 mod probe;
+mod renewal;
 mod schedules;
 mod watch;
 
@@ -28,6 +29,8 @@ mod _core {
     use crate::plans::{Curve, OrderStatistics, Plan, rank_times, sample, slowest_replicas};
     #[pymodule_export]
     use crate::probe::{probe_walks, probe_words};
+    #[pymodule_export]
+    use crate::renewal::renewal;
     #[pymodule_export]
     use crate::schedules::Schedule;
 
