@@ -17,7 +17,7 @@ from pydantic import (
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
-from hindmost.law import Law, LawModel
+from hindmost.law import Law, LawModel, domain_error
 from hindmost.strict import Strict
 
 Affects = Literal["compute", "network"]
@@ -30,6 +30,11 @@ LATER_SPANS = ("episode",)
 
 MAX_UNITS = 2**31
 """Number that those of units stay below."""
+
+MAX_DRAWN_STEPS = 2**24
+"""Greatest number of a law of phases: above it the core does not tell whole numbers apart."""
+SMALLEST_TAIL = 2.0**-65
+"""Tail probability of the greatest number that is drawn."""
 
 MAX_STEPS = 2**31
 """Number that periods and phases stay below, in steps."""
@@ -146,6 +151,10 @@ class Cause(Strict):
         self.law.check_drawable()
         if isinstance(self.phase_steps, LawModel):
             self.phase_steps.check_drawable("phase_steps")
+            latest = self.phase_steps.isf(SMALLEST_TAIL)
+            if latest > MAX_DRAWN_STEPS:
+                requirement = f"a law of numbers <= {MAX_DRAWN_STEPS:,}, or have a cap"
+                raise domain_error("phase_steps", latest, requirement)
         return self
 
     @property

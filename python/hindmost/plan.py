@@ -156,7 +156,11 @@ def make_plan(scenario: Scenario, *, known: tuple[Scenario, Plan] | None = None)
     pools = None if known is None else _known_pools(scenario, *known)
     if pools is None:
         pools = pool_plans(scenario, job, counts)
-    found = [*_memory_problems(scenario, pools, counts), *_step_problems(scenario, pools)]
+    found = [
+        *_memory_problems(scenario, pools, counts),
+        *_step_problems(scenario, pools),
+        *_torus_problems(scenario, counts),
+    ]
     if found:
         raise ScenarioError(found)
     microbatches = counts.n_replicas * job.n_microbatches
@@ -302,6 +306,26 @@ def _step_problems(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> Iterator[
         yield Problem(path="workload", requirement=requirement, value=value, source=scenario.source)
 
 
+def _torus_problems(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
+    """Yield a problem where a torus would reach over the second tier."""
+    fabric = scenario.fabric
+    beyond, shape = fabric.network.beyond, fabric.shape
+    if shape is None or beyond is None:
+        return
+    tiers = tier_sizes(fabric.network)
+    where = places(scenario.pools, scenario.layout, counts, tiers)
+    for found in where.values():
+        if found.shard.ranks > 1 and any(groups.number > 1 for groups in found.shard.tiers):
+            requirement = (
+                f"must lie within the {beyond.gpus:,} GPUs of fabrics.{fabric.name}.beyond, and "
+                f"with its tensor groups and stages it has ranks in "
+                f"{max(groups.number for groups in found.shard.tiers)} such groups"
+            )
+            hint = 'layout.sharding = "hybrid" shards within a slice'
+            yield Problem(path="fabric.shape", requirement=requirement, value=shape, hint=hint)
+            return
+
+
 def _noiseless_step_s(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> float:
     """Return the seconds of a step without any cause: its slowest replica's, and what that exposes.
 
@@ -413,15 +437,19 @@ def _core_cause(
         "law": cause.law.model_dump(exclude_none=True),
         "pools": [places[pool] for pool in dict.fromkeys(cause.pools or places)],
         "units": cause.unit_ranges,
-        "period_steps": cause.period_steps,
-        **_phase(cause.phase_steps),
+        **_period(cause),
     }
 
 
-def _phase(phase: int | LawModel | None) -> dict[str, Any]:
+def _period(cause: Cause) -> dict[str, Any]:
+    # What comes in every step is no period, which the engines need not know.
+    if cause.period_steps in (None, 1):
+        return {}
+    phase = cause.phase_steps
     if isinstance(phase, LawModel):
-        return {"phase_law": phase.model_dump(exclude_none=True)}
-    return {"phase_step": phase}
+        law = phase.model_dump(exclude_none=True)
+        return {"period_steps": cause.period_steps, "phase_law": law}
+    return {"period_steps": cause.period_steps, "phase_step": phase}
 
 
 def _core_term(

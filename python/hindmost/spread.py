@@ -7,18 +7,34 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Groups:
-    """Ranks of a communicator in groups of domains, such as pods, slices or sites.
+    """How the communicators of a kind lie in groups of domains, such as pods, slices or sites.
+
+    The ranks of a group share its links to the others, so that what counts is how much all
+    communicators together have in the group that most of them leave, for each of its ranks.
 
     Attributes
     ----------
     number : int
-        Groups with at least one rank.
-    fewest : int
-        Ranks of the group that holds the fewest, whose links to the others carry the most.
+        Groups that a communicator has ranks in, of the one that has most.
+    parts : float
+        Communicators with ranks in the group, for each of its ranks: 1/h if each has h of them.
+    crossing : float
+        Those of them that have ranks in other groups, too.
+    leaving : float
+        Share of its ranks that belong to these.
     """
 
     number: int
-    fewest: int
+    parts: float
+    crossing: float
+    leaving: float
+
+    @classmethod
+    def of(cls, number: int, members: int) -> Groups:
+        """Return groups in which each communicator has as many ranks."""
+        crosses = float(number > 1)
+        parts = 1 / members
+        return cls(number=number, parts=parts, crossing=crosses * parts, leaving=crosses)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -132,13 +132,24 @@ def test_a_limited_router_by_enumeration_of_its_groups(
 
 
 def test_a_limited_router_meets_domains_of_its_groups_only() -> None:
-    # Half of 16 domains, in which eight of 128 experts are anywhere.
-    limited = domains_met(deepseeks(), 16)
-    assert limited == pytest.approx(domains_met(experts(128, 8), 8))
+    # Two of 32 experts in each of four groups, which have two domains each.
+    in_group = 2 * (1 - (16 * 15) / (32 * 31))
+    assert domains_met(deepseeks(), 16) == pytest.approx(4 * in_group)
     # Without groups of the router those of a domain are one.
     assert domains_met(experts(256, 8, None, 3), 8) == pytest.approx(3)
     # A limit that never binds changes nothing.
     assert domains_met(experts(256, 8, 8, 8), 8) == domains_met(experts(256, 8), 8)
+    # Two experts a domain: eight experts lie in four domains at least.
+    assert domains_met(experts(64, 8, None, 1), 32) == 4
+
+
+@pytest.mark.parametrize(("groups", "limit"), [(8, 4), (8, 3), (4, 2), (8, 1)])
+def test_more_domains_are_met_the_more_there_are(groups: int, limit: int) -> None:
+    router = experts(256, 8, groups, limit)
+    met = [domains_met(router, n) for n in range(1, 257)]
+    assert met == sorted(met)
+    assert met[0] == 1
+    assert met[-1] <= 8
 
 
 @pytest.mark.parametrize(("n", "per_domain"), [(4, 2), (8, 4), (12, 4), (9, 3), (3, 3), (4, 1)])
@@ -235,6 +246,8 @@ def test_a_model_without_experts_exchanges_no_tokens(key: str, value: Any, expec
     ("changes", "words"),
     [
         ({"n_groups": 3}, "n_groups must be a divisor of n_experts (8), got 3"),
+        ({"n_groups": 4}, "node_limit must be given where n_groups is"),
+        ({"n_groups": 4, "node_limit": 5}, "node_limit must be <= n_groups (4), got 5"),
         ({"n_groups": 8, "node_limit": 1}, "node_limit must be such that so many groups have"),
         ({"node_limit": 0}, "node_limit"),
     ],

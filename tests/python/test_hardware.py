@@ -201,6 +201,7 @@ def test_a_torus_of_half_its_chips_links_is_refused() -> None:
             {"bandwidth_efficiency": 1.0, "latency_s": 1e-6},
             "fabrics.mine.port_bytes_per_s must be given: the fabric is switched",
         ),
+        ({**TORUS, "links": 3}, "fabrics.mine.links must be even: two for each dimension, got 3"),
         (
             {"extends": "infiniband-ndr", "oversubscription": 2.0},
             "fabrics.mine.tier_domains must be given where oversubscription is",
@@ -228,6 +229,39 @@ def test_a_torus_of_half_its_chips_links_is_refused() -> None:
 )
 def test_a_fabric_has_what_its_kind_has(fabric: Changes, words: str) -> None:
     assert words in refusal({"fabrics.mine": fabric, "fabric.name": "mine"})
+
+
+def test_a_second_tier_in_other_units_is_warned_of() -> None:
+    def warned(**changes: float) -> list[str]:
+        beyond = {"gpus": 64, "bytes_per_s": 3e9, "latency_s": 0.05, **changes}
+        own = {"fabrics.mine": {"extends": "infiniband-ndr", "beyond": beyond}}
+        found = scenario_warnings(hm.load("h100-1k", {**own, "fabric.name": "mine"}))
+        return [str(each) for each in found]
+
+    assert warned() == []
+    assert warned(bytes_per_s=25.0)[0].startswith(
+        "fabrics.mine.beyond.bytes_per_s is outside of 1e+08 to 1e+13 B/s"
+    )
+    assert warned(latency_s=30.0)[0].startswith("fabrics.mine.beyond.latency_s is more than 1 s")
+    assert warned(bytes_per_s=5e12) == [
+        "fabrics.mine.beyond.bytes_per_s is more than a port of mine has, 5e+10 B/s: the port's "
+        "rate counts"
+    ]
+
+
+def test_words_about_tokens_that_change_nothing_are_warned_of() -> None:
+    def warned(**changes: float | int) -> list[str]:
+        dotted = {key.replace("__", "."): value for key, value in changes.items()}
+        found = scenario_warnings(hm.load("deepseek-v3-2048", dotted))
+        return [str(each) for each in found]
+
+    assert warned() == []
+    (said,) = warned(workload__expert_overlap_fraction=0.0)
+    assert said == (
+        "workload.expert_bandwidth_share changes nothing where "
+        "workload.expert_overlap_fraction is 0"
+    )
+    assert len(warned(layout__expert=1)) == 3
 
 
 def test_a_torus_has_two_links_for_each_dimension() -> None:

@@ -49,7 +49,7 @@ def test_a_number_is_the_first_step_of_all(scope: str) -> None:
     assert np.array_equal(found, np.repeat(due[:, np.newaxis], 1024, axis=1))
 
 
-@pytest.mark.parametrize("period", [1, 2, 3, 5, 265])
+@pytest.mark.parametrize("period", [2, 3, 5, 265])
 def test_steps_wait_for_whoever_is_due(period: int) -> None:
     scenario = calm(pause={**PAUSE, "period_steps": period, "phase_steps": period - 1})
     result = hm.simulate(scenario, seed=1, runs=2, steps=600)
@@ -101,6 +101,19 @@ def test_a_law_beyond_the_period_wraps() -> None:
     phases = comes({**COLLECT, "phase_steps": law}, 7).argmax(axis=0)
     assert set(phases) == {2, 4}
     assert stats.binomtest(int(np.sum(phases == 2)), 1024, 0.25).pvalue > 1e-3
+
+
+def test_a_number_below_one_is_the_first_step() -> None:
+    phases = comes({**COLLECT, "phase_steps": {"name": "constant", "value": 0.5}}, 7)
+    assert phases[0].all()
+
+
+def test_what_comes_in_every_step_is_no_period() -> None:
+    always: Fields = {k: v for k, v in COLLECT.items() if k != "period_steps"}
+    scenarios = [calm(pause=cause) for cause in (always, {**always, "period_steps": 1})]
+    found = [hm.simulate(scenario, seed=1, runs=2, steps=20) for scenario in scenarios]
+    assert found[0].steps.equals(found[1].steps)
+    assert found[0].inputs["method"] == found[1].inputs["method"] == "order-statistics"
 
 
 def test_a_probability_is_that_of_a_step_that_is_due() -> None:
@@ -188,8 +201,12 @@ def test_periods_survive_as_a_table(phase: int | Fields | None) -> None:
         ({"period_steps": 2.5}, "pause.period_steps must be an integer, got 2.5"),
         ({"phase_steps": 7}, "pause.phase_steps must be < 7, the period, got 7"),
         ({"phase_steps": -1}, "pause.phase_steps must be >= 0, got -1"),
-        ({"phase_steps": 1.5}, "pause.phase_steps must be an integer, got 1.5"),
-        ({"phase_steps": "late"}, "pause.phase_steps"),
+        ({"phase_steps": 1.5}, "pause.phase_steps must be a whole number, or a law, got 1.5"),
+        ({"phase_steps": "late"}, 'must be a whole number, or a law, got "late"'),
+        (
+            {"phase_steps": {"name": "uniform", "low": 0.5, "high": 2e9}},
+            "pause.phase_steps must be a law of numbers <= 16,777,216, or have a cap",
+        ),
         (
             {"phase_steps": {"name": "lognormol"}},
             "pause.phase_steps.name must be the name of a law",

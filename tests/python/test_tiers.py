@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ def spread(members: int, *sizes: int) -> Spread:
     tiers, below = [], members
     for index, size in enumerate(sizes[:-1]):
         below *= size
-        tiers.append(Groups(number=int(np.prod(sizes[index + 1 :])), fewest=below))
+        tiers.append(Groups.of(int(np.prod(sizes[index + 1 :])), below))
     return Spread(
         ranks=members * domains,
         members=members,
@@ -159,6 +160,34 @@ def test_a_tier_that_nothing_crosses_costs_nothing() -> None:
         assert over == flat
 
 
+def test_a_lonely_rank_gets_all_that_others_have() -> None:
+    # 63 ranks in one group and one in the other, whose part of the tier all data go through.
+    uneven = replace(Spread.of(64, 1), tiers=(Groups.of(2, 1),))
+    alone_s = 63 / 64 * N_BYTES / POD.bytes_per_s
+    for gather in (all_gather, flat_ring.all_gather, all_to_all):
+        cost = gather(N_BYTES, spread=uneven, scale_up=SCALE_UP, port=PORT, tiers=(POD,))
+        assert cost.transfer_s == pytest.approx(alone_s)
+
+
+def test_a_level_is_no_quicker_than_those_below_it() -> None:
+    near = Link(latency_s=0.0, bytes_per_s=1e12)
+    for gather in (all_gather, flat_ring.all_gather, all_to_all, tree.all_reduce):
+        flat = gather(N_BYTES, spread=Spread.of(64, 8), scale_up=SCALE_UP, port=PORT)
+        over = gather(N_BYTES, spread=spread(8, 4, 2), scale_up=SCALE_UP, port=PORT, tiers=(near,))
+        assert over.total_s == pytest.approx(flat.total_s, rel=1e-12)
+
+
+def test_a_tier_within_another_that_nothing_crosses_is_crossed() -> None:
+    # Sites of 16 domains, and switches above all 64 of them that are oversubscribed.
+    wide, site = Groups.of(1, 512), Groups.of(4, 128)
+    both = replace(Spread.of(512, 8), tiers=(wide, site))
+    alone = replace(Spread.of(512, 8), tiers=(site,))
+    for gather in (all_gather, flat_ring.all_gather, all_to_all, tree.all_reduce):
+        one = gather(N_BYTES, spread=alone, scale_up=SCALE_UP, port=PORT, tiers=(SITE,))
+        two = gather(N_BYTES, spread=both, scale_up=SCALE_UP, port=PORT, tiers=(POD, SITE))
+        assert one == two
+
+
 NETWORK: Changes = {"extends": "infiniband-ndr"}
 BEYOND: Changes = {**NETWORK, "beyond": {"gpus": 64, "bytes_per_s": 5e9, "latency_s": 1e-3}}
 
@@ -206,21 +235,28 @@ def test_groups_of_every_communicator(n_gpus: int, tier: int, layout: Changes) -
         expert=1,
         expert_tensor=own.tensor,
     ).dense
-    worst: list[tuple[int, ...]] = []
-    seen = set()
-    for rank in range(n_gpus):
-        group = tuple(numbering.group(rank, "cp", "dp").tolist())
-        if group in seen:
-            continue
-        seen.add(group)
-        by_tier = [
-            np.unique([first // 8 * 8 // tier for first in group], return_counts=True)[1],
-            np.unique([first // 8 // 9 for first in group], return_counts=True)[1],
+    communicators = {tuple(numbering.group(rank, "cp", "dp").tolist()) for rank in range(n_gpus)}
+    numbers = np.arange(n_gpus) // 8
+    for groups, group_of in zip(found.data.tiers, (numbers * 8 // tier, numbers // 9), strict=True):
+        parts: dict[int, list[tuple[int, bool]]] = defaultdict(list)
+        number = 0
+        for ranks in communicators:
+            mine = Counter(group_of[list(ranks)].tolist())
+            number = max(number, len(mine))
+            for group, size in mine.items():
+                parts[group].append((size, len(mine) > 1))
+        assert groups.number == number
+        crossing = {
+            group: sum(crosses for _, crosses in each) / sum(size for size, _ in each)
+            for group, each in parts.items()
+        }
+        assert groups.crossing == pytest.approx(max(crossing.values()))
+        leaving = [
+            sum(size for size, crosses in each if crosses) / sum(size for size, _ in each)
+            for group, each in parts.items()
+            if crossing[group] == pytest.approx(groups.crossing)
         ]
-        worst.append(tuple(n for sizes in by_tier for n in (len(sizes), sizes.min())))
-    tiers = tuple(n for groups in found.data.tiers for n in (groups.number, groups.fewest))
-    assert tiers in worst
-    assert tiers[2] == max(each[2] for each in worst)
+        assert any(groups.leaving == pytest.approx(one) for one in leaving)
     # Of two stages next to each other, some ranks lie below other links.
     stage = [numbering.index(np.arange(n_gpus), "pp") == s for s in range(own.pipeline)]
     if own.pipeline > 1:
@@ -246,7 +282,64 @@ def test_pools_lie_one_after_another() -> None:
     apart = of(BEYOND, {"h100": 64, "more": 64}, tensor=8)
     tiers = tier_sizes(apart.fabric.network)
     found = places(apart.pools, apart.layout, counts(apart), tiers)
-    assert found["h100"].data.tiers == (Groups(number=2, fewest=8),)
+    assert found["h100"].data.tiers == (Groups.of(2, 8),)
+
+
+@pytest.mark.parametrize("sharding", ["zero1", "zero3", "hybrid"])
+@pytest.mark.parametrize("n_pools", [1, 2, 4])
+@pytest.mark.parametrize(
+    "tier",
+    [
+        {"oversubscription": 4.0, "tier_domains": 64},
+        {"beyond": {"gpus": 512, "bytes_per_s": 3e9, "latency_s": 1e-3}},
+        {"oversubscription": 1.0, "tier_domains": 8},
+    ],
+)
+def test_a_tier_that_costs_nothing_changes_nothing(
+    tier: Changes, n_pools: int, sharding: str
+) -> None:
+    sizes = {"h100": 512 // n_pools} | {f"p{k}": 512 // n_pools for k in range(1, n_pools)}
+    layout: Changes = {"tensor": 8, "sharding": sharding}
+    if sharding == "hybrid":
+        layout["shard_group_replicas"] = 32
+    flat, over = (
+        make_plan(of(fabric, sizes, **layout)).noiseless_step_s
+        for fabric in (NETWORK, {**NETWORK, **tier})
+    )
+    assert over == pytest.approx(flat, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "tier",
+    [
+        {"oversubscription": 1.0, "tier_domains": 8},
+        {"beyond": {"gpus": 500, "bytes_per_s": 50e9, "latency_s": 14e-6}},
+        {"beyond": {"gpus": 72, "bytes_per_s": 50e9, "latency_s": 14e-6}},
+        {},
+    ],
+)
+def test_stages_over_pools_of_other_domains(tier: Changes) -> None:
+    """Some communicators have no rank in some pool."""
+    layout: Changes = {"tensor": 4, "pipeline": 4, "placement": "mixed"}
+    scenario = of({**NETWORK, **tier}, {"h100": 256, "a": 128, "b": 128}, **layout)
+    assert np.isfinite(make_plan(scenario).noiseless_step_s)
+
+
+def test_groups_that_experts_straddle_are_found_among_half_a_million_ranks() -> None:
+    changes: Changes = {
+        "pools.h800.n_gpus": 2**19,
+        "fabrics.mine": {
+            "extends": "infiniband-ndr",
+            "beyond": {"gpus": 1000, "bytes_per_s": 3e9, "latency_s": 1e-4},
+        },
+        "fabric.name": "mine",
+        "workload.global_batch_seqs": None,
+        "workload.n_microbatches": 4,
+    }
+    scenario = hm.load("deepseek-v3-2048", changes)
+    tiers = tier_sizes(scenario.fabric.network)
+    found = places(scenario.pools, scenario.layout, counts(scenario), tiers)["h800"]
+    assert found.experts.tiers[0].number == 2
 
 
 def test_the_second_tier_slows_what_crosses_it() -> None:
@@ -307,6 +400,31 @@ def test_latencies_of_nccl_grow_by_the_tiers_hops(algorithm: str) -> None:
     added_s = far.cost.latency_s - near.cost.latency_s
     n_hops = {"ring": 2 * 31, "tree": 2 * 2}[algorithm]
     assert added_s == pytest.approx(far.n_buckets * n_hops * (1e-3 - 14e-6))
+
+
+SLICES: Changes = {
+    "pools.tpu.gpu": "tpu-v4",
+    "pools.tpu.nic_bytes_per_s": None,
+    "fabric": {"name": "slices", "shape": [12, 16]},
+}
+
+
+def of_slices(gpus: int) -> hm.Scenario:
+    """Return PaLM's job, whose torus is one of 12 x 16 tensor groups of 16, on slices."""
+    beyond: Changes = {"gpus": gpus, "bytes_per_s": 3e9, "latency_s": 1e-3}
+    slices: Changes = {"fabrics.slices": {"extends": "tpu-ici-v4", "beyond": beyond}}
+    return hm.load("palm-tpu-v4", SLICES | slices)
+
+
+def test_a_torus_lies_within_a_slice() -> None:
+    # Within it nothing changes; between the slices the shards are reduced.
+    plan = make_plan(hm.load("palm-tpu-v4"))
+    assert make_plan(of_slices(3072)).pools[0].terms[0] == plan.pools[0].terms[0]
+    for gpus in (1536, 64):
+        with pytest.raises(hm.ScenarioError) as refused:
+            make_plan(of_slices(gpus))
+        assert "fabric.shape must lie within the" in str(refused.value)
+        assert f"{gpus:,} GPUs of fabrics.slices.beyond" in str(refused.value)
 
 
 def test_random_hops_over_tiers_are_refused() -> None:

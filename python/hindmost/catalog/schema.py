@@ -182,6 +182,8 @@ class Network(Strict):
         for key in needed:
             if getattr(self, key) is None:
                 raise domain_error(key, None, f"given: the fabric is {self.kind}")
+        if self.links is not None and self.links % 2:
+            raise domain_error("links", self.links, "even: two for each dimension")
         if (self.oversubscription is None) != (self.tier_domains is None):
             given, missing = "oversubscription", "tier_domains"
             if self.oversubscription is None:
@@ -236,8 +238,12 @@ class Experts(Strict):
             if self.n_experts % self.n_groups:
                 requirement = f"a divisor of n_experts ({self.n_experts})"
                 raise domain_error("n_groups", self.n_groups, requirement)
-            in_all = self.n_experts // self.n_groups * (self.node_limit or self.n_groups)
-            if in_all < self.per_token:
+            if self.node_limit is None:
+                raise domain_error("node_limit", None, "given where n_groups is")
+            if self.node_limit > self.n_groups:
+                requirement = f"<= n_groups ({self.n_groups})"
+                raise domain_error("node_limit", self.node_limit, requirement)
+            if self.n_experts // self.n_groups * self.node_limit < self.per_token:
                 requirement = f"such that so many groups have per_token ({self.per_token}) experts"
                 raise domain_error("node_limit", self.node_limit, requirement)
         return self

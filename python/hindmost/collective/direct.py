@@ -42,7 +42,7 @@ def all_to_all(
         latency_s=max(latencies_s, default=0.0),
         scale_up_s=(spread.members - 1) / n * n_bytes / scale_up.bytes_per_s,
         transfer_s=max(
-            ((n - level.groups.fewest) / n * n_bytes / level.link.bytes_per_s for level in over),
+            (level.leaving_share * n_bytes / level.link.bytes_per_s for level in over),
             default=0.0,
         ),
     )

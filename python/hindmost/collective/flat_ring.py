@@ -64,7 +64,7 @@ def all_gather(
     return at_once(
         latency_s=(domains - 1) * hop_s + (n - domains) * scale_up.latency_s,
         scale_up_s=sent_bytes * (members - 1) / members / scale_up.bytes_per_s,
-        transfer_s=max(sent_bytes / level.groups.fewest / level.link.bytes_per_s for level in over),
+        transfer_s=max(sent_bytes * level.parts / level.link.bytes_per_s for level in over),
     )
 
 

@@ -37,8 +37,8 @@ def all_gather(
     through the ports, and then a ring within the domain.
 
     Over tiers the far rounds come first, while a rank has its own data only: with T groups
-    of at least h ranks ``(T - 1) / T b / h`` of a rank's bytes cross the tier, at its rate,
-    and ``ceil(log2 T)`` of the rounds have its latency.
+    of at least h of the n ranks ``(n - h) / n b / h`` of a rank's bytes cross the tier, at
+    its rate, and ``ceil(log2 T)`` of the rounds have its latency.
 
     Examples
     --------
@@ -56,8 +56,9 @@ def all_gather(
     # What crosses a level crosses those below it on the way, and counts once, at the lowest rate.
     for level in reversed(levels(spread, port, tiers)):
         latency_s += (level.doublings - rounds) * level.link.latency_s
-        transfer_s += (level.crossing_share - share) * n_bytes / level.link.bytes_per_s
-        rounds, share = level.doublings, level.crossing_share
+        crossing = max(share, level.crossing_share)
+        transfer_s += (crossing - share) * n_bytes / level.link.bytes_per_s
+        rounds, share = level.doublings, crossing
     return Cost(latency_s=latency_s, scale_up_s=within.transfer_s, transfer_s=transfer_s)
 
 

@@ -53,10 +53,7 @@ def relayed_all_to_all(
         latency_s=hop_s + scale_up.latency_s * passes_on,
         scale_up_s=(1 - 1 / spread.members) * to_ranks * n_bytes / scale_up.bytes_per_s,
         transfer_s=max(
-            (
-                (1 - level.groups.fewest / spread.ranks) * copies / level.link.bytes_per_s
-                for level in over
-            ),
+            (level.leaving_share * copies / level.link.bytes_per_s for level in over),
             default=0.0,
         ),
     )

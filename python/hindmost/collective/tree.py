@@ -58,8 +58,8 @@ def all_reduce(
     for level in reversed(levels(spread, port, tiers)):
         one_way_s += (level.doublings - depth) * level.link.latency_s
         depth = level.doublings
-        sent = n_bytes * min(2.0, level.groups.number / 2)
-        transfer_s = max(transfer_s, sent / level.groups.fewest / level.link.bytes_per_s)
+        sent = n_bytes * min(2.0, level.number / 2)
+        transfer_s = max(transfer_s, sent * level.parts / level.link.bytes_per_s)
     return at_once(
         latency_s=2 * one_way_s,
         scale_up_s=2 * (members - 1) / members * n_bytes / scale_up.bytes_per_s,

@@ -40,7 +40,7 @@ def domains_met(experts: Experts, n_domains: int) -> float:
 
     Each domain holds as many experts. The mean of tokens whose experts are any of all with equal
     probability; with a limited router no more than the mean of tokens whose groups are any with
-    equal probability and have an expert of the token each.
+    equal probability and have as many of the token's experts each.
 
     Examples
     --------
@@ -56,23 +56,34 @@ def domains_met(experts: Experts, n_domains: int) -> float:
     n_groups = experts.n_groups or n_domains
     if experts.node_limit is None or experts.node_limit >= n_groups:
         return of_experts
-    share = experts.node_limit / n_groups
-    if n_domains > n_groups:
-        # A group has several domains, and the token's experts are any of its groups' experts.
-        there, places = share * experts.n_experts, share * n_domains
-        return _places_met(there, places, picked=experts.per_token)
-    return min(of_experts, _places_met(n_groups, n_domains, picked=experts.node_limit))
+    if n_domains <= n_groups:
+        met = _places_met(n_groups, n_domains, picked=experts.node_limit)
+    else:
+        # A group has several domains; its part of the token's experts are any of its own.
+        met = experts.node_limit * _places_met(
+            experts.n_experts / n_groups,
+            n_domains / n_groups,
+            picked=experts.per_token / experts.node_limit,
+        )
+    # As many as hold the token's experts, whatever the router's limit.
+    fewest = math.ceil(experts.per_token * n_domains / experts.n_experts)
+    return max(fewest, min(of_experts, met))
 
 
-def _places_met(n_things: float, n_places: float, *, picked: int) -> float:
+def _places_met(n_things: float, n_places: float, *, picked: float) -> float:
     """Return how many of some places have one of the things that are picked, on average.
 
     Each place has as many things, and those picked are any with equal probability:
-    ``n (1 - C(E - E/n, k) / C(E, k))``.
+    ``n (1 - C(E - E/n, k) / C(E, k))``, linear between whole numbers of things picked.
     """
+    if picked != int(picked):
+        below, above = (
+            _places_met(n_things, n_places, picked=k) for k in (int(picked), int(picked) + 1)
+        )
+        return below + (picked - int(picked)) * (above - below)
     elsewhere = n_things * (1 - 1 / n_places)
     none_here = math.prod(
-        max(0.0, elsewhere - before) / (n_things - before) for before in range(picked)
+        max(0.0, elsewhere - before) / (n_things - before) for before in range(int(picked))
     )
     return n_places * (1 - none_here)
 

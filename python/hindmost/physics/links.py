@@ -27,13 +27,15 @@ class Links:
     def over(self, level: int) -> Link:
         """Return the way over a level: 0 within a domain, 1 the port, then the tiers.
 
-        It has the lowest rate of all links on it.
+        It has the lowest rate of all links on it, and the longest latency.
         """
         if level == 0:
             return self.scale_up
         way = (self.port, *self.tiers)[:level]
-        rate = min(link.bytes_per_s for link in way)
-        return Link(latency_s=way[-1].latency_s, bytes_per_s=rate)
+        return Link(
+            latency_s=max(link.latency_s for link in way),
+            bytes_per_s=min(link.bytes_per_s for link in way),
+        )
 
 
 def links(pool: Pool, fabric: Fabric) -> Links:

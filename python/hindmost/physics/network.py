@@ -163,17 +163,17 @@ def network(
         places=places,
         collective=collective,
         n_buckets=collective.n_buckets or layers_per_stage,
-        torus=_torus(fabric, links) if collective.algorithm == "torus" else None,
+        torus=_torus(fabric) if collective.algorithm == "torus" else None,
         has_random_hops=fabric.hop_law is not None,
     )
 
 
-def _torus(fabric: Fabric, links: Links) -> Torus:
+def _torus(fabric: Fabric) -> Torus:
     assert fabric.shape is not None
     line_rate = fabric.network.link_bytes_per_s
     assert line_rate is not None
     link = Link(
-        latency_s=links.port.latency_s,
+        latency_s=fabric.figure("latency_s"),
         bytes_per_s=fabric.figure("bandwidth_efficiency") * line_rate,
     )
     return Torus(shape=tuple(fabric.shape), link=link)

@@ -63,7 +63,9 @@ def _torus(scenario: Scenario) -> Iterator[Problem]:
         return
     shape = [size for size in scenario.fabric.shape or [] if size > 1]
     if 2 * len(shape) > network.links:
-        requirement = f"must have at most {network.links // 2} dimensions of more than 1 rank"
+        most = network.links // 2
+        dimensions = "dimension" if most == 1 else "dimensions"
+        requirement = f"must have at most {most} {dimensions} of more than 1 rank"
         hint = f"a chip of {name} has {network.links} links, two for each dimension"
         yield Problem(
             path="fabric.shape", requirement=requirement, value=scenario.fabric.shape, hint=hint

@@ -72,6 +72,9 @@ def _problem(details: Mapping[str, Any]) -> Problem:
         location = location[:-1]
     parts, keys = _walk(location)
     path = ".".join(parts)
+    if location[-2:-1] == ("phase_steps",) and kind in _TYPES:
+        requirement = "must be a whole number, or a law"
+        return Problem(path=path, requirement=requirement, value=value)
     if kind == "missing":
         return Problem(path=path, requirement="is missing")
     if kind == "extra_forbidden":

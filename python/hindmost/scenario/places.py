@@ -7,8 +7,8 @@ depend on who sits where ask here.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 
@@ -26,8 +26,12 @@ from hindmost.scenario.models import Layout, Pool
 from hindmost.scenario.numbering import Numberings, Ranks, numberings
 from hindmost.spread import Groups, Spread
 
+EVERY = 2**31
+"""A period after which nothing repeats: of communicators, all are looked at."""
+
 MAX_PLACES = 500_000
-"""Ranks of the communicators of a kind that are looked at, at most, if they are more than two."""
+"""Ranks that are looked at together, of communicators of a kind. Of more without tiers only the
+first communicator and the last one are looked at."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,7 +250,10 @@ def _together(
         "same_experts": n_same,
         "same_experts_between_shards": -(-n_same // n_same_of_shard),
     }
-    within = {"shard": n_shard, "same_experts_of_shard": n_same_of_shard}
+    within = {
+        "shard": (n_shard, "data"),
+        "same_experts_of_shard": (n_same_of_shard, "same_experts"),
+    }
     domains = {name: sum(getattr(pool, name).domains for pool in alone) for name in ranks}
     groups = {
         name: [
@@ -262,11 +269,17 @@ def _together(
             name: _reaching(getattr(pool, name), n, domains[name], groups[name])
             for name, n in ranks.items()
         }
-        for name, n in within.items():
+        for name, (n, of_all) in within.items():
+            if n == ranks[of_all]:
+                spreads[name] = spreads[of_all]
+                continue
             own = getattr(pool, name)
             # Of a shard group that lies in several pools, the others are like this one.
             share = Fraction(n, own.ranks)
-            more = [math.ceil(tier.number * share) for tier in own.tiers]
+            more = [
+                min(math.ceil(tier.number * share), most)
+                for tier, most in zip(own.tiers, groups[of_all], strict=True)
+            ]
             spreads[name] = _reaching(own, n, math.ceil(own.domains * share), more)
         found.append(
             PoolPlaces(
@@ -295,58 +308,61 @@ def _reaching(own: Spread, ranks: int, domains: int, groups: list[int]) -> Sprea
     if ranks == own.ranks:
         return own
     members, fewest = min(own.members, ranks), min(own.fewest, ranks)
-    tiers = tuple(
-        Groups(number=max(1, min(number, domains)), fewest=min(tier.fewest, ranks))
-        for tier, number in zip(own.tiers, groups, strict=False)
-    )
-    return Spread(
-        ranks=ranks, members=members, domains=min(domains, ranks), fewest=fewest, tiers=tiers
-    )
+    domains = min(domains, ranks)
+    tiers = []
+    for tier, number in zip(own.tiers, groups, strict=False):
+        number = max(1, min(number, domains))
+        # All of them reach into other pools.
+        crosses = float(number > 1)
+        crossing = crosses * tier.parts
+        tiers.append(replace(tier, number=number, crossing=crossing, leaving=crosses))
+    return Spread(ranks=ranks, members=members, domains=domains, fewest=fewest, tiers=tuple(tiers))
 
 
 def _found(layout: Layout, site: _Site, pool: int, *, group: int | None, first: int) -> PoolPlaces:
     """Return where the ranks of a pool sit, by its own part of all communicators."""
     dense, experts = site.numberings.dense, site.numberings.experts
-    # How communicators lie in domains repeats after as many as a domain has tensor groups.
+    # How communicators lie in domains repeats after as many as a domain has tensor groups. How
+    # they lie in tiers, and which pools they reach, need not repeat.
     period = int(site.used.max()) // layout.tensor
-    if site.tiers:
-        # Groups of a tier need not begin with one.
-        period = dense.n_ranks
+    if site.tiers or len(site.areas) > 1:
+        period = EVERY
     elif period == 1 and experts is dense:
         return _of_whole_domains(layout, site, pool, group=group, first=first)
-    stages = (_some(layout.pipeline, period) * dense.stride("pp")).tolist()
-    replicas = (_some(dense.size("dp"), period) * dense.stride("dp")).tolist()
+    stages = _some(layout.pipeline, period) * dense.stride("pp")
+    replicas = _some(dense.size("dp"), period) * dense.stride("dp")
 
-    def spread(rows: list[Ranks]) -> Spread:
-        return _spread(site, rows, pool)
+    def spread(members: Ranks, *bases: Ranks) -> Spread:
+        return _spread(site, [_moved(members, *bases)], pool)
 
-    def of_data(data: Ranks, bases: list[int]) -> tuple[Spread, Spread, Spread]:
+    def of_data(data: Ranks, *bases: Ranks) -> tuple[Spread, Spread, Spread]:
         """Return the spreads of some ranks, of those of a shard group, and of one of each."""
-        rows = [data + base for base in bases]
-        whole = spread(rows)
+        whole = spread(data, *bases)
         if group is None:
             return whole, whole, Spread.of(1, 1)
-        within, between = _shards(rows, dense.index(data, "dp"), group, first, period)
-        return whole, spread(within), spread(between)
+        within, between = _shards(dense.index(data, "dp"), group, first, period)
+        of_shard, of_each = (
+            _spread(site, [_moved(data[members], *bases) for members in parts], pool)
+            for parts in (within, between)
+        )
+        return whole, of_shard, of_each
 
     data, shard, between_shards = of_data(dense.group(0, "cp", "dp"), stages)
     same, same_of_shard, same_between_shards = data, shard, between_shards
     of_experts = Spread.of(1, 1)
     if experts is not dense:
-        offsets = (
-            _some(experts.size("ep"), period * layout.tensor) * experts.stride("ep")
-        ).tolist()
-        bases = [stage + offset for stage in stages for offset in offsets]
-        same, same_of_shard, same_between_shards = of_data(experts.group(0, "cp", "dp"), bases)
-        others = (_some(experts.size("dp"), period * layout.tensor) * experts.stride("dp")).tolist()
-        expert = experts.group(0, "ep")
-        of_experts = spread([expert + stage + other for stage in stages for other in others])
-    context = dense.group(0, "cp")
+        every = min(period * layout.tensor, EVERY)
+        offsets = _some(experts.size("ep"), every) * experts.stride("ep")
+        same, same_of_shard, same_between_shards = of_data(
+            experts.group(0, "cp", "dp"), stages, offsets
+        )
+        others = _some(experts.size("dp"), every) * experts.stride("dp")
+        of_experts = spread(experts.group(0, "ep"), stages, others)
     return PoolPlaces(
         data=data,
         shard=shard,
         between_shards=between_shards,
-        context=spread([context + stage + replica for stage in stages for replica in replicas]),
+        context=spread(dense.group(0, "cp"), stages, replicas),
         experts=of_experts,
         same_experts=same,
         same_experts_of_shard=same_of_shard,
@@ -386,18 +402,25 @@ def _some(n: int, period: int) -> Ranks:
     return np.append(np.arange(min(n - 1, period)), n - 1)
 
 
+def _moved(members: Ranks, *bases: Ranks) -> Ranks:
+    """Return ranks of communicators, one a row: of one of them, moved by each sum of bases."""
+    moved = np.zeros(1, dtype=np.int64)
+    for base in bases:
+        moved = np.add.outer(moved, base).ravel()
+    rows: Ranks = np.add.outer(moved, members)
+    return rows
+
+
 def _shards(
-    of_data: list[Ranks], replicas: Ranks, group: int, first: int, period: int
+    replicas: Ranks, group: int, first: int, period: int
 ) -> tuple[list[Ranks], list[Ranks]]:
-    """Return ranks of shard groups, and ranks that hold the same shard, one of each group.
+    """Return places of ranks of shard groups, and of those with the same shard, one of each group.
 
     Parameters
     ----------
-    of_data
-        Ranks with the same part of the model, by stage.
     replicas
-        The replica of each of them, counted in the pool, in ascending order or in that of several
-        context ranks.
+        The replica of each rank with the same part of the model, counted in the pool, in ascending
+        order or in that of several context ranks.
     group
         Replicas of a shard group.
     first
@@ -406,73 +429,126 @@ def _shards(
         Communicators after which their pattern in domains repeats.
     """
     number, place = np.divmod(replicas + first, group)
-    sizes = np.bincount(number)
-    whole = np.flatnonzero(sizes == sizes.max())
-    chosen = whole[_some(len(whole), period)].tolist()
-    groups = [number == k for k in chosen]
-    within = [ranks[of_group] for ranks in of_data for of_group in groups]
-    places = np.flatnonzero(np.bincount(place))
-    between = []
-    for p in places[_some(len(places), period)].tolist():
-        holders = np.flatnonzero(place == p)
-        # Context ranks hold other shards.
-        holders = holders[np.unique(number[holders], return_index=True)[1]]
-        between += [ranks[holders] for ranks in of_data]
-    return within, between
+    groups = sorted(_by(number), key=len, reverse=True)
+    # A pool may lie in a smaller one only.
+    n_whole = len(groups) if period == EVERY else sum(len(g) == len(groups[0]) for g in groups)
+    within = [groups[k] for k in _some(n_whole, period).tolist()]
+    holders = _by(place)
+    between = [holders[k] for k in _some(len(holders), period).tolist()]
+    # Context ranks hold other shards.
+    return within, [each[np.unique(number[each], return_index=True)[1]] for each in between]
+
+
+def _by(keys: Ranks) -> list[Ranks]:
+    """Return the places of equal keys, by key and in order."""
+    order = np.argsort(keys, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(keys[order])) + 1)
 
 
 def _spread(site: _Site, rows: list[Ranks], pool: int) -> Spread:
     """Return the spread of the communicator that takes longest, among those with ranks in a pool.
 
-    Its members are counted in the domains of the pool, and its domains in all pools.
+    Its members are counted in the domains of the pool, and its domains in all pools. Of a tier
+    that group of the pool counts that most communicators leave.
+
+    Parameters
+    ----------
+    site
+        Where ranks sit.
+    rows
+        Ranks of communicators, one a row of an array; arrays have rows of other lengths.
+    pool
+        The pool.
     """
-    if sum(len(row) for row in rows) > MAX_PLACES:
-        rows = [rows[0], rows[-1]]
-    lengths = np.array([len(row) for row in rows])
-    row_of = np.repeat(np.arange(len(rows)), lengths)
-    ranks = np.concatenate(rows)
-    in_pool = site.pool_of(ranks) == pool
-    n_domains, members, fewest = _counts(site.domains(ranks), row_of, in_pool)
-    tiers = [_counts(site.groups(ranks, tier), row_of, in_pool) for tier in site.tiers]
+    arrays = [np.atleast_2d(array) for array in rows]
+    if not site.tiers and sum(array.size for array in arrays) > MAX_PLACES:
+        arrays = [arrays[0][:1], arrays[-1][-1:]]
+    parts = [part for array in arrays for part in _parts(array)]
+    here = [part for part in (_in_pool(site, part, pool) for part in parts) if part.size]
+    counted = [_counts(site.domains(part), site.pool_of(part) == pool) for part in here]
+    n_domains, members, fewest = (np.concatenate(column) for column in zip(*counted, strict=True))
+    lengths = np.concatenate([np.full(len(part), part.shape[1]) for part in here])
     # The fewer members a domain has, the more goes through a port; with domains latency grows.
-    # Links of a tier are the slowest ones.
-    order = (-n_domains, fewest, *(-number for number, _, _ in tiers))
-    slowest = int(np.lexsort(order)[0])
+    # Of shard groups the largest one has.
+    slowest = int(np.lexsort((-n_domains, fewest, -lengths))[0])
     return Spread(
         ranks=int(lengths[slowest]),
         members=int(members[slowest]),
         domains=int(n_domains[slowest]),
         fewest=int(fewest[slowest]),
-        tiers=tuple(
-            Groups(number=int(number[slowest]), fewest=int(least[slowest]))
-            for number, _, least in tiers
-        ),
+        tiers=tuple(_groups(site, here, tier, pool) for tier in site.tiers),
     )
 
 
-def _counts(groups: Ranks, row_of: Ranks, in_pool: NDArray[np.bool_]) -> tuple[Ranks, Ranks, Ranks]:
+def _in_pool(site: _Site, rows: Ranks, pool: int) -> Ranks:
+    """Return the rows with a rank in a pool."""
+    found: Ranks = rows[(site.pool_of(rows) == pool).any(axis=1)]
+    return found
+
+
+def _groups(site: _Site, parts: list[Ranks], tier: TierSize, pool: int) -> Groups:
+    """Return how the rows of some arrays lie in the groups of a tier."""
+    groups = [site.groups(rows, tier) for rows in parts]
+    n_groups = 1 + max(int(of_rows.max()) for of_rows in groups)
+    # By group: parts of rows, their ranks, and both of rows that are in several groups.
+    sums = np.zeros((4, n_groups))
+    is_here = np.zeros(n_groups, dtype=bool)
+    number = 1
+    for rows, of_rows in zip(parts, groups, strict=True):
+        row, group, size = _pieces(of_rows)
+        n_pieces = np.bincount(row)
+        number = max(number, int(n_pieces.max()))
+        crosses = (n_pieces > 1)[row]
+        for index, weights in enumerate((np.ones_like(size), size, crosses, crosses * size)):
+            sums[index] += np.bincount(group, weights=weights, minlength=n_groups)
+        is_here[of_rows[site.pool_of(rows) == pool]] = True
+    n_parts, n_ranks, n_crossing, n_leaving = sums[:, is_here]
+    worst = int(np.argmax(n_crossing / n_ranks + 1e-9 * n_parts / n_ranks))
+    return Groups(
+        number=number,
+        parts=float(n_parts[worst] / n_ranks[worst]),
+        crossing=float(n_crossing[worst] / n_ranks[worst]),
+        leaving=float(n_leaving[worst] / n_ranks[worst]),
+    )
+
+
+def _parts(rows: Ranks) -> Iterator[Ranks]:
+    """Yield some rows at a time, so that memory stays small."""
+    step = max(1, MAX_PLACES // rows.shape[1])
+    for begin in range(0, len(rows), step):
+        yield rows[begin : begin + step]
+
+
+def _counts(groups: Ranks, in_pool: NDArray[np.bool_]) -> tuple[Ranks, Ranks, Ranks]:
     """Return groups by row, and the most and the fewest ranks of those that a pool is in.
 
     Parameters
     ----------
     groups
-        Group of each rank; those of a row ascend.
-    row_of
-        Row of each rank, ascending.
+        Group of each rank, by row; those of a row ascend.
     in_pool
         Whether each rank is in the pool.
     """
-    n_rows = int(row_of[-1]) + 1
-    is_first = np.append(True, (np.diff(groups) != 0) | (np.diff(row_of) != 0))
-    firsts = np.flatnonzero(is_first)
-    counts = np.diff(np.append(firsts, len(groups)))
-    row, here = row_of[firsts], np.logical_or.reduceat(in_pool, firsts)
+    row, group, size = _pieces(groups)
+    del group
+    n_rows = len(groups)
+    firsts = np.concatenate(([0], size.cumsum()[:-1]))
+    here = np.logical_or.reduceat(in_pool.ravel(), firsts)
     number: Ranks = np.bincount(row, minlength=n_rows)
     fewest = np.full(n_rows, np.iinfo(np.int64).max)
-    np.minimum.at(fewest, row[here], counts[here])
+    np.minimum.at(fewest, row[here], size[here])
     most = np.zeros(n_rows, dtype=np.int64)
-    np.maximum.at(most, row[here], counts[here])
+    np.maximum.at(most, row[here], size[here])
     return number, most, fewest
+
+
+def _pieces(groups: Ranks) -> tuple[Ranks, Ranks, Ranks]:
+    """Return row, group and ranks of each run of ranks of a row that are in the same group."""
+    is_first = np.ones(groups.shape, dtype=bool)
+    is_first[:, 1:] = np.diff(groups, axis=1) != 0
+    firsts = np.flatnonzero(is_first)
+    size: Ranks = np.diff(np.append(firsts, groups.size))
+    return firsts // groups.shape[1], groups.ravel()[firsts], size
 
 
 def _stage_levels(layout: Layout, site: _Site, period: int) -> tuple[int, ...]:

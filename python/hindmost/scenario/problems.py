@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from hindmost import catalog
@@ -54,7 +55,8 @@ def _pools(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
         # What leaves a torus may go over the second tier alone.
         needs_port = network.kind == "switched" or network.beyond is None
         if needs_port and pool.figure("nic_bytes_per_s") is None:
-            yield _missing(f"pools.{name}.nic_bytes_per_s", pool.gpu)
+            hint = "" if network.kind == "switched" else "or [fabrics.NAME.beyond] joins the slices"
+            yield replace(_missing(f"pools.{name}.nic_bytes_per_s", pool.gpu), hint=hint)
         crosses = _crosses_scale_up(pool, scenario.layout, counts)
         if crosses and pool.figure("scale_up_latency_s") is None:
             yield _missing(f"pools.{name}.scale_up_latency_s", pool.gpu)

@@ -19,6 +19,8 @@ MOST_HBM_BYTES_PER_S = 1e14
 """That of a GPU's own memory, which is faster than any link."""
 MOST_LATENCY_S = 1e-3
 """Latency of a hop above which it is probably in other units."""
+MOST_LATENCY_BEYOND_S = 1.0
+"""That of a hop between sites, which may lie on two continents."""
 LEAST_MEDIAN = 0.5
 """Median of a slowdown below which it is probably a stall, or a share."""
 
@@ -49,6 +51,8 @@ def scenario_warnings(scenario: Scenario) -> list[ScenarioWarning]:
         *_units(scenario),
         *_ports(scenario),
         *_torus_links(scenario),
+        *_tiers(scenario),
+        *_tokens(scenario),
         *_bases_of_nothing(scenario),
     ]
 
@@ -74,24 +78,29 @@ def _units(scenario: Scenario) -> Iterator[ScenarioWarning]:
     tables: dict[str, Strict] = {f"pools.{name}": pool for name, pool in scenario.pools.items()}
     tables |= {f"gpus.{name}": gpu for name, gpu in scenario.gpus.items()}
     tables |= {f"fabrics.{name}": fabric for name, fabric in scenario.fabrics.items()}
+    tables |= {
+        f"fabrics.{name}.beyond": fabric.beyond
+        for name, fabric in scenario.fabrics.items()
+        if fabric.beyond is not None
+    }
     for where, table in {**tables, "fabric": scenario.fabric}.items():
         for key, value in table:
             if value is None:
                 continue
             most = MOST_HBM_BYTES_PER_S if key == "hbm_bytes_per_s" else MOST_BYTES_PER_S
-            if key.endswith("_bytes_per_s") and not LEAST_BYTES_PER_S <= value <= most:
+            longest_s = MOST_LATENCY_BEYOND_S if where.endswith(".beyond") else MOST_LATENCY_S
+            if key.endswith("bytes_per_s") and not LEAST_BYTES_PER_S <= value <= most:
                 yield _suspect(
                     f"{where}.{key}",
                     value,
                     f"is outside of {LEAST_BYTES_PER_S:g} to {most:g} B/s: "
                     "rates are in bytes a second, so 400 Gbit/s are 50e9",
                 )
-            elif key.endswith("latency_s") and value > MOST_LATENCY_S:
+            elif key.endswith("latency_s") and value > longest_s:
                 yield _suspect(
                     f"{where}.{key}",
                     value,
-                    f"is more than {MOST_LATENCY_S:g} s: "
-                    "latencies are in seconds, so 5 us are 5e-6",
+                    f"is more than {longest_s:g} s: latencies are in seconds, so 5 us are 5e-6",
                 )
     yield from _slowdowns(scenario)
 
@@ -132,6 +141,35 @@ def _torus_links(scenario: Scenario) -> Iterator[ScenarioWarning]:
                 f"comes with links that carry {rate:g} B/s together, and fabric.shape takes "
                 f"{n_used} links of {each:g}: the fabric's rate counts"
             )
+            yield ScenarioWarning(path=path, warning=warning)
+
+
+def _tiers(scenario: Scenario) -> Iterator[ScenarioWarning]:
+    """Yield a warning where a second tier promises more than the ports below it carry."""
+    network, name = scenario.fabric.network, scenario.fabric.name
+    port, beyond = network.port_bytes_per_s, network.beyond
+    if port is None or beyond is None or beyond.bytes_per_s <= port:
+        return
+    yield ScenarioWarning(
+        path=f"fabrics.{name}.beyond.bytes_per_s",
+        warning=f"is more than a port of {name} has, {port:g} B/s: the port's rate counts",
+    )
+
+
+def _tokens(scenario: Scenario) -> Iterator[ScenarioWarning]:
+    """Yield a warning for each word about the exchange of tokens that changes nothing."""
+    workload = scenario.workload
+    if scenario.model.experts is None:
+        return
+    for key, field in type(workload).model_fields.items():
+        if not key.startswith("expert_") or getattr(workload, key) == field.default:
+            continue
+        path = f"workload.{key}"
+        if scenario.layout.expert == 1:
+            warning = "changes nothing where layout.expert is 1: each rank has all experts"
+            yield ScenarioWarning(path=path, warning=warning)
+        elif key == "expert_bandwidth_share" and workload.expert_overlap_fraction == 0:
+            warning = "changes nothing where workload.expert_overlap_fraction is 0"
             yield ScenarioWarning(path=path, warning=warning)
 
 

@@ -24,6 +24,7 @@ const ORDER: [&str; 16] = [
     "pipeline",
     "sample",
     "order_statistics",
+    "renewal",
 ];
 
 const FORBIDDEN: [&str; 14] = [

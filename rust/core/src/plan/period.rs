@@ -5,6 +5,9 @@ use std::sync::Arc;
 use super::drawn_law::{DrawnLaw, Tables};
 use crate::error::{Error, Result};
 
+/// Numbers of a phase's law, at most: above this f32 does not tell whole numbers apart.
+const MOST_STEPS: f32 = 16_777_216.0;
+
 /// A period in plain numbers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PeriodSpec {
@@ -47,7 +50,15 @@ impl Period {
         let phase = match &spec.phase {
             Phase::Any => Drawn::Any,
             Phase::At(step) => Drawn::At(step % spec.steps),
-            Phase::Of(law) => Drawn::Of(law.tables().map_err(|error| error.within("phase_steps"))?),
+            Phase::Of(law) => {
+                let tables = law.tables().map_err(|error| error.within("phase_steps"))?;
+                if tables.greatest() > MOST_STEPS {
+                    let requirement = format!("<= {MOST_STEPS} everywhere; a cap would do");
+                    let value = f64::from(tables.greatest());
+                    return Err(Error::domain("phase_steps", value, requirement));
+                }
+                Drawn::Of(tables)
+            }
         };
         Ok(Self {
             steps: spec.steps,
