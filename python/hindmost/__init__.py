@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from hindmost.compiled import Compiled, compile
     from hindmost.errors import HindmostError, OutputError, Problem, ScenarioError
     from hindmost.reading import read
-    from hindmost.renewal.job import Failures, GlobalLevel, Renewal, RenewalRuns
+    from hindmost.renewal.job import Failures, GlobalLevel, Renewal
+    from hindmost.renewal.runs import RenewalRuns
     from hindmost.result import Result
     from hindmost.scenario.load import load, with_changes
     from hindmost.scenario.models import Scenario
@@ -56,7 +57,7 @@ _MODULES = {
     "OutputError": "errors",
     "Problem": "errors",
     "Renewal": "renewal.job",
-    "RenewalRuns": "renewal.job",
+    "RenewalRuns": "renewal.runs",
     "Result": "result",
     "Scenario": "scenario.models",
     "ScenarioError": "errors",

@@ -56,7 +56,7 @@ def test_what_no_job_has_is_refused(fields: dict[str, Any], said: str) -> None:
         ({"days": 0}, "days must be a finite number > 0, got 0"),
         ({"interruptions": 0}, "interruptions must be an integer from 1"),
         ({"checkpoints": 1.5}, "checkpoints must be an integer from 1"),
-        ({"days": 1, "checkpoints": 2}, "end must be one of interruptions, days, checkpoints"),
+        ({"days": 1, "checkpoints": 2}, "end must be one of days, interruptions, checkpoints"),
         ({"threads": 0}, "threads must be an integer from 1"),
     ],
 )

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import hindmost as hm
-from hindmost.renewal.job import NAMES
+from hindmost.renewal.runs import NAMES
 
 SEED = 20_261_129
 MINUTE = 60.0

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -25,12 +25,13 @@ from hindmost.errors import Problem
 from hindmost.law import Exponential, LawModel, Weibull
 from hindmost.renewal import exact
 from hindmost.renewal.interval import by_search, of_constant_rate
-
-if TYPE_CHECKING:
-    import polars as pl
+from hindmost.renewal.runs import NAMES, RenewalRuns
 
 SECONDS_PER_HOUR = 3600.0
 SECONDS_PER_DAY = 24 * SECONDS_PER_HOUR
+
+DEFAULT_DAYS = 30.0
+"""Days of a run, by default."""
 
 MAX_INTERRUPTIONS = 2**31
 """Interruptions of a run, at most: random addresses have 32 bits for failures."""
@@ -41,9 +42,6 @@ SEARCH_SEED = 0
 """One seed for all of a search, so that all intervals meet the same failures."""
 SEARCH_TOLERANCE = 1e-3
 EXACT_TOLERANCE = 1e-7
-
-NAMES = ("kept", "redone", "checkpoint", "detection", "restart")
-"""Where time goes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,64 +89,6 @@ class GlobalLevel:
     blocking_s: float
     durable_s: float = 0.0
     restart_s: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class RenewalRuns:
-    """Simulated runs of a job.
-
-    Attributes
-    ----------
-    rows : array of shape (runs, 5)
-        Seconds kept, redone, of checkpoints, of detection and of restarts.
-    interruptions, failures : array of shape (runs,)
-        Failures that interrupted the job, and all of them: those of restarts, too.
-    seed : int
-        The seed.
-    """
-
-    rows: np.ndarray[Any, np.dtype[np.float64]]
-    interruptions: np.ndarray[Any, np.dtype[np.int64]]
-    failures: np.ndarray[Any, np.dtype[np.int64]]
-    seed: int
-
-    @property
-    def seconds(self) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """All seconds of each run."""
-        total: np.ndarray[Any, np.dtype[np.float64]] = self.rows.sum(axis=1)
-        return total
-
-    @property
-    def shares(self) -> dict[str, float]:
-        """Share of the time of all runs by where it went; they add up to 1."""
-        sums = self.rows.sum(axis=0)
-        return dict(zip(NAMES, (sums / sums.sum()).tolist(), strict=True))
-
-    @property
-    def kept(self) -> float:
-        """Share of the time of all runs that was kept: a ratio of sums."""
-        return self.shares["kept"]
-
-    @property
-    def std_error(self) -> float | None:
-        """Standard error of `kept`, by leaving out each run; None for one run."""
-        n = len(self.rows)
-        if n == 1:
-            return None
-        kept, seconds = self.rows[:, 0], self.seconds
-        left_out = (kept.sum() - kept) / (seconds.sum() - seconds)
-        deviations = left_out - left_out.mean()
-        return float(np.sqrt((n - 1) / n * np.sum(deviations**2)))
-
-    @property
-    def frame(self) -> pl.DataFrame:
-        """One row a run: where its seconds went, interruptions and failures."""
-        import polars as pl
-
-        columns: dict[str, Any] = {"run": np.arange(len(self.rows), dtype=np.uint32)}
-        columns |= {f"{name}_s": self.rows[:, k] for k, name in enumerate(NAMES)}
-        columns |= {"n_interruptions": self.interruptions, "n_failures": self.failures}
-        return pl.DataFrame(columns)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,11 +151,9 @@ class Renewal:
     detection_s: float = 0.0
     restart_can_fail: bool = True
     global_level: GlobalLevel | None = None
-    _kinds: tuple[Failures, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         refuse(list(self._problems()))
-        object.__setattr__(self, "_kinds", tuple(self.failures.values()))
 
     def _problems(self) -> Iterator[Problem]:
         if not self.failures:
@@ -245,6 +183,10 @@ class Renewal:
         elif self.blocking_s == 0 and (level is None or level.blocking_s == 0):
             requirement = "must be given where checkpoints do not stop the job: the best one is 0"
             yield Problem(path="interval_s", requirement=requirement)
+
+    @property
+    def _kinds(self) -> tuple[Failures, ...]:
+        return tuple(self.failures.values())
 
     @property
     def rate(self) -> float:
@@ -365,10 +307,11 @@ class Renewal:
         seed, runs, interruptions, checkpoints, threads = (
             as_int(each) for each in (seed, runs, interruptions, checkpoints, threads)
         )
-        ends = {"interruptions": interruptions, "days": days, "checkpoints": checkpoints}
+        counts = {"interruptions": interruptions, "checkpoints": checkpoints}
+        ends = {"days": days, **counts}
         given = [name for name, value in ends.items() if value is not None]
         if not given:
-            days, given = 30.0, ["days"]
+            days = DEFAULT_DAYS
         seed = drawn_seed() if seed is None else seed
         threads = available_threads() if threads is None else threads
         found = [
@@ -377,9 +320,9 @@ class Renewal:
             *thread_problems(threads),
             *([] if days is None else _number("days", days, above_zero=True)),
         ]
-        for name in ("interruptions", "checkpoints"):
-            if name in given:
-                found += bounds(name, ends[name], 1, MAX_INTERRUPTIONS)  # type: ignore[arg-type]
+        for name, count in counts.items():
+            if count is not None:
+                found += bounds(name, count, 1, MAX_INTERRUPTIONS)
         if len(given) > 1:
             requirement = f"must be one of {', '.join(ends)}"
             found.append(Problem(path="end", requirement=requirement, value=given))

@@ -7,13 +7,12 @@ depend on who sits where ask here.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hindmost.scenario.areas import Area, TierSize, areas_of, shared_groups
 from hindmost.scenario.counts import (
@@ -23,15 +22,12 @@ from hindmost.scenario.counts import (
     same_experts_among,
 )
 from hindmost.scenario.models import Layout, Pool
-from hindmost.scenario.numbering import Numberings, Ranks, numberings
-from hindmost.spread import Groups, Spread
+from hindmost.scenario.numbering import Ranks
+from hindmost.scenario.site import Site, site_of, spread_of
+from hindmost.spread import Spread
 
 EVERY = 2**31
 """A period after which nothing repeats: of communicators, all are looked at."""
-
-MAX_PLACES = 500_000
-"""Ranks that are looked at together, of communicators of a kind. Of more without tiers only the
-first communicator and the last one are looked at."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,74 +104,6 @@ def places(
     return dict(zip(names, _together(alone, counts, layout, shared), strict=True))
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Site:
-    """The ranks of some pools that are numbered together, and the domains that they lie in.
-
-    Attributes
-    ----------
-    numberings : Numberings
-        Their numbers.
-    areas : tuple of Area
-        The pools.
-    tiers : tuple of TierSize
-        Tiers of the network.
-    firsts : array of int
-        The number of the first rank of each pool.
-    used : array of int
-        Working GPUs of a full domain of each pool.
-    """
-
-    numberings: Numberings
-    areas: tuple[Area, ...]
-    tiers: tuple[TierSize, ...]
-    firsts: Ranks
-    used: Ranks
-
-    def pool_of(self, ranks: Ranks) -> Ranks:
-        found: Ranks = np.searchsorted(self.firsts, ranks, side="right") - 1
-        return found
-
-    def domains(self, ranks: Ranks) -> Ranks:
-        """Return the domain of each rank; numbers of domains grow with those of ranks."""
-        pool = self.pool_of(ranks)
-        ends = np.append(self.firsts[1:], self.numberings.dense.n_ranks)
-        n_domains = -(-(ends - self.firsts) // self.used)
-        before = np.concatenate(([0], n_domains.cumsum()[:-1]))
-        domains: Ranks = before[pool] + (ranks - self.firsts[pool]) // self.used[pool]
-        return domains
-
-    def groups(self, ranks: Ranks, tier: TierSize) -> Ranks:
-        """Return the group of a tier that each rank is in; they grow with the ranks, too."""
-        pool = self.pool_of(ranks)
-        found = np.empty_like(ranks)
-        for index, area in enumerate(self.areas):
-            here = pool == index
-            domains = (ranks[here] - self.firsts[index]) // area.used
-            found[here] = area.groups(tier, domains)
-        return found
-
-
-def _site(layout: Layout, areas: tuple[Area, ...], tiers: tuple[TierSize, ...]) -> _Site:
-    n_ranks = [area.n_ranks for area in areas]
-    replica = layout.tensor * layout.context * layout.pipeline
-    return _Site(
-        numberings=numberings(
-            layout.order,
-            tensor=layout.tensor,
-            context=layout.context,
-            pipeline=layout.pipeline,
-            data=sum(n_ranks) // replica,
-            expert=layout.expert,
-            expert_tensor=layout.expert_tensor,
-        ),
-        areas=areas,
-        tiers=tiers,
-        firsts=np.concatenate(([0], np.cumsum(n_ranks)[:-1])).astype(np.int64),
-        used=np.array([area.used for area in areas], dtype=np.int64),
-    )
-
-
 # Compiled scenarios with thousands of pools have few kinds of them.
 @lru_cache(maxsize=4096)
 def _of_aligned_by_sizes(
@@ -197,7 +125,7 @@ def _of_aligned_by_sizes(
         expert_tensor=expert_tensor,
         chunks=chunks,
     )
-    return _found(layout, _site(layout, (area,), tiers), 0, group=group, first=first)
+    return _found(layout, site_of(layout, (area,), tiers), 0, group=group, first=first)
 
 
 def _of_aligned(layout: Layout, area: Area, tiers: tuple[TierSize, ...], first: int) -> PoolPlaces:
@@ -217,7 +145,7 @@ def _of_aligned(layout: Layout, area: Area, tiers: tuple[TierSize, ...], first: 
 def _of_mixed(
     layout: Layout, areas: tuple[Area, ...], pool: int, tiers: tuple[TierSize, ...]
 ) -> PoolPlaces:
-    site = _site(layout, areas, tiers)
+    site = site_of(layout, areas, tiers)
     return _found(layout, site, pool, group=_shard_group(layout), first=0)
 
 
@@ -319,7 +247,7 @@ def _reaching(own: Spread, ranks: int, domains: int, groups: list[int]) -> Sprea
     return Spread(ranks=ranks, members=members, domains=domains, fewest=fewest, tiers=tuple(tiers))
 
 
-def _found(layout: Layout, site: _Site, pool: int, *, group: int | None, first: int) -> PoolPlaces:
+def _found(layout: Layout, site: Site, pool: int, *, group: int | None, first: int) -> PoolPlaces:
     """Return where the ranks of a pool sit, by its own part of all communicators."""
     dense, experts = site.numberings.dense, site.numberings.experts
     # How communicators lie in domains repeats after as many as a domain has tensor groups. How
@@ -333,7 +261,7 @@ def _found(layout: Layout, site: _Site, pool: int, *, group: int | None, first: 
     replicas = _some(dense.size("dp"), period) * dense.stride("dp")
 
     def spread(members: Ranks, *bases: Ranks) -> Spread:
-        return _spread(site, [_moved(members, *bases)], pool)
+        return spread_of(site, [_moved(members, *bases)], pool)
 
     def of_data(data: Ranks, *bases: Ranks) -> tuple[Spread, Spread, Spread]:
         """Return the spreads of some ranks, of those of a shard group, and of one of each."""
@@ -342,7 +270,7 @@ def _found(layout: Layout, site: _Site, pool: int, *, group: int | None, first: 
             return whole, whole, Spread.of(1, 1)
         within, between = _shards(dense.index(data, "dp"), group, first, period)
         of_shard, of_each = (
-            _spread(site, [_moved(data[members], *bases) for members in parts], pool)
+            spread_of(site, [_moved(data[members], *bases) for members in parts], pool)
             for parts in (within, between)
         )
         return whole, of_shard, of_each
@@ -373,7 +301,7 @@ def _found(layout: Layout, site: _Site, pool: int, *, group: int | None, first: 
 
 
 def _of_whole_domains(
-    layout: Layout, site: _Site, pool: int, *, group: int | None, first: int
+    layout: Layout, site: Site, pool: int, *, group: int | None, first: int
 ) -> PoolPlaces:
     """Return where ranks sit whose tensor group fills a domain: no others share it."""
     n_replicas = site.numberings.dense.size("dp")
@@ -445,113 +373,7 @@ def _by(keys: Ranks) -> list[Ranks]:
     return np.split(order, np.flatnonzero(np.diff(keys[order])) + 1)
 
 
-def _spread(site: _Site, rows: list[Ranks], pool: int) -> Spread:
-    """Return the spread of the communicator that takes longest, among those with ranks in a pool.
-
-    Its members are counted in the domains of the pool, and its domains in all pools. Of a tier
-    that group of the pool counts that most communicators leave.
-
-    Parameters
-    ----------
-    site
-        Where ranks sit.
-    rows
-        Ranks of communicators, one a row of an array; arrays have rows of other lengths.
-    pool
-        The pool.
-    """
-    arrays = [np.atleast_2d(array) for array in rows]
-    if not site.tiers and sum(array.size for array in arrays) > MAX_PLACES:
-        arrays = [arrays[0][:1], arrays[-1][-1:]]
-    parts = [part for array in arrays for part in _parts(array)]
-    here = [part for part in (_in_pool(site, part, pool) for part in parts) if part.size]
-    counted = [_counts(site.domains(part), site.pool_of(part) == pool) for part in here]
-    n_domains, members, fewest = (np.concatenate(column) for column in zip(*counted, strict=True))
-    lengths = np.concatenate([np.full(len(part), part.shape[1]) for part in here])
-    # The fewer members a domain has, the more goes through a port; with domains latency grows.
-    # Of shard groups the largest one has.
-    slowest = int(np.lexsort((-n_domains, fewest, -lengths))[0])
-    return Spread(
-        ranks=int(lengths[slowest]),
-        members=int(members[slowest]),
-        domains=int(n_domains[slowest]),
-        fewest=int(fewest[slowest]),
-        tiers=tuple(_groups(site, here, tier, pool) for tier in site.tiers),
-    )
-
-
-def _in_pool(site: _Site, rows: Ranks, pool: int) -> Ranks:
-    """Return the rows with a rank in a pool."""
-    found: Ranks = rows[(site.pool_of(rows) == pool).any(axis=1)]
-    return found
-
-
-def _groups(site: _Site, parts: list[Ranks], tier: TierSize, pool: int) -> Groups:
-    """Return how the rows of some arrays lie in the groups of a tier."""
-    groups = [site.groups(rows, tier) for rows in parts]
-    n_groups = 1 + max(int(of_rows.max()) for of_rows in groups)
-    # By group: parts of rows, their ranks, and both of rows that are in several groups.
-    sums = np.zeros((4, n_groups))
-    is_here = np.zeros(n_groups, dtype=bool)
-    number = 1
-    for rows, of_rows in zip(parts, groups, strict=True):
-        row, group, size = _pieces(of_rows)
-        n_pieces = np.bincount(row)
-        number = max(number, int(n_pieces.max()))
-        crosses = (n_pieces > 1)[row]
-        for index, weights in enumerate((np.ones_like(size), size, crosses, crosses * size)):
-            sums[index] += np.bincount(group, weights=weights, minlength=n_groups)
-        is_here[of_rows[site.pool_of(rows) == pool]] = True
-    n_parts, n_ranks, n_crossing, n_leaving = sums[:, is_here]
-    worst = int(np.argmax(n_crossing / n_ranks + 1e-9 * n_parts / n_ranks))
-    return Groups(
-        number=number,
-        parts=float(n_parts[worst] / n_ranks[worst]),
-        crossing=float(n_crossing[worst] / n_ranks[worst]),
-        leaving=float(n_leaving[worst] / n_ranks[worst]),
-    )
-
-
-def _parts(rows: Ranks) -> Iterator[Ranks]:
-    """Yield some rows at a time, so that memory stays small."""
-    step = max(1, MAX_PLACES // rows.shape[1])
-    for begin in range(0, len(rows), step):
-        yield rows[begin : begin + step]
-
-
-def _counts(groups: Ranks, in_pool: NDArray[np.bool_]) -> tuple[Ranks, Ranks, Ranks]:
-    """Return groups by row, and the most and the fewest ranks of those that a pool is in.
-
-    Parameters
-    ----------
-    groups
-        Group of each rank, by row; those of a row ascend.
-    in_pool
-        Whether each rank is in the pool.
-    """
-    row, group, size = _pieces(groups)
-    del group
-    n_rows = len(groups)
-    firsts = np.concatenate(([0], size.cumsum()[:-1]))
-    here = np.logical_or.reduceat(in_pool.ravel(), firsts)
-    number: Ranks = np.bincount(row, minlength=n_rows)
-    fewest = np.full(n_rows, np.iinfo(np.int64).max)
-    np.minimum.at(fewest, row[here], size[here])
-    most = np.zeros(n_rows, dtype=np.int64)
-    np.maximum.at(most, row[here], size[here])
-    return number, most, fewest
-
-
-def _pieces(groups: Ranks) -> tuple[Ranks, Ranks, Ranks]:
-    """Return row, group and ranks of each run of ranks of a row that are in the same group."""
-    is_first = np.ones(groups.shape, dtype=bool)
-    is_first[:, 1:] = np.diff(groups, axis=1) != 0
-    firsts = np.flatnonzero(is_first)
-    size: Ranks = np.diff(np.append(firsts, groups.size))
-    return firsts // groups.shape[1], groups.ravel()[firsts], size
-
-
-def _stage_levels(layout: Layout, site: _Site, period: int) -> tuple[int, ...]:
+def _stage_levels(layout: Layout, site: Site, period: int) -> tuple[int, ...]:
     dense, stages = site.numberings.dense, np.arange(layout.pipeline)
     if layout.pipeline == 1:
         return (0,)
@@ -567,7 +389,7 @@ def _stage_levels(layout: Layout, site: _Site, period: int) -> tuple[int, ...]:
     return tuple(levels[used.sum(axis=1).argmax()].tolist())
 
 
-def _ranks_of_stages(layout: Layout, site: _Site, pool: int) -> tuple[int, ...]:
+def _ranks_of_stages(layout: Layout, site: Site, pool: int) -> tuple[int, ...]:
     dense = site.numberings.dense
     if len(site.firsts) == 1:
         return (dense.n_ranks // layout.pipeline,) * layout.pipeline
