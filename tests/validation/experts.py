@@ -28,6 +28,9 @@ TRACE_COMPUTE_S = 118.2e-3
 """Compute, by stream, of one forward and one backward chunk of four layers with experts and 4,096
 tokens on an H800 (deepseek-ai/profile-data, train.json, March 2025)."""
 
+TRACE_BUSY_S = 128.5e-3
+"""Seconds of the same in which it computes or exchanges tokens."""
+
 DEEPSEEK_STEP_S, DEEPSEEK_BUBBLE_S = 19.926, 2.06
 """Step and bubble of DeepSeek-V3 on 2,048 H800 (Insights into DeepSeek-V3, ISCA 2025, table 4)."""
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 import hindmost as hm
+from tests.plans import compute_time
 from tests.validation.experts import (
     DEEPSEEK_BUBBLE_S,
     DEEPSEEK_STEP_S,
     PRESET,
+    TRACE_BUSY_S,
     Prediction,
     as_published,
     bounds,
@@ -35,6 +37,12 @@ def test_the_number_of_one_job_predicts_another_one(one: Prediction) -> None:
 def test_the_preset_computes_as_fast_as_deepseeks_profile() -> None:
     found = software_efficiency_of_trace()
     assert hm.load(PRESET).pools["h800"].software_efficiency == pytest.approx(found, abs=5e-5)
+
+
+def test_four_layers_take_as_long_as_in_the_profile() -> None:
+    # Compute and the exchange that it does not hide, forward and backward, by stream.
+    stage = compute_time(hm.load(PRESET), "h800").stages[2]
+    assert stage.total_s == pytest.approx(TRACE_BUSY_S, rel=0.01)
 
 
 def test_the_profile_predicts_the_step_of_2048_gpus() -> None:

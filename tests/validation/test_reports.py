@@ -40,6 +40,15 @@ def test_experts_of_a_node_exchange_tokens_over_its_links(case: str) -> None:
     assert apart.value("step_time_s") == pytest.approx(71.6, rel=2e-3)
 
 
+def test_a_limited_router_and_relays_make_the_bound_one() -> None:
+    """Measured: 19.7 s, with exchange that hides."""
+    as_is = simulated("10c-experts-b200-dsv3-ep32").value("step_time_s")
+    each = simulated("10c-experts-b200-dsv3-ep32", workload__expert_copies="expert")
+    hidden = simulated("10c-experts-b200-dsv3-ep32", workload__expert_overlap_fraction=0.9)
+    assert hidden.value("step_time_s") < as_is <= 19.7
+    assert each.value("step_time_s") == pytest.approx(37.7, abs=0.05)
+
+
 def test_racks_of_which_64_of_72_gpus_work_lose_no_replica() -> None:
     whole = simulated("12b-gb200-405b-256")
     assert (whole.plan.n_replicas, whole.pool_rows[0]["n_spares"]) == (3, 64)
