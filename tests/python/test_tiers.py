@@ -309,6 +309,32 @@ def test_a_tier_that_costs_nothing_changes_nothing(
     assert over == pytest.approx(flat, rel=1e-12)
 
 
+@pytest.mark.parametrize("algorithm", ["hierarchical", "ring", "tree"])
+@pytest.mark.parametrize(
+    ("n_gpus", "tier", "layout"),
+    [
+        (192, 64, {"tensor": 8}),
+        (128, 72, {"tensor": 2, "sharding": "zero3"}),
+        (192, 96, {"tensor": 8, "context": 2, "sharding": "hybrid", "shard_group_replicas": 4}),
+        (192, 72, {"tensor": 8, "sharding": "hybrid", "shard_group_replicas": 5}),
+        (128, 72, {"tensor": 4, "pipeline": 2, "placement": "mixed"}),
+        (192, 40, {"tensor": 4, "pipeline": 2, "order": "tp-cp-ep-pp-dp"}),
+    ],
+)
+def test_two_pools_of_a_gpu_are_one(
+    n_gpus: int, tier: int, layout: Changes, algorithm: str
+) -> None:
+    # Windows are those of a pool's own stages, so nothing may hide.
+    chosen: Changes = {"collective.algorithm": algorithm, "collective.overlap_fraction": 0.0}
+    slow: Changes = {**NETWORK, "beyond": {"gpus": tier, "bytes_per_s": 1e9, "latency_s": 1e-5}}
+    halves = {"h100": n_gpus // 2, "more": n_gpus // 2}
+    whole_s, halves_s = (
+        make_plan(with_changes(of(slow, sizes, **layout), chosen)).noiseless_step_s
+        for sizes in ({"h100": n_gpus}, halves)
+    )
+    assert halves_s == pytest.approx(whole_s, rel=1e-9)
+
+
 @pytest.mark.parametrize(
     "tier",
     [

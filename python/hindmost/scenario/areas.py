@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
-
-import numpy as np
 
 from hindmost.catalog import Network
 from hindmost.scenario.counts import Counts, domain_gpus, used_domain_gpus
 from hindmost.scenario.models import Layout, Pool
-from hindmost.scenario.numbering import Ranks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,56 +37,37 @@ class Area:
 
     Attributes
     ----------
-    n_ranks : int
-        Its ranks.
+    n_ranks, n_replicas : int
+        Its ranks, and the replicas that are in it alone.
     used : int
         Working GPUs of a full domain.
     domain_gpus : int
         GPUs of a full domain.
     first_domain, first_gpu : int
-        Domains and GPUs of the pools before it; 0 where there are no tiers, for which alone they
-        count.
+        Domains and GPUs of the pools before it.
     """
 
     n_ranks: int
+    n_replicas: int
     used: int
     domain_gpus: int
     first_domain: int
     first_gpu: int
 
-    def groups(self, tier: TierSize, domains: Ranks) -> Ranks:
-        """Return the group of a tier that each domain of the pool is in."""
-        if tier.domains is not None:
-            return (self.first_domain + domains) // tier.domains
-        assert tier.gpus is not None
-        return (self.first_gpu + domains * self.domain_gpus) // tier.gpus
 
-
-def areas_of(
-    pools: Mapping[str, Pool], layout: Layout, counts: Counts, tiers: tuple[TierSize, ...]
-) -> dict[str, Area]:
+def areas_of(pools: Mapping[str, Pool], layout: Layout, counts: Counts) -> dict[str, Area]:
     """Return the area of each pool, by its name."""
     first_domain = first_gpu = 0
     found = {}
     for name, pool in pools.items():
         found[name] = Area(
             n_ranks=counts.pools[name].n_ranks,
+            n_replicas=counts.pools[name].n_replicas,
             used=used_domain_gpus(pool, layout.tensor),
             domain_gpus=domain_gpus(pool),
             first_domain=first_domain,
             first_gpu=first_gpu,
         )
-        if tiers:
-            first_domain += -(-pool.n_gpus // domain_gpus(pool))
-            first_gpu += pool.n_gpus
+        first_domain += -(-pool.n_gpus // domain_gpus(pool))
+        first_gpu += pool.n_gpus
     return found
-
-
-def shared_groups(areas: tuple[Area, ...], tier: TierSize) -> int:
-    """Return how many groups of a tier hold ranks of a pool and of the pool before it."""
-
-    def group(area: Area, rank: int) -> int:
-        return int(area.groups(tier, np.array(rank // area.used)))
-
-    ends = [(group(area, 0), group(area, area.n_ranks - 1)) for area in areas]
-    return sum(before[1] == after[0] for before, after in pairwise(ends))

@@ -296,6 +296,11 @@ class Layout(Strict):
     """Ranks that divide each expert; tensor by default. With 1 the ranks of a tensor group have
     experts of their own."""
 
+    @property
+    def shard_group(self) -> int | None:
+        """Replicas of a shard group; None where there are no such groups."""
+        return self.shard_group_replicas if self.sharding == "hybrid" else None
+
 
 class Collective(Strict):
     """How collectives between replicas are done, and how much of them compute hides."""

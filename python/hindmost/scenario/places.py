@@ -6,28 +6,27 @@ depend on who sits where ask here.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
-from hindmost.scenario.areas import Area, TierSize, areas_of, shared_groups
+from hindmost.scenario.areas import TierSize, areas_of
+from hindmost.scenario.communicators import EVERY, moved, shards, some
 from hindmost.scenario.counts import (
     Counts,
     expert_tensor,
     is_mixed,
     same_experts_among,
+    used_domain_gpus,
 )
 from hindmost.scenario.models import Layout, Pool
 from hindmost.scenario.numbering import Ranks
-from hindmost.scenario.site import Site, site_of, spread_of
+from hindmost.scenario.site import Site, site_of, spread_of, stage_levels
+from hindmost.scenario.tiers import PoolGroups, groups_of_pools
 from hindmost.spread import Spread
-
-EVERY = 2**31
-"""A period after which nothing repeats: of communicators, all are looked at."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,18 +89,40 @@ def places(
     those of another in one numbering.
     """
     names = [name for name in pools if counts.pools[name].n_ranks > 0]
-    areas = areas_of(pools, layout, counts, tiers)
-    sizes = tuple(areas[name] for name in names)
+    sizes = tuple(
+        (counts.pools[name].n_ranks, used_domain_gpus(pools[name], layout.tensor)) for name in names
+    )
     if is_mixed(layout):
-        found = [_of_mixed(layout, sizes, index, tiers) for index in range(len(names))]
-        return dict(zip(names, found, strict=True))
+        found = [_of_mixed(layout, sizes, index) for index in range(len(names))]
+    else:
+        found = _of_aligned_pools(
+            layout, sizes, [counts.pools[n].n_replicas for n in names], counts
+        )
+    if tiers and names:
+        areas = areas_of(pools, layout, counts)
+        groups = groups_of_pools(layout, [areas[name] for name in names], tiers)
+        found = [_with_groups(*each) for each in zip(found, groups, strict=True)]
+    return dict(zip(names, found, strict=True))
+
+
+def _of_aligned_pools(
+    layout: Layout, sizes: tuple[tuple[int, int], ...], replicas: list[int], counts: Counts
+) -> list[PoolPlaces]:
     first, alone = 0, []
-    group = _shard_group(layout)
-    for area, name in zip(sizes, names, strict=True):
-        alone.append(_of_aligned(layout, area, tiers, first % (group or 1)))
-        first += counts.pools[name].n_replicas
-    shared = [shared_groups(sizes, tier) for tier in tiers]
-    return dict(zip(names, _together(alone, counts, layout, shared), strict=True))
+    group = layout.shard_group or 1
+    for (n_ranks, used), n_replicas in zip(sizes, replicas, strict=True):
+        alone.append(_of_aligned(layout, n_ranks, used, first % group))
+        first += n_replicas
+    return _together(alone, counts, layout)
+
+
+def _with_groups(found: PoolPlaces, groups: PoolGroups) -> PoolPlaces:
+    """Return places of a pool with how its communicators lie in the groups of each tier."""
+    spreads = {
+        name: replace(getattr(found, name), tiers=of_kind)
+        for name, of_kind in groups.by_kind.items()
+    }
+    return replace(found, **spreads, stage_levels=groups.stage_levels)
 
 
 # Compiled scenarios with thousands of pools have few kinds of them.
@@ -111,8 +132,8 @@ def _of_aligned_by_sizes(
     sizes: tuple[int, ...],
     group: int | None,
     chunks: int,
-    area: Area,
-    tiers: tuple[TierSize, ...],
+    n_ranks: int,
+    used: int,
     first: int,
 ) -> PoolPlaces:
     tensor, context, pipeline, expert, expert_tensor = sizes
@@ -125,10 +146,10 @@ def _of_aligned_by_sizes(
         expert_tensor=expert_tensor,
         chunks=chunks,
     )
-    return _found(layout, site_of(layout, (area,), tiers), 0, group=group, first=first)
+    return _found(layout, site_of(layout, ((n_ranks, used),)), 0, group=group, first=first)
 
 
-def _of_aligned(layout: Layout, area: Area, tiers: tuple[TierSize, ...], first: int) -> PoolPlaces:
+def _of_aligned(layout: Layout, n_ranks: int, used: int, first: int) -> PoolPlaces:
     """Return where the ranks of a pool sit whose first replica is the `first` of a shard group."""
     sizes = (
         layout.tensor,
@@ -138,36 +159,16 @@ def _of_aligned(layout: Layout, area: Area, tiers: tuple[TierSize, ...], first: 
         expert_tensor(layout),
     )
     return _of_aligned_by_sizes(
-        layout.order, sizes, _shard_group(layout), layout.chunks, area, tiers, first
+        layout.order, sizes, layout.shard_group, layout.chunks, n_ranks, used, first
     )
 
 
-def _of_mixed(
-    layout: Layout, areas: tuple[Area, ...], pool: int, tiers: tuple[TierSize, ...]
-) -> PoolPlaces:
-    site = site_of(layout, areas, tiers)
-    return _found(layout, site, pool, group=_shard_group(layout), first=0)
+def _of_mixed(layout: Layout, sizes: tuple[tuple[int, int], ...], pool: int) -> PoolPlaces:
+    return _found(layout, site_of(layout, sizes), pool, group=layout.shard_group, first=0)
 
 
-def _shard_group(layout: Layout) -> int | None:
-    """Return the replicas of a shard group, or None where there are no such groups."""
-    return layout.shard_group_replicas if layout.sharding == "hybrid" else None
-
-
-def _together(
-    alone: list[PoolPlaces], counts: Counts, layout: Layout, shared: list[int]
-) -> list[PoolPlaces]:
-    """Return the places of aligned pools whose communicators reach into all of them.
-
-    Parameters
-    ----------
-    alone
-        Places of the pools, each by itself.
-    counts, layout
-        Of the job.
-    shared
-        By tier: groups that hold ranks of two pools.
-    """
+def _together(alone: list[PoolPlaces], counts: Counts, layout: Layout) -> list[PoolPlaces]:
+    """Return the places of aligned pools whose communicators reach into all of them."""
     n_data = counts.n_data_ranks
     n_shard = counts.shard_ranks
     n_same = same_experts_among(n_data, layout)
@@ -183,94 +184,52 @@ def _together(
         "same_experts_of_shard": (n_same_of_shard, "same_experts"),
     }
     domains = {name: sum(getattr(pool, name).domains for pool in alone) for name in ranks}
-    groups = {
-        name: [
-            sum(own[tier].number for own in (getattr(pool, name).tiers for pool in alone) if own)
-            - both
-            for tier, both in enumerate(shared)
-        ]
-        for name in ranks
-    }
     found = []
     for pool in alone:
-        spreads = {
-            name: _reaching(getattr(pool, name), n, domains[name], groups[name])
-            for name, n in ranks.items()
+        spreads: dict[str, Any] = {
+            name: _reaching(getattr(pool, name), n, domains[name]) for name, n in ranks.items()
         }
         for name, (n, of_all) in within.items():
-            if n == ranks[of_all]:
-                spreads[name] = spreads[of_all]
-                continue
             own = getattr(pool, name)
             # Of a shard group that lies in several pools, the others are like this one.
-            share = Fraction(n, own.ranks)
-            more = [
-                min(math.ceil(tier.number * share), most)
-                for tier, most in zip(own.tiers, groups[of_all], strict=True)
-            ]
-            spreads[name] = _reaching(own, n, math.ceil(own.domains * share), more)
-        found.append(
-            PoolPlaces(
-                **spreads,
-                context=pool.context,
-                experts=pool.experts,
-                stage_levels=pool.stage_levels,
-                ranks_of_stages=pool.ranks_of_stages,
-            )
-        )
+            more = domains[of_all] if n == ranks[of_all] else -(-own.domains * n // own.ranks)
+            spreads[name] = _reaching(own, n, more)
+        found.append(replace(pool, **spreads))
     return found
 
 
-def _reaching(own: Spread, ranks: int, domains: int, groups: list[int]) -> Spread:
-    """Return the spread of a communicator of which a pool has a part.
-
-    Parameters
-    ----------
-    own
-        Spread of the pool's part.
-    ranks, domains
-        Of the whole communicator.
-    groups
-        Its groups, by tier.
-    """
+def _reaching(own: Spread, ranks: int, domains: int) -> Spread:
+    """Return the spread of a communicator of which a pool has a part."""
     if ranks == own.ranks:
         return own
     members, fewest = min(own.members, ranks), min(own.fewest, ranks)
-    domains = min(domains, ranks)
-    tiers = []
-    for tier, number in zip(own.tiers, groups, strict=False):
-        number = max(1, min(number, domains))
-        # All of them reach into other pools.
-        crosses = float(number > 1)
-        crossing = crosses * tier.parts
-        tiers.append(replace(tier, number=number, crossing=crossing, leaving=crosses))
-    return Spread(ranks=ranks, members=members, domains=domains, fewest=fewest, tiers=tuple(tiers))
+    return Spread(ranks=ranks, members=members, domains=min(domains, ranks), fewest=fewest)
 
 
 def _found(layout: Layout, site: Site, pool: int, *, group: int | None, first: int) -> PoolPlaces:
     """Return where the ranks of a pool sit, by its own part of all communicators."""
     dense, experts = site.numberings.dense, site.numberings.experts
-    # How communicators lie in domains repeats after as many as a domain has tensor groups. How
-    # they lie in tiers, and which pools they reach, need not repeat.
+    # How communicators lie in domains repeats after as many as a domain has tensor groups; which
+    # pools they reach need not repeat.
     period = int(site.used.max()) // layout.tensor
-    if site.tiers or len(site.areas) > 1:
+    if len(site.firsts) > 1:
         period = EVERY
     elif period == 1 and experts is dense:
         return _of_whole_domains(layout, site, pool, group=group, first=first)
-    stages = _some(layout.pipeline, period) * dense.stride("pp")
-    replicas = _some(dense.size("dp"), period) * dense.stride("dp")
+    stages = some(layout.pipeline, period) * dense.stride("pp")
+    replicas = some(dense.size("dp"), period) * dense.stride("dp")
 
     def spread(members: Ranks, *bases: Ranks) -> Spread:
-        return spread_of(site, [_moved(members, *bases)], pool)
+        return spread_of(site, [moved(members, *bases)], pool)
 
     def of_data(data: Ranks, *bases: Ranks) -> tuple[Spread, Spread, Spread]:
         """Return the spreads of some ranks, of those of a shard group, and of one of each."""
         whole = spread(data, *bases)
         if group is None:
             return whole, whole, Spread.of(1, 1)
-        within, between = _shards(dense.index(data, "dp"), group, first, period)
+        within, between = shards(dense.index(data, "dp"), group, first, period)
         of_shard, of_each = (
-            spread_of(site, [_moved(data[members], *bases) for members in parts], pool)
+            spread_of(site, [moved(data[members], *bases) for members in parts], pool)
             for parts in (within, between)
         )
         return whole, of_shard, of_each
@@ -280,11 +239,11 @@ def _found(layout: Layout, site: Site, pool: int, *, group: int | None, first: i
     of_experts = Spread.of(1, 1)
     if experts is not dense:
         every = min(period * layout.tensor, EVERY)
-        offsets = _some(experts.size("ep"), every) * experts.stride("ep")
+        offsets = some(experts.size("ep"), every) * experts.stride("ep")
         same, same_of_shard, same_between_shards = of_data(
             experts.group(0, "cp", "dp"), stages, offsets
         )
-        others = _some(experts.size("dp"), every) * experts.stride("dp")
+        others = some(experts.size("dp"), every) * experts.stride("dp")
         of_experts = spread(experts.group(0, "ep"), stages, others)
     return PoolPlaces(
         data=data,
@@ -295,7 +254,7 @@ def _found(layout: Layout, site: Site, pool: int, *, group: int | None, first: i
         same_experts=same,
         same_experts_of_shard=same_of_shard,
         same_experts_between_shards=same_between_shards,
-        stage_levels=_stage_levels(layout, site, period),
+        stage_levels=stage_levels(layout, dense, [site.domains], period),
         ranks_of_stages=_ranks_of_stages(layout, site, pool),
     )
 
@@ -323,70 +282,6 @@ def _of_whole_domains(
         stage_levels=(int(layout.pipeline > 1),) * layout.pipeline,
         ranks_of_stages=_ranks_of_stages(layout, site, pool),
     )
-
-
-def _some(n: int, period: int) -> Ranks:
-    """Return some of n indices, those of one period and the last one."""
-    return np.append(np.arange(min(n - 1, period)), n - 1)
-
-
-def _moved(members: Ranks, *bases: Ranks) -> Ranks:
-    """Return ranks of communicators, one a row: of one of them, moved by each sum of bases."""
-    moved = np.zeros(1, dtype=np.int64)
-    for base in bases:
-        moved = np.add.outer(moved, base).ravel()
-    rows: Ranks = np.add.outer(moved, members)
-    return rows
-
-
-def _shards(
-    replicas: Ranks, group: int, first: int, period: int
-) -> tuple[list[Ranks], list[Ranks]]:
-    """Return places of ranks of shard groups, and of those with the same shard, one of each group.
-
-    Parameters
-    ----------
-    replicas
-        The replica of each rank with the same part of the model, counted in the pool, in ascending
-        order or in that of several context ranks.
-    group
-        Replicas of a shard group.
-    first
-        Place of the first replica in its shard group.
-    period
-        Communicators after which their pattern in domains repeats.
-    """
-    number, place = np.divmod(replicas + first, group)
-    groups = sorted(_by(number), key=len, reverse=True)
-    # A pool may lie in a smaller one only.
-    n_whole = len(groups) if period == EVERY else sum(len(g) == len(groups[0]) for g in groups)
-    within = [groups[k] for k in _some(n_whole, period).tolist()]
-    holders = _by(place)
-    between = [holders[k] for k in _some(len(holders), period).tolist()]
-    # Context ranks hold other shards.
-    return within, [each[np.unique(number[each], return_index=True)[1]] for each in between]
-
-
-def _by(keys: Ranks) -> list[Ranks]:
-    """Return the places of equal keys, by key and in order."""
-    order = np.argsort(keys, kind="stable")
-    return np.split(order, np.flatnonzero(np.diff(keys[order])) + 1)
-
-
-def _stage_levels(layout: Layout, site: Site, period: int) -> tuple[int, ...]:
-    dense, stages = site.numberings.dense, np.arange(layout.pipeline)
-    if layout.pipeline == 1:
-        return (0,)
-    replicas = _some(dense.size("dp"), period) * dense.stride("dp")
-    stage = stages * dense.stride("pp")
-    context = np.arange(layout.context) * dense.stride("cp")
-    ranks = replicas[:, np.newaxis, np.newaxis] + stage[:, np.newaxis] + context
-    levels = np.zeros((len(replicas), layout.pipeline), dtype=np.int64)
-    every = (site.domains(ranks), *(site.groups(ranks, tier) for tier in site.tiers))
-    for level, groups in enumerate(every, start=1):
-        levels[(groups != np.roll(groups, -1, axis=1)).any(axis=2)] = level
-    used = levels if layout.chunks > 1 else levels[:, :-1]
-    return tuple(levels[used.sum(axis=1).argmax()].tolist())
 
 
 def _ranks_of_stages(layout: Layout, site: Site, pool: int) -> tuple[int, ...]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hindmost.scenario.areas import Area, TierSize
+from hindmost.scenario.communicators import some
 from hindmost.scenario.models import Layout
-from hindmost.scenario.numbering import Numberings, Ranks, numberings
-from hindmost.spread import Groups, Spread
+from hindmost.scenario.numbering import Numbering, Numberings, Ranks, numberings
+from hindmost.spread import Spread
 
 MAX_PLACES = 500_000
 """Ranks that are looked at together, of communicators of a kind. Where these are regular, the first
@@ -26,10 +26,6 @@ class Site:
     ----------
     numberings : Numberings
         Their numbers.
-    areas : tuple of Area
-        The pools.
-    tiers : tuple of TierSize
-        Tiers of the network.
     firsts : array of int
         The number of the first rank of each pool.
     used : array of int
@@ -37,8 +33,6 @@ class Site:
     """
 
     numberings: Numberings
-    areas: tuple[Area, ...]
-    tiers: tuple[TierSize, ...]
     firsts: Ranks
     used: Ranks
 
@@ -56,20 +50,10 @@ class Site:
         domains: Ranks = before[pool] + (ranks - self.firsts[pool]) // self.used[pool]
         return domains
 
-    def groups(self, ranks: Ranks, tier: TierSize) -> Ranks:
-        """Return the group of a tier that each rank is in; they grow with the ranks, too."""
-        pool = self.pool_of(ranks)
-        found = np.empty_like(ranks)
-        for index, area in enumerate(self.areas):
-            here = pool == index
-            domains = (ranks[here] - self.firsts[index]) // area.used
-            found[here] = area.groups(tier, domains)
-        return found
 
-
-def site_of(layout: Layout, areas: tuple[Area, ...], tiers: tuple[TierSize, ...]) -> Site:
-    """Return the site of some pools."""
-    n_ranks = [area.n_ranks for area in areas]
+def site_of(layout: Layout, sizes: Sequence[tuple[int, int]]) -> Site:
+    """Return the site of pools with so many ranks, and working GPUs of a full domain."""
+    n_ranks = [n for n, _ in sizes]
     replica = layout.tensor * layout.context * layout.pipeline
     return Site(
         numberings=numberings(
@@ -81,18 +65,15 @@ def site_of(layout: Layout, areas: tuple[Area, ...], tiers: tuple[TierSize, ...]
             expert=layout.expert,
             expert_tensor=layout.expert_tensor,
         ),
-        areas=areas,
-        tiers=tiers,
         firsts=np.concatenate(([0], np.cumsum(n_ranks)[:-1])).astype(np.int64),
-        used=np.array([area.used for area in areas], dtype=np.int64),
+        used=np.array([used for _, used in sizes], dtype=np.int64),
     )
 
 
 def spread_of(site: Site, rows: list[Ranks], pool: int) -> Spread:
     """Return the spread of the communicator that takes longest, among those with ranks in a pool.
 
-    Its members are counted in the domains of the pool, and its domains in all pools. Of a tier
-    that group of the pool counts that most communicators leave.
+    Its members are counted in the domains of the pool, and its domains in all pools.
 
     Parameters
     ----------
@@ -104,8 +85,7 @@ def spread_of(site: Site, rows: list[Ranks], pool: int) -> Spread:
         The pool.
     """
     arrays = [np.atleast_2d(array) for array in rows]
-    is_regular = not site.tiers and len(site.areas) == 1
-    if is_regular and sum(array.size for array in arrays) > MAX_PLACES:
+    if len(site.firsts) == 1 and sum(array.size for array in arrays) > MAX_PLACES:
         arrays = [arrays[0][:1], arrays[-1][-1:]]
     parts = [part for array in arrays for part in _parts(array)]
     here = [part for part in (_in_pool(site, part, pool) for part in parts) if part.size]
@@ -120,7 +100,6 @@ def spread_of(site: Site, rows: list[Ranks], pool: int) -> Spread:
         members=int(members[slowest]),
         domains=int(n_domains[slowest]),
         fewest=int(fewest[slowest]),
-        tiers=tuple(_groups(site, here, tier, pool) for tier in site.tiers),
     )
 
 
@@ -128,32 +107,6 @@ def _in_pool(site: Site, rows: Ranks, pool: int) -> Ranks:
     """Return the rows with a rank in a pool."""
     found: Ranks = rows[(site.pool_of(rows) == pool).any(axis=1)]
     return found
-
-
-def _groups(site: Site, parts: list[Ranks], tier: TierSize, pool: int) -> Groups:
-    """Return how the rows of some arrays lie in the groups of a tier."""
-    groups = [site.groups(rows, tier) for rows in parts]
-    n_groups = 1 + max(int(of_rows.max()) for of_rows in groups)
-    # By group: parts of rows, their ranks, and both of rows that are in several groups.
-    sums = np.zeros((4, n_groups))
-    is_here = np.zeros(n_groups, dtype=bool)
-    number = 1
-    for rows, of_rows in zip(parts, groups, strict=True):
-        row, group, size = _pieces(of_rows)
-        n_pieces = np.bincount(row)
-        number = max(number, int(n_pieces.max()))
-        crosses = (n_pieces > 1)[row]
-        for index, weights in enumerate((np.ones_like(size), size, crosses, crosses * size)):
-            sums[index] += np.bincount(group, weights=weights, minlength=n_groups)
-        is_here[of_rows[site.pool_of(rows) == pool]] = True
-    n_parts, n_ranks, n_crossing, n_leaving = sums[:, is_here]
-    worst = int(np.argmax(n_crossing / n_ranks + 1e-9 * n_parts / n_ranks))
-    return Groups(
-        number=number,
-        parts=float(n_parts[worst] / n_ranks[worst]),
-        crossing=float(n_crossing[worst] / n_ranks[worst]),
-        leaving=float(n_leaving[worst] / n_ranks[worst]),
-    )
 
 
 def _parts(rows: Ranks) -> Iterator[Ranks]:
@@ -173,8 +126,8 @@ def _counts(groups: Ranks, in_pool: NDArray[np.bool_]) -> tuple[Ranks, Ranks, Ra
     in_pool
         Whether each rank is in the pool.
     """
-    row, _, size = _pieces(groups)
     n_rows = len(groups)
+    row, _, size = pieces(groups.ravel(), np.repeat(np.arange(n_rows), groups.shape[1]))
     firsts = np.concatenate(([0], size.cumsum()[:-1]))
     here = np.logical_or.reduceat(in_pool.ravel(), firsts)
     number: Ranks = np.bincount(row, minlength=n_rows)
@@ -185,10 +138,37 @@ def _counts(groups: Ranks, in_pool: NDArray[np.bool_]) -> tuple[Ranks, Ranks, Ra
     return number, most, fewest
 
 
-def _pieces(groups: Ranks) -> tuple[Ranks, Ranks, Ranks]:
-    """Return row, group and ranks of each run of ranks of a row that are in the same group."""
-    is_first = np.ones(groups.shape, dtype=bool)
-    is_first[:, 1:] = np.diff(groups, axis=1) != 0
+def pieces(groups: Ranks, row_of: Ranks) -> tuple[Ranks, Ranks, Ranks]:
+    """Return row, group and number of each run of ranks of a row that are in the same group."""
+    is_first = np.append(True, (np.diff(groups) != 0) | (np.diff(row_of) != 0))
     firsts = np.flatnonzero(is_first)
     size: Ranks = np.diff(np.append(firsts, groups.size))
-    return firsts // groups.shape[1], groups.ravel()[firsts], size
+    return row_of[firsts], groups[firsts], size
+
+
+def stage_levels(
+    layout: Layout, dense: Numbering, groupings: Sequence[Callable[[Ranks], Ranks]], period: int
+) -> tuple[int, ...]:
+    """Return the level that transfers go over, by link between stages, where they go farthest.
+
+    Parameters
+    ----------
+    layout, dense
+        The layout, and the numbers of its ranks.
+    groupings
+        Functions of ranks that return their groups, by level from 1 on.
+    period
+        Replicas after which what they return repeats.
+    """
+    if layout.pipeline == 1:
+        return (0,)
+    replicas = some(dense.size("dp"), period) * dense.stride("dp")
+    stages = np.arange(layout.pipeline) * dense.stride("pp")
+    context = np.arange(layout.context) * dense.stride("cp")
+    ranks = replicas[:, np.newaxis, np.newaxis] + stages[:, np.newaxis] + context
+    levels = np.zeros((len(replicas), layout.pipeline), dtype=np.int64)
+    for level, group_of in enumerate(groupings, start=1):
+        groups = group_of(ranks)
+        levels[(groups != np.roll(groups, -1, axis=1)).any(axis=2)] = level
+    used = levels if layout.chunks > 1 else levels[:, :-1]
+    return tuple(levels[used.sum(axis=1).argmax()].tolist())
