@@ -457,3 +457,30 @@ def test_random_hops_over_tiers_are_refused() -> None:
     hops: Changes = {"hop_noise": {"name": "exponential", "mean": 1.0}}
     with pytest.raises(hm.ScenarioError, match="mine has tiers, whose hops are not alike"):
         of({**BEYOND, **hops}, {"h100": 256}, tensor=8)
+
+
+@pytest.mark.parametrize(
+    ("fabric", "said"),
+    [
+        (
+            {**BEYOND, "oversubscription": 2.0, "tier_domains": 3},
+            "fabrics.mine.beyond.gpus must be a multiple of 24, the GPUs of a lower group, got 64",
+        ),
+        (
+            {**BEYOND, "oversubscription": 2.0, "tier_domains": 16},
+            "fabrics.mine.beyond.gpus must be a multiple of 128",
+        ),
+    ],
+)
+def test_tiers_lie_within_each_other(fabric: Changes, said: str) -> None:
+    with pytest.raises(hm.ScenarioError) as refused:
+        of(fabric, {"h100": 256}, tensor=8)
+    assert said in str(refused.value)
+
+
+def test_groups_of_domains_and_of_gpus_do_not_go_together() -> None:
+    both: Changes = {**BEYOND, "oversubscription": 2.0, "tier_domains": 8}
+    racks: Changes = {"gpu": "gb200-nvl72", "n_gpus": 128, "domain_gpus_used": 64}
+    changes: Changes = {"pools.gb200": racks, "fabrics.mine": both, "fabric.name": "mine"}
+    with pytest.raises(hm.ScenarioError, match="domains have 8 and 64 GPUs"):
+        hm.load("h100-1k", changes)

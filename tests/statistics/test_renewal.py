@@ -260,3 +260,34 @@ def test_the_best_interval_by_search() -> None:
         other = replace(young, interval_s=factor * young.best_interval_s).exact
         assert other is not None
         assert other < young.exact
+
+
+@pytest.mark.parametrize("every", [1000, 10_000, 100_000])
+def test_the_best_interval_of_a_rare_global_level(every: int) -> None:
+    # Local checkpoints cost nothing: as one level whose interval is `every` times as long.
+    one = hm.Renewal(
+        failures={"a": hm.Failures(per_hour=1e-3, keeps_local=False)},
+        restart_s=60.0,
+        blocking_s=0.0,
+        restart_can_fail=False,
+        global_level=hm.GlobalLevel(every=every, blocking_s=60.0),
+    )
+    flat = replace(one, blocking_s=60.0, global_level=None)
+    assert one.best_interval_s * every == pytest.approx(flat.best_interval_s, rel=1e-4)
+    assert one.exact == pytest.approx(flat.exact, rel=1e-9)
+
+
+@pytest.mark.parametrize("shape", [0.5, 2.0, 8.0, 20.0])
+def test_the_best_interval_of_an_aging_job_among_several_good_ones(shape: float) -> None:
+    one = hm.Renewal(
+        failures={"a": hm.Failures(per_hour=10.0, shape=shape)},
+        restart_s=600.0,
+        blocking_s=15.0,
+        restart_can_fail=False,
+    )
+    best = one.exact
+    assert best is not None
+    for interval_s in np.geomspace(5.0, 1000.0, 400).tolist():
+        other = replace(one, interval_s=interval_s).exact
+        assert other is not None
+        assert other <= best * (1 + 1e-3)

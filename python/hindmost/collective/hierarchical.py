@@ -9,6 +9,7 @@ the logarithm of the number of domains and each byte still crosses a port once.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 from hindmost.collective import ring
 from hindmost.collective.cost import Cost, Link, twice
@@ -52,11 +53,12 @@ def all_gather(
     """
     within = ring.all_gather(n_bytes, n=spread.members, link=scale_up)
     latency_s, transfer_s = within.latency_s, 0.0
-    rounds, share = 0, 0.0
+    over = levels(spread, port, tiers)
     # What crosses a level crosses those below it on the way, and counts once, at the lowest rate.
-    for level in reversed(levels(spread, port, tiers)):
+    shares = list(accumulate((level.crossing_share for level in over), min))
+    rounds, share = 0, 0.0
+    for level, crossing in zip(reversed(over), reversed(shares), strict=True):
         latency_s += (level.doublings - rounds) * level.link.latency_s
-        crossing = max(share, level.crossing_share)
         transfer_s += (crossing - share) * n_bytes / level.link.bytes_per_s
         rounds, share = level.doublings, crossing
     return Cost(latency_s=latency_s, scale_up_s=within.transfer_s, transfer_s=transfer_s)

@@ -5,6 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
+MOST_FAILURES = 700.0
+"""Failures in a segment above which none is ever reached: the share has no number."""
+MOST_TERMS = 10_000_000
+"""Terms of a sum, at most."""
 LEAST_SURVIVAL = 1e-18
 """Probability that a segment is reached, below which those after it are left out."""
 
@@ -45,6 +51,8 @@ def constant_rate(
     >>> [round(constant_rate(**job, can_fail=can_fail), 6) for can_fail in (False, True)]
     [0.408526, 0.34151]
     """
+    if rate * (interval_s + blocking_s) > MOST_FAILURES:
+        return 0.0
     segments = math.expm1(rate * (interval_s + blocking_s))
     kept = interval_s * math.exp(-rate * durable_s) / segments
     if can_fail:
@@ -93,22 +101,36 @@ def two_levels(
     """
     local, far = rates
     rate = local + far
-    # E_j = alone + again * E_0.
-    alone = again = 0.0
-    for segment in range(every, 0, -1):
-        seconds = interval_s + blockings_s[1 if segment == every else 0]
-        fails = -math.expm1(-rate * seconds)
-        down_s = (local * downs_s[0] + far * downs_s[1]) / rate
+    down_s = (local * downs_s[0] + far * downs_s[1]) / rate
+
+    def segment(blocking_s: float) -> tuple[float, float]:
+        """Return a segment's own expected seconds, and how often it falls back to the first one."""
+        fails = -math.expm1(-rate * (interval_s + blocking_s))
         stays = 1 - fails * local / rate
-        alone = (fails * (1 / rate + down_s) + (1 - fails) * alone) / stays
-        again = (fails * far / rate + (1 - fails) * again) / stays
-    return every * interval_s * (1 - again) / alone
+        if fails == 1 or stays == 0:
+            return math.inf, 1.0
+        return fails * (1 / rate + down_s) / stays, fails * far / rate / stays
+
+    # E_j = alone + (1 - escape) E_0: first of the global segment, then of n equal local ones.
+    alone, falls_back = segment(blockings_s[1])
+    escape = 1 - falls_back
+    own_s, falls_back = segment(blockings_s[0])
+    n = every - 1
+    if falls_back == 1:
+        return 0.0
+    passes = n * math.log1p(-falls_back)
+    n_tries = -math.expm1(passes) / falls_back if falls_back else float(n)
+    alone = math.exp(passes) * alone + own_s * n_tries
+    escape *= math.exp(passes)
+    return every * interval_s * escape / alone if math.isfinite(alone) else 0.0
 
 
 def weibull(
     *, shape: float, mean_s: float, down_s: float, interval_s: float, blocking_s: float
-) -> float:
+) -> float | None:
     """Return the share of time kept where each restart, which cannot fail, makes the job new.
+
+    None where the sum has too many terms.
 
     Parameters
     ----------
@@ -129,9 +151,10 @@ def weibull(
     0.439736
     """
     scale_s = mean_s / math.gamma(1 + 1 / shape)
-    reached, survival, k = 0.0, 1.0, 0
-    while survival > LEAST_SURVIVAL:
-        k += 1
-        survival = math.exp(-((k * (interval_s + blocking_s) / scale_s) ** shape))
-        reached += survival
+    segment = (interval_s + blocking_s) / scale_s
+    n_terms = (-math.log(LEAST_SURVIVAL)) ** (1 / shape) / segment
+    if n_terms > MOST_TERMS:
+        return None
+    ends = segment * np.arange(1, int(n_terms) + 2)
+    reached = float(np.exp(-(ends**shape)).sum())
     return interval_s * reached / (mean_s + down_s)

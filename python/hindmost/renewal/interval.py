@@ -6,8 +6,10 @@ import math
 from collections.abc import Callable
 
 GOLDEN = (math.sqrt(5) - 1) / 2
-WIDEST = 30.0
-"""Factor by which the best interval may be off Young's, either way, where it is searched."""
+WIDEST = 1e4
+"""Factor by which the best interval may be off the first one, either way, where it is searched."""
+LEAST_LOST = 1e-12
+"""Failures while a checkpoint stops the job, below which Young's interval is exact enough."""
 
 
 def of_constant_rate(rate: float, blocking_s: float) -> float:
@@ -33,6 +35,8 @@ def of_constant_rate(rate: float, blocking_s: float) -> float:
     [231.6, 521.2]
     """
     lost = rate * blocking_s
+    if lost < LEAST_LOST:
+        return math.sqrt(2 * blocking_s / rate)
     y = min(1.0, math.sqrt(2 * lost))
     for _ in range(100):
         rest = math.exp(-y - lost)
@@ -43,19 +47,30 @@ def of_constant_rate(rate: float, blocking_s: float) -> float:
     return y / rate
 
 
-def by_search(kept: Callable[[float], float], first_s: float, *, tolerance: float) -> float:
-    """Return the interval at which `kept` is greatest, by golden sections of its logarithm.
+def by_search(
+    kept: Callable[[float], float], first_s: float, *, tolerance: float, per_decade: int
+) -> float:
+    """Return the interval at which `kept` is greatest.
+
+    Intervals of all lengths around the first one are tried, and then golden sections of the
+    logarithm around the best of them.
 
     Parameters
     ----------
     kept
-        Share of time kept at an interval in seconds; it rises to one greatest value and falls.
+        Share of time kept at an interval in seconds.
     first_s
-        An interval near the best one.
+        An interval of the best one's order of magnitude.
     tolerance
         Relative width at which the search ends.
+    per_decade
+        Intervals of each factor of ten that are tried first.
     """
-    low, high = math.log(first_s / WIDEST), math.log(first_s * WIDEST)
+    n_points = 1 + 2 * round(per_decade * math.log10(WIDEST))
+    step = 2 * math.log(WIDEST) / (n_points - 1)
+    points = [math.log(first_s / WIDEST) + step * k for k in range(n_points)]
+    best = max(points, key=lambda x: kept(math.exp(x)))
+    low, high = best - step, best + step
     inner = [high - GOLDEN * (high - low), low + GOLDEN * (high - low)]
     values = [kept(math.exp(x)) for x in inner]
     while high - low > tolerance:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -30,8 +31,21 @@ from hindmost.renewal.runs import NAMES, RenewalRuns
 SECONDS_PER_HOUR = 3600.0
 SECONDS_PER_DAY = 24 * SECONDS_PER_HOUR
 
+LEAST_DAYS = 1e-6
+"""Days of a run, at least."""
 DEFAULT_DAYS = 30.0
 """Days of a run, by default."""
+
+MAX_EVERY = 1_000_000
+"""Checkpoints from one global one to the next, at most."""
+LEAST_INTERVAL_S = 1e-3
+"""Seconds between checkpoints, at least."""
+RATES = (1e-12, 1e6)
+"""Failures an hour, at least and at most."""
+SHAPES = (0.5, 20.0)
+"""Shapes of the law of a failure, at least and at most: those whose tables the core has."""
+MOST_LOST_RESTARTS = 12.0
+"""Failures in a restart that can fail, above which hardly one in 160,000 succeeds."""
 
 MAX_INTERRUPTIONS = 2**31
 """Interruptions of a run, at most: random addresses have 32 bits for failures."""
@@ -40,8 +54,10 @@ SEARCH_RUNS, SEARCH_INTERRUPTIONS = 4, 50_000
 """Runs and interruptions of each simulation of a search."""
 SEARCH_SEED = 0
 """One seed for all of a search, so that all intervals meet the same failures."""
-SEARCH_TOLERANCE = 1e-3
-EXACT_TOLERANCE = 1e-7
+SEARCH_TOLERANCE, EXACT_TOLERANCE = 1e-3, 1e-7
+"""Relative widths at which searches end."""
+FEW_PER_DECADE, MANY_PER_DECADE = 8, 64
+"""Intervals of each factor of ten that are tried by simulation, and exactly."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,13 +170,23 @@ class Renewal:
 
     def __post_init__(self) -> None:
         refuse(list(self._problems()))
+        # A copy, which the caller's later changes leave as it was judged.
+        object.__setattr__(self, "failures", dict(self.failures))
 
     def _problems(self) -> Iterator[Problem]:
-        if not self.failures:
-            yield Problem(path="failures", requirement="must have at least one kind")
+        if not (isinstance(self.failures, Mapping) and self.failures):
+            requirement = "must be a mapping with at least one kind"
+            yield Problem(path="failures", requirement=requirement)
+            return
         for name, kind in self.failures.items():
-            yield from _number(f"failures.{name}.per_hour", kind.per_hour, above_zero=True)
-            yield from _number(f"failures.{name}.shape", kind.shape, above_zero=True)
+            yield from _kind_problems(name, kind)
+        if not isinstance(self.restart_can_fail, bool):
+            requirement, value = "must be True or False", self.restart_can_fail
+            yield Problem(path="restart_can_fail", requirement=requirement, value=value)
+        if not (self.global_level is None or isinstance(self.global_level, GlobalLevel)):
+            requirement = "must be a hindmost.GlobalLevel"
+            yield Problem(path="global_level", requirement=requirement)
+            return
         numbers = {
             "restart_s": self.restart_s,
             "blocking_s": self.blocking_s,
@@ -169,7 +195,7 @@ class Renewal:
         }
         level = self.global_level
         if level is not None:
-            yield from bounds("global_level.every", level.every, 1, 2**31)
+            yield from bounds("global_level.every", level.every, 1, MAX_EVERY)
             numbers |= {
                 "global_level.blocking_s": level.blocking_s,
                 "global_level.durable_s": level.durable_s,
@@ -179,7 +205,7 @@ class Renewal:
         for path, value in numbers.items():
             yield from _number(path, value)
         if self.interval_s is not None:
-            yield from _number("interval_s", self.interval_s, above_zero=True)
+            yield from _number("interval_s", self.interval_s, least=LEAST_INTERVAL_S)
         elif self.blocking_s == 0 and (level is None or level.blocking_s == 0):
             requirement = "must be given where checkpoints do not stop the job: the best one is 0"
             yield Problem(path="interval_s", requirement=requirement)
@@ -199,6 +225,11 @@ class Renewal:
 
         In closed form or from `exact`, where there is one; else by search, at every interval on
         the same simulated failures, to 0.1%.
+
+        Raises
+        ------
+        ScenarioError
+            If it has to be simulated and restarts hardly ever succeed.
         """
         level = self.global_level
         constant = all(kind.shape == 1 for kind in self._kinds)
@@ -207,23 +238,32 @@ class Renewal:
         mean_blocking_s = self.blocking_s
         if level is not None:
             mean_blocking_s += (level.blocking_s - self.blocking_s) / level.every
-        young_s = math.sqrt(2 * mean_blocking_s / self.rate)
+        young_s = max(math.sqrt(2 * mean_blocking_s / self.rate), LEAST_INTERVAL_S)
 
         def exactly(interval_s: float) -> float:
-            kept = replace(self, interval_s=interval_s).exact
-            assert kept is not None
-            return kept
+            return replace(self, interval_s=max(interval_s, LEAST_INTERVAL_S)).exact or 0.0
 
         def simulated(interval_s: float) -> float:
-            job = replace(self, interval_s=interval_s)
+            job = replace(self, interval_s=max(interval_s, LEAST_INTERVAL_S))
             runs = job.simulate(
                 seed=SEARCH_SEED, runs=SEARCH_RUNS, interruptions=SEARCH_INTERRUPTIONS
             )
             return runs.kept
 
         if replace(self, interval_s=young_s).exact is None:
-            return by_search(simulated, young_s, tolerance=SEARCH_TOLERANCE)
-        return by_search(exactly, young_s, tolerance=EXACT_TOLERANCE)
+            lost = self.rate * (self.detection_s + self.restart_s)
+            if self.restart_can_fail and lost > MOST_LOST_RESTARTS:
+                requirement = (
+                    f"must be shorter for a best interval: {lost:.0f} failures come in one "
+                    "restart, so that hardly any succeeds"
+                )
+                value = self.restart_s
+                refuse([Problem(path="restart_s", requirement=requirement, value=value)])
+            return by_search(
+                simulated, young_s, tolerance=SEARCH_TOLERANCE, per_decade=FEW_PER_DECADE
+            )
+        # Where failures come with age, intervals that divide it well are all good ones.
+        return by_search(exactly, young_s, tolerance=EXACT_TOLERANCE, per_decade=MANY_PER_DECADE)
 
     @property
     def _interval_s(self) -> float:
@@ -318,14 +358,14 @@ class Renewal:
             *seed_problems(seed),
             *bounds("runs", runs, 1, MAX_RUNS),
             *thread_problems(threads),
-            *([] if days is None else _number("days", days, above_zero=True)),
+            *([] if days is None else _number("days", days, least=LEAST_DAYS)),
         ]
         for name, count in counts.items():
             if count is not None:
                 found += bounds(name, count, 1, MAX_INTERRUPTIONS)
         if len(given) > 1:
-            requirement = f"must be one of {', '.join(ends)}"
-            found.append(Problem(path="end", requirement=requirement, value=given))
+            requirement = f"must be left out where {given[0]} is given: a run has one end"
+            found.append(Problem(path=given[1], requirement=requirement, value=ends[given[1]]))
         refuse(found)
         rows = _core.renewal(
             self._core_arguments(),
@@ -378,10 +418,27 @@ def _law(kind: Failures) -> dict[str, Any]:
     return law.model_dump(exclude_none=True)
 
 
-def _number(path: str, value: float, *, above_zero: bool = False) -> Iterator[Problem]:
-    """Yield the problem of a value that is no finite number from 0 on, or above it."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if is_number and math.isfinite(value) and (value > 0 or (value == 0 and not above_zero)):
+def _kind_problems(name: Any, kind: Any) -> Iterator[Problem]:
+    """Yield the problems of failures of one kind."""
+    path = f"failures.{name}"
+    if not isinstance(name, str):
+        yield Problem(path="failures", requirement="must have names that are texts", value=name)
+    if not isinstance(kind, Failures):
+        yield Problem(path=path, requirement="must be a hindmost.Failures")
         return
-    requirement = f"must be a finite number {'> 0' if above_zero else '>= 0'}"
-    yield Problem(path=path, requirement=requirement, value=value)
+    yield from _number(f"{path}.per_hour", kind.per_hour, least=RATES[0], most=RATES[1])
+    yield from _number(f"{path}.shape", kind.shape, least=SHAPES[0], most=SHAPES[1])
+    if not isinstance(kind.keeps_local, bool):
+        requirement = "must be True or False"
+        yield Problem(path=f"{path}.keeps_local", requirement=requirement, value=kind.keeps_local)
+
+
+def _number(
+    path: str, value: Any, *, least: float = 0.0, most: float = math.inf
+) -> Iterator[Problem]:
+    """Yield the problem of a value that is no finite number between two."""
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if is_number and math.isfinite(value) and least <= value <= most:
+        return
+    limits = f">= {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
+    yield Problem(path=path, requirement=f"must be a finite number {limits}", value=value)

@@ -15,7 +15,7 @@ NAMES = ("kept", "redone", "checkpoint", "detection", "restart")
 """Where time goes."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class RenewalRuns:
     """Simulated runs of a job.
 
@@ -33,6 +33,18 @@ class RenewalRuns:
     interruptions: NDArray[np.int64]
     failures: NDArray[np.int64]
     seed: int
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether all rows and counts are equal."""
+        return (
+            isinstance(other, RenewalRuns)
+            and self.seed == other.seed
+            and np.array_equal(self.rows, other.rows)
+            and np.array_equal(self.interruptions, other.interruptions)
+            and np.array_equal(self.failures, other.failures)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
 
     @property
     def seconds(self) -> NDArray[np.float64]:

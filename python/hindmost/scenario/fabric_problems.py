@@ -102,6 +102,27 @@ def _tiers(scenario: Scenario) -> Iterator[Problem]:
             requirement = f"must be >= {largest}, the GPUs of a domain"
             path = f"fabrics.{name}.beyond.gpus"
             yield Problem(path=path, requirement=requirement, value=network.beyond.gpus)
+        if network.tier_domains is not None:
+            yield from _nested(scenario, network.tier_domains, network.beyond.gpus)
     if tier_sizes(network) and scenario.hop_noise is not None:
         requirement = f"must be absent: {name} has tiers, whose hops are not alike"
         yield Problem(path="fabric.hop_noise", requirement=requirement)
+
+
+def _nested(scenario: Scenario, tier_domains: int, gpus: int) -> Iterator[Problem]:
+    """Yield the problem of two tiers of which the lower one does not lie within the upper one."""
+    name = scenario.fabric.name
+    sizes = sorted({domain_gpus(pool) for pool in scenario.pools.values()})
+    if len(sizes) > 1:
+        shown = " and ".join(map(str, sizes))
+        requirement = (
+            f"must be absent where {name} has a second tier and domains have {shown} GPUs: groups "
+            "of domains and of GPUs would not lie within each other"
+        )
+        path = f"fabrics.{name}.tier_domains"
+        yield Problem(path=path, requirement=requirement, value=tier_domains)
+    elif sizes and gpus % (tier_domains * sizes[0]):
+        requirement = (
+            f"must be a multiple of {tier_domains * sizes[0]:,}, the GPUs of a lower group"
+        )
+        yield Problem(path=f"fabrics.{name}.beyond.gpus", requirement=requirement, value=gpus)

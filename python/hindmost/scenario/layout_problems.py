@@ -259,7 +259,8 @@ def collective_problems(scenario: Scenario, counts: Counts) -> Iterator[Problem]
         yield Problem(path="collective.latency", requirement=requirement, value=chosen.latency)
     if chosen.algorithm == "pat":
         # Where there is no replica, or no numbering, that is told elsewhere.
-        has_places = counts.n_replicas and not any(_order(scenario, counts))
+        wrong = [*_order(scenario, counts), *_experts(scenario, counts)]
+        has_places = counts.n_replicas and not wrong
         where = places(scenario.pools, scenario.layout, counts) if has_places else {}
         for name, of_pool in where.items():
             if of_pool.data.members > 1:

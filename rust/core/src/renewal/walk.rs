@@ -62,8 +62,8 @@ pub struct Account {
     pub failures: u64,
 }
 
-/// Interruptions between two looks at the stop flag.
-const INTERRUPTIONS_BETWEEN_LOOKS: u64 = 1 << 16;
+/// Failures between two looks at the stop flag.
+const FAILURES_BETWEEN_LOOKS: u64 = 1 << 16;
 
 /// Walks through some runs of a job, each on a thread of the current pool.
 ///
@@ -82,6 +82,9 @@ pub fn walks(
     let walk = |run| Walk::new(job, &random, run).go(until, control);
     (0..runs).into_par_iter().map(walk).collect()
 }
+
+/// Failures of a run, at most: random addresses have 32 bits for them.
+const MOST_FAILURES: u64 = u32::MAX as u64;
 
 /// A job in one run.
 struct Walk<'a> {
@@ -126,14 +129,8 @@ impl<'a> Walk<'a> {
             let restart_s = self.fall_back(failed, to_failure_s);
             self.account.interruptions += 1;
             self.account.failures += 1;
-            let is_over = self.restart(failed, restart_s, until);
-            if self
-                .account
-                .interruptions
-                .is_multiple_of(INTERRUPTIONS_BETWEEN_LOOKS)
-            {
-                control.advance(INTERRUPTIONS_BETWEEN_LOOKS)?;
-            }
+            let is_over = self.restart(failed, restart_s, until, control)?;
+            self.look(control)?;
             if is_over || until == Until::Interruptions(self.account.interruptions) {
                 break;
             }
@@ -161,7 +158,8 @@ impl<'a> Walk<'a> {
 
     /// Computes and writes for some seconds, and returns how many of them were computing.
     fn compute(&mut self, seconds: f64) -> f64 {
-        let compute_s = self.job.checkpoints.progress(self.last, seconds).compute_s;
+        let done = self.job.checkpoints.progress(self.last, seconds);
+        let compute_s = done.compute_s.min(seconds);
         self.computed_s += compute_s;
         self.account.checkpoint_s += seconds - compute_s;
         self.now_s += seconds;
@@ -190,7 +188,13 @@ impl<'a> Walk<'a> {
     }
 
     /// Notices the failure and restarts; returns whether the walk is over by then.
-    fn restart(&mut self, failed: usize, restart_s: f64, until: Until) -> bool {
+    fn restart(
+        &mut self,
+        failed: usize,
+        restart_s: f64,
+        until: Until,
+        control: &Control,
+    ) -> Result<bool> {
         self.clocks[failed].begin();
         let detection_s = self.job.recovery.detection_s;
         let mut down_s = detection_s + restart_s;
@@ -213,13 +217,14 @@ impl<'a> Walk<'a> {
                 }
             }
             if seconds == end_s {
-                return true;
+                return Ok(true);
             }
             if seconds == down_s {
                 break;
             }
             // Another failure: all begins again.
             self.account.failures += 1;
+            self.look(control)?;
             if let Some(index) = self.next() {
                 down_s = detection_s + self.restart_again_s(index, down_s - detection_s);
                 self.clocks[index].begin();
@@ -230,7 +235,19 @@ impl<'a> Walk<'a> {
                 clock.begin();
             }
         }
-        false
+        Ok(false)
+    }
+
+    /// Looks at the stop flag once in many failures.
+    fn look(&self, control: &Control) -> Result<()> {
+        if self.account.failures.is_multiple_of(FAILURES_BETWEEN_LOOKS) {
+            control.advance(FAILURES_BETWEEN_LOOKS)?;
+        }
+        if self.account.failures > MOST_FAILURES {
+            let requirement = format!("fewer than {MOST_FAILURES} in a run");
+            return Err(Error::domain("failures", MOST_FAILURES as f64, requirement));
+        }
+        Ok(())
     }
 
     /// Goes back farther if a failure during a restart takes the local checkpoint, too.
