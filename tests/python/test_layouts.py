@@ -252,6 +252,12 @@ def test_layers_left_over_go_to_the_middle() -> None:
     assert layers(hm.load("colossus-1-pp16")) == [7, *[8] * 14, 7]
     assert layers(hm.load("llama3-405b-8192")) == [0, *[1] * 126, 0]
     assert layers(load(STAGES, {"layout.pipeline": 7})) == [11, 12, 12, 12, 11, 11, 11]
+    # With chunks, those of the first and the last rank get them after the others.
+    chunked: Changes = {"layout.schedule": "interleaved", "layout.chunks": 2}
+    assert layers(load(STAGES, chunked, {"layout.pipeline": 8})) == [5] * 16
+    deepseek: Changes = {"workload.model": "deepseek-v3", "layout.pipeline": 8}
+    of_stages = layers(load(STAGES, chunked, deepseek))
+    assert of_stages == [3, *[4] * 6, 3, *[4] * 7, 3]
 
 
 @pytest.mark.parametrize("model", ["llama3-70b", "gpt3-175b"])

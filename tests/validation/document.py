@@ -238,7 +238,7 @@ tokens.
 
 - Fitted on Qwen3-235B, DeepSeek-V3's exchange hides behind 90% of its compute, as collectives do by
   default; nobody has published how much of it does. With layers as even as possible in the place
-  of its recipe's, the last stage computes longest and the error is {even.error:+.1%}.
+  of its recipe's, the last rank computes longest and the error is {even.error:+.1%}.
 - DeepSeek's own job is the preset `{experts.PRESET}`. Its efficiency, and how much exchange hides
   and how fast, are those of a profile of four layers; no number is fitted on the step. Its bubble
   is {bubble_s:.2f} s, the published one {published_bubble_s:g} s ({bubble_error:+.1%}): with

@@ -101,14 +101,19 @@ def layers_of_stages(model: Transformer, layout: Layout) -> list[int]:
     """Return the layers of each virtual stage: as the layout says, or as even as possible.
 
     Layers that are left over go to the middle, because the last stage also has the output
-    layer, and the first one the input embedding.
+    layer, and the first one the input embedding. Other chunks of these two ranks come after
+    those of the ranks between them, for the same reason.
     """
     if layout.stage_layers is not None:
         return list(layout.stage_layers)
-    n = layout.pipeline * layout.chunks
+    p = layout.pipeline
+    n = p * layout.chunks
     even, over = divmod(model.n_layers, n)
-    order = [*range(1, n - 1), 0, n - 1] if n > 1 else [0]
-    with_one_more = set(order[:over])
+
+    def comes_late(stage: int) -> tuple[bool, bool, bool, bool]:
+        return stage == n - 1, stage == 0, stage % p == p - 1, stage % p == 0
+
+    with_one_more = set(sorted(range(n), key=comes_late)[:over])
     return [even + (index in with_one_more) for index in range(n)]
 
 
