@@ -12,7 +12,7 @@ from tests.calm import calm
 
 import hindmost as hm
 from hindmost.compiled import compile
-from hindmost.scenario import from_table, to_table
+from hindmost.scenario import from_table, to_table, with_changes
 
 Fields = dict[str, Any]
 
@@ -185,6 +185,17 @@ def test_order_statistics_says_why_it_declines() -> None:
     why = "pause comes regularly, so that steps are unlike each other"
     with pytest.raises(hm.ScenarioError, match=why):
         hm.simulate(scenario, seed=1, runs=1, steps=4, method="order-statistics")
+
+
+def test_a_period_replaces_the_rate_of_an_earlier_layer() -> None:
+    regular = hm.load("h100-1k", {"causes.stall.period_steps": 100}).causes["stall"]
+    assert (regular.period_steps, regular.per_hour) == (100, None)
+    rated = hm.load("h100-1k").causes["stall"]
+    assert rated.per_hour is not None
+    again = with_changes(
+        hm.load("h100-1k", {"causes.stall.period_steps": 100}), {"causes.stall.per_hour": 1.0}
+    )
+    assert (again.causes["stall"].period_steps, again.causes["stall"].per_hour) == (None, 1.0)
 
 
 @pytest.mark.parametrize("phase", [None, 3, {"name": "uniform", "low": 1.0, "high": 5.0}])

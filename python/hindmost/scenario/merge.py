@@ -15,6 +15,8 @@ BATCHES = ("n_microbatches", "global_batch_seqs")
 """Keys of [workload] of which a later layer's replaces an earlier layer's."""
 OCCURRENCES = ("probability", "per_hour")
 """Such keys of a cause."""
+PERIODS = ("period_steps", "per_hour")
+"""Others of a cause: what comes regularly has no rate."""
 
 
 def merged(base: Table, over: Table) -> Table:
@@ -104,7 +106,7 @@ def _void(over: Table) -> set[str]:
     causes["fabric.noise"] = _table(over, "fabric").get("noise")
     for path, cause in causes.items():
         if isinstance(cause, dict):
-            void |= _other_ways(path, cause, OCCURRENCES)
+            void |= _other_ways(path, cause, OCCURRENCES) | _other_ways(path, cause, PERIODS)
     if _table(over, "layout").get("sharding", "hybrid") != "hybrid":
         void.add("layout.shard_group_replicas")
     return void
