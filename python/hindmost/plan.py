@@ -62,6 +62,9 @@ class PoolPlan:
         Collectives with other replicas, by the phase of the step that can hide them.
     memory : Memory
         Memory of the pool's fullest GPU.
+    shard_groups : int
+        Groups of the network's uppermost tier that a shard group has ranks in, at most; 1 if it
+        has no tier.
     """
 
     name: str
@@ -75,6 +78,7 @@ class PoolPlan:
     rank_model_flops: float
     terms: tuple[Term, ...]
     memory: Memory
+    shard_groups: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +163,7 @@ def make_plan(scenario: Scenario, *, known: tuple[Scenario, Plan] | None = None)
     found = [
         *_memory_problems(scenario, pools, counts),
         *_step_problems(scenario, pools),
-        *_torus_problems(scenario, counts),
+        *_torus_problems(scenario, pools),
     ]
     if found:
         raise ScenarioError(found)
@@ -246,6 +250,7 @@ def _pool_plan(
             state_ranks=counts.pools[name].state_ranks,
             stages=[stage for stage, n_ranks in enumerate(places.ranks_of_stages) if n_ranks],
         ),
+        shard_groups=places.shard.tiers[-1].number if places.shard.tiers else 1,
     )
 
 
@@ -306,24 +311,18 @@ def _step_problems(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> Iterator[
         yield Problem(path="workload", requirement=requirement, value=value, source=scenario.source)
 
 
-def _torus_problems(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
+def _torus_problems(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> Iterator[Problem]:
     """Yield a problem where a torus would reach over the second tier."""
     fabric = scenario.fabric
     beyond, shape = fabric.network.beyond, fabric.shape
-    if shape is None or beyond is None:
-        return
-    tiers = tier_sizes(fabric.network)
-    where = places(scenario.pools, scenario.layout, counts, tiers)
-    for found in where.values():
-        if found.shard.ranks > 1 and any(groups.number > 1 for groups in found.shard.tiers):
-            requirement = (
-                f"must lie within the {beyond.gpus:,} GPUs of fabrics.{fabric.name}.beyond, and "
-                f"with its tensor groups and stages it has ranks in "
-                f"{max(groups.number for groups in found.shard.tiers)} such groups"
-            )
-            hint = 'layout.sharding = "hybrid" shards within a slice'
-            yield Problem(path="fabric.shape", requirement=requirement, value=shape, hint=hint)
-            return
+    n_groups = max(pool.shard_groups for pool in pools)
+    if shape is not None and beyond is not None and n_groups > 1:
+        requirement = (
+            f"must lie within the {beyond.gpus:,} GPUs of fabrics.{fabric.name}.beyond, and with "
+            f"its tensor groups and stages it has ranks in {n_groups} such groups"
+        )
+        hint = 'layout.sharding = "hybrid" shards within a slice'
+        yield Problem(path="fabric.shape", requirement=requirement, value=shape, hint=hint)
 
 
 def _noiseless_step_s(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import stats
-from tests.calm import calm
+from tests.calm import ANY, calm
 
 import hindmost as hm
 from hindmost.compiled import compile
@@ -17,11 +17,9 @@ from hindmost.scenario import from_table, to_table, with_changes
 Fields = dict[str, Any]
 
 PAUSE: Fields = {
+    **ANY,
     "law": {"name": "constant", "value": 0.5},
-    "affects": "compute",
-    "effect": "stall",
     "scope": "cluster",
-    "span": "step",
     "period_steps": 7,
 }
 COLLECT: Fields = {**PAUSE, "scope": "gpu"}

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from tests.models import QWEN3_235B
 from tests.plans import counts
 
 import hindmost as hm
@@ -19,16 +20,6 @@ from hindmost.spread import Spread
 
 MEGATRON = "tp-cp-ep-dp-pp"
 BASE = to_table(hm.load("h100-1k"))
-QWEN = {
-    "n_layers": 94,
-    "hidden": 4096,
-    "n_heads": 64,
-    "n_kv_heads": 4,
-    "head_dim": 128,
-    "ffn_hidden": 12288,
-    "vocabulary": 151936,
-    "experts": {"n_experts": 128, "per_token": 8, "ffn_hidden": 1536},
-}
 
 
 def of(gpus: list[tuple[str, int]], **layout: Any) -> tuple[hm.Scenario, dict[str, PoolPlaces]]:
@@ -42,7 +33,7 @@ def of(gpus: list[tuple[str, int]], **layout: Any) -> tuple[hm.Scenario, dict[st
         {
             **{key: BASE[key] for key in ("name", "fabric", "collective")},
             "pools": pools,
-            "models": {"qwen3": QWEN},
+            "models": {"qwen3": QWEN3_235B},
             "workload": {**BASE["workload"], "model": "qwen3", "n_microbatches": 8},
             "layout": layout,
         }

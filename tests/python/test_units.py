@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.calm import calm
+from tests.calm import ANY, calm
 
 import hindmost as hm
 from hindmost.compiled import compile
@@ -20,13 +20,6 @@ SLOW: Fields = {
     "effect": "slowdown",
     "scope": "node",
     "span": "run",
-}
-LATE: Fields = {
-    "law": {"name": "constant", "value": 0.2},
-    "affects": "compute",
-    "effect": "stall",
-    "scope": "gpu",
-    "span": "step",
 }
 
 
@@ -48,7 +41,7 @@ def test_one_slow_node_slows_every_step() -> None:
 
 def test_a_stall_of_one_rank_is_in_every_step() -> None:
     base_s = compile(calm()).plan.noiseless_step_s
-    assert step_s(calm(late={**LATE, "units": [1023]})) == pytest.approx(base_s + 0.2, rel=1e-6)
+    assert step_s(calm(late={**ANY, "units": [1023]})) == pytest.approx(base_s + 0.2, rel=1e-6)
 
 
 @pytest.mark.parametrize("scope", ["gpu", "node", "domain", "replica"])
@@ -130,10 +123,10 @@ def test_units_are_numbered_physically() -> None:
         "layout.tensor": 8,
     }
     base_s = compile(calm(changes=changes)).plan.noiseless_step_s
-    times_s = [step_s(calm(changes=changes, late={**LATE, "units": [gpu]})) for gpu in (63, 71, 72)]
+    times_s = [step_s(calm(changes=changes, late={**ANY, "units": [gpu]})) for gpu in (63, 71, 72)]
     assert times_s == pytest.approx([base_s + 0.2, base_s, base_s + 0.2], rel=1e-6)
     with pytest.raises(hm.ScenarioError, match="must be numbers below 136, those of a gpu of pool"):
-        calm(changes=changes, late={**LATE, "units": [136]})
+        calm(changes=changes, late={**ANY, "units": [136]})
 
 
 @pytest.mark.parametrize(

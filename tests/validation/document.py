@@ -349,7 +349,7 @@ Hours from one failure to the next one, 16,384 GPUs:
 
 {_table(["", "hours"], hours, left=(0,))}
 
-**Missed**: Llama 3's nodes failed half as often as those of RSC-1, an older cluster.
+**Missed**: Llama 3's nodes failed half as often as those of RSC-1, a cluster of A100.
 
 Minutes of a restart with which Llama 3's job keeps 90% of its time, which is published as a lower
 limit, at its own unexpected failures:

@@ -17,6 +17,7 @@ import hindmost as hm
 from hindmost.plan import make_plan
 from hindmost.result import Result
 from hindmost.scenario import Scenario, from_table, to_table
+from tests.models import QWEN3_235B
 from tests.plans import compute_time
 
 Table = dict[str, Any]
@@ -29,7 +30,7 @@ TRACE_COMPUTE_S = 118.2e-3
 tokens on an H800 (deepseek-ai/profile-data, train.json, March 2025)."""
 
 TRACE_BUSY_S = 128.5e-3
-"""Seconds of the same in which it computes or exchanges tokens."""
+"""Seconds of the same chunks in which the GPU computes or exchanges tokens."""
 
 DEEPSEEK_STEP_S, DEEPSEEK_BUBBLE_S = 19.926, 2.06
 """Step and bubble of DeepSeek-V3 on 2,048 H800 (Insights into DeepSeek-V3, ISCA 2025, table 4)."""
@@ -62,7 +63,7 @@ def bridge_qwen() -> Published:
         step_s=34.7,
         scenario={
             "name": "bridge-qwen3-235b",
-            "models": {"qwen3-235b": QWEN},
+            "models": {"qwen3-235b": QWEN3_235B},
             "pools": {"gpus": {"gpu": "b200-sxm", "n_gpus": 256}},
             "fabric": {"name": "infiniband-ndr"},
             "workload": {
@@ -75,18 +76,6 @@ def bridge_qwen() -> Published:
             "layout": {"pipeline": 8, "expert": 8, "sharding": "zero1"},
         },
     )
-
-
-QWEN: Table = {
-    "n_layers": 94,
-    "hidden": 4096,
-    "n_heads": 64,
-    "n_kv_heads": 4,
-    "head_dim": 128,
-    "ffn_hidden": 12288,
-    "vocabulary": 151936,
-    "experts": {"n_experts": 128, "per_token": 8, "ffn_hidden": 1536},
-}
 
 
 def bridge_deepseek(**workload: float) -> Published:

@@ -66,7 +66,7 @@ def _port(pool: Pool, fabric: Fabric) -> Link:
 
 
 def _tiers(fabric: Fabric, port: Link) -> tuple[Link, ...]:
-    """Return a rank's part of the links of each tier, in the order of `Network.tiers`."""
+    """Return a rank's part of the links of each tier, in the order of `tier_sizes`."""
     entry = fabric.network
     found = []
     if entry.oversubscription is not None:

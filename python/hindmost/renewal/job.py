@@ -393,7 +393,7 @@ class Renewal:
                     "name": name,
                     "law": _law(kind),
                     "is_renewed": kind.shape != 1,
-                    "is_kept_local": kind.keeps_local,
+                    "keeps_local": kind.keeps_local,
                 }
                 for name, kind in self.failures.items()
             ],

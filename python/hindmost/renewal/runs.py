@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hindmost.statistics import estimates
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -66,13 +68,9 @@ class RenewalRuns:
     @property
     def std_error(self) -> float | None:
         """Standard error of `kept`, by leaving out each run; None for one run."""
-        n = len(self.rows)
-        if n == 1:
-            return None
-        kept, seconds = self.rows[:, 0], self.seconds
-        left_out = (kept.sum() - kept) / (seconds.sum() - seconds)
-        deviations = left_out - left_out.mean()
-        return float(np.sqrt((n - 1) / n * np.sum(deviations**2)))
+        seconds = self.seconds
+        mean = next(estimates(self.rows[:, 0] / seconds, len(seconds), weights=seconds))
+        return mean.std_error
 
     @property
     def frame(self) -> pl.DataFrame:

@@ -18,6 +18,12 @@ MAX_PLACES = 500_000
 and the last one stand for more."""
 
 
+def pool_of(firsts: Ranks, ranks: Ranks) -> Ranks:
+    """Return the pool of each rank, counted from 0, by the first rank of each pool."""
+    found: Ranks = np.searchsorted(firsts, ranks, side="right") - 1
+    return found
+
+
 @dataclass(frozen=True, kw_only=True)
 class Site:
     """The ranks of some pools that are numbered together, and the domains that they lie in.
@@ -36,14 +42,9 @@ class Site:
     firsts: Ranks
     used: Ranks
 
-    def pool_of(self, ranks: Ranks) -> Ranks:
-        """Return the pool of each rank, by its place among the areas."""
-        found: Ranks = np.searchsorted(self.firsts, ranks, side="right") - 1
-        return found
-
     def domains(self, ranks: Ranks) -> Ranks:
         """Return the domain of each rank; numbers of domains grow with those of ranks."""
-        pool = self.pool_of(ranks)
+        pool = pool_of(self.firsts, ranks)
         ends = np.append(self.firsts[1:], self.numberings.dense.n_ranks)
         n_domains = -(-(ends - self.firsts) // self.used)
         before = np.concatenate(([0], n_domains.cumsum()[:-1]))
@@ -89,7 +90,7 @@ def spread_of(site: Site, rows: list[Ranks], pool: int) -> Spread:
         arrays = [arrays[0][:1], arrays[-1][-1:]]
     parts = [part for array in arrays for part in _parts(array)]
     here = [part for part in (_in_pool(site, part, pool) for part in parts) if part.size]
-    counted = [_counts(site.domains(part), site.pool_of(part) == pool) for part in here]
+    counted = [_counts(site.domains(part), pool_of(site.firsts, part) == pool) for part in here]
     n_domains, members, fewest = (np.concatenate(column) for column in zip(*counted, strict=True))
     lengths = np.concatenate([np.full(len(part), part.shape[1]) for part in here])
     # The fewer members a domain has, the more goes through a port; with domains latency grows.
@@ -105,7 +106,7 @@ def spread_of(site: Site, rows: list[Ranks], pool: int) -> Spread:
 
 def _in_pool(site: Site, rows: Ranks, pool: int) -> Ranks:
     """Return the rows with a rank in a pool."""
-    found: Ranks = rows[(site.pool_of(rows) == pool).any(axis=1)]
+    found: Ranks = rows[(pool_of(site.firsts, rows) == pool).any(axis=1)]
     return found
 
 

@@ -12,7 +12,7 @@ from hindmost.scenario.communicators import EVERY, moved, shards
 from hindmost.scenario.counts import is_mixed
 from hindmost.scenario.models import Layout
 from hindmost.scenario.numbering import Ranks
-from hindmost.scenario.site import Site, pieces, site_of, stage_levels
+from hindmost.scenario.site import Site, pieces, pool_of, site_of, stage_levels
 from hindmost.spread import Groups
 
 
@@ -99,13 +99,9 @@ class _Cluster:
         self.first_domains = np.array([area.first_domain for area in areas])
         self.first_gpus = np.array([area.first_gpu for area in areas])
 
-    def pool_of(self, ranks: Ranks) -> Ranks:
-        found: Ranks = np.searchsorted(self.firsts, ranks, side="right") - 1
-        return found
-
     def groups(self, ranks: Ranks, tier: TierSize) -> Ranks:
         """Return the group of a tier that each rank is in; they grow with the ranks."""
-        pool = self.pool_of(ranks) if self.n_pools > 1 else 0
+        pool = pool_of(self.firsts, ranks) if self.n_pools > 1 else 0
         domains = (ranks - self.firsts[pool]) // self.used[pool]
         found: Ranks
         if tier.domains is not None:
@@ -215,7 +211,7 @@ def _of_pools(
 ) -> list[tuple[int, tuple[Ranks, Ranks]]]:
     """Return the groups and the rows that have ranks of each pool."""
     n_pools = cluster.n_pools
-    row, both, _ = pieces(groups * n_pools + cluster.pool_of(ranks), row_of)
+    row, both, _ = pieces(groups * n_pools + pool_of(cluster.firsts, ranks), row_of)
     group, pool = np.divmod(both, n_pools)
     names: list[int] = []
     parts = []

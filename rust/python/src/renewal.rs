@@ -16,7 +16,7 @@ pub struct FailuresArgument {
     name: String,
     law: LawArgument,
     is_renewed: bool,
-    is_kept_local: bool,
+    keeps_local: bool,
 }
 
 /// A job with its failures, as a dictionary.
@@ -43,7 +43,7 @@ impl JobArgument {
                 &one.name,
                 one.law.drawn().law(),
                 one.is_renewed,
-                one.is_kept_local,
+                one.keeps_local,
             )
         });
         Ok(Job {

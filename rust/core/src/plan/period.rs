@@ -22,7 +22,7 @@ pub struct PeriodSpec {
 pub enum Phase {
     /// One of a period, drawn for each unit and run with equal probability.
     Any,
-    /// The same one for all units.
+    /// This step for all units.
     At(u32),
     /// Whole steps of a number that is drawn for each unit and run.
     Of(DrawnLaw),

@@ -11,26 +11,26 @@ pub struct Failures {
     name: String,
     table: Table,
     is_renewed: bool,
-    is_kept_local: bool,
+    keeps_local: bool,
 }
 
 impl Failures {
     /// Failures of a name, which is a part of their random addresses.
     ///
     /// `law` is that of the seconds from one to the next one, in service; `is_renewed` says whether
-    /// a restart of the job begins a new clock, and `is_kept_local` whether local checkpoints
+    /// a restart of the job begins a new clock, and `keeps_local` whether local checkpoints
     /// survive them.
     ///
     /// # Errors
     /// [`Error::Domain`] for a law that no table holds.
-    pub fn new(name: &str, law: &Law, is_renewed: bool, is_kept_local: bool) -> Result<Self> {
+    pub fn new(name: &str, law: &Law, is_renewed: bool, keeps_local: bool) -> Result<Self> {
         let within = |error: Error| error.within(&format!("failures.{name}"));
         law.check_drawable().map_err(within)?;
         Ok(Self {
             name: name.to_owned(),
             table: Table::compile(law).map_err(within)?,
             is_renewed,
-            is_kept_local,
+            keeps_local,
         })
     }
 
@@ -42,8 +42,8 @@ impl Failures {
 
     /// Whether local checkpoints survive them.
     #[must_use]
-    pub fn is_kept_local(&self) -> bool {
-        self.is_kept_local
+    pub fn keeps_local(&self) -> bool {
+        self.keeps_local
     }
 }
 

@@ -15,7 +15,7 @@ pub struct Recovery {
     pub detection_s: f64,
     /// Seconds of the restart after that.
     pub restart_s: f64,
-    /// The same where the job goes back to a global checkpoint.
+    /// Seconds of the restart where the job goes back to a global checkpoint.
     pub global_restart_s: f64,
     /// Whether failures come while the job is down, too: then all begins again.
     pub can_fail: bool,
@@ -177,7 +177,7 @@ impl<'a> Walk<'a> {
             self.last_global = global;
         }
         let recovery = &self.job.recovery;
-        let keeps_local = self.clocks[failed].failures.is_kept_local();
+        let keeps_local = self.clocks[failed].failures.keeps_local();
         if checkpoints.global.is_some() && !keeps_local {
             self.last = self.last_global;
             recovery.global_restart_s
@@ -252,7 +252,7 @@ impl<'a> Walk<'a> {
 
     /// Goes back farther if a failure during a restart takes the local checkpoint, too.
     fn restart_again_s(&mut self, failed: usize, restart_s: f64) -> f64 {
-        if self.job.checkpoints.global.is_some() && !self.clocks[failed].failures.is_kept_local() {
+        if self.job.checkpoints.global.is_some() && !self.clocks[failed].failures.keeps_local() {
             self.last = self.last_global;
             return self.job.recovery.global_restart_s;
         }

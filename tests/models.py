@@ -1,0 +1,17 @@
+"""Models that the catalogue does not hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+QWEN3_235B: dict[str, Any] = {
+    "n_layers": 94,
+    "hidden": 4096,
+    "n_heads": 64,
+    "n_kv_heads": 4,
+    "head_dim": 128,
+    "ffn_hidden": 12288,
+    "vocabulary": 151936,
+    "experts": {"n_experts": 128, "per_token": 8, "ffn_hidden": 1536},
+}
+"""Qwen3-235B-A22B (its config.json at huggingface.co/Qwen)."""
