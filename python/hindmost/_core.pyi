@@ -222,6 +222,21 @@ def renewal(
     seconds: float | None = None,
     checkpoints: int | None = None,
 ) -> list[tuple[float, float, float, float, float, int, int]]: ...
+def fleet_runs(
+    fleet: Mapping[str, Any],
+    *,
+    seed: int,
+    runs: tuple[int, int],
+    seconds: float,
+    threads: int,
+    work: float | None = None,
+    interruptions: int | None = None,
+    keeps_log: bool = False,
+    progress: Callable[[int], object] | None = None,
+) -> dict[str, Any]: ...
+def kept_of_stretches(
+    checkpoint: Mapping[str, Any], stretch_s: NDArray[np.float64], is_far: NDArray[np.bool_]
+) -> float: ...
 def tail_probabilities(bins: int) -> NDArray[np.float64]: ...
 def fit_tabulated(
     lower: Sequence[float], upper: Sequence[float]

@@ -401,12 +401,14 @@ class Renewal:
             "restart_s": self.restart_s,
             "global_restart_s": restart_s,
             "can_fail": self.restart_can_fail,
-            "interval_s": self._interval_s,
-            "blocking_s": self.blocking_s,
-            "durable_s": self.durable_s,
-            "global_every": None if level is None else level.every,
-            "global_blocking_s": 0.0 if level is None else level.blocking_s,
-            "global_durable_s": 0.0 if level is None else level.durable_s,
+            "checkpoint": {
+                "interval_s": self._interval_s,
+                "blocking_s": self.blocking_s,
+                "durable_s": self.durable_s,
+                "global_every": None if level is None else level.every,
+                "global_blocking_s": 0.0 if level is None else level.blocking_s,
+                "global_durable_s": 0.0 if level is None else level.durable_s,
+            },
         }
 
 

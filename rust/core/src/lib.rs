@@ -6,13 +6,14 @@
 //!
 //! Modules use only those that stand before them: `error`, `room`, `control`, `random`, `law`,
 //! `table`, `curve`, `schedule`, `simd`, `plan`, `draw`, `search`, `step`, `pipeline`,
-//! `sample`, `order_statistics`, `renewal`. Between files it is the same; a folder's `mod.rs` is its
+//! `sample`, `order_statistics`, `renewal`, `fleet`. Between files it is the same; a folder's `mod.rs` is its
 //! table of contents.
 
 pub mod control;
 pub mod curve;
 mod draw;
 pub mod error;
+pub mod fleet;
 pub mod law;
 pub mod order_statistics;
 mod pipeline;

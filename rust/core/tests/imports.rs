@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Top-level modules: each may use those that stand before it.
-const ORDER: [&str; 17] = [
+const ORDER: [&str; 18] = [
     "error",
     "room",
     "control",
@@ -25,6 +25,7 @@ const ORDER: [&str; 17] = [
     "sample",
     "order_statistics",
     "renewal",
+    "fleet",
 ];
 
 const FORBIDDEN: [&str; 14] = [

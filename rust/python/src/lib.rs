@@ -4,6 +4,7 @@
 mod again;
 mod convert;
 mod errors;
+mod fleet;
 mod law_table;
 mod laws;
 mod memory;
@@ -21,6 +22,8 @@ use pyo3::prelude::*;
 mod _core {
     #[pymodule_export]
     use crate::errors::{DomainError, NotExactError, StreamsError, ThreadsError};
+    #[pymodule_export]
+    use crate::fleet::{fleet_runs, kept_of_stretches};
     #[pymodule_export]
     use crate::laws::{Law, fit_tabulated, tail_probabilities};
     #[pymodule_export]

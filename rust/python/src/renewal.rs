@@ -19,6 +19,34 @@ pub struct FailuresArgument {
     keeps_local: bool,
 }
 
+/// When checkpoints are written, as a dictionary.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub struct CheckpointsArgument {
+    interval_s: f64,
+    blocking_s: f64,
+    durable_s: f64,
+    global_every: Option<u32>,
+    global_blocking_s: f64,
+    global_durable_s: f64,
+}
+
+impl CheckpointsArgument {
+    /// The checkpoints, for the core.
+    pub fn to_checkpoints(&self) -> Checkpoints {
+        Checkpoints {
+            interval_s: self.interval_s,
+            blocking_s: self.blocking_s,
+            durable_s: self.durable_s,
+            global: self.global_every.map(|every| GlobalLevel {
+                every,
+                blocking_s: self.global_blocking_s,
+                durable_s: self.global_durable_s,
+            }),
+        }
+    }
+}
+
 /// A job with its failures, as a dictionary.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
@@ -28,12 +56,7 @@ pub struct JobArgument {
     restart_s: f64,
     global_restart_s: f64,
     can_fail: bool,
-    interval_s: f64,
-    blocking_s: f64,
-    durable_s: f64,
-    global_every: Option<u32>,
-    global_blocking_s: f64,
-    global_durable_s: f64,
+    checkpoint: CheckpointsArgument,
 }
 
 impl JobArgument {
@@ -54,16 +77,7 @@ impl JobArgument {
                 global_restart_s: self.global_restart_s,
                 can_fail: self.can_fail,
             },
-            checkpoints: Checkpoints {
-                interval_s: self.interval_s,
-                blocking_s: self.blocking_s,
-                durable_s: self.durable_s,
-                global: self.global_every.map(|every| GlobalLevel {
-                    every,
-                    blocking_s: self.global_blocking_s,
-                    durable_s: self.global_durable_s,
-                }),
-            },
+            checkpoints: self.checkpoint.to_checkpoints(),
         })
     }
 }

@@ -34,7 +34,7 @@ pub struct GlobalLevel {
 
 /// What a job has done some seconds after it went on from a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Progress {
+pub(crate) struct Progress {
     /// The last checkpoint whose state has been taken.
     pub taken: u64,
     /// Seconds of computing.
@@ -42,7 +42,7 @@ pub(super) struct Progress {
 }
 
 impl Checkpoints {
-    pub(super) fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         let not_negative = |field: &str, value: f64| {
             if value >= 0.0 && value.is_finite() {
                 return Ok(());
@@ -81,7 +81,7 @@ impl Checkpoints {
     }
 
     /// Seconds of all segments up to checkpoint `to`, from checkpoint `from` on.
-    pub(super) fn seconds(&self, from: u64, to: u64) -> f64 {
+    pub(crate) fn seconds(&self, from: u64, to: u64) -> f64 {
         let last = to / self.cycle() - from / self.cycle();
         let others = to - from - last;
         let local_s = self.interval_s + self.blocking_s;
@@ -89,7 +89,7 @@ impl Checkpoints {
     }
 
     /// What a job has done `after_s` seconds after it went on from checkpoint `from`.
-    pub(super) fn progress(&self, from: u64, after_s: f64) -> Progress {
+    pub(crate) fn progress(&self, from: u64, after_s: f64) -> Progress {
         let cycle = self.cycle();
         let place = from % cycle;
         let local_s = self.interval_s + self.blocking_s;
@@ -107,9 +107,16 @@ impl Checkpoints {
         }
     }
 
+    /// Seconds after going on from checkpoint `from` at which so many seconds have been computed.
+    pub(crate) fn reached_s(&self, from: u64, compute_s: f64) -> f64 {
+        let segments = (compute_s / self.interval_s).floor();
+        let rest_s = (compute_s - segments * self.interval_s).max(0.0);
+        self.seconds(from, from + segments as u64) + rest_s
+    }
+
     /// The last checkpoint that is durable `after_s` seconds after the job went on from `from`,
     /// on either level.
-    pub(super) fn durable(&self, from: u64, after_s: f64) -> u64 {
+    pub(crate) fn durable(&self, from: u64, after_s: f64) -> u64 {
         let taken = self.taken_by(from, after_s - self.durable_s);
         let Some(global) = &self.global else {
             return taken;
@@ -128,7 +135,7 @@ impl Checkpoints {
     }
 
     /// The last global checkpoint that became durable since then, if any did.
-    pub(super) fn durable_global(&self, from: u64, after_s: f64) -> Option<u64> {
+    pub(crate) fn durable_global(&self, from: u64, after_s: f64) -> Option<u64> {
         let global = self.global.as_ref()?;
         let taken = self.taken_by(from, after_s - global.durable_s);
         let last = taken - taken % u64::from(global.every);

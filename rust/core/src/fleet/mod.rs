@@ -1,0 +1,21 @@
+//! The whole run of a job on a cluster whose units fail one by one.
+//!
+//! A unit is a GPU, a node, a domain, a rack, what lies below a switch, or the job itself. Each has
+//! a clock that runs while the unit is up; a unit that has failed is repaired and new. Spares take
+//! the places of nodes that are down; where there are none left, the job waits, or goes on without
+//! some of its replicas. Every second of every GPU has one name ([`Name`]).
+
+mod clock;
+mod fleet;
+mod nodes;
+mod residual;
+mod shape;
+mod sum;
+mod walk;
+mod work;
+
+pub use clock::{Ages, Kind, UnitFailures};
+pub use fleet::{Exhausted, Fleet, Recovery, Regrow, Replicas};
+pub use shape::FleetPool;
+pub use walk::{FailureEvent, Fates, Name, RunHours, Until, fates};
+pub use work::{Stretch, kept_share};

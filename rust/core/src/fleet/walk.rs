@@ -1,0 +1,698 @@
+//! A job on a cluster whose units fail, from failure to failure and repair to repair.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use rayon::prelude::*;
+
+use super::clock::{Clocks, Failure};
+use super::fleet::{Exhausted, Fleet, Regrow};
+use super::nodes::{CUT_OFF, LEFTOVER, Nodes, REPAIR, SPARE};
+use super::shape::NONE;
+use super::sum::Sum;
+use super::work::{Stop, Stretch, Work};
+use crate::control::Control;
+use crate::error::Result;
+use crate::random::Random;
+
+/// What a second of a GPU is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Name {
+    /// In steps whose result was kept.
+    Kept,
+    /// In steps that had to be done again.
+    Redone,
+    /// Stopped by a checkpoint.
+    Checkpoint,
+    /// Waiting for a failure to be noticed.
+    Detection,
+    /// In a restart, or stopped while a replica recovers.
+    Restart,
+    /// Waiting for a repair, because there is no spare.
+    Waiting,
+    /// A spare.
+    Spare,
+    /// In no replica, and no spare.
+    Leftover,
+    /// Taken out of service on purpose.
+    Drained,
+    /// In repair.
+    Repair,
+    /// Up, and of no use: in a node or a replica that is not whole.
+    CutOff,
+    /// In another job.
+    OtherJobs,
+}
+
+impl Name {
+    /// All names, in the order in which seconds are listed.
+    pub const ALL: [Self; 12] = [
+        Self::Kept,
+        Self::Redone,
+        Self::Checkpoint,
+        Self::Detection,
+        Self::Restart,
+        Self::Waiting,
+        Self::Spare,
+        Self::Leftover,
+        Self::Drained,
+        Self::Repair,
+        Self::CutOff,
+        Self::OtherJobs,
+    ];
+}
+
+/// When a run ends: whatever comes first.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Until {
+    /// After so many seconds.
+    pub seconds: f64,
+    /// Once so much work has been done.
+    pub work: f64,
+    /// Once the job has gone on after so many interruptions.
+    pub interruptions: u64,
+}
+
+/// One failure of a run.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FailureEvent {
+    /// Seconds since the run began.
+    pub at_s: f64,
+    /// Index of its kind.
+    pub kind: u32,
+    /// The unit, counted in its pool.
+    pub unit: u32,
+    /// Seconds of its repair.
+    pub repair_s: f64,
+    /// Whether it stopped the job.
+    pub interrupts: bool,
+}
+
+/// What became of the GPUs in one run.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RunHours {
+    /// GPU-seconds by pool and name.
+    pub seconds: Vec<[f64; 12]>,
+    /// Failures that interrupted the job, and all failures, by kind.
+    pub interruptions: Vec<u64>,
+    /// All failures by kind.
+    pub failures: Vec<u64>,
+    /// Restarts to let a replica join.
+    pub regrows: u64,
+    /// Seconds of the run.
+    pub end_s: f64,
+    /// Whether it ended because its work was done.
+    pub is_done: bool,
+    /// Seconds for which so many nodes were down, by pool.
+    pub down_seconds: Vec<Vec<f64>>,
+}
+
+/// One run, and what was kept of it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Fates {
+    /// Where the time went.
+    pub hours: RunHours,
+    /// Its failures, if they were asked for.
+    pub events: Vec<FailureEvent>,
+    /// Its stretches between interruptions, if they were asked for.
+    pub stretches: Vec<Stretch>,
+}
+
+/// Failures between two looks at the stop flag.
+const FAILURES_BETWEEN_LOOKS: u64 = 1 << 14;
+
+/// Simulates some runs of a job, each on a thread of the current pool.
+///
+/// `keeps_log` keeps each failure and each stretch between interruptions.
+///
+/// # Errors
+/// [`Error::Stopped`](crate::Error::Stopped) once `control` asks for it.
+pub fn fates(
+    fleet: &Fleet,
+    seed: u64,
+    runs: std::ops::Range<u32>,
+    until: Until,
+    keeps_log: bool,
+    control: &Control,
+) -> Result<Vec<Fates>> {
+    let random = Random::new(seed);
+    let walk = |run| {
+        control.advance(0)?;
+        Walk::new(fleet, &random, run, until, keeps_log).go(control)
+    };
+    runs.into_par_iter().map(walk).collect()
+}
+
+/// What the job does, and until when.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum State {
+    Running,
+    /// Stopped while replicas recover; nothing is lost.
+    Stalled(f64),
+    Detecting(f64),
+    Waiting,
+    Restarting(f64),
+    /// Saving its state before a restart that was decided on.
+    Saving(f64),
+}
+
+impl State {
+    fn end_s(self) -> f64 {
+        match self {
+            Self::Running | Self::Waiting => f64::INFINITY,
+            Self::Stalled(end_s)
+            | Self::Detecting(end_s)
+            | Self::Restarting(end_s)
+            | Self::Saving(end_s) => end_s,
+        }
+    }
+
+    /// What seconds are called meanwhile; those of running depend on what comes after.
+    fn name(self) -> Option<Name> {
+        match self {
+            Self::Running => None,
+            Self::Stalled(_) | Self::Restarting(_) => Some(Name::Restart),
+            Self::Detecting(_) => Some(Name::Detection),
+            Self::Waiting => Some(Name::Waiting),
+            Self::Saving(_) => Some(Name::Checkpoint),
+        }
+    }
+}
+
+/// Something that comes at a time that is known: bits of seconds, which order as seconds do, the
+/// kind of a unit that has been repaired, the unit and the number of its next event; or no kind, a
+/// part that joins again, and its ticket.
+type Timer = Reverse<(u64, u32, u32, u32)>;
+
+/// One run.
+struct Walk<'a> {
+    fleet: &'a Fleet,
+    until: Until,
+    nodes: Nodes<'a>,
+    clocks: Vec<Clocks<'a>>,
+    timers: BinaryHeap<Timer>,
+    work: Work,
+    state: State,
+    now_s: f64,
+    /// Seconds for which clocks have stood.
+    stood_s: f64,
+    /// Seconds of running since the job went on, up to the last time that it began to run.
+    run_s: f64,
+    run_begun_s: f64,
+    /// When parts join, or the work is done, unless the job stops before.
+    join_s: f64,
+    done_s: f64,
+    /// Whether the job goes back to a global checkpoint.
+    is_far: bool,
+    /// Parts that join one by one, with their valid tickets.
+    returning: Vec<(u32, u32)>,
+    last_ticket: u32,
+    work_per_s: Vec<f64>,
+    named: Vec<[Sum; 12]>,
+    hours: RunHours,
+    keeps_log: bool,
+    events: Vec<FailureEvent>,
+    stretches: Vec<Stretch>,
+    hit: Vec<u32>,
+    n_events: u64,
+    n_interruptions: u64,
+}
+
+impl<'a> Walk<'a> {
+    fn new(fleet: &'a Fleet, random: &'a Random, run: u32, until: Until, keeps_log: bool) -> Self {
+        let n_pools = fleet.n_pools();
+        let mut walk = Self {
+            fleet,
+            until,
+            nodes: Nodes::new(&fleet.shape, &fleet.failures),
+            clocks: Vec::with_capacity(fleet.n_kinds()),
+            timers: BinaryHeap::new(),
+            work: Work::new(fleet.checkpoints, n_pools),
+            state: State::Waiting,
+            now_s: 0.0,
+            stood_s: 0.0,
+            run_s: 0.0,
+            run_begun_s: 0.0,
+            join_s: f64::INFINITY,
+            done_s: f64::INFINITY,
+            is_far: false,
+            returning: Vec::new(),
+            last_ticket: 0,
+            work_per_s: fleet
+                .shape
+                .pools
+                .iter()
+                .map(|pool| pool.work_per_s)
+                .collect(),
+            named: vec![[Sum::default(); 12]; n_pools],
+            hours: RunHours {
+                interruptions: vec![0; fleet.n_kinds()],
+                failures: vec![0; fleet.n_kinds()],
+                ..RunHours::default()
+            },
+            keeps_log,
+            events: Vec::new(),
+            stretches: Vec::new(),
+            hit: Vec::new(),
+            n_events: 0,
+            n_interruptions: 0,
+        };
+        for (kind, failures) in fleet.failures.iter().enumerate() {
+            let (clocks, in_repair) = Clocks::new(failures, random, run, until.seconds);
+            walk.clocks.push(clocks);
+            for (failure, left_s) in in_repair {
+                walk.nodes.fail(kind, failures, failure.unit);
+                walk.repair_later(kind, failure, left_s);
+            }
+        }
+        walk.nodes.assign();
+        if !walk.is_blocked() {
+            walk.run();
+        }
+        walk
+    }
+
+    fn go(mut self, control: &Control) -> Result<Fates> {
+        loop {
+            let timer_s = self.timer_s();
+            let state_s = self.state.end_s().min(self.join_s).min(self.done_s);
+            let (kind, failure_s) = self.next_failure();
+            let at_s = timer_s.min(state_s).min(failure_s);
+            if at_s >= self.until.seconds {
+                self.advance(self.until.seconds);
+                break;
+            }
+            self.advance(at_s);
+            let is_over = if timer_s <= at_s {
+                self.timer();
+                false
+            } else if state_s <= at_s {
+                self.state_ends()
+            } else {
+                self.fail(kind)?;
+                self.n_events += 1;
+                if self.n_events.is_multiple_of(FAILURES_BETWEEN_LOOKS) {
+                    control.advance(FAILURES_BETWEEN_LOOKS)?;
+                }
+                false
+            };
+            if is_over {
+                break;
+            }
+        }
+        Ok(self.finish())
+    }
+
+    /// The kind that fails next, and when.
+    fn next_failure(&self) -> (usize, f64) {
+        let is_up = matches!(self.state, State::Running | State::Saving(_));
+        if !is_up && !self.fleet.recovery.can_fail {
+            return (0, f64::INFINITY);
+        }
+        let mut first = (0, f64::INFINITY);
+        for (kind, clocks) in self.clocks.iter().enumerate() {
+            if clocks.next_s < first.1 {
+                first = (kind, clocks.next_s);
+            }
+        }
+        // A clock that stood before may be behind by a rounding error.
+        (first.0, (first.1 + self.stood_s).max(self.now_s))
+    }
+
+    fn timer_s(&self) -> f64 {
+        let first = self.timers.peek();
+        first.map_or(f64::INFINITY, |Reverse((bits, ..))| f64::from_bits(*bits))
+    }
+
+    fn advance(&mut self, at_s: f64) {
+        let is_up = matches!(self.state, State::Running | State::Saving(_));
+        if !is_up && !self.fleet.recovery.can_fail {
+            self.stood_s += at_s - self.now_s;
+        }
+        self.now_s = at_s;
+        self.nodes.set_now(at_s);
+    }
+
+    /// Seconds of clocks.
+    fn clock_s(&self) -> f64 {
+        self.now_s - self.stood_s
+    }
+
+    fn repair_later(&mut self, kind: usize, failure: Failure, repair_s: f64) {
+        let at = (self.now_s + repair_s).to_bits();
+        self.timers
+            .push(Reverse((at, kind as u32, failure.unit, failure.number)));
+    }
+
+    /// Lets the job do something else from now on.
+    fn enter(&mut self, state: State) {
+        self.name_held();
+        self.state = state;
+        self.join_s = f64::INFINITY;
+        self.done_s = f64::INFINITY;
+    }
+
+    /// Gives the seconds of ranks since the last time their name.
+    fn name_held(&mut self) {
+        for pool in 0..self.named.len() {
+            let held_s = self.nodes.take_held_s(pool);
+            // What running was good for is known when it stops.
+            if let Some(name) = self.state.name() {
+                self.named[pool][name as usize].add(held_s);
+            }
+        }
+    }
+
+    /// Seconds of running since the job went on.
+    fn run_now_s(&self) -> f64 {
+        match self.state {
+            State::Running => self.run_s + (self.now_s - self.run_begun_s),
+            _ => self.run_s,
+        }
+    }
+
+    /// Goes on from the last checkpoint, with all parts that are whole.
+    fn run(&mut self) {
+        self.nodes.switch_on();
+        for (part, _) in std::mem::take(&mut self.returning) {
+            self.nodes.switch_on_part(part);
+        }
+        self.nodes.switch_off();
+        self.enter(State::Running);
+        self.run_s = 0.0;
+        self.run_begun_s = self.now_s;
+        let nodes = &self.nodes;
+        self.work
+            .begin((0..self.named.len()).map(|pool| nodes.held(pool) as f64));
+        self.find_done();
+    }
+
+    /// Goes on running with other ranks, or after a pause.
+    fn run_on(&mut self) {
+        self.run_s = self.run_now_s();
+        let join_s = self.join_s;
+        self.enter(State::Running);
+        self.join_s = join_s;
+        self.run_begun_s = self.now_s;
+        let nodes = &self.nodes;
+        let held = (0..self.named.len()).map(|pool| nodes.held(pool) as f64);
+        self.work.change(self.run_s, held);
+        self.find_done();
+    }
+
+    /// Finds out when the work is done, if nothing fails.
+    fn find_done(&mut self) {
+        if self.until.work < f64::INFINITY {
+            let run_s = self.work.done_s(self.until.work, &self.work_per_s);
+            self.done_s = (self.run_begun_s + (run_s - self.run_s)).max(self.now_s);
+        }
+    }
+
+    /// Whether the job cannot go on as it is.
+    fn is_blocked(&self) -> bool {
+        let waits = self.fleet.recovery.exhausted == Exhausted::Wait;
+        if waits && self.fleet.recovery.replicas.is_none() {
+            !self.nodes.is_whole()
+        } else {
+            !self.nodes.has_whole_part()
+        }
+    }
+
+    /// The next failure of a kind comes.
+    fn fail(&mut self, kind: usize) -> Result<()> {
+        let failure = self.clocks[kind].take()?;
+        let failures = &self.fleet.failures[kind];
+        if failures.pool().is_some() && self.nodes.is_down(kind, failure.unit) {
+            // One clock for all units: that of a unit in repair stands.
+            return Ok(());
+        }
+        self.hours.failures[kind] += 1;
+        self.hit.clear();
+        let loss = self.nodes.loss(failures, failure.unit, &mut self.hit);
+        if failure.repair_s > 0.0 {
+            self.nodes.fail(kind, failures, failure.unit);
+            self.repair_later(kind, failure, failure.repair_s);
+        } else {
+            let clock_s = self.clock_s();
+            self.clocks[kind].renew(failure.unit, failure.number, clock_s);
+        }
+        let is_far = !failures.keeps_local()
+            && self
+                .fleet
+                .checkpoints
+                .is_some_and(|all| all.global.is_some());
+        let interrupts = match self.state {
+            State::Running | State::Saving(_) | State::Stalled(_) => loss.is_held,
+            State::Detecting(_) | State::Restarting(_) | State::Waiting => false,
+        };
+        if interrupts {
+            self.hours.interruptions[kind] += 1;
+            self.n_interruptions += 1;
+            self.interrupt(failures.pool().is_none(), is_far);
+        } else if loss.is_held {
+            self.fail_again(loss.is_of_whole, is_far);
+        }
+        if self.keeps_log {
+            self.events.push(FailureEvent {
+                at_s: self.now_s,
+                kind: kind as u32,
+                unit: failure.unit,
+                repair_s: failure.repair_s,
+                interrupts,
+            });
+        }
+        Ok(())
+    }
+
+    /// A failure stops the job, or some of its replicas.
+    fn interrupt(&mut self, is_of_job: bool, is_far: bool) {
+        if let Some(replicas) = self.fleet.recovery.replicas
+            && !is_of_job
+            && !matches!(self.state, State::Saving(_))
+        {
+            for part in std::mem::take(&mut self.hit) {
+                self.nodes.switch_off_part(part);
+            }
+            self.nodes.switch_off();
+            if self.nodes.n_on() > 0 {
+                self.run_s = self.run_now_s();
+                self.enter(State::Stalled(self.now_s + replicas.stall_s));
+                return;
+            }
+        }
+        let run_s = self.run_now_s();
+        if self.keeps_log {
+            self.stretches.push((run_s, is_far));
+        }
+        self.work
+            .stop(run_s, if is_far { Stop::Far } else { Stop::Near });
+        self.is_far = is_far;
+        self.run_s = 0.0;
+        self.enter(State::Detecting(
+            self.now_s + self.fleet.recovery.detection_s,
+        ));
+    }
+
+    /// A failure while the job is down already.
+    fn fail_again(&mut self, is_of_whole: bool, is_far: bool) {
+        if is_far && !self.is_far {
+            self.is_far = true;
+            self.work.lose_local();
+        }
+        let begins_again = match self.state {
+            State::Detecting(_) => true,
+            State::Restarting(_) => is_of_whole,
+            _ => false,
+        };
+        if begins_again {
+            self.enter(State::Detecting(
+                self.now_s + self.fleet.recovery.detection_s,
+            ));
+        }
+    }
+
+    /// Restarts with what there is, or waits for a repair.
+    fn restart(&mut self) {
+        let recovery = &self.fleet.recovery;
+        let swaps = self.nodes.assign();
+        if self.is_blocked() {
+            if self.state != State::Waiting {
+                self.enter(State::Waiting);
+            }
+            return;
+        }
+        let restart_s = if self.is_far {
+            recovery.global_restart_s
+        } else {
+            recovery.restart_s
+        };
+        let swap_s = if swaps { recovery.swap_s } else { 0.0 };
+        self.enter(State::Restarting(self.now_s + restart_s + swap_s));
+        // Parts that come back take part in the restart.
+        self.nodes.switch_on();
+    }
+
+    /// What the job did has come to its end; returns whether the run has, too.
+    fn state_ends(&mut self) -> bool {
+        match self.state {
+            State::Running if self.done_s <= self.now_s => {
+                self.hours.is_done = true;
+                return true;
+            }
+            State::Running => {
+                self.join_s = f64::INFINITY;
+                self.name_held();
+                self.nodes.switch_on();
+                self.run_on();
+            }
+            State::Stalled(_) => {
+                self.nodes.assign();
+                self.rejoin_later();
+                self.run_on();
+            }
+            State::Detecting(_) => self.restart(),
+            State::Restarting(_) => {
+                if self.n_interruptions >= self.until.interruptions {
+                    return true;
+                }
+                self.run();
+            }
+            State::Saving(_) => {
+                self.work.stop(self.run_s, Stop::Saved);
+                self.run_s = 0.0;
+                self.is_far = false;
+                self.restart();
+            }
+            State::Waiting => {}
+        }
+        false
+    }
+
+    /// A unit has been repaired, or a part joins again.
+    fn timer(&mut self) {
+        let Some(Reverse((bits, kind, unit, number))) = self.timers.pop() else {
+            return;
+        };
+        if kind == NONE {
+            self.rejoin(unit, number);
+        } else {
+            let failures = &self.fleet.failures[kind as usize];
+            self.nodes.repair(kind as usize, failures, unit);
+            let clock_s = self.clock_s();
+            self.clocks[kind as usize].renew(unit, number, clock_s);
+        }
+        let next = self.timers.peek();
+        if next.is_some_and(|Reverse((next, ..))| *next == bits) {
+            // All that comes back at a time is there before anybody acts on it.
+            return;
+        }
+        match self.state {
+            State::Waiting => self.restart(),
+            State::Running | State::Stalled(_) if self.fleet.recovery.replicas.is_some() => {
+                self.nodes.assign();
+                self.rejoin_later();
+            }
+            State::Running if self.nodes.n_on() < self.fleet.shape.n_parts => self.regrow(),
+            _ => {}
+        }
+    }
+
+    /// Lets parts that are whole again join later, each after its own restart.
+    fn rejoin_later(&mut self) {
+        let Some(replicas) = self.fleet.recovery.replicas else {
+            return;
+        };
+        if !self.nodes.has_ready() {
+            return;
+        }
+        for part in self.nodes.take_ready() {
+            self.last_ticket = self.last_ticket.wrapping_add(1);
+            self.returning.retain(|&(other, _)| other != part);
+            self.returning.push((part, self.last_ticket));
+            let at = (self.now_s + replicas.rejoin_s).to_bits();
+            self.timers
+                .push(Reverse((at, NONE, part, self.last_ticket)));
+        }
+    }
+
+    /// A part joins again, unless it has failed or joined meanwhile.
+    fn rejoin(&mut self, part: u32, ticket: u32) {
+        let Some(index) = self.returning.iter().position(|&one| one == (part, ticket)) else {
+            return;
+        };
+        self.returning.swap_remove(index);
+        match self.state {
+            State::Running => {
+                self.name_held();
+                if self.nodes.switch_on_part(part) {
+                    self.run_on();
+                }
+            }
+            State::Stalled(_) => {
+                self.name_held();
+                self.nodes.switch_on_part(part);
+            }
+            // It joins with all others.
+            _ => self.returning.push((part, ticket)),
+        }
+    }
+
+    /// Lets parts that are whole again come back, as the job does that.
+    fn regrow(&mut self) {
+        self.nodes.assign();
+        if !self.nodes.has_ready() {
+            return;
+        }
+        let run_s = self.run_now_s();
+        match (self.fleet.recovery.regrow, &self.fleet.checkpoints) {
+            // Without checkpoints a restart would lose all.
+            (_, None) => {}
+            (Regrow::Checkpoint, Some(_)) => {
+                if self.join_s == f64::INFINITY
+                    && let Some(next_s) = self.work.next_checkpoint_s(run_s)
+                {
+                    self.join_s = self.now_s + (next_s - run_s).max(0.0);
+                }
+            }
+            (Regrow::Restart, Some(checkpoints)) => {
+                self.run_s = run_s;
+                self.hours.regrows += 1;
+                let save_s = checkpoints.blocking_s + checkpoints.durable_s;
+                self.enter(State::Saving(self.now_s + save_s));
+            }
+        }
+    }
+
+    /// Adds everything up.
+    fn finish(mut self) -> Fates {
+        let run_s = self.run_now_s();
+        self.name_held();
+        self.work.stop(run_s, Stop::Over);
+        if self.keeps_log && matches!(self.state, State::Running | State::Stalled(_)) {
+            self.stretches.push((run_s, false));
+        }
+        for pool in 0..self.named.len() {
+            let mut seconds = self.named[pool].map(|sum| sum.total());
+            seconds[Name::Kept as usize] = self.work.kept[pool].total();
+            seconds[Name::Redone as usize] = self.work.redone[pool].total();
+            seconds[Name::Checkpoint as usize] += self.work.checkpoint[pool].total();
+            for (name, duty) in [
+                (Name::Spare, SPARE),
+                (Name::Leftover, LEFTOVER),
+                (Name::Repair, REPAIR),
+                (Name::CutOff, CUT_OFF),
+            ] {
+                seconds[name as usize] = self.nodes.seconds(pool, duty);
+            }
+            self.hours.seconds.push(seconds);
+            let down_seconds = self.nodes.take_down_seconds(pool);
+            self.hours.down_seconds.push(down_seconds);
+        }
+        self.hours.end_s = self.now_s;
+        Fates {
+            hours: self.hours,
+            events: self.events,
+            stretches: self.stretches,
+        }
+    }
+}
