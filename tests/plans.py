@@ -9,7 +9,7 @@ from hindmost.scenario import Counts, Scenario
 
 
 def counts(scenario: Scenario) -> Counts:
-    return Counts.of(scenario.pools, scenario.layout)
+    return Counts.of(scenario.pools, scenario.layout, scenario.spares)
 
 
 def job(scenario: Scenario) -> Job:

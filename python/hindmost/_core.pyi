@@ -229,7 +229,7 @@ def fleet_runs(
     runs: tuple[int, int],
     seconds: float,
     threads: int,
-    work: float | None = None,
+    work: Sequence[float] | None = None,
     interruptions: int | None = None,
     keeps_log: bool = False,
     progress: Callable[[int], object] | None = None,

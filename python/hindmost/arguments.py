@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 from hindmost.engines import METHODS
@@ -21,6 +21,14 @@ MAX_THREADS = 1024
 """Threads of a simulation, at most."""
 SEED_BITS = 53
 """Bits of a drawn seed, so few that every JSON reader keeps them."""
+
+
+DEFAULT_DAYS = 30.0
+"""Days of a whole run, by default."""
+DAYS = (1e-6, 36_500.0)
+"""Days of a whole run, at least and at most."""
+TOKENS = (1.0, 1e18)
+"""Tokens that a job is to be trained on, at least and at most."""
 
 
 def drawn_seed() -> int:
@@ -45,6 +53,38 @@ def as_int(value: Any) -> Any:
     """Return NumPy's integers as those of Python, which do not overflow."""
     is_number = isinstance(value, Integral) and not isinstance(value, bool)
     return int(value) if is_number else value
+
+
+def as_float(value: Any) -> Any:
+    """Return NumPy's numbers as those of Python, and all others as they are."""
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    return float(value) if is_number else value
+
+
+def whole_run_problems(
+    *, days: float | None, tokens: float | None, has_failures: bool
+) -> list[Problem]:
+    """Return the problems of the days and tokens of a whole run, where None stands for a default.
+
+    Parameters
+    ----------
+    days, tokens
+        The arguments.
+    has_failures
+        Whether the scenario has failures, without which there is no account of a whole run.
+    """
+    found = []
+    for path, value, (low, high) in (("days", days, DAYS), ("tokens", tokens, TOKENS)):
+        if value is None:
+            continue
+        is_number = isinstance(value, Real) and not isinstance(value, bool)
+        if not (is_number and low <= value <= high):
+            requirement = f"must be a number from {low:g} to {high:g}"
+            found.append(Problem(path=path, requirement=requirement, value=value))
+        elif not has_failures:
+            requirement = "must be left out: the scenario has no [failures], so no whole runs"
+            found.append(Problem(path=path, requirement=requirement, value=value))
+    return found
 
 
 def seed_problems(seed: int) -> list[Problem]:

@@ -17,7 +17,7 @@ from pydantic import (
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
-from hindmost.law import Law, LawModel, domain_error
+from hindmost.law import Law, LawModel, domain_error, number_or_law
 from hindmost.strict import Strict
 
 Affects = Literal["compute", "network"]
@@ -40,7 +40,8 @@ MAX_STEPS = 2**31
 """Number that periods and phases stay below, in steps."""
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
-"""Name of a pool or a cause, which is part of the texts that random streams are hashed from."""
+"""Name of a pool, a cause or failures, which is part of the texts that random streams are hashed
+from."""
 
 
 def not_there_yet() -> PydanticCustomError:
@@ -88,13 +89,9 @@ def _checked_units(units: Any) -> Any:
     raise PydanticCustomError("units", "must be numbers of units")
 
 
-def _kind_of_phase(phase: Any) -> str:
-    return "number" if isinstance(phase, int | float) else "law"
-
-
 PhaseSteps = Annotated[
     Annotated[int, Field(ge=0, lt=MAX_STEPS), Tag("number")] | Annotated[Law, Tag("law")],
-    Discriminator(_kind_of_phase),
+    Discriminator(number_or_law),
 ]
 """The first step of a period in which a cause comes: a number, or the law of units' numbers."""
 

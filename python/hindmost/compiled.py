@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from hindmost import _core
 from hindmost.arguments import (
+    DEFAULT_DAYS,
+    as_float,
     as_int,
     available_threads,
     drawn_seed,
@@ -20,6 +23,7 @@ from hindmost.arguments import (
     size_problems,
     terms_problems,
     thread_problems,
+    whole_run_problems,
 )
 from hindmost.engines import Choice, Method, Progress, Reason, choose, counting, exact_engine
 from hindmost.errors import Problem, ScenarioError, plain
@@ -30,6 +34,9 @@ from hindmost.result import Result
 from hindmost.scenario import Changes, Scenario, to_table, with_changes
 from hindmost.scenario.change import as_changes
 from hindmost.scenario.load import judged, load
+from hindmost.whole_run.budget import with_budget
+from hindmost.whole_run.fleet import Fleet
+from hindmost.whole_run.hours import run_hours
 
 DEFAULT_SIZES = {"order-statistics": (16, 10_000), "sample": (8, 250)}
 """Runs, and steps of each run, by method."""
@@ -113,6 +120,8 @@ class Compiled:
         threads: int | None = None,
         changes: Changes | None = None,
         terms: bool = False,
+        days: float | None = None,
+        tokens: float | None = None,
         progress: Progress | None = None,
     ) -> Result:
         """Return the distribution of the scenario's step time and MFU.
@@ -120,10 +129,54 @@ class Compiled:
         Parameters, result and errors are those of `simulate`.
         """
         started = time.monotonic()
-        changes = as_changes(changes)
+        days, tokens = as_float(days), as_float(tokens)
+        compiled = self.with_changes(as_changes(changes))
+        has_failures = bool(compiled.scenario.enabled_failures)
+        refuse(whole_run_problems(days=days, tokens=tokens, has_failures=has_failures))
+        result = compiled.simulate_steps(
+            steps=steps,
+            runs=runs,
+            seed=seed,
+            method=method,
+            threads=threads,
+            terms=terms,
+            progress=progress,
+        )
+        if not has_failures:
+            return result
+        asked = {**result.inputs["asked"], "days": days, "tokens": tokens}
+        days = DEFAULT_DAYS if days is None else days
+        inputs = {**result.inputs, "days": days, "tokens": tokens, "asked": asked}
+        seed, threads = inputs["seed"], result.machine["threads"]
+        fleet = Fleet(scenario=compiled.scenario, plan=compiled.plan)
+        hours = run_hours(
+            fleet, seed=seed, runs=inputs["runs"], days=days, threads=threads, progress=progress
+        )
+        if tokens is not None:
+            hours = with_budget(
+                hours, fleet, result.mean_step_s, tokens=tokens, seed=seed, threads=threads
+            )
+        machine = {**result.machine, "wall_time_s": round(time.monotonic() - started, 3)}
+        return replace(result, hours=hours, inputs=inputs, machine=machine)
+
+    def simulate_steps(
+        self,
+        *,
+        steps: int | None = None,
+        runs: int | None = None,
+        seed: int | None = None,
+        method: Method = "auto",
+        threads: int | None = None,
+        terms: bool = False,
+        progress: Progress | None = None,
+    ) -> Result:
+        """Return the same without the account of whole runs, whether or not there are failures.
+
+        Parameters and errors are those of `simulate`.
+        """
+        started = time.monotonic()
         steps, runs, seed, threads = (as_int(each) for each in (steps, runs, seed, threads))
         asked = {"method": method, "runs": runs, "steps": steps, "terms": terms}
-        compiled = self.with_changes(changes)
         seed = drawn_seed() if seed is None else seed
         threads = available_threads() if threads is None else threads
         refuse(
@@ -136,13 +189,13 @@ class Compiled:
             ]
         )
         refuse(row_problems(1 if runs is None else runs, 1 if steps is None else steps))
-        choice = compiled._choice(method, seed=seed, threads=threads, progress=progress)
+        choice = self._choice(method, seed=seed, threads=threads, progress=progress)
         default_runs, default_steps = DEFAULT_SIZES[choice.method]
         steps = default_steps if steps is None else steps
         runs = default_runs if runs is None else runs
         refuse(row_problems(runs, steps))
         size: dict[str, Any] = {"seed": seed, "runs": runs, "steps": steps, "threads": threads}
-        core, plan = compiled.core, compiled.plan
+        core, plan = self.core, self.plan
         if choice.engine is None:
             tell = counting(progress, core.draws_per_step * runs * steps)
             columns = _core.sample(core, **size, terms=terms, progress=tell)
@@ -150,7 +203,7 @@ class Compiled:
             tell = counting(progress, runs * (plan.n_ranks + steps))
             columns = choice.engine.run(**size, terms=terms, progress=tell)
         inputs = {
-            "scenario": to_table(compiled.scenario),
+            "scenario": to_table(self.scenario),
             "seed": seed,
             "runs": runs,
             "steps": steps,
@@ -164,7 +217,7 @@ class Compiled:
             "wall_time_s": round(time.monotonic() - started, 3),
         }
         return Result(
-            scenario=compiled.scenario,
+            scenario=self.scenario,
             plan=plan,
             columns=columns,
             inputs=inputs,

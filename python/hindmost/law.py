@@ -291,5 +291,11 @@ Law = Annotated[
 ]
 """Any law: a table with a name, or an object with the methods cdf, sf, ppf and isf."""
 
+
+def number_or_law(value: Any) -> str:
+    """Return what a value is to be taken for that may be a number or a law."""
+    return "number" if isinstance(value, int | float) else "law"
+
+
 Component.model_rebuild()
 Mixture.model_rebuild()

@@ -98,6 +98,42 @@ METRICS = {
 }
 """Metrics by name, in the order of summaries."""
 
+
+@dataclass(frozen=True, kw_only=True)
+class RunMetric:
+    """One number that every whole run has, where a scenario has failures.
+
+    Attributes
+    ----------
+    name : str
+        Name in tables, thresholds and documents.
+    meaning : str
+        Definition, in one sentence.
+    """
+
+    name: str
+    meaning: str
+
+
+RUN_METRICS = {
+    metric.name: metric
+    for metric in (
+        RunMetric(
+            name="goodput",
+            meaning="Share of the time of the GPUs held by the job, weighted by their peaks, in "
+            "steps whose result was kept; its mean is a ratio of sums.",
+        ),
+        RunMetric(name="n_interruptions", meaning="Failures that stop the job."),
+        RunMetric(name="tokens_per_day", meaning="Tokens of steps whose result was kept, a day."),
+        RunMetric(
+            name="fleet_mfu",
+            meaning="Model FLOPs of steps whose result was kept over what all GPUs of the cluster "
+            "do at their dense peak all the time.",
+        ),
+    )
+}
+"""Metrics of whole runs by name, in the order of summaries."""
+
 PERCENTILES = {
     "p1": 1.0,
     "p5": 5.0,
@@ -116,7 +152,7 @@ STATISTICS = ("mean", *PERCENTILES)
 def name_problems(metric: str, statistic: str) -> list[Problem]:
     """Return the problems of the names of a value in a summary; none if there is such a value."""
     return [
-        *_name_problems("metric", metric, METRICS),
+        *_name_problems("metric", metric, [*METRICS, *RUN_METRICS]),
         *_name_problems("statistic", statistic, STATISTICS),
     ]
 

@@ -155,7 +155,7 @@ def make_plan(scenario: Scenario, *, known: tuple[Scenario, Plan] | None = None)
         If the job does not fit into the memory of some pool's GPUs, or a step would be too
         short or too long.
     """
-    counts = Counts.of(scenario.pools, scenario.layout)
+    counts = Counts.of(scenario.pools, scenario.layout, scenario.spares)
     job = job_of(scenario, counts)
     pools = None if known is None else _known_pools(scenario, *known)
     if pools is None:
@@ -214,7 +214,7 @@ def _known_pools(scenario: Scenario, other: Scenario, plan: Plan) -> tuple[PoolP
         # Of laws only whether hops are random: the rest of them belongs to the core's arguments.
         fabric = scenario.fabric.model_copy(update={"noise": None, "hop_noise": None})
         parts = list(scenario.pools.items()), scenario.model, scenario.workload, scenario.layout
-        return *parts, scenario.collective, fabric, scenario.hop_noise is None
+        return scenario.spares, *parts, scenario.collective, fabric, scenario.hop_noise is None
 
     return plan.pools if depends_on(scenario) == depends_on(other) else None
 

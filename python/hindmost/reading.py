@@ -46,6 +46,7 @@ def read(path: str | Path) -> Result:
         machine=document["machine"],
         why=document["why"],
         deviation=rest.deviation,
+        hours=rest.hours,
     )
     if not result.steps.equals(without_terms(parts.table)):
         raise damaged(path, "other steps than its inputs and its plan make")

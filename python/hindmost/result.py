@@ -15,16 +15,18 @@ import numpy as np
 
 from hindmost import _core
 from hindmost.engines import Deviation
-from hindmost.errors import UnknownNameError, plain
+from hindmost.errors import Problem, UnknownNameError, plain
 from hindmost.file_terms import with_terms
 from hindmost.files import check_writable, replace
-from hindmost.metrics import METRICS, name_problems
+from hindmost.metrics import METRICS, RUN_METRICS, name_problems
 from hindmost.order import Rows
 from hindmost.plan import Plan, PoolPlan
 from hindmost.scenario import Scenario, bases, not_modelled, scenario_warnings
 from hindmost.statistics import Estimate, estimates, run_means
 from hindmost.store import Parts, Rest, to_bytes
 from hindmost.terms import Terms, has_terms, terms_of
+from hindmost.whole_run.account import Account
+from hindmost.whole_run.hours import RunHours
 
 if TYPE_CHECKING:
     import polars as pl
@@ -57,13 +59,16 @@ class Result:
     inputs : dict
         scenario, seed, runs, steps, method and version: everything that a repetition needs. And
         asked: the method, runs, steps and terms of the call, None for a default, which a repetition
-        with changes asks for again. Files of older versions have no such key.
+        with changes asks for again. Files of older versions have no such key. With failures also
+        days and tokens, here and in asked.
     machine : dict
         threads, instruction_set and wall_time_s, which do not change the rows.
     why : str
         Why the method was chosen.
     deviation : Deviation or None
         How far the rows are from sampled ones, if they are approximate.
+    hours : RunHours or None
+        Where the time of whole runs went, if the scenario has failures; `account` adds it up.
     """
 
     scenario: Scenario
@@ -73,11 +78,12 @@ class Result:
     machine: dict[str, Any]
     why: str
     deviation: Deviation | None = None
+    hours: RunHours | None = None
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Result):
             return NotImplemented
-        names = ("scenario", "plan", "inputs", "why", "deviation")
+        names = ("scenario", "plan", "inputs", "why", "deviation", "hours")
         mine: dict[str, Any] = {**self.columns}
         theirs: dict[str, Any] = {**other.columns}
         return (
@@ -188,7 +194,9 @@ class Result:
     def runs(self) -> pl.DataFrame:
         """One row a run: run, and the mean of each metric over its steps.
 
-        That of mfu is FLOPs over peak x time, as in the summary.
+        That of mfu is FLOPs over peak x time, as in the summary. With failures also goodput,
+        n_interruptions, tokens_per_day and fleet_mfu of a whole run, and its GPU-hours by name,
+        from hours_kept to hours_other_jobs.
         """
         import polars as pl
 
@@ -200,7 +208,20 @@ class Result:
                 self._rows(name).reshape(shape),
                 None if weights is None else weights.reshape(shape),
             )
-        return pl.DataFrame({"run": np.arange(self._runs, dtype=np.uint32), **means})
+        of_runs = {} if self.account is None else self.account.by_run
+        return pl.DataFrame({"run": np.arange(self._runs, dtype=np.uint32), **means, **of_runs})
+
+    @property
+    def mean_step_s(self) -> Rows:
+        """Mean seconds of a step of each run, an array of shape (runs,)."""
+        return run_means(self._rows("step_time_s").reshape(self._runs, -1))
+
+    @cached_property
+    def account(self) -> Account | None:
+        """Where the time of the cluster goes in whole runs; None without failures."""
+        if self.hours is None:
+            return None
+        return Account.of(self.hours, self.plan, self.mean_step_s)
 
     @cached_property
     def terms(self) -> Terms | None:
@@ -213,8 +234,8 @@ class Result:
     def summary(self) -> pl.DataFrame:
         """One row a metric and statistic: metric, statistic, value, std_error.
 
-        Statistics are of all rows of all runs; std_error is the standard error by
-        delete-one-run jackknife, null for one run. The mean of mfu is model FLOPs over
+        Statistics are of all rows of all runs, or of all whole runs; std_error is the standard
+        error by delete-one-run jackknife, null for one run. The mean of mfu is model FLOPs over
         peak x time of all steps, a ratio of sums: long steps count for as long as they take. So
         ``steps["mfu"].mean()`` differs from it where steps vary; percentiles are those of steps.
         """
@@ -272,6 +293,9 @@ class Result:
             too.
         """
         found = name_problems(metric, statistic)
+        if not found and metric in RUN_METRICS and self.hours is None:
+            requirement = "must be a metric of steps: without [failures] there are no whole runs"
+            found = [Problem(path="metric", requirement=requirement, value=metric)]
         if found:
             raise UnknownNameError(found)
         return next(
@@ -296,6 +320,7 @@ class Result:
             "why": self.why,
             "summary": self.summary_rows,
             "pools": self.pool_rows,
+            **({} if self.account is None else {"account": self.account.document()}),
             **({} if caps is None else {"caps": list(caps)}),
             "assumed": self.assumed,
             "unknowns": self.inputs["scenario"]["unknowns"],
@@ -369,6 +394,7 @@ class Result:
         rest = Rest(
             plan=self.plan,
             deviation=self.deviation,
+            hours=self.hours,
             busy_s=self.columns["busy_s"].reshape(by_run_and_pool).tolist(),
             own_stall_s=self.columns["own_stall_s"].reshape(by_run_and_pool).tolist(),
         )
@@ -379,11 +405,21 @@ class Result:
 
     @cached_property
     def _estimates(self) -> list[tuple[str, Estimate]]:
-        return [
+        found = [
             (metric, estimate)
             for metric in METRICS
             for estimate in estimates(self._rows(metric), self._runs, weights=self._weights(metric))
         ]
+        if self.account is not None:
+            rows, weights = self.account.by_run, self.account.weights
+            found += [
+                (metric, estimate)
+                for metric in RUN_METRICS
+                for estimate in estimates(
+                    rows[metric].astype(np.float64), self._runs, weights=weights.get(metric)
+                )
+            ]
+        return found
 
     @property
     def _runs(self) -> int:

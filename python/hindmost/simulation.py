@@ -49,6 +49,8 @@ def simulate(
     threads: int | None = None,
     changes: Changes | None = None,
     terms: bool = False,
+    days: float | None = None,
+    tokens: float | None = None,
     progress: Progress | None = None,
 ) -> Result:
     """Return the distribution of a scenario's step time and MFU.
@@ -79,6 +81,12 @@ def simulate(
         Key paths and their new values, laid over the scenario.
     terms
         Whether to keep what each step is made of, as `Result.terms`; it changes no row.
+    days
+        Days of each whole run, with failures, restarts and checkpoints, of which `Result.account`
+        says where the time went; 30 by default. Only for scenarios with failures.
+    tokens
+        Tokens to be trained on: `Result.account` then says how many days that takes. Only for
+        scenarios with failures.
     progress
         Called with the draws done and all draws, about twenty times a second.
 
@@ -100,6 +108,8 @@ def simulate(
         method=method,
         threads=threads,
         terms=terms,
+        days=days,
+        tokens=tokens,
         progress=progress,
     )
 

@@ -22,6 +22,7 @@ from hindmost.engines import Deviation
 from hindmost.errors import Problem, ScenarioError
 from hindmost.plan import Plan
 from hindmost.strict import Strict
+from hindmost.whole_run.hours import RunHours
 
 if TYPE_CHECKING:
     import polars as pl
@@ -32,7 +33,7 @@ REST_KEY = "hindmost.rest"
 """Key of the rest in the metadata; files of older versions lack it."""
 DIGEST_KEY = "hindmost.digest"
 """Key of the digests in the metadata: of the document, and of all."""
-FORMAT = 1
+FORMAT = 2
 """Format of the rest. It goes up when a file can no longer be read as before."""
 
 NOT_OURS = "is no result that hindmost has written"
@@ -63,6 +64,8 @@ class Rest(Strict):
     """Seconds of a step in which a rank computes, by run and pool."""
     own_stall_s: list[list[float]]
     """Seconds of a rank's own stalls in a step, by run and pool."""
+    hours: RunHours | None = None
+    """Where the time of whole runs went; files of format 1 have none."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -126,9 +126,10 @@ def test_a_last_shard_group_that_is_too_small_is_named() -> None:
 
 def test_what_is_not_modelled_follows_from_the_layout() -> None:
     alone = {"layout.tensor": 1, "layout.sharding": "none"}
-    (episodes,) = not_modelled(hm.load("h100-1k", alone))
+    episodes, failures = not_modelled(hm.load("h100-1k", alone))
     assert "episodes" in episodes
-    _, waiting = not_modelled(hm.load("h100-1k"))
+    assert failures == "failures, restarts and checkpoints (no [failures] are given)"
+    _, _, waiting = not_modelled(hm.load("h100-1k"))
     assert waiting == (
         "waiting of tensor and shard groups for each other in every layer (no cause has span layer)"
     )

@@ -229,11 +229,15 @@ def test_every_run_is_simulated_again_and_the_first_steps(monkeypatch: pytest.Mo
     calls = []
 
     class Changed:
-        def simulate(self, *, runs: int, steps: int, **_: Any) -> hm.Result:
+        def simulate_steps(self, *, runs: int, steps: int, **_: Any) -> hm.Result:
             calls.append((runs, steps))
             return result_of(speed=slowdown({**WIDE, "cap": 1.2}), runs=runs, steps=steps)
 
-    monkeypatch.setattr(analysis, "Compiled", lambda _: Changed())
+    class Base:
+        def with_changes(self, _: hm.Scenario) -> Changed:
+            return Changed()
+
+    monkeypatch.setattr(analysis, "Compiled", lambda _: Base())
     assert len(analysis.moved_caps(result)) == 2
     assert calls == [(5, 250), (5, 250)]
 

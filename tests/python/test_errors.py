@@ -109,7 +109,10 @@ def result() -> hm.Result:
     return hm.simulate("h100-1k", steps=6, runs=2, seed=4)
 
 
-METRICS = "step_time_s, compute_s, exposed_comm_s, stall_s, mfu"
+METRICS = (
+    "step_time_s, compute_s, exposed_comm_s, stall_s, mfu, goodput, n_interruptions, "
+    "tokens_per_day, fleet_mfu"
+)
 STATISTICS = "mean, p1, p5, p50, p95, p99, p99.9, p99.99"
 
 
@@ -119,11 +122,17 @@ STATISTICS = "mean, p1, p5, p50, p95, p99, p99.9, p99.99"
         ("mfu", "p55", f'statistic must be one of {STATISTICS}, got "p55"; did you mean "p5"?'),
         ("mfu", "99", f'statistic must be one of {STATISTICS}, got "99"; did you mean "p99"?'),
         ("mfo", "p5", f'metric must be one of {METRICS}, got "mfo"; did you mean "mfu"?'),
-        ("goodput", "mean", f'metric must be one of {METRICS}, got "goodput"'),
+        ("good", "mean", f'metric must be one of {METRICS}, got "good"; did you mean "goodput"?'),
         (
             "goodput",
+            "mean",
+            "metric must be a metric of steps: without [failures] there are no whole runs, "
+            'got "goodput"',
+        ),
+        (
+            "power",
             "most",
-            f'metric must be one of {METRICS}, got "goodput"\n'
+            f'metric must be one of {METRICS}, got "power"\n'
             f'statistic must be one of {STATISTICS}, got "most"',
         ),
     ],

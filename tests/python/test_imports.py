@@ -34,6 +34,7 @@ ORDER = [
     ["file_terms"],
     ["statistics"],
     ["renewal"],
+    ["whole_run"],
     ["files"],
     ["store"],
     ["result"],

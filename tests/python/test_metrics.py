@@ -56,7 +56,7 @@ def test_a_threshold_of_nothing_in_the_tables_is_refused() -> None:
     for text in ("mfu<1", ".mean<1", "mfu.p50<nan", "mfu.p50<x", "mfu.p50=1", "mfu.p50"):
         with pytest.raises(hm.ScenarioError, match=r"--fail-if must be METRIC\.STATISTIC"):
             parsed_thresholds([text])
-    for text in ("goodput.mean<1", "mfu.p42<1", "mfu.p99.<1", "mfu.p9999<1", "x.y.mean<1"):
+    for text in ("power.mean<1", "mfu.p42<1", "mfu.p99.<1", "mfu.p9999<1", "x.y.mean<1"):
         with pytest.raises(hm.ScenarioError, match=r"--fail-if: .* must be one of"):
             parsed_thresholds([text])
 

@@ -111,7 +111,8 @@ ELSEWHERE = {
     'basis.layout = { kind = "assumed", wher = "x", where = "x" }': "mine.toml: "
     f'basis.layout.wher {NO_KEY} "where"?',
     '"[key]" = 8': "mine.toml: [key] is not a known key; there is name, pools, fabric, gpus, "
-    "fabrics, models, workload, layout, collective, causes, unknowns, basis, not_modelled",
+    "fabrics, models, workload, layout, collective, causes, failures, recovery, checkpoint, "
+    "unknowns, basis, not_modelled",
 }
 
 # What is said of a law, after `causes.own.law.`.

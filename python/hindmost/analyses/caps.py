@@ -220,13 +220,12 @@ def moved_caps(result: Result) -> list[MovedCap]:
         steps = _n_steps(variant.share * runs, step_time_s.shape[1])
         given = step_time_s[:, :steps]
         try:
-            changed = compiled.simulate(
+            changed = compiled.with_changes(variant.changes).simulate_steps(
                 seed=result.inputs["seed"],
                 method=result.inputs["method"],
                 threads=result.machine["threads"],
                 runs=runs,
                 steps=steps,
-                changes=variant.changes,
             )
         except ScenarioError:
             # The law refuses the cap, such as one below its least number.

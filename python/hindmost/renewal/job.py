@@ -13,6 +13,7 @@ import numpy as np
 
 from hindmost import _core
 from hindmost.arguments import (
+    DEFAULT_DAYS,
     MAX_RUNS,
     as_int,
     available_threads,
@@ -33,8 +34,6 @@ SECONDS_PER_DAY = 24 * SECONDS_PER_HOUR
 
 LEAST_DAYS = 1e-6
 """Days of a run, at least."""
-DEFAULT_DAYS = 30.0
-"""Days of a run, by default."""
 
 MAX_EVERY = 1_000_000
 """Checkpoints from one global one to the next, at most."""

@@ -29,7 +29,7 @@ def bases(scenario: Scenario) -> dict[str, Basis]:
     its name.
     """
     found = {
-        path: basis for path, basis in scenario.basis.items() if not of_no_cause(scenario, path)
+        path: basis for path, basis in scenario.basis.items() if not of_nothing(scenario, path)
     }
     for pool in scenario.pools.values():
         for field, basis in _of_gpu(scenario, pool.gpu).items():
@@ -78,13 +78,16 @@ def _inherited(
     }
 
 
-def of_no_cause(scenario: Scenario, path: str) -> bool:
-    """Return whether a key path is that of a cause that the scenario does not have.
+def of_nothing(scenario: Scenario, path: str) -> bool:
+    """Return whether a key path is that of a cause or failures that the scenario does not have.
 
-    A cause may be removed and leave the basis of its numbers behind.
+    These may be removed and leave the basis of their numbers behind.
     """
     first, _, rest = path.partition(".")
-    return first == "causes" and rest != "" and rest.partition(".")[0] not in scenario.causes
+    name = rest.partition(".")[0]
+    if first == "causes":
+        return name != "" and name not in scenario.causes
+    return first == "failures" and name != "" and name not in scenario.failures
 
 
 def _is_used(scenario: Scenario, pool: Pool, field: str) -> bool:

@@ -90,7 +90,7 @@ def _unsettable(path: Any, value: Any, table: Table) -> str | None:
     if not isinstance(path, str):
         return "must be a key path"
     if isinstance(value, Mapping) and not value:
-        return "cannot be set to an empty table; enabled = false removes a cause"
+        return "cannot be set to an empty table; enabled = false removes a cause or failures"
     parts = path.split(".")
     if len(parts) > MAX_NESTING:
         return f"is nested too deeply: at most {MAX_NESTING} levels"

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import accumulate
+from types import MappingProxyType
 
 from hindmost.scenario.models import Layout, Pool, Workload
+
+NO_SPARES: Mapping[str, int] = MappingProxyType({})
+"""What is held back where nothing is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +21,7 @@ class PoolCounts:
     Attributes
     ----------
     n_replicas : int
-        Whole replicas that its full domains hold.
+        Whole replicas that its full domains hold, beside the GPUs that are held back.
     n_ranks : int
         Ranks: the GPUs of the replicas or, where stages are spread over pools, of the stages that
         lie in the pool. Its other GPUs are spares.
@@ -61,16 +66,29 @@ class Counts:
     pools: Mapping[str, PoolCounts]
 
     @classmethod
-    def of(cls, pools: Mapping[str, Pool], layout: Layout) -> Counts:
+    def of(
+        cls, pools: Mapping[str, Pool], layout: Layout, spares: Mapping[str, int] = NO_SPARES
+    ) -> Counts:
         """Return the counts of a job.
+
+        Parameters
+        ----------
+        pools, layout
+            Of the job.
+        spares
+            GPUs that are held back to take the place of failed ones, by pool; whole tensor groups.
 
         Notes
         -----
         Mixed placement spreads the stages of a replica over the pools, so that replicas may be
         made of what pools have left over. Shard groups are of consecutive replicas, pools in
-        document order; only the last group may be smaller.
+        document order; only the last group may be smaller. Ranks fill a pool from its first GPU,
+        so that the GPUs held back are behind them.
         """
-        tensor_groups = [_n_tensor_groups(pool, layout) for pool in pools.values()]
+        tensor_groups = [
+            max(0, _n_tensor_groups(pool, layout) - spares.get(name, 0) // layout.tensor)
+            for name, pool in pools.items()
+        ]
         replicas = [n // (layout.pipeline * layout.context) for n in tensor_groups]
         n_replicas = sum(replicas)
         stages = [n * layout.pipeline for n in replicas]
@@ -128,6 +146,16 @@ def used_domain_gpus(pool: Pool, tensor: int) -> int:
     return domain_gpus(pool) // tensor * tensor
 
 
+def block_gpus(pool: Pool, layout: Layout) -> int:
+    """Return the GPUs of the smallest part of a domain that is whole nodes and tensor groups.
+
+    Those are all working GPUs of a domain, where these are not divided into such parts.
+    """
+    used = used_domain_gpus(pool, layout.tensor)
+    block = math.lcm(pool.accelerator.node_gpus, layout.tensor)
+    return used if used % block else block
+
+
 def _n_tensor_groups(pool: Pool, layout: Layout) -> int:
     """Return how many tensor groups the full domains of a pool hold."""
     n_domains = pool.n_gpus // domain_gpus(pool)
@@ -157,12 +185,17 @@ def _gang_replicas(layout: Layout, n_replicas: int) -> int:
     if layout.pipeline > 1:
         return 1
     shards = {"zero3": n_replicas, "hybrid": layout.shard_group_replicas or 1}
-    experts = -(-layout.expert * expert_tensor(layout) // (layout.tensor * layout.context))
+    experts = expert_replicas(layout, n_replicas)
+    return min(n_replicas, max(shards.get(layout.sharding, 1), experts))
+
+
+def expert_replicas(layout: Layout, n_replicas: int) -> int:
+    """Return the consecutive replicas among which experts are divided, at least 1."""
     names = layout.order.split("-")
     if layout.expert > 1 and "ep" in names and names.index("dp") < names.index("ep"):
         # Experts are divided among replicas that are far apart.
-        experts = n_replicas
-    return min(n_replicas, max(shards.get(layout.sharding, 1), experts))
+        return n_replicas
+    return -(-layout.expert * expert_tensor(layout) // (layout.tensor * layout.context))
 
 
 def is_mixed(layout: Layout) -> bool:

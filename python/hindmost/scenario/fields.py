@@ -13,6 +13,7 @@ from hindmost.errors import UNSET, Problem, Verbatim, did_you_mean
 from hindmost.law import Law
 from hindmost.scenario.models import Scenario
 from hindmost.scenario.numbering import DIMENSIONS
+from hindmost.scenario.reliability import FailureLaw, RepairHours
 
 _TYPES = {
     "int_type": "must be an integer",
@@ -35,6 +36,12 @@ _OTHER_NAMES = {
 }
 """What values are called here that have other names elsewhere, by key path and lower-case name."""
 
+_OTHER_KEYS = {
+    (FailureLaw, "mean"): "the mean is 1 / per_hour",
+    (FailureLaw, "scale"): "the mean is 1 / per_hour",
+}
+"""What is said elsewhere of keys that tables do not have, by table and key."""
+
 _BOUNDS = {
     "greater_than": ("gt", ">"),
     "greater_than_equal": ("ge", ">="),
@@ -43,7 +50,11 @@ _BOUNDS = {
 }
 
 _ANY_LAW = get_args(Law)[0]
-_NUMBER_OR_LAW = get_args(PhaseSteps)[0]
+_NUMBER_OR_LAW = {
+    "must be a whole number, or a law": get_args(PhaseSteps)[0],
+    "must be a number of hours >= 0, or a law": get_args(RepairHours)[0],
+}
+"""Types of values that may be a number or a law, by what is required of a value."""
 _LAWS = {model.model_fields["name"].default: model for model in get_args(_ANY_LAW)}
 
 
@@ -70,15 +81,14 @@ def _problem(details: Mapping[str, Any]) -> Problem:
     location = details["loc"]
     if kind == "string_pattern_mismatch" and location[-1] == "[key]":
         location = location[:-1]
-    parts, keys = _walk(location)
+    parts, table, number_or_law = _walk(location)
     path = ".".join(parts)
-    if location[-2:-1] == ("phase_steps",) and kind in _TYPES:
-        requirement = "must be a whole number, or a law"
-        return Problem(path=path, requirement=requirement, value=value)
+    if number_or_law is not None and kind in _TYPES:
+        return Problem(path=path, requirement=number_or_law, value=value)
     if kind == "missing":
         return Problem(path=path, requirement="is missing")
     if kind == "extra_forbidden":
-        hint = did_you_mean(parts[-1], keys)
+        hint = _OTHER_KEYS.get((table, parts[-1])) or did_you_mean(parts[-1], _keys(table))
         return Problem(path=path, requirement="is not a known key", hint=hint)
     if kind == "not_there_yet":
         return Problem(path=path, requirement="is not there yet", value=value)
@@ -94,6 +104,9 @@ def _problem(details: Mapping[str, Any]) -> Problem:
         requirement = (
             "must be a list of whole numbers >= 0, such as [17], or a table of first and last"
         )
+        return Problem(path=path, requirement=requirement, value=value)
+    if kind == "interval":
+        requirement = 'must be a number of seconds > 0, or "best"'
         return Problem(path=path, requirement=requirement, value=value)
     if kind == "catalog":
         hint = _catalogue_hint(str(context["value"]), context["known"])
@@ -153,17 +166,28 @@ def _catalogue_hint(name: str, known: list[str]) -> str:
     return did_you_mean(name, alike, or_list=False) or did_you_mean("", known)
 
 
-def _walk(location: tuple[int | str, ...]) -> tuple[list[str], list[str]]:
-    """Return the key path of a location, and the keys that its last table can have.
+def _walk(location: tuple[int | str, ...]) -> tuple[list[str], Any, str | None]:
+    """Return the key path of a location, its last table, and what a number or law there must be.
 
     Pydantic's locations contain the name of a law below its table, and which of a number and a law
     a value was taken for; key paths do not.
+
+    Returns
+    -------
+    list of str
+        Keys of the path.
+    type or None
+        Model of the table that has the last key, if its keys are known.
+    str or None
+        What is required of the value itself, if it may be a number or a law.
     """
     parts: list[str] = []
-    keys: list[str] = []
+    table: Any = None
+    requirement: str | None = None
     here: Any = Scenario
     for part in location:
-        if here is _NUMBER_OR_LAW:
+        requirement = _number_or_law(here)
+        if requirement is not None:
             here = _ANY_LAW if part == "law" else None
             continue
         if here is _ANY_LAW:
@@ -172,21 +196,32 @@ def _walk(location: tuple[int | str, ...]) -> tuple[list[str], list[str]]:
         parts.append(str(part))
         here = _plain_type(here)
         if isinstance(here, type) and issubclass(here, BaseModel):
-            # Names that are reserved for later are no help.
-            keys = [key for key, field in here.model_fields.items() if not field.exclude]
+            table = here
             field = here.model_fields.get(str(part))
             here = field.annotation if field else None
         elif get_origin(here) in (dict, list):
-            keys = []
+            table = None
             here = get_args(here)[-1]
         here = _plain_type(here)
-    return parts, keys
+    return parts, table, requirement
+
+
+def _keys(table: Any) -> list[str]:
+    """Return the keys that a table can have, without names that are reserved for later."""
+    fields = {} if table is None else table.model_fields
+    return [key for key, field in fields.items() if not field.exclude]
+
+
+def _number_or_law(annotation: Any) -> str | None:
+    """Return what is required of a value of a type, if it may be a number or a law."""
+    found = (said for said, either in _NUMBER_OR_LAW.items() if either is annotation)
+    return next(found, None)
 
 
 def _plain_type(annotation: Any) -> Any:
     """Return an annotation without its metadata and without None."""
     while True:
-        if annotation is None or annotation is _ANY_LAW or annotation is _NUMBER_OR_LAW:
+        if annotation is None or annotation is _ANY_LAW or _number_or_law(annotation):
             return annotation
         arguments = get_args(annotation)
         if get_origin(annotation) is Annotated:

@@ -147,21 +147,27 @@ def _replicas(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
     layout = scenario.layout
     if any(domain_gpus(pool) < layout.tensor for pool in scenario.pools.values()):
         return
-    size = replica_gpus(layout)
+    size, spares = replica_gpus(layout), scenario.spares
     if is_mixed(layout):
         if scenario.pools and counts.n_replicas == 0:
             requirement = f"must hold a replica together, {size:,} GPUs in full domains"
+            requirement += _beside(sum(spares.values()))
             yield Problem(path="pools", requirement=requirement)
         return
     for name, pool in scenario.pools.items():
         if counts.pools[name].n_replicas == 0:
             of_domain = domain_gpus(pool)
             requirement = f"must hold a replica, {size:,} GPUs in full domains of {of_domain}"
+            requirement += _beside(spares[name])
             spreads = layout.placement == "aligned"
             hint = "layout.placement = mixed spreads stages over pools" if spreads else ""
             yield Problem(
                 path=f"pools.{name}.n_gpus", requirement=requirement, value=pool.n_gpus, hint=hint
             )
+
+
+def _beside(spares: int) -> str:
+    return f", beside {spares:,} spares" if spares else ""
 
 
 def _stages(scenario: Scenario) -> Iterator[Problem]:

@@ -8,6 +8,8 @@ from hindmost.scenario.models import Scenario
 def not_modelled(scenario: Scenario) -> list[str]:
     """Return the effects that a run leaves out: those of hindmost, and the scenario's own."""
     found = ["fail-slow episodes (GPUs and links that are slow for minutes)"]
+    if not scenario.enabled_failures:
+        found.append("failures, restarts and checkpoints (no [failures] are given)")
     layout = scenario.layout
     spans = {cause.span for cause in scenario.enabled_causes.values()}
     shards = layout.sharding in ("zero3", "hybrid")

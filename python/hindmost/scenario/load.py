@@ -28,6 +28,9 @@ MAX_DEPTH = 8
 MAX_FILES = 64
 """Files and presets that a scenario is made of, at most."""
 
+SWITCHED = {"causes": "a known cause", "failures": "a known name of failures"}
+"""Sections whose entries can be switched off, and what these are."""
+
 _DEFAULT_OVERLAP = {
     "kind": "assumed",
     "where": "default; no figure for it has been published",
@@ -152,7 +155,9 @@ def checked(document: Document) -> Scenario:
         scenario = Scenario.of(table, document.source)
         found = problems(scenario)
     except ValidationError as error:
-        found = _without_half_causes(field_problems(error), table)
+        found = field_problems(error)
+        for section, what in SWITCHED.items():
+            found = _without_half(section, what, found, table)
         found = _with_unquoted_paths(found, table)
     if found:
         raise ScenarioError(
@@ -162,31 +167,40 @@ def checked(document: Document) -> Scenario:
     return scenario
 
 
-def _without_half_causes(found: list[Problem], table: Table) -> list[Problem]:
-    """Return problems, with only one for each unknown cause that is merely switched on or off.
+def _without_half(section: str, what: str, found: list[Problem], table: Table) -> list[Problem]:
+    """Return problems, with only one for each unknown entry that is merely switched on or off.
 
-    Such a table lacks all other fields of a cause, and each of them would be a problem.
+    Such a table lacks all other fields of an entry, and each of them would be a problem.
+
+    Parameters
+    ----------
+    section, what
+        Key of the section, and what its entries are.
+    found
+        The problems.
+    table
+        The scenario.
     """
-    causes = table.get("causes")
-    if not isinstance(causes, dict):
+    entries = table.get(section)
+    if not isinstance(entries, dict):
         return found
     half = [
         name
-        for name, cause in causes.items()
-        if isinstance(cause, dict) and set(cause) == {"enabled"}
+        for name, entry in entries.items()
+        if isinstance(entry, dict) and set(entry) == {"enabled"}
     ]
-    others = [name for name in causes if name not in half]
+    others = [name for name in entries if name not in half]
     kept = [
         problem
         for problem in found
-        if not any(problem.path.startswith(f"causes.{name}.") for name in half)
+        if not any(problem.path.startswith(f"{section}.{name}.") for name in half)
     ]
     return [
         *kept,
         *(
             Problem(
-                path=f"causes.{name}",
-                requirement="is not a known cause",
+                path=f"{section}.{name}",
+                requirement=f"is not {what}",
                 hint=did_you_mean(name, others),
             )
             for name in half

@@ -109,6 +109,9 @@ def _void(over: Table) -> set[str]:
             void |= _other_ways(path, cause, OCCURRENCES) | _other_ways(path, cause, PERIODS)
     if _table(over, "layout").get("sharding", "hybrid") != "hybrid":
         void.add("layout.shard_group_replicas")
+    for name, failures in _table(over, "failures").items():
+        if isinstance(failures, dict) and failures.get("scope", "switch") != "switch":
+            void.add(f"failures.{name}.unit_gpus")
     return void
 
 

@@ -33,6 +33,7 @@ from hindmost.law import Law
 from hindmost.scenario.hardware import OwnFabric, OwnGpu, known, own, own_of
 from hindmost.scenario.merge import merged
 from hindmost.scenario.numbering import DIMENSIONS
+from hindmost.scenario.reliability import Checkpoint, Recovery, UnitFailures
 from hindmost.strict import Strict
 
 __all__ = ["Collective", "Fabric", "Layout", "Pool", "Scenario", "Workload"]
@@ -81,7 +82,9 @@ class Pool(Strict):
     """Measured matrix products. A product of a layer reaches the share of the peak of the
     measured product with the nearest shape; kernel_efficiency applies to all else."""
     rack_gpus: Count | None = None
-    """GPUs of one rack, for causes of scope rack."""
+    """GPUs of one rack, for causes and failures of scope rack."""
+    spares: NoneOrMore | None = None
+    """GPUs that are held back to take the place of failed ones; recovery.spares by default."""
     scale_up_latency_s: NotNegative | None = None
     """Latency of one hop within a domain, in seconds; the catalogue's by default."""
     nic_bytes_per_s: Positive | None = None
@@ -340,6 +343,12 @@ class Scenario(Strict):
     collective: Collective = Collective()
     causes: dict[Name, Cause] = Field(default_factory=dict)
     """Causes by name."""
+    failures: dict[Name, UnitFailures] = Field(default_factory=dict)
+    """Failures by name."""
+    recovery: Recovery | None = None
+    """What happens when units of the job fail."""
+    checkpoint: Checkpoint | None = None
+    """How the state of the job is saved; without it, only as it is when a run begins."""
     unknowns: dict[str, Law] = Field(default_factory=dict)
     """Values that data do not determine: the law of each value, by key path."""
     basis: dict[str, Basis] = Field(default_factory=dict)
@@ -373,11 +382,12 @@ class Scenario(Strict):
     def __eq__(self, other: object) -> bool:
         """Return whether scenarios hold equal values, whatever files they come from.
 
-        Pools and causes have an order: pools are numbered by it, and causes are applied in it.
+        Pools, causes and failures have an order: pools are numbered by it, and causes are applied
+        in it.
         """
         if not (isinstance(other, Scenario) and self.__dict__ == other.__dict__):
             return False
-        orders = ([*each.pools, *each.causes] for each in (self, other))
+        orders = ([*each.pools, *each.causes, *each.failures] for each in (self, other))
         return next(orders) == next(orders)
 
     @classmethod
@@ -397,6 +407,20 @@ class Scenario(Strict):
     def enabled_causes(self) -> dict[str, Cause]:
         """Causes that are not switched off, by name."""
         return {name: cause for name, cause in self.causes.items() if cause.enabled}
+
+    @property
+    def enabled_failures(self) -> dict[str, UnitFailures]:
+        """Failures that are not switched off, by name."""
+        return {name: failures for name, failures in self.failures.items() if failures.enabled}
+
+    @property
+    def spares(self) -> dict[str, int]:
+        """GPUs of each pool that are held back to take the place of failed ones, by its name."""
+        of_all = 0 if self.recovery is None else self.recovery.spares
+        return {
+            name: of_all if pool.spares is None else pool.spares
+            for name, pool in self.pools.items()
+        }
 
     @property
     def noise(self) -> Cause | None:

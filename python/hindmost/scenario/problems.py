@@ -8,7 +8,7 @@ from typing import Any
 
 from hindmost import catalog
 from hindmost.errors import Problem, did_you_mean
-from hindmost.scenario.basis import of_no_cause
+from hindmost.scenario.basis import of_nothing
 from hindmost.scenario.cause_problems import cause_problems
 from hindmost.scenario.counts import (
     Counts,
@@ -18,14 +18,18 @@ from hindmost.scenario.fabric_problems import fabric_problems
 from hindmost.scenario.layout_problems import collective_problems, layout_problems
 from hindmost.scenario.merge import Table, leaves
 from hindmost.scenario.models import Layout, Pool, Scenario, Workload
+from hindmost.scenario.reliability_problems import reliability_problems
 
 MAX_RANKS = 2**31
 """Number that the GPUs of all pools together stay below."""
 
+NUMBERS_OR_WORDS = ("checkpoint.interval_s",)
+"""Key paths of numbers that may also be words."""
+
 
 def problems(scenario: Scenario) -> list[Problem]:
     """Return all problems of a scenario whose single fields are right."""
-    counts = Counts.of(scenario.pools, scenario.layout)
+    counts = Counts.of(scenario.pools, scenario.layout, scenario.spares)
     return [
         *_pools(scenario, counts),
         *_own_names(scenario),
@@ -34,6 +38,7 @@ def problems(scenario: Scenario) -> list[Problem]:
         *layout_problems(scenario, counts),
         *collective_problems(scenario, counts),
         *cause_problems(scenario, counts),
+        *reliability_problems(scenario, counts),
         *_unknowns(scenario),
         *_basis(scenario),
     ]
@@ -172,8 +177,8 @@ def _unknowns(scenario: Scenario) -> Iterator[Problem]:
 def _basis(scenario: Scenario) -> Iterator[Problem]:
     known = _settable(scenario)
     for path in scenario.basis:
-        # What is left of a cause that was removed is warned of.
-        if of_no_cause(scenario, path):
+        # What is left of causes and failures that were removed is warned of.
+        if of_nothing(scenario, path):
             continue
         if path not in known and not any(other.startswith(f"{path}.") for other in known):
             hint = did_you_mean(path, known, or_list=False)
@@ -190,6 +195,11 @@ def _settable(scenario: Scenario, *, numbers_only: bool = False) -> list[str]:
         for key in ("latent", "experts"):
             if model[key] is None:
                 del model[key]
+    if scenario.checkpoint is not None and scenario.checkpoint.global_level is None:
+        del table["checkpoint"]["global"]
+    for key in ("recovery", "checkpoint"):
+        if table[key] is None:
+            del table[key]
     paths = list(leaves(table))
     return [path for path in paths if not numbers_only or _may_be_a_number(table, path)]
 
@@ -198,4 +208,5 @@ def _may_be_a_number(table: Table, path: str) -> bool:
     value: Any = table
     for part in path.split("."):
         value = value[part]
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value is None or is_number or path in NUMBERS_OR_WORDS

@@ -9,8 +9,9 @@ from functools import cache
 
 from hindmost import catalog
 from hindmost.errors import did_you_mean
-from hindmost.scenario.basis import of_no_cause
+from hindmost.scenario.basis import of_nothing
 from hindmost.scenario.models import Scenario
+from hindmost.scenario.reliability import REPLICA_STALL_S
 from hindmost.strict import Strict
 
 LEAST_BYTES_PER_S, MOST_BYTES_PER_S = 1e8, 1e13
@@ -53,6 +54,7 @@ def scenario_warnings(scenario: Scenario) -> list[ScenarioWarning]:
         *_torus_links(scenario),
         *_tiers(scenario),
         *_tokens(scenario),
+        *_reliability(scenario),
         *_bases_of_nothing(scenario),
     ]
 
@@ -194,11 +196,49 @@ def _slowdowns(scenario: Scenario) -> Iterator[ScenarioWarning]:
             )
 
 
+def _reliability(scenario: Scenario) -> Iterator[ScenarioWarning]:
+    """Yield a warning for each word about failures and what follows them that changes nothing."""
+    recovery, checkpoint = scenario.recovery, scenario.checkpoint
+    failures = scenario.enabled_failures.values()
+    if not failures:
+        warning = "changes nothing without [failures]"
+        # Spares are held back all the same.
+        if recovery is not None and recovery.spares == 0:
+            yield ScenarioWarning(path="recovery", warning=warning)
+        if checkpoint is not None:
+            yield ScenarioWarning(path="checkpoint", warning=warning)
+        return
+    if checkpoint is None:
+        warning = "is missing: each failure takes all that was computed since the run began"
+        yield ScenarioWarning(path="checkpoint", warning=warning)
+    if recovery is None:
+        return
+    if recovery.regrow != "restart" and recovery.exhausted == "wait" and not recovery.replica_level:
+        warning = (
+            'changes nothing where recovery.exhausted is "wait" and recovery.replica_level is '
+            "false: no replica leaves"
+        )
+        yield ScenarioWarning(path="recovery.regrow", warning=warning)
+    if recovery.replica_stall_s != REPLICA_STALL_S and not recovery.replica_level:
+        warning = "changes nothing where recovery.replica_level is false"
+        yield ScenarioWarning(path="recovery.replica_stall_s", warning=warning)
+    if any(each.are_repaired for each in failures):
+        return
+    given_spares = {f"pools.{name}.spares": pool.spares for name, pool in scenario.pools.items()}
+    for path, spares in {"recovery.spares": recovery.spares, **given_spares}.items():
+        if spares:
+            warning = "is never used: repair_hours is 0 everywhere, and units are back at once"
+            yield ScenarioWarning(path=path, warning=warning)
+
+
 def _bases_of_nothing(scenario: Scenario) -> Iterator[ScenarioWarning]:
     for path in scenario.basis:
-        if of_no_cause(scenario, path):
-            hint = did_you_mean(path.split(".")[1], scenario.causes, or_list=False)
-            warning = "is the basis of a cause that there is not" + (f"; {hint}" if hint else "")
+        if of_nothing(scenario, path):
+            section, name, *_ = path.split(".")
+            known = scenario.causes if section == "causes" else scenario.failures
+            hint = did_you_mean(name, known, or_list=False)
+            what = "a cause that there is" if section == "causes" else "failures that there are"
+            warning = f"is the basis of {what} not" + (f"; {hint}" if hint else "")
             yield ScenarioWarning(path=f"basis.{path}", warning=warning)
 
 

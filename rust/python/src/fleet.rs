@@ -164,7 +164,7 @@ pub fn fleet_runs<'py>(
     runs: (u32, u32),
     seconds: f64,
     threads: usize,
-    work: Option<f64>,
+    work: Option<Vec<f64>>,
     interruptions: Option<u64>,
     keeps_log: bool,
     progress: Option<Py<PyAny>>,
@@ -172,11 +172,11 @@ pub fn fleet_runs<'py>(
     let fleet = fleet.to_fleet()?;
     let until = Until {
         seconds,
-        work: work.unwrap_or(f64::INFINITY),
+        work: work.unwrap_or_default(),
         interruptions: interruptions.unwrap_or(u64::MAX),
     };
     let found = watch(py, threads, progress, |control| {
-        fates(&fleet, seed, runs.0..runs.1, until, keeps_log, control)
+        fates(&fleet, seed, runs.0..runs.1, &until, keeps_log, control)
     })?;
     to_columns(py, &found, runs.0, keeps_log)
 }

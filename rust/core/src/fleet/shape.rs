@@ -115,7 +115,7 @@ impl PoolShape {
             n_slots: (pool.parts.len() as u32).div_ceil(block_groups),
             n_spares: pool.spare_blocks,
             n_domains,
-            domain_nodes: pool.domain_gpus / pool.node_gpus,
+            domain_nodes: pool.domain_gpus.div_ceil(pool.node_gpus),
             first_stand_in: pool.domain_gpus_used.div_ceil(pool.node_gpus),
             domain_blocks,
             block_nodes: pool.block_gpus.div_ceil(pool.node_gpus),

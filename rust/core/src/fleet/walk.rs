@@ -63,14 +63,14 @@ impl Name {
 }
 
 /// When a run ends: whatever comes first.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Until {
     /// After so many seconds.
     pub seconds: f64,
-    /// Once so much work has been done.
-    pub work: f64,
     /// Once the job has gone on after so many interruptions.
     pub interruptions: u64,
+    /// Once so much work has been done, by run; nothing where it does not count.
+    pub work: Vec<f64>,
 }
 
 /// One failure of a run.
@@ -131,16 +131,31 @@ pub fn fates(
     fleet: &Fleet,
     seed: u64,
     runs: std::ops::Range<u32>,
-    until: Until,
+    until: &Until,
     keeps_log: bool,
     control: &Control,
 ) -> Result<Vec<Fates>> {
     let random = Random::new(seed);
-    let walk = |run| {
+    let first = runs.start;
+    let walk = |run: u32| {
         control.advance(0)?;
-        Walk::new(fleet, &random, run, until, keeps_log).go(control)
+        let work = until.work.get((run - first) as usize);
+        let end = End {
+            seconds: until.seconds,
+            interruptions: until.interruptions,
+            work: work.copied().unwrap_or(f64::INFINITY),
+        };
+        Walk::new(fleet, &random, run, end, keeps_log).go(control)
     };
     runs.into_par_iter().map(walk).collect()
+}
+
+/// When one run ends.
+#[derive(Debug, Clone, Copy)]
+struct End {
+    seconds: f64,
+    interruptions: u64,
+    work: f64,
 }
 
 /// What the job does, and until when.
@@ -187,7 +202,7 @@ type Timer = Reverse<(u64, u32, u32, u32)>;
 /// One run.
 struct Walk<'a> {
     fleet: &'a Fleet,
-    until: Until,
+    until: End,
     nodes: Nodes<'a>,
     clocks: Vec<Clocks<'a>>,
     timers: BinaryHeap<Timer>,
@@ -219,7 +234,7 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(fleet: &'a Fleet, random: &'a Random, run: u32, until: Until, keeps_log: bool) -> Self {
+    fn new(fleet: &'a Fleet, random: &'a Random, run: u32, until: End, keeps_log: bool) -> Self {
         let n_pools = fleet.n_pools();
         let mut walk = Self {
             fleet,

@@ -1,0 +1,181 @@
+"""The account of whole runs: S x R x P, and every GPU-hour by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hindmost.plan import Plan
+from hindmost.whole_run.hours import HELD, NAMES, SECONDS_PER_HOUR, RunHours
+
+LEAST_PROGRESS = 0.01
+"""Share of its time that a job keeps, below which it makes no progress."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Account:
+    """Where the time of a cluster went in whole runs of its job.
+
+    Shares are weighted by the dense peaks of GPUs. All runs together, unless it says otherwise, so
+    that ``fleet_mfu = S x R x P``.
+
+    Attributes
+    ----------
+    hours_of : RunHours
+        The simulated runs.
+    peaks : array of shape (pools,)
+        Dense peak of a GPU, in FLOP/s.
+    rank_flops : array of shape (runs, pools)
+        Model FLOPs of a rank in an hour of kept steps.
+    tokens_per_flop : float
+        Tokens for each model FLOP.
+    """
+
+    hours_of: RunHours
+    peaks: Floats
+    rank_flops: Floats
+    tokens_per_flop: float
+
+    @classmethod
+    def of(cls, hours: RunHours, plan: Plan, mean_step_s: Floats) -> Account:
+        """Return the account of runs whose steps take some mean time each."""
+        rank_flops = np.array([pool.rank_model_flops for pool in plan.pools])
+        return cls(
+            hours_of=hours,
+            peaks=np.array([pool.peak_flop_per_s for pool in plan.pools]),
+            rank_flops=rank_flops * SECONDS_PER_HOUR / mean_step_s[:, np.newaxis],
+            tokens_per_flop=plan.tokens / plan.model_flops,
+        )
+
+    @cached_property
+    def gpu_hours(self) -> Floats:
+        """GPU-hours of shape (runs, pools, names)."""
+        return self.hours_of.table
+
+    @cached_property
+    def _weighted(self) -> Floats:
+        """Peak-weighted hours of each run and name, in FLOP/s x hours."""
+        weighted: Floats = np.einsum("rpn,p->rn", self.gpu_hours, self.peaks)
+        return weighted
+
+    @cached_property
+    def _kept_flops(self) -> Floats:
+        """Model FLOPs of kept steps, by run."""
+        flops: Floats = (self.gpu_hours[:, :, 0] * self.rank_flops).sum(axis=1)
+        return flops
+
+    @cached_property
+    def shares(self) -> dict[str, float]:
+        """Peak-weighted share of all time by name; they add up to 1."""
+        sums = self._weighted.sum(axis=0)
+        return dict(zip(NAMES, (sums / sums.sum()).tolist(), strict=True))
+
+    @cached_property
+    def hours(self) -> dict[str, float]:
+        """GPU-hours of the average run, by name."""
+        of_names = self.gpu_hours.sum(axis=1).mean(axis=0)
+        return dict(zip(NAMES, of_names.tolist(), strict=True))
+
+    @property
+    def S(self) -> float:  # noqa: N802
+        """Peak-weighted share of all time that the job holds GPUs."""
+        return float(self._held.sum() / self._weighted.sum())
+
+    @property
+    def R(self) -> float:  # noqa: N802
+        """Share of that in steps whose result was kept; 0 of nothing."""
+        held = float(self._held.sum())
+        return float(self._weighted[:, 0].sum()) / held if held else 0.0
+
+    @property
+    def P(self) -> float | None:  # noqa: N802
+        """Model FLOPs of kept steps over peak x their time; None if none was kept."""
+        kept = float(self._weighted[:, 0].sum())
+        return float(self._kept_flops.sum()) / (kept * SECONDS_PER_HOUR) if kept else None
+
+    @property
+    def fleet_mfu(self) -> float:
+        """Model FLOPs of kept steps over what all GPUs would do at their peak all the time."""
+        return float(self._kept_flops.sum() / (self._weighted.sum() * SECONDS_PER_HOUR))
+
+    @property
+    def _held(self) -> Floats:
+        held: Floats = self._weighted[:, :HELD].sum(axis=1)
+        return held
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the job makes no progress to speak of."""
+        return self.R < LEAST_PROGRESS
+
+    @cached_property
+    def by_run(self) -> dict[str, Floats]:
+        """Goodput, interruptions, tokens a day and fleet MFU of each run, and its GPU-hours."""
+        held, all_time = self._held, self._weighted.sum(axis=1)
+        kept = self._weighted[:, 0]
+        goodput = np.divide(kept, held, out=np.zeros_like(kept), where=held > 0)
+        interruptions = np.array(self.hours_of.interruptions, dtype=np.int64).sum(axis=1)
+        of_names = self.gpu_hours.sum(axis=1)
+        return {
+            "goodput": goodput,
+            "n_interruptions": interruptions,
+            "tokens_per_day": self._kept_flops * self.tokens_per_flop / self.hours_of.days,
+            "fleet_mfu": self._kept_flops / (all_time * SECONDS_PER_HOUR),
+            **{f"hours_{name}": of_names[:, k] for k, name in enumerate(NAMES)},
+        }
+
+    @cached_property
+    def weights(self) -> dict[str, Floats]:
+        """Denominators of the ratios in `by_run`, which weigh runs in a mean."""
+        return {"goodput": self._held, "fleet_mfu": self._weighted.sum(axis=1)}
+
+    @property
+    def interruptions_per_day(self) -> dict[str, float]:
+        """Failures a day that stop the job, by name."""
+        per_run = np.array(self.hours_of.interruptions, dtype=np.float64).mean(axis=0)
+        return dict(zip(self.hours_of.kinds, (per_run / self.hours_of.days).tolist(), strict=True))
+
+    @property
+    def budget(self) -> dict[str, Any] | None:
+        """Days until the tokens are trained on that were asked for; None if none were.
+
+        Keys tokens, n_runs, n_done and days, which has p5, p50 and p95: None where too few runs
+        get there.
+        """
+        asked, of_runs = self.hours_of.budget_tokens, self.hours_of.budget_days
+        if asked is None or of_runs is None:
+            return None
+        # Those that do not get there are later than all others.
+        days = np.array([np.inf if one is None else one for one in of_runs])
+        quantiles = np.quantile(days, (0.05, 0.5, 0.95), method="inverted_cdf")
+        return {
+            "tokens": asked,
+            "n_runs": len(of_runs),
+            "n_done": int(np.isfinite(days).sum()),
+            "days": {
+                name: float(value) if np.isfinite(value) else None
+                for name, value in zip(("p5", "p50", "p95"), quantiles, strict=True)
+            },
+        }
+
+    def document(self) -> Mapping[str, Any]:
+        """Return the account as plain tables and numbers, as ``run --format json`` prints it."""
+        return {
+            "S": self.S,
+            "R": self.R,
+            "P": self.P,
+            "fleet_mfu": self.fleet_mfu,
+            "days": self.hours_of.days,
+            "interval_s": self.hours_of.interval_s,
+            "hours": self.hours,
+            "shares": self.shares,
+            "interruptions_per_day": self.interruptions_per_day,
+            "budget": self.budget,
+        }

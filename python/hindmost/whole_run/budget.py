@@ -1,0 +1,73 @@
+"""How long a job takes for its tokens."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from hindmost import _core
+from hindmost.whole_run.account import Account, Floats
+from hindmost.whole_run.fleet import SECONDS_PER_DAY, Fleet
+from hindmost.whole_run.hours import RunHours
+
+MOST_DAYS = 36_500.0
+"""Days after which a run is given up."""
+MOST_TIMES = 20.0
+"""Times the expected days after which it is, too."""
+BUDGET_RUNS = 256
+"""Runs from which percentiles are taken, unless that takes too long."""
+MOST_FAILURES = 4_000_000
+"""Failures of all these runs together, about."""
+
+
+def with_budget(
+    hours: RunHours,
+    fleet: Fleet,
+    mean_step_s: Floats,
+    *,
+    tokens: float,
+    seed: int,
+    threads: int,
+) -> RunHours:
+    """Return simulated runs with the days of further ones until they have some tokens.
+
+    A run that takes far longer than expected, or a century, has no days.
+
+    Parameters
+    ----------
+    hours
+        Runs of some days each, which say how long it takes about.
+    fleet
+        The job on its cluster.
+    mean_step_s
+        Seconds of a step of each run, which further runs take in turn.
+    tokens
+        Tokens to be trained on.
+    seed, threads
+        As in `simulate`; run r is the same as there.
+
+    Notes
+    -----
+    A run ends when the last token has been trained on, before that is in any checkpoint.
+    """
+    account = Account.of(hours, fleet.plan, mean_step_s)
+    tokens_per_day = float(account.by_run["tokens_per_day"].mean())
+    n_runs = len(mean_step_s)
+    if tokens_per_day <= 0:
+        return replace(hours, budget_tokens=tokens, budget_days=[None] * n_runs)
+    expected = tokens / tokens_per_day
+    failures = fleet.failures_per_hour * 24 * expected
+    n_runs = max(n_runs, min(BUDGET_RUNS, int(MOST_FAILURES / max(1.0, failures))))
+    found = _core.fleet_runs(
+        fleet.arguments(),
+        seed=seed,
+        runs=(0, n_runs),
+        seconds=min(MOST_DAYS, MOST_TIMES * expected) * SECONDS_PER_DAY,
+        threads=threads,
+        work=(tokens / fleet.plan.tokens * np.resize(mean_step_s, n_runs)).tolist(),
+    )
+    days = (found["end_s"] / SECONDS_PER_DAY).tolist()
+    is_done = found["is_done"].tolist()
+    of_runs = [day if done else None for day, done in zip(days, is_done, strict=True)]
+    return replace(hours, budget_tokens=tokens, budget_days=of_runs)

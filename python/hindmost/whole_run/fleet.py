@@ -1,0 +1,251 @@
+"""A scenario with failures as what the core walks through: plain numbers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from hindmost import _core
+from hindmost.law import Constant, LawModel
+from hindmost.plan import Plan
+from hindmost.renewal.interval import by_search, of_constant_rate
+from hindmost.scenario import Counts, Scenario
+from hindmost.scenario.reliability import Recovery, UnitFailures
+from hindmost.whole_run.cluster import PoolCluster, clusters
+from hindmost.whole_run.parts import part_replicas, parts_of_groups
+
+SEARCH_SEED = 0
+"""Seed of the run whose stretches a search for the best interval goes by."""
+SEARCH_RUNS, SEARCH_INTERRUPTIONS = 4, 5_000
+"""Runs of it, and interruptions of each of them."""
+SEARCH_DAYS = 3650.0
+"""Days of each of them, at most."""
+SEARCH_TOLERANCE, POINTS_PER_DECADE = 1e-3, 8
+"""Relative width at which the search ends, and intervals of each factor of ten that are tried."""
+LONGEST_INTERVAL_S = 1e9
+"""Seconds between checkpoints where nothing ever goes back to one."""
+SECONDS_PER_DAY = 86_400.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fleet:
+    """A job on a cluster whose units fail.
+
+    Attributes
+    ----------
+    scenario : Scenario
+        The scenario, with failures.
+    plan : Plan
+        Its plan.
+    """
+
+    scenario: Scenario
+    plan: Plan
+
+    @cached_property
+    def clusters(self) -> dict[str, PoolCluster]:
+        """The GPUs of each pool."""
+        return clusters(self.scenario, self.plan.ranks)
+
+    @property
+    def _recovery(self) -> Recovery:
+        recovery = self.scenario.recovery
+        assert recovery is not None
+        return recovery
+
+    @cached_property
+    def kinds(self) -> list[dict[str, Any]]:
+        """Failures of each kind and pool, as the core takes them."""
+        checkpoint = self.scenario.checkpoint
+        level = None if checkpoint is None else checkpoint.global_level
+        far = () if level is None else level.scopes
+        found = []
+        for name, failures in self.scenario.enabled_failures.items():
+            for index, pool in _pools(failures, self.clusters):
+                unit_gpus = 1
+                n_units = 1
+                if pool is not None:
+                    unit_gpus = pool.unit_gpus(failures.scope, failures.unit_gpus)
+                    n_units = pool.n_units(unit_gpus)
+                found.append(
+                    {
+                        "name": name,
+                        "pool": index,
+                        "unit_gpus": unit_gpus,
+                        "n_units": n_units,
+                        "per_hour": failures.per_hour,
+                        "shape": failures.shape,
+                        "is_new": failures.ages == "new",
+                        "rate_spread": failures.rate_spread,
+                        "repair_hours": _repair(failures),
+                        "keeps_local": failures.scope not in far,
+                    }
+                )
+        return found
+
+    @property
+    def kind_names(self) -> list[str]:
+        """Name of the failures of each kind and pool."""
+        return [kind["name"] for kind in self.kinds]
+
+    @cached_property
+    def restart_s(self) -> float:
+        """Seconds of a restart of the job."""
+        recovery = self._recovery
+        pools = self.clusters.values()
+        n_nodes = sum(pool.units_with_ranks(pool.node_gpus) for pool in pools)
+        assert recovery.restart_s is not None
+        return recovery.restart_s + recovery.restart_per_doubling_s * math.log2(max(1, n_nodes))
+
+    @cached_property
+    def interval_s(self) -> float | None:
+        """Seconds of computing from one checkpoint to the next one; None without checkpoints."""
+        checkpoint = self.scenario.checkpoint
+        if checkpoint is None:
+            return None
+        if checkpoint.interval_s == "best":
+            return self._best_interval_s()
+        return checkpoint.interval_s
+
+    def arguments(self, interval_s: float | None = None) -> dict[str, Any]:
+        """Return the arguments of the core, with an interval or the scenario's own."""
+        interval_s = self.interval_s if interval_s is None else interval_s
+        return {**self._cluster, "checkpoint": self._checkpoint(interval_s)}
+
+    @cached_property
+    def _cluster(self) -> dict[str, Any]:
+        scenario, recovery = self.scenario, self._recovery
+        counts = Counts.of(scenario.pools, scenario.layout, scenario.spares)
+        replicas = part_replicas(
+            scenario.layout, counts.n_replicas, keeps_states=recovery.replica_level
+        )
+        parts = parts_of_groups(scenario, counts, replicas=replicas)
+        work = sum(pool.n_ranks * pool.rank_model_flops for pool in self.plan.pools)
+        pools = [
+            {
+                "name": plan.name,
+                "n_gpus": pool.n_gpus,
+                "node_gpus": pool.node_gpus,
+                "domain_gpus": pool.domain_gpus,
+                "domain_gpus_used": pool.domain_gpus_used,
+                "tensor": scenario.layout.tensor,
+                "block_gpus": pool.block_gpus,
+                "spare_blocks": pool.spare_blocks,
+                "parts": parts[plan.name],
+                # Of a whole step, so that work is counted in steps of the whole job.
+                "work_per_s": plan.rank_model_flops / work,
+            }
+            for plan, pool in zip(self.plan.pools, self.clusters.values(), strict=True)
+        ]
+        checkpoint = scenario.checkpoint
+        level = None if checkpoint is None else checkpoint.global_level
+        from_global_s = self.restart_s
+        if level is not None and level.restart_s is not None:
+            assert recovery.restart_s is not None
+            from_global_s += level.restart_s - recovery.restart_s
+        return {
+            "pools": pools,
+            "n_parts": -(-counts.n_replicas // replicas),
+            "failures": self.kinds,
+            "recovery": {
+                "detection_s": recovery.detection_s,
+                "restart_s": self.restart_s,
+                "global_restart_s": from_global_s,
+                "can_fail": recovery.restart_can_fail,
+                "swap_s": recovery.swap_s,
+                "shrinks": recovery.exhausted == "shrink",
+                "regrows_at_checkpoint": recovery.regrow == "checkpoint",
+                "replica_stall_s": recovery.replica_stall_s if recovery.replica_level else None,
+                "rejoin_s": recovery.detection_s + self.restart_s,
+            },
+        }
+
+    def _checkpoint(self, interval_s: float | None) -> dict[str, Any] | None:
+        checkpoint = self.scenario.checkpoint
+        if checkpoint is None:
+            return None
+        level = checkpoint.global_level
+        return {
+            "interval_s": interval_s,
+            "blocking_s": checkpoint.blocking_s,
+            "durable_s": checkpoint.durable_s,
+            "global_every": None if level is None else level.every,
+            "global_blocking_s": 0.0 if level is None else level.blocking_s,
+            "global_durable_s": 0.0 if level is None else level.durable_s,
+        }
+
+    @property
+    def failures_per_hour(self) -> float:
+        """Failures of all units in an hour, with all of them up."""
+        return float(sum(kind["per_hour"] * kind["n_units"] for kind in self.kinds))
+
+    @cached_property
+    def rollbacks_per_hour(self) -> float:
+        """Failures in an hour after which the job goes back to a checkpoint, with all at work."""
+        return float(sum(kind["per_hour"] * self._units_that_stop(kind) for kind in self.kinds))
+
+    def _units_that_stop(self, kind: dict[str, Any]) -> int:
+        """Return how many units of a kind stop the job when they fail."""
+        if kind["pool"] is None:
+            return 1
+        if self._recovery.replica_level:
+            # A replica that fails loses nothing.
+            return 0
+        pool: PoolCluster = list(self.clusters.values())[kind["pool"]]
+        return pool.units_with_ranks(kind["unit_gpus"])
+
+    def _best_interval_s(self) -> float:
+        checkpoint = self.scenario.checkpoint
+        assert checkpoint is not None
+        rate = self.rollbacks_per_hour / 3600
+        if rate == 0:
+            return LONGEST_INTERVAL_S
+        level = checkpoint.global_level
+        failures = self.scenario.enabled_failures.values()
+        if level is None and all(one.shape == 1 for one in failures):
+            return of_constant_rate(rate, checkpoint.blocking_s)
+        mean_s = checkpoint.blocking_s
+        if level is not None:
+            mean_s += (level.blocking_s - checkpoint.blocking_s) / level.every
+        first_s = of_constant_rate(rate, mean_s)
+        found = _core.fleet_runs(
+            self.arguments(first_s),
+            seed=SEARCH_SEED,
+            runs=(0, SEARCH_RUNS),
+            seconds=SEARCH_DAYS * SECONDS_PER_DAY,
+            threads=SEARCH_RUNS,
+            interruptions=SEARCH_INTERRUPTIONS,
+            keeps_log=True,
+        )
+        if not len(found["stretch_s"]):
+            return first_s
+
+        def kept_s(interval_s: float) -> float:
+            stretches = found["stretch_s"], found["stretch_is_far"]
+            return _core.kept_of_stretches(self._checkpoint(interval_s) or {}, *stretches)
+
+        return by_search(kept_s, first_s, tolerance=SEARCH_TOLERANCE, per_decade=POINTS_PER_DECADE)
+
+
+def _pools(
+    failures: UnitFailures, clusters: dict[str, PoolCluster]
+) -> list[tuple[int | None, PoolCluster | None]]:
+    """Return the pools whose units fail, with their places; none for the job."""
+    if failures.scope == "job":
+        return [(None, None)]
+    return [
+        (index, pool)
+        for index, (name, pool) in enumerate(clusters.items())
+        if failures.pools is None or name in failures.pools
+    ]
+
+
+def _repair(failures: UnitFailures) -> dict[str, Any] | None:
+    """Return the law of the hours of a repair, for the core; None where a unit is back at once."""
+    if not failures.are_repaired:
+        return None
+    hours = failures.repair_hours
+    law = hours if isinstance(hours, LawModel) else Constant(value=hours)
+    return law.model_dump(exclude_none=True)
