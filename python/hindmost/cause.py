@@ -175,3 +175,7 @@ class Cause(Strict):
         if self.per_hour is not None:
             return -math.expm1(-self.per_hour * step_s / 3600)
         return 1.0 if self.probability is None else self.probability
+
+
+# Built once here, and not again for each field that holds a cause.
+Cause.model_rebuild()

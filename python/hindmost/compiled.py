@@ -34,9 +34,6 @@ from hindmost.result import Result
 from hindmost.scenario import Changes, Scenario, to_table, with_changes
 from hindmost.scenario.change import as_changes
 from hindmost.scenario.load import judged, load
-from hindmost.whole_run.budget import with_budget
-from hindmost.whole_run.fleet import Fleet
-from hindmost.whole_run.hours import run_hours
 
 DEFAULT_SIZES = {"order-statistics": (16, 10_000), "sample": (8, 250)}
 """Runs, and steps of each run, by method."""
@@ -144,6 +141,11 @@ class Compiled:
         )
         if not has_failures:
             return result
+        # Imported where they are needed, for a quick start without failures.
+        from hindmost.whole_run.budget import with_budget
+        from hindmost.whole_run.fleet import Fleet
+        from hindmost.whole_run.hours import run_hours
+
         asked = {**result.inputs["asked"], "days": days, "tokens": tokens}
         days = DEFAULT_DAYS if days is None else days
         inputs = {**result.inputs, "days": days, "tokens": tokens, "asked": asked}

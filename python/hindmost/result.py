@@ -23,13 +23,14 @@ from hindmost.order import Rows
 from hindmost.plan import Plan, PoolPlan
 from hindmost.scenario import Scenario, bases, not_modelled, scenario_warnings
 from hindmost.statistics import Estimate, estimates, run_means
-from hindmost.store import Parts, Rest, to_bytes
 from hindmost.terms import Terms, has_terms, terms_of
-from hindmost.whole_run.account import Account
-from hindmost.whole_run.hours import RunHours
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from hindmost.store import Parts
+    from hindmost.whole_run.account import Account
+    from hindmost.whole_run.hours import RunHours
 
 Row = dict[str, Any]
 
@@ -221,6 +222,9 @@ class Result:
         """Where the time of the cluster goes in whole runs; None without failures."""
         if self.hours is None:
             return None
+        # Imported where it is needed, for a quick start without failures.
+        from hindmost.whole_run.account import Account
+
         return Account.of(self.hours, self.plan, self.mean_step_s)
 
     @cached_property
@@ -386,10 +390,15 @@ class Result:
                     document["terms"] = self.terms.lists()
                 data = memoryview(json.dumps(document, allow_nan=False).encode())
             case _:
+                # Imported where it is needed, for a quick start without files.
+                from hindmost.store import to_bytes
+
                 data = to_bytes(self._parts(rows))
         replace(path, data)
 
     def _parts(self, caps: Sequence[Row] | None) -> Parts:
+        from hindmost.store import Parts, Rest
+
         by_run_and_pool = (self._runs, len(self.plan.pools))
         rest = Rest(
             plan=self.plan,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
+from tests.presets import WHOLE
 
 import hindmost as hm
 from hindmost import catalog
@@ -287,10 +288,6 @@ def test_bases_are_of_the_number_formats_in_use() -> None:
     assert "h100-sxm.kernel_efficiency" in fp8
 
 
-PARTS = ("measured", "measured-pipeline", "sequence-imbalance", "heavy-last-stage", "unplanned-gc")
-WHOLE = [name for name in catalog.names("presets") if name not in PARTS]
-
-
 @pytest.mark.parametrize("name", WHOLE)
 def test_a_preset_gives_every_number_of_its_own_a_basis(name: str) -> None:
     scenario = hm.load(name)
@@ -330,6 +327,8 @@ def test_colossus_1_assumes_only_what_nobody_has_published() -> None:
         "causes.pause.per_hour",
         "causes.pause.law.cap",
         "roce-400g.noise.law.sigma",
+        "recovery.restart_s",
+        "checkpoint.blocking_s",
     }
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from tests.presets import PARTS, WHOLE
 
 import hindmost as hm
 from hindmost import catalog
@@ -16,11 +17,6 @@ from hindmost.cli import cli
 from hindmost.plan import make_plan
 from hindmost.report import FORMATS, render
 from hindmost.scenario import not_modelled
-
-PARTS = ("measured", "measured-pipeline", "sequence-imbalance", "heavy-last-stage", "unplanned-gc")
-"""Presets that only complete others and are no scenarios by themselves."""
-
-WHOLE = [name for name in catalog.names("presets") if name not in PARTS]
 
 FACTS: dict[str, tuple[int, int, int, list[int]]] = {
     # Replicas, microbatches, GPUs at work, spares of each pool.
@@ -102,7 +98,8 @@ def test_a_part_gives_every_number_of_its_own_a_basis(name: str) -> None:
             }
         return {path} if isinstance(value, int | float) else set()
 
-    own = {key: table[key] for key in ("causes", "layout") if key in table}
+    keys = ("causes", "layout", "failures", "recovery", "checkpoint")
+    own = {key: table[key] for key in keys if key in table}
     assert numbers(own, "") == explained
 
 

@@ -15,7 +15,7 @@ import pytest
 import hindmost as hm
 from hindmost import catalog
 from hindmost.analyses.caps import COLUMNS
-from hindmost.metrics import METRICS, STATISTICS
+from hindmost.metrics import METRICS, RUN_METRICS, STATISTICS
 from hindmost.scenario import to_table
 
 Schema = dict[str, Any]
@@ -148,7 +148,7 @@ def test_the_schema_of_results_holds_for_files(of_results: Schema, tmp_path: Pat
 def test_the_schema_of_results_names_metrics_and_statistics(of_results: Schema) -> None:
     for key, nothing in (("summary", []), ("warnings", [None])):
         columns = of_results["properties"][key]["items"]["properties"]
-        assert columns["metric"]["enum"] == [*METRICS, *nothing]
+        assert columns["metric"]["enum"] == [*METRICS, *RUN_METRICS, *nothing]
         assert columns["statistic"]["enum"] == [*STATISTICS, *nothing]
     assert list(of_results["properties"]["caps"]["items"]["properties"]) == list(COLUMNS)
 
@@ -165,7 +165,7 @@ def test_a_file_is_of_the_schema_with_and_without_terms(
 
 
 WRONG: dict[str, tuple[list[str | int], Any]] = {
-    "a metric that there is not": (["summary", 0, "metric"], "goodput"),
+    "a metric that there is not": (["summary", 0, "metric"], "power"),
     "a statistic that there is not": (["summary", 0, "statistic"], "p42"),
     "a value of text": (["summary", 0, "value"], "0.4"),
     "a method that is no engine": (["inputs", "method"], "auto"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +57,18 @@ STYLES_WITH_CAPS = ("table", "markdown")
     "[default: auto]",
 )
 @click.option("--threads", type=click.IntRange(min=1, max=1024), help="Threads.  [default: all]")
+@click.option(
+    "--days",
+    type=float,
+    help="Days of a whole run, with failures, restarts and checkpoints; for scenarios with "
+    "failures.  [default: 30]",
+)
+@click.option(
+    "--tokens",
+    type=float,
+    help="Say how many days it takes to train on so many tokens, such as 15e12; for scenarios "
+    "with failures.",
+)
 @set_option
 @click.option(
     "--format",
@@ -130,6 +143,8 @@ def run(
             collect(_check_place_for_terms, output)
         loaded = collect(_loaded, scenario, settings, call)
     assert loaded is not None
+    with collected_problems() as collect:
+        collect(_check_whole_runs, loaded, limits, call)
     tell_warnings(loaded)
     call["method"] = call["method"] or "auto"
     call["terms"] = call["terms"] or False
@@ -161,6 +176,24 @@ def _check_output(path: Path) -> None:
     check_writable(path, SUFFIXES, name="--output")
 
 
+def _check_whole_runs(scenario: Scenario, limits: list[Threshold], call: dict[str, Any]) -> None:
+    """Refuse what is asked of whole runs where there are none."""
+    from hindmost.arguments import whole_run_problems
+    from hindmost.errors import Problem, ScenarioError
+    from hindmost.metrics import RUN_METRICS
+
+    has_failures = bool(scenario.enabled_failures)
+    asked = {"days": call["days"], "tokens": call["tokens"]}
+    found = whole_run_problems(**asked, has_failures=has_failures)
+    found = [replace(problem, path=f"--{problem.path}") for problem in found]
+    for limit in limits:
+        if limit.metric in RUN_METRICS and not has_failures:
+            requirement = "must be of a metric of steps: the scenario has no [failures]"
+            found.append(Problem(path="--fail-if", requirement=requirement, value=limit.text))
+    if found:
+        raise ScenarioError(found)
+
+
 def _check_place_for_caps(style: str, output: Path | None) -> None:
     """Refuse ``--caps`` where nothing that is printed or written has a place for caps."""
     from hindmost.errors import Problem, ScenarioError
@@ -185,10 +218,11 @@ def _loaded(scenario: str, settings: tuple[str, ...], call: dict[str, Any]) -> S
     """Return the scenario; a stored run also sets the options that the call leaves out."""
     from hindmost.scenario import from_table, with_changes
     from hindmost.scenario.load import load
-    from hindmost.store import read_inputs
 
     changes = parsed_settings(settings)
     if scenario.endswith(".parquet"):
+        from hindmost.store import read_inputs
+
         stored = read_inputs(Path(scenario))
         _tell_of_another_version(stored["version"])
         repeated = from_table(stored["scenario"], scenario)
@@ -217,7 +251,8 @@ def _asked_again(stored: dict[str, Any], *, changed: bool) -> dict[str, Any]:
         for key in ("runs", "steps")
     }
     terms = wants_terms(stored)
-    return {"seed": stored["seed"], "method": asked["method"], "terms": terms, **sizes}
+    whole_run = {key: asked.get(key) for key in ("days", "tokens")}
+    return {"seed": stored["seed"], "method": asked["method"], "terms": terms, **sizes, **whole_run}
 
 
 def _tell_of_another_version(version: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from hindmost.analyses.caps import MovedCap
 from hindmost.metrics import METRICS, PERCENTILES
+from hindmost.report.account_content import account_notes, account_tables
 from hindmost.report.content import Content, Listing, Table
 from hindmost.report.headline import headline
 from hindmost.report.numbers import count, megajoules, rounded, signed_percent, with_error
@@ -44,7 +45,11 @@ def result_content(result: Result, *, caps: Sequence[MovedCap] = (), wide: bool 
     )
     return Content(
         headline=headline(result.scenario, result.plan),
-        tables=(_summary_table(result, percentiles), _pools_table(result)),
+        tables=(
+            _summary_table(result, percentiles),
+            _pools_table(result),
+            *account_tables(result),
+        ),
         notes=tuple(_notes(result, percentiles)),
         listings=tuple(listing for listing in listings if listing.lines),
     )
@@ -63,6 +68,7 @@ def _notes(result: Result, percentiles: tuple[str, ...]) -> list[str]:
     shown = {(metric, name) for metric in SHOWN_METRICS for name in percentiles}
     if not shown.isdisjoint(result.warnings):
         notes.append(f"{FLAG} few rows lie beyond it, or most of those are of one run.")
+    notes += account_notes(result)
     return notes
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from hindmost.analyses.caps import MovedCap
 from hindmost.engines import METHODS
-from hindmost.metrics import METRICS, STATISTICS
+from hindmost.metrics import METRICS, RUN_METRICS, STATISTICS
 from hindmost.scenario.models import Scenario
+from hindmost.whole_run.hours import NAMES
 
 Schema = dict[str, Any]
 
@@ -33,20 +34,24 @@ def result_schema() -> Schema:
                     "steps": _integer("Steps of a run."),
                     "method": _name(*(name for name in METHODS if name != "auto")),
                     "version": _string("Version of the package that made the result."),
+                    "days": _number("Days of a whole run; only with failures."),
+                    "tokens": _or_null(_number("Tokens to be trained on; only with failures.")),
                     "asked": _table(
                         {
                             "method": _name(*METHODS),
                             "runs": _or_null(_integer("Runs.")),
                             "steps": _or_null(_integer("Steps of a run.")),
                             "terms": _truth("Whether what each step is made of is kept."),
+                            "days": _or_null(_number("Days of a whole run.")),
+                            "tokens": _or_null(_number("Tokens to be trained on.")),
                         },
                         "What the call asked for, null for a default; a repetition with changes "
                         "asks for it again. Absent in results of older versions.",
-                        optional=("terms",),
+                        optional=("terms", "days", "tokens"),
                     ),
                 },
                 "All that a repetition takes.",
-                optional=("asked",),
+                optional=("asked", "days", "tokens"),
             ),
             "machine": _table(
                 {
@@ -71,6 +76,11 @@ def result_schema() -> Schema:
                 "One row a metric and statistic.",
             ),
             "pools": _rows(_pool(), "One row a pool."),
+            "account": _table(
+                _account(),
+                "Where the time of the cluster goes in whole runs; only with failures. All runs "
+                "together, so that fleet_mfu = S x R x P.",
+            ),
             "caps": _rows(_moved_cap(), "One row a moved cap; only with --caps."),
             "assumed": _rows(
                 {
@@ -103,7 +113,7 @@ def result_schema() -> Schema:
             ),
         },
         "What `hindmost run` says of a scenario.",
-        optional=("caps", "steps", "terms"),
+        optional=("account", "caps", "steps", "terms"),
     )
     return {
         "$schema": DIALECT,
@@ -114,8 +124,10 @@ def result_schema() -> Schema:
 
 
 def _metric() -> Schema:
-    meanings = " ".join(f"{name}: {metric.meaning}" for name, metric in METRICS.items())
-    return {**_name(*METRICS), "description": meanings}
+    meanings = {name: metric.meaning for name, metric in METRICS.items()}
+    meanings |= {name: metric.meaning for name, metric in RUN_METRICS.items()}
+    described = " ".join(f"{name}: {meaning}" for name, meaning in meanings.items())
+    return {**_name(*meanings), "description": described}
 
 
 def _statistic() -> Schema:
@@ -137,6 +149,47 @@ def _pool() -> Schema:
                 "energy is beyond all numbers."
             )
         ),
+    }
+
+
+def _account() -> Schema:
+    def by_name(description: str) -> Schema:
+        return _table({name: _number() for name in NAMES}, description)
+
+    return {
+        "S": _number("Peak-weighted share of all time that the job holds GPUs."),
+        "R": _number("Share of that in steps whose result was kept."),
+        "P": _or_null(
+            _number("Model FLOPs of these steps over peak x their time; null if there are none.")
+        ),
+        "fleet_mfu": _number(RUN_METRICS["fleet_mfu"].meaning),
+        "days": _number("Days of a run."),
+        "interval_s": _or_null(
+            _number("Seconds of computing between checkpoints; null without checkpoints.")
+        ),
+        "hours": by_name("GPU-hours of the average run."),
+        "shares": by_name("Peak-weighted shares of all time, which add up to 1."),
+        "interruptions_per_day": {
+            **_described("object", "Failures a day that stop the job, by name."),
+            "additionalProperties": _number(),
+        },
+        "budget": {
+            "anyOf": [
+                _table(
+                    {
+                        "tokens": _number("Tokens to be trained on."),
+                        "n_runs": _integer("Runs."),
+                        "n_done": _integer("Runs that get there."),
+                        "days": _table(
+                            {name: _or_null(_number()) for name in ("p5", "p50", "p95")},
+                            "Days that they take; null where too few get there.",
+                        ),
+                    }
+                ),
+                {"type": "null"},
+            ],
+            "description": "How long the tokens take that were asked for.",
+        },
     }
 
 

@@ -339,8 +339,8 @@ class Scenario(Strict):
     models: dict[Name, Transformer] = Field(default_factory=dict)
     """Models of the scenario, beside those of the catalogue, by name."""
     workload: Workload
-    layout: Layout = Layout()
-    collective: Collective = Collective()
+    layout: Layout = Field(default_factory=Layout)
+    collective: Collective = Field(default_factory=Collective)
     causes: dict[Name, Cause] = Field(default_factory=dict)
     """Causes by name."""
     failures: dict[Name, UnitFailures] = Field(default_factory=dict)

@@ -1,0 +1,140 @@
+"""What a report says of whole runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from hindmost.report.content import Table
+from hindmost.report.numbers import count, large_count, rounded, with_error
+from hindmost.result import Result
+
+if TYPE_CHECKING:
+    from hindmost.whole_run.account import Account
+
+TITLES = {
+    "goodput": "goodput",
+    "fleet_mfu": "fleet MFU",
+    "tokens_per_day": "tokens a day, 1e9",
+    "n_interruptions": "interruptions",
+}
+"""Metrics of whole runs for people, in the order of a table."""
+SCALES = {"tokens_per_day": 1e9}
+"""What values are divided by in the table."""
+
+WORDS = {
+    "kept": "steps kept",
+    "redone": "steps done again",
+    "checkpoint": "checkpoints",
+    "detection": "failures not noticed yet",
+    "restart": "restarts",
+    "waiting": "waiting for a repair",
+    "spare": "spares",
+    "leftover": "GPUs without a replica",
+    "drained": "drained",
+    "repair": "in repair",
+    "cut_off": "cut off by failures",
+    "other_jobs": "other jobs",
+}
+"""Names of GPU-hours for people."""
+
+
+def account_tables(result: Result) -> tuple[Table, ...]:
+    """Return the tables of whole runs: metrics, and where the time goes; none without failures."""
+    account = result.account
+    if account is None:
+        return ()
+    by_key = {(row["metric"], row["statistic"]): row for row in result.summary_rows}
+    rows = []
+    for metric, title in TITLES.items():
+        scale = SCALES.get(metric, 1.0)
+        mean = by_key[metric, "mean"]
+        value, error = mean["value"] / scale, mean["std_error"]
+        error = None if error is None else error / scale
+        of_runs = account.by_run[metric] / scale
+        ends = (rounded(float(end), None) for end in (of_runs.min(), of_runs.max()))
+        rows.append((title, with_error(value, error), *ends))
+    days = f"whole runs of {account.hours_of.days:g} days"
+    metrics = Table((days, "mean", "lowest", "highest"), tuple(rows))
+    hours = account.hours
+    where = Table(
+        ("where the time goes", "by peak", "GPU-hours"),
+        tuple(
+            (WORDS[name], f"{share:.2%}", count(round(hours[name])))
+            for name, share in account.shares.items()
+            if hours[name] > 0
+        ),
+    )
+    return metrics, where
+
+
+def account_notes(result: Result) -> Iterator[str]:
+    """Yield sentences about whole runs."""
+    account = result.account
+    if account is None:
+        return
+    program = "nothing kept" if account.P is None else rounded(account.P, None)
+    yield (
+        f"Fleet MFU {rounded(account.fleet_mfu, None)} = S {rounded(account.S, None)} (of all "
+        f"peak-weighted time, held by the job) x R {rounded(account.R, None)} (of that, kept) x "
+        f"P {program} (MFU of steps kept)."
+    )
+    stops = ", ".join(
+        f"{rounded(rate, None)} {name}" for name, rate in account.interruptions_per_day.items()
+    )
+    yield f"Interruptions a day: {stops}."
+    yield from _interval(result, account)
+    yield from _budget(account)
+    if account.is_stuck:
+        yield f"The job makes no progress: {_why_stuck(account)}."
+
+
+def _interval(result: Result, account: Account) -> Iterator[str]:
+    checkpoint, interval_s = result.scenario.checkpoint, account.hours_of.interval_s
+    if checkpoint is None or interval_s is None:
+        yield "No checkpoints: a failure takes all that was computed."
+        return
+    best = ", the best interval" if checkpoint.interval_s == "best" else ""
+    yield f"A checkpoint every {rounded(interval_s, None)} s of computing{best}."
+
+
+def _budget(account: Account) -> Iterator[str]:
+    budget = account.budget
+    if budget is None:
+        return
+    days = budget["days"]
+    tokens = large_count(round(budget["tokens"]))
+    if days["p50"] is None:
+        yield f"{tokens} tokens: most runs do not get there within a century."
+        return
+    late = "never" if days["p95"] is None else f"{rounded(days['p95'], None)}"
+    yield (
+        f"{tokens} tokens take {rounded(days['p50'], None)} days (p5 {rounded(days['p5'], None)}, "
+        f"p95 {late}; {budget['n_runs']} runs)."
+    )
+
+
+def _why_stuck(account: Account) -> str:
+    """Return what takes most of the time of a job that makes no progress."""
+    shares = account.shares
+    losses = {
+        "waiting": shares["waiting"],
+        "restart": shares["detection"] + shares["restart"],
+        "redone": shares["redone"],
+        "checkpoint": shares["checkpoint"],
+    }
+    worst = max(losses, key=lambda name: losses[name])
+    per_day = sum(account.interruptions_per_day.values())
+    every = f"a failure stops it every {rounded(86_400 / per_day, None)} s" if per_day else ""
+    if worst == "waiting":
+        pools = account.hours_of.nodes_down
+        down = max(sum(n * share for n, share in enumerate(one)) for one in pools)
+        return (
+            f"it waits for repairs; {rounded(down, None)} nodes of a pool are down on average, and "
+            "there are not so many spares"
+        )
+    if worst == "restart":
+        return f"{every}, and it is restarting most of the time"
+    if worst == "redone":
+        return f"{every}, before it has saved what it computed"
+    return "it writes checkpoints most of the time"
