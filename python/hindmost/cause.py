@@ -163,6 +163,21 @@ class Cause(Strict):
             return [(self.units["first"], self.units["last"])]
         return [(unit, unit) for unit in self.units]
 
+    def below(self, watchdog_s: float | None, step_s: float) -> tuple[LawModel | None, float]:
+        """Return the law and the probability of what a watchdog lets pass.
+
+        Parameters
+        ----------
+        watchdog_s
+            Seconds of a stall above which it is a failure of the job; None for no watchdog.
+        step_s
+            Seconds of a step without any cause.
+        """
+        probability = self.probability_in(step_s)
+        if watchdog_s is None or self.effect != "stall":
+            return self.law, probability
+        return self.law.below(watchdog_s), probability * self.law.cdf(watchdog_s)
+
     def probability_in(self, step_s: float) -> float:
         """Return the probability that it occurs, for each draw.
 

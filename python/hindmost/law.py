@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
@@ -20,6 +21,10 @@ from hindmost.strict import Strict
 
 FINE_BINS = 1024
 """Bins per octave of tail probability at which the quantiles of a foreign law are read."""
+
+
+NEARLY_ONE = 1 - 2**-53
+"""The greatest probability below one."""
 
 
 class LawModel(Strict):
@@ -70,6 +75,14 @@ class LawModel(Strict):
     def isf(self, q: float) -> float:
         """Return the value whose survival function is `q`, accurate where `q` is small."""
         return self.core.upper_quantile(q)
+
+    def below(self, limit: float) -> LawModel | None:
+        """Return the law of those values that are at most `limit`; None if there are none."""
+        if self.sf(limit) == 0:
+            return self
+        if self.cdf(limit) == 0:
+            return None
+        return Tabulated.model_validate(_from_object(_Below(self, limit)))
 
     def check_drawable(self, key: str = "law") -> None:
         """Refuse a law that no table of quantiles can hold, such as one of infinite variance.
@@ -240,6 +253,29 @@ class Mixture(LawModel):
     name: Literal["mixture"] = "mixture"
     components: list[Component]
     """Laws, whose weights must add up to 1."""
+
+
+class _Below:
+    """A law, given that its value is at most a limit, with the methods of scipy's distributions."""
+
+    def __init__(self, law: LawModel, limit: float) -> None:
+        self.law, self.limit = law, limit
+        self.share, self.above = law.cdf(limit), law.sf(limit)
+
+    def cdf(self, x: float) -> float:
+        return min(1.0, self.law.cdf(x) / self.share)
+
+    def sf(self, x: float) -> float:
+        return max(0.0, (self.law.sf(x) - self.above) / self.share)
+
+    def ppf(self, p: NDArray[np.float64]) -> list[float]:
+        return [min(self.limit, self.law.ppf(each * self.share)) for each in p.tolist()]
+
+    def isf(self, q: NDArray[np.float64]) -> list[float]:
+        return [
+            min(self.limit, self.law.isf(min(self.above + each * self.share, NEARLY_ONE)))
+            for each in q.tolist()
+        ]
 
 
 def _from_object(value: Any) -> Any:

@@ -366,7 +366,9 @@ def _core_arguments(
     by_phase = zip(*(pool.terms for pool in pools), strict=True)
     return {
         "pools": [_core_pool(scenario, pool) for pool in pools],
-        "causes": [_core_cause(name, cause, places, step_s) for name, cause in named],
+        "causes": [
+            _core_cause(name, cause, places, step_s, scenario.watchdog_s) for name, cause in named
+        ],
         "terms": [_core_term(pools, same_phase, scenario.hop_noise) for same_phase in by_phase],
         "overlap_fraction": scenario.collective.overlap_fraction,
         "context": scenario.layout.context,
@@ -383,6 +385,7 @@ def _core_pool(scenario: Scenario, pool: PoolPlan) -> dict[str, object]:
         "node_gpus": gpu.node_gpus,
         "domain_gpus": gpu.domain_gpus,
         "domain_gpus_used": domain_gpus(scenario.pools[pool.name]),
+        "held_back_gpus": scenario.spares[pool.name],
         "rack_gpus": scenario.pools[pool.name].rack_gpus,
         "tensor_gpus": scenario.layout.tensor,
         "compute_s": pool.compute.step_s,
@@ -424,16 +427,18 @@ def _core_pipeline(
 
 
 def _core_cause(
-    name: str, cause: Cause, places: dict[str, int], step_s: float
+    name: str, cause: Cause, places: dict[str, int], step_s: float, watchdog_s: float | None
 ) -> dict[str, object]:
+    law, probability = cause.below(watchdog_s, step_s)
     return {
         "name": name,
         "affects": cause.affects,
         "effect": cause.effect,
         "scope": cause.scope,
         "span": cause.span,
-        "probability": cause.probability_in(step_s),
-        "law": cause.law.model_dump(exclude_none=True),
+        "probability": probability,
+        # A law of which nothing passes never occurs.
+        "law": (law or cause.law).model_dump(exclude_none=True),
         "pools": [places[pool] for pool in dict.fromkeys(cause.pools or places)],
         "units": cause.unit_ranges,
         **_period(cause),

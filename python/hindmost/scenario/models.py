@@ -423,6 +423,13 @@ class Scenario(Strict):
         }
 
     @property
+    def watchdog_s(self) -> float | None:
+        """Seconds of a stall above which it is a failure of the job, where failures count."""
+        if self.recovery is None or not self.enabled_failures:
+            return None
+        return self.recovery.watchdog_s
+
+    @property
     def noise(self) -> Cause | None:
         """The fabric's noise, unless it is switched off."""
         return self.fabric.enabled_noise

@@ -9,9 +9,16 @@ from hindmost.scenario.counts import Counts, block_gpus, domain_gpus
 from hindmost.scenario.models import Scenario
 from hindmost.scenario.reliability import UnitFailures
 
+WATCHDOG = "watchdog"
+"""Name of the failures that are stalls which take too long."""
+
 
 def reliability_problems(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
     """Yield the problems of what stops a job and of what it does then."""
+    if WATCHDOG in scenario.failures and scenario.watchdog_s is not None:
+        hint = "it is the name of stalls that recovery.watchdog_s makes failures; choose another"
+        requirement = "must not be the name of failures"
+        yield Problem(path=f"failures.{WATCHDOG}", requirement=requirement, hint=hint)
     for name, failures in scenario.enabled_failures.items():
         yield from _failures(scenario, f"failures.{name}", failures)
     recovery = scenario.recovery

@@ -13,8 +13,10 @@ from hindmost.plan import Plan
 from hindmost.renewal.interval import by_search, of_constant_rate
 from hindmost.scenario import Counts, Scenario
 from hindmost.scenario.reliability import Recovery, UnitFailures
+from hindmost.scenario.reliability_problems import WATCHDOG
 from hindmost.whole_run.cluster import PoolCluster, clusters
 from hindmost.whole_run.parts import part_replicas, parts_of_groups
+from hindmost.whole_run.watchdog import stalls_per_hour
 
 SEARCH_SEED = 0
 """Seed of the run whose stretches a search for the best interval goes by."""
@@ -81,14 +83,36 @@ class Fleet:
                         "rate_spread": failures.rate_spread,
                         "repair_hours": _repair(failures),
                         "keeps_local": failures.scope not in far,
+                        "hang_s": 0.0,
                     }
                 )
+        stalls = stalls_per_hour(self.scenario, self.plan, self._counts, self.clusters)
+        if stalls:
+            found.append(
+                {
+                    "name": WATCHDOG,
+                    "pool": None,
+                    "unit_gpus": 1,
+                    "n_units": 1,
+                    "per_hour": stalls,
+                    "shape": 1.0,
+                    "is_new": False,
+                    "rate_spread": 0.0,
+                    "repair_hours": None,
+                    "keeps_local": "job" not in far,
+                    "hang_s": self.scenario.watchdog_s,
+                }
+            )
         return found
 
     @property
     def kind_names(self) -> list[str]:
         """Name of the failures of each kind and pool."""
         return [kind["name"] for kind in self.kinds]
+
+    @cached_property
+    def _counts(self) -> Counts:
+        return Counts.of(self.scenario.pools, self.scenario.layout, self.scenario.spares)
 
     @cached_property
     def restart_s(self) -> float:
@@ -117,7 +141,7 @@ class Fleet:
     @cached_property
     def _cluster(self) -> dict[str, Any]:
         scenario, recovery = self.scenario, self._recovery
-        counts = Counts.of(scenario.pools, scenario.layout, scenario.spares)
+        counts = self._counts
         replicas = part_replicas(
             scenario.layout, counts.n_replicas, keeps_states=recovery.replica_level
         )

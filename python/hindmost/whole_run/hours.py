@@ -112,7 +112,7 @@ def run_hours(
     return RunHours(
         days=days,
         interval_s=fleet.interval_s,
-        kinds=list(fleet.scenario.enabled_failures),
+        kinds=list(dict.fromkeys(fleet.kind_names)),
         gpu_hours=(seconds / SECONDS_PER_HOUR).tolist(),
         interruptions=_by_name(fleet, found["interruptions"], runs),
         failures=_by_name(fleet, found["failures"], runs),
@@ -123,7 +123,7 @@ def run_hours(
 
 def _by_name(fleet: Fleet, of_kinds: NDArray[np.uint64], runs: int) -> list[list[int]]:
     """Return counts of each run and name of failures, of those of each kind and pool."""
-    names = list(fleet.scenario.enabled_failures)
+    names = list(dict.fromkeys(fleet.kind_names))
     of_names = np.zeros((runs, len(names)), dtype=np.int64)
     for column, name in zip(of_kinds.reshape(runs, -1).T, fleet.kind_names, strict=True):
         of_names[:, names.index(name)] += column.astype(np.int64)

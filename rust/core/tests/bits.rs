@@ -354,12 +354,14 @@ fn any_pool() -> impl Strategy<Value = PoolSpec> {
     ];
     (sizes, 0..20_u32, 1..3_u32, 0.01..50.0).prop_map(|(sizes, more, domains, compute_s)| {
         let (node_gpus, domain_gpus, domain_gpus_used, tensor_gpus, rack_gpus) = sizes;
+        let most_held_back = domains * (domain_gpus_used / tensor_gpus) - 1;
         PoolSpec {
             name: String::new(),
             n_gpus: domains * domain_gpus_used + more,
             node_gpus,
             domain_gpus,
             domain_gpus_used,
+            held_back_gpus: (more % 3).min(most_held_back) * tensor_gpus,
             rack_gpus: Some(rack_gpus),
             tensor_gpus,
             compute_s,

@@ -21,6 +21,8 @@ pub struct Pool {
     domain_gpus: u32,
     #[pyo3(default)]
     domain_gpus_used: Option<u32>,
+    #[pyo3(default)]
+    held_back_gpus: u32,
     rack_gpus: Option<u32>,
     tensor_gpus: u32,
     compute_s: f64,
@@ -35,6 +37,7 @@ impl Pool {
             node_gpus: self.node_gpus,
             domain_gpus: self.domain_gpus,
             domain_gpus_used: self.domain_gpus_used.unwrap_or(self.domain_gpus),
+            held_back_gpus: self.held_back_gpus,
             rack_gpus: self.rack_gpus,
             tensor_gpus: self.tensor_gpus,
             compute_s: self.compute_s,

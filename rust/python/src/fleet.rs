@@ -46,6 +46,8 @@ pub struct KindArgument {
     rate_spread: f64,
     repair_hours: Option<LawArgument>,
     keeps_local: bool,
+    #[pyo3(default)]
+    hang_s: f64,
 }
 
 /// What happens after a failure, as a dictionary.
@@ -109,6 +111,7 @@ impl FleetArgument<'_> {
                     .as_ref()
                     .map(|law| (law.drawn().law(), SECONDS_PER_HOUR)),
                 keeps_local: kind.keeps_local,
+                hang_s: kind.hang_s,
             })
         });
         let recovery = &self.recovery;

@@ -37,6 +37,7 @@ pub struct UnitFailures {
     shape: f64,
     ages: Ages,
     keeps_local: bool,
+    hang_s: f64,
     event: Stream,
     /// Seconds to a failure of a unit whose mean is one second.
     gaps: Table,
@@ -69,6 +70,8 @@ pub struct Kind<'a> {
     pub repair: Option<(&'a Law, f64)>,
     /// Whether local checkpoints survive them.
     pub keeps_local: bool,
+    /// Seconds for which the job hangs before detection begins.
+    pub hang_s: f64,
 }
 
 impl UnitFailures {
@@ -95,6 +98,9 @@ impl UnitFailures {
                 kind.rate_spread,
                 ">= 0 and <= 100",
             ));
+        }
+        if !(kind.hang_s >= 0.0 && kind.hang_s.is_finite()) {
+            return Err(Error::domain("hang_s", kind.hang_s, "finite and >= 0"));
         }
         let (gaps, ages_table) = if kind.shape == 1.0 {
             (Law::Exponential(Exponential::new(1.0, 0.0)?), None)
@@ -124,6 +130,7 @@ impl UnitFailures {
             shape: kind.shape,
             ages: kind.ages,
             keeps_local: kind.keeps_local,
+            hang_s: kind.hang_s,
             event: Stream::new(pool_name, kind.name, Use::Event),
             gaps: Table::compile(&gaps)?,
             ages_table,
@@ -157,6 +164,12 @@ impl UnitFailures {
     #[must_use]
     pub fn keeps_local(&self) -> bool {
         self.keeps_local
+    }
+
+    /// Seconds for which the job hangs before detection begins.
+    #[must_use]
+    pub fn hang_s(&self) -> f64 {
+        self.hang_s
     }
 
     /// The stream of their events.

@@ -5,7 +5,7 @@ use std::collections::BinaryHeap;
 
 use rayon::prelude::*;
 
-use super::clock::{Clocks, Failure};
+use super::clock::{Clocks, Failure, UnitFailures};
 use super::fleet::{Exhausted, Fleet, Regrow};
 use super::nodes::{CUT_OFF, LEFTOVER, Nodes, REPAIR, SPARE};
 use super::shape::NONE;
@@ -463,7 +463,7 @@ impl<'a> Walk<'a> {
         if interrupts {
             self.hours.interruptions[kind] += 1;
             self.n_interruptions += 1;
-            self.interrupt(failures.pool().is_none(), is_far);
+            self.interrupt(failures, is_far);
         } else if loss.is_held {
             self.fail_again(loss.is_of_whole, is_far);
         }
@@ -480,9 +480,9 @@ impl<'a> Walk<'a> {
     }
 
     /// A failure stops the job, or some of its replicas.
-    fn interrupt(&mut self, is_of_job: bool, is_far: bool) {
+    fn interrupt(&mut self, failures: &UnitFailures, is_far: bool) {
         if let Some(replicas) = self.fleet.recovery.replicas
-            && !is_of_job
+            && failures.pool().is_some()
             && !matches!(self.state, State::Saving(_))
         {
             for part in std::mem::take(&mut self.hit) {
@@ -503,9 +503,8 @@ impl<'a> Walk<'a> {
             .stop(run_s, if is_far { Stop::Far } else { Stop::Near });
         self.is_far = is_far;
         self.run_s = 0.0;
-        self.enter(State::Detecting(
-            self.now_s + self.fleet.recovery.detection_s,
-        ));
+        let detection_s = failures.hang_s() + self.fleet.recovery.detection_s;
+        self.enter(State::Detecting(self.now_s + detection_s));
     }
 
     /// A failure while the job is down already.

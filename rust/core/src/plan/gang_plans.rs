@@ -102,6 +102,7 @@ fn gangs_as_ranks(pool: &Pool, pipeline: &Pipeline) -> Result<Pool> {
         node_gpus: 1,
         domain_gpus: domain_gangs,
         domain_gpus_used: domain_gangs,
+        held_back_gpus: 0,
         rack_gpus: pool.has_racks().then(|| gangs_of(Scope::Rack)),
         tensor_gpus: 1,
         compute_s: pool.compute_s(),

@@ -21,6 +21,8 @@ pub struct PoolSpec {
     pub domain_gpus: u32,
     /// GPUs of each domain that may work; the others stay spares, and do not count in `n_gpus`.
     pub domain_gpus_used: u32,
+    /// GPUs behind the working ones that are held back, in whole tensor groups.
+    pub held_back_gpus: u32,
     /// GPUs of one rack, where the pool's causes need it.
     pub rack_gpus: Option<u32>,
     /// Ranks of one tensor group, which stays within a domain.
@@ -123,7 +125,9 @@ impl Pool {
         }
         let used_gpus = used / spec.tensor_gpus * spec.tensor_gpus;
         let n_domains = spec.n_gpus / used;
-        let n_tensor_groups = n_domains * (used_gpus / spec.tensor_gpus);
+        let held_back = spec.held_back_gpus / spec.tensor_gpus;
+        let n_tensor_groups =
+            (n_domains * (used_gpus / spec.tensor_gpus)).saturating_sub(held_back);
         Ok(Self {
             used_gpus,
             n_tensor_groups,
@@ -430,6 +434,7 @@ mod tests {
             node_gpus: 4,
             domain_gpus,
             domain_gpus_used: domain_gpus,
+            held_back_gpus: 0,
             rack_gpus: None,
             tensor_gpus,
             compute_s: 1.0,

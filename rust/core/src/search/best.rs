@@ -231,6 +231,7 @@ mod tests {
             node_gpus: 3,
             domain_gpus: 3,
             domain_gpus_used: 3,
+            held_back_gpus: 0,
             rack_gpus: None,
             tensor_gpus: 3,
             compute_s: 1.0,

@@ -20,6 +20,7 @@ pub fn pool(
         node_gpus,
         domain_gpus,
         domain_gpus_used: domain_gpus,
+        held_back_gpus: 0,
         rack_gpus: Some(2 * domain_gpus),
         tensor_gpus,
         compute_s,

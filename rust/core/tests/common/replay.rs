@@ -315,8 +315,10 @@ fn ranks(pool: &PoolSpec) -> Vec<Rank> {
             replica: domain * of_domain + place,
         })
     };
+    let n_working = n_domains * of_domain * pool.tensor_gpus - pool.held_back_gpus;
     (0..n_domains * pool.domain_gpus)
         .filter_map(works)
+        .take(n_working as usize)
         .collect()
 }
 

@@ -216,6 +216,7 @@ mod tests {
             node_gpus: 8,
             domain_gpus: 8,
             domain_gpus_used: 8,
+            held_back_gpus: 0,
             rack_gpus: None,
             tensor_gpus: 1,
             compute_s,

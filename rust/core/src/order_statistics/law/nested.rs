@@ -324,6 +324,7 @@ mod tests {
             node_gpus: 2,
             domain_gpus: 4,
             domain_gpus_used: 4,
+            held_back_gpus: 0,
             rack_gpus: None,
             tensor_gpus: 1,
             compute_s: 1.0,

@@ -379,6 +379,7 @@ mod tests {
             node_gpus: node,
             domain_gpus: domain,
             domain_gpus_used: domain,
+            held_back_gpus: 0,
             rack_gpus: Some(rack),
             tensor_gpus: tensor,
             compute_s: 1.0,

@@ -39,6 +39,7 @@ pub fn plan(n_gpus: u32, causes: Vec<CauseSpec>) -> Plan {
         node_gpus: 8,
         domain_gpus: 8,
         domain_gpus_used: 8,
+        held_back_gpus: 0,
         rack_gpus: None,
         tensor_gpus: 1,
         compute_s: 2.0,
