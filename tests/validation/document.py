@@ -340,6 +340,18 @@ def _whole_run() -> str:
         [one.rate, f"{one.write_s:g}", f"{one.kept:.2f}", f"{one.kept_if_restarts_fail:.2f}"]
         for one in whole_run.effective()
     ]
+    replicas = [
+        [rate, f"{at_work:.2f}", f"{of_all:.2f}"]
+        for rate, at_work, of_all in whole_run.replica_level()
+    ]
+    byterobust = [
+        [rate, f"{write_s:g}", "none" if longest_s is None else f"{longest_s / 60:.1f}"]
+        for rate, write_s, longest_s in whole_run.byterobust_minutes()
+    ]
+    between = [
+        [what, f"{minutes:.1f}"] for what, minutes in whole_run.minutes_between_failures().items()
+    ]
+    n_failures, goodput = whole_run.llama_again()
     return f"""## Whole runs
 
 A renewal process (`hindmost.Renewal`): failures at a constant rate, restarts, and checkpoints that
@@ -367,10 +379,33 @@ Share of the time kept by some 100,000 GPUs that stop for ten minutes at each fa
 The published share is within what RSC-1's rate makes and below what Llama 3's does, at any of these
 checkpoints.
 
+The same GPUs where replicas recover by themselves and the others stop for three minutes, as a
+scenario with `recovery.replica_level`; published is {whole_run.REPLICA_SHARE:.0%}:
+
+{_table(["rate of a node", "of GPUs at work", "of all GPUs"], replicas, left=(0,))}
+
+**Missed**, unless replicas are away for longer: here one comes back when the others go on, because
+nobody has published how long a replica takes.
+
+Minutes of a restart with which {whole_run.BYTEROBUST_NODES:,} nodes keep
+{whole_run.BYTEROBUST_SHARE:.0%}, as ByteRobust does, by what a checkpoint costs, at its best
+interval; restarts can fail:
+
+{_table(["rate of a node", "checkpoint, s", "minutes"], byterobust, left=(0,))}
+
+Minutes from one failure to the next one of 220,000 GPUs of three types (`colossus-1`), at Llama 3's
+rates:
+
+{_table(["", "minutes"], between, left=(0,))}
+
+A consistency check, and no validation: {whole_run.LLAMA_UNEXPECTED} failures go into
+`llama3-405b-16384`, and {n_failures:.0f} come out of its 54 days, {goodput:.1%} of which it keeps
+with an assumed restart and checkpoint.
+
 Sources: Revisiting Reliability (HPCA 2025, arXiv 2410.21680), RSC-1, 6.5 failures per 1,000
 node-days; Llama 3 Herd of Models (arXiv 2407.21783), section 3.3.4: 419 unexpected and 47 planned
-interruptions in 54 days; FT-HSDP (arXiv 2602.00277), abstract. Seconds of a checkpoint are
-assumed."""
+interruptions in 54 days; FT-HSDP (arXiv 2602.00277), abstract; ByteRobust (arXiv 2509.16293),
+abstract. Seconds of a checkpoint are assumed."""
 
 
 def _with_error(found: Estimate) -> str:
