@@ -46,6 +46,8 @@ struct Block {
 struct Part {
     /// Its slots whose block is not whole.
     vacant: u32,
+    /// How often it has ceased to be whole.
+    n_breaks: u32,
     /// Whether it works in the job.
     is_on: bool,
 }
@@ -154,6 +156,7 @@ impl<'a> Nodes<'a> {
             parts: vec![
                 Part {
                     vacant: 0,
+                    n_breaks: 0,
                     is_on: true
                 };
                 shape.n_parts as usize
@@ -342,8 +345,7 @@ impl<'a> Nodes<'a> {
     fn duty_without_place(&self, shape: &PoolShape, node: u32, state: Node) -> usize {
         let number = node - shape.base.node;
         let domain = number / shape.domain_nodes;
-        let stands_in = number % shape.domain_nodes >= shape.first_stand_in;
-        if domain >= shape.n_domains || (shape.home(number).is_none() && !stands_in) {
+        if domain >= shape.n_domains || !shape.is_of_use(number) {
             LEFTOVER
         } else if state.is_up() {
             SPARE
@@ -535,7 +537,8 @@ impl<'a> Nodes<'a> {
     /// A place without a node in the domain of a node.
     fn free_place(&self, shape: &PoolShape, node: u32) -> Option<u32> {
         let domain = node / shape.domain_nodes;
-        if domain >= shape.n_domains || shape.first_stand_in >= shape.domain_nodes {
+        let has_others = shape.first_stand_in < shape.domain_nodes;
+        if domain >= shape.n_domains || !has_others || !shape.is_of_use(node) {
             return None;
         }
         let n_places = shape.domain_blocks * shape.block_nodes;
@@ -571,13 +574,13 @@ impl<'a> Nodes<'a> {
         if counts_again {
             self.each_node(block, Self::put);
         }
+        if state.slot != NONE && loses {
+            self.pools[pool].fresh.push(state.slot);
+        }
         if !turns {
             return;
         }
         if state.slot != NONE {
-            if loses {
-                self.pools[pool].fresh.push(state.slot);
-            }
             self.add_vacant(state.slot, loses);
         } else if is_spare && !loses {
             self.queue(pool, block);
@@ -611,6 +614,7 @@ impl<'a> Nodes<'a> {
             if loses {
                 state.vacant += 1;
                 if state.vacant == 1 {
+                    state.n_breaks = state.n_breaks.wrapping_add(1);
                     self.n_vacant_parts += 1;
                     if state.is_on {
                         self.doomed.push(part);
@@ -630,7 +634,9 @@ impl<'a> Nodes<'a> {
 
     /// Fills places and slots from the nodes of their domains and the spares of their pools;
     /// returns whether any was filled by another node.
-    pub fn assign(&mut self) -> bool {
+    ///
+    /// While the job runs, slots of parts that work are left as they are.
+    pub fn assign(&mut self, runs: bool) -> bool {
         let mut swaps = false;
         for pool in 0..self.pools.len() {
             let fresh = std::mem::take(&mut self.pools[pool].fresh);
@@ -654,6 +660,10 @@ impl<'a> Nodes<'a> {
                 if self.blocks[block as usize].missing == 0 {
                     continue;
                 }
+                if runs && self.works(slot) {
+                    self.pools[pool].fresh.push(slot);
+                    continue;
+                }
                 swaps |= self.fill(pool, block);
                 if self.blocks[block as usize].missing == 0 {
                     continue;
@@ -668,6 +678,14 @@ impl<'a> Nodes<'a> {
             }
         }
         swaps
+    }
+
+    /// Whether any part of a slot works in the job.
+    fn works(&self, slot: u32) -> bool {
+        let parts = self.shape.parts_of_slot.of(slot).iter();
+        parts
+            .into_iter()
+            .any(|&part| self.parts[part as usize].is_on)
     }
 
     /// Vacant slots of the part of a slot that lacks most.
@@ -711,7 +729,7 @@ impl<'a> Nodes<'a> {
         let first = shape.base.node + block / shape.domain_blocks * shape.domain_nodes;
         (first..first + shape.domain_nodes).find(|&node| {
             let state = self.nodes[node as usize];
-            state.is_up() && state.place == NONE
+            state.is_up() && state.place == NONE && shape.is_of_use(node - shape.base.node)
         })
     }
 
@@ -761,6 +779,17 @@ impl<'a> Nodes<'a> {
         turns
     }
 
+    /// Adds the parts that work and are not whole to those that lose a rank, each once.
+    pub fn add_doomed(&self, parts: &mut Vec<u32>) {
+        let is_lost = |part: &&u32| {
+            let state = self.parts[**part as usize];
+            state.is_on && state.vacant > 0
+        };
+        parts.extend(self.doomed.iter().filter(is_lost));
+        parts.sort_unstable();
+        parts.dedup();
+    }
+
     /// Lets the job go on without the parts that are not whole.
     pub fn switch_off(&mut self) {
         for part in std::mem::take(&mut self.doomed) {
@@ -769,6 +798,11 @@ impl<'a> Nodes<'a> {
                 self.switch(part, false);
             }
         }
+    }
+
+    /// How often a part has ceased to be whole.
+    pub fn n_breaks(&self, part: u32) -> u32 {
+        self.parts[part as usize].n_breaks
     }
 
     /// Lets the job go on without a part.

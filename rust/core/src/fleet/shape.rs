@@ -141,6 +141,12 @@ impl PoolShape {
         self.node_gpus.min(self.n_gpus - node * self.node_gpus)
     }
 
+    /// Whether a node of a full domain, counted in the pool, works in a block or stands in for one
+    /// that does.
+    pub fn is_of_use(&self, node: u32) -> bool {
+        node % self.domain_nodes >= self.first_stand_in || self.home(node).is_some()
+    }
+
     /// The place of a node, both counted in the pool, at which it works by itself, if at any.
     pub fn home(&self, node: u32) -> Option<u32> {
         let (domain, node) = (node / self.domain_nodes, node % self.domain_nodes);

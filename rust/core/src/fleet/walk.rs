@@ -199,6 +199,16 @@ impl State {
 /// part that joins again, and its ticket.
 type Timer = Reverse<(u64, u32, u32, u32)>;
 
+/// A part that is whole and joins later.
+#[derive(Debug, Clone, Copy)]
+struct Returning {
+    part: u32,
+    /// Number of the timer that counts.
+    ticket: u32,
+    /// How often it had ceased to be whole when the timer was set: it must not have done so again.
+    n_breaks: u32,
+}
+
 /// One run.
 struct Walk<'a> {
     fleet: &'a Fleet,
@@ -219,8 +229,12 @@ struct Walk<'a> {
     done_s: f64,
     /// Whether the job goes back to a global checkpoint.
     is_far: bool,
-    /// Parts that join one by one, with their valid tickets.
-    returning: Vec<(u32, u32)>,
+    /// Whether anything has been replaced since the job stopped.
+    swaps: bool,
+    /// Whether anything has been repaired since that was acted on.
+    has_repaired: bool,
+    /// Parts that join one by one.
+    returning: Vec<Returning>,
     last_ticket: u32,
     work_per_s: Vec<f64>,
     named: Vec<[Sum; 12]>,
@@ -251,6 +265,8 @@ impl<'a> Walk<'a> {
             join_s: f64::INFINITY,
             done_s: f64::INFINITY,
             is_far: false,
+            swaps: false,
+            has_repaired: false,
             returning: Vec::new(),
             last_ticket: 0,
             work_per_s: fleet
@@ -280,7 +296,7 @@ impl<'a> Walk<'a> {
                 walk.repair_later(kind, failure, left_s);
             }
         }
-        walk.nodes.assign();
+        walk.nodes.assign(false);
         if !walk.is_blocked() {
             walk.run();
         }
@@ -388,10 +404,7 @@ impl<'a> Walk<'a> {
 
     /// Goes on from the last checkpoint, with all parts that are whole.
     fn run(&mut self) {
-        self.nodes.switch_on();
-        for (part, _) in std::mem::take(&mut self.returning) {
-            self.nodes.switch_on_part(part);
-        }
+        self.join_all();
         self.nodes.switch_off();
         self.enter(State::Running);
         self.run_s = 0.0;
@@ -400,6 +413,14 @@ impl<'a> Walk<'a> {
         self.work
             .begin((0..self.named.len()).map(|pool| nodes.held(pool) as f64));
         self.find_done();
+    }
+
+    /// Lets all parts work that are whole.
+    fn join_all(&mut self) {
+        self.nodes.switch_on();
+        for one in std::mem::take(&mut self.returning) {
+            self.nodes.switch_on_part(one.part);
+        }
     }
 
     /// Goes on running with other ranks, or after a pause.
@@ -466,6 +487,8 @@ impl<'a> Walk<'a> {
             self.interrupt(failures, is_far);
         } else if loss.is_held {
             self.fail_again(loss.is_of_whole, is_far);
+        } else if self.state == State::Running {
+            self.look_after_others();
         }
         if self.keeps_log {
             self.events.push(FailureEvent {
@@ -485,13 +508,18 @@ impl<'a> Walk<'a> {
             && failures.pool().is_some()
             && !matches!(self.state, State::Saving(_))
         {
-            for part in std::mem::take(&mut self.hit) {
-                self.nodes.switch_off_part(part);
-            }
-            self.nodes.switch_off();
-            if self.nodes.n_on() > 0 {
+            let mut lost = std::mem::take(&mut self.hit);
+            self.nodes.add_doomed(&mut lost);
+            let goes_on = (lost.len() as u32) < self.nodes.n_on();
+            if goes_on {
+                for &part in &lost {
+                    self.nodes.switch_off_part(part);
+                }
                 self.run_s = self.run_now_s();
                 self.enter(State::Stalled(self.now_s + replicas.stall_s));
+            }
+            self.hit = lost;
+            if goes_on {
                 return;
             }
         }
@@ -502,6 +530,7 @@ impl<'a> Walk<'a> {
         self.work
             .stop(run_s, if is_far { Stop::Far } else { Stop::Near });
         self.is_far = is_far;
+        self.swaps = false;
         self.run_s = 0.0;
         let detection_s = failures.hang_s() + self.fleet.recovery.detection_s;
         self.enter(State::Detecting(self.now_s + detection_s));
@@ -528,7 +557,7 @@ impl<'a> Walk<'a> {
     /// Restarts with what there is, or waits for a repair.
     fn restart(&mut self) {
         let recovery = &self.fleet.recovery;
-        let swaps = self.nodes.assign();
+        self.swaps |= self.nodes.assign(false);
         if self.is_blocked() {
             if self.state != State::Waiting {
                 self.enter(State::Waiting);
@@ -540,10 +569,10 @@ impl<'a> Walk<'a> {
         } else {
             recovery.restart_s
         };
-        let swap_s = if swaps { recovery.swap_s } else { 0.0 };
+        let swap_s = if self.swaps { recovery.swap_s } else { 0.0 };
         self.enter(State::Restarting(self.now_s + restart_s + swap_s));
         // Parts that come back take part in the restart.
-        self.nodes.switch_on();
+        self.join_all();
     }
 
     /// What the job did has come to its end; returns whether the run has, too.
@@ -560,11 +589,13 @@ impl<'a> Walk<'a> {
                 self.run_on();
             }
             State::Stalled(_) => {
-                self.nodes.assign();
+                self.nodes.assign(true);
                 self.rejoin_later();
                 self.run_on();
             }
             State::Detecting(_) => self.restart(),
+            // What has broken without taking a rank is replaced first.
+            State::Restarting(_) if self.is_blocked() => self.restart(),
             State::Restarting(_) => {
                 if self.n_interruptions >= self.until.interruptions {
                     return true;
@@ -594,20 +625,32 @@ impl<'a> Walk<'a> {
             self.nodes.repair(kind as usize, failures, unit);
             let clock_s = self.clock_s();
             self.clocks[kind as usize].renew(unit, number, clock_s);
+            self.has_repaired = true;
         }
         let next = self.timers.peek();
         if next.is_some_and(|Reverse((next, ..))| *next == bits) {
             // All that comes back at a time is there before anybody acts on it.
             return;
         }
-        match self.state {
-            State::Waiting => self.restart(),
-            State::Running | State::Stalled(_) if self.fleet.recovery.replicas.is_some() => {
-                self.nodes.assign();
-                self.rejoin_later();
+        if std::mem::take(&mut self.has_repaired) {
+            match self.state {
+                State::Waiting => self.restart(),
+                State::Running => self.look_after_others(),
+                _ => {}
             }
-            State::Running if self.nodes.n_on() < self.fleet.shape.n_parts => self.regrow(),
-            _ => {}
+        }
+    }
+
+    /// Does what can be done, while the job runs, for parts that it goes on without.
+    fn look_after_others(&mut self) {
+        if self.nodes.n_on() == self.fleet.shape.n_parts {
+            return;
+        }
+        self.nodes.assign(true);
+        if self.fleet.recovery.replicas.is_some() {
+            self.rejoin_later();
+        } else {
+            self.regrow();
         }
     }
 
@@ -621,8 +664,12 @@ impl<'a> Walk<'a> {
         }
         for part in self.nodes.take_ready() {
             self.last_ticket = self.last_ticket.wrapping_add(1);
-            self.returning.retain(|&(other, _)| other != part);
-            self.returning.push((part, self.last_ticket));
+            self.returning.retain(|other| other.part != part);
+            self.returning.push(Returning {
+                part,
+                ticket: self.last_ticket,
+                n_breaks: self.nodes.n_breaks(part),
+            });
             let at = (self.now_s + replicas.rejoin_s).to_bits();
             self.timers
                 .push(Reverse((at, NONE, part, self.last_ticket)));
@@ -631,10 +678,14 @@ impl<'a> Walk<'a> {
 
     /// A part joins again, unless it has failed or joined meanwhile.
     fn rejoin(&mut self, part: u32, ticket: u32) {
-        let Some(index) = self.returning.iter().position(|&one| one == (part, ticket)) else {
+        let of_timer = |one: &Returning| one.part == part && one.ticket == ticket;
+        let Some(index) = self.returning.iter().position(of_timer) else {
             return;
         };
-        self.returning.swap_remove(index);
+        let one = self.returning.swap_remove(index);
+        if one.n_breaks != self.nodes.n_breaks(part) {
+            return;
+        }
         match self.state {
             State::Running => {
                 self.name_held();
@@ -647,13 +698,12 @@ impl<'a> Walk<'a> {
                 self.nodes.switch_on_part(part);
             }
             // It joins with all others.
-            _ => self.returning.push((part, ticket)),
+            _ => self.returning.push(one),
         }
     }
 
     /// Lets parts that are whole again come back, as the job does that.
     fn regrow(&mut self) {
-        self.nodes.assign();
         if !self.nodes.has_ready() {
             return;
         }
@@ -670,6 +720,7 @@ impl<'a> Walk<'a> {
             }
             (Regrow::Restart, Some(checkpoints)) => {
                 self.run_s = run_s;
+                self.swaps = false;
                 self.hours.regrows += 1;
                 let save_s = checkpoints.blocking_s + checkpoints.durable_s;
                 self.enter(State::Saving(self.now_s + save_s));

@@ -209,7 +209,18 @@ impl Work {
                 let last = checkpoints.durable(self.from, run_s);
                 local(last, at_s(last))
             }
-            Stop::Saved => local(checkpoints.progress(self.from, run_s).taken + 1, computed_s),
+            Stop::Saved => {
+                let saved = checkpoints.progress(self.from, run_s).taken + 1;
+                let level = checkpoints.global.as_ref();
+                if level.is_some_and(|level| saved.is_multiple_of(u64::from(level.every))) {
+                    return Back {
+                        from: saved,
+                        global: saved,
+                        ..over
+                    };
+                }
+                local(saved, computed_s)
+            }
             Stop::Far => {
                 let kept_s = global.map_or(0.0, at_s);
                 let global = global.unwrap_or(self.global);
