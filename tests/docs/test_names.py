@@ -85,7 +85,7 @@ def test_presets_with_a_heading_exist(page: Path) -> None:
 
 
 def test_the_glossary_names_the_metrics_and_statistics() -> None:
-    summary = hm.simulate("h100-1k", seed=0, runs=1, steps=1).summary
+    summary = hm.simulate("colossus-1", seed=0, runs=1, steps=1, days=1).summary
     assert entry("metric") == summary["metric"].unique(maintain_order=True).to_list()
     statistics = summary["statistic"].unique(maintain_order=True).to_list()
     assert entry("statistic") == [*statistics[:2], statistics[-1]]

@@ -106,7 +106,7 @@ KEYS = {
     "failures.host.rate_spread = 5.5": "must be <= 5, got 5.5",
     "failures.host.rate_spread = -0.5": "must be >= 0, got -0.5",
     "failures.host.enabled = 1": "must be true or false, got 1",
-    "failures.host = 8": "must be a table, got 8",
+    "failures.host = 8": "must be a table, got 8; [failures.NAME] holds such keys",
     "failures.hots.enabled = false": 'is not a known name of failures; did you mean "host"?',
     "recovery.detection_s = -1": "must be >= 0, got -1",
     "recovery.restart_s = -1": "must be >= 0, got -1",

@@ -310,7 +310,7 @@ WRONG: dict[str, tuple[Changes, str]] = {
         {"gpus.Mine": {"extends": "h100-sxm"}},
         'gpus.Mine must have a name of a-z, 0-9 and - only, got "Mine"',
     ),
-    "no table": ({"gpus.mine": 3}, "gpus.mine must be a table, got 3"),
+    "no table": ({"gpus.mine": 3}, "gpus.mine must be a table, got 3; [gpus.NAME] holds such keys"),
     "no such gpu": (
         {"gpus.mine-1": {"extends": "h100-sxm"}, "pools.h100.gpu": "mien-1"},
         'pools.h100.gpu must be one of the catalogue\'s gpus, got "mien-1"; did you mean "mine-1"?',

@@ -26,7 +26,7 @@ KEYS = {
     'pools.h100.gpu = "h100"': "must be one of the catalogue's gpus, "
     'got "h100"; did you mean "h100-nvl", "h100-pcie" or "h100-sxm"?',
     "pools.h100.n_gpu = 8": f'{NO_KEY} "n_gpus"?',
-    "pools.h100 = 8": "must be a table, got 8",
+    "pools.h100 = 8": "must be a table, got 8; [pools.NAME] holds such keys",
     "pool = 8": f'{NO_KEY} "pools"?',
     "name = 8": "must be a string, got 8",
     'name = ""': 'must have 1 to 200 characters, got ""',

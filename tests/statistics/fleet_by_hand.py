@@ -498,7 +498,7 @@ class Run:
                     self.go_far()
                 return False
             case "restart":
-                if not hit & whole:
+                if not hit & whole and kind["pool"] is not None:
                     if is_far and hit:
                         self.go_far()
                     return False

@@ -28,6 +28,9 @@ _TYPES = {
     "finite_number": "must be finite",
 }
 
+_TABLE = _TYPES["model_type"]
+_NAME = "must have a name of a-z, 0-9 and - only"
+
 _OTHER_NAMES = {
     ("layout.sharding", "fsdp"): '"zero3" shards over all replicas as FSDP does, "hybrid" within '
     "groups of shard_group_replicas",
@@ -67,10 +70,15 @@ def field_problems(error: ValidationError) -> list[Problem]:
         for problem in found
         if problem.path.endswith(".extends")
     ]
+    # A key that was meant for an entry, and not to be the name of one.
+    no_entries = {problem.path for problem in found if problem.requirement == _TABLE}
     return [
         problem
         for problem in found
-        if problem.requirement != "is missing" or not problem.path.startswith(tuple(without_base))
+        if not (
+            (problem.requirement == "is missing" and problem.path.startswith(tuple(without_base)))
+            or (problem.requirement == _NAME and problem.path in no_entries)
+        )
     ]
 
 
@@ -127,15 +135,22 @@ def _problem(details: Mapping[str, Any]) -> Problem:
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         return _law_problem(path, value)
     if kind == "string_pattern_mismatch":
-        requirement = "must have a name of a-z, 0-9 and - only"
-        return Problem(path=path, requirement=requirement, value=value)
+        return Problem(path=path, requirement=_NAME, value=value)
     if kind in ("string_too_short", "string_too_long"):
         requirement = "must have 1 to 200 characters"
         return Problem(path=path, requirement=requirement, value=value)
     if kind in ("int_type", "int_from_float") and isinstance(value, float):
         value = Verbatim(repr(value))
     requirement = _TYPES.get(kind, f"is wrong: {details['msg']}")
-    return Problem(path=path, requirement=requirement, value=value)
+    hint = f"[{parts[0]}.NAME] holds such keys" if _is_an_entry(parts, requirement) else ""
+    return Problem(path=path, requirement=requirement, value=value, hint=hint)
+
+
+def _is_an_entry(parts: list[str], requirement: str) -> bool:
+    """Return whether a table by name was found to be no table."""
+    if requirement != _TABLE or len(parts) != 2:
+        return False
+    return get_origin(_plain_type(Scenario.model_fields[parts[0]].annotation)) is dict
 
 
 def _law_problem(path: str, value: Any) -> Problem:
