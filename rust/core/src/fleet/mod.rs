@@ -7,10 +7,13 @@
 
 mod clock;
 mod fleet;
+mod ledger;
 mod nodes;
+mod parts;
 mod residual;
 mod shape;
 mod sum;
+mod vacancies;
 mod walk;
 mod work;
 

@@ -1,21 +1,10 @@
-//! Which nodes are up, what they work as, and how many GPUs of each pool do what.
-
-use std::collections::VecDeque;
+//! Which nodes are up, and what they work as.
 
 use super::clock::UnitFailures;
+use super::ledger::{Duty, Ledger, Tally};
+use super::parts::Parts;
 use super::shape::{NONE, PoolShape, Shape};
-use super::sum::Sum;
-
-/// What a GPU does, as long as it does not matter what the job does.
-pub(super) const HELD: usize = 0;
-pub(super) const REPAIR: usize = 1;
-pub(super) const SPARE: usize = 2;
-pub(super) const LEFTOVER: usize = 3;
-pub(super) const CUT_OFF: usize = 4;
-const DUTIES: usize = 5;
-
-/// GPUs by duty.
-type Tally = [i64; DUTIES];
+use super::vacancies::Vacancies;
 
 #[derive(Debug, Clone, Copy)]
 struct Node {
@@ -38,37 +27,6 @@ struct Block {
     missing: u16,
     slot: u32,
     is_leftover: bool,
-    /// Whether it is in its pool's queue of spares.
-    is_queued: bool,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Part {
-    /// Its slots whose block is not whole.
-    vacant: u32,
-    /// How often it has ceased to be whole.
-    n_breaks: u32,
-    /// Whether it works in the job.
-    is_on: bool,
-}
-
-/// One pool's GPUs by duty, and their seconds so far.
-#[derive(Debug, Clone)]
-pub(super) struct Counts {
-    now: Tally,
-    since_s: f64,
-    seconds: [Sum; DUTIES],
-    /// Nodes that are down, and the seconds for which so many were.
-    down: usize,
-    down_since_s: f64,
-    pub down_seconds: Vec<f64>,
-    /// Blocks that may be free and whole, the one longest free first.
-    queue: VecDeque<u32>,
-    /// Slots for which no block was found, and those that have just lost theirs.
-    vacant: Vec<u32>,
-    fresh: Vec<u32>,
-    /// Whether a node or block has become free since vacant slots were looked at.
-    has_new: bool,
 }
 
 /// What a failure takes from the job.
@@ -89,20 +47,13 @@ pub(super) struct Nodes<'a> {
     node_at: Vec<u32>,
     blocks: Vec<Block>,
     block_of_slot: Vec<u32>,
-    /// Whether a slot is in the list of vacant ones, in which it may stay when it is filled.
-    is_listed: Vec<bool>,
-    parts: Vec<Part>,
-    pub pools: Vec<Counts>,
+    pub parts: Parts,
+    ledgers: Vec<Ledger>,
+    vacancies: Vec<Vacancies>,
     /// Units of each kind that are down, as bits.
     down: Vec<Vec<u64>>,
     /// Kinds whose units are GPUs, by pool.
     gpu_kinds: Vec<Vec<usize>>,
-    n_on: u32,
-    n_vacant_parts: u32,
-    /// Parts that became vacant while they worked.
-    doomed: Vec<u32>,
-    /// Parts that became whole while they did not work.
-    ready: Vec<u32>,
     now_s: f64,
 }
 
@@ -121,30 +72,11 @@ impl<'a> Nodes<'a> {
             missing: 0,
             slot: NONE,
             is_leftover: false,
-            is_queued: false,
-        };
-        let counts = Counts {
-            now: [0; DUTIES],
-            since_s: 0.0,
-            seconds: [Sum::default(); DUTIES],
-            down: 0,
-            down_since_s: 0.0,
-            down_seconds: vec![0.0],
-            queue: VecDeque::new(),
-            vacant: Vec::new(),
-            fresh: Vec::new(),
-            has_new: false,
         };
         let gpu_kinds = (0..shape.pools.len()).map(|pool| {
-            let is_own = |kind: &&usize| {
-                kinds[**kind].pool() == Some(pool) && kinds[**kind].unit_gpus() == 1
-            };
-            (0..kinds.len())
-                .collect::<Vec<_>>()
-                .iter()
-                .filter(is_own)
-                .copied()
-                .collect()
+            let is_own =
+                |&kind: &usize| kinds[kind].pool() == Some(pool) && kinds[kind].unit_gpus() == 1;
+            (0..kinds.len()).filter(is_own).collect()
         });
         let mut found = Self {
             shape,
@@ -152,25 +84,18 @@ impl<'a> Nodes<'a> {
             node_at: vec![NONE; shape.n_places as usize],
             blocks: vec![block; shape.n_blocks as usize],
             block_of_slot: vec![NONE; shape.n_slots as usize],
-            is_listed: vec![false; shape.n_slots as usize],
-            parts: vec![
-                Part {
-                    vacant: 0,
-                    n_breaks: 0,
-                    is_on: true
-                };
-                shape.n_parts as usize
-            ],
-            pools: vec![counts; shape.pools.len()],
+            parts: Parts::new(shape.n_parts),
+            ledgers: vec![Ledger::new(); shape.pools.len()],
+            vacancies: shape
+                .pools
+                .iter()
+                .map(|pool| Vacancies::new(pool.n_slots, pool.n_blocks))
+                .collect(),
             down: kinds
                 .iter()
                 .map(|kind| vec![0; kind.n_units().div_ceil(64) as usize])
                 .collect(),
             gpu_kinds: gpu_kinds.collect(),
-            n_on: shape.n_parts,
-            n_vacant_parts: 0,
-            doomed: Vec::new(),
-            ready: Vec::new(),
             now_s: 0.0,
         };
         found.settle();
@@ -193,8 +118,7 @@ impl<'a> Nodes<'a> {
                     self.blocks[block as usize].slot = pool.base.slot + number;
                     self.block_of_slot[(pool.base.slot + number) as usize] = block;
                 } else if number < pool.n_slots + pool.n_spares {
-                    self.blocks[block as usize].is_queued = true;
-                    self.pools[index].queue.push_back(block);
+                    self.vacancies[index].add_block(number);
                 } else {
                     self.blocks[block as usize].is_leftover = true;
                 }
@@ -205,24 +129,9 @@ impl<'a> Nodes<'a> {
         }
     }
 
-    /// Parts that work in the job.
-    pub fn n_on(&self) -> u32 {
-        self.n_on
-    }
-
-    /// Whether each part of the job is whole.
-    pub fn is_whole(&self) -> bool {
-        self.n_vacant_parts == 0
-    }
-
-    /// Whether any part is whole.
-    pub fn has_whole_part(&self) -> bool {
-        self.n_vacant_parts < self.shape.n_parts
-    }
-
     /// Ranks of a pool that work in the job, or would.
     pub fn held(&self, pool: usize) -> i64 {
-        self.pools[pool].now[HELD]
+        self.ledgers[pool].held()
     }
 
     /// Sets the clock on the wall.
@@ -230,66 +139,33 @@ impl<'a> Nodes<'a> {
         self.now_s = now_s;
     }
 
-    /// Adds up seconds until now, and returns those of a pool's GPUs in the job since the last time.
+    /// Seconds of a pool's GPUs in the job, since this was asked last.
     pub fn take_held_s(&mut self, pool: usize) -> f64 {
-        self.touch(pool);
-        self.pools[pool].seconds[HELD].take()
+        self.ledgers[pool].take_held_s(self.now_s)
     }
 
-    /// GPU-seconds of a pool with some duty so far.
-    pub fn seconds(&mut self, pool: usize, duty: usize) -> f64 {
-        self.touch(pool);
-        self.pools[pool].seconds[duty].total()
+    /// Seconds of a pool's GPUs with some duty so far.
+    pub fn seconds(&mut self, pool: usize, duty: Duty) -> f64 {
+        self.ledgers[pool].seconds(self.now_s, duty)
     }
 
-    /// Seconds for which so many nodes of a pool were down.
-    pub fn take_down_seconds(&mut self, pool: usize) -> Vec<f64> {
-        self.count_down(pool, 0);
-        std::mem::take(&mut self.pools[pool].down_seconds)
-    }
-
-    /// Adds up seconds until now, before a count changes.
-    fn touch(&mut self, pool: usize) {
-        let counts = &mut self.pools[pool];
-        let elapsed_s = self.now_s - counts.since_s;
-        if elapsed_s > 0.0 {
-            for (sum, &n) in counts.seconds.iter_mut().zip(&counts.now) {
-                if n != 0 {
-                    sum.add(n as f64 * elapsed_s);
-                }
-            }
-        }
-        counts.since_s = self.now_s;
-    }
-
-    /// Counts nodes that are down.
-    fn count_down(&mut self, pool: usize, change: isize) {
-        let counts = &mut self.pools[pool];
-        counts.down_seconds[counts.down] += self.now_s - counts.down_since_s;
-        counts.down_since_s = self.now_s;
-        counts.down = counts.down.wrapping_add_signed(change);
-        if counts.down >= counts.down_seconds.len() {
-            counts.down_seconds.resize(counts.down + 1, 0.0);
-        }
+    /// Seconds for which 0, 1, 2 and so on nodes of a pool were down.
+    pub fn down_seconds(&mut self, pool: usize) -> Vec<f64> {
+        self.ledgers[pool].down_seconds(self.now_s)
     }
 
     /// Removes a node's GPUs from the counts, before anything about it changes.
     fn take(&mut self, node: u32) {
-        self.tally(node, -1);
+        let pool = usize::from(self.shape.pool_of_node[node as usize]);
+        let tally = self.duties(pool, node);
+        self.ledgers[pool].remove(self.now_s, tally);
     }
 
     /// Counts a node's GPUs again.
     fn put(&mut self, node: u32) {
-        self.tally(node, 1);
-    }
-
-    fn tally(&mut self, node: u32, sign: i64) {
         let pool = usize::from(self.shape.pool_of_node[node as usize]);
-        self.touch(pool);
-        let found = self.duties(pool, node);
-        for (count, n) in self.pools[pool].now.iter_mut().zip(found) {
-            *count += sign * n;
-        }
+        let tally = self.duties(pool, node);
+        self.ledgers[pool].add(self.now_s, tally);
     }
 
     /// What the GPUs of a node do.
@@ -297,32 +173,35 @@ impl<'a> Nodes<'a> {
         let shape = &self.shape.pools[pool];
         let state = self.nodes[node as usize];
         let gpus = i64::from(shape.gpus_of(node - shape.base.node));
-        let mut found = [0; DUTIES];
+        let mut found = Tally::default();
         if state.wide > 0 {
-            found[REPAIR] = gpus;
+            found.add(Duty::Repair, gpus);
             return found;
         }
         let down = i64::from(state.gpus);
-        found[REPAIR] = down;
+        found.add(Duty::Repair, down);
         if state.place == NONE {
-            found[self.duty_without_place(shape, node, state)] = gpus - down;
+            found.add(self.duty_without_place(shape, node, state), gpus - down);
             return found;
         }
         let block = self.blocks[self.shape.block_of(shape, state.place) as usize];
         if block.slot == NONE {
             let duty = match (block.is_leftover, block.missing) {
-                (true, _) => LEFTOVER,
-                (false, 0) => SPARE,
-                (false, _) => CUT_OFF,
+                (true, _) => Duty::Leftover,
+                (false, 0) => Duty::Spare,
+                (false, _) => Duty::CutOff,
             };
-            found[duty] = gpus - down;
+            found.add(duty, gpus - down);
             return found;
         }
         if down == 0 && shape.tensor >= shape.node_gpus && gpus == i64::from(shape.node_gpus) {
             // All of the node is in one tensor group.
             let at = (state.place - shape.base.place) % shape.block_nodes * shape.node_gpus;
             if at + shape.node_gpus <= (at / shape.tensor + 1) * shape.tensor {
-                found[self.duty_of_group(shape, block.slot, at / shape.tensor)] = gpus;
+                found.add(
+                    self.duty_of_group(shape, block.slot, at / shape.tensor),
+                    gpus,
+                );
                 return found;
             }
         }
@@ -334,32 +213,32 @@ impl<'a> Nodes<'a> {
             let duty = if first + gpu < shape.block_gpus {
                 self.duty_of_group(shape, block.slot, (first + gpu) / shape.tensor)
             } else {
-                LEFTOVER
+                Duty::Leftover
             };
-            found[duty] += 1;
+            found.add(duty, 1);
         }
         found
     }
 
     /// What the GPUs of a node do that has no place in a block.
-    fn duty_without_place(&self, shape: &PoolShape, node: u32, state: Node) -> usize {
+    fn duty_without_place(&self, shape: &PoolShape, node: u32, state: Node) -> Duty {
         let number = node - shape.base.node;
         let domain = number / shape.domain_nodes;
         if domain >= shape.n_domains || !shape.is_of_use(number) {
-            LEFTOVER
+            Duty::Leftover
         } else if state.is_up() {
-            SPARE
+            Duty::Spare
         } else {
-            CUT_OFF
+            Duty::CutOff
         }
     }
 
     /// What the GPUs of a tensor group of a slot do.
-    fn duty_of_group(&self, shape: &PoolShape, slot: u32, group: u32) -> usize {
+    fn duty_of_group(&self, shape: &PoolShape, slot: u32, group: u32) -> Duty {
         match self.part(shape, slot, group) {
-            NONE => LEFTOVER,
-            part if self.parts[part as usize].is_on => HELD,
-            _ => CUT_OFF,
+            NONE => Duty::Leftover,
+            part if self.parts.is_on(part) => Duty::Held,
+            _ => Duty::CutOff,
         }
     }
 
@@ -436,11 +315,11 @@ impl<'a> Nodes<'a> {
         if state.gpus > 0 && self.gpu_is_down(pool, node, gpu) {
             return gpu + 1;
         }
-        let number = self.part(shape, block.slot, group);
-        if let Some(part) = self.parts.get(number as usize).filter(|part| part.is_on) {
+        let part = self.part(shape, block.slot, group);
+        if part != NONE && self.parts.is_on(part) {
             loss.is_held = true;
-            loss.is_of_whole |= part.vacant == 0;
-            parts.push(number);
+            loss.is_of_whole |= self.parts.vacant(part) == 0;
+            parts.push(part);
         }
         if state.gpus > 0 {
             gpu + 1
@@ -498,7 +377,7 @@ impl<'a> Nodes<'a> {
         if was_up == is_up {
             return;
         }
-        self.count_down(pool, if is_up { -1 } else { 1 });
+        self.ledgers[pool].count_down(self.now_s, !is_up);
         if is_up {
             self.gain(pool, node);
         } else {
@@ -530,7 +409,7 @@ impl<'a> Nodes<'a> {
         if let Some(place) = free.or_else(|| self.free_place(shape, number)) {
             self.attach(pool, node, place);
         } else {
-            self.pools[pool].has_new = true;
+            self.vacancies[pool].add_node();
         }
     }
 
@@ -575,7 +454,8 @@ impl<'a> Nodes<'a> {
             self.each_node(block, Self::put);
         }
         if state.slot != NONE && loses {
-            self.pools[pool].fresh.push(state.slot);
+            let slot = state.slot - self.shape.pools[pool].base.slot;
+            self.vacancies[pool].add_slot(slot);
         }
         if !turns {
             return;
@@ -583,7 +463,7 @@ impl<'a> Nodes<'a> {
         if state.slot != NONE {
             self.add_vacant(state.slot, loses);
         } else if is_spare && !loses {
-            self.queue(pool, block);
+            self.add_free(pool, block);
         }
     }
 
@@ -597,37 +477,19 @@ impl<'a> Nodes<'a> {
         }
     }
 
-    fn queue(&mut self, pool: usize, block: u32) {
-        let state = &mut self.blocks[block as usize];
-        if !state.is_queued {
-            state.is_queued = true;
-            self.pools[pool].queue.push_back(block);
-        }
-        self.pools[pool].has_new = true;
+    /// A block is free and whole.
+    fn add_free(&mut self, pool: usize, block: u32) {
+        let number = block - self.shape.pools[pool].base.block;
+        self.vacancies[pool].add_block(number);
     }
 
     /// A slot has lost its block, or has a whole one again.
     fn add_vacant(&mut self, slot: u32, loses: bool) {
-        let shape = self.shape;
-        for &part in shape.parts_of_slot.of(slot) {
-            let state = &mut self.parts[part as usize];
+        for &part in self.shape.parts_of_slot.of(slot) {
             if loses {
-                state.vacant += 1;
-                if state.vacant == 1 {
-                    state.n_breaks = state.n_breaks.wrapping_add(1);
-                    self.n_vacant_parts += 1;
-                    if state.is_on {
-                        self.doomed.push(part);
-                    }
-                }
+                self.parts.lose(part);
             } else {
-                state.vacant -= 1;
-                if state.vacant == 0 {
-                    self.n_vacant_parts -= 1;
-                    if !state.is_on {
-                        self.ready.push(part);
-                    }
-                }
+                self.parts.regain(part);
             }
         }
     }
@@ -638,30 +500,21 @@ impl<'a> Nodes<'a> {
     /// While the job runs, slots of parts that work are left as they are.
     pub fn assign(&mut self, runs: bool) -> bool {
         let mut swaps = false;
-        for pool in 0..self.pools.len() {
-            let fresh = std::mem::take(&mut self.pools[pool].fresh);
-            if fresh.is_empty() && !self.pools[pool].has_new {
-                continue;
-            }
-            let mut wanted = fresh;
-            if self.pools[pool].has_new || !self.pools[pool].queue.is_empty() {
-                for slot in std::mem::take(&mut self.pools[pool].vacant) {
-                    self.is_listed[slot as usize] = false;
-                    wanted.push(slot);
-                }
-            }
-            self.pools[pool].has_new = false;
+        for pool in 0..self.vacancies.len() {
+            let base = self.shape.pools[pool].base.slot;
+            let mut wanted = self.vacancies[pool].take_wanted();
             if wanted.len() > 1 {
-                wanted.sort_unstable_by_key(|&slot| (self.most_vacant(slot), slot));
+                wanted.sort_unstable_by_key(|&slot| (self.most_vacant(base + slot), slot));
                 wanted.dedup();
             }
-            for slot in wanted {
+            for number in wanted {
+                let slot = base + number;
                 let block = self.block_of_slot[slot as usize];
                 if self.blocks[block as usize].missing == 0 {
                     continue;
                 }
                 if runs && self.works(slot) {
-                    self.pools[pool].fresh.push(slot);
+                    self.vacancies[pool].add_slot(number);
                     continue;
                 }
                 swaps |= self.fill(pool, block);
@@ -671,9 +524,8 @@ impl<'a> Nodes<'a> {
                 if let Some(spare) = self.next_spare(pool) {
                     self.swap(pool, slot, block, spare);
                     swaps = true;
-                } else if !self.is_listed[slot as usize] {
-                    self.is_listed[slot as usize] = true;
-                    self.pools[pool].vacant.push(slot);
+                } else {
+                    self.vacancies[pool].leave_vacant(number);
                 }
             }
         }
@@ -682,17 +534,15 @@ impl<'a> Nodes<'a> {
 
     /// Whether any part of a slot works in the job.
     fn works(&self, slot: u32) -> bool {
-        let parts = self.shape.parts_of_slot.of(slot).iter();
-        parts
-            .into_iter()
-            .any(|&part| self.parts[part as usize].is_on)
+        let parts = self.shape.parts_of_slot.of(slot);
+        parts.iter().any(|&part| self.parts.is_on(part))
     }
 
     /// Vacant slots of the part of a slot that lacks most.
     fn most_vacant(&self, slot: u32) -> u32 {
         let parts = self.shape.parts_of_slot.of(slot).iter();
         parts
-            .map(|&part| self.parts[part as usize].vacant)
+            .map(|&part| self.parts.vacant(part))
             .max()
             .unwrap_or(0)
     }
@@ -735,11 +585,11 @@ impl<'a> Nodes<'a> {
 
     /// The spare block that has been free for longest.
     fn next_spare(&mut self, pool: usize) -> Option<u32> {
-        while let Some(block) = self.pools[pool].queue.pop_front() {
-            let state = &mut self.blocks[block as usize];
-            state.is_queued = false;
+        let base = self.shape.pools[pool].base.block;
+        while let Some(number) = self.vacancies[pool].next_block() {
+            let state = self.blocks[(base + number) as usize];
             if state.missing == 0 && state.slot == NONE {
-                return Some(block);
+                return Some(base + number);
             }
         }
         None
@@ -758,77 +608,38 @@ impl<'a> Nodes<'a> {
         }
         self.add_vacant(slot, false);
         if self.blocks[old as usize].missing == 0 {
-            self.queue(pool, old);
+            self.add_free(pool, old);
         }
     }
 
     /// Lets all parts work that are whole.
     pub fn switch_on(&mut self) {
-        for part in std::mem::take(&mut self.ready) {
+        for part in self.parts.take_ready() {
             self.switch_on_part(part);
         }
     }
 
     /// Lets a part work if it is whole and does not; returns whether it does so from now on.
     pub fn switch_on_part(&mut self, part: u32) -> bool {
-        let state = self.parts[part as usize];
-        let turns = !state.is_on && state.vacant == 0;
+        let turns = self.parts.is_ready(part);
         if turns {
             self.switch(part, true);
         }
         turns
     }
 
-    /// Adds the parts that work and are not whole to those that lose a rank, each once.
-    pub fn add_doomed(&self, parts: &mut Vec<u32>) {
-        let is_lost = |part: &&u32| {
-            let state = self.parts[**part as usize];
-            state.is_on && state.vacant > 0
-        };
-        parts.extend(self.doomed.iter().filter(is_lost));
-        parts.sort_unstable();
-        parts.dedup();
-    }
-
     /// Lets the job go on without the parts that are not whole.
     pub fn switch_off(&mut self) {
-        for part in std::mem::take(&mut self.doomed) {
-            let state = self.parts[part as usize];
-            if state.is_on && state.vacant > 0 {
-                self.switch(part, false);
-            }
+        for part in self.parts.doomed().to_vec() {
+            self.switch_off_part(part);
         }
-    }
-
-    /// How often a part has ceased to be whole.
-    pub fn n_breaks(&self, part: u32) -> u32 {
-        self.parts[part as usize].n_breaks
     }
 
     /// Lets the job go on without a part.
     pub fn switch_off_part(&mut self, part: u32) {
-        let state = self.parts[part as usize];
-        if state.is_on {
+        if self.parts.is_on(part) {
             self.switch(part, false);
-            if state.vacant == 0 {
-                self.ready.push(part);
-            }
         }
-    }
-
-    /// Whether a part is whole and does not work.
-    pub fn has_ready(&mut self) -> bool {
-        let parts = &self.parts;
-        self.ready.retain(|&part| {
-            let state = parts[part as usize];
-            !state.is_on && state.vacant == 0
-        });
-        !self.ready.is_empty()
-    }
-
-    /// Parts that are whole and do not work, once.
-    pub fn take_ready(&mut self) -> Vec<u32> {
-        std::mem::take(&mut self.ready)
     }
 
     fn switch(&mut self, part: u32, is_on: bool) {
@@ -837,8 +648,7 @@ impl<'a> Nodes<'a> {
         for &slot in slots {
             self.each_node(self.block_of_slot[slot as usize], Self::take);
         }
-        self.parts[part as usize].is_on = is_on;
-        self.n_on = if is_on { self.n_on + 1 } else { self.n_on - 1 };
+        self.parts.set_on(part, is_on);
         for &slot in slots {
             self.each_node(self.block_of_slot[slot as usize], Self::put);
         }

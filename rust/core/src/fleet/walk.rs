@@ -7,7 +7,8 @@ use rayon::prelude::*;
 
 use super::clock::{Clocks, Failure, UnitFailures};
 use super::fleet::{Exhausted, Fleet, Regrow};
-use super::nodes::{CUT_OFF, LEFTOVER, Nodes, REPAIR, SPARE};
+use super::ledger::Duty;
+use super::nodes::Nodes;
 use super::shape::NONE;
 use super::sum::Sum;
 use super::work::{Stop, Stretch, Work};
@@ -448,9 +449,9 @@ impl<'a> Walk<'a> {
     fn is_blocked(&self) -> bool {
         let waits = self.fleet.recovery.exhausted == Exhausted::Wait;
         if waits && self.fleet.recovery.replicas.is_none() {
-            !self.nodes.is_whole()
+            !self.nodes.parts.all_are_whole()
         } else {
-            !self.nodes.has_whole_part()
+            !self.nodes.parts.any_is_whole()
         }
     }
 
@@ -509,8 +510,10 @@ impl<'a> Walk<'a> {
             && !matches!(self.state, State::Saving(_))
         {
             let mut lost = std::mem::take(&mut self.hit);
-            self.nodes.add_doomed(&mut lost);
-            let goes_on = (lost.len() as u32) < self.nodes.n_on();
+            lost.extend_from_slice(self.nodes.parts.doomed());
+            lost.sort_unstable();
+            lost.dedup();
+            let goes_on = (lost.len() as u32) < self.nodes.parts.n_on();
             if goes_on {
                 for &part in &lost {
                     self.nodes.switch_off_part(part);
@@ -643,7 +646,7 @@ impl<'a> Walk<'a> {
 
     /// Does what can be done, while the job runs, for parts that it goes on without.
     fn look_after_others(&mut self) {
-        if self.nodes.n_on() == self.fleet.shape.n_parts {
+        if self.nodes.parts.all_are_on() {
             return;
         }
         self.nodes.assign(true);
@@ -659,16 +662,16 @@ impl<'a> Walk<'a> {
         let Some(replicas) = self.fleet.recovery.replicas else {
             return;
         };
-        if !self.nodes.has_ready() {
+        if !self.nodes.parts.has_ready() {
             return;
         }
-        for part in self.nodes.take_ready() {
+        for part in self.nodes.parts.take_ready() {
             self.last_ticket = self.last_ticket.wrapping_add(1);
             self.returning.retain(|other| other.part != part);
             self.returning.push(Returning {
                 part,
                 ticket: self.last_ticket,
-                n_breaks: self.nodes.n_breaks(part),
+                n_breaks: self.nodes.parts.n_breaks(part),
             });
             let at = (self.now_s + replicas.rejoin_s).to_bits();
             self.timers
@@ -683,7 +686,7 @@ impl<'a> Walk<'a> {
             return;
         };
         let one = self.returning.swap_remove(index);
-        if one.n_breaks != self.nodes.n_breaks(part) {
+        if one.n_breaks != self.nodes.parts.n_breaks(part) {
             return;
         }
         match self.state {
@@ -704,7 +707,7 @@ impl<'a> Walk<'a> {
 
     /// Lets parts that are whole again come back, as the job does that.
     fn regrow(&mut self) {
-        if !self.nodes.has_ready() {
+        if !self.nodes.parts.has_ready() {
             return;
         }
         let run_s = self.run_now_s();
@@ -742,15 +745,15 @@ impl<'a> Walk<'a> {
             seconds[Name::Redone as usize] = self.work.redone[pool].total();
             seconds[Name::Checkpoint as usize] += self.work.checkpoint[pool].total();
             for (name, duty) in [
-                (Name::Spare, SPARE),
-                (Name::Leftover, LEFTOVER),
-                (Name::Repair, REPAIR),
-                (Name::CutOff, CUT_OFF),
+                (Name::Spare, Duty::Spare),
+                (Name::Leftover, Duty::Leftover),
+                (Name::Repair, Duty::Repair),
+                (Name::CutOff, Duty::CutOff),
             ] {
                 seconds[name as usize] = self.nodes.seconds(pool, duty);
             }
             self.hours.seconds.push(seconds);
-            let down_seconds = self.nodes.take_down_seconds(pool);
+            let down_seconds = self.nodes.down_seconds(pool);
             self.hours.down_seconds.push(down_seconds);
         }
         self.hours.end_s = self.now_s;
