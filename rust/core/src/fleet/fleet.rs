@@ -100,18 +100,6 @@ impl Fleet {
         })
     }
 
-    /// The same job with other checkpoints.
-    ///
-    /// # Errors
-    /// [`Error::Domain`] for numbers out of their domains.
-    pub fn with_checkpoints(mut self, checkpoints: Checkpoints) -> Result<Self> {
-        checkpoints
-            .check()
-            .map_err(|error| error.within("checkpoint"))?;
-        self.checkpoints = Some(checkpoints);
-        Ok(self)
-    }
-
     /// How many pools there are.
     #[must_use]
     pub fn n_pools(&self) -> usize {

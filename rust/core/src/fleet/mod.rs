@@ -7,6 +7,7 @@
 
 mod clock;
 mod fleet;
+mod hours;
 mod ledger;
 mod nodes;
 mod parts;
@@ -19,6 +20,7 @@ mod work;
 
 pub use clock::{Ages, Kind, UnitFailures};
 pub use fleet::{Exhausted, Fleet, Recovery, Regrow, Replicas};
+pub use hours::{FailureEvent, Fates, Name, RunHours, Until};
 pub use shape::FleetPool;
-pub use walk::{FailureEvent, Fates, Name, RunHours, Until, fates};
+pub use walk::fates;
 pub use work::{Stretch, kept_share};
