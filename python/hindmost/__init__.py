@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from hindmost.scenario.models import Scenario
     from hindmost.simulation import rank_times, simulate, slowest_replicas
     from hindmost.terms import Terms
+    from hindmost.whole_run.account import Account
 
 __all__ = [
+    "Account",
     "Compiled",
     "Failures",
     "GlobalLevel",
@@ -50,6 +52,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "Account": "whole_run.account",
     "Compiled": "compiled",
     "Failures": "renewal.job",
     "GlobalLevel": "renewal.job",
