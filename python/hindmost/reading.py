@@ -16,6 +16,7 @@ from hindmost.metrics import METRICS
 from hindmost.result import BY_RUN_AND_POOL, Result
 from hindmost.scenario import Scenario, from_table
 from hindmost.store import Parts, damaged, read_parts, wants_terms
+from hindmost.whole_run.hours import NAMES, RunHours
 
 
 def read(path: str | Path) -> Result:
@@ -83,9 +84,26 @@ def _check_fit(path: Path, parts: Parts, scenario: Scenario) -> None:
     step_time_s = table["step_time_s"]
     if not (step_time_s.is_finite().all() and (step_time_s > 0).all()):
         raise damaged(path, "steps that take no time")
+    if (rest.hours is not None) != ("days" in inputs):
+        raise damaged(path, "whole runs that its inputs do not make")
+    if rest.hours is not None and not _hours_fit(rest.hours, runs, len(names)):
+        raise damaged(path, "no hours for each run and pool")
     for name in BY_RUN_AND_POOL:
         if [len(row) for row in getattr(rest, name)] != [len(names)] * runs:
             raise damaged(path, f"no {name} for each run and pool")
+
+
+def _hours_fit(hours: RunHours, runs: int, n_pools: int) -> bool:
+    """Return whether simulated whole runs have numbers for each run, pool and kind."""
+    by_kind = (hours.interruptions, hours.failures)
+    return (
+        [[len(names) for names in run] for run in hours.gpu_hours]
+        == [[len(NAMES)] * n_pools] * runs
+        and all([len(run) for run in each] == [len(hours.kinds)] * runs for each in by_kind)
+        and len(hours.regrows) == runs
+        and len(hours.nodes_down) == n_pools
+        and hours.days > 0
+    )
 
 
 def _columns(parts: Parts) -> _core.Columns:

@@ -220,10 +220,11 @@ def edited(
     document: Change | None = None,
     rest: Change | None = None,
     steps: Callable[[pl.DataFrame], pl.DataFrame] | None = None,
+    of: str = "h100-1k",
     result: hm.Result | None = None,
 ) -> str:
-    """Return what is said of a file of a result with changed parts."""
-    (result or preset("h100-1k")).write("result.parquet")
+    """Return what is said of a file of a result with changed parts, of a preset unless given."""
+    (result or preset(of)).write("result.parquet")
     metadata = pl.read_parquet_metadata("result.parquet")
     rows = pl.read_parquet("result.parquet")
     stored = {key: json.loads(metadata[key]) for key in ("hindmost", "hindmost.rest")}
@@ -333,6 +334,19 @@ def test_a_file_of_a_newer_format_is_refused() -> None:
     assert message == f"x.parquet: {requirement}; {REPEAT}"
 
 
+def test_a_file_of_the_format_before_reads_as_an_equal_result() -> None:
+    result = preset("h100-1k")
+    result.write("result.parquet")
+    metadata = pl.read_parquet_metadata("result.parquet")
+    stored = {key: json.loads(metadata[key]) for key in ("hindmost", "hindmost.rest")}
+    stored["hindmost.rest"].pop("hours")
+    stored["hindmost.rest"]["format"] = 1
+    texts = {key: json.dumps(table) for key, table in stored.items()}
+    rows = pl.read_parquet("result.parquet")
+    rows.write_parquet("x.parquet", metadata={**texts, "hindmost.digest": digests(rows, texts)})
+    assert hm.read("x.parquet") == result
+
+
 NOT_FITTING: dict[str, tuple[dict[str, Any], str]] = {
     "no plan": ({"rest": lambda rest: rest.pop("plan")}, "a plan that does not fit"),
     "more keys": ({"rest": lambda rest: rest.update(more=1)}, "a more that does not fit"),
@@ -372,6 +386,21 @@ NOT_FITTING: dict[str, tuple[dict[str, Any], str]] = {
     "too many pools": (
         {"rest": lambda rest: rest["own_stall_s"][0].append(1.0)},
         "no own_stall_s for each run and pool",
+    ),
+    "whole runs without failures": (
+        {"document": lambda document: document["inputs"].update(days=30.0)},
+        "whole runs that its inputs do not make",
+    ),
+    "no whole runs": (
+        {"rest": lambda rest: rest.update(hours=None), "of": "colossus-2"},
+        "whole runs that its inputs do not make",
+    ),
+    "whole runs of a pool less": (
+        {
+            "rest": lambda rest: rest["hours"]["gpu_hours"][0].pop(),
+            "of": "colossus-2",
+        },
+        "no hours for each run and pool",
     ),
     "no machine": ({"document": lambda document: document.pop("machine")}, "no reason or no"),
     "no reason": ({"document": lambda document: document.update(why=None)}, "no reason or no"),
