@@ -58,7 +58,10 @@ def as_int(value: Any) -> Any:
 def as_float(value: Any) -> Any:
     """Return NumPy's numbers as those of Python, and all others as they are."""
     is_number = isinstance(value, Real) and not isinstance(value, bool)
-    return float(value) if is_number else value
+    try:
+        return float(value) if is_number else value
+    except OverflowError:
+        return value
 
 
 def whole_run_problems(

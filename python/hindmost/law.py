@@ -11,7 +11,6 @@ from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
@@ -23,8 +22,10 @@ FINE_BINS = 1024
 """Bins per octave of tail probability at which the quantiles of a foreign law are read."""
 
 
-NEARLY_ONE = 1 - 2**-53
-"""The greatest probability below one."""
+LEAST_SHARE = 1e-9
+"""Probability of values below a limit, under which there are none."""
+QUANTILES_BELOW = 1025
+"""Quantiles between which a law of values below a limit is linear."""
 
 
 class LawModel(Strict):
@@ -77,12 +78,19 @@ class LawModel(Strict):
         return self.core.upper_quantile(q)
 
     def below(self, limit: float) -> LawModel | None:
-        """Return the law of those values that are at most `limit`; None if there are none."""
+        """Return the law of those values that are at most `limit`; None if hardly any is.
+
+        It is piecewise linear between quantiles.
+        """
+        share = self.cdf(limit)
         if self.sf(limit) == 0:
             return self
-        if self.cdf(limit) == 0:
+        if share < LEAST_SHARE:
             return None
-        return Tabulated.model_validate(_from_object(_Below(self, limit)))
+        probabilities = share * np.linspace(0, 1, QUANTILES_BELOW)[1:-1]
+        inner = [min(limit, self.ppf(p)) for p in probabilities.tolist()]
+        least = min(inner[0], max(self.ppf(share / QUANTILES_BELOW**2), limit * LEAST_SHARE))
+        return Empirical(samples=[least, *inner, limit])
 
     def check_drawable(self, key: str = "law") -> None:
         """Refuse a law that no table of quantiles can hold, such as one of infinite variance.
@@ -253,29 +261,6 @@ class Mixture(LawModel):
     name: Literal["mixture"] = "mixture"
     components: list[Component]
     """Laws, whose weights must add up to 1."""
-
-
-class _Below:
-    """A law, given that its value is at most a limit, with the methods of scipy's distributions."""
-
-    def __init__(self, law: LawModel, limit: float) -> None:
-        self.law, self.limit = law, limit
-        self.share, self.above = law.cdf(limit), law.sf(limit)
-
-    def cdf(self, x: float) -> float:
-        return min(1.0, self.law.cdf(x) / self.share)
-
-    def sf(self, x: float) -> float:
-        return max(0.0, (self.law.sf(x) - self.above) / self.share)
-
-    def ppf(self, p: NDArray[np.float64]) -> list[float]:
-        return [min(self.limit, self.law.ppf(each * self.share)) for each in p.tolist()]
-
-    def isf(self, q: NDArray[np.float64]) -> list[float]:
-        return [
-            min(self.limit, self.law.isf(min(self.above + each * self.share, NEARLY_ONE)))
-            for each in q.tolist()
-        ]
 
 
 def _from_object(value: Any) -> Any:

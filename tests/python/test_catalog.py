@@ -329,6 +329,7 @@ def test_colossus_1_assumes_only_what_nobody_has_published() -> None:
         "roce-400g.noise.law.sigma",
         "recovery.restart_s",
         "checkpoint.blocking_s",
+        "checkpoint.interval_s",
     }
 
 

@@ -431,7 +431,7 @@ def test_what_is_given_is_there() -> None:
     assert scenario.checkpoint.global_level == GlobalCheckpoint(
         every=20, blocking_s=60, durable_s=120, restart_s=900, scopes=["rack", "domain", "job"]
     )
-    assert warned(scenario) == []
+    assert warned(scenario) == [(f"recovery.{key}", BY_REPLICA) for key in ("exhausted", "regrow")]
 
 
 def test_whole_numbers_and_those_of_numpy_are_numbers() -> None:
@@ -560,10 +560,9 @@ def test_an_interval_may_be_unknown_though_it_is_a_word() -> None:
 
 NOTHING = "changes nothing without [failures]"
 UNUSED = "is never used: repair_hours is 0 everywhere, and units are back at once"
-NO_REPLICA = (
-    'changes nothing where recovery.exhausted is "wait" and recovery.replica_level is false: '
-    "no replica leaves"
-)
+NO_REPLICA = 'changes nothing where recovery.exhausted is "wait": no replica leaves'
+BY_REPLICA = "changes nothing where recovery.replica_level is true"
+LEVEL = "\n[checkpoint.global]\nevery = 5\nblocking_s = 60\nscopes = "
 WARNED = {
     "": [],
     "recovery.spares = 8": [("recovery.spares", UNUSED)],
@@ -573,7 +572,35 @@ WARNED = {
     'recovery.spares = 8\nfailures.host.repair_hours = { name = "constant", value = 1 }': [],
     'recovery.regrow = "checkpoint"': [("recovery.regrow", NO_REPLICA)],
     'recovery.regrow = "checkpoint"\nrecovery.exhausted = "shrink"': [],
-    'recovery.regrow = "checkpoint"\nrecovery.replica_level = true': [],
+    'recovery.regrow = "checkpoint"\nrecovery.replica_level = true': [
+        ("recovery.regrow", BY_REPLICA)
+    ],
+    'recovery.exhausted = "shrink"\nrecovery.replica_level = true': [
+        ("recovery.exhausted", BY_REPLICA)
+    ],
+    'failures.host.ages = "new"': [
+        ("failures.host.ages", "changes nothing: a constant rate has no memory of ages")
+    ],
+    'failures.host.ages = "new"\nfailures.host.repair_hours = 1': [],
+    "checkpoint.interval_s = 20": [
+        (
+            "checkpoint.interval_s",
+            "is shorter than checkpoint.blocking_s: the job writes most of the time",
+        )
+    ],
+    "checkpoint.enabled = false": [
+        (
+            "checkpoint",
+            "is missing: each failure takes all that was computed since the run began",
+        )
+    ],
+    f'{LEVEL}["rack"]': [
+        (
+            "checkpoint.global.scopes",
+            "names no scope of the scenario's failures, so nothing needs this level",
+        )
+    ],
+    f'{LEVEL}["rack", "node"]': [],
     "recovery.replica_stall_s = 60": [
         ("recovery.replica_stall_s", "changes nothing where recovery.replica_level is false")
     ],
@@ -624,6 +651,7 @@ def test_the_schema_has_the_new_keys_with_their_descriptions() -> None:
         "blocking_s",
         "durable_s",
         "global",
+        "enabled",
     }
     for model in (UnitFailures, Recovery, Checkpoint, GlobalCheckpoint):
         properties = defs[model.__name__]["properties"]

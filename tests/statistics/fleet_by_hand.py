@@ -78,14 +78,14 @@ class Node:
 class Block:
     pool: int
     domain: int
-    nodes: list[Node | None]
+    nodes: list[Node]
     slot: Slot | None = None
     is_spare: bool = False
     """Whether it replaces others while no slot has it."""
 
     @property
     def is_whole(self) -> bool:
-        return all(node is not None and node.is_up for node in self.nodes)
+        return all(node.is_up for node in self.nodes)
 
 
 @dataclass(eq=False)
@@ -196,17 +196,11 @@ class Cluster:
                 self.bring_back(node)
 
     def bring_back(self, node: Node) -> None:
-        """Give a repaired node a place, if there is one, and a block that it makes whole work."""
+        """Give a repaired node its own place, if it is open, and work to a block that is whole."""
         if node.place is None and node.home is not None:
             block, place = node.home
-            if block.nodes[place] is None:
+            if not block.nodes[place].is_up:
                 self.put(node, block, place)
-        can_stand_in = node.stands_in or (node.home is not None and self.has_others(node))
-        if node.place is None and can_stand_in:
-            for block in self.blocks[node.pool]:
-                if block.domain == node.domain and None in block.nodes:
-                    self.put(node, block, block.nodes.index(None))
-                    break
         if node.place is None:
             return
         block = node.place[0]
@@ -214,12 +208,9 @@ class Cluster:
         if block.is_spare and block.slot is None and block.is_whole and block not in queue:
             queue.append(block)
 
-    def has_others(self, node: Node) -> bool:
-        """Return whether a domain has nodes that stand in for others."""
-        nodes = self.nodes[node.pool]
-        return any(other.stands_in and other.domain == node.domain for other in nodes)
-
     def put(self, node: Node, block: Block, place: int) -> None:
+        """Give a node the place of one that is down."""
+        block.nodes[place].place = None
         block.nodes[place] = node
         node.place = (block, place)
 
@@ -235,16 +226,17 @@ class Cluster:
             for _, _, slot in sorted(wanted, key=lambda one: one[:2]):
                 self.fill_slot(slot)
 
+    def has_others(self, block: Block) -> bool:
+        """Return whether a domain has nodes that stand in for others."""
+        nodes = self.nodes[block.pool]
+        return any(other.stands_in and other.domain == block.domain for other in nodes)
+
     def fill_slot(self, slot: Slot) -> None:
         block = slot.block
         nodes = self.nodes[block.pool]
-        for place, node in enumerate(block.nodes):
-            if node is not None and not node.is_up:
-                node.place = None
-                block.nodes[place] = None
-        for place, node in enumerate(block.nodes):
+        for place, node in enumerate(list(block.nodes)):
             free = [one for one in nodes if one.is_free and one.domain == block.domain]
-            if node is None and free:
+            if not node.is_up and free and self.has_others(block):
                 self.put(free[0], block, place)
                 self.replaced = True
         queue = self.queues[block.pool]
@@ -272,6 +264,8 @@ class Run:
         self.waits_for_all = not self.recovery["shrinks"] and not self.has_replicas
         self.works = set(range(fleet["n_parts"]))
         """Parts that the job has not gone on without."""
+        self.leaving: set[int] = set()
+        """Parts that it is to go on without, after a stall."""
         self.rejoins_s: dict[int, float] = {}
         self.repairs_s: dict[int, float] = {}
 
@@ -338,7 +332,7 @@ class Run:
         part = self.cluster.part_of(node, gpu)
         if part is None:
             return "leftover"
-        return "held" if part in self.works else "cut_off"
+        return "held" if part in self.works | self.leaving else "cut_off"
 
     def count_gpus(self) -> None:
         self.counts = [
@@ -466,7 +460,9 @@ class Run:
         assert self.checkpoint is not None
         self.account.n_regrows += 1
         self.cluster.replaced = False
-        self.enter("saving", self.checkpoint["blocking_s"] + self.checkpoint["durable_s"])
+        level = self.level()
+        seconds = (self.checkpoint[f"{level}{name}_s"] for name in ("blocking", "durable"))
+        self.enter("saving", sum(seconds))
 
     # Failures.
 
@@ -510,6 +506,7 @@ class Run:
         if self.state in ("computing", "checkpoint", "stalled") and self.has_replicas:
             left = self.works - hit - is_broken
             if kind["pool"] is not None and left:
+                self.leaving |= self.works - left
                 self.works = left
                 self.stall()
                 return True
@@ -528,6 +525,8 @@ class Run:
             self.cluster.replaced = False
         self.goes_far |= is_far
         self.paused = None
+        self.works |= self.leaving
+        self.leaving = set()
         self.rejoins_s = {}
         self.enter("detection", self.recovery["detection_s"])
 
@@ -558,6 +557,7 @@ class Run:
 
     def end_stall(self) -> None:
         assert self.paused is not None
+        self.leaving = set()
         self.cluster.fill(set(range(self.cluster.n_parts)) - self.works)
         for part in self.cluster.whole_parts() - self.works:
             self.rejoins_s.setdefault(part, self.now_s + self.recovery["rejoin_s"])

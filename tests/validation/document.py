@@ -351,7 +351,7 @@ def _whole_run() -> str:
     between = [
         [what, f"{minutes:.1f}"] for what, minutes in whole_run.minutes_between_failures().items()
     ]
-    n_failures, goodput = whole_run.llama_again()
+    n_failures, n_stops, goodput = whole_run.llama_again()
     return f"""## Whole runs
 
 A renewal process (`hindmost.Renewal`): failures at a constant rate, restarts, and checkpoints that
@@ -399,8 +399,9 @@ rates:
 {_table(["", "minutes"], between, left=(0,))}
 
 A consistency check, and no validation: {whole_run.LLAMA_UNEXPECTED} failures go into
-`llama3-405b-16384`, and {n_failures:.0f} come out of its 54 days, {goodput:.1%} of which it keeps
-with an assumed restart and checkpoint.
+`llama3-405b-16384`, and {n_failures:.0f} come out of its 54 days; {n_stops:.0f} of them stop the
+job, the others come while it is down. It keeps {goodput:.1%} of its time, with an assumed restart
+and checkpoint.
 
 Sources: Revisiting Reliability (HPCA 2025, arXiv 2410.21680), RSC-1, 6.5 failures per 1,000
 node-days; Llama 3 Herd of Models (arXiv 2407.21783), section 3.3.4: 419 unexpected and 47 planned

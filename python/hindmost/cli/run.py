@@ -228,6 +228,9 @@ def _loaded(scenario: str, settings: tuple[str, ...], call: dict[str, Any]) -> S
         repeated = from_table(stored["scenario"], scenario)
         changed = with_changes(repeated, changes, changes_from="--set")
         again = _asked_again(stored, changed=bool(changes) or call["method"] is not None)
+        if not changed.enabled_failures:
+            # There are no whole runs any more.
+            again |= {"days": None, "tokens": None}
         call |= {key: value for key, value in again.items() if call[key] is None}
         return changed
     return load(scenario, changes, changes_from="--set")

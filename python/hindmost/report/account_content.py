@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from hindmost.arguments import DAYS
 from hindmost.report.content import Table
 from hindmost.report.numbers import count, large_count, rounded, with_error
 from hindmost.result import Result
@@ -52,7 +53,7 @@ def account_tables(result: Result) -> tuple[Table, ...]:
         value, error = mean["value"] / scale, mean["std_error"]
         error = None if error is None else error / scale
         of_runs = account.by_run[metric] / scale
-        ends = (rounded(float(end), None) for end in (of_runs.min(), of_runs.max()))
+        ends = (rounded(float(end), error) for end in (of_runs.min(), of_runs.max()))
         rows.append((title, with_error(value, error), *ends))
     days = f"whole runs of {account.hours_of.days:g} days"
     metrics = Table((days, "mean", "lowest", "highest"), tuple(rows))
@@ -85,12 +86,12 @@ def account_notes(result: Result) -> Iterator[str]:
     yield f"Interruptions a day: {stops}."
     yield from _interval(result, account)
     yield from _budget(account)
-    if account.is_stuck:
-        yield f"The job makes no progress: {_why_stuck(account)}."
+    if account.warning is not None:
+        yield f"{account.warning[0].upper()}{account.warning[1:]}."
 
 
 def _interval(result: Result, account: Account) -> Iterator[str]:
-    checkpoint, interval_s = result.scenario.checkpoint, account.hours_of.interval_s
+    checkpoint, interval_s = result.scenario.enabled_checkpoint, account.hours_of.interval_s
     if checkpoint is None or interval_s is None:
         yield "No checkpoints: a failure takes all that was computed."
         return
@@ -105,36 +106,10 @@ def _budget(account: Account) -> Iterator[str]:
     days = budget["days"]
     tokens = large_count(round(budget["tokens"]))
     if days["p50"] is None:
-        yield f"{tokens} tokens: most runs do not get there within a century."
+        yield f"{tokens} tokens: most runs do not get there within {DAYS[1]:,.0f} days."
         return
     late = "never" if days["p95"] is None else f"{rounded(days['p95'], None)}"
     yield (
         f"{tokens} tokens take {rounded(days['p50'], None)} days (p5 {rounded(days['p5'], None)}, "
         f"p95 {late}; {budget['n_runs']} runs)."
     )
-
-
-def _why_stuck(account: Account) -> str:
-    """Return what takes most of the time of a job that makes no progress."""
-    shares = account.shares
-    losses = {
-        "waiting": shares["waiting"],
-        "restart": shares["detection"] + shares["restart"],
-        "redone": shares["redone"],
-        "checkpoint": shares["checkpoint"],
-    }
-    worst = max(losses, key=lambda name: losses[name])
-    per_day = sum(account.interruptions_per_day.values())
-    every = f"a failure stops it every {rounded(86_400 / per_day, None)} s" if per_day else ""
-    if worst == "waiting":
-        pools = account.hours_of.nodes_down
-        down = max(sum(n * share for n, share in enumerate(one)) for one in pools)
-        return (
-            f"it waits for repairs; {rounded(down, None)} nodes of a pool are down on average, and "
-            "there are not so many spares"
-        )
-    if worst == "restart":
-        return f"{every}, and it is restarting most of the time"
-    if worst == "redone":
-        return f"{every}, before it has saved what it computed"
-    return "it writes checkpoints most of the time"

@@ -173,6 +173,7 @@ def _account() -> Schema:
             **_described("object", "Failures a day that stop the job, by name."),
             "additionalProperties": _number(),
         },
+        "warning": _or_null(_string("Why the job makes no progress, if it makes none.")),
         "budget": {
             "anyOf": [
                 _table(

@@ -90,7 +90,9 @@ def _unsettable(path: Any, value: Any, table: Table) -> str | None:
     if not isinstance(path, str):
         return "must be a key path"
     if isinstance(value, Mapping) and not value:
-        return "cannot be set to an empty table; enabled = false removes a cause or failures"
+        removable = path.partition(".")[0] in ("causes", "failures", "checkpoint")
+        hint = "; enabled = false removes it" if removable else ""
+        return f"cannot be set to an empty table{hint}"
     parts = path.split(".")
     if len(parts) > MAX_NESTING:
         return f"is nested too deeply: at most {MAX_NESTING} levels"

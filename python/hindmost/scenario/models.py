@@ -72,8 +72,9 @@ class Pool(Strict):
     """GPUs of the pool, spares included."""
     domain_gpus_used: Count | None = None
     """GPUs of each domain that the pool has, such as 64 of the 72 of a rack; all by default. The
-    others work for nobody and do not count in n_gpus. A pool of fewer GPUs than this is one part
-    of a domain."""
+    others work for nobody and do not count in n_gpus; with failures their nodes stand in for those
+    that are down, and count in the account of whole runs. A pool of fewer GPUs than this is one
+    part of a domain."""
     software_efficiency: Share = 1.0
     """Share of the kernel efficiency that the job's software reaches on these GPUs."""
     kernel_efficiency: Share | None = None
@@ -412,6 +413,13 @@ class Scenario(Strict):
     def enabled_failures(self) -> dict[str, UnitFailures]:
         """Failures that are not switched off, by name."""
         return {name: failures for name, failures in self.failures.items() if failures.enabled}
+
+    @property
+    def enabled_checkpoint(self) -> Checkpoint | None:
+        """Its checkpoints, unless they are switched off."""
+        if self.checkpoint is None or not self.checkpoint.enabled:
+            return None
+        return self.checkpoint
 
     @property
     def spares(self) -> dict[str, int]:

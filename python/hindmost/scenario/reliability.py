@@ -195,6 +195,8 @@ class Checkpoint(_WithGlobalLevel):
     """Seconds for which a checkpoint stops the job."""
     durable_s: NotNegative = 0.0
     """Seconds after that until it is durable, while the job goes on."""
+    enabled: bool = True
+    """false removes checkpoints."""
 
     @property
     def global_level(self) -> GlobalCheckpoint | None:

@@ -134,7 +134,7 @@ def _replica_level(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
 
 def _checkpoint(scenario: Scenario) -> Iterator[Problem]:
     """Yield the problems of when checkpoints are taken, and of what they are for."""
-    checkpoint = scenario.checkpoint
+    checkpoint = scenario.enabled_checkpoint
     if checkpoint is None:
         return
     level = checkpoint.global_level

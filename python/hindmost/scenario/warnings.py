@@ -198,7 +198,7 @@ def _slowdowns(scenario: Scenario) -> Iterator[ScenarioWarning]:
 
 def _reliability(scenario: Scenario) -> Iterator[ScenarioWarning]:
     """Yield a warning for each word about failures and what follows them that changes nothing."""
-    recovery, checkpoint = scenario.recovery, scenario.checkpoint
+    recovery, checkpoint = scenario.recovery, scenario.enabled_checkpoint
     failures = scenario.enabled_failures.values()
     if not failures:
         warning = "changes nothing without [failures]"
@@ -213,15 +213,18 @@ def _reliability(scenario: Scenario) -> Iterator[ScenarioWarning]:
         yield ScenarioWarning(path="checkpoint", warning=warning)
     if recovery is None:
         return
+    for key, default in (("exhausted", "wait"), ("regrow", "restart")):
+        if recovery.replica_level and getattr(recovery, key) != default:
+            warning = "changes nothing where recovery.replica_level is true"
+            yield ScenarioWarning(path=f"recovery.{key}", warning=warning)
     if recovery.regrow != "restart" and recovery.exhausted == "wait" and not recovery.replica_level:
-        warning = (
-            'changes nothing where recovery.exhausted is "wait" and recovery.replica_level is '
-            "false: no replica leaves"
-        )
+        warning = 'changes nothing where recovery.exhausted is "wait": no replica leaves'
         yield ScenarioWarning(path="recovery.regrow", warning=warning)
     if recovery.replica_stall_s != REPLICA_STALL_S and not recovery.replica_level:
         warning = "changes nothing where recovery.replica_level is false"
         yield ScenarioWarning(path="recovery.replica_stall_s", warning=warning)
+    yield from _ages(scenario)
+    yield from _levels(scenario)
     if any(each.are_repaired for each in failures):
         return
     given_spares = {f"pools.{name}.spares": pool.spares for name, pool in scenario.pools.items()}
@@ -229,6 +232,30 @@ def _reliability(scenario: Scenario) -> Iterator[ScenarioWarning]:
         if spares:
             warning = "is never used: repair_hours is 0 everywhere, and units are back at once"
             yield ScenarioWarning(path=path, warning=warning)
+
+
+def _ages(scenario: Scenario) -> Iterator[ScenarioWarning]:
+    """Yield a warning for each kind of failures whose ages make no difference."""
+    for name, failures in scenario.enabled_failures.items():
+        has_memory = failures.shape != 1 or failures.are_repaired
+        if failures.ages == "new" and not has_memory:
+            warning = "changes nothing: a constant rate has no memory of ages"
+            yield ScenarioWarning(path=f"failures.{name}.ages", warning=warning)
+
+
+def _levels(scenario: Scenario) -> Iterator[ScenarioWarning]:
+    """Yield a warning for checkpoints that cost more than they keep, or that nothing needs."""
+    checkpoint = scenario.enabled_checkpoint
+    if checkpoint is None:
+        return
+    if checkpoint.interval_s != "best" and checkpoint.interval_s < checkpoint.blocking_s:
+        warning = "is shorter than checkpoint.blocking_s: the job writes most of the time"
+        yield ScenarioWarning(path="checkpoint.interval_s", warning=warning)
+    level = checkpoint.global_level
+    scopes = {failures.scope for failures in scenario.enabled_failures.values()}
+    if level is not None and scopes.isdisjoint(level.scopes):
+        warning = "names no scope of the scenario's failures, so nothing needs this level"
+        yield ScenarioWarning(path="checkpoint.global.scopes", warning=warning)
 
 
 def _bases_of_nothing(scenario: Scenario) -> Iterator[ScenarioWarning]:

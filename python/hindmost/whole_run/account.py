@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hindmost.plan import Plan
-from hindmost.whole_run.hours import HELD, NAMES, SECONDS_PER_HOUR, RunHours
+from hindmost.whole_run.fleet import SECONDS_PER_DAY, SECONDS_PER_HOUR
+from hindmost.whole_run.hours import HELD, NAMES, RunHours
+
+if TYPE_CHECKING:
+    import polars as pl
 
 LEAST_PROGRESS = 0.01
 """Share of its time that a job keeps, below which it makes no progress."""
@@ -30,6 +34,8 @@ class Account:
     ----------
     hours_of : RunHours
         The simulated runs.
+    pools : tuple of str
+        Names of the pools.
     peaks : array of shape (pools,)
         Dense peak of a GPU, in FLOP/s.
     rank_flops : array of shape (runs, pools)
@@ -39,6 +45,7 @@ class Account:
     """
 
     hours_of: RunHours
+    pools: tuple[str, ...]
     peaks: Floats
     rank_flops: Floats
     tokens_per_flop: float
@@ -49,6 +56,7 @@ class Account:
         rank_flops = np.array([pool.rank_model_flops for pool in plan.pools])
         return cls(
             hours_of=hours,
+            pools=tuple(pool.name for pool in plan.pools),
             peaks=np.array([pool.peak_flop_per_s for pool in plan.pools]),
             rank_flops=rank_flops * SECONDS_PER_HOUR / mean_step_s[:, np.newaxis],
             tokens_per_flop=plan.tokens / plan.model_flops,
@@ -71,13 +79,13 @@ class Account:
         flops: Floats = (self.gpu_hours[:, :, 0] * self.rank_flops).sum(axis=1)
         return flops
 
-    @cached_property
+    @property
     def shares(self) -> dict[str, float]:
         """Peak-weighted share of all time by name; they add up to 1."""
         sums = self._weighted.sum(axis=0)
         return dict(zip(NAMES, (sums / sums.sum()).tolist(), strict=True))
 
-    @cached_property
+    @property
     def hours(self) -> dict[str, float]:
         """GPU-hours of the average run, by name."""
         of_names = self.gpu_hours.sum(axis=1).mean(axis=0)
@@ -111,11 +119,51 @@ class Account:
         return held
 
     @property
-    def is_stuck(self) -> bool:
-        """Whether the job makes no progress to speak of."""
-        return self.R < LEAST_PROGRESS
+    def warning(self) -> str | None:
+        """Why the job makes no progress to speak of, if it makes none."""
+        if self.R >= LEAST_PROGRESS:
+            return None
+        shares = self.shares
+        losses = {
+            "waiting": shares["waiting"],
+            "restart": shares["detection"] + shares["restart"],
+            "redone": shares["redone"],
+            "checkpoint": shares["checkpoint"],
+        }
+        worst = max(losses, key=lambda name: losses[name])
+        per_day = float(np.array(self.hours_of.failures).sum(axis=1).mean()) / self.hours_of.days
+        every = f"a failure comes every {SECONDS_PER_DAY / per_day:.3g} s" if per_day else ""
+        if losses[worst] == 0:
+            return "the job makes no progress: it holds no GPUs, because too many are in repair"
+        if worst == "waiting":
+            down = [sum(n * x for n, x in enumerate(one)) for one in self.hours_of.nodes_down]
+            most = f"{max(down):.3g} nodes of a pool are down on average"
+            return f"the job makes no progress: it waits for repairs, and {most}"
+        reasons = {
+            "restart": ("and it restarts most of the time", "it restarts most of the time"),
+            "redone": ("before it has saved what it computed", "it never saves what it computes"),
+            "checkpoint": ("and it writes checkpoints most of the time",) * 2,
+        }
+        with_failures, without = reasons[worst]
+        why = f"{every}, {with_failures}" if every else without.removeprefix("and ")
+        return f"the job makes no progress: {why}"
 
-    @cached_property
+    @property
+    def nodes_down(self) -> pl.DataFrame:
+        """Columns pool, n_nodes and share: the share of time for which so many nodes were down.
+
+        It says how many spares there must be.
+        """
+        import polars as pl
+
+        rows = [
+            (pool, n_nodes, share)
+            for pool, shares in zip(self.pools, self.hours_of.nodes_down, strict=True)
+            for n_nodes, share in enumerate(shares)
+        ]
+        return pl.DataFrame(rows, schema=["pool", "n_nodes", "share"], orient="row")
+
+    @property
     def by_run(self) -> dict[str, Floats]:
         """Goodput, interruptions, tokens a day and fleet MFU of each run, and its GPU-hours."""
         held, all_time = self._held, self._weighted.sum(axis=1)
@@ -131,10 +179,12 @@ class Account:
             **{f"hours_{name}": of_names[:, k] for k, name in enumerate(NAMES)},
         }
 
-    @cached_property
+    @property
     def weights(self) -> dict[str, Floats]:
         """Denominators of the ratios in `by_run`, which weigh runs in a mean."""
-        return {"goodput": self._held, "fleet_mfu": self._weighted.sum(axis=1)}
+        # A job that holds nothing has a goodput of 0, and not of nothing.
+        held = np.maximum(self._held, np.finfo(np.float64).tiny)
+        return {"goodput": held, "fleet_mfu": self._weighted.sum(axis=1)}
 
     @property
     def interruptions_per_day(self) -> dict[str, float]:
@@ -177,5 +227,6 @@ class Account:
             "hours": self.hours,
             "shares": self.shares,
             "interruptions_per_day": self.interruptions_per_day,
+            "warning": self.warning,
             "budget": self.budget,
         }

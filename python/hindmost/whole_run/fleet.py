@@ -8,6 +8,8 @@ from functools import cached_property
 from typing import Any
 
 from hindmost import _core
+from hindmost.arguments import refuse
+from hindmost.errors import Problem
 from hindmost.law import Constant, LawModel
 from hindmost.plan import Plan
 from hindmost.renewal.interval import by_search, of_constant_rate
@@ -26,9 +28,16 @@ SEARCH_DAYS = 3650.0
 """Days of each of them, at most."""
 SEARCH_TOLERANCE, POINTS_PER_DECADE = 1e-3, 8
 """Relative width at which the search ends, and intervals of each factor of ten that are tried."""
+FEW_LOSSES = 30
+"""Losses in these runs, below which their rate alone is used."""
+SAVED = 2
+"""Code of the core for a stretch after which nothing is lost."""
+MOST_FAILURES = 1e9
+"""Failures in a run, at most."""
 LONGEST_INTERVAL_S = 1e9
 """Seconds between checkpoints where nothing ever goes back to one."""
-SECONDS_PER_DAY = 86_400.0
+SECONDS_PER_HOUR = 3600.0
+SECONDS_PER_DAY = 24 * SECONDS_PER_HOUR
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +69,7 @@ class Fleet:
     @cached_property
     def kinds(self) -> list[dict[str, Any]]:
         """Failures of each kind and pool, as the core takes them."""
-        checkpoint = self.scenario.checkpoint
+        checkpoint = self.scenario.enabled_checkpoint
         level = None if checkpoint is None else checkpoint.global_level
         far = () if level is None else level.scopes
         found = []
@@ -126,7 +135,7 @@ class Fleet:
     @cached_property
     def interval_s(self) -> float | None:
         """Seconds of computing from one checkpoint to the next one; None without checkpoints."""
-        checkpoint = self.scenario.checkpoint
+        checkpoint = self.scenario.enabled_checkpoint
         if checkpoint is None:
             return None
         if checkpoint.interval_s == "best":
@@ -163,7 +172,7 @@ class Fleet:
             }
             for plan, pool in zip(self.plan.pools, self.clusters.values(), strict=True)
         ]
-        checkpoint = scenario.checkpoint
+        checkpoint = scenario.enabled_checkpoint
         level = None if checkpoint is None else checkpoint.global_level
         from_global_s = self.restart_s
         if level is not None and level.restart_s is not None:
@@ -187,7 +196,7 @@ class Fleet:
         }
 
     def _checkpoint(self, interval_s: float | None) -> dict[str, Any] | None:
-        checkpoint = self.scenario.checkpoint
+        checkpoint = self.scenario.enabled_checkpoint
         if checkpoint is None:
             return None
         level = checkpoint.global_level
@@ -221,21 +230,32 @@ class Fleet:
         return pool.units_with_ranks(kind["unit_gpus"])
 
     def _best_interval_s(self) -> float:
-        checkpoint = self.scenario.checkpoint
+        checkpoint = self.scenario.enabled_checkpoint
         assert checkpoint is not None
-        rate = self.rollbacks_per_hour / 3600
-        if rate == 0:
-            return LONGEST_INTERVAL_S
+        rate = self.rollbacks_per_hour / SECONDS_PER_HOUR
         level = checkpoint.global_level
         failures = self.scenario.enabled_failures.values()
-        if level is None and all(one.shape == 1 for one in failures):
-            return of_constant_rate(rate, checkpoint.blocking_s)
+        is_constant = all(one.shape == 1 for one in failures)
+        if level is None and is_constant and not self._recovery.replica_level:
+            return of_constant_rate(rate, checkpoint.blocking_s) if rate else LONGEST_INTERVAL_S
         mean_s = checkpoint.blocking_s
         if level is not None:
             mean_s += (level.blocking_s - checkpoint.blocking_s) / level.every
-        first_s = of_constant_rate(rate, mean_s)
-        found = _core.fleet_runs(
-            self.arguments(first_s),
+        first_s = of_constant_rate(rate, mean_s) if rate else LONGEST_INTERVAL_S
+        return self._searched_interval_s(first_s, mean_s)
+
+    def _searched_interval_s(self, first_s: float, blocking_s: float) -> float:
+        """Return the interval that keeps most of the stretches between stops of simulated runs.
+
+        Parameters
+        ----------
+        first_s
+            An interval to simulate them with.
+        blocking_s
+            Seconds of the average checkpoint.
+        """
+        found = self.walk(
+            interval_s=first_s,
             seed=SEARCH_SEED,
             runs=(0, SEARCH_RUNS),
             seconds=SEARCH_DAYS * SECONDS_PER_DAY,
@@ -243,14 +263,40 @@ class Fleet:
             interruptions=SEARCH_INTERRUPTIONS,
             keeps_log=True,
         )
-        if not len(found["stretch_s"]):
+        stretches = found["stretch_s"], found["stretch_end"]
+        n_lost = int((stretches[1] != SAVED).sum())
+        if n_lost == 0:
             return first_s
+        # Few losses say how often they come, and not how they are spread.
+        young_s = of_constant_rate(n_lost / float(stretches[0].sum()), blocking_s)
+        if n_lost < FEW_LOSSES:
+            return young_s
 
         def kept_s(interval_s: float) -> float:
-            stretches = found["stretch_s"], found["stretch_is_far"]
             return _core.kept_of_stretches(self._checkpoint(interval_s) or {}, *stretches)
 
-        return by_search(kept_s, first_s, tolerance=SEARCH_TOLERANCE, per_decade=POINTS_PER_DECADE)
+        return by_search(kept_s, young_s, tolerance=SEARCH_TOLERANCE, per_decade=POINTS_PER_DECADE)
+
+    def walk(self, *, interval_s: float | None = None, **call: Any) -> dict[str, Any]:
+        """Simulate runs by the core, with an interval or the scenario's own.
+
+        Raises
+        ------
+        ScenarioError
+            If there would be more failures in a run than random addresses are for.
+        """
+        failures = self.failures_per_hour * call["seconds"] / SECONDS_PER_HOUR
+        ends = ("interruptions", "work")
+        if failures > MOST_FAILURES and not any(call.get(end) for end in ends):
+            days = call["seconds"] / SECONDS_PER_DAY
+            requirement = (
+                f"must make at most {MOST_FAILURES:.0e} failures in a run, and make "
+                f"{self.failures_per_hour:.3g} an hour in {days:g} days"
+            )
+            hint = "fewer days, or lower rates"
+            source = self.scenario.source
+            refuse([Problem(path="failures", requirement=requirement, hint=hint, source=source)])
+        return _core.fleet_runs(self.arguments(interval_s), **call)
 
 
 def _pools(

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hindmost import _core
 from hindmost.engines import Progress, counting
-from hindmost.whole_run.fleet import SECONDS_PER_DAY, Fleet
+from hindmost.whole_run.fleet import SECONDS_PER_DAY, SECONDS_PER_HOUR, Fleet
 
 NAMES = (
     "kept",
@@ -29,8 +28,6 @@ NAMES = (
 """What a second of a GPU is called, in the order of the core."""
 HELD = 6
 """How many of them, the first ones, the job holds."""
-
-SECONDS_PER_HOUR = 3600.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,8 +96,7 @@ def run_hours(
         Called with the failures done and all that are expected.
     """
     expected = round(fleet.failures_per_hour * 24 * days * runs)
-    found = _core.fleet_runs(
-        fleet.arguments(),
+    found = fleet.walk(
         seed=seed,
         runs=(0, runs),
         seconds=days * SECONDS_PER_DAY,

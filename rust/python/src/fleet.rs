@@ -1,11 +1,11 @@
 //! The whole run of a job on a cluster whose units fail.
 
 use hindmost_core::fleet::{
-    Ages, Exhausted, Fates, Fleet, FleetPool, Kind, Recovery, Regrow, Replicas, UnitFailures,
-    Until, fates, kept_share,
+    Ages, Exhausted, Fates, Fleet, FleetPool, Kind, Recovery, Regrow, Replicas, StretchEnd,
+    UnitFailures, Until, fates, kept_seconds,
 };
 use hindmost_core::renewal::Checkpoints;
-use numpy::{IntoPyArray, PyArray1, PyArrayMethods, PyReadonlyArray1};
+use numpy::{IntoPyArray, PyReadonlyArray1};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -109,7 +109,7 @@ impl FleetArgument<'_> {
                 repair: kind
                     .repair_hours
                     .as_ref()
-                    .map(|law| (law.drawn().law(), SECONDS_PER_HOUR)),
+                    .map(|law| (law.drawn(), SECONDS_PER_HOUR)),
                 keeps_local: kind.keeps_local,
                 hang_s: kind.hang_s,
             })
@@ -184,6 +184,15 @@ pub fn fleet_runs<'py>(
     to_columns(py, &found, runs.0, keeps_log)
 }
 
+/// What ends a stretch, as [`kept_of_stretches`] takes it.
+fn end_code(end: StretchEnd) -> u8 {
+    match end {
+        StretchEnd::Near => 0,
+        StretchEnd::Far => 1,
+        StretchEnd::Saved => 2,
+    }
+}
+
 /// Where the time of runs went: arrays of all runs, one run after another.
 fn to_columns<'py>(
     py: Python<'py>,
@@ -234,8 +243,8 @@ fn to_columns<'py>(
         columns.set_item("event_interrupts", interrupts.into_pyarray(py))?;
         let stretches = || found.iter().flat_map(|one| one.stretches.iter());
         columns.set_item("stretch_s", numbers(stretches().map(|one| one.0).collect()))?;
-        let is_far: Vec<bool> = stretches().map(|one| one.1).collect();
-        columns.set_item("stretch_is_far", is_far.into_pyarray(py))?;
+        let ends: Vec<u8> = stretches().map(|one| end_code(one.1)).collect();
+        columns.set_item("stretch_end", ends.into_pyarray(py))?;
     }
     Ok(columns)
 }
@@ -245,10 +254,14 @@ fn to_columns<'py>(
 pub fn kept_of_stretches(
     checkpoint: CheckpointsArgument,
     stretch_s: PyReadonlyArray1<'_, f64>,
-    is_far: &Bound<'_, PyArray1<bool>>,
+    stretch_end: PyReadonlyArray1<'_, u8>,
 ) -> PyResult<f64> {
     let checkpoints: Checkpoints = checkpoint.to_checkpoints();
-    let is_far = is_far.to_vec()?;
-    let stretches: Vec<_> = stretch_s.as_slice()?.iter().copied().zip(is_far).collect();
-    Ok(kept_share(&checkpoints, &stretches))
+    let ends = stretch_end.as_slice()?.iter().map(|&code| match code {
+        0 => StretchEnd::Near,
+        1 => StretchEnd::Far,
+        _ => StretchEnd::Saved,
+    });
+    let stretches: Vec<_> = stretch_s.as_slice()?.iter().copied().zip(ends).collect();
+    Ok(kept_seconds(&checkpoints, &stretches))
 }

@@ -6,6 +6,7 @@ use std::collections::BinaryHeap;
 use super::residual::Repair;
 use crate::error::{Error, Result};
 use crate::law::{Exponential, Gamma, Law, Weibull};
+use crate::plan::DrawnLaw;
 use crate::random::{Random, Stream, Use, run_word};
 use crate::table::Table;
 
@@ -67,7 +68,7 @@ pub struct Kind<'a> {
     /// Standard deviation over mean of the rates of units.
     pub rate_spread: f64,
     /// Law of the time of a repair, and its unit in seconds; none where a unit is back at once.
-    pub repair: Option<(&'a Law, f64)>,
+    pub repair: Option<(&'a DrawnLaw, f64)>,
     /// Whether local checkpoints survive them.
     pub keeps_local: bool,
     /// Seconds for which the job hangs before detection begins.
@@ -138,7 +139,8 @@ impl UnitFailures {
             repair: kind
                 .repair
                 .map(|(law, unit_s)| Repair::new(law, unit_s))
-                .transpose()?,
+                .transpose()
+                .map_err(|error| error.within("repair_hours"))?,
         })
     }
 
@@ -218,7 +220,7 @@ impl UnitFailures {
     /// Seconds of a repair; 0 where a unit is back at once.
     fn repair_s(&self, words: [u32; 4]) -> f64 {
         let repair = self.repair.as_ref();
-        repair.map_or(0.0, |repair| repair.seconds(words[1], words[2]))
+        repair.map_or(0.0, |repair| repair.seconds(words[2], words[1]))
     }
 }
 

@@ -23,4 +23,4 @@ pub use fleet::{Exhausted, Fleet, Recovery, Regrow, Replicas};
 pub use hours::{FailureEvent, Fates, Name, RunHours, Until};
 pub use shape::FleetPool;
 pub use walk::fates;
-pub use work::{Stretch, kept_share};
+pub use work::{Stretch, StretchEnd, kept_seconds};

@@ -316,7 +316,7 @@ impl<'a> Nodes<'a> {
             return gpu + 1;
         }
         let part = self.part(shape, block.slot, group);
-        if part != NONE && self.parts.is_on(part) {
+        if part != NONE && self.parts.works(part) {
             loss.is_held = true;
             loss.is_of_whole |= self.parts.vacant(part) == 0;
             parts.push(part);
@@ -405,28 +405,26 @@ impl<'a> Nodes<'a> {
         }
         let number = node - shape.base.node;
         let home = shape.home(number).map(|home| shape.base.place + home);
-        let free = home.filter(|&place| self.node_at[place as usize] == NONE);
-        if let Some(place) = free.or_else(|| self.free_place(shape, number)) {
-            self.attach(pool, node, place);
-        } else {
-            self.vacancies[pool].add_node();
+        match home {
+            Some(place) if self.is_open(place) => self.attach(pool, node, place),
+            _ => self.vacancies[pool].add_node(),
         }
     }
 
-    /// A place without a node in the domain of a node.
-    fn free_place(&self, shape: &PoolShape, node: u32) -> Option<u32> {
-        let domain = node / shape.domain_nodes;
-        let has_others = shape.first_stand_in < shape.domain_nodes;
-        if domain >= shape.n_domains || !has_others || !shape.is_of_use(node) {
-            return None;
-        }
-        let n_places = shape.domain_blocks * shape.block_nodes;
-        let first = shape.base.place + domain * n_places;
-        (first..first + n_places).find(|&place| self.node_at[place as usize] == NONE)
+    /// Whether no node that is up works at a place.
+    fn is_open(&self, place: u32) -> bool {
+        let node = self.node_at[place as usize];
+        node == NONE || !self.nodes[node as usize].is_up()
     }
 
-    /// Puts a node that is up and has no place at one.
+    /// Puts a node that is up and has no place at an open one, which a node that is down leaves.
     fn attach(&mut self, pool: usize, node: u32, place: u32) {
+        let before = self.node_at[place as usize];
+        if before != NONE {
+            self.take(before);
+            self.nodes[before as usize].place = NONE;
+            self.put(before);
+        }
         self.take(node);
         self.nodes[node as usize].place = place;
         self.node_at[place as usize] = node;
@@ -535,7 +533,7 @@ impl<'a> Nodes<'a> {
     /// Whether any part of a slot works in the job.
     fn works(&self, slot: u32) -> bool {
         let parts = self.shape.parts_of_slot.of(slot);
-        parts.iter().any(|&part| self.parts.is_on(part))
+        parts.iter().any(|&part| self.parts.works(part))
     }
 
     /// Vacant slots of the part of a slot that lacks most.
@@ -547,21 +545,14 @@ impl<'a> Nodes<'a> {
             .unwrap_or(0)
     }
 
-    /// Takes nodes that are down off a block, and puts free ones of its domain at their places.
+    /// Puts free nodes of its domain at the open places of a block; returns whether there were any.
     fn fill(&mut self, pool: usize, block: u32) -> bool {
         let shape = &self.shape.pools[pool];
         let first = self.shape.first_place(block);
         let mut fills = false;
         for place in first..first + shape.block_nodes {
-            let node = self.node_at[place as usize];
-            if node != NONE {
-                if self.nodes[node as usize].is_up() {
-                    continue;
-                }
-                self.take(node);
-                self.nodes[node as usize].place = NONE;
-                self.node_at[place as usize] = NONE;
-                self.put(node);
+            if !self.is_open(place) {
+                continue;
             }
             if let Some(free) = self.free_node(shape, block - shape.base.block) {
                 self.attach(pool, free, place);
@@ -631,13 +622,13 @@ impl<'a> Nodes<'a> {
     /// Lets the job go on without the parts that are not whole.
     pub fn switch_off(&mut self) {
         for part in self.parts.doomed().to_vec() {
-            self.switch_off_part(part);
+            self.switch(part, false);
         }
     }
 
-    /// Lets the job go on without a part.
-    pub fn switch_off_part(&mut self, part: u32) {
-        if self.parts.is_on(part) {
+    /// Lets the job go on without the parts that were to leave.
+    pub fn switch_off_leaving(&mut self) {
+        for part in self.parts.take_leaving() {
             self.switch(part, false);
         }
     }

@@ -7,8 +7,10 @@ struct Part {
     vacant: u32,
     /// How often it has ceased to be whole.
     n_breaks: u32,
-    /// Whether it works in the job.
+    /// Whether the job holds it.
     is_on: bool,
+    /// Whether the job is to go on without it, and only stands until then.
+    leaves: bool,
 }
 
 /// The parts of the job in one run.
@@ -20,6 +22,7 @@ pub(super) struct Parts {
     /// Those that may have become vacant while they worked, and whole while they did not.
     doomed: Vec<u32>,
     ready: Vec<u32>,
+    leaving: Vec<u32>,
 }
 
 impl Parts {
@@ -29,6 +32,7 @@ impl Parts {
             vacant: 0,
             n_breaks: 0,
             is_on: true,
+            leaves: false,
         };
         Self {
             parts: vec![part; n as usize],
@@ -36,6 +40,7 @@ impl Parts {
             n_vacant: 0,
             doomed: Vec::new(),
             ready: Vec::new(),
+            leaving: Vec::new(),
         }
     }
 
@@ -59,9 +64,32 @@ impl Parts {
         (self.n_vacant as usize) < self.parts.len()
     }
 
-    /// Whether a part works in the job.
+    /// Whether the job holds a part.
     pub fn is_on(&self, part: u32) -> bool {
         self.parts[part as usize].is_on
+    }
+
+    /// Whether a part works in the job, and is not to leave it.
+    pub fn works(&self, part: u32) -> bool {
+        let state = self.parts[part as usize];
+        state.is_on && !state.leaves
+    }
+
+    /// The job is to go on without a part that works.
+    pub fn leave(&mut self, part: u32) {
+        self.parts[part as usize].leaves = true;
+        self.leaving.push(part);
+        self.n_on -= 1;
+    }
+
+    /// Parts that were to leave, which count as working until they do not.
+    pub fn take_leaving(&mut self) -> Vec<u32> {
+        let leaving = std::mem::take(&mut self.leaving);
+        for &part in &leaving {
+            self.parts[part as usize].leaves = false;
+            self.n_on += 1;
+        }
+        leaving
     }
 
     /// Vacant slots of a part.
@@ -132,13 +160,16 @@ impl Parts {
         !self.ready.is_empty()
     }
 
-    /// Parts that work and are not whole.
+    /// Parts that work, or are to leave, and are not whole.
     pub fn doomed(&mut self) -> &[u32] {
         let parts = &self.parts;
         self.doomed.retain(|&part| {
             let state = parts[part as usize];
             state.is_on && state.vacant > 0
         });
+        // One may have broken, been mended and broken again.
+        self.doomed.sort_unstable();
+        self.doomed.dedup();
         &self.doomed
     }
 }

@@ -12,7 +12,7 @@ use super::ledger::Duty;
 use super::nodes::Nodes;
 use super::shape::NONE;
 use super::sum::Sum;
-use super::work::{Stop, Stretch, Work};
+use super::work::{Stop, Stretch, StretchEnd, Work};
 use crate::control::Control;
 use crate::error::Result;
 use crate::random::Random;
@@ -409,12 +409,13 @@ impl<'a> Walk<'a> {
         {
             let mut lost = std::mem::take(&mut self.hit);
             lost.extend_from_slice(self.nodes.parts.doomed());
+            lost.retain(|&part| self.nodes.parts.works(part));
             lost.sort_unstable();
             lost.dedup();
             let goes_on = (lost.len() as u32) < self.nodes.parts.n_on();
             if goes_on {
                 for &part in &lost {
-                    self.nodes.switch_off_part(part);
+                    self.nodes.parts.leave(part);
                 }
                 self.run_s = self.run_now_s();
                 self.enter(State::Stalled(self.now_s + replicas.stall_s));
@@ -424,9 +425,16 @@ impl<'a> Walk<'a> {
                 return;
             }
         }
+        // All of them restart.
+        self.nodes.parts.take_leaving();
         let run_s = self.run_now_s();
         if self.keeps_log {
-            self.stretches.push((run_s, is_far));
+            let end = if is_far {
+                StretchEnd::Far
+            } else {
+                StretchEnd::Near
+            };
+            self.stretches.push((run_s, end));
         }
         self.work
             .stop(run_s, if is_far { Stop::Far } else { Stop::Near });
@@ -490,6 +498,8 @@ impl<'a> Walk<'a> {
                 self.run_on();
             }
             State::Stalled(_) => {
+                self.name_held();
+                self.nodes.switch_off_leaving();
                 self.nodes.assign(true);
                 self.rejoin_later();
                 self.run_on();
@@ -504,6 +514,9 @@ impl<'a> Walk<'a> {
                 self.run();
             }
             State::Saving(_) => {
+                if self.keeps_log {
+                    self.stretches.push((self.run_s, StretchEnd::Saved));
+                }
                 self.work.stop(self.run_s, Stop::Saved);
                 self.run_s = 0.0;
                 self.is_far = false;
@@ -619,11 +632,11 @@ impl<'a> Walk<'a> {
                     self.join_s = self.now_s + (next_s - run_s).max(0.0);
                 }
             }
-            (Regrow::Restart, Some(checkpoints)) => {
+            (Regrow::Restart, Some(_)) => {
                 self.run_s = run_s;
                 self.swaps = false;
                 self.hours.regrows += 1;
-                let save_s = checkpoints.blocking_s + checkpoints.durable_s;
+                let save_s = self.work.save_s(run_s);
                 self.enter(State::Saving(self.now_s + save_s));
             }
         }
@@ -635,7 +648,7 @@ impl<'a> Walk<'a> {
         self.name_held();
         self.work.stop(run_s, Stop::Over);
         if self.keeps_log && matches!(self.state, State::Running | State::Stalled(_)) {
-            self.stretches.push((run_s, false));
+            self.stretches.push((run_s, StretchEnd::Saved));
         }
         for pool in 0..self.named.len() {
             let mut seconds = self.named[pool].map(|sum| sum.total());

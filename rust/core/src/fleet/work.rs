@@ -80,6 +80,20 @@ impl Work {
         Some(checkpoints.seconds(self.from, taken + 1))
     }
 
+    /// Seconds until the state is saved, and durable, as the next checkpoint.
+    pub fn save_s(&self, run_s: f64) -> f64 {
+        let Some(checkpoints) = &self.checkpoints else {
+            return 0.0;
+        };
+        let next = checkpoints.progress(self.from, run_s).taken + 1;
+        match &checkpoints.global {
+            Some(level) if next.is_multiple_of(u64::from(level.every)) => {
+                level.blocking_s + level.durable_s
+            }
+            _ => checkpoints.blocking_s + checkpoints.durable_s,
+        }
+    }
+
     /// Seconds of running at which so much work is done, with the ranks that are at work now.
     ///
     /// `work_per_s` is what a rank of each pool does in a second.
@@ -250,16 +264,32 @@ struct Back {
     is_global: bool,
 }
 
-/// A stretch between two interruptions: seconds of running, and whether local checkpoints are lost.
-pub type Stretch = (f64, bool);
+/// What ends a stretch of running.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StretchEnd {
+    /// A failure that local checkpoints survive.
+    Near,
+    /// A failure that takes them, too.
+    Far,
+    /// Nothing that is lost: the state was saved, or the run is over.
+    Saved,
+}
+
+/// Seconds of running without a stop, and what ended them.
+pub type Stretch = (f64, StretchEnd);
 
 /// Seconds of computing that are kept of some stretches, with these checkpoints.
 #[must_use]
-pub fn kept_share(checkpoints: &Checkpoints, stretches: &[Stretch]) -> f64 {
+pub fn kept_seconds(checkpoints: &Checkpoints, stretches: &[Stretch]) -> f64 {
     let mut work = Work::new(Some(*checkpoints), 1);
-    for &(run_s, is_far) in stretches {
+    for &(run_s, end) in stretches {
         work.begin(std::iter::once(1.0));
-        work.stop(run_s, if is_far { Stop::Far } else { Stop::Near });
+        let stop = match end {
+            StretchEnd::Near => Stop::Near,
+            StretchEnd::Far => Stop::Far,
+            StretchEnd::Saved => Stop::Saved,
+        };
+        work.stop(run_s, stop);
     }
     work.kept[0].total() + work.tentative[0]
 }
