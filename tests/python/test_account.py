@@ -349,7 +349,7 @@ def test_a_job_that_never_saves_makes_no_progress() -> None:
 LONG: Changes = {"scope": "node", "per_hour": 1.0, "repair_hours": 1e6}
 STUCK: dict[str, Changes] = {
     "waits for repairs": {"failures.node.repair_hours": 1e3, "recovery.spares": 8},
-    "holds no GPUs": {"failures.node": LONG},
+    "holds hardly any GPUs": {"failures.node": LONG},
     r"comes every 2\.\d+e\+03 s, and it restarts": {"recovery.restart_s": 1e5},
     r"comes every 2\.\d+e\+03 s, and it writes": {"checkpoint.blocking_s": 1e5},
 }

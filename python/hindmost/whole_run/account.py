@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 LEAST_PROGRESS = 0.01
-"""Share of its time that a job keeps, below which it makes no progress."""
+"""Share that a job holds, or keeps of its time, below which it makes no progress."""
 
 Floats = NDArray[np.float64]
 
@@ -121,6 +121,8 @@ class Account:
     @property
     def warning(self) -> str | None:
         """Why the job makes no progress to speak of, if it makes none."""
+        if self.S < LEAST_PROGRESS:
+            return "the job makes no progress: it holds hardly any GPUs; the others are in repair"
         if self.R >= LEAST_PROGRESS:
             return None
         shares = self.shares
@@ -133,8 +135,6 @@ class Account:
         worst = max(losses, key=lambda name: losses[name])
         per_day = float(np.array(self.hours_of.failures).sum(axis=1).mean()) / self.hours_of.days
         every = f"a failure comes every {SECONDS_PER_DAY / per_day:.3g} s" if per_day else ""
-        if losses[worst] == 0:
-            return "the job makes no progress: it holds no GPUs, because too many are in repair"
         if worst == "waiting":
             down = [sum(n * x for n, x in enumerate(one)) for one in self.hours_of.nodes_down]
             most = f"{max(down):.3g} nodes of a pool are down on average"
