@@ -67,3 +67,16 @@ def test_a_pool_that_stops_for_long_sets_the_pace(stall_s: float, method: str) -
     if stall_s < 4:
         unchanged = hm.simulate(COLOSSUS_1_BARE, **sizes)
         assert result.columns["step_time_s"].tolist() == unchanged.columns["step_time_s"].tolist()
+
+
+def test_the_program_part_of_fleet_mfu_is_a_ratio_of_sums() -> None:
+    changes = {
+        "failures.job": {"scope": "job", "per_hour": 4.0},
+        "recovery": {"restart_s": 300.0},
+        "checkpoint": {"blocking_s": 30.0},
+    }
+    result = hm.simulate(COLOSSUS_1_BARE, changes=changes, seed=0, runs=8, steps=1000)
+    assert result.account is not None
+    assert pytest.approx(0.403226, abs=5e-7) == result.account.P
+    # And not the mean of the steps' own ratios.
+    assert result.steps["mfu"].mean() == pytest.approx(0.403243, abs=5e-7)

@@ -100,7 +100,8 @@ def test_a_part_gives_every_number_of_its_own_a_basis(name: str) -> None:
 
     keys = ("causes", "layout", "failures", "recovery", "checkpoint")
     own = {key: table[key] for key in keys if key in table}
-    assert numbers(own, "") == explained
+    # The best interval is no number, and yet one that is not known.
+    assert numbers(own, "") == explained - {"checkpoint.interval_s"}
 
 
 def test_stages_of_colossus_1_share_optimizer_states_and_vary_by_microbatch() -> None:

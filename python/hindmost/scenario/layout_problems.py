@@ -161,6 +161,7 @@ def _replicas(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
             requirement += _beside(spares[name])
             spreads = layout.placement == "aligned"
             hint = "layout.placement = mixed spreads stages over pools" if spreads else ""
+            hint = "hold fewer GPUs back" if spares[name] else hint
             yield Problem(
                 path=f"pools.{name}.n_gpus", requirement=requirement, value=pool.n_gpus, hint=hint
             )

@@ -28,7 +28,7 @@ from hindmost.catalog.schema import (
     Share,
     Transformer,
 )
-from hindmost.cause import Cause, Name
+from hindmost.cause import Cause, Later, Name
 from hindmost.law import Law
 from hindmost.scenario.hardware import OwnFabric, OwnGpu, known, own, own_of
 from hindmost.scenario.merge import merged
@@ -350,6 +350,7 @@ class Scenario(Strict):
     """What happens when units of the job fail."""
     checkpoint: Checkpoint | None = None
     """How the state of the job is saved; without it, only as it is when a run begins."""
+    slices: Later = None
     unknowns: dict[str, Law] = Field(default_factory=dict)
     """Values that data do not determine: the law of each value, by key path."""
     basis: dict[str, Basis] = Field(default_factory=dict)

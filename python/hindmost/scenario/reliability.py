@@ -31,6 +31,8 @@ MAX_PER_HOUR = 1e6
 """Failures of a unit in an hour, at most."""
 LEAST_SHAPE, MOST_SHAPE = 0.52, 20.0
 """Shapes of the law of a time to a failure, at least and at most."""
+MAX_REPAIR_HOURS = 1e6
+"""Hours of a repair, at most; this is a century."""
 MAX_RATE_SPREAD = 5.0
 """Standard deviation of units' rates over their mean, at most."""
 REPLICA_STALL_S = 180.0
@@ -52,7 +54,7 @@ FailureScope = Annotated[
 """What fails together: one GPU, all GPUs of a node, and so on."""
 
 RepairHours = Annotated[
-    Annotated[float, Field(ge=0), Tag("number")] | Annotated[Law, Tag("law")],
+    Annotated[float, Field(ge=0, le=MAX_REPAIR_HOURS), Tag("number")] | Annotated[Law, Tag("law")],
     Discriminator(number_or_law),
 ]
 """Hours of a repair: a number, or their law."""

@@ -12,10 +12,11 @@ from hindmost.arguments import refuse
 from hindmost.errors import Problem
 from hindmost.law import Constant, LawModel
 from hindmost.plan import Plan
-from hindmost.renewal.interval import by_search, of_constant_rate
+from hindmost.renewal.interval import of_constant_rate
 from hindmost.scenario import Counts, Scenario
-from hindmost.scenario.reliability import Recovery, UnitFailures
+from hindmost.scenario.reliability import FailureScope, Recovery, UnitFailures
 from hindmost.scenario.reliability_problems import WATCHDOG
+from hindmost.whole_run.best_interval import best_of_stretches
 from hindmost.whole_run.cluster import PoolCluster, clusters
 from hindmost.whole_run.parts import part_replicas, parts_of_groups
 from hindmost.whole_run.watchdog import stalls_per_hour
@@ -26,10 +27,8 @@ SEARCH_RUNS, SEARCH_INTERRUPTIONS = 4, 5_000
 """Runs of it, and interruptions of each of them."""
 SEARCH_DAYS = 3650.0
 """Days of each of them, at most."""
-SEARCH_TOLERANCE, POINTS_PER_DECADE = 1e-3, 8
-"""Relative width at which the search ends, and intervals of each factor of ten that are tried."""
-FEW_LOSSES = 30
-"""Losses in these runs, below which their rate alone is used."""
+SEARCH_FAILURES = 5e6
+"""Failures of each of them, at most, about."""
 SAVED = 2
 """Code of the core for a stretch after which nothing is lost."""
 MOST_FAILURES = 1e9
@@ -69,50 +68,23 @@ class Fleet:
     @cached_property
     def kinds(self) -> list[dict[str, Any]]:
         """Failures of each kind and pool, as the core takes them."""
+        found = [
+            _kind(name, failures, index, pool, keeps_local=self._keeps_local(failures.scope))
+            for name, failures in self.scenario.enabled_failures.items()
+            for index, pool in _pools(failures, self.clusters)
+        ]
+        per_hour = stalls_per_hour(self.scenario, self.plan, self._counts, self.clusters)
+        if per_hour:
+            stalls = UnitFailures(scope="job", per_hour=per_hour)
+            kind = _kind(WATCHDOG, stalls, None, None, keeps_local=self._keeps_local("job"))
+            found.append({**kind, "hang_s": self.scenario.watchdog_s})
+        return found
+
+    def _keeps_local(self, scope: FailureScope) -> bool:
+        """Return whether local checkpoints survive failures of a scope."""
         checkpoint = self.scenario.enabled_checkpoint
         level = None if checkpoint is None else checkpoint.global_level
-        far = () if level is None else level.scopes
-        found = []
-        for name, failures in self.scenario.enabled_failures.items():
-            for index, pool in _pools(failures, self.clusters):
-                unit_gpus = 1
-                n_units = 1
-                if pool is not None:
-                    unit_gpus = pool.unit_gpus(failures.scope, failures.unit_gpus)
-                    n_units = pool.n_units(unit_gpus)
-                found.append(
-                    {
-                        "name": name,
-                        "pool": index,
-                        "unit_gpus": unit_gpus,
-                        "n_units": n_units,
-                        "per_hour": failures.per_hour,
-                        "shape": failures.shape,
-                        "is_new": failures.ages == "new",
-                        "rate_spread": failures.rate_spread,
-                        "repair_hours": _repair(failures),
-                        "keeps_local": failures.scope not in far,
-                        "hang_s": 0.0,
-                    }
-                )
-        stalls = stalls_per_hour(self.scenario, self.plan, self._counts, self.clusters)
-        if stalls:
-            found.append(
-                {
-                    "name": WATCHDOG,
-                    "pool": None,
-                    "unit_gpus": 1,
-                    "n_units": 1,
-                    "per_hour": stalls,
-                    "shape": 1.0,
-                    "is_new": False,
-                    "rate_spread": 0.0,
-                    "repair_hours": None,
-                    "keeps_local": "job" not in far,
-                    "hang_s": self.scenario.watchdog_s,
-                }
-            )
-        return found
+        return level is None or scope not in level.scopes
 
     @property
     def kind_names(self) -> list[str]:
@@ -245,7 +217,7 @@ class Fleet:
         return self._searched_interval_s(first_s, mean_s)
 
     def _searched_interval_s(self, first_s: float, blocking_s: float) -> float:
-        """Return the interval that keeps most of the stretches between stops of simulated runs.
+        """Return the interval that keeps most of simulated runs.
 
         Parameters
         ----------
@@ -254,28 +226,28 @@ class Fleet:
         blocking_s
             Seconds of the average checkpoint.
         """
+        most_days = SEARCH_FAILURES / (24 * self.failures_per_hour)
         found = self.walk(
             interval_s=first_s,
             seed=SEARCH_SEED,
             runs=(0, SEARCH_RUNS),
-            seconds=SEARCH_DAYS * SECONDS_PER_DAY,
+            seconds=min(SEARCH_DAYS, most_days) * SECONDS_PER_DAY,
             threads=SEARCH_RUNS,
             interruptions=SEARCH_INTERRUPTIONS,
             keeps_log=True,
         )
-        stretches = found["stretch_s"], found["stretch_end"]
-        n_lost = int((stretches[1] != SAVED).sum())
-        if n_lost == 0:
-            return first_s
-        # Few losses say how often they come, and not how they are spread.
-        young_s = of_constant_rate(n_lost / float(stretches[0].sum()), blocking_s)
-        if n_lost < FEW_LOSSES:
-            return young_s
+        seconds, ends = found["stretch_s"], found["stretch_end"]
 
         def kept_s(interval_s: float) -> float:
-            return _core.kept_of_stretches(self._checkpoint(interval_s) or {}, *stretches)
+            return _core.kept_of_stretches(self._checkpoint(interval_s) or {}, seconds, ends)
 
-        return by_search(kept_s, young_s, tolerance=SEARCH_TOLERANCE, per_decade=POINTS_PER_DECADE)
+        return best_of_stretches(
+            kept_s,
+            n_lost=int((ends != SAVED).sum()),
+            seconds=float(seconds.sum()),
+            first_s=first_s,
+            blocking_s=blocking_s,
+        )
 
     def walk(self, *, interval_s: float | None = None, **call: Any) -> dict[str, Any]:
         """Simulate runs by the core, with an interval or the scenario's own.
@@ -283,7 +255,7 @@ class Fleet:
         Raises
         ------
         ScenarioError
-            If there would be more failures in a run than random addresses are for.
+            If there would be more failures in a run than anybody waits for.
         """
         failures = self.failures_per_hour * call["seconds"] / SECONDS_PER_HOUR
         ends = ("interruptions", "work")
@@ -310,6 +282,34 @@ def _pools(
         for index, (name, pool) in enumerate(clusters.items())
         if failures.pools is None or name in failures.pools
     ]
+
+
+def _kind(
+    name: str,
+    failures: UnitFailures,
+    index: int | None,
+    pool: PoolCluster | None,
+    *,
+    keeps_local: bool,
+) -> dict[str, Any]:
+    """Return failures of one kind in one pool, or of the job, as the core takes them."""
+    unit_gpus = n_units = 1
+    if pool is not None:
+        unit_gpus = pool.unit_gpus(failures.scope, failures.unit_gpus)
+        n_units = pool.n_units(unit_gpus)
+    return {
+        "name": name,
+        "pool": index,
+        "unit_gpus": unit_gpus,
+        "n_units": n_units,
+        "per_hour": failures.per_hour,
+        "shape": failures.shape,
+        "is_new": failures.ages == "new",
+        "rate_spread": failures.rate_spread,
+        "repair_hours": _repair(failures),
+        "keeps_local": keeps_local,
+        "hang_s": 0.0,
+    }
 
 
 def _repair(failures: UnitFailures) -> dict[str, Any] | None:
