@@ -227,7 +227,7 @@ ELSEWHERE = {
     ],
     "pools.h100.n_gpus = 32\nrecovery.spares = 32": [
         "pools.h100.n_gpus must hold a replica, 8 GPUs in full domains of 8, beside 32 spares, "
-        "got 32; layout.placement = mixed spreads stages over pools"
+        "got 32; hold fewer GPUs back"
     ],
     'layout.sharding = "zero3"\nrecovery.replica_level = true': [
         "recovery.replica_level needs another copy of what a failure takes: layout.sharding none "
