@@ -20,6 +20,7 @@ from hindmost.physics.terms import Term, terms
 from hindmost.scenario import Counts, Scenario, n_microbatches
 from hindmost.scenario.areas import tier_sizes
 from hindmost.scenario.counts import domain_gpus, is_mixed
+from hindmost.scenario.mixed import stage_pools
 from hindmost.scenario.places import PoolPlaces, places
 from hindmost.units import gigabytes
 
@@ -201,8 +202,8 @@ def pool_plans(scenario: Scenario, job: Job, counts: Counts) -> tuple[PoolPlan, 
         for name in scenario.pools
     ]
     if is_mixed(scenario.layout):
-        spread = [(pool.compute, where[pool.name]) for pool in pools if pool.name in where]
-        replica_s = mixed_step_s(job, spread)
+        ways = stage_pools(scenario.layout, counts)
+        replica_s = mixed_step_s(job, [pool.compute for pool in pools], ways)
         pools = [replace(pool, replica_s=replica_s) for pool in pools]
     return tuple(pools)
 

@@ -1,10 +1,13 @@
 """A step without causes against a hand calculation."""
 
 import pytest
+from tests.calm import calm
 from tests.scenarios import COLOSSUS_1_BARE
 
 import hindmost as hm
 from hindmost.plan import make_plan
+from hindmost.scenario import Counts, from_table, to_table
+from hindmost.scenario.mixed import stage_pools
 
 CAUSES = ("gpu-speed", "residual", "step-common", "stall", "pause")
 NOISELESS: dict[str, object] = {
@@ -82,3 +85,26 @@ def test_faster_pools_wait_for_the_slowest(result: hm.Result) -> None:
 
 def test_one_run_has_no_errors(result: hm.Result) -> None:
     assert result.summary["std_error"].is_null().all()
+
+
+def test_mixed_stages_take_the_slowest_way_that_there_is() -> None:
+    """Twelve replicas of two stages: no stage of one is in the slow pool with the other one."""
+    pools = {
+        name: {"gpu": "h100-sxm", "n_gpus": 8, "forward_s": seconds, "backward_s": 3 * seconds}
+        for name, seconds in (("a", 0.25), ("b", 0.26), ("c", 0.25))
+    }
+    changes = {
+        "workload.model": "llama3-8b",
+        "workload.n_microbatches": 1,
+        "layout.pipeline": 2,
+        "layout.placement": "mixed",
+        "layout.tensor": 1,
+        "layout.sharding": "none",
+    }
+    table = to_table(calm(changes=changes))
+    scenario = from_table({**table, "pools": pools})
+    counts = Counts.of(scenario.pools, scenario.layout)
+    assert stage_pools(scenario.layout, counts) == [(0, 1), (0, 2), (1, 2)]
+    compiled = hm.compile(scenario)
+    step_s = compiled.simulate(seed=1, runs=1, steps=1, method="sample").value("step_time_s")
+    assert compiled.plan.noiseless_step_s == pytest.approx(step_s, rel=1e-6)

@@ -135,33 +135,33 @@ def compute_time(job: Job, pool: Pool, links: Links, places: PoolPlaces) -> Comp
     )
 
 
-def mixed_step_s(job: Job, pools: Sequence[tuple[ComputeTime, PoolPlaces]]) -> float:
-    """Return the seconds that a replica whose stages are spread over pools computes in a step.
+def mixed_step_s(job: Job, pools: Sequence[ComputeTime], ways: Sequence[tuple[int, ...]]) -> float:
+    """Return the seconds that the slowest replica computes in a step, with mixed placement.
 
-    A stage takes as long as in the slowest of the pools that have ranks of it, and so does a
-    transfer in the slower of both stages' pools.
+    A transfer takes as long as in the slower of both stages' pools.
 
     Parameters
     ----------
     job
-        What the replica computes.
+        What a replica computes.
     pools
-        Times and places of each pool that has any rank.
+        Times of each pool.
+    ways
+        The ways in which stages of replicas lie in pools: the pool of each stage.
     """
     n_stages = job.layout.pipeline
 
-    def of_stage(stage: int) -> list[ComputeTime]:
-        return [time for time, places in pools if places.ranks_of_stages[stage % n_stages]]
+    def seconds(way: tuple[int, ...]) -> float:
+        of_stage = [pools[way[stage]] for stage in range(n_stages)]
+        times = [of_stage[k % n_stages].stages[k] for k in range(len(job.stages))]
+        transfers_s = tuple(
+            max(of_stage[stage % n_stages].transfers_s[link] for stage in (link, link + 1))
+            for link in range(n_stages)
+        )
+        return _passes_s(job, times, transfers_s)
 
-    times = [
-        max((time.stages[k] for time in of_stage(k)), key=lambda one: one.total_s)
-        for k in range(len(job.stages))
-    ]
-    transfers_s = tuple(
-        max(time.transfers_s[link] for time in (*of_stage(link), *of_stage(link + 1)))
-        for link in range(n_stages)
-    )
-    return _passes_s(job, times, transfers_s) + max(time.overhead_s for time, _ in pools)
+    used = {pool for way in ways for pool in way}
+    return max(map(seconds, ways)) + max(pools[pool].overhead_s for pool in used)
 
 
 def _passes_s(job: Job, times: list[StageTime], transfers_s: tuple[float, ...]) -> float:
