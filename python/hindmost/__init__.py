@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hindmost._core import __version__
     from hindmost.analyses.caps import caps
+    from hindmost.analyses.compare import Comparison, compare
     from hindmost.compiled import Compiled, compile
     from hindmost.errors import HindmostError, OutputError, Problem, ScenarioError
     from hindmost.reading import read
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Account",
+    "Comparison",
     "Compiled",
     "Failures",
     "GlobalLevel",
@@ -42,6 +44,7 @@ __all__ = [
     "Terms",
     "__version__",
     "caps",
+    "compare",
     "compile",
     "load",
     "rank_times",
@@ -53,6 +56,7 @@ __all__ = [
 
 _MODULES = {
     "Account": "whole_run.account",
+    "Comparison": "analyses.compare",
     "Compiled": "compiled",
     "Failures": "renewal.job",
     "GlobalLevel": "renewal.job",
@@ -67,6 +71,7 @@ _MODULES = {
     "Terms": "terms",
     "__version__": "_core",
     "caps": "analyses.caps",
+    "compare": "analyses.compare",
     "compile": "compiled",
     "load": "scenario.load",
     "rank_times": "simulation",

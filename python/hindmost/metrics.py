@@ -107,11 +107,14 @@ class RunMetric:
     ----------
     name : str
         Name in tables, thresholds and documents.
+    title : str
+        Name for people.
     meaning : str
         Definition, in one sentence.
     """
 
     name: str
+    title: str
     meaning: str
 
 
@@ -120,13 +123,23 @@ RUN_METRICS = {
     for metric in (
         RunMetric(
             name="goodput",
+            title="goodput",
             meaning="Share of the time of the GPUs held by the job, weighted by their peaks, in "
             "steps whose result was kept; its mean is a ratio of sums.",
         ),
-        RunMetric(name="n_interruptions", meaning="Failures that stop the job."),
-        RunMetric(name="tokens_per_day", meaning="Tokens of steps whose result was kept, a day."),
+        RunMetric(
+            name="n_interruptions",
+            title="interruptions",
+            meaning="Failures that stop the job.",
+        ),
+        RunMetric(
+            name="tokens_per_day",
+            title="tokens a day",
+            meaning="Tokens of steps whose result was kept, a day.",
+        ),
         RunMetric(
             name="fleet_mfu",
+            title="fleet MFU",
             meaning="Model FLOPs of steps whose result was kept over what all GPUs of the cluster "
             "do at their dense peak all the time.",
         ),

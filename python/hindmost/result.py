@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,7 @@ from hindmost.metrics import METRICS, RUN_METRICS, name_problems
 from hindmost.order import Rows
 from hindmost.plan import Plan, PoolPlan
 from hindmost.scenario import Scenario, bases, not_modelled, scenario_warnings
-from hindmost.statistics import Estimate, estimates, run_means
+from hindmost.statistics import Estimate, Replicates, estimate, replicates, run_means
 from hindmost.terms import Terms, has_terms, terms_of
 
 if TYPE_CHECKING:
@@ -308,6 +308,22 @@ class Result:
             if (name, estimate.statistic) == (metric, statistic)
         )
 
+    def replicates(self, metric: str) -> Iterator[Replicates]:
+        """Yield each statistic of a metric with its values without each run.
+
+        Parameters
+        ----------
+        metric
+            A metric of steps or, with failures, of whole runs.
+        """
+        if metric in METRICS:
+            rows, weights = self._rows(metric), self._weights(metric)
+        else:
+            assert self.account is not None
+            rows = self.account.by_run[metric].astype(np.float64)
+            weights = self.account.weights.get(metric)
+        return replicates(rows, self._runs, weights=weights)
+
     def document(self, *, caps: Sequence[Row] | None = None) -> dict[str, Any]:
         """Return the result without its steps, as plain tables, lists and numbers.
 
@@ -414,21 +430,8 @@ class Result:
 
     @cached_property
     def _estimates(self) -> list[tuple[str, Estimate]]:
-        found = [
-            (metric, estimate)
-            for metric in METRICS
-            for estimate in estimates(self._rows(metric), self._runs, weights=self._weights(metric))
-        ]
-        if self.account is not None:
-            rows, weights = self.account.by_run, self.account.weights
-            found += [
-                (metric, estimate)
-                for metric in RUN_METRICS
-                for estimate in estimates(
-                    rows[metric].astype(np.float64), self._runs, weights=weights.get(metric)
-                )
-            ]
-        return found
+        metrics = [*METRICS, *(RUN_METRICS if self.account is not None else ())]
+        return [(metric, estimate(one)) for metric in metrics for one in self.replicates(metric)]
 
     @property
     def _runs(self) -> int:

@@ -52,8 +52,45 @@ def run_means(per_run: Rows, weights: Rows | None = None) -> Rows:
     return means
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Replicates:
+    """One statistic of one metric, and what it is without each run.
+
+    Attributes
+    ----------
+    statistic : str
+        ``mean`` or a percentile.
+    value : float
+        Over all rows of all runs; a mean may be weighted.
+    left_out : array of shape (runs,)
+        Its value without each run; empty for one run.
+    warning : str
+        Why the standard error is not to be trusted; empty if it is.
+    """
+
+    statistic: str
+    value: float
+    left_out: Rows
+    warning: str
+
+
 def estimates(rows: Rows, n_runs: int, *, weights: Rows | None = None) -> Iterator[Estimate]:
-    """Yield the estimates of one metric.
+    """Return the estimates of one metric; parameters and notes are those of `replicates`."""
+    return map(estimate, replicates(rows, n_runs, weights=weights))
+
+
+def estimate(one: Replicates) -> Estimate:
+    """Return a statistic with its standard error."""
+    return Estimate(
+        statistic=one.statistic,
+        value=one.value,
+        std_error=jackknife(one.left_out),
+        warning=one.warning,
+    )
+
+
+def replicates(rows: Rows, n_runs: int, *, weights: Rows | None = None) -> Iterator[Replicates]:
+    """Yield the statistics of one metric, each with its values without each run.
 
     Parameters
     ----------
@@ -82,8 +119,7 @@ def estimates(rows: Rows, n_runs: int, *, weights: Rows | None = None) -> Iterat
         weighted = per_run * weights
         mean = float(weighted.mean() / weights.mean())
         left_out_means = _means_without_each(weighted) / _means_without_each(weights)
-    std_error = _jackknife(left_out_means)
-    yield Estimate(statistic="mean", value=mean, std_error=std_error, warning="")
+    yield Replicates(statistic="mean", value=mean, left_out=left_out_means, warning="")
     # The last entry leaves no run out.
     left_out = np.arange(n_runs + 1) if n_runs > 1 else np.array([n_runs])
     n_left = np.where(left_out < n_runs, rows.size - per_run.shape[1], rows.size)
@@ -98,10 +134,10 @@ def estimates(rows: Rows, n_runs: int, *, weights: Rows | None = None) -> Iterat
     varies = bool(rows.min() < rows.max())
     for index, (name, percent) in enumerate(PERCENTILES.items()):
         row = float(nearest[index, -1])
-        yield Estimate(
+        yield Replicates(
             statistic=name,
             value=float(values[index, -1]),
-            std_error=_jackknife(values[index, :-1]),
+            left_out=values[index, :-1],
             warning=_warning(per_run, row, upwards=percent > 50) if varies else "",
         )
 
@@ -117,7 +153,11 @@ def _means_without_each(per_run: Rows) -> Rows:
     return left_out
 
 
-def _jackknife(left_out: Rows) -> float | None:
+def jackknife(left_out: Rows) -> float | None:
+    """Return the standard error of a statistic, of its values without each run.
+
+    None for one run.
+    """
     n_runs = len(left_out)
     if n_runs < 2:
         return None

@@ -17,7 +17,7 @@ import hindmost as hm
 PACKAGE = Path(hm.__file__).parent
 
 ORDER = [
-    ["errors", "memo", "units", "strict"],
+    ["errors", "memo", "student", "units", "strict"],
     ["_core"],
     ["law"],
     ["cause"],

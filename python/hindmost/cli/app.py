@@ -13,6 +13,7 @@ from typing import NoReturn
 import click
 
 from hindmost.cli.catalog import catalog
+from hindmost.cli.compare import compare
 from hindmost.cli.init import init
 from hindmost.cli.options import close_stdout, debug_option, tell
 from hindmost.cli.run import run
@@ -37,7 +38,7 @@ def cli() -> None:
     """
 
 
-for command in (run, init, validate, schema, catalog):
+for command in (run, compare, init, validate, schema, catalog):
     cli.add_command(command)
 
 

@@ -90,6 +90,21 @@ def collected_problems() -> Iterator[Collect]:
         raise ScenarioError(found)
 
 
+@contextmanager
+def progress_bar(label: str) -> Iterator[Callable[[int, int], object]]:
+    """Show progress on stderr if it is a terminal."""
+    hidden = sys.stderr is None or not sys.stderr.isatty()
+    bar = click.progressbar(length=1, label=label, file=sys.stderr, hidden=hidden)
+    with bar:
+
+        def show(done: int, total: int) -> None:
+            bar.length = max(total, 1)
+            bar.update(min(done, total) - bar.pos)
+
+        yield show
+        bar.update((bar.length or 1) - bar.pos)
+
+
 def echo_data(text: str) -> None:
     """Write data to stdout, with ASCII for what its encoding lacks.
 

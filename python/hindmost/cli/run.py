@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +16,7 @@ from hindmost.cli.options import (
     debug_option,
     echo_data,
     parsed_settings,
+    progress_bar,
     set_option,
     tell,
     tell_warnings,
@@ -151,7 +150,7 @@ def run(
     if with_caps:
         # Before the simulation, which may take long.
         check_method(loaded, call["method"])
-    with _progress() as progress:
+    with progress_bar("simulating") as progress:
         result = simulate(loaded, progress=progress, **call)
     prints_caps = style in STYLES_WITH_CAPS and can_move_caps(result)
     caps = moved_caps(result) if with_caps or prints_caps else None
@@ -263,26 +262,6 @@ def _tell_of_another_version(version: str) -> None:
 
     if version != __version__:
         tell(f"this run was made by version {version}; values may differ")
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], object]]:
-    """Show progress on stderr if it is a terminal."""
-    bar = click.progressbar(
-        length=1, label="simulating", file=sys.stderr, hidden=not _stderr_is_a_terminal()
-    )
-    with bar:
-
-        def show(done: int, total: int) -> None:
-            bar.length = max(total, 1)
-            bar.update(min(done, total) - bar.pos)
-
-        yield show
-        bar.update((bar.length or 1) - bar.pos)
-
-
-def _stderr_is_a_terminal() -> bool:
-    return sys.stderr is not None and sys.stderr.isatty()
 
 
 def _any_holds(limits: list[Threshold], result: Result) -> bool:

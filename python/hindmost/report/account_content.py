@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from hindmost.arguments import DAYS
+from hindmost.metrics import RUN_METRICS
 from hindmost.report.content import Table
 from hindmost.report.numbers import count, large_count, rounded, with_error
 from hindmost.result import Result
@@ -13,15 +14,10 @@ from hindmost.result import Result
 if TYPE_CHECKING:
     from hindmost.whole_run.account import Account
 
-TITLES = {
-    "goodput": "goodput",
-    "fleet_mfu": "fleet MFU",
-    "tokens_per_day": "tokens a day, 1e9",
-    "n_interruptions": "interruptions",
-}
-"""Metrics of whole runs for people, in the order of a table."""
-SCALES = {"tokens_per_day": 1e9}
-"""What values are divided by in the table."""
+SHOWN = ("goodput", "fleet_mfu", "tokens_per_day", "n_interruptions")
+"""Metrics of whole runs, in the order of a table."""
+SCALES = {"tokens_per_day": (1e9, ", 1e9")}
+"""What values are divided by in the table, and what its heading says then."""
 
 WORDS = {
     "kept": "steps kept",
@@ -47,13 +43,14 @@ def account_tables(result: Result) -> tuple[Table, ...]:
         return ()
     by_key = {(row["metric"], row["statistic"]): row for row in result.summary_rows}
     rows = []
-    for metric, title in TITLES.items():
-        scale = SCALES.get(metric, 1.0)
+    for metric in SHOWN:
+        scale, unit = SCALES.get(metric, (1.0, ""))
         mean = by_key[metric, "mean"]
         value, error = mean["value"] / scale, mean["std_error"]
         error = None if error is None else error / scale
         of_runs = account.by_run[metric] / scale
         ends = (rounded(float(end), error) for end in (of_runs.min(), of_runs.max()))
+        title = f"{RUN_METRICS[metric].title}{unit}"
         rows.append((title, with_error(value, error), *ends))
     days = f"whole runs of {account.hours_of.days:g} days"
     metrics = Table((days, "mean", "lowest", "highest"), tuple(rows))

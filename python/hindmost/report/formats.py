@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from hindmost.analyses.caps import MovedCap
 from hindmost.report import csv, json, markdown, table
 from hindmost.report.result_content import result_content
 from hindmost.result import Result
+
+if TYPE_CHECKING:
+    from hindmost.analyses.compare import Comparison
 
 FORMATS = ("table", "json", "csv", "markdown")
 """Formats of a report; CSV holds the summary alone."""
@@ -44,5 +48,23 @@ def render(
             return markdown.text(result_content(result, caps=caps or ()))
         case "table":
             return table.text(result_content(result, caps=caps or (), wide=wide))
+        case _:
+            raise ValueError(f"style must be one of {', '.join(FORMATS)}, got {style!r}")
+
+
+def render_comparison(comparison: Comparison, style: str) -> str:
+    """Return a comparison in one of `FORMATS`."""
+    from hindmost.report.comparison_content import comparison_content
+
+    document = comparison.document()
+    match style:
+        case "json":
+            return json.text(document)
+        case "csv":
+            return csv.text(document["differences"])
+        case "markdown":
+            return markdown.text(comparison_content(comparison))
+        case "table":
+            return table.text(comparison_content(comparison))
         case _:
             raise ValueError(f"style must be one of {', '.join(FORMATS)}, got {style!r}")

@@ -1,0 +1,116 @@
+"""``hindmost compare``: differences between scenarios, with their errors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hindmost.cli.completion import scenarios
+from hindmost.cli.options import (
+    MAX_SEED,
+    debug_option,
+    echo_data,
+    parsed_settings,
+    progress_bar,
+    set_option,
+    tell,
+)
+
+if TYPE_CHECKING:
+    from hindmost.scenario import Changes
+
+STYLES = ("table", "json", "csv", "markdown")
+
+
+@click.command()
+@click.argument("scenario", shell_complete=scenarios(".toml"))
+@click.argument("others", nargs=-1, shell_complete=scenarios(".toml"))
+@click.option(
+    "--side",
+    "changed",
+    multiple=True,
+    metavar="[NAME:] KEY=VALUE; ...",
+    help="A side that is SCENARIO with changes, separated by semicolons; may be given several "
+    "times, such as 'fast restarts: recovery.restart_s=150'.",
+)
+@set_option
+@click.option("--steps", type=click.IntRange(min=1), help="Steps of a run.  [default: as run]")
+@click.option("--runs", type=click.IntRange(min=1), help="Runs.  [default: as run]")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0, max=MAX_SEED),
+    help="Seed of all sides; drawn by the operating system and printed if omitted.",
+)
+@click.option(
+    "--method",
+    type=click.Choice(["auto", "order-statistics", "sample"]),
+    default="auto",
+    show_default=True,
+    help="One for all sides; auto takes sample if any of them needs it.",
+)
+@click.option("--threads", type=click.IntRange(min=1, max=1024), help="Threads.  [default: all]")
+@click.option("--days", type=float, help="Days of whole runs, where there are failures.")
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(STYLES),
+    default="table",
+    show_default=True,
+    help="Format of what is printed.",
+)
+@debug_option
+def compare(
+    scenario: str,
+    others: tuple[str, ...],
+    changed: tuple[str, ...],
+    settings: tuple[str, ...],
+    style: str,
+    **call: Any,
+) -> None:
+    """Compare SCENARIO with OTHERS and with changes of itself, on common random numbers."""
+    from hindmost.analyses.compare import compare as compared
+    from hindmost.report import render_comparison
+    from hindmost.scenario.load import load
+
+    base = load(scenario, parsed_settings(settings), changes_from="--set")
+    sides: dict[str, Any] = {**dict(map(parsed_side, changed)), **{name: name for name in others}}
+    _check(len(sides), len(changed) + len(others))
+    with progress_bar("simulating") as progress:
+        found = compared(base, sides, progress=progress, **call)
+    for name in found.unchanged:
+        tell(f"hindmost: warning: {name} changes nothing: its plan is that of {scenario}")
+    if style == "csv":
+        tell(f"seed {found.base.inputs['seed']}")
+    echo_data(render_comparison(found, style))
+
+
+def parsed_side(text: str) -> tuple[str, Changes]:
+    """Return the name and the changes of a side.
+
+    Examples
+    --------
+    >>> parsed_side("fast restarts: recovery.restart_s=150; recovery.swap_s=0")
+    ('fast restarts', {'recovery.restart_s': 150, 'recovery.swap_s': 0})
+    >>> parsed_side("layout.tensor=4")
+    ('layout.tensor=4', {'layout.tensor': 4})
+    """
+    before, equals, _ = text.partition("=")
+    name, colon, rest = text.partition(":")
+    is_named = bool(colon) and ":" in before
+    settings = tuple(part for part in (rest if is_named else text).split(";") if part.strip())
+    del equals
+    return (name if is_named else text).strip(), parsed_settings(settings)
+
+
+def _check(n_sides: int, n_given: int) -> None:
+    """Refuse a comparison without sides, or with two of one name."""
+    from hindmost.errors import Problem, ScenarioError
+
+    if n_given == 0:
+        hint = "another scenario, or --side 'KEY.PATH=VALUE'"
+        requirement = "is missing: something to compare with"
+        raise ScenarioError([Problem(path="OTHERS", requirement=requirement, hint=hint)])
+    if n_sides < n_given:
+        requirement = "must have names of their own"
+        raise ScenarioError([Problem(path="sides", requirement=requirement)])
