@@ -2,7 +2,7 @@
 # hypothesis 6.170.17: derandomized tests get other examples where another module is imported.
 #
 # Expected: the same examples. The documentation of `derandomize` says that it seeds the random
-# numbers "using a hash of the test function, so that every run will test the same set of examples
+# numbers "using a hash of the test function, so that every run will test the same set of test cases
 # until you update Hypothesis, Python, or the test function".
 # Seen: numbers and texts in the source of all local modules that are imported are among the values
 # that strategies draw. So a test draws other examples in a run of a whole suite than alone, and other
