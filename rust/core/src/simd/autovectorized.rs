@@ -9,6 +9,11 @@ macro_rules! autovectorized_for {
         }
 
         #[target_feature(enable = $features)]
+        pub(super) fn greatest(words: &[u32; super::tile_array::TILE_UNITS]) -> u32 {
+            super::scalar::greatest(words)
+        }
+
+        #[target_feature(enable = $features)]
         pub(super) fn scattered_words(
             random: &Random,
             address: TileAddress,

@@ -3,7 +3,7 @@
 use super::instruction_set::InstructionSet;
 use super::scalar;
 use super::tile_array::{
-    Extremes, SCATTERED_UNITS, ScatteredWords, TileAddress, TileArray, WALK_LANES,
+    Extremes, SCATTERED_UNITS, ScatteredWords, TILE_UNITS, TileAddress, TileArray, WALK_LANES,
 };
 #[cfg(target_arch = "x86_64")]
 use super::{avx2, avx512};
@@ -79,6 +79,12 @@ impl Kernel {
     #[must_use]
     pub fn extremes(self, words: &TileArray<u32>) -> Extremes {
         dispatch!(self, extremes(words))
+    }
+
+    /// The greatest word of one step.
+    #[must_use]
+    pub fn greatest(self, words: &[u32; TILE_UNITS]) -> u32 {
+        dispatch!(self, greatest(words))
     }
 
     /// Multiplies each product by its factor.

@@ -50,6 +50,11 @@ pub(super) fn extremes(words: &TileArray<u32>) -> Extremes {
 }
 
 #[inline(always)]
+pub(super) fn greatest(words: &[u32; TILE_UNITS]) -> u32 {
+    words.iter().fold(0, |greatest, &word| greatest.max(word))
+}
+
+#[inline(always)]
 pub(super) fn multiply(products: &mut TileArray<f32>, factors: &TileArray<f32>) {
     for (products, factors) in products.0.iter_mut().zip(&factors.0) {
         for (product, factor) in products.iter_mut().zip(factors) {

@@ -73,32 +73,29 @@ impl<'s> SlowRanks<'s> {
         first_word_at_least(self.table, least as f32)
     }
 
-    /// Counts those of `ranks` whose words are at least `cut`, and returns their greatest
-    /// factor. Most tiles are done with once their greatest word is known.
-    pub(super) fn count(&self, ranks: Range<u32>, cut: u32, census: &mut Census) -> f32 {
+    /// Factors of those of `ranks` whose words are at least `cut`. Most tiles are done with once
+    /// their greatest word is known.
+    pub(super) fn factors(&self, ranks: Range<u32>, cut: u32) -> Vec<f32> {
         let slowdowns = &self.source.slowdowns;
         let kernel = slowdowns.kernel();
         let mut words = TileArray([[0; TILE_UNITS]; QUAD_STEPS]);
-        let mut factors = Vec::with_capacity(TILE_UNITS);
-        let mut greatest = 0.0_f32;
+        let mut factors = Vec::new();
         for_each_tile(self.source.pool, ranks, |_, gpus| {
             let address = slowdowns.address(0, When::RUN, gpus.start);
             kernel.words(slowdowns.random(), address, &mut words);
-            let row = &words.0[0][..gpus.len()];
-            if row.iter().copied().fold(0, u32::max) < cut {
+            // Of all units of the tile, of which some may be no ranks of the pool.
+            if kernel.greatest(&words.0[0]) < cut {
                 return;
             }
-            factors.clear();
+            let row = &words.0[0][..gpus.len()];
             for (unit, &word) in gpus.zip(row) {
                 if word >= cut {
                     let refine = || slowdowns.refined(0, When::RUN, unit)[0];
                     factors.push(self.table.value(word, refine));
                 }
             }
-            census.add(&factors);
-            greatest = factors.iter().copied().fold(greatest, f32::max);
         });
-        greatest
+        factors
     }
 }
 

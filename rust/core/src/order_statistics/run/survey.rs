@@ -63,6 +63,14 @@ pub struct Surveyed {
 }
 
 impl Surveyed {
+    /// Counts units of some factors.
+    fn count(&mut self, factors: &[f32]) {
+        if let Some(census) = &mut self.census {
+            census.add(factors);
+        }
+        self.greatest = factors.iter().copied().fold(self.greatest, f32::max);
+    }
+
     /// Mean slowdown and mean stall of the pool's `n` ranks.
     pub fn means(&self, n: u32) -> (f64, f64) {
         (
@@ -70,6 +78,14 @@ impl Surveyed {
             self.sum_stall / f64::from(n),
         )
     }
+}
+
+/// What one task found.
+enum Part {
+    /// Factors of its slow ranks: so few that a census of their own would cost more than they do.
+    Slow(Vec<f32>),
+    /// What all of its ranks come to.
+    All(Surveyed),
 }
 
 /// A survey to be made.
@@ -123,8 +139,7 @@ impl Survey<'_, '_> {
         let mut done = 0;
         if let Some(slow_ranks) = &slow_ranks {
             // What the first task finds tells which ranks of the others matter.
-            let first = self.slow_part(0, slow_ranks, 0);
-            self.merge(&mut all, first);
+            all.count(&self.slow_factors(0, slow_ranks, 0));
             if let (BulkKind::Shifted { grid, .. }, Some(census)) = (&self.law.bulk, &all.census) {
                 cut = slow_ranks.first_word_that_matters(grid, census, all.greatest);
             }
@@ -132,20 +147,25 @@ impl Survey<'_, '_> {
         }
         for first in (done..n_tasks).step_by(TASKS_AT_ONCE) {
             let batch = first..n_tasks.min(first + TASKS_AT_ONCE as u32);
-            let parts: Vec<Surveyed> = batch
+            let parts: Vec<Part> = batch
                 .into_par_iter()
                 .map(|task| {
                     let part = match (&slow_ranks, effects) {
-                        (Some(slow_ranks), _) => self.slow_part(task, slow_ranks, cut),
-                        (None, Some(effects)) => self.part(&effects[task as usize]),
-                        (None, None) => self.part(&self.drawn(task)),
+                        (Some(slow_ranks), _) => {
+                            Part::Slow(self.slow_factors(task, slow_ranks, cut))
+                        }
+                        (None, Some(effects)) => Part::All(self.part(&effects[task as usize])),
+                        (None, None) => Part::All(self.part(&self.drawn(task))),
                     };
                     control.advance(u64::from(RANKS_PER_SURVEY_TASK))?;
                     Ok(part)
                 })
                 .collect::<Result<_>>()?;
             for part in parts {
-                self.merge(&mut all, part);
+                match part {
+                    Part::Slow(factors) => all.count(&factors),
+                    Part::All(surveyed) => self.merge(&mut all, surveyed),
+                }
             }
         }
         if self.has_no_bulk() {
@@ -244,14 +264,9 @@ impl Survey<'_, '_> {
         self.persistent.pool.units_of(self.law.block, ranks)
     }
 
-    /// What the slow ones among the ranks of a task come to: those whose words reach the cut.
-    fn slow_part(&self, task: u32, slow_ranks: &SlowRanks, cut: u32) -> Surveyed {
-        let mut surveyed = self.nothing();
-        if let Some(census) = &mut surveyed.census {
-            let ranks = self.start(task)..self.start(task + 1);
-            surveyed.greatest = slow_ranks.count(ranks, cut, census);
-        }
-        surveyed
+    /// Factors of the slow ones among the ranks of a task: those whose words reach the cut.
+    fn slow_factors(&self, task: u32, slow_ranks: &SlowRanks, cut: u32) -> Vec<f32> {
+        slow_ranks.factors(self.start(task)..self.start(task + 1), cut)
     }
 
     /// What ranks with some persistent effects come to.
