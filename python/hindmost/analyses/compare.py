@@ -168,7 +168,7 @@ def compare(
     ...     "h100-1k", {"slow software": {"pools.h100.software_efficiency": 0.9}}, seed=1, steps=100
     ... )
     >>> round(found.difference("slow software", "mfu").difference, 2)
-    -0.04
+    -0.03
     """
     base = Compiled(scenario_of(scenario, changes))
     others = {name: _side(base, name, side) for name, side in _judged(sides).items()}
