@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hindmost._core import __version__
+    from hindmost.analyses.attribute import Attribution, attribute
     from hindmost.analyses.caps import caps
     from hindmost.analyses.compare import Comparison, compare
     from hindmost.compiled import Compiled, compile
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Account",
+    "Attribution",
     "Comparison",
     "Compiled",
     "Failures",
@@ -43,6 +45,7 @@ __all__ = [
     "ScenarioError",
     "Terms",
     "__version__",
+    "attribute",
     "caps",
     "compare",
     "compile",
@@ -56,6 +59,7 @@ __all__ = [
 
 _MODULES = {
     "Account": "whole_run.account",
+    "Attribution": "analyses.attribute",
     "Comparison": "analyses.compare",
     "Compiled": "compiled",
     "Failures": "renewal.job",
@@ -70,6 +74,7 @@ _MODULES = {
     "ScenarioError": "errors",
     "Terms": "terms",
     "__version__": "_core",
+    "attribute": "analyses.attribute",
     "caps": "analyses.caps",
     "compare": "analyses.compare",
     "compile": "compiled",

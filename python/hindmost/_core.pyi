@@ -132,6 +132,16 @@ class OrderStatistics:
         terms: bool = False,
         progress: Callable[[int], object] | None = None,
     ) -> Columns: ...
+    def step_times(
+        self,
+        networks: Sequence[Network],
+        *,
+        seed: int,
+        runs: int,
+        steps: int,
+        threads: int,
+        progress: Callable[[int], object] | None = None,
+    ) -> list[NDArray[np.float64]]: ...
     def law(self, pool: int, seed: int, run: int) -> Curve | None: ...
 
 class Schedule:
@@ -174,6 +184,28 @@ class Columns(TypedDict):
     port_stall_s: NotRequired[NDArray[np.float64]]
     hop_factor: NotRequired[NDArray[np.float64]]
 
+class Network(TypedDict):
+    """The network of a plan, and what it was drawn to be in each step, runs one after another.
+
+    As the columns of a simulation with terms: port_slowdown and port_stall_s by step and pool,
+    hop_factor by step and communication term.
+    """
+
+    plan: Plan
+    port_slowdown: NDArray[np.float64]
+    port_stall_s: NDArray[np.float64]
+    hop_factor: NDArray[np.float64]
+
+def sample_step_times(
+    plan: Plan,
+    networks: Sequence[Network],
+    *,
+    seed: int,
+    runs: int,
+    steps: int,
+    threads: int,
+    progress: Callable[[int], object] | None = None,
+) -> list[NDArray[np.float64]]: ...
 def sample(
     plan: Plan,
     *,

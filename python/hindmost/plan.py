@@ -10,9 +10,9 @@ from hindmost.cause import Cause
 from hindmost.collective.hops import total as hop_total
 from hindmost.errors import Problem, ScenarioError, Verbatim
 from hindmost.law import LawModel
-from hindmost.physics.compute import ComputeTime, compute_time, mixed_step_s
+from hindmost.physics.compute import ComputeTime, balanced, compute_time, mixed_step_s
 from hindmost.physics.job import Job
-from hindmost.physics.links import links
+from hindmost.physics.links import Links, links
 from hindmost.physics.memory import Memory, memory
 from hindmost.physics.network import network
 from hindmost.physics.stages import stage_flops
@@ -100,6 +100,8 @@ class Plan:
         Model FLOPs of a step.
     noiseless_step_s : float
         Seconds of a step without any cause.
+    real_step_s : float or None
+        The same without any ideal, where that differs.
     arguments : dict
         Arguments of the Rust core's plan: plain numbers, texts, lists and dictionaries.
     """
@@ -111,6 +113,7 @@ class Plan:
     model_flops: float
     noiseless_step_s: float
     arguments: dict[str, Any] = field(repr=False)
+    real_step_s: float | None = None
 
     @property
     def fullest_bytes(self) -> float:
@@ -132,6 +135,14 @@ class Plan:
         """Dense peak of all ranks together, in FLOP/s."""
         by_pool = zip(self.ranks, self.pools, strict=True)
         return sum(n_ranks * pool.peak_flop_per_s for n_ranks, pool in by_pool)
+
+    @property
+    def rate_step_s(self) -> float:
+        """Seconds of a step in which causes with a rate occur as often as they do in such a time.
+
+        Those without any cause and without any ideal, so that an ideal changes only what it names.
+        """
+        return self.noiseless_step_s if self.real_step_s is None else self.real_step_s
 
     @property
     def peak_step_s(self) -> float:
@@ -158,8 +169,11 @@ def make_plan(scenario: Scenario, *, known: tuple[Scenario, Plan] | None = None)
     """
     counts = Counts.of(scenario.pools, scenario.layout, scenario.spares)
     job = job_of(scenario, counts)
-    pools = None if known is None else _known_pools(scenario, *known)
-    if pools is None:
+    is_known = known is not None and _pools_depend_on(scenario) == _pools_depend_on(known[0])
+    has_known_ideals = known is not None and scenario.ideals.of_pools == known[0].ideals.of_pools
+    if known is not None and is_known and has_known_ideals:
+        pools = known[1].pools
+    else:
         pools = pool_plans(scenario, job, counts)
     found = [
         *_memory_problems(scenario, pools, counts),
@@ -170,6 +184,9 @@ def make_plan(scenario: Scenario, *, known: tuple[Scenario, Plan] | None = None)
         raise ScenarioError(found)
     microbatches = counts.n_replicas * job.n_microbatches
     step_s = _noiseless_step_s(scenario, pools)
+    real_step_s = None
+    if any(scenario.ideals.of_pools):
+        real_step_s = known[1].rate_step_s if known and is_known else _real_step_s(scenario)
     return Plan(
         pools=pools,
         n_replicas=counts.n_replicas,
@@ -177,7 +194,8 @@ def make_plan(scenario: Scenario, *, known: tuple[Scenario, Plan] | None = None)
         tokens=microbatches * job.microbatch_tokens,
         model_flops=microbatches * job.microbatch_model_flops,
         noiseless_step_s=step_s,
-        arguments=_core_arguments(scenario, job, counts, pools, step_s),
+        arguments=_core_arguments(scenario, job, counts, pools, real_step_s or step_s),
+        real_step_s=real_step_s,
     )
 
 
@@ -188,6 +206,7 @@ def job_of(scenario: Scenario, counts: Counts) -> Job:
         workload=scenario.workload,
         layout=scenario.layout,
         n_microbatches=n_microbatches(scenario.workload, counts.n_replicas),
+        ideal=scenario.ideals,
     )
 
 
@@ -197,10 +216,16 @@ def pool_plans(scenario: Scenario, job: Job, counts: Counts) -> tuple[PoolPlan, 
     where = places(scenario.pools, scenario.layout, counts, tiers)
     # A pool of spares only, which mixed stages leave over, is as any other one.
     anywhere = next(iter(where.values()))
-    pools = [
-        _pool_plan(scenario, name, job, counts, where.get(name, anywhere))
-        for name in scenario.pools
+    found = [where.get(name, anywhere) for name in scenario.pools]
+    of_ranks = [links(pool, scenario.fabric) for pool in scenario.pools.values()]
+    times = [
+        compute_time(job, *each)
+        for each in zip(scenario.pools.values(), of_ranks, found, strict=True)
     ]
+    if job.ideal.mixed_generations:
+        times = balanced(times, [counts.pools[name].n_ranks for name in scenario.pools])
+    by_pool = zip(scenario.pools, of_ranks, found, times, strict=True)
+    pools = [_pool_plan(scenario, job, counts, *each) for each in by_pool]
     if is_mixed(scenario.layout):
         ways = stage_pools(scenario.layout, counts)
         replica_s = mixed_step_s(job, [pool.compute for pool in pools], ways)
@@ -208,26 +233,33 @@ def pool_plans(scenario: Scenario, job: Job, counts: Counts) -> tuple[PoolPlan, 
     return tuple(pools)
 
 
-def _known_pools(scenario: Scenario, other: Scenario, plan: Plan) -> tuple[PoolPlan, ...] | None:
-    """Return the plans of another scenario's pools, if those of a scenario are the same."""
+def _pools_depend_on(scenario: Scenario) -> tuple[Any, ...]:
+    """Return all that the plans of pools depend on, but for ideals."""
+    # Of laws only whether hops are random: the rest of them belongs to the core's arguments.
+    fabric = scenario.fabric.model_copy(update={"noise": None, "hop_noise": None})
+    parts = list(scenario.pools.items()), scenario.model, scenario.workload, scenario.layout
+    return scenario.spares, *parts, scenario.collective, fabric, scenario.hop_noise is None
 
-    def depends_on(scenario: Scenario) -> tuple[Any, ...]:
-        # Of laws only whether hops are random: the rest of them belongs to the core's arguments.
-        fabric = scenario.fabric.model_copy(update={"noise": None, "hop_noise": None})
-        parts = list(scenario.pools.items()), scenario.model, scenario.workload, scenario.layout
-        return scenario.spares, *parts, scenario.collective, fabric, scenario.hop_noise is None
 
-    return plan.pools if depends_on(scenario) == depends_on(other) else None
+def _real_step_s(scenario: Scenario) -> float:
+    """Return the seconds of a step without any cause and without any ideal."""
+    real = scenario.model_copy(update={"ideal": None})
+    counts = Counts.of(real.pools, real.layout, real.spares)
+    return _noiseless_step_s(real, pool_plans(real, job_of(real, counts), counts))
 
 
 def _pool_plan(
-    scenario: Scenario, name: str, job: Job, counts: Counts, places: PoolPlaces
+    scenario: Scenario,
+    job: Job,
+    counts: Counts,
+    name: str,
+    of_rank: Links,
+    places: PoolPlaces,
+    compute: ComputeTime,
 ) -> PoolPlan:
     pool, fabric = scenario.pools[name], scenario.fabric
     peak_flop_per_s = pool.accelerator.peak_flop_per_s(scenario.workload.mfu_dtype)
     assert peak_flop_per_s is not None
-    of_rank = links(pool, fabric)
-    compute = compute_time(job, pool, of_rank, places)
     between_replicas = network(
         of_rank,
         places,
@@ -244,7 +276,7 @@ def _pool_plan(
         idle_power_w=pool.figure("idle_power_w"),
         compute=compute,
         replica_s=compute.step_s,
-        rank_model_flops=_rank_model_flops(job, places),
+        rank_model_flops=compute.work * _rank_model_flops(job, places),
         terms=tuple(terms(job, counts, between_replicas, compute)),
         memory=memory(
             job,
@@ -360,9 +392,9 @@ def _core_arguments(
     scenario: Scenario, job: Job, counts: Counts, pools: tuple[PoolPlan, ...], step_s: float
 ) -> dict[str, Any]:
     """Return the arguments of the Rust core's plan."""
-    named = list(scenario.enabled_causes.items())
-    if scenario.noise is not None:
-        named.append((NOISE, scenario.noise))
+    named = list(scenario.acting_causes.items())
+    if scenario.acting_noise is not None:
+        named.append((NOISE, scenario.acting_noise))
     places = {name: place for place, name in enumerate(scenario.pools)}
     by_phase = zip(*(pool.terms for pool in pools), strict=True)
     return {
@@ -370,7 +402,9 @@ def _core_arguments(
         "causes": [
             _core_cause(name, cause, places, step_s, scenario.watchdog_s) for name, cause in named
         ],
-        "terms": [_core_term(pools, same_phase, scenario.hop_noise) for same_phase in by_phase],
+        "terms": [
+            _core_term(pools, same_phase, scenario.acting_hop_noise) for same_phase in by_phase
+        ],
         "overlap_fraction": scenario.collective.overlap_fraction,
         "context": scenario.layout.context,
         "order": "-".join(name for name in scenario.layout.order.split("-") if name in CORE_ORDER),
@@ -400,11 +434,11 @@ def _core_pipeline(
     layout = job.layout
     within_step = ("microbatch", "layer")
     if layout.pipeline == 1 and not any(
-        cause.span in within_step for cause in scenario.enabled_causes.values()
+        cause.span in within_step for cause in scenario.acting_causes.values()
     ):
         return None
     return {
-        "kind": layout.schedule if layout.pipeline > 1 else "1f1b",
+        "kind": job.schedule,
         "stages": layout.pipeline,
         "chunks": layout.chunks,
         "microbatches": job.n_microbatches,

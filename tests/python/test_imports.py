@@ -27,6 +27,7 @@ ORDER = [
     ["physics"],
     ["plan"],
     ["engines"],
+    ["parallel"],
     ["arguments"],
     ["order"],
     ["metrics"],

@@ -112,7 +112,7 @@ ELSEWHERE = {
     f'basis.layout.wher {NO_KEY} "where"?',
     '"[key]" = 8': "mine.toml: [key] is not a known key; there is name, pools, fabric, gpus, "
     "fabrics, models, workload, layout, collective, causes, failures, recovery, checkpoint, "
-    "unknowns, basis, not_modelled",
+    "ideal, unknowns, basis, not_modelled",
 }
 
 # What is said of a law, after `causes.own.law.`.

@@ -13,13 +13,15 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from hindmost.cause import Cause
 from hindmost.compiled import Compiled
-from hindmost.engines import Method, Reason
+from hindmost.engines import Method, Progress, Reason
 from hindmost.errors import Problem, ScenarioError
 from hindmost.law import LawModel, Mixture
+from hindmost.parallel import in_parallel
 from hindmost.plan import Plan
 from hindmost.result import Result
 from hindmost.scenario import Changes, Scenario
@@ -210,45 +212,71 @@ def moved_caps(result: Result) -> list[MovedCap]:
         raise _refusal(result.inputs["method"], f"why it was chosen: {result.why}")
     plan = result.plan
     step_time_s = result.columns["step_time_s"].reshape(result.inputs["runs"], -1)
-    mean_s = float(step_time_s.mean())
-    mfu = result.value("mfu")
-    runs = len(step_time_s)
     # Without memory: the caps that matter most are those of persistent effects.
     compiled = Compiled(result.scenario)
-    rows = []
-    for variant in _chosen(result.scenario, plan, MIN_REACH * mean_s):
-        steps = _n_steps(variant.share * runs, step_time_s.shape[1])
-        given = step_time_s[:, :steps]
-        try:
-            changed = compiled.with_changes(variant.changes).simulate_steps(
-                seed=result.inputs["seed"],
-                method=result.inputs["method"],
-                threads=result.machine["threads"],
-                runs=runs,
-                steps=steps,
-            )
-        except ScenarioError:
-            # The law refuses the cap, such as one below its least number.
-            continue
-        moved = changed.columns["step_time_s"].reshape(given.shape)
-        if np.array_equal(moved, given):
-            continue
-        change = next(estimates((moved - given).ravel(), runs))
-        mfu_change = plan.peak_step_s / (mean_s + change.value) - mfu
-        rows.append(
-            MovedCap(
-                cause=variant.cause,
-                path=variant.path,
-                cap=variant.cap,
-                moved_to=variant.moved_to,
-                step_time_s=mean_s + change.value,
-                step_time_change_s=change.value,
-                std_error=change.std_error,
-                mfu=mfu + mfu_change,
-                mfu_change=mfu_change,
-            )
+
+    def simulated(variant: Variant, *, threads: int, progress: Progress | None) -> MovedCap | None:
+        return _moved(result, compiled, variant, step_time_s, threads=threads, progress=progress)
+
+    variants = _chosen(result.scenario, plan, MIN_REACH * float(step_time_s.mean()))
+    found = in_parallel(variants, simulated, threads=result.machine["threads"])
+    return [row for row in found if row is not None]
+
+
+def _moved(
+    result: Result,
+    compiled: Compiled,
+    variant: Variant,
+    step_time_s: NDArray[np.float64],
+    *,
+    threads: int,
+    progress: Progress | None,
+) -> MovedCap | None:
+    """Return step time and MFU with one cap moved; None if its law refuses it or no step changes.
+
+    Parameters
+    ----------
+    result, compiled
+        The result, and its scenario compiled.
+    variant
+        The cap.
+    step_time_s : array of shape (runs, steps)
+        Step times of the result.
+    threads, progress
+        As in `simulate`.
+    """
+    runs = len(step_time_s)
+    steps = _n_steps(variant.share * runs, step_time_s.shape[1])
+    given = step_time_s[:, :steps]
+    try:
+        changed = compiled.with_changes(variant.changes).simulate_steps(
+            seed=result.inputs["seed"],
+            method=result.inputs["method"],
+            threads=threads,
+            runs=runs,
+            steps=steps,
+            progress=progress,
         )
-    return rows
+    except ScenarioError:
+        # The law refuses the cap, such as one below its least number.
+        return None
+    moved = changed.columns["step_time_s"].reshape(given.shape)
+    if np.array_equal(moved, given):
+        return None
+    change = next(estimates((moved - given).ravel(), runs))
+    mean_s, mfu = float(step_time_s.mean()), result.value("mfu")
+    mfu_change = result.plan.peak_step_s / (mean_s + change.value) - mfu
+    return MovedCap(
+        cause=variant.cause,
+        path=variant.path,
+        cap=variant.cap,
+        moved_to=variant.moved_to,
+        step_time_s=mean_s + change.value,
+        step_time_change_s=change.value,
+        std_error=change.std_error,
+        mfu=mfu + mfu_change,
+        mfu_change=mfu_change,
+    )
 
 
 def _refusal(method: str, hint: str) -> ScenarioError:
@@ -308,7 +336,7 @@ def _variants(scenario: Scenario, plan: Plan, where: str, cause: Cause) -> Itera
                 continue
             low, high = sorted((cap, moved_to))
             longer = moved if moved_to == high else capped.law
-            probability = cause.probability_in(plan.noiseless_step_s) * capped.weight
+            probability = cause.probability_in(plan.rate_step_s) * capped.weight
             beyond = [
                 -math.expm1(n_draws * math.log1p(-min(probability * longer.sf(x), 1 - 1e-16)))
                 for x in np.linspace(low, high, 65)[:-1].tolist()

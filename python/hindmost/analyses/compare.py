@@ -13,6 +13,7 @@ from hindmost.compiled import DEFAULT_SIZES, Compiled, scenario_of
 from hindmost.engines import Method, Progress, Reason
 from hindmost.errors import Problem, ScenarioError
 from hindmost.metrics import METRICS, RUN_METRICS
+from hindmost.parallel import in_parallel
 from hindmost.result import Result
 from hindmost.scenario import Changes, Scenario, with_changes
 from hindmost.scenario.change import as_changes
@@ -178,21 +179,22 @@ def compare(
     default_runs, default_steps = DEFAULT_SIZES["sample" if method == "sample" else EXACT]
     call: dict[str, Any] = {
         "seed": seed,
-        "threads": threads,
         "method": method,
         "runs": default_runs if runs is None else runs,
         "steps": default_steps if steps is None else steps,
-        "progress": progress,
     }
 
-    def simulated(compiled: Compiled) -> Result:
+    def simulated(compiled: Compiled, *, threads: int, progress: Progress | None) -> Result:
         has_failures = bool(compiled.scenario.enabled_failures)
-        return compiled.simulate(**call, days=days if has_failures else None)
+        sides_days = days if has_failures else None
+        return compiled.simulate(**call, days=sides_days, threads=threads, progress=progress)
 
-    result = simulated(base)
+    result, *of_sides = in_parallel(
+        [base, *others.values()], simulated, threads=threads, progress=progress
+    )
     return Comparison(
         base=result,
-        sides={name: simulated(compiled) for name, compiled in others.items()},
+        sides=dict(zip(others, of_sides, strict=True)),
         why=why,
         unchanged=tuple(name for name, side in others.items() if _is_unchanged(base, side)),
     )

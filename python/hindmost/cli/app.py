@@ -12,6 +12,7 @@ from typing import NoReturn
 
 import click
 
+from hindmost.cli.attribute import attribute
 from hindmost.cli.catalog import catalog
 from hindmost.cli.compare import compare
 from hindmost.cli.init import init
@@ -38,7 +39,7 @@ def cli() -> None:
     """
 
 
-for command in (run, compare, init, validate, schema, catalog):
+for command in (run, compare, attribute, init, validate, schema, catalog):
     cli.add_command(command)
 
 

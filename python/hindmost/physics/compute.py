@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from hindmost import catalog
-from hindmost.physics.exchange import Exchange, exchange
+from hindmost.physics.exchange import Exchange, exchange, no_exchange
 from hindmost.physics.flops import (
     FORWARD_SHARE_OF_PASSES,
     has_experts,
@@ -43,6 +43,14 @@ class StageTime:
     backward_s: float
     weight_s: float = 0.0
 
+    def with_work(self, share: float) -> StageTime:
+        """Return the seconds with some share of the work."""
+        return StageTime(
+            forward_s=share * self.forward_s,
+            backward_s=share * self.backward_s,
+            weight_s=share * self.weight_s,
+        )
+
     @property
     def total_s(self) -> float:
         """Sum of all passes."""
@@ -68,6 +76,8 @@ class ComputeTime:
         Microbatches of a step.
     step_s : float
         The whole step, bubbles included.
+    work : float
+        Work of a rank over that with equal work of all.
     """
 
     stages: tuple[StageTime, ...]
@@ -76,6 +86,18 @@ class ComputeTime:
     overhead_s: float
     n_microbatches: int
     step_s: float
+    work: float = 1.0
+
+    def with_work(self, share: float) -> ComputeTime:
+        """Return the seconds with some share of the work, overhead apart."""
+        return replace(
+            self,
+            stages=tuple(stage.with_work(share) for stage in self.stages),
+            tensor_s=share * self.tensor_s,
+            transfers_s=tuple(share * seconds for seconds in self.transfers_s),
+            work=share,
+            step_s=share * (self.step_s - self.overhead_s) + self.overhead_s,
+        )
 
     @property
     def forward_s(self) -> float:
@@ -115,24 +137,51 @@ def compute_time(job: Job, pool: Pool, links: Links, places: PoolPlaces) -> Comp
     tokens of experts. Products of layers run in the workload's number format, attention
     scores and the output layer in BF16. Measured passes of a pool are divided among
     the stages in proportion to the FLOPs.
+
+    Measured passes hold exchange and efficiencies together, which are all of them ideal where
+    the kernel efficiency is; of recomputation they have the share that it has of their FLOPs.
     """
     sent = exchange(job, links, places)
     tensor_s = 0.0
-    if pool.forward_s is not None and pool.backward_s is not None:
-        times = _measured(job, pool.forward_s, pool.backward_s)
-    else:
+    if pool.forward_s is None or pool.backward_s is None:
         times = _stage_times(job, pool, sent)
-        passes = 3 if recomputed_share(job.workload.recompute) else 2
+        passes = 3 if job.recomputed_share else 2
         tensor_s = job.n_microbatches * passes * (job.model.n_layers * sent.tensor_s)
-    times = _with_heavy_last_stage(job, times)
+    elif job.ideal.kernel_efficiency:
+        times = _stage_times(job, pool, no_exchange(job.layout))
+    else:
+        times = _measured(job, pool.forward_s, pool.backward_s)
+    times = _even(times) if job.ideal.stage_imbalance else _with_heavy_last_stage(job, times)
     return ComputeTime(
         stages=tuple(times),
         tensor_s=tensor_s,
         transfers_s=sent.transfers_s,
-        overhead_s=job.workload.overhead_s,
+        overhead_s=job.overhead_s,
         n_microbatches=job.n_microbatches,
-        step_s=_passes_s(job, times, sent.transfers_s) + job.workload.overhead_s,
+        step_s=_passes_s(job, times, sent.transfers_s) + job.overhead_s,
     )
+
+
+def balanced(pools: Sequence[ComputeTime], n_ranks: Sequence[int]) -> list[ComputeTime]:
+    """Return the seconds of pools whose ranks have work in proportion to their speed.
+
+    Passes and transfers take as many times as long as a rank has more work than with equal
+    work, so that those of all pools take as long as the others'. The work of all ranks
+    together stays the same.
+
+    Parameters
+    ----------
+    pools
+        Times of each pool with equal work.
+    n_ranks
+        Ranks of each pool.
+    """
+    passes_s = [pool.step_s - pool.overhead_s for pool in pools]
+    speeds = zip(n_ranks, passes_s, strict=True)
+    together_s = sum(n_ranks) / sum(n / seconds for n, seconds in speeds)
+    return [
+        pool.with_work(together_s / seconds) for pool, seconds in zip(pools, passes_s, strict=True)
+    ]
 
 
 def mixed_step_s(job: Job, pools: Sequence[ComputeTime], ways: Sequence[tuple[int, ...]]) -> float:
@@ -200,7 +249,7 @@ def _stage_time(job: Job, pool: Pool, stage: Stage, sent: Exchange) -> StageTime
     """Return the seconds of a stage's passes from its FLOPs."""
     scatter_s = len(stage.layers) * sent.context_s
     computed = _flop_time(job, pool, stage)
-    again = recomputed_share(job.workload.recompute)
+    again = job.recomputed_share
     backward_passes = 2 if again else 1
     exchange_s = sent.pass_s(job, stage) + _exposed_s(
         job,
@@ -249,10 +298,12 @@ def _flop_time(job: Job, pool: Pool, stage: Stage) -> _FlopTime:
         peak_flop_per_s = pool.accelerator.peak_flop_per_s(dtype)
         assert peak_flop_per_s is not None
         assert efficiency is not None
-        flop_per_s = peak_flop_per_s * efficiency * pool.software_efficiency
+        software = 1.0 if job.ideal.software_mismatch else pool.software_efficiency
+        flop_per_s = peak_flop_per_s * efficiency * software
         return job.microbatch_tokens * per_token / job.stage_ranks / flop_per_s
 
-    flops, plain = stage_flops(job.model, job.workload, stage), pool.efficiency("bf16")
+    flops = stage_flops(job.model, job.workload, stage)
+    plain = 1.0 if job.ideal.kernel_efficiency else pool.efficiency("bf16")
     return _FlopTime(
         layers_s=seconds(flops.layers, job.workload.dtype, layer_efficiency(job, pool, stage)),
         attention_s=seconds(flops.attention, "bf16", plain),
@@ -262,6 +313,9 @@ def _flop_time(job: Job, pool: Pool, stage: Stage) -> _FlopTime:
 
 def _measured(job: Job, forward_s: float, backward_s: float) -> list[StageTime]:
     """Return measured passes, divided among the stages in proportion to the FLOPs."""
+    backward = 1 - FORWARD_SHARE_OF_PASSES
+    recomputed = recomputed_share(job.workload.recompute)
+    backward_s *= (backward + job.recomputed_share) / (backward + recomputed)
     flops = [stage_flops(job.model, job.workload, stage).total for stage in job.stages]
     weight = 0.5 if job.has_weight_passes else 0.0
     return [
@@ -272,6 +326,17 @@ def _measured(job: Job, forward_s: float, backward_s: float) -> list[StageTime]:
         )
         for share in (of_stage / sum(flops) for of_stage in flops)
     ]
+
+
+def _even(times: list[StageTime]) -> list[StageTime]:
+    """Return times of as many stages that all take as long, the same in all."""
+    n = len(times)
+    mean = StageTime(
+        forward_s=sum(time.forward_s for time in times) / n,
+        backward_s=sum(time.backward_s for time in times) / n,
+        weight_s=sum(time.weight_s for time in times) / n,
+    )
+    return [mean] * n
 
 
 def _with_heavy_last_stage(job: Job, times: list[StageTime]) -> list[StageTime]:

@@ -11,6 +11,7 @@ from hindmost.physics.job import Job
 from hindmost.physics.links import Links
 from hindmost.physics.stages import Stage
 from hindmost.scenario.counts import expert_tensor
+from hindmost.scenario.models import Layout
 from hindmost.scenario.places import PoolPlaces
 from hindmost.units import BF16_BYTES
 
@@ -66,6 +67,8 @@ class Exchange:
 
 def exchange(job: Job, links: Links, places: PoolPlaces) -> Exchange:
     """Return what the ranks of a replica exchange over some links."""
+    if job.ideal.exchange_inside_replicas:
+        return no_exchange(job.layout)
     tensor_s = _tensor_s(job, links, job.layout.tensor)
     of_experts_s = _tensor_s(job, links, expert_tensor(job.layout))
     return Exchange(
@@ -74,6 +77,17 @@ def exchange(job: Job, links: Links, places: PoolPlaces) -> Exchange:
         context_s=_context_s(job, links, places),
         expert_s=experts.pass_s(job, links, places.experts),
         transfers_s=_transfers_s(job, links, places),
+    )
+
+
+def no_exchange(layout: Layout) -> Exchange:
+    """Return an exchange that takes no time."""
+    return Exchange(
+        tensor_s=0.0,
+        expert_tensor_s=0.0,
+        context_s=0.0,
+        expert_s=0.0,
+        transfers_s=(0.0,) * layout.pipeline,
     )
 
 

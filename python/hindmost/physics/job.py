@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from hindmost.catalog import Transformer
-from hindmost.physics.flops import model_flops_per_token
+from hindmost.physics.flops import model_flops_per_token, recomputed_share
 from hindmost.physics.stages import RankParameters, Stage, parameters_of_rank, stages
+from hindmost.scenario.ideal import NOTHING, Ideal
 from hindmost.scenario.models import Layout, Workload
 from hindmost.units import BF16_BYTES
 
@@ -26,12 +27,15 @@ class Job:
         How the ranks of the replica divide the work.
     n_microbatches : int
         Microbatches of the replica in a step.
+    ideal : Ideal
+        Mechanisms that cost it nothing.
     """
 
     model: Transformer
     workload: Workload
     layout: Layout
     n_microbatches: int
+    ideal: Ideal = NOTHING
 
     @cached_property
     def stages(self) -> tuple[Stage, ...]:
@@ -88,4 +92,23 @@ class Job:
     @property
     def has_weight_passes(self) -> bool:
         """Whether the schedule has passes of their own for gradients of weights."""
-        return self.layout.pipeline > 1 and self.layout.schedule == "zero-bubble"
+        return self.layout.pipeline > 1 and self.schedule == "zero-bubble"
+
+    @property
+    def schedule(self) -> str:
+        """Order of the passes of its stages; with one stage they follow each other anyhow."""
+        if self.layout.pipeline == 1:
+            return "1f1b"
+        return "bubble-free" if self.ideal.pipeline_bubble else self.layout.schedule
+
+    @property
+    def recomputed_share(self) -> float:
+        """FLOPs that are computed again over those of both passes."""
+        if self.ideal.recompute_and_overhead:
+            return 0.0
+        return recomputed_share(self.workload.recompute)
+
+    @property
+    def overhead_s(self) -> float:
+        """Seconds of a step beside its passes."""
+        return 0.0 if self.ideal.recompute_and_overhead else self.workload.overhead_s

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hindmost.catalog import Transformer
 from hindmost.physics.flops import has_experts, kinds_of_layers
@@ -12,6 +12,7 @@ from hindmost.physics.job import Job
 from hindmost.physics.schedule import schedule
 from hindmost.physics.stages import RankParameters, Stage
 from hindmost.scenario.counts import same_experts_among
+from hindmost.scenario.ideal import NOTHING
 from hindmost.units import BF16_BYTES
 
 RECOMPUTATIONS = ("none", "selective", "full")
@@ -89,7 +90,8 @@ def memory(job: Job, *, state_ranks: int, stages: Sequence[int] | None = None) -
 
 def _in_flight(job: Job) -> list[int]:
     """Return the greatest number of chunks of microbatches whose activations a stage keeps."""
-    counts = schedule(job).in_flight()
+    # What has to fit is the schedule as it is, not an ideal one.
+    counts = schedule(replace(job, ideal=NOTHING)).in_flight()
     if job.layout.schedule == "zero-bubble":
         # Activations are kept until the gradients of weights are computed, which later
         # stages delay longer, so that all stages keep as much as the first one.

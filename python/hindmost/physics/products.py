@@ -38,6 +38,8 @@ def layer_efficiency(job: Job, pool: Pool, stage: Stage) -> float | None:
     the same three dimensions in other roles, and count like those of the forward pass.
     """
     kernel = pool.efficiency(job.workload.dtype)
+    if job.ideal.kernel_efficiency:
+        return 1.0
     if not pool.products or not stage.layers:
         return kernel
     flops = at_peak = 0.0

@@ -10,7 +10,7 @@ def schedule(job: Job) -> _core.Schedule:
     """Return the schedule of a job's pipeline; one stage takes its microbatches as 1F1B does."""
     layout = job.layout
     return _core.Schedule(
-        kind=layout.schedule if layout.pipeline > 1 else "1f1b",
+        kind=job.schedule,
         stages=layout.pipeline,
         chunks=layout.chunks,
         microbatches=job.n_microbatches,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from hindmost.collective import Cost
@@ -125,7 +125,17 @@ def terms(job: Job, counts: Counts, network: Network, time: ComputeTime) -> list
         )
         for one in _collectives(job, counts, network)
     )
-    return [term for term in found if term.cost.total_s > 0]
+    # An ideal network has the same terms: a stall of a port still holds the last one.
+    return [replace(term, cost=_ideal(job, term.cost)) for term in found if term.cost.total_s > 0]
+
+
+def _ideal(job: Job, cost: Cost) -> Cost:
+    """Return a cost without the parts of it that are ideal."""
+    if job.ideal.collective_latency:
+        cost = replace(cost, latency_s=0.0)
+    if job.ideal.collective_bandwidth:
+        cost = replace(cost, scale_up_s=0.0, transfer_s=0.0)
+    return cost
 
 
 def _phases(layout: Layout, places: PoolPlaces, time: ComputeTime) -> dict[Phase, _PhaseTime]:

@@ -12,6 +12,7 @@ from hindmost.report.result_content import result_content
 from hindmost.result import Result
 
 if TYPE_CHECKING:
+    from hindmost.analyses.attribute import Attribution
     from hindmost.analyses.compare import Comparison
 
 FORMATS = ("table", "json", "csv", "markdown")
@@ -66,5 +67,32 @@ def render_comparison(comparison: Comparison, style: str) -> str:
             return markdown.text(comparison_content(comparison))
         case "table":
             return table.text(comparison_content(comparison))
+        case _:
+            raise ValueError(f"style must be one of {', '.join(FORMATS)}, got {style!r}")
+
+
+def render_attribution(found: Attribution, style: str, *, interactions: bool = False) -> str:
+    """Return an attribution in one of `FORMATS`.
+
+    Parameters
+    ----------
+    found
+        The attribution.
+    style
+        The format.
+    interactions
+        Whether pairs of mechanisms are shown, in all formats but CSV.
+    """
+    from hindmost.report.attribution_content import attribution_content
+
+    match style:
+        case "json":
+            return json.text(found.document(interactions=interactions))
+        case "csv":
+            return csv.text(found.document()["shares"])
+        case "markdown":
+            return markdown.text(attribution_content(found, interactions=interactions))
+        case "table":
+            return table.text(attribution_content(found, interactions=interactions))
         case _:
             raise ValueError(f"style must be one of {', '.join(FORMATS)}, got {style!r}")

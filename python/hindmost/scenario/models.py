@@ -31,6 +31,7 @@ from hindmost.catalog.schema import (
 from hindmost.cause import Cause, Later, Name
 from hindmost.law import Law
 from hindmost.scenario.hardware import OwnFabric, OwnGpu, known, own, own_of
+from hindmost.scenario.ideal import FABRIC_NOISE, HOP_NOISE, NOTHING, Ideal
 from hindmost.scenario.merge import merged
 from hindmost.scenario.numbering import DIMENSIONS
 from hindmost.scenario.reliability import Checkpoint, Recovery, UnitFailures
@@ -350,6 +351,8 @@ class Scenario(Strict):
     """What happens when units of the job fail."""
     checkpoint: Checkpoint | None = None
     """How the state of the job is saved; without it, only as it is when a run begins."""
+    ideal: Ideal | None = None
+    """Mechanisms that cost nothing."""
     slices: Later = None
     unknowns: dict[str, Law] = Field(default_factory=dict)
     """Values that data do not determine: the law of each value, by key path."""
@@ -409,6 +412,31 @@ class Scenario(Strict):
     def enabled_causes(self) -> dict[str, Cause]:
         """Causes that are not switched off, by name."""
         return {name: cause for name, cause in self.causes.items() if cause.enabled}
+
+    @property
+    def ideals(self) -> Ideal:
+        """Mechanisms that cost nothing; by default none."""
+        return self.ideal or NOTHING
+
+    @property
+    def acting_causes(self) -> dict[str, Cause]:
+        """Enabled causes that no ideal takes away, by name."""
+        ideal = self.ideals
+        return {
+            name: cause for name, cause in self.enabled_causes.items() if not ideal.has(name, cause)
+        }
+
+    @property
+    def acting_noise(self) -> Cause | None:
+        """The fabric's noise, unless it is switched off or ideal."""
+        noise = self.noise
+        return None if noise is None or self.ideals.has(FABRIC_NOISE, noise) else noise
+
+    @property
+    def acting_hop_noise(self) -> Law | None:
+        """The law of one hop's latency over its nominal latency, if it acts and is not ideal."""
+        ideal = self.ideals
+        return None if ideal.network_noise or HOP_NOISE in ideal.causes else self.hop_noise
 
     @property
     def enabled_failures(self) -> dict[str, UnitFailures]:

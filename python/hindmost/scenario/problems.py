@@ -15,6 +15,7 @@ from hindmost.scenario.counts import (
     domain_gpus,
 )
 from hindmost.scenario.fabric_problems import fabric_problems
+from hindmost.scenario.ideal import FABRIC_NOISE, HOP_NOISE
 from hindmost.scenario.layout_problems import collective_problems, layout_problems
 from hindmost.scenario.merge import Table, leaves
 from hindmost.scenario.models import Layout, Pool, Scenario, Workload
@@ -39,9 +40,23 @@ def problems(scenario: Scenario) -> list[Problem]:
         *collective_problems(scenario, counts),
         *cause_problems(scenario, counts),
         *reliability_problems(scenario, counts),
+        *_ideals(scenario),
         *_unknowns(scenario),
         *_basis(scenario),
     ]
+
+
+def _ideals(scenario: Scenario) -> Iterator[Problem]:
+    """Yield a problem for each cause that is to be ideal and that there is not."""
+    causes = [*scenario.causes, FABRIC_NOISE, HOP_NOISE]
+    for name in scenario.ideals.causes:
+        if name not in causes:
+            yield Problem(
+                path="ideal.causes",
+                requirement="must name causes of this scenario",
+                value=name,
+                hint=did_you_mean(name, causes),
+            )
 
 
 def _pools(scenario: Scenario, counts: Counts) -> Iterator[Problem]:

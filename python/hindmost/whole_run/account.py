@@ -73,8 +73,14 @@ class Account:
         weighted: Floats = np.einsum("rpn,p->rn", self.gpu_hours, self.peaks)
         return weighted
 
+    @property
+    def possible_flops(self) -> Floats:
+        """FLOPs of all GPUs at their peak all the time, by run."""
+        flops: Floats = self._weighted.sum(axis=1) * SECONDS_PER_HOUR
+        return flops
+
     @cached_property
-    def _kept_flops(self) -> Floats:
+    def kept_flops(self) -> Floats:
         """Model FLOPs of kept steps, by run."""
         flops: Floats = (self.gpu_hours[:, :, 0] * self.rank_flops).sum(axis=1)
         return flops
@@ -106,12 +112,12 @@ class Account:
     def P(self) -> float | None:  # noqa: N802
         """Model FLOPs of kept steps over peak x their time; None if none was kept."""
         kept = float(self._weighted[:, 0].sum())
-        return float(self._kept_flops.sum()) / (kept * SECONDS_PER_HOUR) if kept else None
+        return float(self.kept_flops.sum()) / (kept * SECONDS_PER_HOUR) if kept else None
 
     @property
     def fleet_mfu(self) -> float:
         """Model FLOPs of kept steps over what all GPUs would do at their peak all the time."""
-        return float(self._kept_flops.sum() / (self._weighted.sum() * SECONDS_PER_HOUR))
+        return float(self.kept_flops.sum() / self.possible_flops.sum())
 
     @property
     def _held(self) -> Floats:
@@ -174,8 +180,8 @@ class Account:
         return {
             "goodput": goodput,
             "n_interruptions": interruptions,
-            "tokens_per_day": self._kept_flops * self.tokens_per_flop / self.hours_of.days,
-            "fleet_mfu": self._kept_flops / (all_time * SECONDS_PER_HOUR),
+            "tokens_per_day": self.kept_flops * self.tokens_per_flop / self.hours_of.days,
+            "fleet_mfu": self.kept_flops / (all_time * SECONDS_PER_HOUR),
             **{f"hours_{name}": of_names[:, k] for k, name in enumerate(NAMES)},
         }
 

@@ -14,7 +14,7 @@ from hindmost.law import Constant, LawModel
 from hindmost.plan import Plan
 from hindmost.renewal.interval import of_constant_rate
 from hindmost.scenario import Counts, Scenario
-from hindmost.scenario.reliability import FailureScope, Recovery, UnitFailures
+from hindmost.scenario.reliability import Checkpoint, FailureScope, Recovery, UnitFailures
 from hindmost.scenario.reliability_problems import WATCHDOG
 from hindmost.whole_run.best_interval import best_of_stretches
 from hindmost.whole_run.cluster import PoolCluster, clusters
@@ -67,7 +67,9 @@ class Fleet:
 
     @cached_property
     def kinds(self) -> list[dict[str, Any]]:
-        """Failures of each kind and pool, as the core takes them."""
+        """Failures of each kind and pool, as the core takes them; none that are ideal."""
+        if self.scenario.ideals.failures:
+            return []
         found = [
             _kind(name, failures, index, pool, keeps_local=self._keeps_local(failures.scope))
             for name, failures in self.scenario.enabled_failures.items()
@@ -80,9 +82,14 @@ class Fleet:
             found.append({**kind, "hang_s": self.scenario.watchdog_s})
         return found
 
+    @property
+    def _saves(self) -> Checkpoint | None:
+        """Checkpoints, unless nothing fails."""
+        return None if self.scenario.ideals.failures else self.scenario.enabled_checkpoint
+
     def _keeps_local(self, scope: FailureScope) -> bool:
         """Return whether local checkpoints survive failures of a scope."""
-        checkpoint = self.scenario.enabled_checkpoint
+        checkpoint = self._saves
         level = None if checkpoint is None else checkpoint.global_level
         return level is None or scope not in level.scopes
 
@@ -107,7 +114,7 @@ class Fleet:
     @cached_property
     def interval_s(self) -> float | None:
         """Seconds of computing from one checkpoint to the next one; None without checkpoints."""
-        checkpoint = self.scenario.enabled_checkpoint
+        checkpoint = self._saves
         if checkpoint is None:
             return None
         if checkpoint.interval_s == "best":
@@ -144,7 +151,7 @@ class Fleet:
             }
             for plan, pool in zip(self.plan.pools, self.clusters.values(), strict=True)
         ]
-        checkpoint = scenario.enabled_checkpoint
+        checkpoint = self._saves
         level = None if checkpoint is None else checkpoint.global_level
         from_global_s = self.restart_s
         if level is not None and level.restart_s is not None:
@@ -168,7 +175,7 @@ class Fleet:
         }
 
     def _checkpoint(self, interval_s: float | None) -> dict[str, Any] | None:
-        checkpoint = self.scenario.enabled_checkpoint
+        checkpoint = self._saves
         if checkpoint is None:
             return None
         level = checkpoint.global_level
@@ -202,7 +209,7 @@ class Fleet:
         return pool.units_with_ranks(kind["unit_gpus"])
 
     def _best_interval_s(self) -> float:
-        checkpoint = self.scenario.enabled_checkpoint
+        checkpoint = self._saves
         assert checkpoint is not None
         rate = self.rollbacks_per_hour / SECONDS_PER_HOUR
         level = checkpoint.global_level

@@ -105,6 +105,8 @@ def run_hours(
     )
     n_pools = len(fleet.clusters)
     seconds = found["seconds"].reshape(runs, n_pools, len(NAMES))
+    if fleet.scenario.ideals.idle:
+        seconds = seconds * (np.arange(len(NAMES)) < HELD)
     return RunHours(
         days=days,
         interval_s=fleet.interval_s,

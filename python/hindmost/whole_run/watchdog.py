@@ -41,7 +41,7 @@ def stalls_per_hour(
             continue
         per_hour = cause.per_hour
         if per_hour is None:
-            per_hour = cause.probability_in(plan.noiseless_step_s) * 3600 / plan.noiseless_step_s
+            per_hour = cause.probability_in(plan.rate_step_s) * 3600 / plan.rate_step_s
             per_hour /= cause.period_steps or 1
         total += above * per_hour * _n_units(cause, counts, clusters)
     return total

@@ -8,6 +8,7 @@ mod fleet;
 mod law_table;
 mod laws;
 mod memory;
+mod networks;
 mod plans;
 mod probe;
 mod renewal;
@@ -29,7 +30,9 @@ mod _core {
     #[pymodule_export]
     use crate::memory::Memory;
     #[pymodule_export]
-    use crate::plans::{Curve, OrderStatistics, Plan, rank_times, sample, slowest_replicas};
+    use crate::plans::{
+        Curve, OrderStatistics, Plan, rank_times, sample, sample_step_times, slowest_replicas,
+    };
     #[pymodule_export]
     use crate::probe::{probe_walks, probe_words};
     #[pymodule_export]

@@ -15,6 +15,7 @@ use crate::again::{Reduced, call_again};
 use crate::convert::{Cause, CommunicationTerm, Pipeline, Pool, rank_order};
 use crate::errors::{OrRaise, not_exact};
 use crate::memory::Memory;
+use crate::networks::{Network, other_networks};
 use crate::watch::{watch, watch_one};
 
 /// What a plan is made of, but for the instruction set, which changes no bytes.
@@ -63,7 +64,7 @@ pub struct Plan {
     arguments: Arguments,
     /// The instruction set that was asked for, if any.
     instructions: Option<String>,
-    compiled: Arc<hindmost_core::plan::Plan>,
+    pub(crate) compiled: Arc<hindmost_core::plan::Plan>,
 }
 
 impl PartialEq for Plan {
@@ -300,6 +301,31 @@ impl OrderStatistics {
         columns(py, drawn)
     }
 
+    /// Seconds of the same steps with each of some other networks.
+    #[pyo3(signature = (networks, *, seed, runs, steps, threads, progress=None))]
+    #[allow(clippy::too_many_arguments, reason = "keywords of a Python method")]
+    fn step_times<'py>(
+        &self,
+        py: Python<'py>,
+        networks: Vec<Network<'py>>,
+        seed: u64,
+        runs: u32,
+        steps: u32,
+        threads: usize,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Vec<Bound<'py, PyArray1<f64>>>> {
+        let engine = &self.engine;
+        let networks = other_networks(&self.plan.get().compiled, &networks)?;
+        let columns = watch(py, threads, progress, |control| match &self.memory {
+            None => engine.run_networks(&networks, seed, runs, steps, control),
+            Some(memory) => memory
+                .get()
+                .with_runs(|memory| engine.remembering(seed, runs, memory))
+                .run_networks(&networks, steps, control),
+        })?;
+        Ok(frozen_columns(py, columns))
+    }
+
     /// The law of a pool's slowest rank in one run among those that no rare cause hits, in
     /// units of its noiseless compute time; none where steps do not differ.
     fn law(&self, py: Python<'_>, pool: usize, seed: u64, run: u32) -> PyResult<Option<Curve>> {
@@ -311,6 +337,28 @@ impl OrderStatistics {
         })?;
         Ok(law.map(Curve))
     }
+}
+
+/// Seconds of the steps that `sample` draws with each of some other networks.
+#[pyfunction]
+#[pyo3(signature = (plan, networks, *, seed, runs, steps, threads, progress=None))]
+#[allow(clippy::too_many_arguments, reason = "keywords of a Python function")]
+pub fn sample_step_times<'py>(
+    py: Python<'py>,
+    plan: &Bound<'py, Plan>,
+    networks: Vec<Network<'py>>,
+    seed: u64,
+    runs: u32,
+    steps: u32,
+    threads: usize,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<Vec<Bound<'py, PyArray1<f64>>>> {
+    let plan = &plan.get().compiled;
+    let networks = other_networks(plan, &networks)?;
+    let columns = watch(py, threads, progress, |control| {
+        hindmost_core::sample::sample_networks(plan, &networks, seed, runs, steps, control)
+    })?;
+    Ok(frozen_columns(py, columns))
 }
 
 /// Samples the `k` slowest replicas of each step: a dictionary of columns, `k`
@@ -417,6 +465,13 @@ fn columns_with_terms(
     columns.set_item("port_stall_s", frozen(terms.port_stall_s))?;
     columns.set_item("hop_factor", frozen(terms.hop_factor))?;
     Ok(columns)
+}
+
+fn frozen_columns(py: Python<'_>, columns: Vec<Vec<f64>>) -> Vec<Bound<'_, PyArray1<f64>>> {
+    let columns = columns.into_iter();
+    columns
+        .map(|column| freeze(column.into_pyarray(py)))
+        .collect()
 }
 
 fn freeze<T: numpy::Element>(column: Bound<'_, PyArray1<T>>) -> Bound<'_, PyArray1<T>> {

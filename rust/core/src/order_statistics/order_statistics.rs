@@ -15,8 +15,8 @@ use crate::random::Random;
 use crate::search::{Frontier, WorstPorts};
 use crate::simd::QUAD_STEPS;
 use crate::step::{
-    Columns, Durations, Engine, ExpectedTime, Run, Slowest, SlowestAndFrontiers, Terms, simulate,
-    simulate_with_terms,
+    Columns, Durations, Engine, ExpectedTime, OtherNetwork, Run, Slowest, SlowestAndFrontiers,
+    Terms, simulate, simulate_networks, simulate_with_terms,
 };
 
 /// A plan whose slowest ranks are compiled into laws.
@@ -156,6 +156,21 @@ impl OrderStatistics {
         control: &Control,
     ) -> Result<(Columns, Terms)> {
         simulate_with_terms(self, seed, runs, steps, control)
+    }
+
+    /// Seconds of the steps that [`OrderStatistics::run`] draws with each of some other networks.
+    ///
+    /// # Errors
+    /// As [`simulate_networks`].
+    pub fn run_networks(
+        &self,
+        networks: &[OtherNetwork],
+        seed: u64,
+        runs: u32,
+        steps: u32,
+        control: &Control,
+    ) -> Result<Vec<Vec<f64>>> {
+        simulate_networks(self, networks, seed, runs, steps, control)
     }
 
     /// The engine with the persistent effects that `memory` keeps of the first `runs` runs
@@ -313,6 +328,19 @@ impl Remembering<'_> {
     /// As [`OrderStatistics::run`].
     pub fn run_with_terms(&self, steps: u32, control: &Control) -> Result<(Columns, Terms)> {
         simulate_with_terms(self, self.seed, self.runs, steps, control)
+    }
+
+    /// Seconds of the same steps with each of some other networks.
+    ///
+    /// # Errors
+    /// As [`simulate_networks`].
+    pub fn run_networks(
+        &self,
+        networks: &[OtherNetwork],
+        steps: u32,
+        control: &Control,
+    ) -> Result<Vec<Vec<f64>>> {
+        simulate_networks(self, networks, self.seed, self.runs, steps, control)
     }
 }
 

@@ -167,7 +167,12 @@ impl<'a> Gangs<'a> {
                     duration_s,
                 };
             }
-            by_pool[step][pool].offer(own_compute_s, time.stall_s, time.replica);
+            by_pool[step][pool].offer(FrontierPoint {
+                compute: own_compute_s,
+                stall: time.stall_s,
+                total: time.compute_s,
+                rank: time.replica,
+            });
         })?;
         let frontiers = by_pool.map(|pools| {
             let of_pool = |(pool, frontier): (u32, Frontier<f64>)| {
@@ -175,6 +180,7 @@ impl<'a> Gangs<'a> {
                     pool,
                     compute_s: point.compute,
                     stall_s: point.stall,
+                    total_s: point.total,
                 };
                 frontier.points().iter().map(time).collect::<Vec<_>>()
             };

@@ -100,6 +100,31 @@ impl Communication {
         Ok(())
     }
 
+    /// The collectives of another plan of the same job, behind the windows of this one.
+    ///
+    /// # Errors
+    /// [`Error::Domain`] for a plan with other terms or pools.
+    pub fn with_times_of(&self, other: &Self) -> Result<Self> {
+        let alike = |(mine, theirs): (&Term, &Term)| {
+            mine.latency_s.len() == theirs.latency_s.len() && mine.n_buckets == theirs.n_buckets
+        };
+        let n_terms = other.terms.len();
+        let mut pairs = self.terms.iter().zip(&other.terms);
+        if n_terms != self.terms.len() || !pairs.all(alike) {
+            let requirement = "those of the same job";
+            return Err(Error::domain("terms", n_terms as f64, requirement));
+        }
+        let terms = self.terms.iter().zip(&other.terms);
+        let terms = terms.map(|(mine, theirs)| Term {
+            window_share: mine.window_share.clone(),
+            ..theirs.clone()
+        });
+        Ok(Self {
+            terms: terms.collect(),
+            overlap_fraction: self.overlap_fraction,
+        })
+    }
+
     /// Gives all pools the narrowest window of each term, for replicas that lie in several
     /// pools: which of them is the busiest changes from step to step, and no delay may shorten
     /// a step by that.

@@ -7,4 +7,4 @@ mod worst_ports;
 
 pub use rank_times::rank_times;
 pub use replicas::{Replicas, slowest_replicas};
-pub use sampler::{Sampler, sample, sample_with_terms};
+pub use sampler::{Sampler, sample, sample_networks, sample_with_terms};

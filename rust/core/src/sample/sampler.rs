@@ -12,8 +12,8 @@ use crate::random::Random;
 use crate::search::{Frontier, Persistent, PoolSearch, SlowestReplicas};
 use crate::simd::QUAD_STEPS;
 use crate::step::{
-    Columns, Durations, Engine, ExpectedTime, QuadNetwork, ReplicaTime, Run, Slowest,
-    SlowestAndFrontiers, Terms, rank_durations, simulate, simulate_with_terms,
+    Columns, Durations, Engine, ExpectedTime, OtherNetwork, QuadNetwork, ReplicaTime, Run, Slowest,
+    SlowestAndFrontiers, Terms, rank_durations, simulate, simulate_networks, simulate_with_terms,
 };
 
 /// Samples `steps` steps of each of `runs` runs on the current rayon pool.
@@ -39,6 +39,21 @@ pub fn sample_with_terms(
     control: &Control,
 ) -> Result<(Columns, Terms)> {
     simulate_with_terms(&Sampler { plan }, seed, runs, steps, control)
+}
+
+/// Seconds of the steps that [`sample`] draws with each of some other networks.
+///
+/// # Errors
+/// As [`simulate_networks`].
+pub fn sample_networks(
+    plan: &Plan,
+    networks: &[OtherNetwork],
+    seed: u64,
+    runs: u32,
+    steps: u32,
+    control: &Control,
+) -> Result<Vec<Vec<f64>>> {
+    simulate_networks(&Sampler { plan }, networks, seed, runs, steps, control)
 }
 
 /// The engine that draws every rank of every step.

@@ -7,10 +7,12 @@ use super::shape::Shape;
 /// The passes of any stage, in order.
 pub(super) fn order(shape: Shape) -> Vec<Op> {
     let pass = |direction| {
-        (0..shape.microbatches).map(move |microbatch| Op {
-            direction,
-            microbatch,
-            chunk: 0,
+        (0..shape.chunks).flat_map(move |chunk| {
+            (0..shape.microbatches).map(move |microbatch| Op {
+                direction,
+                microbatch,
+                chunk,
+            })
         })
     };
     pass(Direction::Forward)

@@ -16,18 +16,22 @@ pub enum Kind {
     Interleaved,
     /// 1F1B whose gradients of weights are passes that fill the bubbles.
     ZeroBubble,
+    /// No stage needs data of another one, which no real schedule can do: what is left without
+    /// bubbles.
+    BubbleFree,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Gpipe,
         Self::OneFOneB,
         Self::Interleaved,
         Self::ZeroBubble,
+        Self::BubbleFree,
     ];
     /// Their names.
-    pub const NAMES: [&str; 4] = ["gpipe", "1f1b", "interleaved", "zero-bubble"];
+    pub const NAMES: [&str; 5] = ["gpipe", "1f1b", "interleaved", "zero-bubble", "bubble-free"];
 
     /// The kind of a name.
     ///
@@ -56,10 +60,15 @@ impl Kind {
         self == Self::ZeroBubble
     }
 
+    /// Whether passes wait for data of other stages.
+    pub(super) fn has_data(self) -> bool {
+        self != Self::BubbleFree
+    }
+
     /// The passes of one stage, in order.
     pub(super) fn order(self, shape: Shape, stage: u32) -> Vec<Op> {
         match self {
-            Self::Gpipe => gpipe::order(shape),
+            Self::Gpipe | Self::BubbleFree => gpipe::order(shape),
             Self::OneFOneB => one_f_one_b::order(shape, stage),
             Self::Interleaved => interleaved::order(shape, stage),
             Self::ZeroBubble => zero_bubble::order(shape, stage),
@@ -90,7 +99,7 @@ impl Kind {
                 requirement,
             ));
         }
-        if shape.chunks > 1 && self != Self::Interleaved {
+        if shape.chunks > 1 && !matches!(self, Self::Interleaved | Self::BubbleFree) {
             let requirement = "1 unless the schedule is interleaved";
             return Err(Error::domain(
                 "chunks",

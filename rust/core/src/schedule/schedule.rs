@@ -68,7 +68,7 @@ impl Schedule {
         let orders: Vec<Vec<Op>> = (0..shape.stages)
             .map(|stage| kind.order(shape, stage))
             .collect();
-        let mut joined = Joined::new(shape);
+        let mut joined = Joined::new(kind, shape);
         let mut next = vec![0; orders.len()];
         let mut left: usize = orders.iter().map(Vec::len).sum();
         while left > 0 {
@@ -158,6 +158,8 @@ impl Schedule {
 /// Passes that have been put into the list so far.
 struct Joined {
     shape: Shape,
+    /// Whether passes need data of other stages.
+    has_data: bool,
     passes: Vec<Pass>,
     /// By class and microbatch: the slot of the end of the pass whose data it
     /// needs.
@@ -171,11 +173,12 @@ struct Joined {
 }
 
 impl Joined {
-    fn new(shape: Shape) -> Self {
+    fn new(kind: Kind, shape: Shape) -> Self {
         let n = 2 * shape.virtual_stages() as usize * shape.microbatches as usize;
         let stages = shape.stages as usize;
         Self {
             shape,
+            has_data: kind.has_data(),
             passes: Vec::new(),
             made: vec![NOT_MADE; n],
             last: vec![STEP_START; stages],
@@ -192,7 +195,7 @@ impl Joined {
             Direction::Backward => k + 1 < n_virtual,
             Direction::Weight => false,
         };
-        if needs_data {
+        if self.has_data && needs_data {
             self.made[self.index(self.class(stage, op), op.microbatch)]
         } else {
             NO_DATA
@@ -226,7 +229,7 @@ impl Joined {
             Direction::Backward if k > 0 => Some(class - 1),
             _ => None,
         };
-        if let Some(to) = to {
+        if let Some(to) = to.filter(|_| self.has_data) {
             let index = self.index(to, op.microbatch);
             self.made[index] = end;
             self.readers[end as usize] += 1;

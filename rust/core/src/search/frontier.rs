@@ -9,6 +9,8 @@ pub struct FrontierPoint<T> {
     pub compute: T,
     /// Stall.
     pub stall: T,
+    /// Both together, as they are rounded where the slowest is looked for.
+    pub total: T,
     /// The first rank that has both.
     pub rank: u32,
 }
@@ -69,13 +71,9 @@ impl<T: Copy + PartialOrd> Frontier<T> {
     }
 
     /// Takes in a point unless there is one with as much of both or more.
-    pub fn offer(&mut self, compute: T, stall: T, rank: u32) {
-        if self.lacks(compute, stall, rank) {
-            self.insert(FrontierPoint {
-                compute,
-                stall,
-                rank,
-            });
+    pub fn offer(&mut self, point: FrontierPoint<T>) {
+        if self.lacks(point.compute, point.stall, point.rank) {
+            self.insert(point);
         }
     }
 }
@@ -91,6 +89,7 @@ impl Best for Frontier<f32> {
         self.insert(FrontierPoint {
             compute: slowdown,
             stall,
+            total: slowdown + stall,
             rank,
         });
     }
@@ -102,10 +101,14 @@ mod tests {
 
     /// Few values of both, so that many points are alike in one or in both.
     fn points(n: u32) -> Vec<FrontierPoint<f32>> {
-        let of = |rank: u32| FrontierPoint {
-            compute: (rank * 37 % 23) as f32,
-            stall: (rank * rank % 11) as f32,
-            rank,
+        let of = |rank: u32| {
+            let (compute, stall) = ((rank * 37 % 23) as f32, (rank * rank % 11) as f32);
+            FrontierPoint {
+                compute,
+                stall,
+                total: compute + stall,
+                rank,
+            }
         };
         (0..n).map(of).collect()
     }
@@ -137,7 +140,7 @@ mod tests {
             for turn in 0..3 {
                 let mut frontier = Frontier::NOBODY;
                 for point in &points {
-                    frontier.offer(point.compute, point.stall, point.rank);
+                    frontier.offer(*point);
                 }
                 assert_eq!(frontier.points(), expected, "{n} {turn}");
                 points.reverse();
@@ -150,13 +153,14 @@ mod tests {
     fn what_a_frontier_yields_to_grows_with_both() {
         let mut frontier = Frontier::NOBODY;
         for point in points(40) {
-            frontier.offer(point.compute, point.stall, point.rank);
+            frontier.offer(point);
         }
         for point in points(200) {
             let FrontierPoint {
                 compute,
                 stall,
                 rank,
+                ..
             } = point;
             if frontier.yields_to(compute, stall, rank) {
                 assert!(frontier.yields_to(compute + 1.0, stall, rank));

@@ -3,12 +3,14 @@
 use super::columns::{Columns, Row, Rows};
 use super::expected::ExpectedTime;
 use super::network::{Durations, QuadNetwork};
+use super::other_network::{NetworkRows, OtherNetwork};
 use super::slowest::{Slowest, SlowestAndFrontiers};
 use super::terms::{Terms, TermsBuffer, TermsRow};
 use crate::control::Control;
 use crate::error::{Error, Result};
 use crate::plan::{Plan, SlowestPort, StepDuration};
 use crate::random::{MAX_RUNS, Random};
+use crate::room::filled;
 use crate::simd::QUAD_STEPS;
 
 /// A way to draw the steps of a plan.
@@ -112,7 +114,7 @@ pub fn simulate<E: Engine>(
     check_size(runs, steps)?;
     let n_pools = engine.plan().pools().len();
     let mut columns = Columns::zeros(runs as usize, steps as usize, n_pools)?;
-    let expected = draw_runs(engine, seed, runs, columns.rows(), control)?;
+    let expected = draw_runs(engine, seed, runs, columns.rows(), &Lengths, control)?;
     columns.set_expected(&expected);
     Ok(columns)
 }
@@ -136,17 +138,49 @@ pub fn simulate_with_terms<E: Engine>(
     let mut columns = Columns::zeros(runs as usize, steps as usize, n_pools)?;
     let mut terms = TermsBuffer::new(n_steps, n_ports, n_terms)?;
     let rows = (columns.rows(), terms.rows());
-    let expected = draw_runs(engine, seed, runs, rows, control)?;
+    let expected = draw_runs(engine, seed, runs, rows, &LengthsAndTerms, control)?;
     columns.set_expected(&expected);
     Ok((columns, terms.into_columns()?))
 }
 
+/// Seconds of the same steps with each of some other networks, as [`simulate`] gives them for a plan
+/// with that network: the steps' ranks are drawn once, and the slowest is looked for again.
+///
+/// # Errors
+/// As [`simulate`]; [`Error::Domain`] for networks that were drawn for other steps.
+pub fn simulate_networks<E: Engine>(
+    engine: &E,
+    networks: &[OtherNetwork],
+    seed: u64,
+    runs: u32,
+    steps: u32,
+    control: &Control,
+) -> Result<Vec<Vec<f64>>> {
+    check_size(runs, steps)?;
+    let n_steps = runs as usize * steps as usize;
+    for network in networks {
+        network.check(n_steps)?;
+    }
+    let mut columns = Vec::new();
+    for _ in networks {
+        columns.push(filled(0.0, n_steps)?);
+    }
+    let rows = NetworkRows::new(&mut columns, n_steps);
+    let what = LengthsWithNetworks {
+        networks,
+        steps: steps as usize,
+    };
+    draw_runs(engine, seed, runs, rows, &what, control)?;
+    Ok(columns)
+}
+
 /// Fills the rows of all runs, and returns the expected times by run and pool.
-fn draw_runs<E: Engine, R: Rows<Row: DrawnRow>>(
+fn draw_runs<E: Engine, R: Rows>(
     engine: &E,
     seed: u64,
     runs: u32,
     rows: R,
+    what: &impl Draw<Row = R::Row>,
     control: &Control,
 ) -> Result<Vec<ExpectedTime>> {
     let plan = engine.plan();
@@ -168,7 +202,7 @@ fn draw_runs<E: Engine, R: Rows<Row: DrawnRow>>(
             control,
         };
         tasks.fill(rows, |quad, n_steps, scratch| {
-            DrawnRow::draw(&drawing, quad, n_steps, scratch)
+            what.draw(&drawing, quad, n_steps, scratch)
         })?;
         Ok(job.expected())
     };
@@ -322,24 +356,34 @@ impl<R: Run> Drawing<'_, R> {
     }
 }
 
-/// What can be drawn of the steps of a quad.
-trait DrawnRow: Sized {
+/// What is drawn of the steps of a quad.
+trait Draw: Sync {
+    /// What one step gives.
+    type Row;
+
     /// The first `n_steps` steps of a quad; the others are of no meaning.
     fn draw<R: Run>(
+        &self,
         drawing: &Drawing<R>,
         quad: u32,
         n_steps: usize,
         scratch: &mut R::Scratch,
-    ) -> Result<[Self; QUAD_STEPS]>;
+    ) -> Result<[Self::Row; QUAD_STEPS]>;
 }
 
-impl DrawnRow for Row {
+/// How long steps take.
+struct Lengths;
+
+impl Draw for Lengths {
+    type Row = Row;
+
     fn draw<R: Run>(
+        &self,
         drawing: &Drawing<R>,
         quad: u32,
         n_steps: usize,
         scratch: &mut R::Scratch,
-    ) -> Result<[Self; QUAD_STEPS]> {
+    ) -> Result<[Row; QUAD_STEPS]> {
         let Drawing { job, control, .. } = *drawing;
         drawing.with_network(quad, scratch, |network, durations, scratch| {
             let slowest = job.slowest(quad, n_steps, durations, scratch, control)?;
@@ -348,13 +392,19 @@ impl DrawnRow for Row {
     }
 }
 
-impl DrawnRow for (Row, TermsRow) {
+/// How long steps take, and what they are made of.
+struct LengthsAndTerms;
+
+impl Draw for LengthsAndTerms {
+    type Row = (Row, TermsRow);
+
     fn draw<R: Run>(
+        &self,
         drawing: &Drawing<R>,
         quad: u32,
         n_steps: usize,
         scratch: &mut R::Scratch,
-    ) -> Result<[Self; QUAD_STEPS]> {
+    ) -> Result<[Self::Row; QUAD_STEPS]> {
         let Drawing { job, control, .. } = *drawing;
         drawing.with_network(quad, scratch, |network, durations, scratch| {
             let (slowest, mut frontiers) =
@@ -369,6 +419,36 @@ impl DrawnRow for (Row, TermsRow) {
                 (rows[step], terms)
             }))
         })
+    }
+}
+
+/// How long the same steps take with other networks.
+struct LengthsWithNetworks<'n> {
+    networks: &'n [OtherNetwork<'n>],
+    steps: usize,
+}
+
+impl Draw for LengthsWithNetworks<'_> {
+    type Row = Vec<f64>;
+
+    fn draw<R: Run>(
+        &self,
+        drawing: &Drawing<R>,
+        quad: u32,
+        n_steps: usize,
+        scratch: &mut R::Scratch,
+    ) -> Result<[Vec<f64>; QUAD_STEPS]> {
+        let Drawing { job, control, .. } = *drawing;
+        let (_, frontiers) =
+            job.slowest_and_frontiers(quad, n_steps, &drawing.idle, scratch, control)?;
+        let first = drawing.run as usize * self.steps + quad as usize * QUAD_STEPS;
+        Ok(std::array::from_fn(|step| {
+            // Steps of the last quad that are none have no transfers either.
+            let networks = self.networks.iter().take_while(|_| step < n_steps);
+            networks
+                .map(|network| network.step_s(first + step, &frontiers[step]))
+                .collect()
+        }))
     }
 }
 

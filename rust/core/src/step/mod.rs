@@ -8,12 +8,16 @@ mod columns;
 mod driver;
 mod expected;
 mod network;
+mod other_network;
 mod slowest;
 mod terms;
 
 pub use columns::{Columns, Row, Rows};
-pub use driver::{Engine, Run, Tasks, check_size, fill_runs, simulate, simulate_with_terms};
+pub use driver::{
+    Engine, Run, Tasks, check_size, fill_runs, simulate, simulate_networks, simulate_with_terms,
+};
 pub use expected::ExpectedTime;
 pub use network::{Durations, QuadNetwork};
+pub use other_network::{DrawnNetwork, OtherNetwork};
 pub use slowest::{FrontierTime, ReplicaTime, Slowest, SlowestAndFrontiers, rank_durations};
 pub use terms::{Terms, TermsRow};

@@ -27,6 +27,8 @@ pub struct FrontierTime {
     pub compute_s: f64,
     /// Seconds that stalls cost.
     pub stall_s: f64,
+    /// Both together, as they are rounded where it is the slowest.
+    pub total_s: f64,
 }
 
 /// The slowest in each step of a quad, and the times by pool of the replicas of which no other
@@ -99,6 +101,7 @@ impl Slowest {
                         pool: index as u32,
                         compute_s: unit_s * f64::from(point.compute),
                         stall_s: unit_s * f64::from(point.stall),
+                        total_s: unit_s * f64::from(point.total),
                     });
                 }
             }

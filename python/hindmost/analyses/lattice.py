@@ -1,0 +1,242 @@
+"""Values of all coalitions of players: what MFU would be with some of them ideal.
+
+What ranks do in a step, what the network does and what happens between steps are independent of
+each other. So ranks are simulated once for each coalition of players that act on them, the network
+once for each of players that change its ports, and whole runs once for each of players between
+steps; each step's slowest replica is then looked for again with each network.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hindmost import _core
+from hindmost.analyses.mechanisms import Player, changes_of
+from hindmost.analyses.shapley import Values
+from hindmost.compiled import Compiled
+from hindmost.engines import Method, Progress, Reason
+from hindmost.parallel import in_parallel
+from hindmost.plan import Plan
+from hindmost.statistics import run_means
+from hindmost.whole_run.account import Account
+from hindmost.whole_run.fleet import Fleet
+from hindmost.whole_run.hours import RunHours, run_hours
+
+Coalition = tuple[Player, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """How much is simulated of each coalition.
+
+    Attributes
+    ----------
+    method : str
+        ``order-statistics`` or ``sample``, for all of them.
+    seed, runs, steps : int
+        As in `simulate`.
+    days : float
+        Days of whole runs.
+    """
+
+    method: Method
+    seed: int
+    runs: int
+    steps: int
+    days: float
+
+    @property
+    def of_steps(self) -> dict[str, Any]:
+        """What engines take."""
+        return {"seed": self.seed, "runs": self.runs, "steps": self.steps}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Lattice:
+    """Values of all coalitions.
+
+    Attributes
+    ----------
+    step_players : tuple of Player
+        Those that act within steps.
+    run_players : tuple of Player
+        Those that act between steps.
+    mfu : array of shape (2, ..., 2, replicates)
+        MFU by coalition of the former: of all runs, then without each of several runs.
+    fleet_mfu : array of the same kind, or None
+        Fleet MFU by coalition of all players, where there are failures.
+    """
+
+    step_players: Coalition
+    run_players: Coalition
+    mfu: Values
+    fleet_mfu: Values | None
+
+
+class NotExactError(Exception):
+    """A coalition cannot be simulated by order statistics."""
+
+
+def coalitions(players: Sequence[Player]) -> list[Coalition]:
+    """Return all coalitions, in the order of the entries of an array of shape (2, ..., 2)."""
+    members = itertools.product((False, True), repeat=len(players))
+    return [tuple(itertools.compress(players, chosen)) for chosen in members]
+
+
+def lattice(
+    base: Compiled,
+    players: Sequence[Player],
+    size: Size,
+    *,
+    threads: int,
+    progress: Progress | None = None,
+) -> Lattice:
+    """Return the values of all coalitions of some players.
+
+    Parameters
+    ----------
+    base
+        The scenario with none of them ideal.
+    players
+        The players, those on ranks first and those between steps last.
+    size
+        How much is simulated.
+    threads
+        Threads for all of it.
+    progress
+        Called with the simulations that are done and all of them.
+
+    Raises
+    ------
+    NotExactError
+        If the method is ``order-statistics`` and a coalition needs ``sample``.
+    """
+    on_ranks, on_network, between = (
+        [player for player in players if player.side == side]
+        for side in ("compute", "network", "run")
+    )
+    networks = _Networks(base, on_ranks, on_network, size, threads=threads)
+
+    def simulated(
+        coalition: Coalition, *, threads: int, progress: Progress | None
+    ) -> tuple[Plan, NDArray[np.float64]]:
+        compiled = base.with_changes(changes_of(base.scenario, coalition))
+        found = _step_times(compiled, networks.behind(coalition), size, threads=threads)
+        del progress
+        return compiled.plan, np.array([run_means(one.reshape(size.runs, -1)) for one in found])
+
+    of_ranks = in_parallel(coalitions(on_ranks), simulated, threads=threads, progress=progress)
+    plans = [plan for plan, _ in of_ranks]
+    # By coalition on ranks and on the network, and by run.
+    mean_step_s = np.array([seconds for _, seconds in of_ranks])
+    shape = (2,) * (len(on_ranks) + len(on_network))
+    per_step = np.ones(size.runs)
+    mfu = base.plan.peak_step_s * _ratios(np.broadcast_to(per_step, mean_step_s.shape), mean_step_s)
+    fleet_mfu = None
+    if base.scenario.enabled_failures:
+        of_runs = [
+            _hours(base, coalition, size, threads=threads) for coalition in coalitions(between)
+        ]
+        fleet_mfu = _fleet_mfu(plans, mean_step_s, of_runs)
+        fleet_mfu = fleet_mfu.reshape(*(2,) * len(players), -1)
+    return Lattice(
+        step_players=(*on_ranks, *on_network),
+        run_players=tuple(between),
+        mfu=mfu.reshape(*shape, -1),
+        fleet_mfu=fleet_mfu,
+    )
+
+
+class _Networks:
+    """The network of each coalition of players that act on it, drawn once."""
+
+    def __init__(
+        self,
+        base: Compiled,
+        on_ranks: list[Player],
+        on_network: list[Player],
+        size: Size,
+        *,
+        threads: int,
+    ) -> None:
+        self._plans = {
+            coalition: base.with_changes(changes_of(base.scenario, coalition)).core
+            for coalition in coalitions(on_network)
+        }
+        # Of ports only some players change what is drawn.
+        drawn = coalitions([player for player in (*on_ranks, *on_network) if player.on_ports])
+
+        def draw(coalition: Coalition, *, threads: int, progress: Progress | None) -> Any:
+            compiled = base.with_changes(changes_of(base.scenario, coalition))
+            return compiled.simulate_steps(
+                **size.of_steps,
+                method=size.method,
+                threads=threads,
+                terms=True,
+                progress=progress,
+            ).columns
+
+        columns = in_parallel(drawn, draw, threads=threads)
+        self._drawn = dict(zip(map(frozenset, drawn), columns, strict=True))
+
+    def behind(self, of_ranks: Coalition) -> list[_core.Network]:
+        """Return all networks, as they are with some players on ranks ideal."""
+        return [
+            {
+                "plan": plan,
+                "port_slowdown": columns["port_slowdown"],
+                "port_stall_s": columns["port_stall_s"],
+                "hop_factor": columns["hop_factor"],
+            }
+            for coalition, plan in self._plans.items()
+            for columns in [
+                self._drawn[frozenset(one for one in (*of_ranks, *coalition) if one.on_ports)]
+            ]
+        ]
+
+
+def _step_times(
+    compiled: Compiled, networks: list[_core.Network], size: Size, *, threads: int
+) -> list[NDArray[np.float64]]:
+    if size.method == "sample":
+        return _core.sample_step_times(compiled.core, networks, **size.of_steps, threads=threads)
+    if isinstance(compiled.exact, Reason):
+        raise NotExactError(str(compiled.exact))
+    return compiled.exact.step_times(networks, **size.of_steps, threads=threads)
+
+
+def _hours(base: Compiled, coalition: Coalition, size: Size, *, threads: int) -> RunHours:
+    compiled = base.with_changes(changes_of(base.scenario, coalition))
+    fleet = Fleet(scenario=compiled.scenario, plan=compiled.plan)
+    return run_hours(fleet, seed=size.seed, runs=size.runs, days=size.days, threads=threads)
+
+
+def _fleet_mfu(
+    plans: list[Plan], mean_step_s: NDArray[np.float64], of_runs: list[RunHours]
+) -> Values:
+    """Return fleet MFU by coalition on ranks, on the network and between steps, and replicate."""
+    n_ranks, n_networks, runs = mean_step_s.shape
+    done = np.empty((n_ranks, n_networks, len(of_runs), runs))
+    possible = np.empty_like(done)
+    for place, plan in enumerate(plans):
+        for between, hours in enumerate(of_runs):
+            account = Account.of(hours, plan, np.ones(runs))
+            done[place, :, between] = account.kept_flops / mean_step_s[place]
+            possible[place, :, between] = account.possible_flops
+    return _ratios(done, possible)
+
+
+def _ratios(above: NDArray[np.float64], below: NDArray[np.float64]) -> Values:
+    """Return ratios of sums over the last axis: of all runs, then without each of several runs."""
+    runs = above.shape[-1]
+    kept = np.ones((1, runs))
+    if runs > 1:
+        kept = np.concatenate([kept, 1 - np.eye(runs)])
+    ratios: Values = (above @ kept.T) / (below @ kept.T)
+    return ratios

@@ -1,0 +1,102 @@
+"""``hindmost attribute``: what each mechanism costs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from hindmost.cli.completion import scenarios
+from hindmost.cli.options import (
+    MAX_SEED,
+    debug_option,
+    echo_data,
+    parsed_settings,
+    progress_bar,
+    set_option,
+    tell,
+    tell_warnings,
+)
+
+STYLES = ("table", "json", "csv", "markdown")
+LONG_S = 60.0
+"""Seconds above which it is told beforehand how long the simulations take."""
+
+
+@click.command()
+@click.argument("scenario", shell_complete=scenarios(".toml"))
+@set_option
+@click.option(
+    "--by",
+    type=click.Choice(["mechanism", "cause"]),
+    default="mechanism",
+    show_default=True,
+    help="cause divides mechanisms of several causes into these.",
+)
+@click.option("--interactions", is_flag=True, help="Show which mechanisms cost more together.")
+@click.option(
+    "--exact",
+    is_flag=True,
+    help="Tell mechanisms apart even where every rank of each coalition is sampled, which may take "
+    "hours; about how long is told first.",
+)
+@click.option("--steps", type=click.IntRange(min=1), help="Steps of a run of each coalition.")
+@click.option("--runs", type=click.IntRange(min=1), help="Runs of each coalition.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0, max=MAX_SEED),
+    help="Seed of all coalitions; drawn by the operating system and printed if omitted.",
+)
+@click.option(
+    "--method",
+    type=click.Choice(["auto", "order-statistics", "sample"]),
+    default="auto",
+    show_default=True,
+    help="One for all coalitions; auto takes sample if any of them needs it.",
+)
+@click.option("--threads", type=click.IntRange(min=1, max=1024), help="Threads.  [default: all]")
+@click.option("--days", type=float, help="Days of whole runs, where there are failures.")
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(STYLES),
+    default="table",
+    show_default=True,
+    help="Format of what is printed; CSV holds the shares alone.",
+)
+@debug_option
+def attribute(
+    scenario: str,
+    settings: tuple[str, ...],
+    interactions: bool,
+    style: str,
+    **call: Any,
+) -> None:
+    """Say what each mechanism of SCENARIO costs of its MFU, whatever else is removed.
+
+    By exact Shapley values; with failures also of its fleet MFU.
+    """
+    from hindmost.analyses.attribute import attribute as attributed
+    from hindmost.report import render_attribution
+    from hindmost.scenario.load import load
+
+    base = load(scenario, parsed_settings(settings), changes_from="--set")
+    tell_warnings(base)
+
+    def announce(n_simulations: int, seconds: float) -> None:
+        if seconds > LONG_S:
+            tell(f"hindmost: {n_simulations:,} simulations, about {_duration(seconds)}")
+
+    with progress_bar("simulating") as progress:
+        found = attributed(
+            base, progress=progress, announce=announce if call["exact"] else None, **call
+        )
+    if style == "csv":
+        tell(f"seed {found.inputs['seed']}")
+    if found.grouped and style in ("csv", "json"):
+        tell(f"hindmost: {found.grouped}")
+    echo_data(render_attribution(found, style, interactions=interactions))
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"

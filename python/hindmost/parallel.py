@@ -1,0 +1,90 @@
+"""Many simulations at once, on all cores."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from hindmost.engines import Progress
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+Item = TypeVar("Item", contravariant=True)
+Value = TypeVar("Value", covariant=True)
+
+
+class Work(Protocol[Item, Value]):
+    """One of many pieces of work."""
+
+    def __call__(self, item: Item, /, *, threads: int, progress: Progress | None) -> Value:
+        """Do it on so many threads, and call `progress` now and then, which may stop it."""
+
+
+class _StoppedError(Exception):
+    """Another piece of work failed, or the caller was interrupted."""
+
+
+def in_parallel(
+    items: Sequence[Any],
+    work: Work[Any, Any],
+    *,
+    threads: int,
+    progress: Progress | None = None,
+) -> list[Any]:
+    """Return what some work makes of each item, in their order.
+
+    Plans are made by Python and simulated by the core, which lets go of the interpreter: while one
+    item is planned, others are simulated. An interrupt or an error stops all of them.
+
+    Parameters
+    ----------
+    items
+        What is worked on.
+    work
+        Called with an item, the threads for it and a progress to call; from other threads if
+        several items share the threads.
+    threads
+        Threads for all of them.
+    progress
+        Called with the items that are done and all of them; for a single one with its own
+        progress.
+    """
+    if len(items) <= 1 or threads == 1:
+        found = []
+        for number, item in enumerate(items):
+            alone = progress if len(items) == 1 else None
+            # Its own progress is called here, so that an interrupt of it is heard.
+            found.append(work(item, threads=threads, progress=alone))
+            if progress is not None and len(items) > 1:
+                progress(number + 1, len(items))
+        return found
+    # Imported where it is needed, for a quick start without it.
+    from concurrent.futures import ThreadPoolExecutor
+
+    n_workers = min(threads, len(items))
+    stop = threading.Event()
+
+    def look(_done: int, _total: int) -> None:
+        if stop.is_set():
+            raise _StoppedError
+
+    def one(item: Any) -> Any:
+        look(0, 0)
+        return work(item, threads=threads // n_workers, progress=look)
+
+    with ThreadPoolExecutor(n_workers) as pool:
+        futures: list[Future[Any]] = [pool.submit(one, item) for item in items]
+        try:
+            found = []
+            for number, future in enumerate(futures):
+                found.append(future.result())
+                if progress is not None:
+                    progress(number + 1, len(items))
+        except BaseException:
+            stop.set()
+            for future in futures:
+                future.cancel()
+            raise
+    return found

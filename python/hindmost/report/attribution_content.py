@@ -1,0 +1,117 @@
+"""What a report of an attribution says."""
+
+from __future__ import annotations
+
+from hindmost.analyses.attribute import Attribution, Interaction, Share
+from hindmost.report.content import Content, Listing, Table
+from hindmost.report.numbers import count
+
+TITLES = {"mfu": "MFU", "fleet_mfu": "fleet MFU"}
+PLACES = 4
+"""Decimals of what is gained."""
+MOST_INTERACTIONS = 10
+"""Pairs of mechanisms in the table of interactions: those that interact most."""
+
+
+def attribution_content(found: Attribution, *, interactions: bool = False) -> Content:
+    """Return the content of an attribution's report: a table a metric, and sentences."""
+    inputs = found.inputs
+    tables = [_shares(found, metric) for metric in found.metrics]
+    if interactions:
+        tables += [_interactions(found, metric) for metric in found.metrics]
+    one_run = "One run: values are given this cluster, and have no errors."
+    days = "" if inputs["days"] is None else f" of {inputs['days']:g} days"
+    notes = [
+        "Shapley: what making it ideal gains, on average over all orders of making things ideal; "
+        "they add up. Alone: with all else as it is. Last: with all else ideal.",
+        "± is the standard error by leaving out runs, where it reaches the last decimal."
+        if inputs["runs"] > 1
+        else one_run,
+        f"Seed {inputs['seed']}, {inputs['runs']} runs{days} and of {count(inputs['steps'])} steps "
+        f"for each coalition, method {inputs['method']} ({found.why}).",
+    ]
+    if found.absent:
+        notes.append(f"Not there, so that they cost nothing: {', '.join(found.absent)}.")
+    if found.grouped:
+        notes.append(f"{found.grouped[0].upper()}{found.grouped[1:]}; --exact tells them apart.")
+    if "fleet_mfu" not in found.metrics:
+        notes.append("Without [failures] there are no whole runs, and no fleet MFU.")
+    return Content(
+        headline=f"{found.scenario.name}: what keeps it from its peak",
+        tables=tuple(tables),
+        notes=tuple(notes),
+        listings=(
+            *(
+                [Listing("Groups", tuple(f"{k}: {', '.join(v)}" for k, v in found.groups.items()))]
+                if found.groups
+                else []
+            ),
+            Listing("In words", tuple(words(found))),
+        ),
+    )
+
+
+def words(found: Attribution) -> list[str]:
+    """Return a few sentences for each metric."""
+    return [sentence for metric in found.metrics for sentence in _sentences(found, metric)]
+
+
+def _of(found: Attribution, metric: str) -> list[Share]:
+    shares = (one for one in found.shares if one.metric == metric and one.name not in found.absent)
+    return sorted(shares, key=lambda one: -one.shapley)
+
+
+def _shares(found: Attribution, metric: str) -> Table:
+    (value, error), (ideal, _) = found.ends(metric)
+    lost = ideal - value
+    rows = [
+        (
+            one.name,
+            _value(one.shapley, one.std_error),
+            f"{one.shapley / lost:.1%}" if lost else "",
+            _value(one.alone, one.alone_std_error),
+            _value(one.last, one.last_std_error),
+        )
+        for one in _of(found, metric)
+    ]
+    title = f"{TITLES[metric]} {value:.4f}, all ideal {ideal:.4f}"
+    rows.append(("sum", _value(lost, error), "100.0%" if lost else "", "", ""))
+    return Table((title, "Shapley", "loss", "alone", "last"), tuple(rows))
+
+
+def _value(value: float, std_error: float | None) -> str:
+    """Return a value in four decimals, with its error where that is one of them."""
+    # Without the sign of what is rounded to nothing.
+    text = f"{round(value, PLACES) + 0.0:.{PLACES}f}"
+    if std_error is None or round(std_error, PLACES) == 0:
+        return text
+    return f"{text} ± {std_error:.{PLACES}f}"
+
+
+def _interactions(found: Attribution, metric: str) -> Table:
+    pairs = (one for one in found.interactions if one.metric == metric)
+    most: list[Interaction] = sorted(pairs, key=lambda one: -abs(one.value))[:MOST_INTERACTIONS]
+    rows = tuple(
+        (f"{one.first} and {one.second}", _value(one.value, one.std_error)) for one in most
+    )
+    return Table((f"{TITLES[metric]}, together beyond each", "interaction"), rows)
+
+
+def _sentences(found: Attribution, metric: str) -> list[str]:
+    shares = _of(found, metric)
+    (value, _), (ideal, _) = found.ends(metric)
+    lost = ideal - value
+    if not shares or lost <= 0:
+        return [f"{TITLES[metric]}: nothing is lost that making things ideal would gain."]
+    first = shares[0]
+    said = [
+        f"{TITLES[metric]}: {first.name} costs most, {first.shapley / lost:.0%} of the loss: "
+        f"removed alone it gains {first.alone:.3f}, removed last {first.last:.3f}."
+    ]
+    hidden = max(shares, key=lambda one: one.last - one.alone)
+    if hidden is not first and hidden.last > 10 * max(hidden.alone, 0) and hidden.last > 0.01:
+        said.append(
+            f"{TITLES[metric]}: {hidden.name} hides behind the rest: removed alone it gains "
+            f"{hidden.alone:.3f}, removed last {hidden.last:.3f}."
+        )
+    return said

@@ -1,0 +1,169 @@
+"""Ideals: mechanisms that a scenario can be freed of, one by one.
+
+Each is one change, so that any set of them is a scenario, too. Whether the job fits into memory is
+judged without them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from pydantic import Field
+
+from hindmost.cause import Cause
+from hindmost.strict import Strict
+
+FABRIC_NOISE, HOP_NOISE = "fabric.noise", "fabric.hop_noise"
+"""Key paths of the noise of the fabric, as names among those of causes."""
+
+
+class Ideal(Strict):
+    """Mechanisms that cost nothing."""
+
+    mixed_generations: bool = False
+    """Each rank has work in proportion to its pool's speed without any cause."""
+    kernel_efficiency: bool = False
+    """Matrix products reach the peak; measured passes take as long as their FLOPs at the peak."""
+    software_mismatch: bool = False
+    """The software reaches the kernel efficiency on all GPUs."""
+    gpu_spread: bool = False
+    """No slowdown of compute lasts a run, unless a whole pool or the cluster shares it."""
+    residual: bool = False
+    """No slowdown of compute that is of no other mechanism, such as those of GPUs and steps."""
+    step_common: bool = False
+    """No slowdown of compute that a whole pool or the cluster shares."""
+    stalls: bool = False
+    """No stalls of ranks or ports. Those longer than a watchdog waits belong to failures."""
+    stage_imbalance: bool = False
+    """All virtual stages take as long."""
+    sequence_imbalance: bool = False
+    """No slowdown of compute that the ranks of a replica share for a microbatch."""
+    pipeline_bubble: bool = False
+    """No stage waits for another one: a replica takes as long as its busiest stage computes."""
+    layer_barriers: bool = False
+    """No slowdown of compute that changes from layer to layer."""
+    exchange_inside_replicas: bool = False
+    """Tensor, context and expert ranks and stages exchange what they do in no time."""
+    collective_latency: bool = False
+    """Hops of collectives between replicas take no time."""
+    collective_bandwidth: bool = False
+    """Links are infinitely fast for collectives between replicas."""
+    network_noise: bool = False
+    """No slowdown of ports, and all hops take their nominal latency."""
+    recompute_and_overhead: bool = False
+    """Nothing is computed again, and steps have no overhead."""
+    failures: bool = False
+    """Nothing fails and nothing is saved."""
+    idle: bool = False
+    """The account of whole runs leaves out what the job does not hold."""
+    causes: list[str] = Field(default_factory=list)
+    """Causes that do not act, by name, fabric.noise and fabric.hop_noise among them: part of a
+    mechanism."""
+
+    @property
+    def of_pools(self) -> tuple[bool, ...]:
+        """What the seconds and bytes of pools depend on."""
+        return tuple(getattr(self, name) for name in _OF_POOLS)
+
+    def has(self, name: str, cause: Cause) -> bool:
+        """Return whether a cause does not act."""
+        return name in self.causes or getattr(self, mechanism_of(cause))
+
+
+NOTHING = Ideal()
+"""No ideal at all."""
+
+Side = Literal["compute", "network", "run"]
+"""What a mechanism acts on: the ranks of a step, its collectives between replicas, or the time
+between steps."""
+
+SIDES: tuple[Side, ...] = get_args(Side)
+"""All sides."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mechanism:
+    """One mechanism that can be made ideal.
+
+    Attributes
+    ----------
+    name : str
+        Its key in ``[ideal]``.
+    side : str
+        What it acts on.
+    group : str
+        The mechanisms with which it is made ideal where each simulation takes long.
+    """
+
+    name: str
+    side: Side
+    group: str
+
+    @property
+    def words(self) -> str:
+        """The name as words."""
+        return self.name.replace("_", " ").replace("gpu", "GPU")
+
+    @property
+    def path(self) -> str:
+        """Its key path in a scenario."""
+        return f"ideal.{self.name}"
+
+
+def _mechanisms(side: Side, groups: dict[str, str]) -> list[Mechanism]:
+    return [
+        Mechanism(name=name, side=side, group=group)
+        for group, names in groups.items()
+        for name in names.split()
+    ]
+
+
+MECHANISMS = (
+    *_mechanisms(
+        "compute",
+        {
+            "mix": "mixed_generations",
+            "speed": (
+                "kernel_efficiency software_mismatch exchange_inside_replicas "
+                "recompute_and_overhead"
+            ),
+            "variation": (
+                "gpu_spread residual step_common stalls sequence_imbalance layer_barriers"
+            ),
+            "schedule": "stage_imbalance pipeline_bubble",
+        },
+    ),
+    *_mechanisms("network", {"network": "collective_latency collective_bandwidth network_noise"}),
+    *_mechanisms("run", {"run": "failures idle"}),
+)
+"""All mechanisms."""
+
+_OF_POOLS = (
+    "mixed_generations",
+    "kernel_efficiency",
+    "software_mismatch",
+    "exchange_inside_replicas",
+    "recompute_and_overhead",
+    "stage_imbalance",
+    "pipeline_bubble",
+    "collective_latency",
+    "collective_bandwidth",
+)
+
+
+def mechanism_of(cause: Cause) -> str:
+    """Return the one mechanism that a cause belongs to."""
+    if cause.effect == "stall":
+        return "stalls"
+    if cause.affects == "network":
+        return "network_noise"
+    if cause.scope in ("pool", "cluster"):
+        return "step_common"
+    if cause.span == "run":
+        return "gpu_spread"
+    if cause.scope == "replica" and cause.span == "microbatch":
+        return "sequence_imbalance"
+    if cause.span == "layer":
+        return "layer_barriers"
+    return "residual"
