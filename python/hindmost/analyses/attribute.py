@@ -206,8 +206,12 @@ class Attribution:
 
         Underscores count as spaces.
         """
+
+        def plain(text: str) -> str:
+            return text.replace("_", " ").lower()
+
         for one in self.shares:
-            if one.metric == metric and one.name.lower() == name.replace("_", " ").lower():
+            if one.metric == metric and plain(one.name) == plain(name):
                 return one
         raise KeyError((name, metric))
 
