@@ -25,7 +25,7 @@ from hindmost.analyses.mechanisms import changes_of, players
 from hindmost.analyses.shapley import shapley
 from hindmost.cli import cli
 from hindmost.compiled import Compiled
-from hindmost.engines import Reason
+from hindmost.engines import Method, Reason
 from hindmost.errors import ScenarioError
 from hindmost.scenario import from_table
 from hindmost.scenario.ideal import MECHANISMS
@@ -79,7 +79,7 @@ def test_coalitions_are_fresh_simulations_byte_for_byte(kind: str) -> None:
         np.testing.assert_allclose(found.lattice.mfu[place], [mfu.value, *mfu.left_out], rtol=1e-13)
 
 
-def step_times(base: Compiled, coalition: Any, method: str) -> list[Any]:
+def step_times(base: Compiled, coalition: Any, method: Method) -> list[Any]:
     """Return the step times of a coalition, by the ranks of its part on ranks alone."""
     of_ranks = [player for player in coalition if player.side == "compute"]
     ranks = base.with_changes(changes_of(base.scenario, of_ranks))
@@ -260,7 +260,8 @@ def test_errors_are_those_of_leaving_out_each_run_of_all_coalitions() -> None:
     left_out = np.array([of([run for run in range(5) if run != out]) for out in range(5)])
     errors = np.sqrt(4 / 5 * ((left_out - left_out.mean(axis=0)) ** 2).sum(axis=0))
     shares = found.shares[: len(errors)]
-    np.testing.assert_allclose([share.std_error for share in shares], errors, rtol=1e-6, atol=1e-15)
+    found_errors = np.array([share.std_error for share in shares], dtype=float)
+    np.testing.assert_allclose(found_errors, errors, rtol=1e-6, atol=1e-15)
     np.testing.assert_allclose([share.shapley for share in shares], of(list(range(5))), rtol=1e-12)
 
 
@@ -288,7 +289,7 @@ def test_no_step_is_shorter_with_one_more_slowdown_or_stall(
         scenario = from_table(given, name)
         for ideals in itertools.product((False, True), repeat=2):
             names = ("ideal.kernel_efficiency", "ideal.exchange_inside_replicas")
-            changes = dict(zip(names, ideals, strict=True))
+            changes: dict[str, Any] = dict(zip(names, ideals, strict=True))
             size: dict[str, Any] = {"seed": 5, "runs": 2, "steps": 8, "method": "sample"}
             before = hm.simulate(scenario, changes=changes, **size).columns["step_time_s"]
             changes = {**changes, "causes.more": more}
@@ -425,7 +426,8 @@ def test_fleet_mfu_is_not_told_without_failures() -> None:
 
 def test_many_changes_are_simulated_as_each_one_is() -> None:
     compiled = hm.compile("h100-1k")
-    changes = [{}, {"ideal.stalls": True}, {"pools.h100.software_efficiency": 0.9}]
+    slower = {"pools.h100.software_efficiency": 0.9}
+    changes: list[dict[str, Any]] = [{}, {"ideal.stalls": True}, slower]
     for threads in (1, 2, 5):
         found = compiled.many(changes, threads=threads, **SIZE)
         for result, change in zip(found, changes, strict=True):

@@ -10,6 +10,7 @@ from functools import cache
 from hindmost import catalog
 from hindmost.errors import did_you_mean
 from hindmost.scenario.basis import of_nothing
+from hindmost.scenario.ideal import MECHANISMS
 from hindmost.scenario.models import Scenario
 from hindmost.scenario.reliability import REPLICA_STALL_S
 from hindmost.strict import Strict
@@ -55,6 +56,7 @@ def scenario_warnings(scenario: Scenario) -> list[ScenarioWarning]:
         *_tiers(scenario),
         *_tokens(scenario),
         *_reliability(scenario),
+        *_ideals(scenario),
         *_bases_of_nothing(scenario),
     ]
 
@@ -73,6 +75,16 @@ def _causes(scenario: Scenario) -> Iterator[ScenarioWarning]:
         f'ideal cluster, and no prediction; extends = ["{preset}"] adds what was measured'
     )
     yield ScenarioWarning(path="causes", warning=warning)
+
+
+def _ideals(scenario: Scenario) -> Iterator[ScenarioWarning]:
+    """Yield a warning where something is ideal, which no cluster is."""
+    ideal = scenario.ideals
+    names = [one.words for one in MECHANISMS if getattr(ideal, one.name)]
+    names += [f"the cause {name}" for name in ideal.causes]
+    if names:
+        warning = f"takes away {', '.join(names)}: what would be, and no prediction of what is"
+        yield ScenarioWarning(path="ideal", warning=warning)
 
 
 def _units(scenario: Scenario) -> Iterator[ScenarioWarning]:

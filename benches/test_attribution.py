@@ -1,0 +1,44 @@
+"""Attributions against stated rates: a number of them in a time."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from tests.scenarios import COLOSSUS_1_BARE
+
+import hindmost as hm
+from benches.gate import gate_of_a_count
+
+
+@cache
+def frozen() -> hm.Scenario:
+    """Return the frozen scenario with the failures of colossus-1 and slow software on GB200."""
+    preset = hm.load("colossus-1").model_dump(mode="json", exclude_none=True)
+    changes = {name: preset[name] for name in ("failures", "recovery", "checkpoint")}
+    changes["pools.gb200.software_efficiency"] = 0.7
+    return hm.load(COLOSSUS_1_BARE, changes)
+
+
+def test_all_mechanisms_of_220_000_gpus_in_15_seconds(benchmark: Any) -> None:
+    found = hm.attribute(frozen(), seed=0, runs=1, steps=4)
+    # Nine on ranks, three on the network and two between steps.
+    assert found.n_simulations == 2**9
+    assert len(found.lattice.step_players) == 12
+    assert len(found.lattice.run_players) == 2
+    gate_of_a_count(
+        benchmark,
+        ours=lambda: hm.attribute(frozen(), seed=0, runs=8, steps=1000),
+        count=1,
+        at_least_per_s=1 / 15,
+    )
+
+
+def test_groups_of_mechanisms_of_a_sampled_pipeline_in_four_minutes(benchmark: Any) -> None:
+    scenario = hm.load("colossus-1-pp16")
+    gate_of_a_count(
+        benchmark,
+        ours=lambda: hm.attribute(scenario, seed=0, runs=4, steps=20),
+        count=1,
+        at_least_per_s=1 / 240,
+    )
