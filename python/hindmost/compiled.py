@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -192,12 +192,13 @@ class Compiled:
         steps, runs, seed, method, threads, days
             As in `simulate`, the same for all; days only count for those with failures.
         progress
-            Called with the changes that are done and all of them.
+            Called with the changes that are done and all of them; of a single one as `simulate`
+            calls it.
 
         Raises
         ------
         ScenarioError
-            As `simulate`, where a problem names the changes by their place.
+            As `simulate`, with the problems of all changes, each named by its place.
 
         Examples
         --------
@@ -213,14 +214,14 @@ class Compiled:
         # Drawn once, for common random numbers.
         seed = drawn_seed() if seed is None else seed
         threads = available_threads() if threads is None else as_int(threads)
-        refuse(thread_problems(threads))
+        refuse(
+            [
+                *thread_problems(threads),
+                *whole_run_problems(days=as_float(days), tokens=None, has_failures=True),
+            ]
+        )
 
-        def simulated(
-            numbered: tuple[int, Changes], *, threads: int, progress: Progress | None
-        ) -> Any:
-            number, change = numbered
-            source = f"changes {number}"
-            changed = with_changes(self.scenario, as_changes(change, source), changes_from=source)
+        def simulated(changed: Scenario, *, threads: int, progress: Progress | None) -> Any:
             compiled = self if changed is self.scenario else Compiled(changed, like=self)
             result = compiled.simulate(
                 steps=steps,
@@ -233,7 +234,26 @@ class Compiled:
             )
             return result if keep is None else keep(result)
 
-        return in_parallel(list(enumerate(changes)), simulated, threads=threads, progress=progress)
+        changed = self._changed(changes)
+        return in_parallel(changed, simulated, threads=threads, progress=progress)
+
+    def _changed(self, changes: Sequence[Changes]) -> list[Scenario]:
+        """Return the scenario with each of some changes, or raise the problems of all of them."""
+        if isinstance(changes, Mapping | str) or not isinstance(changes, Iterable):
+            requirement = "must be a list of changes, each a mapping of key paths to values"
+            refuse([Problem(path="changes", requirement=requirement)])
+        scenarios: list[Scenario] = []
+        found: list[Problem] = []
+        for number, change in enumerate(changes):
+            source = f"changes {number}"
+            try:
+                scenarios.append(
+                    with_changes(self.scenario, as_changes(change, source), changes_from=source)
+                )
+            except ScenarioError as error:
+                found += error.problems
+        refuse(found)
+        return scenarios
 
     def simulate_steps(
         self,

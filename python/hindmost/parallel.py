@@ -61,7 +61,7 @@ def in_parallel(
                 progress(number + 1, len(items))
         return found
     # Imported where it is needed, for a quick start without it.
-    from concurrent.futures import ThreadPoolExecutor
+    from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
     n_workers = min(threads, len(items))
     stop = threading.Event()
@@ -77,14 +77,16 @@ def in_parallel(
     with ThreadPoolExecutor(n_workers) as pool:
         futures: list[Future[Any]] = [pool.submit(one, item) for item in items]
         try:
-            found = []
-            for number, future in enumerate(futures):
-                found.append(future.result())
+            pending = set(futures)
+            while pending:
+                done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                for future in done:
+                    future.result()
                 if progress is not None:
-                    progress(number + 1, len(items))
+                    progress(len(items) - len(pending), len(items))
         except BaseException:
             stop.set()
             for future in futures:
                 future.cancel()
             raise
-    return found
+    return [future.result() for future in futures]

@@ -223,7 +223,9 @@ def pool_plans(scenario: Scenario, job: Job, counts: Counts) -> tuple[PoolPlan, 
         for each in zip(scenario.pools.values(), of_ranks, found, strict=True)
     ]
     if job.ideal.mixed_generations:
-        times = balanced(times, [counts.pools[name].n_ranks for name in scenario.pools])
+        n_ranks = [counts.pools[name].n_ranks for name in scenario.pools]
+        of_pools = zip(n_ranks, found, strict=True)
+        times = balanced(times, [n * _rank_model_flops(job, where) for n, where in of_pools])
     by_pool = zip(scenario.pools, of_ranks, found, times, strict=True)
     pools = [_pool_plan(scenario, job, counts, *each) for each in by_pool]
     if is_mixed(scenario.layout):
@@ -289,10 +291,14 @@ def _pool_plan(
 
 def _rank_model_flops(job: Job, places: PoolPlaces) -> float:
     """Return the model FLOPs of a step of the average rank of a pool."""
-    total = 0.0
-    for chunks, n_ranks in zip(job.chunks_of_stages, places.ranks_of_stages, strict=True):
-        flops = sum(stage_flops(job.model, job.workload, chunk).total for chunk in chunks)
-        total += n_ranks * flops
+    of_stages = [
+        sum(stage_flops(job.model, job.workload, chunk).total for chunk in chunks)
+        for chunks in job.chunks_of_stages
+    ]
+    if job.ideal.stage_imbalance:
+        of_stages = [sum(of_stages) / len(of_stages)] * len(of_stages)
+    by_stage = zip(of_stages, places.ranks_of_stages, strict=True)
+    total = sum(n_ranks * flops for flops, n_ranks in by_stage)
     tokens = job.n_microbatches * job.microbatch_tokens / job.stage_ranks
     return tokens * total / sum(places.ranks_of_stages)
 

@@ -193,23 +193,50 @@ def test_infinite_bandwidth_leaves_the_latency() -> None:
             assert nothing.cost.total_s == 0
 
 
-def test_work_is_in_proportion_to_speed() -> None:
-    for changes in ({}, {"ideal.kernel_efficiency": True}, {"ideal.recompute_and_overhead": True}):
-        equal = plan_of(MIXED, changes)
-        balanced = plan_of(MIXED, {**changes, "ideal.mixed_generations": True})
-        passes = [pool.compute.step_s - pool.compute.overhead_s for pool in equal.pools]
-        n_ranks = [pool.n_ranks for pool in equal.pools]
-        # As much work as before, all done at the same time.
-        together = sum(n_ranks) / sum(n / s for n, s in zip(n_ranks, passes, strict=True))
-        overhead_s = equal.pools[0].compute.overhead_s
-        for pool, before in zip(balanced.pools, passes, strict=True):
-            assert pool.replica_s == pytest.approx(together + overhead_s, rel=1e-14)
-            assert pool.compute.work == pytest.approx(together / before, rel=1e-14)
-        flops = [
-            sum(pool.n_ranks * pool.rank_model_flops for pool in plan.pools)
-            for plan in (equal, balanced)
-        ]
-        assert flops[1] == pytest.approx(flops[0], rel=1e-14)
+BALANCED: dict[str, dict[str, Any]] = {
+    "as it is": {},
+    "at the peak": {"ideal.kernel_efficiency": True},
+    "not recomputed": {"ideal.recompute_and_overhead": True},
+    "mixed stages": {"layout.placement": "mixed", "layout.pipeline": 8},
+    "even mixed stages": {
+        "layout.placement": "mixed",
+        "layout.pipeline": 8,
+        "ideal.stage_imbalance": True,
+    },
+}
+
+
+@pytest.mark.parametrize("name", BALANCED)
+def test_work_is_in_proportion_to_speed(name: str) -> None:
+    changes = BALANCED[name]
+    equal = plan_of(MIXED, changes)
+    balanced = plan_of(MIXED, {**changes, "ideal.mixed_generations": True})
+    passes = [pool.compute.step_s - pool.compute.overhead_s for pool in equal.pools]
+    flops = [pool.n_ranks * pool.rank_model_flops for pool in equal.pools]
+    # As much work as before, all done at the same time.
+    together = sum(flops) / sum(n / s for n, s in zip(flops, passes, strict=True))
+    for pool, before in zip(balanced.pools, passes, strict=True):
+        assert pool.compute.step_s - pool.compute.overhead_s == pytest.approx(together, rel=1e-14)
+        assert pool.compute.work == pytest.approx(together / before, rel=1e-14)
+    for plan in (equal, balanced):
+        total = sum(pool.n_ranks * pool.rank_model_flops for pool in plan.pools)
+        assert total == pytest.approx(plan.model_flops, rel=1e-14)
+
+
+@pytest.mark.parametrize("n_gpus", [(192, 56), (64, 128), (8, 24)])
+def test_equal_gpus_in_two_pools_have_equal_work(n_gpus: tuple[int, int]) -> None:
+    pools = {name: {"gpu": "h100-sxm", "n_gpus": n} for name, n in zip("ab", n_gpus, strict=True)}
+    table = {
+        **BARRIER,
+        "pools": pools,
+        "workload": {**BARRIER["workload"], "model": "llama3-8b", "n_microbatches": 1},
+    }
+    plan = plan_of(table, {"ideal.mixed_generations": True})
+    assert [pool.compute.work for pool in plan.pools] == [1, 1]
+
+
+def test_every_mechanism_is_a_key() -> None:
+    assert {one.name for one in MECHANISMS} == set(Ideal.model_fields) - {"causes"}
 
 
 def test_a_replica_without_bubbles_takes_as_long_as_its_busiest_stage_computes() -> None:

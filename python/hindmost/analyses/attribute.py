@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -10,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from hindmost.analyses import shapley
-from hindmost.analyses.lattice import Lattice, NotExactError, Size, lattice
-from hindmost.analyses.mechanisms import By, Player, players
+from hindmost.analyses.lattice import Announce, Lattice, Size, lattice, n_simulations
+from hindmost.analyses.mechanisms import Player, players
 from hindmost.arguments import (
     DEFAULT_DAYS,
     as_float,
@@ -28,7 +27,7 @@ from hindmost.arguments import (
 )
 from hindmost.compiled import Compiled, compile
 from hindmost.engines import Method, Progress, Reason
-from hindmost.errors import Problem
+from hindmost.errors import Problem, UnknownNameError, did_you_mean
 from hindmost.scenario import Changes, Scenario
 from hindmost.scenario.ideal import MECHANISMS, SIDES
 from hindmost.statistics import jackknife
@@ -38,8 +37,12 @@ if TYPE_CHECKING:
 
 ATTRIBUTION_SIZES = {"order-statistics": (8, 1000), "sample": (4, 20)}
 """Runs, and steps of each run, by method: of each coalition, so fewer than of one simulation."""
+MOST_SAMPLED = 64
+"""Simulations of all ranks above which mechanisms are grouped."""
 MOST_SIMULATIONS = 2**14
-"""Simulations of ranks, at most."""
+"""Simulations of an attribution, at most."""
+MOST_PLAYERS = 20
+"""Mechanisms, or causes of them, at most: there are two to their power of coalitions."""
 
 Metric = Literal["mfu", "fleet_mfu"]
 
@@ -137,10 +140,10 @@ class Attribution:
 
         Mechanisms that the scenario does not have come last, and cost exactly nothing.
         """
-        found = self._shares
+        error = 0.0 if self.inputs["runs"] > 1 else None
         return (
-            *found,
-            *(_nothing(metric, name) for metric in self.metrics for name in self.absent),
+            *self._shares,
+            *(_nothing(metric, name, error) for metric in self.metrics for name in self.absent),
         )
 
     @property
@@ -152,6 +155,12 @@ class Attribution:
         there = {player.mechanism for player in everyone}
         sides = ("compute", "network") if self.lattice.fleet_mfu is None else SIDES
         return tuple(one.words for one in MECHANISMS if one.name not in there and one.side in sides)
+
+    @property
+    def ideal_already(self) -> tuple[str, ...]:
+        """Mechanisms among those that are not there because the scenario makes them ideal."""
+        ideal = self.scenario.ideals
+        return tuple(one.words for one in MECHANISMS if getattr(ideal, one.name))
 
     @property
     def _shares(self) -> tuple[Share, ...]:
@@ -202,9 +211,12 @@ class Attribution:
         return _frame(self.interactions, ("std_error",))
 
     def share(self, name: str, metric: str = "mfu") -> Share:
-        """Return the share of one mechanism, a cause or a group; raises KeyError if there is none.
+        """Return the share of one mechanism, a cause or a group; underscores count as spaces.
 
-        Underscores count as spaces.
+        Raises
+        ------
+        ScenarioError
+            If there is none. It is a KeyError, too.
         """
 
         def plain(text: str) -> str:
@@ -213,7 +225,15 @@ class Attribution:
         for one in self.shares:
             if one.metric == metric and plain(one.name) == plain(name):
                 return one
-        raise KeyError((name, metric))
+        names = [one.name for one in self.shares if one.metric == metric]
+        if not names:
+            requirement = f"must be one of {', '.join(self.metrics)}"
+            raise UnknownNameError([Problem(path="metric", requirement=requirement, value=metric)])
+        hint = did_you_mean(name, names)
+        requirement = "must be the name of a share"
+        raise UnknownNameError(
+            [Problem(path="name", requirement=requirement, value=name, hint=hint)]
+        )
 
     def ends(self, metric: str) -> tuple[tuple[float, float | None], tuple[float, float | None]]:
         """Return a metric as it is and with all ideal, each with its standard error."""
@@ -233,8 +253,8 @@ class Attribution:
 
     @property
     def n_simulations(self) -> int:
-        """Simulations of ranks."""
-        return int(2 ** sum(player.side == "compute" for player in self.lattice.step_players))
+        """Simulations of steps that it took."""
+        return n_simulations(self.lattice.step_players)
 
     def document(self, *, interactions: bool = False) -> dict[str, Any]:
         """Return the attribution as plain tables, as ``attribute --format json`` prints it."""
@@ -277,7 +297,7 @@ def attribute(
     threads: int | None = None,
     days: float | None = None,
     progress: Progress | None = None,
-    announce: Any = None,
+    announce: Announce | None = None,
 ) -> Attribution:
     """Return what each mechanism of a scenario costs of MFU, by exact Shapley values.
 
@@ -294,8 +314,8 @@ def attribute(
     by
         ``mechanism``, or ``cause`` for mechanisms of several causes divided into these.
     exact
-        Whether mechanisms are told apart even where every rank of each coalition has to be sampled.
-        Otherwise they are grouped there, into at most 64 coalitions.
+        Whether mechanisms are told apart even where every rank of more than 64 coalitions has to be
+        sampled. Otherwise they are grouped there.
     steps, runs
         Steps of a run, and runs, of each coalition: by default 8 runs of 1,000 with order
         statistics, and 4 of 20 with ``sample``.
@@ -304,8 +324,8 @@ def attribute(
     method
         As in `simulate`; one for all coalitions, ``sample`` with ``auto`` if any of them needs it.
     announce
-        Called with the number of simulations and about how many seconds they take, before they
-        begin.
+        Called with the number of simulations and about how many seconds they take, before most of
+        them begin.
 
     Raises
     ------
@@ -341,92 +361,41 @@ def attribute(
             *by_problems,
         ]
     )
-    chosen, why = _method(base, method)
-    try:
-        return _attributed(
-            base, chosen, why, by, exact, (steps, runs, seed, days), threads, progress, announce
-        )
-    except NotExactError as error:
-        if method != "auto":
-            requirement = "must be sample or auto: a coalition of ideals cannot be exact"
-            hint = str(error)
-            problem = Problem(path="method", requirement=requirement, value=method, hint=hint)
-            refuse([problem])
-        return _attributed(
-            base,
-            "sample",
-            f"a coalition of ideals: {error}",
-            by,
-            exact,
-            (steps, runs, seed, days),
-            threads,
-            progress,
-            announce,
-        )
-
-
-def _method(base: Compiled, method: Method) -> tuple[Method, str]:
-    """Return the method for all coalitions, and why."""
-    if method == "sample":
-        return method, "as asked"
-    if isinstance(base.exact, Reason):
-        if method != "auto":
-            requirement = "cannot be exact here, and an attribution by it has to be"
-            problem = Problem(
-                path="method", requirement=requirement, value=method, hint=str(base.exact)
-            )
-            refuse([problem])
-        return "sample", str(base.exact)
-    return "order-statistics", "exact: each step is a tree of maxima"
-
-
-def _attributed(
-    base: Compiled,
-    method: Method,
-    why: str,
-    by: By,
-    exact: bool,
-    call: tuple[int | None, int | None, int, float | None],
-    threads: int,
-    progress: Progress | None,
-    announce: Any,
-) -> Attribution:
-    steps, runs, seed, days = call
-    default_runs, default_steps = ATTRIBUTION_SIZES[method]
+    one_method, why = _one_method(base, method)
+    default_runs, default_steps = ATTRIBUTION_SIZES[one_method]
     size = Size(
-        method=method,
+        method=one_method,
         seed=seed,
         runs=default_runs if runs is None else runs,
         steps=default_steps if steps is None else steps,
         days=DEFAULT_DAYS if days is None else days,
     )
     refuse(row_problems(size.runs, size.steps))
-    is_grouped = method == "sample" and not exact
-    found = players(base.scenario, base.plan, "group" if is_grouped else by)
-    n_simulations = 2 ** sum(player.side == "compute" for player in found)
-    if n_simulations > MOST_SIMULATIONS:
+    apart = players(base.scenario, base.plan, by)
+    n_apart = n_simulations(apart)
+    is_grouped = one_method == "sample" and not exact and n_apart > MOST_SAMPLED
+    found = players(base.scenario, base.plan, "group") if is_grouped else apart
+    if len(found) > MOST_PLAYERS or n_simulations(found) > MOST_SIMULATIONS:
         requirement = (
-            f"must need at most {MOST_SIMULATIONS:,} simulations, and needs {n_simulations:,}"
+            f"must need at most {MOST_SIMULATIONS:,} simulations for at most {MOST_PLAYERS} "
+            f"mechanisms or causes, and needs {n_simulations(found):,} for {len(found)}"
         )
         hint = "by = 'mechanism' needs fewer" if by == "cause" else ""
         refuse([Problem(path="by", requirement=requirement, value=by, hint=hint)])
-    if announce is not None:
-        started = time.monotonic()
-        base.simulate_steps(**size.of_steps, method=method, threads=threads)
-        announce(n_simulations, n_simulations * (time.monotonic() - started))
-    values = lattice(base, found, size, threads=threads, progress=progress)
+    values = lattice(base, found, size, threads=threads, progress=progress, announce=announce)
     grouped = ""
     if is_grouped:
+        what = "mechanisms are" if by == "mechanism" else "mechanisms and their causes are"
         grouped = (
-            f"mechanisms are grouped, because every rank of each coalition is sampled ({why}): "
-            f"{n_simulations} simulations instead of {_all_simulations(base)}"
+            f"{what} grouped, because every rank of each coalition is sampled: "
+            f"{n_simulations(found)} simulations instead of {n_apart:,}"
         )
     inputs = {
         "seed": size.seed,
         "runs": size.runs,
         "steps": size.steps,
         "method": size.method,
-        "days": size.days if base.scenario.enabled_failures else None,
+        "days": size.days if has_failures else None,
         "by": "group" if is_grouped else by,
     }
     return Attribution(
@@ -434,21 +403,30 @@ def _attributed(
     )
 
 
-def _all_simulations(base: Compiled) -> int:
-    apart = players(base.scenario, base.plan)
-    return int(2 ** sum(player.side == "compute" for player in apart))
+def _one_method(base: Compiled, method: Method) -> tuple[Method, str]:
+    """Return the method for all coalitions, and why."""
+    if method == "sample":
+        return method, "as asked"
+    if isinstance(base.exact, Reason):
+        if method != "auto":
+            requirement = "cannot be exact here, and an attribution by it has to be"
+            hint = str(base.exact)
+            problem = Problem(path="method", requirement=requirement, value=method, hint=hint)
+            refuse([problem])
+        return "sample", str(base.exact)
+    return "order-statistics", "exact: each step is a tree of maxima"
 
 
-def _nothing(metric: str, name: str) -> Share:
+def _nothing(metric: str, name: str, error: float | None) -> Share:
     return Share(
         metric=metric,
         name=name,
         shapley=0.0,
-        std_error=0.0,
+        std_error=error,
         alone=0.0,
-        alone_std_error=0.0,
+        alone_std_error=error,
         last=0.0,
-        last_std_error=0.0,
+        last_std_error=error,
     )
 
 

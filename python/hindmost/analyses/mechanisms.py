@@ -163,7 +163,9 @@ def _is_there(
         case "kernel_efficiency":
             return True
         case "software_mismatch":
-            return any(pool.software_efficiency != 1 for pool in scenario.pools.values())
+            # Measured passes are those of the software.
+            pools = [pool for pool in scenario.pools.values() if pool.forward_s is None]
+            return any(pool.software_efficiency != 1 for pool in pools)
         case "exchange_inside_replicas":
             return max(layout.tensor, layout.context, layout.expert, layout.pipeline) > 1
         case "recompute_and_overhead":
@@ -177,4 +179,5 @@ def _is_there(
         case "failures" | "idle":
             return bool(scenario.enabled_failures)
         case _:
+            assert one.is_of_causes, f"nothing says when a scenario has {one.name}"
             return bool(_of_mechanism(one.name, causes))

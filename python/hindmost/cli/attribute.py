@@ -19,8 +19,6 @@ from hindmost.cli.options import (
 )
 
 STYLES = ("table", "json", "csv", "markdown")
-LONG_S = 60.0
-"""Seconds above which it is told beforehand how long the simulations take."""
 
 
 @click.command()
@@ -84,8 +82,7 @@ def attribute(
     tell_warnings(base)
 
     def announce(n_simulations: int, seconds: float) -> None:
-        if seconds > LONG_S:
-            tell(f"hindmost: {n_simulations:,} simulations, about {_duration(seconds)}")
+        tell(f"hindmost: {n_simulations:,} simulations, about {_duration(seconds)}")
 
     with progress_bar("simulating") as progress:
         found = attributed(
@@ -99,4 +96,6 @@ def attribute(
 
 
 def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} seconds"
     return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"

@@ -148,7 +148,10 @@ def compute_time(job: Job, pool: Pool, links: Links, places: PoolPlaces) -> Comp
         passes = 3 if job.recomputed_share else 2
         tensor_s = job.n_microbatches * passes * (job.model.n_layers * sent.tensor_s)
     elif job.ideal.kernel_efficiency:
-        times = _stage_times(job, pool, no_exchange(job.layout))
+        # Measured passes are those of the software, too.
+        of_kernel = job.ideal.model_copy(update={"software_mismatch": True})
+        at_peak = replace(job, ideal=of_kernel)
+        times = _stage_times(at_peak, pool, no_exchange(job.layout))
     else:
         times = _measured(job, pool.forward_s, pool.backward_s)
     times = _even(times) if job.ideal.stage_imbalance else _with_heavy_last_stage(job, times)
@@ -162,7 +165,7 @@ def compute_time(job: Job, pool: Pool, links: Links, places: PoolPlaces) -> Comp
     )
 
 
-def balanced(pools: Sequence[ComputeTime], n_ranks: Sequence[int]) -> list[ComputeTime]:
+def balanced(pools: Sequence[ComputeTime], flops: Sequence[float]) -> list[ComputeTime]:
     """Return the seconds of pools whose ranks have work in proportion to their speed.
 
     Passes and transfers take as many times as long as a rank has more work than with equal
@@ -173,12 +176,16 @@ def balanced(pools: Sequence[ComputeTime], n_ranks: Sequence[int]) -> list[Compu
     ----------
     pools
         Times of each pool with equal work.
-    n_ranks
-        Ranks of each pool.
+    flops
+        Model FLOPs of all ranks of each pool with equal work; of mixed stages those that lie in
+        the pool.
     """
     passes_s = [pool.step_s - pool.overhead_s for pool in pools]
-    speeds = zip(n_ranks, passes_s, strict=True)
-    together_s = sum(n_ranks) / sum(n / seconds for n, seconds in speeds)
+    if len(set(passes_s)) == 1:
+        # Exactly as they are, whatever rounding would make of it.
+        return list(pools)
+    speeds = zip(flops, passes_s, strict=True)
+    together_s = sum(flops) / sum(work / seconds for work, seconds in speeds)
     return [
         pool.with_work(together_s / seconds) for pool, seconds in zip(pools, passes_s, strict=True)
     ]

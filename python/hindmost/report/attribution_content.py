@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from hindmost.analyses.attribute import Attribution, Interaction, Share
 from hindmost.report.content import Content, Listing, Table
 from hindmost.report.numbers import count
@@ -17,21 +20,29 @@ def attribution_content(found: Attribution, *, interactions: bool = False) -> Co
     """Return the content of an attribution's report: a table a metric, and sentences."""
     inputs = found.inputs
     tables = [_shares(found, metric) for metric in found.metrics]
-    if interactions:
+    if interactions and len(found.lattice.step_players) > 1:
         tables += [_interactions(found, metric) for metric in found.metrics]
     one_run = "One run: values are given this cluster, and have no errors."
-    days = "" if inputs["days"] is None else f" of {inputs['days']:g} days"
     notes = [
         "Shapley: what making it ideal gains, on average over all orders of making things ideal; "
         "they add up. Alone: with all else as it is. Last: with all else ideal.",
         "± is the standard error by leaving out runs, where it reaches the last decimal."
         if inputs["runs"] > 1
         else one_run,
-        f"Seed {inputs['seed']}, {inputs['runs']} runs{days} and of {count(inputs['steps'])} steps "
-        f"for each coalition, method {inputs['method']} ({found.why}).",
+        f"Seed {inputs['seed']}, {each_size(inputs)} for each coalition, method "
+        f"{inputs['method']} ({found.why}).",
     ]
-    if found.absent:
-        notes.append(f"Not there, so that they cost nothing: {', '.join(found.absent)}.")
+    absent = [name for name in found.absent if name not in found.ideal_already]
+    if absent:
+        notes.append(f"Not there, so that they cost nothing: {', '.join(absent)}.")
+    if found.ideal_already:
+        notes.append(f"Ideal in this scenario already: {', '.join(found.ideal_already)}.")
+    workload = found.scenario.workload
+    if workload.dtype != workload.mfu_dtype:
+        notes.append(
+            f"MFU is against the dense {workload.mfu_dtype} peak, and the job computes in "
+            f"{workload.dtype}: all ideal is not 1."
+        )
     if found.grouped:
         notes.append(f"{found.grouped[0].upper()}{found.grouped[1:]}; --exact tells them apart.")
     if "fleet_mfu" not in found.metrics:
@@ -49,6 +60,14 @@ def attribution_content(found: Attribution, *, interactions: bool = False) -> Co
             Listing("In words", tuple(words(found))),
         ),
     )
+
+
+def each_size(inputs: Mapping[str, Any]) -> str:
+    """Return how much was simulated each time, in words."""
+    runs, steps = inputs["runs"], inputs["steps"]
+    days = "" if inputs["days"] is None else f" and {inputs['days']:g} days"
+    each = f"{count(steps)} step{'s' * (steps > 1)}{days}"
+    return f"{runs} run{'s' * (runs > 1)} of {each}{' each' * (runs > 1)}"
 
 
 def words(found: Attribution) -> list[str]:

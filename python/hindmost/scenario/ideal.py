@@ -64,7 +64,7 @@ class Ideal(Strict):
     @property
     def of_pools(self) -> tuple[bool, ...]:
         """What the seconds and bytes of pools depend on."""
-        return tuple(getattr(self, name) for name in _OF_POOLS)
+        return tuple(getattr(self, one.name) for one in MECHANISMS if one.is_of_pools)
 
     def has(self, name: str, cause: Cause) -> bool:
         """Return whether a cause does not act."""
@@ -94,11 +94,17 @@ class Mechanism:
         What it acts on.
     group : str
         The mechanisms with which it is made ideal where each simulation takes long.
+    is_of_pools : bool
+        Whether it changes the seconds of pools without any cause.
+    is_of_causes : bool
+        Whether it takes away causes.
     """
 
     name: str
     side: Side
     group: str
+    is_of_pools: bool = False
+    is_of_causes: bool = False
 
     @property
     def words(self) -> str:
@@ -111,45 +117,35 @@ class Mechanism:
         return f"ideal.{self.name}"
 
 
-def _mechanisms(side: Side, groups: dict[str, str]) -> list[Mechanism]:
-    return [
-        Mechanism(name=name, side=side, group=group)
-        for group, names in groups.items()
-        for name in names.split()
-    ]
+def _of_pools(group: str, name: str, side: Side = "compute") -> Mechanism:
+    return Mechanism(name=name, side=side, group=group, is_of_pools=True)
+
+
+def _of_causes(group: str, name: str, side: Side = "compute") -> Mechanism:
+    return Mechanism(name=name, side=side, group=group, is_of_causes=True)
 
 
 MECHANISMS = (
-    *_mechanisms(
-        "compute",
-        {
-            "mix": "mixed_generations",
-            "speed": (
-                "kernel_efficiency software_mismatch exchange_inside_replicas "
-                "recompute_and_overhead"
-            ),
-            "variation": (
-                "gpu_spread residual step_common stalls sequence_imbalance layer_barriers"
-            ),
-            "schedule": "stage_imbalance pipeline_bubble",
-        },
-    ),
-    *_mechanisms("network", {"network": "collective_latency collective_bandwidth network_noise"}),
-    *_mechanisms("run", {"run": "failures idle"}),
+    _of_pools("mix", "mixed_generations"),
+    _of_pools("speed", "kernel_efficiency"),
+    _of_pools("speed", "software_mismatch"),
+    _of_pools("speed", "exchange_inside_replicas"),
+    _of_pools("speed", "recompute_and_overhead"),
+    _of_causes("variation", "gpu_spread"),
+    _of_causes("variation", "residual"),
+    _of_causes("variation", "step_common"),
+    _of_causes("variation", "stalls"),
+    _of_causes("variation", "sequence_imbalance"),
+    _of_causes("variation", "layer_barriers"),
+    _of_pools("schedule", "stage_imbalance"),
+    _of_pools("schedule", "pipeline_bubble"),
+    _of_pools("network", "collective_latency", "network"),
+    _of_pools("network", "collective_bandwidth", "network"),
+    _of_causes("network", "network_noise", "network"),
+    Mechanism(name="failures", side="run", group="run"),
+    Mechanism(name="idle", side="run", group="run"),
 )
-"""All mechanisms."""
-
-_OF_POOLS = (
-    "mixed_generations",
-    "kernel_efficiency",
-    "software_mismatch",
-    "exchange_inside_replicas",
-    "recompute_and_overhead",
-    "stage_imbalance",
-    "pipeline_bubble",
-    "collective_latency",
-    "collective_bandwidth",
-)
+"""All mechanisms, those on ranks first and those between steps last."""
 
 
 def mechanism_of(cause: Cause) -> str:

@@ -53,12 +53,11 @@ class Account:
     @classmethod
     def of(cls, hours: RunHours, plan: Plan, mean_step_s: Floats) -> Account:
         """Return the account of runs whose steps take some mean time each."""
-        rank_flops = np.array([pool.rank_model_flops for pool in plan.pools])
         return cls(
             hours_of=hours,
             pools=tuple(pool.name for pool in plan.pools),
             peaks=np.array([pool.peak_flop_per_s for pool in plan.pools]),
-            rank_flops=rank_flops * SECONDS_PER_HOUR / mean_step_s[:, np.newaxis],
+            rank_flops=rank_flops_per_hour(plan, mean_step_s),
             tokens_per_flop=plan.tokens / plan.model_flops,
         )
 
@@ -74,6 +73,12 @@ class Account:
         return weighted
 
     @property
+    def kept_hours(self) -> Floats:
+        """GPU-hours in kept steps, of shape (runs, pools)."""
+        kept: Floats = self.gpu_hours[:, :, 0]
+        return kept
+
+    @property
     def possible_flops(self) -> Floats:
         """FLOPs of all GPUs at their peak all the time, by run."""
         flops: Floats = self._weighted.sum(axis=1) * SECONDS_PER_HOUR
@@ -82,7 +87,7 @@ class Account:
     @cached_property
     def kept_flops(self) -> Floats:
         """Model FLOPs of kept steps, by run."""
-        flops: Floats = (self.gpu_hours[:, :, 0] * self.rank_flops).sum(axis=1)
+        flops: Floats = (self.kept_hours * self.rank_flops).sum(axis=1)
         return flops
 
     @property
@@ -236,3 +241,18 @@ class Account:
             "warning": self.warning,
             "budget": self.budget,
         }
+
+
+def rank_flops_per_hour(plan: Plan, mean_step_s: Floats) -> Floats:
+    """Return the model FLOPs of a rank in an hour of steps, of shape (runs, pools).
+
+    Parameters
+    ----------
+    plan
+        The plan.
+    mean_step_s : array of shape (runs,)
+        Mean seconds of a step of each run.
+    """
+    rank_flops = np.array([pool.rank_model_flops for pool in plan.pools])
+    flops: Floats = rank_flops * SECONDS_PER_HOUR / mean_step_s[:, np.newaxis]
+    return flops
