@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hindmost.analyses.attribute import Attribution, attribute
     from hindmost.analyses.caps import caps
     from hindmost.analyses.compare import Comparison, compare
+    from hindmost.analyses.explain import Explanation, explain
     from hindmost.compiled import Compiled, compile
     from hindmost.errors import HindmostError, OutputError, Problem, ScenarioError
     from hindmost.reading import read
@@ -33,6 +34,7 @@ __all__ = [
     "Attribution",
     "Comparison",
     "Compiled",
+    "Explanation",
     "Failures",
     "GlobalLevel",
     "HindmostError",
@@ -49,6 +51,7 @@ __all__ = [
     "caps",
     "compare",
     "compile",
+    "explain",
     "load",
     "rank_times",
     "read",
@@ -62,6 +65,7 @@ _MODULES = {
     "Attribution": "analyses.attribute",
     "Comparison": "analyses.compare",
     "Compiled": "compiled",
+    "Explanation": "analyses.explain",
     "Failures": "renewal.job",
     "GlobalLevel": "renewal.job",
     "HindmostError": "errors",
@@ -78,6 +82,7 @@ _MODULES = {
     "caps": "analyses.caps",
     "compare": "analyses.compare",
     "compile": "compiled",
+    "explain": "analyses.explain",
     "load": "scenario.load",
     "rank_times": "simulation",
     "read": "reading",

@@ -15,6 +15,7 @@ import click
 from hindmost.cli.attribute import attribute
 from hindmost.cli.catalog import catalog
 from hindmost.cli.compare import compare
+from hindmost.cli.explain import explain
 from hindmost.cli.init import init
 from hindmost.cli.options import close_stdout, debug_option, tell
 from hindmost.cli.run import run
@@ -39,7 +40,7 @@ def cli() -> None:
     """
 
 
-for command in (run, compare, attribute, init, validate, schema, catalog):
+for command in (run, compare, attribute, explain, init, validate, schema, catalog):
     cli.add_command(command)
 
 

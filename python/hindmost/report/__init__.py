@@ -1,5 +1,17 @@
 """Reports: what a result says, as content without a format, and one file a format."""
 
-from hindmost.report.formats import FORMATS, render, render_attribution, render_comparison
+from hindmost.report.formats import (
+    FORMATS,
+    render,
+    render_attribution,
+    render_comparison,
+    render_explanation,
+)
 
-__all__ = ["FORMATS", "render", "render_attribution", "render_comparison"]
+__all__ = [
+    "FORMATS",
+    "render",
+    "render_attribution",
+    "render_comparison",
+    "render_explanation",
+]

@@ -14,6 +14,7 @@ from hindmost.result import Result
 if TYPE_CHECKING:
     from hindmost.analyses.attribute import Attribution
     from hindmost.analyses.compare import Comparison
+    from hindmost.analyses.explain import Explanation
 
 FORMATS = ("table", "json", "csv", "markdown")
 """Formats of a report; CSV holds the summary alone."""
@@ -94,5 +95,22 @@ def render_attribution(found: Attribution, style: str, *, interactions: bool = F
             return markdown.text(attribution_content(found, interactions=interactions))
         case "table":
             return table.text(attribution_content(found, interactions=interactions))
+        case _:
+            raise ValueError(f"style must be one of {', '.join(FORMATS)}, got {style!r}")
+
+
+def render_explanation(found: Explanation, style: str) -> str:
+    """Return an explanation in one of `FORMATS`; CSV holds the posterior alone."""
+    from hindmost.report.explanation_content import explanation_content
+
+    match style:
+        case "json":
+            return json.text(found.document())
+        case "csv":
+            return csv.text(found.rows)
+        case "markdown":
+            return markdown.text(explanation_content(found))
+        case "table":
+            return table.text(explanation_content(found))
         case _:
             raise ValueError(f"style must be one of {', '.join(FORMATS)}, got {style!r}")

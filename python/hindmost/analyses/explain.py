@@ -1,0 +1,457 @@
+"""What one would have to believe: unknowns of a scenario, given an MFU that was observed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hindmost.analyses.points import Metric, Outcome, Points, sides
+from hindmost.analyses.posterior import Observed, Spread, effective_size, spread, weights
+from hindmost.analyses.reach import Lever, corners, lever_of, value_that_would_do
+from hindmost.analyses.unknowns import MAX_POINTS, Point, drawn, unknowns_of
+from hindmost.arguments import (
+    DEFAULT_DAYS,
+    as_float,
+    as_int,
+    available_threads,
+    drawn_seed,
+    method_problems,
+    refuse,
+    row_problems,
+    seed_problems,
+    size_problems,
+    thread_problems,
+    whole_run_problems,
+)
+from hindmost.compiled import Compiled, compile
+from hindmost.engines import Method, Progress, Reason
+from hindmost.errors import Problem
+from hindmost.scenario import Changes, Scenario
+
+if TYPE_CHECKING:
+    import polars as pl
+
+SIZES = {"order-statistics": (4, 250), "sample": (2, 10)}
+"""Runs, and steps of each run, by method: of each point, so fewer than of one simulation."""
+FIRST_POINTS = 1024
+"""Points by which it is judged what can be reached."""
+LEAST_POINTS = 4096
+"""Points of a posterior, at least."""
+ENOUGH = 400.0
+"""Effective sample size of a posterior, at least."""
+FAR = 3.0
+"""Tolerances beyond which an observation is not reached."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Belief:
+    """What is known of one unknown before and after an observation.
+
+    Attributes
+    ----------
+    path : str
+        Its key path.
+    prior, posterior : Spread
+        Spread of its values among all points, without and with their weights.
+    """
+
+    path: str
+    prior: Spread
+    posterior: Spread
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Explanation:
+    """What one would have to believe, given an observation.
+
+    Attributes
+    ----------
+    scenario : Scenario
+        The scenario.
+    metric : str
+        What was observed: ``mfu`` or ``fleet_mfu``.
+    observed : Observed
+        The observation.
+    inputs : dict
+        seed, runs, steps, method and days of each point.
+    given : float
+        What the scenario as it is comes to.
+    lowest, highest : float
+        What points and corners come to.
+    nearest : dict of str to number
+        The point that comes closest, by key path.
+    nearest_value : float
+        What it comes to.
+    reachable : bool or None
+        Whether points come within 3 tolerances of the observation; None if too few do.
+    levers : tuple of Lever
+        What each unknown reaches alone.
+    beliefs : tuple of Belief
+        The posterior; none where the observation is not reached.
+    n_points, n_refused : int
+        Points of the posterior, and those among them that the scenario refuses.
+    ess : float or None
+        Their effective sample size; None without a posterior.
+    idle : tuple of str
+        Unknowns that do not act on what was observed.
+    """
+
+    scenario: Scenario
+    metric: Metric
+    observed: Observed
+    inputs: dict[str, Any]
+    given: float
+    lowest: float
+    highest: float
+    nearest: Point
+    nearest_value: float
+    reachable: bool | None
+    levers: tuple[Lever, ...]
+    beliefs: tuple[Belief, ...]
+    n_points: int
+    n_refused: int
+    ess: float | None
+    idle: tuple[str, ...]
+
+    @property
+    def unexplained_factor(self) -> float:
+        """The observation over what comes closest to it."""
+        return self.observed.value / self.nearest_value
+
+    @property
+    def frame(self) -> pl.DataFrame:
+        """`beliefs` as a table, one row an unknown."""
+        import polars as pl
+
+        return pl.DataFrame(self.rows)
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """Rows of `frame`, made without Polars."""
+        return [
+            {
+                "path": belief.path,
+                **{f"prior_{key}": value for key, value in asdict(belief.prior).items()},
+                **asdict(belief.posterior),
+            }
+            for belief in self.beliefs
+        ]
+
+    def belief(self, path: str) -> Belief:
+        """Return what is known of one unknown; raises KeyError if there is no such posterior."""
+        for one in self.beliefs:
+            if one.path == path:
+                return one
+        raise KeyError(path)
+
+    def document(self) -> dict[str, Any]:
+        """Return the explanation as plain tables, as ``explain --format json`` prints it."""
+        return {
+            "inputs": self.inputs,
+            "scenario": self.scenario.name,
+            "metric": self.metric,
+            "observed": asdict(self.observed),
+            "given": self.given,
+            "reached": {"lowest": self.lowest, "highest": self.highest},
+            "reachable": self.reachable,
+            "nearest": {"value": self.nearest_value, "point": self.nearest},
+            "unexplained_factor": self.unexplained_factor,
+            "levers": [asdict(lever) for lever in self.levers],
+            "n_points": self.n_points,
+            "n_refused": self.n_refused,
+            "ess": self.ess,
+            "posterior": [asdict(belief) for belief in self.beliefs],
+            "idle": list(self.idle),
+        }
+
+
+def explain(
+    scenario: Scenario | str | Path,
+    *,
+    mfu: float | None = None,
+    fleet_mfu: float | None = None,
+    tolerance: float,
+    tail: float | None = None,
+    tail_tolerance: float | None = None,
+    changes: Changes | None = None,
+    steps: int | None = None,
+    runs: int | None = None,
+    seed: int | None = None,
+    method: Method = "auto",
+    threads: int | None = None,
+    days: float | None = None,
+    progress: Progress | None = None,
+) -> Explanation:
+    """Return what one would have to believe of a scenario's unknowns, given an observed MFU.
+
+    First it is judged whether anything in the range of the unknowns comes within three tolerances
+    of the observation. If nothing does, there is no posterior: it is said what comes closest,
+    which factor is left unexplained, and for each unknown the value that would do alone, inside
+    or outside its range. Otherwise points of the prior, ``[unknowns]``, are weighed by how well
+    they explain the observation.
+
+    Parameters
+    ----------
+    scenario
+        A scenario with unknowns, or a name or path that `load` takes.
+    mfu, fleet_mfu
+        What was observed, one of them: of steps, or of whole runs of all GPUs.
+    tolerance
+        How far off that may be: a standard deviation, > 0.
+    tail, tail_tolerance
+        p95 over p50 of observed step times, and its standard deviation; both or none.
+    changes
+        Key paths and their new values, laid over the scenario.
+    steps, runs
+        Steps of a run, and runs, of each point: by default 4 runs of 250 with order statistics, and
+        2 of 10 with ``sample``.
+    seed, method, threads, days
+        As in `simulate`, the same for all points.
+    progress
+        Called with the points that are done and all of a batch of them.
+
+    Raises
+    ------
+    ScenarioError
+        With every problem of the scenario or the call, or if it has no unknowns.
+
+    Notes
+    -----
+    Points are as many as are needed for an effective sample size of 400, from 4,096 to 65,536.
+    Point k has its own random word for each unknown, so that another unknown leaves them as they
+    are; all points share those of their simulations.
+
+    Examples
+    --------
+    >>> import hindmost as hm
+    >>> found = hm.explain("h100-1k", mfu=0.11, tolerance=0.01, seed=1, runs=1, steps=20)
+    >>> found.reachable, found.beliefs
+    (False, ())
+    """
+    base = compile(scenario, changes)
+    steps, runs, seed, threads = (as_int(each) for each in (steps, runs, seed, threads))
+    seed = drawn_seed() if seed is None else seed
+    threads = available_threads() if threads is None else threads
+    has_failures = bool(base.scenario.enabled_failures)
+    refuse(
+        [
+            *observation_problems(
+                mfu=mfu,
+                fleet_mfu=fleet_mfu,
+                tolerance=tolerance,
+                tail=tail,
+                tail_tolerance=tail_tolerance,
+                has_failures=has_failures,
+            ),
+            *size_problems(steps=steps, runs=runs),
+            *seed_problems(seed),
+            *thread_problems(threads),
+            *method_problems(method),
+            *whole_run_problems(days=as_float(days), tokens=None, has_failures=has_failures),
+        ]
+    )
+    unknowns = unknowns_of(base.scenario)
+    value = mfu if fleet_mfu is None else fleet_mfu
+    assert value is not None
+    observed = Observed(
+        value=float(value),
+        tolerance=float(tolerance),
+        tail=None if tail is None else float(tail),
+        tail_tolerance=None if tail_tolerance is None else float(tail_tolerance),
+    )
+    by_method = (
+        "sample" if method == "sample" or isinstance(base.exact, Reason) else "order-statistics"
+    )
+    default_runs, default_steps = SIZES[by_method]
+    points = Points(
+        base=base,
+        unknowns=unknowns,
+        metric="mfu" if fleet_mfu is None else "fleet_mfu",
+        seed=seed,
+        runs=default_runs if runs is None else runs,
+        steps=default_steps if steps is None else steps,
+        days=DEFAULT_DAYS if days is None else float(days),
+        method=method,
+        threads=threads,
+    )
+    refuse(row_problems(points.runs, points.steps))
+    inputs = {
+        "seed": seed,
+        "runs": points.runs,
+        "steps": points.steps,
+        "method": by_method if method == "auto" else method,
+        "days": points.days if has_failures else None,
+    }
+    return _explained(base, points, observed, inputs, progress)
+
+
+def observation_problems(
+    *,
+    mfu: Any,
+    fleet_mfu: Any,
+    tolerance: Any,
+    tail: Any,
+    tail_tolerance: Any,
+    has_failures: bool,
+) -> list[Problem]:
+    """Return the problems of an observation."""
+    found = []
+    if (mfu is None) == (fleet_mfu is None):
+        requirement = "must be given, or fleet_mfu, and not both"
+        found.append(Problem(path="mfu", requirement=requirement, value=mfu))
+    if fleet_mfu is not None and not has_failures:
+        requirement = "needs whole runs, and the scenario has no [failures]"
+        hint = 'extends = ["llama3-failures"] has published rates, or observe mfu'
+        found.append(Problem(path="fleet_mfu", requirement=requirement, hint=hint))
+    if (tail is None) != (tail_tolerance is None):
+        requirement = "must be given together with tail"
+        if tail is not None:
+            requirement = "is missing: how far off tail may be"
+        found.append(Problem(path="tail_tolerance", requirement=requirement, value=tail_tolerance))
+    for path, value, least in (
+        ("mfu", mfu, 0.0),
+        ("fleet_mfu", fleet_mfu, 0.0),
+        ("tolerance", tolerance, 0.0),
+        ("tail", tail, 1.0),
+        ("tail_tolerance", tail_tolerance, 0.0),
+    ):
+        if value is None:
+            continue
+        number = as_float(value)
+        is_number = isinstance(number, int | float) and not isinstance(number, bool)
+        above = is_number and np.isfinite(number) and (number >= 1 if least else number > 0)
+        if not above:
+            requirement = "must be a number >= 1" if least else "must be a number > 0"
+            found.append(Problem(path=path, requirement=requirement, value=value))
+    return found
+
+
+def _explained(
+    base: Compiled,
+    points: Points,
+    observed: Observed,
+    inputs: dict[str, Any],
+    progress: Progress | None,
+) -> Explanation:
+    unknowns = points.unknowns
+    alone = [{unknown.path: end} for unknown in unknowns for end in unknown.ends]
+    given, *at_ends = points.outcomes([{}, *alone])
+    assert given is not None
+    values = [None if one is None else one.value for one in at_ends]
+    pairs = zip(unknowns, values[::2], values[1::2], strict=True)
+    levers = [lever_of(unknown, (low, high)) for unknown, low, high in pairs]
+    sampled = drawn(unknowns, points.seed, 0, FIRST_POINTS)
+    at_corners = corners(unknowns, levers)
+    tried = [*sampled, *at_corners, *alone]
+    outcomes = points.outcomes(sampled + at_corners, progress=progress)
+    everywhere = [*outcomes, *at_ends]
+    reached = [
+        (point, one) for point, one in zip(tried, everywhere, strict=True) if one is not None
+    ]
+    if not reached:
+        requirement = "must leave some scenario that is not refused"
+        refuse([Problem(path="unknowns", requirement=requirement, source=base.scenario.source)])
+    nearest, closest = min(reached, key=lambda pair: _distance(pair[1], observed))
+    on_steps, on_runs = sides(base.scenario, unknowns)
+    acting = on_steps if points.metric == "mfu" else [*on_steps, *on_runs]
+    found = Explanation(
+        scenario=base.scenario,
+        metric=points.metric,
+        observed=observed,
+        inputs=inputs,
+        given=given.value,
+        lowest=min(one.value for _, one in reached),
+        highest=max(one.value for _, one in reached),
+        nearest=nearest,
+        nearest_value=closest.value,
+        reachable=_is_reached([one for _, one in reached], observed),
+        levers=tuple(_with_what_would_do(points, levers, observed)),
+        beliefs=(),
+        n_points=FIRST_POINTS,
+        n_refused=sum(one is None for one in outcomes[:FIRST_POINTS]),
+        ess=None,
+        idle=tuple(unknown.path for unknown in unknowns if unknown.path not in acting),
+    )
+    if not found.reachable:
+        return found
+    return _with_posterior(found, points, sampled, outcomes[:FIRST_POINTS], progress)
+
+
+def _with_posterior(
+    found: Explanation,
+    points: Points,
+    sampled: list[Point],
+    outcomes: list[Outcome | None],
+    progress: Progress | None,
+) -> Explanation:
+    """Return an explanation with a posterior, of as many points as it takes."""
+    sampled, outcomes = list(sampled), list(outcomes)
+    n_points = LEAST_POINTS
+    while True:
+        more = drawn(points.unknowns, points.seed, len(sampled), n_points)
+        outcomes += points.outcomes(more, progress=progress)
+        sampled += more
+        weight = weights(outcomes, found.observed)
+        ess = effective_size(weight)
+        if ess >= ENOUGH or 2 * n_points > MAX_POINTS:
+            break
+        n_points *= 2
+    equal = np.array([one is not None for one in outcomes], dtype=np.float64)
+    beliefs = []
+    for unknown in points.unknowns:
+        numbers = np.array([point[unknown.path] for point in sampled], dtype=np.float64)
+        prior = spread(numbers, equal / equal.sum())
+        beliefs.append(Belief(path=unknown.path, prior=prior, posterior=spread(numbers, weight)))
+    return replace(
+        found,
+        reachable=True if ess >= ENOUGH else None,
+        beliefs=tuple(beliefs) if ess else (),
+        n_points=len(sampled),
+        n_refused=sum(one is None for one in outcomes),
+        ess=ess,
+    )
+
+
+def _is_reached(reached: Sequence[Outcome], observed: Observed) -> bool:
+    """Return whether an observation is within 3 tolerances of what is reached."""
+
+    def near(values: list[float], value: float, tolerance: float) -> bool:
+        return min(values) - FAR * tolerance <= value <= max(values) + FAR * tolerance
+
+    if not near([one.value for one in reached], observed.value, observed.tolerance):
+        return False
+    if observed.tail is None:
+        return True
+    assert observed.tail_tolerance is not None
+    return near([one.tail for one in reached], observed.tail, observed.tail_tolerance)
+
+
+def _distance(one: Outcome, observed: Observed) -> float:
+    """Return how many tolerances an outcome is off an observation."""
+    off = abs(one.value - observed.value) / observed.tolerance
+    if observed.tail is not None:
+        assert observed.tail_tolerance is not None
+        off += abs(one.tail - observed.tail) / observed.tail_tolerance
+    return float(off)
+
+
+def _with_what_would_do(points: Points, levers: list[Lever], observed: Observed) -> list[Lever]:
+    """Return levers with the value of each that would do alone."""
+
+    def value(point: Point) -> float | None:
+        (one,) = points.outcomes([point])
+        return None if one is None else one.value
+
+    found = []
+    for unknown, lever in zip(points.unknowns, levers, strict=True):
+        would_do = value_that_would_do(
+            unknown, lever, observed.value, value, close=observed.tolerance / 20
+        )
+        if would_do is not None:
+            lever = replace(lever, would_do=would_do[0], is_inside=would_do[1])
+        found.append(lever)
+    return found

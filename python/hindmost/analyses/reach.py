@@ -1,0 +1,182 @@
+"""What a scenario's unknowns can reach: their corners, and each of them alone."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from hindmost.analyses.unknowns import Number, Point, Unknown
+
+MOST_CORNERS_OF = 8
+"""Unknowns of which all corners are looked at."""
+MOST_DOUBLINGS = 40
+"""Doublings of an unknown beyond its range, at most."""
+IDLE_DOUBLINGS = 6
+"""Doublings that change nothing, after which none is expected to."""
+MOST_HALVINGS = 30
+"""Halvings of an interval that holds the value that would do, at most."""
+
+Value = Callable[[Point], float | None]
+"""What a point comes to; None where the scenario refuses it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lever:
+    """What one unknown reaches alone, with all others as in the scenario.
+
+    Attributes
+    ----------
+    path : str
+        Its key path.
+    low, high : int or float
+        Ends of its range.
+    at_low, at_high : float or None
+        What these come to; None where the scenario refuses it.
+    would_do : int, float or None
+        The value that would come to what was observed; None if none was found.
+    is_inside : bool or None
+        Whether that lies in its range.
+    """
+
+    path: str
+    low: Number
+    high: Number
+    at_low: float | None
+    at_high: float | None
+    would_do: Number | None
+    is_inside: bool | None
+
+
+def corners(unknowns: Sequence[Unknown], alone: Sequence[Lever]) -> list[Point]:
+    """Return corners of the range of unknowns.
+
+    All of them, of up to 8 unknowns. Of more the two where each is at the end that alone comes to
+    the lower, and to the higher value.
+    """
+    if len(unknowns) <= MOST_CORNERS_OF:
+        paths = [unknown.path for unknown in unknowns]
+        ends = itertools.product(*(unknown.ends for unknown in unknowns))
+        return [dict(zip(paths, values, strict=True)) for values in ends]
+
+    def end(lever: Lever, *, is_higher: bool) -> Number:
+        at_low = -1.0 if lever.at_low is None else lever.at_low
+        at_high = -1.0 if lever.at_high is None else lever.at_high
+        return lever.high if (at_high > at_low) == is_higher else lever.low
+
+    return [
+        {lever.path: end(lever, is_higher=is_higher) for lever in alone}
+        for is_higher in (False, True)
+    ]
+
+
+def lever_of(unknown: Unknown, at: tuple[float | None, float | None]) -> Lever:
+    """Return a lever before it is known which value would do.
+
+    Parameters
+    ----------
+    unknown
+        The unknown.
+    at
+        What both ends of its range come to.
+    """
+    low, high = unknown.ends
+    return Lever(
+        path=unknown.path,
+        low=low,
+        high=high,
+        at_low=at[0],
+        at_high=at[1],
+        would_do=None,
+        is_inside=None,
+    )
+
+
+def value_that_would_do(
+    unknown: Unknown, lever: Lever, observed: float, value: Value, *, close: float
+) -> tuple[Number, bool] | None:
+    """Return the value of one unknown that comes to what was observed, and whether it is in range.
+
+    None if none was found. What an unknown comes to is taken to rise or to fall all along.
+
+    Parameters
+    ----------
+    unknown, lever
+        The unknown.
+    observed
+        What was observed.
+    value
+        What a point comes to.
+    close
+        How close is close enough.
+    """
+    if lever.at_low is None or lever.at_high is None or lever.at_low == lever.at_high:
+        return None
+
+    def at(number: float) -> float | None:
+        return value({unknown.path: unknown.as_value(number)})
+
+    below, above = sorted((lever.at_low, lever.at_high))
+    if below <= observed <= above:
+        found = _between(lever.low, lever.high, lever.at_low, observed, at, close)
+        return unknown.as_value(found), True
+    # Beyond the end that comes closer.
+    from_high = abs(lever.at_high - observed) < abs(lever.at_low - observed)
+    end, other = (lever.high, lever.low) if from_high else (lever.low, lever.high)
+    at_end = lever.at_high if from_high else lever.at_low
+    bracket = _beyond(end, other, at_end, observed, at)
+    if bracket is None:
+        return None
+    found = _between(*bracket, observed, at, close)
+    return unknown.as_value(found), False
+
+
+def _beyond(
+    end: float, other: float, at_end: float, observed: float, at: Callable[[float], float | None]
+) -> tuple[float, float, float] | None:
+    """Return two numbers beyond an end between which the observed value lies, and the first's."""
+    is_geometric = end > 0 and other > 0
+    last, at_last, idle = end, at_end, 0
+    for doubling in range(MOST_DOUBLINGS):
+        if is_geometric:
+            number = end * 2.0 ** ((doubling + 1) * (1 if end > other else -1))
+        else:
+            number = end + (end - other) * 2.0**doubling
+        found = at(number)
+        halvings = 0
+        while found is None and halvings < MOST_HALVINGS:
+            # Up to where the scenario allows it.
+            number, halvings = (number + last) / 2, halvings + 1
+            found = at(number)
+        if found is None:
+            return None
+        if (found - observed) * (at_last - observed) <= 0:
+            return last, number, at_last
+        idle = 0 if abs(found - observed) < abs(at_last - observed) else idle + 1
+        if idle >= IDLE_DOUBLINGS or halvings:
+            return None
+        last, at_last = number, found
+    return None
+
+
+def _between(
+    first: float,
+    second: float,
+    at_first: float,
+    observed: float,
+    at: Callable[[float], float | None],
+    close: float,
+) -> float:
+    """Return the number between two that comes to the observed value, by halving."""
+    is_geometric = first > 0 and second > 0
+    middle = first
+    for _ in range(MOST_HALVINGS):
+        middle = (first * second) ** 0.5 if is_geometric else (first + second) / 2
+        found = at(middle)
+        if found is None or abs(found - observed) < close:
+            break
+        if (found - observed) * (at_first - observed) > 0:
+            first, at_first = middle, found
+        else:
+            second = middle
+    return middle

@@ -1,0 +1,108 @@
+"""``hindmost explain``: what one would have to believe, given an observed MFU."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import Any
+
+import click
+
+from hindmost.cli.completion import scenarios
+from hindmost.cli.options import (
+    MAX_SEED,
+    debug_option,
+    echo_data,
+    parsed_settings,
+    progress_bar,
+    set_option,
+    tell,
+    tell_warnings,
+)
+
+STYLES = ("table", "json", "csv", "markdown")
+ESS = re.compile(r"\s*ess\s*<\s*(\d+(?:\.\d+)?)\s*")
+
+
+@click.command()
+@click.argument("scenario", shell_complete=scenarios(".toml"))
+@click.option("--mfu", type=float, help="MFU of steps that was observed; or --fleet-mfu.")
+@click.option("--fleet-mfu", type=float, help="Fleet MFU that was observed.")
+@click.option(
+    "--tolerance",
+    type=float,
+    required=True,
+    help="How far off the observation may be: a standard deviation.",
+)
+@click.option("--tail", type=float, help="p95 over p50 of step times that was observed.")
+@click.option("--tail-tolerance", type=float, help="How far off that may be.")
+@set_option
+@click.option("--steps", type=click.IntRange(min=1), help="Steps of a run of each point.")
+@click.option("--runs", type=click.IntRange(min=1), help="Runs of each point.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0, max=MAX_SEED),
+    help="Seed of all points; drawn by the operating system and printed if omitted.",
+)
+@click.option(
+    "--method",
+    type=click.Choice(["auto", "order-statistics", "sample"]),
+    default="auto",
+    show_default=True,
+    help="As in run.",
+)
+@click.option("--threads", type=click.IntRange(min=1, max=1024), help="Threads.  [default: all]")
+@click.option("--days", type=float, help="Days of whole runs, where there are failures.")
+@click.option(
+    "--fail-if",
+    "threshold",
+    metavar="'ess<NUMBER'",
+    help="Exit with status 1 if the effective sample size is below this.",
+)
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(STYLES),
+    default="table",
+    show_default=True,
+    help="Format of what is printed; CSV holds the posterior alone.",
+)
+@debug_option
+def explain(
+    scenario: str,
+    settings: tuple[str, ...],
+    style: str,
+    threshold: str | None,
+    **call: Any,
+) -> None:
+    """Say what one would have to believe of the unknowns of SCENARIO, given an observed MFU."""
+    least = _parsed(threshold)
+    from hindmost.analyses.explain import explain as explained
+    from hindmost.report import render_explanation
+    from hindmost.scenario.load import load
+
+    base = load(scenario, parsed_settings(settings), changes_from="--set")
+    tell_warnings(base)
+    with progress_bar("simulating") as progress:
+        found = explained(base, progress=progress, **call)
+    if style == "csv":
+        tell(f"seed {found.inputs['seed']}")
+    echo_data(render_explanation(found, style))
+    if least is not None and found.ess is not None and found.ess < least:
+        tell(f"hindmost: {threshold} holds: the effective sample size is {found.ess:.0f}")
+        sys.exit(1)
+
+
+def _parsed(threshold: str | None) -> float | None:
+    """Return the number of a threshold ``ess<NUMBER``."""
+    if threshold is None:
+        return None
+    match = ESS.fullmatch(threshold)
+    if match is None:
+        from hindmost.errors import Problem, ScenarioError
+
+        requirement = "must be ess< and a number"
+        hint = "such as ess<400"
+        problem = Problem(path="--fail-if", requirement=requirement, value=threshold, hint=hint)
+        raise ScenarioError([problem])
+    return float(match[1])
