@@ -205,10 +205,8 @@ class Compiled:
         >>> import hindmost as hm
         >>> compiled = hm.compile("h100-1k")
         >>> software = [{"pools.h100.software_efficiency": share} for share in (1.0, 0.9)]
-        >>> mfu = compiled.many(
-        ...     software, keep=lambda result: result.value("mfu"), seed=1, runs=2, steps=50
-        ... )
-        >>> mfu[0] > mfu[1]
+        >>> better, worse = compiled.many(software, seed=1, runs=2, steps=50)
+        >>> better.value("mfu") > worse.value("mfu")
         True
         """
         # Drawn once, for common random numbers.
