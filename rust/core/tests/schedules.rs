@@ -71,7 +71,10 @@ fn data_travel_between_stages_and_not_within_one() {
 #[test]
 fn every_pass_comes_once_and_after_what_it_waits_for() {
     for kind in Kind::ALL {
-        let chunks = if kind == Kind::Interleaved { 3 } else { 1 };
+        let chunks = match kind {
+            Kind::Interleaved | Kind::BubbleFree => 3,
+            _ => 1,
+        };
         let shape = shape(4, chunks, 8);
         let schedule = Schedule::new(kind, shape).unwrap();
         let n_virtual = shape.virtual_stages();
@@ -84,7 +87,11 @@ fn every_pass_comes_once_and_after_what_it_waits_for() {
                 Direction::Backward => Some((Direction::Forward, k)),
                 Direction::Weight => Some((Direction::Backward, k)),
             };
-            if let Some((direction, k)) = needs {
+            // Without bubbles only a stage's own passes wait for each other.
+            let waits = |&(_, from): &(Direction, u32)| {
+                kind != Kind::BubbleFree || from % shape.stages == pass.stage
+            };
+            if let Some((direction, k)) = needs.filter(waits) {
                 assert!(
                     done.contains(&(direction, k, pass.op.microbatch)),
                     "{kind:?}"
@@ -100,6 +107,22 @@ fn every_pass_comes_once_and_after_what_it_waits_for() {
             directions * n_virtual * shape.microbatches
         );
     }
+}
+
+#[test]
+fn without_bubbles_a_step_takes_what_its_busiest_stage_takes() {
+    // Any number of microbatches, and transfers that nobody waits for.
+    for (p, chunks, m) in [(4, 1, 8), (3, 2, 5), (1, 4, 2)] {
+        let found = step_s(Kind::BubbleFree, shape(p, chunks, m), [1.0, 2.0, 0.0], 0.25);
+        assert_eq!(found, f64::from(chunks * m) * 3.0);
+    }
+    let schedule = Schedule::new(Kind::BubbleFree, shape(2, 1, 3)).unwrap();
+    let times = PassTimes {
+        forward_s: vec![1.0, 1.0, 1.0, 2.0, 5.0, 2.0],
+        backward_s: vec![1.0, 1.0, 1.0, 3.0, 3.0, 3.0],
+        weight_s: vec![],
+    };
+    assert_eq!(times.step_seconds(&schedule, &[9.0, 9.0]).unwrap(), 18.0);
 }
 
 #[test]
