@@ -143,19 +143,34 @@ def _beyond(
         else:
             number = end + (end - other) * 2.0**doubling
         found = at(number)
-        halvings = 0
-        while found is None and halvings < MOST_HALVINGS:
-            # Up to where the scenario allows it.
-            number, halvings = (number + last) / 2, halvings + 1
-            found = at(number)
         if found is None:
-            return None
+            return _up_to_a_limit(last, number, at_last, observed, at)
         if (found - observed) * (at_last - observed) <= 0:
             return last, number, at_last
         idle = 0 if abs(found - observed) < abs(at_last - observed) else idle + 1
-        if idle >= IDLE_DOUBLINGS or halvings:
+        if idle >= IDLE_DOUBLINGS:
             return None
         last, at_last = number, found
+    return None
+
+
+def _up_to_a_limit(
+    last: float,
+    refused: float,
+    at_last: float,
+    observed: float,
+    at: Callable[[float], float | None],
+) -> tuple[float, float, float] | None:
+    """Return what `_beyond` does, between a number and one that the scenario refuses."""
+    for _ in range(MOST_HALVINGS):
+        middle = (last + refused) / 2
+        found = at(middle)
+        if found is None:
+            refused = middle
+        elif (found - observed) * (at_last - observed) <= 0:
+            return last, middle, at_last
+        else:
+            last, at_last = middle, found
     return None
 
 

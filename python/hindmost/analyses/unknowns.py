@@ -85,7 +85,7 @@ def unknowns_of(scenario: Scenario) -> list[Unknown]:
 
 def drawn(unknowns: Sequence[Unknown], seed: int, first: int, end: int) -> list[Point]:
     """Return the points from number `first` to `end`, each by the random words of its number."""
-    streams = [(unknown, _fnv_1a(f"unknown/{unknown.path}")) for unknown in unknowns]
+    streams = [(unknown, fnv_1a(f"unknown/{unknown.path}")) for unknown in unknowns]
     return [
         {
             unknown.path: _value(unknown, _core.philox(seed, (0, 0, number << 16, stream))[0])
@@ -103,7 +103,7 @@ def _value(unknown: Unknown, word: int) -> Number:
     return unknown.as_value(law.isf(tail) if is_upper else law.ppf(tail))
 
 
-def _fnv_1a(text: str) -> int:
+def fnv_1a(text: str) -> int:
     """Return the stream of an address: FNV-1a in 32 bits."""
     found = 0x811C_9DC5
     for byte in text.encode():

@@ -87,6 +87,8 @@ def explain(
         found = explained(base, progress=progress, **call)
     if style == "csv":
         tell(f"seed {found.inputs['seed']}")
+        if not found.beliefs:
+            tell("hindmost: not reached, so that there is no posterior")
     echo_data(render_explanation(found, style))
     if least is not None and found.ess is not None and found.ess < least:
         tell(f"hindmost: {threshold} holds: the effective sample size is {found.ess:.0f}")
