@@ -1,4 +1,4 @@
-"""Attributions against stated rates: a number of them in a time."""
+"""Attributions and explanations against stated rates: a number of them in a time."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from tests.scenarios import COLOSSUS_1_BARE
 
 import hindmost as hm
 from benches.gate import gate_of_a_count
+from hindmost.analyses.points import Points
+from hindmost.analyses.unknowns import drawn, unknowns_of
 
 
 @cache
@@ -41,4 +43,29 @@ def test_groups_of_mechanisms_of_a_sampled_pipeline_in_four_minutes(benchmark: A
         ours=lambda: hm.attribute(scenario, seed=0, runs=4, steps=20),
         count=1,
         at_least_per_s=1 / 240,
+    )
+
+
+N_POINTS = 512
+
+
+def test_points_of_an_explanation_are_4096_in_90_seconds(benchmark: Any) -> None:
+    base = hm.compile(COLOSSUS_1_BARE)
+    points = Points(
+        base=base,
+        unknowns=unknowns_of(base.scenario),
+        metric="mfu",
+        seed=0,
+        runs=4,
+        steps=250,
+        days=1.0,
+        method="auto",
+        threads=2,
+    )
+    sampled = drawn(points.unknowns, 0, 0, N_POINTS)
+    gate_of_a_count(
+        benchmark,
+        ours=lambda: points.outcomes(sampled),
+        count=N_POINTS,
+        at_least_per_s=4096 / 90,
     )
