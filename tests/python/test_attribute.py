@@ -29,7 +29,7 @@ from hindmost.compiled import Compiled
 from hindmost.engines import Method, Reason
 from hindmost.errors import ScenarioError
 from hindmost.scenario import from_table
-from hindmost.scenario.ideal import MECHANISMS
+from hindmost.scenario.ideal import MECHANISMS, in_words
 
 SIZE: dict[str, Any] = {"seed": 3, "runs": 3, "steps": 12}
 
@@ -133,26 +133,26 @@ def test_shares_add_up_and_what_is_not_there_costs_exactly_nothing(kind: str) ->
         shares = [share for share in found.shares if share.metric == metric]
         assert sum(share.shapley for share in shares) == pytest.approx(ideal - value, abs=1e-12)
         assert ideal == pytest.approx(1, abs=1e-12)
-    absent = [share for share in found.shares if share.name in found.absent]
+    absent = [share for share in found.shares if share.mechanism in found.absent]
     assert all(share.shapley == share.alone == share.last == 0 for share in absent)
     assert all(share.std_error == 0 for share in absent)
     if found.inputs["by"] == "mechanism":
-        names = {share.name for share in found.shares if share.metric == "mfu"}
-        assert names == {one.words for one in MECHANISMS if one.side != "run"}
+        names = {share.mechanism for share in found.shares if share.metric == "mfu"}
+        assert names == {one.name for one in MECHANISMS if one.side != "run"}
 
 
 def test_what_is_called_absent_changes_no_step() -> None:
     found = hm.attribute(COLOSSUS_1_BARE, **SIZE)
     base = hm.compile(COLOSSUS_1_BARE)
     assert set(found.absent) == {
-        "software mismatch",
-        "sequence imbalance",
-        "layer barriers",
-        "stage imbalance",
-        "pipeline bubble",
+        "software_mismatch",
+        "sequence_imbalance",
+        "layer_barriers",
+        "stage_imbalance",
+        "pipeline_bubble",
     }
     for one in MECHANISMS:
-        if one.words in found.absent:
+        if one.name in found.absent:
             assert base.with_changes({one.path: True}).plan.arguments == base.plan.arguments
 
 
@@ -166,8 +166,8 @@ def test_slow_software_that_slack_hides() -> None:
 
 def test_exchange_and_network_of_the_frozen_scenario() -> None:
     found = hm.attribute(COLOSSUS_1_BARE, seed=0, runs=8, steps=1000)
-    assert found.share("exchange inside replicas").shapley == pytest.approx(0.114, abs=0.002)
-    bandwidth = found.share("collective bandwidth")
+    assert found.share("exchange_inside").shapley == pytest.approx(0.114, abs=0.002)
+    bandwidth = found.share("collective_bandwidth")
     assert bandwidth.alone == pytest.approx(0.002, abs=0.0005)
     assert bandwidth.last == pytest.approx(0.356, abs=0.001)
     assert found.inputs["method"] == "order-statistics"
@@ -227,7 +227,7 @@ def test_a_planted_case_has_its_worked_values() -> None:
     scenario = planted()
     found = hm.attribute(scenario, by="cause", seed=1, runs=8, steps=STEPS)
     names = [player.name for player in found.lattice.step_players]
-    assert names == ["kernel efficiency", "stalls: stall", "stalls: pause", "collective latency"]
+    assert names == ["kernel_efficiency", "stalls: stall", "stalls: pause", "collective_latency"]
     # Half of the peak is what the worked case begins with.
     values = found.lattice.mfu[0]
     assert values[1, 1, 1][0] == pytest.approx(0.5, rel=1e-12)
@@ -268,7 +268,7 @@ def test_errors_are_those_of_leaving_out_each_run_of_all_coalitions() -> None:
 
 def test_one_run_has_no_errors() -> None:
     found = hm.attribute("h100-1k", seed=1, runs=1, steps=5)
-    there = [share for share in found.shares if share.name not in found.absent]
+    there = [share for share in found.shares if share.mechanism not in found.absent]
     assert all(share.std_error is None for share in there)
     assert found.frame["std_error"].dtype.is_float()
 
@@ -289,7 +289,7 @@ def test_no_step_is_shorter_with_one_more_slowdown_or_stall(
     for name, given in (("barrier", BARRIER), ("stages", MIXED)):
         scenario = from_table(given, name)
         for ideals in itertools.product((False, True), repeat=2):
-            names = ("ideal.kernel_efficiency", "ideal.exchange_inside_replicas")
+            names = ("ideal.kernel_efficiency", "ideal.exchange_inside")
             changes: dict[str, Any] = dict(zip(names, ideals, strict=True))
             size: dict[str, Any] = {"seed": 5, "runs": 2, "steps": 8, "method": "sample"}
             before = hm.simulate(scenario, changes=changes, **size).columns["step_time_s"]
@@ -300,6 +300,7 @@ def test_no_step_is_shorter_with_one_more_slowdown_or_stall(
 
 def test_a_share_that_there_is_not_is_told_with_those_there_are() -> None:
     found = hm.attribute("h100-1k", **SIZE)
+    assert found.share("GPU spread") == found.share("gpu_spread")
     with pytest.raises(KeyError, match='did you mean "residual"'):
         found.share("residul")
     with pytest.raises(ScenarioError, match="metric must be one of mfu"):
@@ -325,15 +326,15 @@ def test_it_is_divided_by_causes() -> None:
     assert by_cause.ends("mfu") == by_mechanism.ends("mfu")
     noisy = hm.attribute("h100-1k", changes=STALLING_PORTS, by="cause", **SIZE)
     names = [player.name for player in noisy.lattice.step_players]
-    assert "network noise: fabric.hop_noise" in names
-    assert noisy.share("network noise: fabric.hop_noise").shapley > 0
+    assert "network_noise: fabric.hop_noise" in names
+    assert noisy.share("network_noise: fabric.hop_noise").shapley > 0
 
 
 def test_what_is_ideal_already_is_no_player() -> None:
     changes = {"ideal.kernel_efficiency": True, "ideal.causes": ["pause"]}
     found = hm.attribute(COLOSSUS_1_BARE, changes=changes, by="cause", **SIZE)
     names = [player.name for player in found.lattice.step_players]
-    assert "kernel efficiency" not in names
+    assert "kernel_efficiency" not in names
     assert "stalls" in names
     assert found.ends("mfu")[1][0] == pytest.approx(1, abs=1e-12)
 
@@ -392,7 +393,7 @@ def test_measured_passes_are_those_of_the_software() -> None:
         table = {**BARRIER, "pools": {"a": {**pool, "software_efficiency": software}}}
         found.append(hm.attribute(from_table(table, "measured"), seed=1, runs=2, steps=2))
     assert found[0].shares == found[1].shares
-    assert "software mismatch" in found[1].absent
+    assert "software_mismatch" in found[1].absent
 
 
 def test_what_stops_a_simulation_stops_all_of_them_soon() -> None:
@@ -473,13 +474,20 @@ def test_every_format_says_the_same() -> None:
     found = hm.attribute("h100-1k", changes=FAILURES, **SIZE)
     assert document == json.loads(json.dumps(found.document(interactions=True)))
     rows = list(csv.DictReader(said_by(*CALL, *failures, "--format", "csv").splitlines()))
-    assert [row["name"] for row in rows] == [share.name for share in found.shares]
+    assert [row["mechanism"] for row in rows] == [share.mechanism for share in found.shares]
     assert [float(row["shapley"]) for row in rows] == [share.shapley for share in found.shares]
+    for one in (document, document["fleet_mfu"]):
+        rows = one["mechanisms"]
+        gained = sum(row["shapley"] for row in rows)
+        assert one["from"] + gained == pytest.approx(one["to"], abs=1e-12)
+        assert {"mechanism", "shapley", "alone", "last", "std_error"} <= set(rows[0])
+        assert {row["mechanism"] for row in rows} <= {each.name for each in MECHANISMS}
+        assert {pair["first"] for pair in one["interactions"]} < {row["mechanism"] for row in rows}
     table = said_by(*CALL, *failures)
     markdown = said_by(*CALL, *failures, "--format", "markdown")
     for share in found.shares:
-        assert share.name in table
-        assert share.name in markdown
+        assert in_words(share.mechanism) in table
+        assert in_words(share.mechanism) in markdown
     (value, _), (ideal, _) = found.ends("fleet_mfu")
     assert f"fleet MFU {value:.4f}, all ideal {ideal:.4f}" in table
 
@@ -568,10 +576,10 @@ def test_players_of_a_job_of_one_pool_and_no_causes() -> None:
     table["layout"] = {"sharding": "zero3"}
     base = hm.compile(from_table(table, "plain"))
     names = [player.name for player in players(base.scenario, base.plan)]
-    assert names[0] == "kernel efficiency"
+    assert names[0] == "kernel_efficiency"
     assert set(names) <= {
-        "kernel efficiency",
-        "collective latency",
-        "collective bandwidth",
-        "network noise",
+        "kernel_efficiency",
+        "collective_latency",
+        "collective_bandwidth",
+        "network_noise",
     }

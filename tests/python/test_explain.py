@@ -363,7 +363,7 @@ def test_the_command_says_what_is_not_reached() -> None:
     far = ("--mfu", "0.11", "--tolerance", "0.01")
     document = json.loads(call(*CALL, *far, "--format", "json").stdout)
     assert document["reachable"] is False
-    assert document["posterior"] == []
+    assert document["unknowns"] == []
     assert document["observed"] == {
         "value": 0.11,
         "tolerance": 0.01,
@@ -389,7 +389,7 @@ def test_the_command_fails_where_too_few_points_fit() -> None:
     assert document["reachable"] is None
     rows = call(*arguments, "--format", "csv").stdout.splitlines()
     assert rows[0].startswith("path,prior_mean,prior_sd")
-    assert len(rows) == 1 + len(document["posterior"])
+    assert len(rows) == 1 + len(document["unknowns"])
     assert "| p5 to p95" in call(*arguments, "--format", "markdown").stdout
 
 

@@ -257,8 +257,8 @@ def test_even_stages_take_the_mean_time() -> None:
         assert pool.compute.stages[0].total_s == pytest.approx(mean_s, rel=1e-14)
 
 
-def test_exchange_inside_replicas_goes_and_nothing_else() -> None:
-    plan = plan_of(MIXED, {"ideal.exchange_inside_replicas": True})
+def test_exchange_inside_goes_and_nothing_else() -> None:
+    plan = plan_of(MIXED, {"ideal.exchange_inside": True})
     before = plan_of(MIXED, {})
     for pool, other in zip(plan.pools, before.pools, strict=True):
         assert pool.compute.tensor_s == 0

@@ -29,7 +29,7 @@ from hindmost.compiled import Compiled, compile
 from hindmost.engines import Method, Progress, Reason
 from hindmost.errors import Problem, UnknownNameError, did_you_mean
 from hindmost.scenario import Changes, Scenario
-from hindmost.scenario.ideal import MECHANISMS, SIDES
+from hindmost.scenario.ideal import MECHANISMS, SIDES, in_words
 from hindmost.statistics import jackknife
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ class Share:
     ----------
     metric : str
         ``mfu`` or ``fleet_mfu``.
-    name : str
-        The mechanism, a cause of it, or a group of mechanisms.
+    mechanism : str
+        The mechanism, its key in ``[ideal]``; or ``MECHANISM: CAUSE``, or a group of mechanisms.
     shapley : float
         Its Shapley value: what making it ideal gains, on average over all orders in which
         mechanisms can be made ideal. Below 0 where it hides others.
@@ -69,7 +69,7 @@ class Share:
     """
 
     metric: str
-    name: str
+    mechanism: str
     shapley: float
     std_error: float | None
     alone: float
@@ -154,20 +154,20 @@ class Attribution:
         everyone = (*self.lattice.step_players, *self.lattice.run_players)
         there = {player.mechanism for player in everyone}
         sides = ("compute", "network") if self.lattice.fleet_mfu is None else SIDES
-        return tuple(one.words for one in MECHANISMS if one.name not in there and one.side in sides)
+        return tuple(one.name for one in MECHANISMS if one.name not in there and one.side in sides)
 
     @property
     def ideal_already(self) -> tuple[str, ...]:
         """Mechanisms among those that are not there because the scenario makes them ideal."""
         ideal = self.scenario.ideals
-        return tuple(one.words for one in MECHANISMS if getattr(ideal, one.name))
+        return tuple(one.name for one in MECHANISMS if getattr(ideal, one.name))
 
     @property
     def _shares(self) -> tuple[Share, ...]:
         return tuple(
             Share(
                 metric=metric,
-                name=player.name,
+                mechanism=player.name,
                 shapley=float(value[0]),
                 std_error=_error(value),
                 alone=float(alone[0]),
@@ -206,26 +206,29 @@ class Attribution:
         return _frame(self.shares, ("std_error", "alone_std_error", "last_std_error"))
 
     @property
+    def rows(self) -> list[dict[str, Any]]:
+        """Rows of `frame`, made without Polars."""
+        return [asdict(share) for share in self.shares]
+
+    @property
     def interaction_frame(self) -> pl.DataFrame:
         """`interactions` as a table, one row each."""
         return _frame(self.interactions, ("std_error",))
 
     def share(self, name: str, metric: str = "mfu") -> Share:
-        """Return the share of one mechanism, a cause or a group; underscores count as spaces.
+        """Return the share of one mechanism, a cause or a group.
+
+        By its key or as reports write it.
 
         Raises
         ------
         ScenarioError
             If there is none. It is a KeyError, too.
         """
-
-        def plain(text: str) -> str:
-            return text.replace("_", " ").lower()
-
         for one in self.shares:
-            if one.metric == metric and plain(one.name) == plain(name):
+            if one.metric == metric and name in (one.mechanism, in_words(one.mechanism)):
                 return one
-        names = [one.name for one in self.shares if one.metric == metric]
+        names = [one.mechanism for one in self.shares if one.metric == metric]
         if not names:
             requirement = f"must be one of {', '.join(self.metrics)}"
             raise UnknownNameError([Problem(path="metric", requirement=requirement, value=metric)])
@@ -247,9 +250,8 @@ class Attribution:
         """Mechanisms of each group, where they are grouped."""
         if self.inputs["by"] != "group":
             return {}
-        names = {one.name: one.words for one in MECHANISMS}
         everyone = (*self.lattice.step_players, *self.lattice.run_players)
-        return {player.name: [names[flag] for flag in player.flags] for player in everyone}
+        return {player.name: list(player.flags) for player in everyone}
 
     @property
     def n_simulations(self) -> int:
@@ -258,30 +260,31 @@ class Attribution:
 
     def document(self, *, interactions: bool = False) -> dict[str, Any]:
         """Return the attribution as plain tables, as ``attribute --format json`` prints it."""
-        totals = []
-        for metric in self.metrics:
-            (value, error), (ideal, ideal_error) = self.ends(metric)
-            totals.append(
-                {
-                    "metric": metric,
-                    "value": value,
-                    "std_error": error,
-                    "ideal": ideal,
-                    "ideal_std_error": ideal_error,
-                }
-            )
-        document = {
+        of_metric = {
+            metric: self._of_metric(metric, interactions=interactions) for metric in self.metrics
+        }
+        return {
             "inputs": self.inputs,
+            "scenario": self.scenario.name,
             "why": self.why,
             "grouped": self.grouped,
-            "scenario": self.scenario.name,
             "groups": self.groups,
-            "totals": totals,
-            "shares": [asdict(one) for one in self.shares],
+            **of_metric["mfu"],
+            "fleet_mfu": of_metric.get("fleet_mfu"),
         }
-        if interactions:
-            document["interactions"] = [asdict(one) for one in self.interactions]
-        return document
+
+    def _of_metric(self, metric: str, *, interactions: bool) -> dict[str, Any]:
+        """Return what mechanisms cost of one metric as plain tables."""
+        (value, error), (ideal, ideal_error) = self.ends(metric)
+        pairs = self.interactions if interactions else ()
+        return {
+            "from": value,
+            "from_std_error": error,
+            "to": ideal,
+            "to_std_error": ideal_error,
+            "mechanisms": _rows_of(metric, self.shares),
+            "interactions": _rows_of(metric, pairs),
+        }
 
 
 def attribute(
@@ -417,10 +420,16 @@ def _one_method(base: Compiled, method: Method) -> tuple[Method, str]:
     return "order-statistics", "exact: each step is a tree of maxima"
 
 
+def _rows_of(metric: str, rows: Sequence[Share] | Sequence[Interaction]) -> list[dict[str, Any]]:
+    """Return the rows of one metric without its name."""
+    found = (asdict(row) for row in rows if row.metric == metric)
+    return [{key: value for key, value in row.items() if key != "metric"} for row in found]
+
+
 def _nothing(metric: str, name: str, error: float | None) -> Share:
     return Share(
         metric=metric,
-        name=name,
+        mechanism=name,
         shapley=0.0,
         std_error=error,
         alone=0.0,

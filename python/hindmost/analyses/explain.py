@@ -164,7 +164,7 @@ class Explanation:
             "n_points": self.n_points,
             "n_refused": self.n_refused,
             "ess": self.ess,
-            "posterior": [asdict(belief) for belief in self.beliefs],
+            "unknowns": [asdict(belief) for belief in self.beliefs],
             "idle": list(self.idle),
         }
 

@@ -31,7 +31,7 @@ class Player:
     Attributes
     ----------
     name : str
-        What it is called.
+        What it is called: a mechanism, ``MECHANISM: CAUSE``, or a group of mechanisms.
     mechanism : str
         The mechanism or the group that it is, or is part of.
     side : str
@@ -72,7 +72,7 @@ def players(scenario: Scenario, plan: Plan, by: By = "mechanism") -> list[Player
         if by == "cause" and len(own) > 1:
             found += [
                 Player(
-                    name=f"{one.words}: {name}",
+                    name=f"{one.name}: {name}",
                     mechanism=one.name,
                     side=one.side,
                     causes=(name,),
@@ -84,7 +84,7 @@ def players(scenario: Scenario, plan: Plan, by: By = "mechanism") -> list[Player
             on_ports = _is_on_ports(one.name, own)
             found.append(
                 Player(
-                    name=one.words,
+                    name=one.name,
                     mechanism=one.name,
                     side=one.side,
                     flags=(one.name,),
@@ -166,7 +166,7 @@ def _is_there(
             # Measured passes are those of the software.
             pools = [pool for pool in scenario.pools.values() if pool.forward_s is None]
             return any(pool.software_efficiency != 1 for pool in pools)
-        case "exchange_inside_replicas":
+        case "exchange_inside":
             return max(layout.tensor, layout.context, layout.expert, layout.pipeline) > 1
         case "recompute_and_overhead":
             return recomputed_share(workload.recompute) > 0 or workload.overhead_s > 0

@@ -67,7 +67,7 @@ class Exchange:
 
 def exchange(job: Job, links: Links, places: PoolPlaces) -> Exchange:
     """Return what the ranks of a replica exchange over some links."""
-    if job.ideal.exchange_inside_replicas:
+    if job.ideal.exchange_inside:
         return no_exchange(job.layout)
     tensor_s = _tensor_s(job, links, job.layout.tensor)
     of_experts_s = _tensor_s(job, links, expert_tensor(job.layout))

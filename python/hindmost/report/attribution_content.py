@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hindmost.analyses.attribute import Attribution, Interaction, Share
 from hindmost.report.content import Content, Listing, Table
 from hindmost.report.numbers import count
+from hindmost.scenario.ideal import in_words
 
 TITLES = {"mfu": "MFU", "fleet_mfu": "fleet MFU"}
 PLACES = 4
@@ -34,9 +35,9 @@ def attribution_content(found: Attribution, *, interactions: bool = False) -> Co
     ]
     absent = [name for name in found.absent if name not in found.ideal_already]
     if absent:
-        notes.append(f"Not there, so that they cost nothing: {', '.join(absent)}.")
+        notes.append(f"Not there, so that they cost nothing: {_listed(absent)}.")
     if found.ideal_already:
-        notes.append(f"Ideal in this scenario already: {', '.join(found.ideal_already)}.")
+        notes.append(f"Ideal in this scenario already: {_listed(found.ideal_already)}.")
     workload = found.scenario.workload
     if workload.dtype != workload.mfu_dtype:
         notes.append(
@@ -53,13 +54,24 @@ def attribution_content(found: Attribution, *, interactions: bool = False) -> Co
         notes=tuple(notes),
         listings=(
             *(
-                [Listing("Groups", tuple(f"{k}: {', '.join(v)}" for k, v in found.groups.items()))]
+                [
+                    Listing(
+                        "Groups",
+                        tuple(
+                            f"{group}: {_listed(all_of)}" for group, all_of in found.groups.items()
+                        ),
+                    )
+                ]
                 if found.groups
                 else []
             ),
             Listing("In words", tuple(words(found))),
         ),
     )
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(in_words, names))
 
 
 def each_size(inputs: Mapping[str, Any]) -> str:
@@ -76,7 +88,9 @@ def words(found: Attribution) -> list[str]:
 
 
 def _of(found: Attribution, metric: str) -> list[Share]:
-    shares = (one for one in found.shares if one.metric == metric and one.name not in found.absent)
+    shares = (
+        one for one in found.shares if one.metric == metric and one.mechanism not in found.absent
+    )
     return sorted(shares, key=lambda one: -one.shapley)
 
 
@@ -85,7 +99,7 @@ def _shares(found: Attribution, metric: str) -> Table:
     lost = ideal - value
     rows = [
         (
-            one.name,
+            in_words(one.mechanism),
             _value(one.shapley, one.std_error),
             f"{one.shapley / lost:.1%}" if lost else "",
             _value(one.alone, one.alone_std_error),
@@ -111,7 +125,8 @@ def _interactions(found: Attribution, metric: str) -> Table:
     pairs = (one for one in found.interactions if one.metric == metric)
     most: list[Interaction] = sorted(pairs, key=lambda one: -abs(one.value))[:MOST_INTERACTIONS]
     rows = tuple(
-        (f"{one.first} and {one.second}", _value(one.value, one.std_error)) for one in most
+        (f"{in_words(one.first)} and {in_words(one.second)}", _value(one.value, one.std_error))
+        for one in most
     )
     return Table((f"{TITLES[metric]}, together beyond each", "interaction"), rows)
 
@@ -124,13 +139,13 @@ def _sentences(found: Attribution, metric: str) -> list[str]:
         return [f"{TITLES[metric]}: nothing is lost that making things ideal would gain."]
     first = shares[0]
     said = [
-        f"{TITLES[metric]}: {first.name} costs most, {first.shapley / lost:.0%} of the loss: "
-        f"removed alone it gains {first.alone:.3f}, removed last {first.last:.3f}."
+        f"{TITLES[metric]}: {in_words(first.mechanism)} costs most, {first.shapley / lost:.0%} of "
+        f"the loss: removed alone it gains {first.alone:.3f}, removed last {first.last:.3f}."
     ]
     hidden = max(shares, key=lambda one: one.last - one.alone)
     if hidden is not first and hidden.last > 10 * max(hidden.alone, 0) and hidden.last > 0.01:
         said.append(
-            f"{TITLES[metric]}: {hidden.name} hides behind the rest: removed alone it gains "
-            f"{hidden.alone:.3f}, removed last {hidden.last:.3f}."
+            f"{TITLES[metric]}: {in_words(hidden.mechanism)} hides behind the rest: removed alone "
+            f"it gains {hidden.alone:.3f}, removed last {hidden.last:.3f}."
         )
     return said

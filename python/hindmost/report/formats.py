@@ -90,7 +90,7 @@ def render_attribution(found: Attribution, style: str, *, interactions: bool = F
         case "json":
             return json.text(found.document(interactions=interactions))
         case "csv":
-            return csv.text(found.document()["shares"])
+            return csv.text(found.rows)
         case "markdown":
             return markdown.text(attribution_content(found, interactions=interactions))
         case "table":

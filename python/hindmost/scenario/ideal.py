@@ -43,7 +43,7 @@ class Ideal(Strict):
     """No stage waits for another one: a replica takes as long as its busiest stage computes."""
     layer_barriers: bool = False
     """No slowdown of compute that changes from layer to layer."""
-    exchange_inside_replicas: bool = False
+    exchange_inside: bool = False
     """Tensor, context and expert ranks and stages exchange what they do in no time."""
     collective_latency: bool = False
     """Hops of collectives between replicas take no time."""
@@ -109,12 +109,29 @@ class Mechanism:
     @property
     def words(self) -> str:
         """The name as words."""
-        return self.name.replace("_", " ").replace("gpu", "GPU")
+        return in_words(self.name)
 
     @property
     def path(self) -> str:
         """Its key path in a scenario."""
         return f"ideal.{self.name}"
+
+
+def in_words(name: str) -> str:
+    """Return the name of a mechanism, a cause of one (``MECHANISM: CAUSE``) or a group as words.
+
+    Examples
+    --------
+    >>> in_words("gpu_spread"), in_words("exchange_inside"), in_words("stalls: long_pause")
+    ('GPU spread', 'exchange inside replicas', 'stalls: long_pause')
+    """
+    mechanism, colon, cause = name.partition(":")
+    words = WORDS.get(mechanism, mechanism.replace("_", " "))
+    return f"{words}{colon}{cause}"
+
+
+WORDS = {"gpu_spread": "GPU spread", "exchange_inside": "exchange inside replicas"}
+"""Names of mechanisms that say more as words."""
 
 
 def _of_pools(group: str, name: str, side: Side = "compute") -> Mechanism:
@@ -129,7 +146,7 @@ MECHANISMS = (
     _of_pools("mix", "mixed_generations"),
     _of_pools("speed", "kernel_efficiency"),
     _of_pools("speed", "software_mismatch"),
-    _of_pools("speed", "exchange_inside_replicas"),
+    _of_pools("speed", "exchange_inside"),
     _of_pools("speed", "recompute_and_overhead"),
     _of_causes("variation", "gpu_spread"),
     _of_causes("variation", "residual"),
