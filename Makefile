@@ -7,7 +7,7 @@ RUST := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.loc
 STAMP := $(VENV)/built
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick bench memcheck lint fmt references wheel clean
+.PHONY: help demo test quick bench memcheck lint fmt references colossus wheel clean
 
 ## This list.
 help:
@@ -56,6 +56,10 @@ fmt: $(STAMP)
 ## Render docs/commands.md and docs/api.md from the code.
 references: $(STAMP)
 	$(BIN)/python -m tests.docs.reference
+
+## Render docs/colossus.md from the presets, in a few minutes.
+colossus: $(STAMP)
+	$(BIN)/python -m tests.validation.colossus
 
 ## A wheel and a source distribution in dist/.
 wheel: $(STAMP)

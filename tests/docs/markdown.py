@@ -9,9 +9,6 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 
-RENDERED = ("commands.md", "api.md", "validation.md")
-"""Pages of docs/ that scripts write."""
-
 
 def pages() -> list[Path]:
     """Return all documents, in order."""
