@@ -69,13 +69,14 @@ def test_a_fabric_is_whole(name: str) -> None:
     assert "noise.law.sigma" in fabric.basis
 
 
+PARTS = ("latent", "experts", "indexer", "linear", "state_space")
+
+
 @pytest.mark.parametrize("name", catalog.names("models"))
 def test_a_model_is_whole(name: str) -> None:
     model = catalog.model(name)
-    # PaLM's heads are together narrower than its residual stream, DeepSeek-V3's wider.
-    if name not in ("palm-540b", "deepseek-v3"):
-        assert model.hidden == model.n_heads * model.head_dim
-    parts = {"latent": model.latent, "experts": model.experts}
+    assert len(catalog.layers_of(model)) == model.n_layers
+    parts = {key: getattr(model, key) for key in PARTS}
     for part, table in parts.items():
         given = {path.partition(".")[2] for path in model.basis if path.startswith(f"{part}.")}
         assert given == (table.model_fields_set if table else set())

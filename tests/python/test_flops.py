@@ -5,20 +5,19 @@ from tests.plans import job
 
 import hindmost as hm
 from hindmost import catalog
-from hindmost.catalog import Transformer
+from hindmost.catalog import Transformer, layers_of
 from hindmost.physics.flops import (
     active_parameters,
     attention_flops_per_token,
     attention_parameters,
-    dense_layer_parameters,
-    expert_layer_matmul_parameters,
-    expert_layer_parameters,
     expert_parameters,
+    flops_by_part,
     layer_attention_flops_per_token,
     layer_matmul_parameters,
     layer_parameters,
     matmul_parameters,
     model_flops_per_token,
+    norm_parameters,
     output_parameters,
     parameters,
     recomputed_share,
@@ -103,24 +102,27 @@ def test_latent_attention_by_hand() -> None:
     shared_position = 7168 * 64
     out = 128 * 128 * 7168
     by_hand = queries + keys_and_values + shared_position + out
-    assert attention_parameters(catalog.model("deepseek-v3")) == by_hand
+    model = catalog.model("deepseek-v3")
+    assert attention_parameters(model, layers_of(model)[0]) == by_hand
 
 
 def test_layers_with_experts_by_hand() -> None:
     experts = {"n_experts": 6, "per_token": 2, "ffn_hidden": 5, "n_shared": 1, "n_dense_layers": 1}
     model = small(experts=experts)
     attention = 8 * 12 + 2 * 8 * 6 + 12 * 8
-    assert dense_layer_parameters(model) == attention + 3 * 8 * 16
-    assert expert_layer_parameters(model) == attention + 8 * 6 + 7 * 3 * 8 * 5
-    assert expert_layer_matmul_parameters(model) == attention + 8 * 6 + 3 * 3 * 8 * 5
+    dense, with_experts = layers_of(model)
+    assert layer_parameters(model, dense) == attention + 3 * 8 * 16
+    assert layer_parameters(model, with_experts) == attention + 8 * 6 + 7 * 3 * 8 * 5
+    assert layer_matmul_parameters(model, with_experts) == attention + 8 * 6 + 3 * 3 * 8 * 5
     assert expert_parameters(model) == 6 * 3 * 8 * 5
-    assert layer_parameters(model, 0) == layer_matmul_parameters(model, 0)
-    assert layer_parameters(model, 1) - layer_matmul_parameters(model, 1) == 4 * 3 * 8 * 5
+    assert layer_parameters(model, dense) == layer_matmul_parameters(model, dense)
+    wider = small(experts={**experts, "shared_ffn_hidden": 7})
+    assert parameters(wider) - parameters(model) == 3 * 8 * 2
 
 
 def test_values_can_be_narrower_than_keys() -> None:
     model = small(v_head_dim=2)
-    assert attention_parameters(model) == 8 * (4 * 3 + 2 * 3 + 2 * 2 + 4 * 2)
+    assert attention_parameters(model, layers_of(model)[0]) == 8 * (4 * 3 + 2 * 3 + 2 * 2 + 4 * 2)
 
 
 def test_a_gate_is_a_third_matrix() -> None:
@@ -136,16 +138,21 @@ def test_tied_embeddings_count_once_and_multiply_all_the_same() -> None:
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
 def test_layers_and_output_make_up_the_model(model: catalog.Model) -> None:
-    layers = range(model.n_layers)
+    layers = layers_of(model)
+    assert len(layers) == model.n_layers
     matrices = sum(layer_parameters(model, layer) for layer in layers)
-    norms = (2 * model.n_layers + 1) * model.hidden
+    norms = sum(norm_parameters(model, layer) for layer in layers) + model.hidden
     embeddings = (1 if model.tied else 2) * output_parameters(model)
     assert matrices + norms + embeddings == parameters(model)
     multiplying = sum(layer_matmul_parameters(model, layer) for layer in layers)
     assert multiplying + output_parameters(model) == matmul_parameters(model)
-    attention = model.n_layers * layer_attention_flops_per_token(model, seq_len=4096, causal=True)
+    attention = sum(
+        layer_attention_flops_per_token(model, layer, seq_len=4096, causal=True) for layer in layers
+    )
     total = model_flops_per_token(model, seq_len=4096, causal=True)
     assert 6 * matmul_parameters(model) + attention == pytest.approx(total, rel=1e-12)
+    parts = flops_by_part(model, seq_len=4096, causal=True)
+    assert sum(parts.values()) == pytest.approx(total, rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -181,10 +188,11 @@ def test_a_window_bounds_what_a_token_attends_to() -> None:
         )
 
     assert flops(1024, False, 256) == 6 * 2 * 4 * 8 * 256
-    assert flops(1024, True, 256) == 6 * 2 * 4 * 8 * 256 / 2
+    keys = sum(min(token, 256) for token in range(1, 1025)) / 1024
+    assert flops(1024, True, 256) == 6 * 2 * 4 * 8 * keys
     assert flops(128, True, 256) == flops(128, True, None) == 6 * 2 * 4 * 8 * 128 / 2
     model = small(window=256)
-    attention = 6 * 2 * 4 * (3 + 3) * 256 / 2
+    attention = 6 * 2 * 4 * (3 + 3) * keys
     per_token = model_flops_per_token(model, seq_len=1024, causal=True)
     assert per_token == 6 * matmul_parameters(model) + attention
 

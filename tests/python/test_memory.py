@@ -14,7 +14,7 @@ from tests.plans import counts, pool_plan
 
 import hindmost as hm
 from hindmost import catalog
-from hindmost.catalog.schema import Transformer
+from hindmost.catalog import Transformer, layers_of
 from hindmost.physics.flops import parameters
 from hindmost.physics.memory import Memory, kept_bytes_per_token
 from hindmost.plan import make_plan
@@ -167,13 +167,14 @@ def test_sequence_parallelism_divides_all_activations_by_the_tensor_ranks() -> N
 def test_experts_keep_what_a_token_meets() -> None:
     model = catalog.model("mixtral-8x7b")
     attention = 2 * 4096 + 2 * 1024
-    assert kept_bytes_per_token(model, "none", 0) == 2 * (4 * 4096 + attention + 3 * 2 * 14_336)
+    kept = 2 * (4 * 4096 + attention + 3 * 2 * 14_336)
+    assert kept_bytes_per_token(model, "none") == kept
     latent = catalog.model("deepseek-v3")
     # q and k of 192, v and output of 128 for 128 heads, and what they come from.
     kept = 128 * (2 * 192 + 2 * 128) + 1536 + 512 + 64
     for layer, product in ((2, 18_432), (3, 9 * 2048)):
         expected = 2 * (4 * 7168 + kept + 3 * product)
-        assert kept_bytes_per_token(latent, "none", layer) == expected
+        assert kept_bytes_per_token(latent, "none", layers_of(latent)[layer]) == expected
 
 
 MOE: Changes = {"workload.model": "mixtral-8x7b", "layout.tensor": 1, "layout.sharding": "none"}

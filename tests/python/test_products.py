@@ -6,6 +6,7 @@ import pytest
 from tests.plans import compute_time, job
 
 import hindmost as hm
+from hindmost.catalog import layers_of
 from hindmost.physics.flops import matmul_parameters, output_parameters
 from hindmost.physics.products import layer_products
 from hindmost.scenario import Scenario
@@ -27,7 +28,7 @@ def test_products_of_all_layers_are_the_flops_of_their_parameters(model: str, te
     scenario = hm.load("h100-1k", {**changes, "workload.microbatch_seqs": 1})
     shapes = [
         shape
-        for layer in range(scenario.model.n_layers)
+        for layer in layers_of(scenario.model)
         for shape in layer_products(job(scenario), layer)
     ]
     of_layers = matmul_parameters(scenario.model) - output_parameters(scenario.model)
@@ -49,7 +50,8 @@ def test_each_product_takes_the_efficiency_of_the_nearest_one() -> None:
     # Llama-3-70B on 8 ranks: (16384, 1280, 8192), (16384, 8192, 1024), (16384, 7168, 8192),
     # (16384, 8192, 3584).
     shapes = [(16384, 1280, 8192), (16384, 8192, 1024), (16384, 7168, 8192), (16384, 8192, 3584)]
-    found = layer_products(job(hm.load("h100-1k")), 0)
+    scenario = hm.load("h100-1k")
+    found = layer_products(job(scenario), layers_of(scenario.model)[0])
     assert [(shape.rows, shape.columns, shape.inner) for shape in found] == shapes
     rates = (0.4, 0.5, 0.7, 0.6)
     near = [(r + 1, c + 1, k + 1, rate) for (r, c, k), rate in zip(shapes, rates, strict=True)]
@@ -68,7 +70,7 @@ def test_experts_have_the_tokens_that_come_to_each() -> None:
     changes |= {"layout.shard_group_replicas": 64, "workload.recompute": "full"}
     scenario = hm.load("h100-1k", {**changes, "workload.microbatch_seqs": 1})
     # Two of eight experts a rank; each token of four ranks goes to two of the eight.
-    experts = layer_products(job(scenario), 0)[-4:]
+    experts = layer_products(job(scenario), layers_of(scenario.model)[0])[-4:]
     assert [(shape.rows, shape.columns, shape.inner) for shape in experts] == 2 * [
         (8192 * 4 * 2 / 8, 2 * 14336, 4096),
         (8192 * 4 * 2 / 8, 4096, 14336),

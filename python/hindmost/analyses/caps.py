@@ -405,7 +405,7 @@ def _most_s(scenario: Scenario, plan: Plan, cause: Cause) -> float:
     """Return the seconds of a step that one unit of a cause's number stands for, at most."""
     if cause.effect == "stall":
         passes = plan.n_microbatches if cause.span in ("microbatch", "layer") else 1
-        return float(passes * (2 * scenario.model.n_layers if cause.span == "layer" else 1))
+        return float(passes * (2 * scenario.model.depth if cause.span == "layer" else 1))
     if cause.affects == "compute":
         return max(pool.compute.step_s for pool in plan.pools)
     return max(sum(term.cost.total_s for term in pool.terms) for pool in plan.pools)

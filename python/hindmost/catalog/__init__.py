@@ -1,6 +1,6 @@
 """The catalogue: GPUs, fabrics, models and presets, one TOML file each."""
 
-from hindmost.catalog.entries import KINDS, Kind, fabric, gpu, model, names, text
+from hindmost.catalog.entries import ALIASES, KINDS, Kind, fabric, gpu, model, names, text
 from hindmost.catalog.schema import (
     Accelerator,
     Basis,
@@ -8,15 +8,14 @@ from hindmost.catalog.schema import (
     Beyond,
     Dtype,
     Entry,
-    Experts,
     Fabric,
     Gpu,
-    Model,
     Network,
-    Transformer,
 )
+from hindmost.catalog.transformer import Experts, Layer, Model, Transformer, layers_of
 
 __all__ = [
+    "ALIASES",
     "KINDS",
     "Accelerator",
     "Basis",
@@ -28,11 +27,13 @@ __all__ = [
     "Fabric",
     "Gpu",
     "Kind",
+    "Layer",
     "Model",
     "Network",
     "Transformer",
     "fabric",
     "gpu",
+    "layers_of",
     "model",
     "names",
     "text",

@@ -8,13 +8,17 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import Any, Literal, TypeVar, cast
 
-from hindmost.catalog.schema import Entry, Fabric, Gpu, Model
+from hindmost.catalog.schema import Entry, Fabric, Gpu
+from hindmost.catalog.transformer import Model
 
 Kind = Literal["gpus", "fabrics", "models", "presets"]
 """A folder of the catalogue."""
 
 KINDS: tuple[Kind, ...] = ("gpus", "fabrics", "models", "presets")
 """All folders, in the order in which they are listed."""
+
+ALIASES = {"llama3.3-70b": "llama3-70b"}
+"""Other names of models, by which they are found and not listed."""
 
 AnyEntry = TypeVar("AnyEntry", bound=Entry)
 
@@ -31,7 +35,7 @@ def fabric(name: str) -> Fabric:
 
 def model(name: str) -> Model:
     """Return the model called `name`; raises KeyError if there is none."""
-    return _entry("models", name, Model)
+    return _entry("models", ALIASES.get(name, name), Model)
 
 
 @cache
@@ -43,6 +47,7 @@ def names(kind: Kind) -> tuple[str, ...]:
 
 def text(kind: Kind, name: str) -> str:
     """Return the TOML text of an entry; raises KeyError if there is none."""
+    name = ALIASES.get(name, name) if kind == "models" else name
     if name not in names(kind):
         raise KeyError(name)
     return (_folder(kind) / f"{name}.toml").read_text(encoding="utf-8")

@@ -13,8 +13,6 @@ from hindmost.strict import Strict
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1, lt=2**31)]
-MAX_LAYERS = 65_536
-"""Layers of a model, at most."""
 NoneOrMore = Annotated[int, Field(ge=0, lt=2**31)]
 Share = Annotated[float, Field(gt=0, le=1)]
 
@@ -55,12 +53,13 @@ class Entry(Strict):
 
 
 def _paths(table: dict[str, object], prefix: str = "") -> set[str]:
-    """Return the key paths of all numbers in `table`."""
+    """Return the key paths of all numbers in `table`, and those of lists of tables."""
     paths: set[str] = set()
     for key, value in table.items():
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if isinstance(value, dict):
             paths |= _paths(value, f"{prefix}{key}.")
-        elif isinstance(value, int | float) and not isinstance(value, bool):
+        elif is_number or (isinstance(value, list | tuple) and isinstance(value[0], dict)):
             paths.add(f"{prefix}{key}")
     return paths
 
@@ -197,109 +196,3 @@ class Fabric(Network, Entry):
 
     noise: Cause
     """Cause that slows a port for a whole collective."""
-
-
-class Latent(Strict):
-    """Latent attention: queries, and keys with values, come from vectors of lower width."""
-
-    q_rank: Count
-    """Width of the vector that queries come from."""
-    kv_rank: Count
-    """Width of the vector that keys and values come from."""
-    rope_head_dim: Count
-    """Width of the positional part of a key, which all heads share; part of the head's width."""
-
-
-class Experts(Strict):
-    """Mixture of experts: feed-forward networks, a few of which a router picks for each token."""
-
-    n_experts: Count
-    """Experts of a layer from which the router picks."""
-    per_token: Count
-    """Experts that the router picks for a token."""
-    ffn_hidden: Count
-    """Width of one expert."""
-    n_shared: NoneOrMore = 0
-    """Experts of the same width that process every token."""
-    n_dense_layers: NoneOrMore = 0
-    """First layers, which have one dense feed-forward network instead."""
-    n_groups: Count | None = None
-    """Groups of the experts of a layer that the router tells apart, as many experts in each; by
-    default those of one domain are a group."""
-    node_limit: Count | None = None
-    """Groups from which the router picks for a token, at most; all by default."""
-
-    @model_validator(mode="after")
-    def _no_more_than_there_are(self) -> Experts:
-        if self.per_token > self.n_experts:
-            requirement = f"<= n_experts ({self.n_experts})"
-            raise domain_error("per_token", self.per_token, requirement)
-        if self.n_groups is not None:
-            if self.n_experts % self.n_groups:
-                requirement = f"a divisor of n_experts ({self.n_experts})"
-                raise domain_error("n_groups", self.n_groups, requirement)
-            if self.node_limit is None:
-                raise domain_error("node_limit", None, "given where n_groups is")
-            if self.node_limit > self.n_groups:
-                requirement = f"<= n_groups ({self.n_groups})"
-                raise domain_error("node_limit", self.node_limit, requirement)
-            if self.n_experts // self.n_groups * self.node_limit < self.per_token:
-                requirement = f"such that so many groups have per_token ({self.per_token}) experts"
-                raise domain_error("node_limit", self.node_limit, requirement)
-        return self
-
-
-class Transformer(Strict):
-    """Dimensions of a transformer with grouped queries and one output layer."""
-
-    n_layers: Annotated[int, Field(ge=1, le=MAX_LAYERS)]
-    """Transformer layers."""
-    hidden: Count
-    """Width of the residual stream."""
-    n_heads: Count
-    """Query heads."""
-    n_kv_heads: Count
-    """Key and value heads."""
-    head_dim: Count
-    """Width of one head's queries and keys."""
-    v_head_dim: Count | None = None
-    """Width of one head's values; that of its keys by default."""
-    ffn_hidden: Count
-    """Width of the feed-forward network of a layer without experts."""
-    vocabulary: Count
-    """Tokens of the vocabulary."""
-    gated: bool = True
-    """Whether feed-forward networks are gated: three matrices instead of two."""
-    tied: bool = False
-    """Whether the output layer shares the input embedding's weights."""
-    window: Count | None = None
-    """Greatest number of tokens that a token attends to; the whole sequence by default."""
-    latent: Latent | None = None
-    """Latent attention, where it is used; every head then has keys and values."""
-    experts: Experts | None = None
-    """Mixture of experts."""
-
-    @model_validator(mode="after")
-    def _dimensions_fit(self) -> Transformer:
-        if self.n_heads % self.n_kv_heads:
-            requirement = f"a divisor of n_heads ({self.n_heads})"
-            raise domain_error("n_kv_heads", self.n_kv_heads, requirement)
-        if self.latent and self.n_kv_heads != self.n_heads:
-            requirement = f"n_heads ({self.n_heads}), as attention is latent"
-            raise domain_error("n_kv_heads", self.n_kv_heads, requirement)
-        if self.latent and self.latent.rope_head_dim >= self.head_dim:
-            requirement = f"< head_dim ({self.head_dim})"
-            raise domain_error("latent.rope_head_dim", self.latent.rope_head_dim, requirement)
-        if self.experts and self.experts.n_dense_layers >= self.n_layers:
-            requirement = f"< n_layers ({self.n_layers})"
-            raise domain_error("experts.n_dense_layers", self.experts.n_dense_layers, requirement)
-        return self
-
-    @property
-    def value_head_dim(self) -> int:
-        """Width of one head's values."""
-        return self.v_head_dim or self.head_dim
-
-
-class Model(Transformer, Entry):
-    """A published transformer."""

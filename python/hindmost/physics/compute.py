@@ -13,7 +13,6 @@ from hindmost import catalog
 from hindmost.physics.exchange import Exchange, exchange, no_exchange
 from hindmost.physics.flops import (
     FORWARD_SHARE_OF_PASSES,
-    has_experts,
     kinds_of_layers,
     recomputed_share,
 )
@@ -146,7 +145,7 @@ def compute_time(job: Job, pool: Pool, links: Links, places: PoolPlaces) -> Comp
     if pool.forward_s is None or pool.backward_s is None:
         times = _stage_times(job, pool, sent)
         passes = 3 if job.recomputed_share else 2
-        tensor_s = job.n_microbatches * passes * (job.model.n_layers * sent.tensor_s)
+        tensor_s = job.n_microbatches * passes * sent.tensor_pass_s(job)
     elif job.ideal.kernel_efficiency:
         # Measured passes are those of the software, too.
         of_kernel = job.ideal.model_copy(update={"software_mismatch": True})
@@ -244,8 +243,7 @@ def _stage_times(job: Job, pool: Pool, sent: Exchange) -> list[StageTime]:
     known: dict[tuple[Any, ...], StageTime] = {}
     times = []
     for stage in job.stages:
-        kinds = kinds_of_layers(job.model, stage.layers)
-        held = *((has_experts(job.model, layer), n) for layer, n in kinds), stage.has_output
+        held = *kinds_of_layers(job.model, stage.layers), stage.has_output
         if held not in known:
             known[held] = _stage_time(job, pool, stage, sent)
         times.append(known[held])
@@ -254,7 +252,7 @@ def _stage_times(job: Job, pool: Pool, sent: Exchange) -> list[StageTime]:
 
 def _stage_time(job: Job, pool: Pool, stage: Stage, sent: Exchange) -> StageTime:
     """Return the seconds of a stage's passes from its FLOPs."""
-    scatter_s = len(stage.layers) * sent.context_s
+    scatter_s = sent.context_pass_s(job, stage)
     computed = _flop_time(job, pool, stage)
     again = job.recomputed_share
     backward_passes = 2 if again else 1

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hindmost.catalog.transformer import SCORED, Layer
 from hindmost.collective import Link, all_gather, ring
 from hindmost.physics import experts
-from hindmost.physics.flops import has_experts, kinds_of_layers
+from hindmost.physics.flops import all_kinds, kinds_of_layers
 from hindmost.physics.job import Job
 from hindmost.physics.links import Links
 from hindmost.physics.stages import Stage
@@ -15,9 +16,9 @@ from hindmost.scenario.models import Layout
 from hindmost.scenario.places import PoolPlaces
 from hindmost.units import BF16_BYTES
 
-TENSOR_COLLECTIVES_PER_PASS = 4
-"""All-gathers and reduce-scatters of a layer's activations in one pass over a tensor group:
-a gather before the attention and before the product, a scatter after each
+TENSOR_COLLECTIVES_PER_PASS = 2
+"""All-gathers and reduce-scatters of activations over a tensor group, in one pass through the
+attention or the feed-forward network of a layer: a gather before it and a scatter after it
 (Korthikanti et al., Reducing Activation Recomputation in Large Transformer
 Models, MLSys 2023, section 4.2.2)."""
 
@@ -29,11 +30,12 @@ class Exchange:
     Attributes
     ----------
     tensor_s : float
-        Activations of a tensor group, in one pass through one layer.
+        Activations of a tensor group, in one pass through the attention or the dense feed-forward
+        network of one layer.
     expert_tensor_s : float
-        The same in a layer with experts, whose second half each expert's ranks divide.
+        The same through experts, each of which its own ranks divide.
     context_s : float
-        Keys and values of context ranks, in one pass through one layer.
+        Keys and values of context ranks, in one pass through one layer that attends to them.
     expert_s : float
         Tokens of experts, in one pass through one layer with experts.
     transfers_s : tuple of float
@@ -49,13 +51,25 @@ class Exchange:
 
     def pass_s(self, job: Job, stage: Stage) -> float:
         """Return the seconds of one pass through a virtual stage that nothing hides."""
-        with_experts = _layers_with_experts(job, stage)
-        dense = len(stage.layers) - with_experts
-        return (
-            len(stage.layers) * self.context_s
-            + dense * self.tensor_s
-            + with_experts * self.expert_tensor_s
-        )
+        kinds = kinds_of_layers(job.model, stage.layers)
+        tensor_s = sum(n * self._of_layer_s(job, layer) for layer, n in kinds)
+        return self.context_pass_s(job, stage) + tensor_s
+
+    def context_pass_s(self, job: Job, stage: Stage) -> float:
+        """Return the seconds of one pass through a virtual stage for keys and values."""
+        kinds = kinds_of_layers(job.model, stage.layers)
+        return sum(n for layer, n in kinds if layer.attention in SCORED) * self.context_s
+
+    def tensor_pass_s(self, job: Job) -> float:
+        """Return the seconds of one pass through all layers for tensor groups."""
+        return sum(n * self._of_layer_s(job, layer) for layer, n in all_kinds(job.model))
+
+    def _of_layer_s(self, job: Job, layer: Layer) -> float:
+        second_s = self.expert_tensor_s if layer.feed_forward == "experts" else self.tensor_s
+        parts_s = [self.tensor_s] * (layer.attention != "none")
+        parts_s += [second_s] * (layer.feed_forward != "none")
+        # Side by side they share what goes in and what comes out.
+        return max(parts_s) if job.model.parallel else sum(parts_s)
 
     def expert_pass_s(self, job: Job, stage: Stage) -> float:
         """Return the seconds of one pass through a virtual stage for tokens of experts.
@@ -69,11 +83,9 @@ def exchange(job: Job, links: Links, places: PoolPlaces) -> Exchange:
     """Return what the ranks of a replica exchange over some links."""
     if job.ideal.exchange_inside:
         return no_exchange(job.layout)
-    tensor_s = _tensor_s(job, links, job.layout.tensor)
-    of_experts_s = _tensor_s(job, links, expert_tensor(job.layout))
     return Exchange(
-        tensor_s=tensor_s,
-        expert_tensor_s=(tensor_s + of_experts_s) / 2,
+        tensor_s=_tensor_s(job, links, job.layout.tensor),
+        expert_tensor_s=_tensor_s(job, links, expert_tensor(job.layout)),
         context_s=_context_s(job, links, places),
         expert_s=experts.pass_s(job, links, places.experts),
         transfers_s=_transfers_s(job, links, places),
@@ -93,11 +105,11 @@ def no_exchange(layout: Layout) -> Exchange:
 
 def _layers_with_experts(job: Job, stage: Stage) -> int:
     kinds = kinds_of_layers(job.model, stage.layers)
-    return sum(n for layer, n in kinds if has_experts(job.model, layer))
+    return sum(n for layer, n in kinds if layer.feed_forward == "experts")
 
 
 def _tensor_s(job: Job, links: Links, n: int) -> float:
-    """Return the seconds in which `n` ranks exchange the activations of one layer and pass."""
+    """Return the seconds in which `n` ranks exchange the activations of one half of a layer."""
     one = ring.all_gather(job.rank_activation_bytes * n, n=n, link=links.scale_up)
     return TENSOR_COLLECTIVES_PER_PASS * one.total_s
 

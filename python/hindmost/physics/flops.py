@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from hindmost.catalog import Transformer
+from collections import Counter
+from collections.abc import Callable
+
+from hindmost.catalog import Experts, Layer, Transformer, layers_of
 
 FORWARD_SHARE_OF_PASSES = 1 / 3
 """Share of the forward pass in the FLOPs of both; a backward pass has twice as many."""
@@ -17,30 +20,33 @@ def parameters(model: Transformer) -> int:
     >>> parameters(catalog.model("llama3-405b"))
     405853388800
     """
-    n_dense, n_expert = _n_layers(model)
-    layers = n_dense * dense_layer_parameters(model) + n_expert * expert_layer_parameters(model)
-    return layers + _norm_parameters(model) + _embedding_parameters(model)
+    layers = sum(
+        n * (layer_parameters(model, layer) + norm_parameters(model, layer))
+        for layer, n in all_kinds(model)
+    )
+    return layers + model.hidden + _embedding_parameters(model)
 
 
 def active_parameters(model: Transformer) -> int:
     """Return the parameters that process one token: of the routed experts only those picked."""
-    input_only = 0 if model.tied else model.vocabulary * model.hidden
-    return matmul_parameters(model) + _norm_parameters(model) + input_only
+    norms = model.hidden + sum(n * norm_parameters(model, layer) for layer, n in all_kinds(model))
+    layers = sum(n * layer_matmul_parameters(model, layer) for layer, n in all_kinds(model))
+    return layers + norms + _embedding_parameters(model)
 
 
 def matmul_parameters(model: Transformer) -> int:
     """Return the active parameters that matrix products use.
 
-    The output layer counts, tied or not. The input embedding is looked up and does not.
+    The output layer counts, tied or not, and again for each layer of multi-token prediction. The
+    input embedding is looked up and does not.
     """
-    n_dense, n_expert = _n_layers(model)
-    dense = n_dense * dense_layer_parameters(model)
-    return dense + n_expert * expert_layer_matmul_parameters(model) + output_parameters(model)
+    layers = sum(n * layer_matmul_parameters(model, layer) for layer, n in all_kinds(model))
+    return layers + (1 + model.n_mtp_layers) * output_parameters(model)
 
 
 def expert_parameters(model: Transformer) -> int:
     """Return the parameters of all routed experts, which expert ranks divide among them."""
-    return _n_layers(model)[1] * routed_parameters_of_layer(model)
+    return sum(n * routed_parameters(model, layer) for layer, n in all_kinds(model))
 
 
 def output_parameters(model: Transformer) -> int:
@@ -48,7 +54,61 @@ def output_parameters(model: Transformer) -> int:
     return model.vocabulary * model.hidden
 
 
-def attention_parameters(model: Transformer) -> int:
+def all_kinds(model: Transformer) -> list[tuple[Layer, int]]:
+    """Return the kinds of layers of a model, and how many there are of each."""
+    return kinds_of_layers(model, range(model.depth))
+
+
+def kinds_of_layers(model: Transformer, layers: range) -> list[tuple[Layer, int]]:
+    """Return the kinds of layers among some of a model's, and how many there are of each.
+
+    Parameters
+    ----------
+    model
+        The model.
+    layers
+        Consecutive layers, counted from 0.
+
+    Examples
+    --------
+    >>> from hindmost import catalog
+    >>> [n for _, n in kinds_of_layers(catalog.model("deepseek-v3"), range(1, 61))]
+    [2, 58]
+    """
+    found = Counter(layers_of(model)[layers.start : layers.stop])
+    return list(found.items())
+
+
+def layer_parameters(model: Transformer, layer: Layer) -> int:
+    """Return the parameters of the matrices of a layer, all experts included."""
+    not_picked = routed_parameters(model, layer) - _picked_parameters(model, layer)
+    return layer_matmul_parameters(model, layer) + not_picked
+
+
+def layer_matmul_parameters(model: Transformer, layer: Layer) -> int:
+    """Return the parameters of a layer that matrix products use for one token."""
+    return (
+        attention_parameters(model, layer)
+        + feed_forward_parameters(model, layer)
+        + router_parameters(model, layer)
+        + shared_parameters(model, layer)
+        + _picked_parameters(model, layer)
+        + joint_parameters(model, layer)
+    )
+
+
+def norm_parameters(model: Transformer, layer: Layer) -> int:
+    """Return the parameters of a layer's norms over the residual stream.
+
+    One before attention and one before the feed-forward network, or one before both side by side.
+    A layer of multi-token prediction has two for what it takes and one for what it gives.
+    """
+    parts = (layer.attention != "none") + (layer.feed_forward != "none")
+    norms = 1 if model.parallel else parts
+    return (norms + 3 * layer.predicts_next) * model.hidden
+
+
+def attention_parameters(model: Transformer, layer: Layer) -> int:
     """Return the parameters of one layer's attention.
 
     Notes
@@ -57,82 +117,68 @@ def attention_parameters(model: Transformer) -> int:
     and the values and the non-positional part of keys from one of ``kv_rank``. The
     positional part of keys comes from the residual stream, once for all heads
     (DeepSeek-V2, arXiv 2405.04434, section 2.1).
+
+    The indexer of sparse attention has queries from the same vector, one key a token and a
+    weight for each head (DeepSeek-V3.2, arXiv 2512.02556, section 2).
+
+    Linear attention and state spaces have one product from the residual stream, for queries, keys,
+    values, gates and decays, a convolution over each channel of the first three, and one product
+    back (Gated Delta Networks, arXiv 2412.06464; Mamba-2, arXiv 2405.21060).
     """
-    queries = model.n_heads * model.head_dim
-    values = model.n_heads * model.value_head_dim
+    if layer.attention == "none":
+        return 0
+    hidden = model.hidden
+    if layer.attention == "linear":
+        linear = model.linear
+        assert linear is not None
+        taken = 2 * linear.keys + 2 * linear.values + 2 * linear.n_value_heads
+        convolved = linear.conv * (2 * linear.keys + linear.values)
+        return hidden * (taken + linear.values) + convolved
+    if layer.attention == "state-space":
+        space = model.state_space
+        assert space is not None
+        taken = space.inner + space.convolved + space.n_heads
+        return hidden * (taken + space.inner) + space.conv * space.convolved
+    queries, values = model.n_heads * model.head_dim, model.n_heads * model.value_head_dim
+    gate = values if model.attention_gate else 0
     if model.latent is None:
         keys_and_values = model.n_kv_heads * (model.head_dim + model.value_head_dim)
-        return model.hidden * (queries + keys_and_values + values)
-    latent = model.latent
-    keys = model.n_heads * (model.head_dim - latent.rope_head_dim)
-    down = model.hidden * (latent.q_rank + latent.kv_rank + latent.rope_head_dim)
-    up = latent.q_rank * queries + latent.kv_rank * (keys + values)
-    return down + up + model.hidden * values
+        products = hidden * (queries + keys_and_values + values + gate)
+    else:
+        latent = model.latent
+        keys = model.n_heads * (model.head_dim - latent.rope_head_dim)
+        down = hidden * ((latent.q_rank or 0) + latent.kv_rank + latent.rope_head_dim)
+        up = (latent.q_rank or hidden) * queries + latent.kv_rank * (keys + values)
+        products = down + up + hidden * (values + gate)
+    return products + (_indexer_parameters(model) if layer.attention == "sparse" else 0)
 
 
-def dense_layer_parameters(model: Transformer) -> int:
-    """Return the parameters of the matrices of one layer without experts."""
-    return attention_parameters(model) + _feed_forward_parameters(model, model.ffn_hidden)
+def feed_forward_parameters(model: Transformer, layer: Layer) -> int:
+    """Return the parameters of a layer's dense feed-forward network."""
+    return _gated(model, layer.ffn_hidden) if layer.feed_forward == "dense" else 0
 
 
-def expert_layer_parameters(model: Transformer) -> int:
-    """Return the parameters of the matrices of one layer with experts, all experts included."""
-    return _shared_parameters_of_layer(model) + routed_parameters_of_layer(model)
+def router_parameters(model: Transformer, layer: Layer) -> int:
+    """Return the parameters of a layer's router, which picks experts."""
+    experts = _experts(model, layer)
+    return 0 if experts is None else model.hidden * experts.n_experts
 
 
-def expert_layer_matmul_parameters(model: Transformer) -> int:
-    """Return the parameters of one layer with experts that matrix products use for one token."""
-    if model.experts is None:
-        return 0
-    own = model.experts.per_token * _feed_forward_parameters(model, model.experts.ffn_hidden)
-    return _shared_parameters_of_layer(model) + own
+def shared_parameters(model: Transformer, layer: Layer) -> int:
+    """Return the parameters of a layer's experts that process every token."""
+    experts = _experts(model, layer)
+    return 0 if experts is None else _gated(model, experts.shared_hidden)
 
 
-def routed_parameters_of_layer(model: Transformer) -> int:
-    """Return the parameters of all routed experts of one layer."""
-    if model.experts is None:
-        return 0
-    return model.experts.n_experts * _feed_forward_parameters(model, model.experts.ffn_hidden)
+def routed_parameters(model: Transformer, layer: Layer) -> int:
+    """Return the parameters of all routed experts of a layer."""
+    experts = _experts(model, layer)
+    return 0 if experts is None else experts.n_experts * _gated(model, experts.ffn_hidden)
 
 
-def has_experts(model: Transformer, layer: int) -> bool:
-    """Return whether a layer, counted from 0, has experts."""
-    return model.experts is not None and layer >= model.experts.n_dense_layers
-
-
-def kinds_of_layers(model: Transformer, layers: range) -> list[tuple[int, int]]:
-    """Return one layer of each kind among consecutive layers, and how many are of its kind.
-
-    Layers of a kind have the same parameters, FLOPs and bytes.
-
-    Examples
-    --------
-    >>> from hindmost import catalog
-    >>> kinds_of_layers(catalog.model("llama3-405b"), range(3, 126))
-    [(3, 123)]
-    >>> kinds_of_layers(catalog.model("deepseek-v3"), range(0, 61))
-    [(0, 3), (3, 58)]
-    """
-    first_with_experts = layers.stop if model.experts is None else model.experts.n_dense_layers
-    parts = (
-        range(layers.start, min(layers.stop, first_with_experts)),
-        range(max(layers.start, first_with_experts), layers.stop),
-    )
-    return [(part[0], len(part)) for part in parts if part]
-
-
-def layer_parameters(model: Transformer, layer: int) -> int:
-    """Return the parameters of the matrices of a layer, counted from 0."""
-    if has_experts(model, layer):
-        return expert_layer_parameters(model)
-    return dense_layer_parameters(model)
-
-
-def layer_matmul_parameters(model: Transformer, layer: int) -> int:
-    """Return the parameters of a layer, counted from 0, that matrix products use for one token."""
-    if has_experts(model, layer):
-        return expert_layer_matmul_parameters(model)
-    return dense_layer_parameters(model)
+def joint_parameters(model: Transformer, layer: Layer) -> int:
+    """Return the parameters with which multi-token prediction joins two vectors into one."""
+    return 2 * model.hidden**2 if layer.predicts_next else 0
 
 
 def attention_flops_per_token(
@@ -149,25 +195,47 @@ def attention_flops_per_token(
 
     Notes
     -----
-    ``6 * n_layers * n_heads * (d_qk + d_v) * min(window, seq_len) * c``, where c is
-    1/2 if only the causal half of the scores counts, and else 1.
+    ``6 * n_layers * n_heads * (d_qk + d_v) * keys``, by the keys that a token attends to on
+    average: S c without a window, where c is 1/2 if only the causal half of the scores counts, and
+    else 1; ``W - W (W - 1) / (2 S)`` with a causal window of W < S, and W with one that is not.
     """
-    share = 0.5 if causal else 1.0
-    reach = seq_len if window is None else min(window, seq_len)
-    return 6 * n_layers * n_heads * (d_qk + d_v) * reach * share
+    return 6 * n_layers * n_heads * (d_qk + d_v) * _keys_in_window(window, seq_len, causal)
 
 
-def layer_attention_flops_per_token(model: Transformer, *, seq_len: int, causal: bool) -> float:
-    """Return the FLOPs of one token's attention in one layer, forward and backward."""
-    return attention_flops_per_token(
-        n_layers=1,
-        n_heads=model.n_heads,
-        d_qk=model.head_dim,
-        d_v=model.value_head_dim,
-        seq_len=seq_len,
-        causal=causal,
-        window=model.window,
-    )
+def layer_attention_flops_per_token(
+    model: Transformer, layer: Layer, *, seq_len: int, causal: bool
+) -> float:
+    """Return the FLOPs of one token in one layer's attention beside its products.
+
+    Forward and backward. Scores and values where it has scores; the recurrence of linear attention
+    and state spaces.
+
+    Notes
+    -----
+    Chunks are sequences of their own, the last one shorter where they do not divide. An indexer
+    scores all keys. The state of linear attention takes four products of a head's key and value
+    widths a token, and a state space 7 FLOPs a channel and state, as Megatron-LM counts them.
+    """
+    if layer.attention == "none":
+        return 0.0
+    if layer.attention == "linear":
+        linear = model.linear
+        assert linear is not None
+        return 24.0 * linear.n_value_heads * linear.key_head_dim * linear.value_head_dim
+    if layer.attention == "state-space":
+        space = model.state_space
+        assert space is not None
+        return 21.0 * space.inner * space.state
+    widths = model.n_heads * (model.head_dim + model.value_head_dim)
+    if layer.attention == "sparse":
+        indexer = model.indexer
+        assert indexer is not None
+        attended = widths * _keys_in_window(indexer.top_k, seq_len, causal)
+        scored = indexer.n_heads * indexer.head_dim * _keys_in_window(None, seq_len, causal)
+        return 6 * (attended + scored)
+    if layer.attention == "chunked":
+        return 6 * widths * _keys_in_chunks(layer.reach, seq_len, causal)
+    return 6 * widths * _keys_in_window(layer.reach, seq_len, causal)
 
 
 def model_flops_per_token(model: Transformer, *, seq_len: int, causal: bool) -> float:
@@ -178,8 +246,37 @@ def model_flops_per_token(model: Transformer, *, seq_len: int, causal: bool) -> 
     ``6 * matmul_parameters`` plus the attention. These are the FLOPs of MFU, in which
     recomputation does not count.
     """
-    attention = layer_attention_flops_per_token(model, seq_len=seq_len, causal=causal)
-    return 6 * matmul_parameters(model) + model.n_layers * attention
+    attention = sum(
+        n * layer_attention_flops_per_token(model, layer, seq_len=seq_len, causal=causal)
+        for layer, n in all_kinds(model)
+    )
+    return 6 * matmul_parameters(model) + attention
+
+
+def flops_by_part(model: Transformer, *, seq_len: int, causal: bool) -> dict[str, float]:
+    """Return the model FLOPs of one token by what they are spent on, without what has none.
+
+    They add up to `model_flops_per_token`.
+    """
+    kinds = all_kinds(model)
+
+    def products(parameters: Callable[[Transformer, Layer], int]) -> float:
+        return 6.0 * sum(n * parameters(model, layer) for layer, n in kinds)
+
+    parts = {
+        "attention products": products(attention_parameters),
+        "attention scores": sum(
+            n * layer_attention_flops_per_token(model, layer, seq_len=seq_len, causal=causal)
+            for layer, n in kinds
+        ),
+        "dense feed-forward": products(feed_forward_parameters),
+        "routed experts": products(_picked_parameters),
+        "shared experts": products(shared_parameters),
+        "router": products(router_parameters),
+        "joining next tokens": products(joint_parameters),
+        "output layer": 6.0 * (1 + model.n_mtp_layers) * output_parameters(model),
+    }
+    return {part: flops for part, flops in parts.items() if flops}
 
 
 def recomputed_share(recompute: str) -> float:
@@ -191,31 +288,45 @@ def recomputed_share(recompute: str) -> float:
     return FORWARD_SHARE_OF_PASSES if recompute == "full" else 0.0
 
 
-def _n_layers(model: Transformer) -> tuple[int, int]:
-    """Return the number of layers without experts, and with experts."""
-    n_dense = model.n_layers if model.experts is None else model.experts.n_dense_layers
-    return n_dense, model.n_layers - n_dense
+def _experts(model: Transformer, layer: Layer) -> Experts | None:
+    return model.experts if layer.feed_forward == "experts" else None
 
 
-def _feed_forward_parameters(model: Transformer, ffn_hidden: int) -> int:
+def _picked_parameters(model: Transformer, layer: Layer) -> int:
+    """Return the parameters of the experts that a token is sent to."""
+    experts = _experts(model, layer)
+    return 0 if experts is None else experts.per_token * _gated(model, experts.ffn_hidden)
+
+
+def _gated(model: Transformer, width: int) -> int:
     """Return the parameters of a feed-forward network of some width, gated or not."""
-    return (3 if model.gated else 2) * model.hidden * ffn_hidden
+    return (3 if model.gated else 2) * model.hidden * width
 
 
-def _shared_parameters_of_layer(model: Transformer) -> int:
-    """Return the parameters of attention, router and shared experts of a layer with experts."""
-    experts = model.experts
-    if experts is None:
-        return 0
-    shared = experts.n_shared * _feed_forward_parameters(model, experts.ffn_hidden)
-    return attention_parameters(model) + model.hidden * experts.n_experts + shared
-
-
-def _norm_parameters(model: Transformer) -> int:
-    """Return the parameters of all norms: two in each layer, and the last one."""
-    return (2 * model.n_layers + 1) * model.hidden
+def _indexer_parameters(model: Transformer) -> int:
+    indexer = model.indexer
+    assert indexer is not None
+    taken = (model.latent and model.latent.q_rank) or model.hidden
+    queries = taken * indexer.n_heads * indexer.head_dim
+    return queries + model.hidden * (indexer.head_dim + indexer.n_heads)
 
 
 def _embedding_parameters(model: Transformer) -> int:
     """Return the parameters of input embedding and output layer; tied ones count once."""
     return (1 if model.tied else 2) * model.vocabulary * model.hidden
+
+
+def _keys_in_window(window: int | None, seq_len: int, causal: bool) -> float:
+    """Return the keys that a token attends to on average, at most those of a window."""
+    if window is None or window >= seq_len:
+        return seq_len * (0.5 if causal else 1.0)
+    # The first tokens of a sequence have fewer before them.
+    return window - window * (window - 1) / (2 * seq_len) if causal else float(window)
+
+
+def _keys_in_chunks(chunk: int | None, seq_len: int, causal: bool) -> float:
+    """Return the keys that a token attends to on average, in chunks of the sequence."""
+    assert chunk is not None
+    whole, rest = divmod(seq_len, chunk)
+    scores = whole * chunk**2 + rest**2
+    return scores / seq_len * (0.5 if causal else 1.0)

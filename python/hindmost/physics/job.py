@@ -57,7 +57,7 @@ class Job:
     @property
     def layers_per_stage(self) -> int:
         """Layers of a stage, rounded up where they do not divide evenly."""
-        return -(-self.model.n_layers // self.layout.pipeline)
+        return -(-self.model.depth // self.layout.pipeline)
 
     @property
     def stage_ranks(self) -> int:

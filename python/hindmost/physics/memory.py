@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from hindmost.catalog import Transformer
-from hindmost.physics.flops import has_experts, kinds_of_layers
+from hindmost.catalog import Layer, Transformer, layers_of
+from hindmost.catalog.transformer import SCORED
+from hindmost.physics.flops import kinds_of_layers, norm_parameters
 from hindmost.physics.formats import value_bytes
 from hindmost.physics.job import Job
 from hindmost.physics.schedule import schedule
@@ -141,19 +142,31 @@ def _states_bytes(job: Job, state_ranks: int, parameters: RankParameters) -> flo
 
 
 def kept_bytes_per_token(
-    model: Transformer, recompute: str, layer: int = 0, dtype: str = "bf16"
+    model: Transformer, recompute: str, layer: Layer | None = None, dtype: str = "bf16"
 ) -> float:
     """Return the bytes of one token's activations that a layer keeps for its backward pass.
+
+    Parameters
+    ----------
+    model
+        The model.
+    recompute
+        What is computed again, one of `RECOMPUTATIONS`.
+    layer
+        The kind of layer; that of the first layer by default.
+    dtype
+        Number format of what is kept in one.
 
     Notes
     -----
     Inputs of matrix products and of the activation function are in the format `dtype`, all
     others in BF16: the inputs of norms, and what the attention keeps. ``none`` keeps input
-    and output of both norms, queries, keys, values, the output of the attention, and the
+    and output of all norms, queries, keys, values, the output of the attention, and the
     inputs (two where it is gated) and output of the feed-forward network's activation
     function. ``selective`` computes the outputs of norms and of the activation function
     again, ``full`` all but the layer's input. Of experts, those that process the token
-    count. Latent attention keeps its latent vectors as well.
+    count. Latent attention keeps its latent vectors as well. Linear attention and state spaces
+    keep what their first product gives and what their second one takes.
 
     Examples
     --------
@@ -166,21 +179,47 @@ def kept_bytes_per_token(
     """
     if recompute == "full":
         return float(BF16_BYTES * model.hidden)
-    values = model.n_heads * model.value_head_dim
-    residual_and_attention = 2 * model.hidden + model.n_heads * model.head_dim + values
-    residual_and_attention += model.n_kv_heads * (model.head_dim + model.value_head_dim)
-    inputs = (2 if model.gated else 1) * _feed_forward_width(model, layer)
-    if model.latent is not None:
+    layer = layer or layers_of(model)[0]
+    of_norms = norm_parameters(model, layer)
+    of_feed_forward = _feed_forward_width(model, layer)
+    inputs = (2 if model.gated else 1) * of_feed_forward
+    if model.latent is not None and layer.attention in SCORED:
         latent = model.latent
-        inputs += latent.q_rank + latent.kv_rank + latent.rope_head_dim
+        inputs += (latent.q_rank or 0) + latent.kv_rank + latent.rope_head_dim
     if recompute == "none":
-        inputs += 2 * model.hidden + _feed_forward_width(model, layer)
-    return BF16_BYTES * residual_and_attention + value_bytes(dtype) * inputs
+        inputs += of_norms + of_feed_forward
+    in_bf16 = of_norms + _attention_width(model, layer)
+    return BF16_BYTES * in_bf16 + value_bytes(dtype) * inputs
 
 
-def _feed_forward_width(model: Transformer, layer: int) -> int:
+def _attention_width(model: Transformer, layer: Layer) -> int:
+    """Return the values of one token that the attention of a layer keeps."""
+    if layer.attention == "none":
+        return 0
+    if layer.attention == "linear":
+        linear = model.linear
+        assert linear is not None
+        return 2 * linear.keys + 3 * linear.values + 2 * linear.n_value_heads
+    if layer.attention == "state-space":
+        space = model.state_space
+        assert space is not None
+        return 2 * space.inner + space.convolved + space.n_heads
+    values = model.n_heads * model.value_head_dim
+    width = model.n_heads * model.head_dim + values
+    width += model.n_kv_heads * (model.head_dim + model.value_head_dim)
+    width += values if model.attention_gate else 0
+    if layer.attention == "sparse":
+        indexer = model.indexer
+        assert indexer is not None
+        width += (indexer.n_heads + 1) * indexer.head_dim + indexer.n_heads
+    return width
+
+
+def _feed_forward_width(model: Transformer, layer: Layer) -> int:
     """Return the width of the feed-forward networks that process one token in a layer."""
+    if layer.feed_forward == "dense":
+        return layer.ffn_hidden
     experts = model.experts
-    if experts is None or not has_experts(model, layer):
-        return model.ffn_hidden
-    return (experts.per_token + experts.n_shared) * experts.ffn_hidden
+    if layer.feed_forward == "none" or experts is None:
+        return 0
+    return experts.per_token * experts.ffn_hidden + experts.shared_hidden

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from hindmost.physics.flops import has_experts, kinds_of_layers
+from hindmost.catalog import Layer
+from hindmost.physics.flops import kinds_of_layers
 from hindmost.physics.job import Job
 from hindmost.physics.stages import Stage
 from hindmost.scenario.models import Pool, Product
@@ -63,43 +64,92 @@ def _distance(product: Product, shape: Shape) -> float:
     )
 
 
-def layer_products(job: Job, layer: int) -> list[Shape]:
+def layer_products(job: Job, layer: Layer) -> list[Shape]:
     """Return the products of one microbatch in the forward pass of a layer, for one rank.
 
     Tensor ranks divide the columns of a first matrix of a pair and the inner width of
     the second one (Shoeybi et al., Megatron-LM, arXiv 1909.08053, section 3). Each expert
     that a rank holds has the average number of tokens.
     """
-    model, layout = job.model, job.layout
-    tokens = job.microbatch_tokens / layout.context
-    hidden, t = model.hidden, layout.tensor
+    joined = Shape(
+        rows=job.microbatch_tokens / job.stage_ranks,
+        columns=job.model.hidden,
+        inner=2 * job.model.hidden,
+    )
+    return [
+        *([joined] if layer.predicts_next else []),
+        *_attention(job, layer),
+        *_feed_forward(job, layer),
+    ]
+
+
+def _attention(job: Job, layer: Layer) -> list[Shape]:
+    model, hidden, t = job.model, job.model.hidden, job.layout.tensor
+    tokens = job.microbatch_tokens / job.layout.context
+
+    def around(taken: int, given: int) -> list[Shape]:
+        """Return a product from the residual stream and one back to it."""
+        return [
+            Shape(rows=tokens, columns=taken / t, inner=hidden),
+            Shape(rows=tokens, columns=hidden, inner=given / t),
+        ]
+
+    if layer.attention == "none":
+        return []
+    if layer.attention == "linear":
+        linear = model.linear
+        assert linear is not None
+        taken = 2 * (linear.keys + linear.values + linear.n_value_heads)
+        return around(taken, linear.values)
+    if layer.attention == "state-space":
+        space = model.state_space
+        assert space is not None
+        return around(space.inner + space.convolved + space.n_heads, space.inner)
     queries, values = model.n_heads * model.head_dim, model.n_heads * model.value_head_dim
+    gate = values if model.attention_gate else 0
+    indexer: list[Shape] = []
+    if layer.attention == "sparse":
+        small = model.indexer
+        assert small is not None
+        taken = (model.latent and model.latent.q_rank) or hidden
+        width = small.n_heads * small.head_dim
+        indexer = [
+            Shape(rows=tokens, columns=width / t, inner=taken),
+            Shape(rows=tokens, columns=(small.head_dim + small.n_heads) / t, inner=hidden),
+        ]
     if model.latent is None:
         keys_and_values = model.n_kv_heads * (model.head_dim + model.value_head_dim)
-        shapes = [Shape(rows=tokens, columns=(queries + keys_and_values) / t, inner=hidden)]
-    else:
-        latent = model.latent
-        down = latent.q_rank + latent.kv_rank + latent.rope_head_dim
-        up = model.n_heads * (model.head_dim - latent.rope_head_dim) + values
-        shapes = [
-            Shape(rows=tokens, columns=down / t, inner=hidden),
-            Shape(rows=tokens, columns=queries / t, inner=latent.q_rank),
-            Shape(rows=tokens, columns=up / t, inner=latent.kv_rank),
+        return [*around(queries + keys_and_values + gate, values), *indexer]
+    latent = model.latent
+    down = (latent.q_rank or 0) + latent.kv_rank + latent.rope_head_dim
+    up = model.n_heads * (model.head_dim - latent.rope_head_dim) + values
+    first, back = around(down + gate, values)
+    return [
+        first,
+        Shape(rows=tokens, columns=queries / t, inner=latent.q_rank or hidden),
+        Shape(rows=tokens, columns=up / t, inner=latent.kv_rank),
+        back,
+        *indexer,
+    ]
+
+
+def _feed_forward(job: Job, layer: Layer) -> list[Shape]:
+    model, layout = job.model, job.layout
+    tokens, t = job.microbatch_tokens / layout.context, layout.tensor
+
+    def network(rows: float, width: float) -> list[Shape]:
+        return [
+            Shape(rows=rows, columns=(2 if model.gated else 1) * width, inner=model.hidden),
+            Shape(rows=rows, columns=model.hidden, inner=width),
         ]
-    shapes.append(Shape(rows=tokens, columns=hidden, inner=values / t))
-    if not has_experts(model, layer):
-        return [*shapes, *_feed_forward(tokens, hidden, model.ffn_hidden / t, model.gated)]
+
+    if layer.feed_forward == "none":
+        return []
+    if layer.feed_forward == "dense":
+        return network(tokens, layer.ffn_hidden / t)
     experts = model.experts
     assert experts is not None
-    shared = _feed_forward(tokens, hidden, experts.n_shared * experts.ffn_hidden / t, model.gated)
+    shared = network(tokens, experts.shared_hidden / t) if experts.n_shared else []
     held = experts.n_experts // layout.expert
     arriving = tokens * experts.per_token * layout.expert / experts.n_experts
-    one = _feed_forward(arriving, hidden, experts.ffn_hidden / t, model.gated)
-    return [*shapes, *(shared if experts.n_shared else []), *one * held]
-
-
-def _feed_forward(tokens: float, hidden: int, width: float, gated: bool) -> list[Shape]:
-    return [
-        Shape(rows=tokens, columns=(2 if gated else 1) * width, inner=hidden),
-        Shape(rows=tokens, columns=hidden, inner=width),
-    ]
+    return [*shared, *network(arriving, experts.ffn_hidden / t) * held]

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from hindmost.catalog import Transformer
 from hindmost.physics.flops import (
-    has_experts,
     kinds_of_layers,
     layer_attention_flops_per_token,
     layer_matmul_parameters,
     layer_parameters,
+    norm_parameters,
     output_parameters,
-    routed_parameters_of_layer,
+    routed_parameters,
 )
 from hindmost.scenario.counts import expert_tensor
 from hindmost.scenario.models import Layout, Workload
@@ -108,7 +108,7 @@ def layers_of_stages(model: Transformer, layout: Layout) -> list[int]:
         return list(layout.stage_layers)
     p = layout.pipeline
     n = p * layout.chunks
-    even, over = divmod(model.n_layers, n)
+    even, over = divmod(model.depth, n)
 
     def comes_late(stage: int) -> tuple[bool, bool, bool, bool]:
         return stage == n - 1, stage == 0, stage % p == p - 1, stage % p == 0
@@ -119,16 +119,17 @@ def layers_of_stages(model: Transformer, layout: Layout) -> list[int]:
 
 def stage_flops(model: Transformer, workload: Workload, stage: Stage) -> StageFlops:
     """Return the FLOPs of one token in a virtual stage, forward and backward together."""
-    attention = layer_attention_flops_per_token(
-        model, seq_len=workload.seq_len, causal=workload.attention == "causal"
-    )
+    causal = workload.attention == "causal"
+    kinds = kinds_of_layers(model, stage.layers)
+    outputs = stage.has_output + sum(n for layer, n in kinds if layer.predicts_next)
     return StageFlops(
-        layers=sum(
-            6.0 * layer_matmul_parameters(model, layer) * n
-            for layer, n in kinds_of_layers(model, stage.layers)
+        layers=sum(6.0 * layer_matmul_parameters(model, layer) * n for layer, n in kinds),
+        attention=sum(
+            layer_attention_flops_per_token(model, layer, seq_len=workload.seq_len, causal=causal)
+            * n
+            for layer, n in kinds
         ),
-        attention=len(stage.layers) * attention,
-        output=6.0 * output_parameters(model) if stage.has_output else 0.0,
+        output=6.0 * output_parameters(model) * outputs,
     )
 
 
@@ -137,15 +138,19 @@ def parameters_of_rank(
 ) -> RankParameters:
     """Return the parameters of each rank of a stage that holds some virtual stages."""
     dense = routed = 0
+    predicts_next = False
     for chunk in chunks:
         for layer, n in kinds_of_layers(model, chunk.layers):
-            of_experts = routed_parameters_of_layer(model) if has_experts(model, layer) else 0
-            dense += n * (layer_parameters(model, layer) - of_experts + 2 * model.hidden)
+            of_experts = routed_parameters(model, layer)
+            own = layer_parameters(model, layer) + norm_parameters(model, layer)
+            dense += n * (own - of_experts)
             routed += n * of_experts
-        dense += chunk.has_output * (output_parameters(model) + model.hidden)
-        # A tied embedding has a copy of its weights on the first and the last stage.
-        copies = chunk.has_input and not (model.tied and chunk.has_output)
-        dense += copies * model.vocabulary * model.hidden
+            predicts_next = predicts_next or layer.predicts_next
+        dense += chunk.has_output * model.hidden
+    # A stage has a copy of each of the two that it uses, and one of both where they are tied.
+    takes = predicts_next or any(chunk.has_input for chunk in chunks)
+    gives = predicts_next or any(chunk.has_output for chunk in chunks)
+    dense += (max if model.tied else sum)((takes, gives)) * output_parameters(model)
     return RankParameters(
         dense=dense / layout.tensor, routed=routed / expert_tensor(layout) / layout.expert
     )

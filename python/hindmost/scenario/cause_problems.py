@@ -174,7 +174,7 @@ def _within_step_counts(
         yield Problem(path=f"{path}.span", requirement=requirement, value=gang_ranks)
     indices = n_microbatches(workload, counts.n_replicas)
     if cause.span == "layer":
-        indices *= 2 * scenario.model.n_layers
+        indices *= 2 * scenario.model.depth
     if indices > _core.MAX_INDICES:
         requirement = f"must make at most {_core.MAX_INDICES:,} draws of a GPU in a step"
         yield Problem(path=f"{path}.span", requirement=requirement, value=indices)

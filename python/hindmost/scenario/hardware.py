@@ -26,7 +26,7 @@ Own = Mapping[str, Mapping[str, Any]]
 def known(kind: catalog.Kind, name: str, own: Own | None) -> str:
     """Return `name`, or refuse one that is neither in the catalogue nor the scenario's own."""
     names = [*(own or {}).get(kind, ()), *catalog.names(kind)]
-    if name not in names:
+    if name not in names and not (kind == "models" and name in catalog.ALIASES):
         context = {"value": name, "kind": kind, "known": names}
         raise PydanticCustomError("catalog", "must be one of the catalogue's {kind}", context)
     return name

@@ -35,9 +35,13 @@ def layout_problems(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
             whose = "the domain" if most == pool.accelerator.domain_gpus else "GPUs of a domain"
             requirement = f"must be <= {most}, {whose} of pool {name} ({pool.gpu})"
             yield Problem(path="layout.tensor", requirement=requirement, value=layout.tensor)
-    if model.n_heads % layout.tensor:
-        requirement = f"must divide the {model.n_heads} heads of {scenario.workload.model}"
-        yield Problem(path="layout.tensor", requirement=requirement, value=layout.tensor)
+    heads = [model.n_heads]
+    heads += [] if model.linear is None else [model.linear.n_value_heads]
+    heads += [] if model.state_space is None else [model.state_space.n_heads]
+    for n_heads in dict.fromkeys(heads):
+        if n_heads % layout.tensor:
+            requirement = f"must divide the {n_heads} heads of {scenario.workload.model}"
+            yield Problem(path="layout.tensor", requirement=requirement, value=layout.tensor)
     path = "layout.shard_group_replicas"
     if layout.sharding == "hybrid" and layout.shard_group_replicas is None:
         requirement = 'is missing where layout.sharding is "hybrid"'
@@ -173,7 +177,7 @@ def _beside(spares: int) -> str:
 
 def _stages(scenario: Scenario) -> Iterator[Problem]:
     layout = scenario.layout
-    n_layers = scenario.model.n_layers
+    n_layers = scenario.model.depth
     n_stages = layout.pipeline * layout.chunks
     if layout.pipeline > _core.MAX_STAGES:
         requirement = f"must be <= {_core.MAX_STAGES}"

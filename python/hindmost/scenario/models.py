@@ -26,8 +26,8 @@ from hindmost.catalog.schema import (
     NotNegative,
     Positive,
     Share,
-    Transformer,
 )
+from hindmost.catalog.transformer import Transformer
 from hindmost.cause import Cause, Later, Name
 from hindmost.law import Law
 from hindmost.scenario.hardware import OwnFabric, OwnGpu, known, own, own_of
