@@ -19,6 +19,7 @@ from hindmost.scenario.fields import field_problems
 from hindmost.scenario.merge import KEYED_BY_PATH, Document, Table
 from hindmost.scenario.models import Scenario
 from hindmost.scenario.problems import problems
+from hindmost.scenario.released_model import at_folder, lay_released_model
 from hindmost.units import MEBI
 
 MAX_BYTES = MEBI
@@ -144,8 +145,9 @@ def to_table(scenario: Scenario) -> Table:
 
 def checked(document: Document) -> Scenario:
     """Return the scenario of a document, or raise all of its problems."""
+    document.table.setdefault("name", Path(document.source).stem)
+    lay_released_model(document)
     table = document.table
-    table.setdefault("name", Path(document.source).stem)
     collective = table.get("collective", {})
     basis = table.setdefault("basis", {})
     tables = isinstance(collective, dict) and isinstance(basis, dict)
@@ -289,6 +291,8 @@ class _Layers:
             requirement = "must be a list of names and paths"
             raise _refused(source, requirement, path="extends", value=extends)
         layers = []
+        if is_path:
+            at_folder(table, path.parent)
         for base in extends:
             below = path.parent if is_path else Path()
             layers += self.of(base, below, (*above, (identity, source)))

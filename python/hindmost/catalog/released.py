@@ -1,0 +1,617 @@
+"""Transformers from the ``config.json`` that models are released with.
+
+Keys and their defaults are those of transformers 5.24, and those of the released files of models
+whose code lies beside their weights. Nothing of that code is run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hindmost.errors import Problem, ScenarioError, did_you_mean
+
+Table = dict[str, Any]
+
+HARMLESS = frozenset(
+    """
+    _attn_implementation _attn_implementation_autoset _name_or_path activation add_cross_attention
+    architectures attention_bias attention_dropout attention_multiplier attn_logit_softcapping
+    attn_scale attn_temperature_tuning attribute_map auto_map aux_loss_alpha begin_suppress_tokens
+    boi_token_index bos_token_id cache_implementation chunk_size chunk_size_feed_forward
+    classifier_dropout decoder_start_token_id dtype embd_pdrop embedding_dropout
+    embedding_multiplier eoi_token_index eos_token_id ep_size experts_implementation
+    final_logit_softcapping finetuning_task floor_scale head_dim_padded hidden_act
+    hidden_activation hidden_dropout id2label image_token_index initial_context_length
+    initializer_factor initializer_range is_decoder is_llama_config label2id layer_norm_eps
+    layer_norm_epsilon logit_scale logits_scaling max_position_embeddings max_seq_len
+    max_window_layers mamba_hidden_act mamba_proj_bias mamba_ssm_cache_dtype mlp_bias
+    mlp_hidden_act model_max_length model_type moe_shared_expert_overlap
+    norm_eps norm_epsilon norm_topk_prob num_logits_to_keep original_max_position_embeddings
+    output_attentions output_hidden_states output_router_logits pad_token_id partial_rotary_factor
+    pretraining_tp prefix problem_type qkv_bias quantization_config query_pre_attn_scalar
+    rescale_prenorm_residual resid_pdrop residual_dropout residual_in_fp32 residual_multiplier
+    return_dict rms_norm_eps rotary_emb_base rotary_pct routed_scaling_factor
+    router_aux_loss_coef router_jitter_noise scoring_func seq_aux sep_token_id summary_type
+    swiglu_alpha swiglu_limit task_specific_params time_step_floor time_step_limit time_step_max
+    time_step_min time_step_rank tokenizer_class topk_method torch_dtype torchscript
+    transformers_version unsloth_fixed unsloth_version use_bias use_cache use_conv_bias
+    use_mamba_kernels use_qk_norm
+    """.split()  # noqa: SIM905 - as a list it would be a hundred lines
+)
+"""Keys that change neither parameters by a thousandth nor FLOPs: biases, norms of heads, positions,
+dropout, activations, scales, identities, and how a model is run or stored."""
+
+HARMLESS_BEGINNINGS = ("rope_", "no_rope_", "bos_", "eos_", "pad_", "image_token", "video_token")
+"""Beginnings of further such keys."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Released:
+    """What a ``config.json`` says.
+
+    Attributes
+    ----------
+    table : dict
+        Fields of `Transformer`.
+    left_out : tuple of str
+        What the file has and the table has not, in words.
+    """
+
+    table: Table
+    left_out: tuple[str, ...]
+
+
+def released(config: Mapping[str, Any], source: str) -> Released:
+    """Return what a released configuration says.
+
+    Parameters
+    ----------
+    config
+        The parsed file.
+    source
+        Its name in problems.
+
+    Raises
+    ------
+    ScenarioError
+        For a type of model that is not known, keys that are missing or of a wrong type, and keys
+        that may change FLOPs and are not understood: all at once.
+    """
+    left_out = []
+    for inner in ("text_config", "llm_config"):
+        text = config.get(inner)
+        if isinstance(text, Mapping):
+            left_out = [
+                f"{key}: only text is counted"
+                for key in ("vision_config", "audio_config")
+                if key in config
+            ]
+            shared = {key: config[key] for key in ("tie_word_embeddings",) if key in config}
+            config = {**shared, "model_type": config.get("model_type"), **text}
+    kind = config.get("model_type") or _type_of(config.get("architectures"))
+    if kind is None:
+        requirement = "is missing: this is no config.json of a model"
+        raise ScenarioError([Problem(path="model_type", requirement=requirement, source=source)])
+    if not isinstance(kind, str) or kind not in FAMILIES:
+        requirement = f"must be one of {', '.join(sorted(FAMILIES))}"
+        hint = did_you_mean(kind, FAMILIES) if isinstance(kind, str) else ""
+        problem = Problem(
+            path="model_type", requirement=requirement, value=kind, hint=hint, source=source
+        )
+        raise ScenarioError([problem])
+    keys = _Keys({**config, "model_type": kind})
+    family = FAMILIES[kind]
+    table = family(keys)
+    n_mtp = keys.take("num_nextn_predict_layers", 0)
+    for key in ("mtp_layers_block_type", "mtp_loss_scaling_factor", "mtp_hybrid_override_pattern"):
+        keys.take(key, None)
+    if n_mtp:
+        plural = "s" * (n_mtp != 1)
+        left_out.append(
+            f"num_nextn_predict_layers: {n_mtp} layer{plural} of multi-token prediction; "
+            f"n_mtp_layers = {n_mtp} trains {'them' if plural else 'it'}"
+        )
+    keys.refuse_others()
+    if keys.problems:
+        raise ScenarioError(
+            Problem(path=path, requirement=requirement, value=value, source=source)
+            for path, requirement, value in keys.problems
+        )
+    return Released(table=table, left_out=tuple(left_out))
+
+
+def _type_of(architectures: Any) -> str | None:
+    """Return the type of model that the name of a class stands for, or that name."""
+    if not (isinstance(architectures, list) and architectures):
+        return None
+    name = str(architectures[0])
+    plain = name.removesuffix("ForCausalLM").removesuffix("ForConditionalGeneration").lower()
+    return next((kind for kind in FAMILIES if kind.replace("_", "") == plain), name)
+
+
+@dataclass
+class _Keys:
+    """Keys of a configuration, those that were read, and what is wrong with them."""
+
+    config: Mapping[str, Any]
+    read: set[str] = field(default_factory=set)
+    problems: list[tuple[str, str, Any]] = field(default_factory=list)
+
+    def take(self, key: str, default: Any) -> Any:
+        """Return the value of a key; null counts as absent."""
+        self.read.add(key)
+        value = self.config.get(key)
+        return default if value is None else value
+
+    def count(self, *names: str, default: int | None = None) -> int:
+        """Return the count of the first key that is there; the names are of the same value."""
+        for key in names:
+            value = self.take(key, None)
+            if value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                self.problems.append((key, "must be a whole number >= 1", value))
+                return 1
+            return value
+        if default is None:
+            self.problems.append((names[0], "is missing", None))
+            return 1
+        return default
+
+    def number_or_none(self, key: str) -> int | None:
+        """Return a count, or nothing where the key is absent or null."""
+        return self.count(key) if self.take(key, None) is not None else None
+
+    def flag(self, key: str, *, default: bool) -> bool:
+        """Return a boolean."""
+        value = self.take(key, default)
+        if not isinstance(value, bool):
+            self.problems.append((key, "must be true or false", value))
+            return default
+        return value
+
+    def must_be(self, key: str, *allowed: Any) -> None:
+        """Refuse a value that would change what is computed in a way that is not understood."""
+        value = self.take(key, None)
+        if value is not None and value not in allowed:
+            wanted = " or ".join("absent" if one is None else str(one) for one in allowed)
+            requirement = f"must be {wanted or 'absent'}: other values are not understood"
+            self.problems.append((key, requirement, value))
+
+    def refuse_others(self) -> None:
+        """Refuse keys that were not read and are not known to be harmless."""
+        for key, value in self.config.items():
+            if key in self.read or key in HARMLESS or key.startswith(HARMLESS_BEGINNINGS):
+                continue
+            if value is None or key.endswith(("_token_id", "_token_ids", "_token_index")):
+                continue
+            requirement = (
+                "is not understood, and may change what is computed: leave it out if it does not"
+            )
+            self.problems.append((key, requirement, value))
+
+
+def _table(keys: _Keys, *, tied: bool = False, **more: Any) -> Table:
+    """Return what nearly all models have."""
+    hidden = keys.count("hidden_size")
+    n_heads = keys.count("num_attention_heads")
+    return {
+        "n_layers": keys.count("num_hidden_layers"),
+        "hidden": hidden,
+        "n_heads": n_heads,
+        "n_kv_heads": keys.count("num_key_value_heads", default=n_heads),
+        "head_dim": keys.count("head_dim", default=max(1, hidden // n_heads)),
+        "ffn_hidden": keys.count("intermediate_size"),
+        "vocabulary": keys.count("vocab_size"),
+        "tied": keys.flag("tie_word_embeddings", default=tied),
+        **more,
+    }
+
+
+def _dense(keys: _Keys) -> Table:
+    """Return a model of one kind of layer, gated, with windows where it has them."""
+    table = _table(keys)
+    return {**table, **_windows(keys, table["n_layers"])}
+
+
+def _windows(keys: _Keys, n_layers: int, pattern: int | None = None) -> Table:
+    """Return windows: those of some layers where the file says which, else those of all.
+
+    Parameters
+    ----------
+    keys
+        The file.
+    n_layers
+        Layers of the model.
+    pattern
+        Layers of which the last one attends to the whole sequence, if the file does not say.
+    """
+    window = keys.number_or_none("sliding_window")
+    types = keys.take("layer_types", None)
+    pattern = keys.take("sliding_window_pattern", keys.take("_sliding_window_pattern", pattern))
+    if not keys.flag("use_sliding_window", default=True) or window is None:
+        keys.read.add("layer_types")
+        return {}
+    if types is None and pattern is None:
+        return {"window": window}
+    if types is None:
+        types = [
+            "full_attention" if (k + 1) % pattern == 0 else "sliding_attention"
+            for k in range(n_layers)
+        ]
+    return {"window": window, "layers": _blocks(_attention(keys, types, n_layers))}
+
+
+KINDS = {
+    "full_attention": "full",
+    "attention": "full",
+    "sliding_attention": "window",
+    "chunked_attention": "chunked",
+    "linear_attention": "linear",
+}
+"""Attention by its name in ``layer_types``."""
+
+
+def _attention(keys: _Keys, types: Any, n_layers: int) -> list[str]:
+    if not isinstance(types, list) or len(types) != n_layers:
+        requirement = f"must be a list of {n_layers} types, as num_hidden_layers"
+        keys.problems.append(("layer_types", requirement, types))
+        return ["full"] * n_layers
+    for kind in dict.fromkeys(types):
+        if kind not in KINDS:
+            keys.problems.append(("layer_types", f"must be of {', '.join(KINDS)}", kind))
+    return [KINDS.get(kind, "full") for kind in types]
+
+
+def _blocks(attention: Sequence[str], feed_forward: Sequence[str] | None = None) -> list[Table]:
+    """Return layers as a pattern and its repetitions, and what is left over."""
+    n = len(attention)
+    each = list(zip(attention, feed_forward or [""] * n, strict=True))
+    periods = (p for p in range(1, n // 2 + 1) if all(each[k] == each[k % p] for k in range(n)))
+    period = next(periods, n)
+    parts = [(n // period, each[:period])]
+    if n % period:
+        parts.append((1, each[: n % period]))
+    # Layers that are all alike are one, several times.
+    parts = [
+        (n * len(block), block[:1]) if len(set(block)) == 1 else (n, block) for n, block in parts
+    ]
+
+    def shortest(kinds: list[str]) -> str | list[str]:
+        return kinds[0] if len(set(kinds)) == 1 else kinds
+
+    return [
+        {
+            "repeat": repeat,
+            "attention": shortest([kind for kind, _ in block]),
+            **({} if feed_forward is None else {"feed_forward": shortest([k for _, k in block])}),
+        }
+        for repeat, block in parts
+    ]
+
+
+def _experts(
+    keys: _Keys,
+    *,
+    n_experts: Sequence[str],
+    per_token: Sequence[str] = ("num_experts_per_tok",),
+    width: Sequence[str] = ("moe_intermediate_size",),
+    shared: int = 0,
+    shared_width: int | None = None,
+) -> Table:
+    table = {
+        "n_experts": keys.count(*n_experts),
+        "per_token": keys.count(*per_token),
+        "ffn_hidden": keys.count(*width),
+        "n_shared": shared,
+    }
+    if shared_width is not None:
+        table["shared_ffn_hidden"] = shared_width
+    return table
+
+
+def _mixtral(keys: _Keys) -> Table:
+    table = _dense(keys)
+    experts = _experts(keys, n_experts=("num_local_experts",), width=("intermediate_size",))
+    return {**table, "experts": experts}
+
+
+def _qwen_moe(keys: _Keys) -> Table:
+    """Return Qwen models with experts in all layers, or in every few of them."""
+    table = _table(keys)
+    shared = keys.number_or_none("shared_expert_intermediate_size")
+    experts = _experts(
+        keys,
+        n_experts=("num_experts", "num_local_experts"),
+        shared=0 if shared is None else 1,
+        shared_width=shared,
+    )
+    step = keys.count("decoder_sparse_step", default=1)
+    dense = keys.take("mlp_only_layers", [])
+    n = table["n_layers"]
+    types = keys.take("layer_types", None)
+    found = {**table, "experts": experts}
+    if keys.take("linear_num_value_heads", None) is not None:
+        found["attention_gate"] = True
+        found["linear"] = {
+            "n_key_heads": keys.count("linear_num_key_heads"),
+            "key_head_dim": keys.count("linear_key_head_dim"),
+            "n_value_heads": keys.count("linear_num_value_heads"),
+            "value_head_dim": keys.count("linear_value_head_dim"),
+            "conv": keys.count("linear_conv_kernel_dim", default=4),
+        }
+        every = keys.count("full_attention_interval", default=4)
+        types = types or [
+            "linear_attention" if (k + 1) % every else "full_attention" for k in range(n)
+        ]
+    windows = _windows_of_qwen(keys)
+    kinds = ["window" if windows else "full"] * n if types is None else _attention(keys, types, n)
+    feed_forward = [
+        "experts" if k not in dense and (k + 1) % step == 0 else "dense" for k in range(n)
+    ]
+    if len(set(kinds)) > 1 or "dense" in feed_forward:
+        found["layers"] = _blocks(kinds, feed_forward)
+    return {**found, **windows}
+
+
+def _windows_of_qwen(keys: _Keys) -> Table:
+    window = keys.number_or_none("sliding_window")
+    uses = keys.flag("use_sliding_window", default=False)
+    return {"window": window} if uses and window is not None else {}
+
+
+def _qwen(keys: _Keys) -> Table:
+    """Return dense Qwen models, whose window is off unless a key says so."""
+    table = _table(keys)
+    types = keys.take("layer_types", None)
+    windows = _windows_of_qwen(keys)
+    if windows and types is not None:
+        windows["layers"] = _blocks(_attention(keys, types, table["n_layers"]))
+    elif windows:
+        # The first layers attend to the whole sequence.
+        first = keys.count("max_window_layers", default=table["n_layers"])
+        n_full = min(first, table["n_layers"])
+        windows["layers"] = _blocks(["full"] * n_full + ["window"] * (table["n_layers"] - n_full))
+    return {**table, **windows}
+
+
+def _gpt_oss(keys: _Keys) -> Table:
+    table = _table(keys)
+    experts = _experts(
+        keys,
+        n_experts=("num_local_experts", "num_experts"),
+        per_token=("num_experts_per_tok", "experts_per_token"),
+        width=("intermediate_size",),
+    )
+    keys.take("experts_per_token", None)
+    windows = _windows(keys, table["n_layers"], pattern=2)
+    return {**table, **windows, "experts": experts}
+
+
+def _latent(keys: _Keys) -> Table:
+    """Return models with latent attention and experts after the first layers."""
+    keys.read.update(("head_dim", "qk_head_dim"))
+    rope = keys.count("qk_rope_head_dim")
+    head_dim = keys.count("qk_nope_head_dim") + rope
+    table = _table(keys)
+    latent = {"kv_rank": keys.count("kv_lora_rank"), "rope_head_dim": rope}
+    q_rank = keys.number_or_none("q_lora_rank")
+    if q_rank is not None:
+        latent["q_rank"] = q_rank
+    found = {
+        **table,
+        "head_dim": head_dim,
+        "n_kv_heads": table["n_heads"],
+        "v_head_dim": keys.count("v_head_dim"),
+        "latent": latent,
+        **_after_dense_layers(keys, table["n_layers"]),
+    }
+    if keys.take("index_topk", None) is not None:
+        found["indexer"] = {
+            "n_heads": keys.count("index_n_heads"),
+            "head_dim": keys.count("index_head_dim"),
+            "top_k": keys.count("index_topk"),
+        }
+        n_dense = found["experts"].pop("n_dense_layers", 0)
+        blocks = ((n_dense, "dense"), (table["n_layers"] - n_dense, "experts"))
+        found["layers"] = [
+            {"repeat": n, "attention": "sparse", "feed_forward": kind} for n, kind in blocks if n
+        ]
+    keys.must_be("moe_layer_freq", 1)
+    keys.read.update(("layer_types", "mlp_layer_types"))
+    return found
+
+
+def _after_dense_layers(keys: _Keys, n_layers: int) -> Table:
+    """Return experts, in groups where the router has them, after the first dense layers."""
+    shared = keys.take("n_shared_experts", 0)
+    experts = _experts(keys, n_experts=("n_routed_experts",), shared=shared)
+    n_dense = keys.take("first_k_dense_replace", 0)
+    if n_dense:
+        experts["n_dense_layers"] = min(n_dense, n_layers - 1)
+    n_groups, limit = keys.take("n_group", 1), keys.take("topk_group", 1)
+    if n_groups > limit:
+        experts |= {"n_groups": n_groups, "node_limit": limit}
+    return {"experts": experts}
+
+
+def _glm_moe(keys: _Keys) -> Table:
+    table = _table(keys)
+    return {**table, **_after_dense_layers(keys, table["n_layers"])}
+
+
+def _gemma(keys: _Keys) -> Table:
+    """Return Gemma 2 and 3, whose files leave out what is the default."""
+    is_second = keys.config.get("model_type") == "gemma2"
+    defaults = {"vocab_size": 256_000 if is_second else 262_208}
+    if not is_second:
+        defaults |= {"num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256}
+    _with_defaults(keys, defaults)
+    keys.must_be("use_bidirectional_attention", False, None)
+    table = _table(keys, tied=True)
+    return {**table, **_windows(keys, table["n_layers"], pattern=2 if is_second else 6)}
+
+
+def _with_defaults(keys: _Keys, defaults: Mapping[str, Any]) -> None:
+    keys.config = {**defaults, **{k: v for k, v in keys.config.items() if v is not None}}
+
+
+def _llama4(keys: _Keys) -> Table:
+    """Return Llama 4: chunks in three of four layers, experts in every few."""
+    table = _table(keys)
+    n = table["n_layers"]
+    width = keys.count("intermediate_size_mlp", default=2 * table["ffn_hidden"])
+    experts = _experts(
+        keys, n_experts=("num_local_experts",), width=("intermediate_size",), shared=1
+    )
+    step = keys.count("interleave_moe_layer_step", default=1)
+    of_experts = keys.take("moe_layers", None) or list(range(step - 1, n, step))
+    chunk = keys.number_or_none("attention_chunk_size")
+    types = keys.take("layer_types", None)
+    if chunk is None:
+        kinds = ["full"] * n
+    elif types is None:
+        # Layers without positions attend to the whole sequence.
+        every = keys.take("no_rope_layer_interval", 4)
+        positions = keys.take("no_rope_layers", None) or [(k + 1) % every for k in range(n)]
+        kinds = ["chunked" if has else "full" for has in positions]
+    else:
+        kinds = _attention(keys, types, n)
+    feed_forward = ["experts" if k in of_experts else "dense" for k in range(n)]
+    found = {**table, "ffn_hidden": width, "experts": experts}
+    if chunk is not None:
+        found["window"] = chunk
+    if len(kinds) != n:
+        keys.problems.append(("no_rope_layers", f"must have {n} values", len(kinds)))
+        kinds = ["full"] * n
+    return {**found, "layers": _blocks(kinds, feed_forward)}
+
+
+LETTERS = {
+    "M": ("state-space", "none"),
+    "*": ("full", "none"),
+    "-": ("none", "dense"),
+    "E": ("none", "experts"),
+}
+"""Layers of a hybrid model by their letter."""
+
+WORDS = {"mamba": "M", "attention": "*", "mlp": "-", "moe": "E"}
+"""Letters of layers by their name in ``layers_block_type``."""
+
+
+def _nemotron_h(keys: _Keys) -> Table:
+    """Return hybrids of state space layers, attention, and feed-forward networks."""
+    pattern = keys.take("hybrid_override_pattern", None)
+    words = keys.take("layers_block_type", None)
+    if pattern is None and words is not None:
+        pattern = "".join(WORDS.get(word, "?") for word in words)
+    if not isinstance(pattern, str) or not pattern or set(pattern) - set(LETTERS):
+        requirement = f"must be a pattern of {', '.join(LETTERS)}"
+        keys.problems.append(("hybrid_override_pattern", requirement, pattern))
+        pattern = "M"
+    _with_defaults(keys, {"num_hidden_layers": len(pattern)})
+    keys.must_be("moe_latent_size")
+    keys.must_be("sliding_window")
+    keys.read.add("expand")
+    table = _table(keys, gated=False)
+    if table["n_layers"] != len(pattern):
+        requirement = f"must be {len(pattern)}, the layers of the pattern"
+        keys.problems.append(("num_hidden_layers", requirement, table["n_layers"]))
+    kinds = [LETTERS[letter] for letter in pattern]
+    found = {
+        **table,
+        "n_layers": len(pattern),
+        "layers": _blocks([kind for kind, _ in kinds], [kind for _, kind in kinds]),
+    }
+    if "M" in pattern:
+        found["state_space"] = {
+            "n_heads": keys.count("mamba_num_heads"),
+            "head_dim": keys.count("mamba_head_dim"),
+            "state": keys.count("ssm_state_size"),
+            "n_groups": keys.count("n_groups", default=1),
+            "conv": keys.count("conv_kernel", default=4),
+        }
+    if "E" in pattern:
+        shared = keys.take("n_shared_experts", 0)
+        width = keys.number_or_none("moe_shared_expert_intermediate_size")
+        of_experts = _experts(
+            keys,
+            n_experts=("n_routed_experts",),
+            shared=shared,
+            shared_width=None if not shared or width is None else max(1, width // shared),
+        )
+        found["experts"] = of_experts
+    keys.read.update(
+        (
+            "n_routed_experts",
+            "num_experts_per_tok",
+            "moe_intermediate_size",
+            "n_shared_experts",
+            "moe_shared_expert_intermediate_size",
+            "n_group",
+            "topk_group",
+        )
+    )
+    return found
+
+
+def _cohere(keys: _Keys) -> Table:
+    """Return models with attention and feed-forward network side by side, and one embedding."""
+    _with_defaults(keys, {})
+    table = _table(keys, tied=True, parallel=True)
+    return {
+        **table,
+        **_windows(
+            keys,
+            table["n_layers"],
+            pattern=4 if keys.config.get("model_type") == "cohere2" else None,
+        ),
+    }
+
+
+def _gpt_neox(keys: _Keys) -> Table:
+    parallel = keys.flag("use_parallel_residual", default=True)
+    return _table(keys, gated=False, parallel=parallel)
+
+
+def _plain(keys: _Keys) -> Table:
+    """Return models whose feed-forward networks are not gated."""
+    return {**_dense(keys), "gated": False}
+
+
+FAMILIES: dict[str, Callable[[_Keys], Table]] = {
+    "cohere": _cohere,
+    "cohere2": _cohere,
+    "deepseek_v2": _latent,
+    "deepseek_v3": _latent,
+    "deepseek_v32": _latent,
+    "gemma2": _gemma,
+    "gemma3": _gemma,
+    "gemma3_text": _gemma,
+    "glm4": _dense,
+    "glm4_moe": _glm_moe,
+    "gpt_neox": _gpt_neox,
+    "gpt_oss": _gpt_oss,
+    "granite": _dense,
+    "kimi_k2": _latent,
+    "llama": _dense,
+    "llama4": _llama4,
+    "llama4_text": _llama4,
+    "ministral3": _dense,
+    "mistral": _dense,
+    "mixtral": _mixtral,
+    "nemotron": _plain,
+    "nemotron_h": _nemotron_h,
+    "olmo2": _dense,
+    "phi3": _dense,
+    "qwen2": _qwen,
+    "qwen2_moe": _qwen_moe,
+    "qwen3": _qwen,
+    "qwen3_moe": _qwen_moe,
+    "qwen3_next": _qwen_moe,
+    "smollm3": _qwen,
+    "starcoder2": _plain,
+}
+"""What reads a configuration, by its ``model_type``."""
