@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hindmost.analyses.caps import caps
     from hindmost.analyses.compare import Comparison, compare
     from hindmost.analyses.explain import Explanation, explain
+    from hindmost.analyses.model_summary import ModelSummary, model_summary
     from hindmost.compiled import Compiled, compile
     from hindmost.errors import HindmostError, OutputError, Problem, ScenarioError
     from hindmost.reading import read
@@ -38,6 +39,7 @@ __all__ = [
     "Failures",
     "GlobalLevel",
     "HindmostError",
+    "ModelSummary",
     "OutputError",
     "Problem",
     "Renewal",
@@ -53,6 +55,7 @@ __all__ = [
     "compile",
     "explain",
     "load",
+    "model_summary",
     "rank_times",
     "read",
     "simulate",
@@ -69,6 +72,7 @@ _MODULES = {
     "Failures": "renewal.job",
     "GlobalLevel": "renewal.job",
     "HindmostError": "errors",
+    "ModelSummary": "analyses.model_summary",
     "OutputError": "errors",
     "Problem": "errors",
     "Renewal": "renewal.job",
@@ -84,6 +88,7 @@ _MODULES = {
     "compile": "compiled",
     "explain": "analyses.explain",
     "load": "scenario.load",
+    "model_summary": "analyses.model_summary",
     "rank_times": "simulation",
     "read": "reading",
     "simulate": "simulation",

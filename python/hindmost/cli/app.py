@@ -17,6 +17,7 @@ from hindmost.cli.catalog import catalog
 from hindmost.cli.compare import compare
 from hindmost.cli.explain import explain
 from hindmost.cli.init import init
+from hindmost.cli.model import model
 from hindmost.cli.options import close_stdout, debug_option, tell
 from hindmost.cli.run import run
 from hindmost.cli.schema import schema
@@ -40,7 +41,7 @@ def cli() -> None:
     """
 
 
-for command in (run, compare, attribute, explain, init, validate, schema, catalog):
+for command in (run, compare, attribute, explain, model, init, validate, schema, catalog):
     cli.add_command(command)
 
 

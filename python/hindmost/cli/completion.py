@@ -25,6 +25,14 @@ def scenarios(*suffixes: str) -> Complete:
     return complete
 
 
+def models(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """Return models of the catalogue, folders and released configurations."""
+    from hindmost import catalog
+
+    named = (name for name in catalog.names("models") if name.startswith(incomplete))
+    return [*named, *_files(incomplete, (".json",))]
+
+
 def entries(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """Return names of the catalogue, of the kind that was given before."""
     from hindmost import catalog

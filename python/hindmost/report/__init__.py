@@ -6,6 +6,7 @@ from hindmost.report.formats import (
     render_attribution,
     render_comparison,
     render_explanation,
+    render_model,
 )
 
 __all__ = [
@@ -14,4 +15,5 @@ __all__ = [
     "render_attribution",
     "render_comparison",
     "render_explanation",
+    "render_model",
 ]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hindmost.analyses.attribute import Attribution
     from hindmost.analyses.compare import Comparison
     from hindmost.analyses.explain import Explanation
+    from hindmost.analyses.model_summary import ModelSummary
 
 FORMATS = ("table", "json", "csv", "markdown")
 """Formats of a report; CSV holds the summary alone."""
@@ -95,6 +96,23 @@ def render_attribution(found: Attribution, style: str, *, interactions: bool = F
             return markdown.text(attribution_content(found, interactions=interactions))
         case "table":
             return table.text(attribution_content(found, interactions=interactions))
+        case _:
+            raise ValueError(f"style must be one of {', '.join(FORMATS)}, got {style!r}")
+
+
+def render_model(found: ModelSummary, style: str) -> str:
+    """Return what a model is in one of `FORMATS`; CSV holds the parts of its FLOPs alone."""
+    from hindmost.report.model_content import model_content
+
+    match style:
+        case "json":
+            return json.text(found.document())
+        case "csv":
+            return csv.text(found.rows)
+        case "markdown":
+            return markdown.text(model_content(found))
+        case "table":
+            return table.text(model_content(found))
         case _:
             raise ValueError(f"style must be one of {', '.join(FORMATS)}, got {style!r}")
 
