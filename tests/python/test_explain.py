@@ -17,12 +17,13 @@ import hindmost as hm
 from hindmost import _core
 from hindmost.analyses import explain as explaining
 from hindmost.analyses.points import Outcome, Points, sides
-from hindmost.analyses.posterior import Observed, effective_size, spread, weights
+from hindmost.analyses.posterior import Observed, distance, effective_size, spread, weights
 from hindmost.analyses.reach import corners, lever_of, value_that_would_do
 from hindmost.analyses.unknowns import Unknown, drawn, fnv_1a, unknowns_of
 from hindmost.cli import cli
 from hindmost.errors import ScenarioError
 from hindmost.law import Uniform
+from hindmost.report import render_explanation
 from hindmost.scenario import from_table
 
 SMALL: dict[str, Any] = {
@@ -241,7 +242,12 @@ INVERSE: dict[str, tuple[Callable[[float], float | None], float, float, float, f
     "beyond a limit": (lambda x: x / 10 if x <= 9.5 else None, 1.0, 8.0, 1.2, None),
     "that levels out": (lambda x: 0.5 - 0.1 * math.exp(-x), 1.0, 8.0, 0.6, None),
     "of nothing": (lambda _: 0.5, 1.0, 8.0, 0.6, None),
+    "of nothing in its range": (lambda x: max(0.5, x / 1000), 1.0, 8.0, 0.6, 600.0),
     "refused": (lambda _: None, 1.0, 8.0, 0.6, None),
+    "refused at an end": (lambda x: x / 10 if x <= 6 else None, 1.0, 8.0, 0.55, 5.5),
+    "refused below": (lambda x: x / 10 if x >= 3 else None, 1.0, 8.0, 0.35, 3.5),
+    "that turns": (lambda x: 1 - (x - 4.5) ** 2 / 20, 1.0, 8.0, 0.99, 4.5 - math.sqrt(0.2)),
+    "that jumps": (lambda x: 0.2 if x < 4 else 0.8, 1.0, 8.0, 0.5, None),
 }
 
 
@@ -255,7 +261,7 @@ def test_the_value_that_would_do_is_the_inverse(name: str) -> None:
     def value(point: dict[str, float]) -> float | None:
         return comes_to(point["it"])
 
-    found = value_that_would_do(one, lever, observed, value, close=1e-7)
+    found = value_that_would_do(one, lever, observed, value, tolerance=2e-6)
     if expected is None:
         assert found is None
         return
@@ -267,13 +273,16 @@ def test_the_value_that_would_do_is_the_inverse(name: str) -> None:
 def test_a_whole_number_would_do() -> None:
     one = unknown("it", 1.0, 8.0, is_integer=True)
     lever = lever_of(one, (0.1, 0.8))
-    found = value_that_would_do(one, lever, 0.5, lambda point: point["it"] / 10, close=1e-3)
+    found = value_that_would_do(one, lever, 0.5, lambda point: point["it"] / 10, tolerance=0.02)
     assert found == (5, True)
     # From 0, of which no double is more.
     none = unknown("it", 0.0, 8.0, is_integer=True)
     lever = lever_of(none, (0.0, 0.8))
-    found = value_that_would_do(none, lever, 2.0, lambda point: point["it"] / 10, close=1e-3)
+    found = value_that_would_do(none, lever, 2.0, lambda point: point["it"] / 10, tolerance=0.02)
     assert found == (20, False)
+    # Between two whole numbers there is none.
+    lever = lever_of(one, (0.1, 0.8))
+    assert value_that_would_do(one, lever, 0.55, lambda at: at["it"] / 10, tolerance=0.02) is None
 
 
 def test_what_nothing_reaches_has_no_posterior() -> None:
@@ -399,8 +408,13 @@ WRONG: dict[str, tuple[tuple[str, ...], list[str]]] = {
     "no failures": (("--fleet-mfu", "0.3"), ["fleet_mfu needs whole runs"]),
     "all at once": (
         ("--mfu", "-0.4", "--tail", "0.5", "--days", "-1"),
-        ["mfu must be a number > 0", "tail must be a number >= 1", "tail_tolerance is missing"],
+        [
+            "mfu must be a number from 1e-06 to 4",
+            "tail must be a number from 1 to 1e+06",
+            "tail_tolerance is missing",
+        ],
     ),
+    "percent": (("--mfu", "55"), ["mfu must be a number from 1e-06 to 4", "0.4 is 40%"]),
     "half a tail": (("--mfu", "0.4", "--tail-tolerance", "0.1"), ["must be given together with"]),
     "threshold": (("--mfu", "0.4", "--fail-if", "mfu<3"), ["--fail-if must be ess< and a number"]),
 }
@@ -416,8 +430,8 @@ def test_wrong_calls_are_told(name: str) -> None:
 
 
 def test_a_tolerance_of_nothing_is_refused() -> None:
-    for wrong in (0.0, -1.0, float("nan"), "x", True):
-        with pytest.raises(ScenarioError, match="tolerance must be a number > 0"):
+    for wrong in (0.0, -1.0, float("nan"), "x", True, None, 1e300, 1e-170, 10**400):
+        with pytest.raises(ScenarioError, match="tolerance must be a number from 1e-09"):
             hm.explain("h100-1k", mfu=0.4, tolerance=wrong)  # type: ignore[arg-type]
 
 
@@ -425,3 +439,121 @@ def test_a_scenario_without_unknowns_is_refused() -> None:
     scenario = hm.load("h100-1k").model_copy(update={"unknowns": {}})
     with pytest.raises(ScenarioError, match="unknowns must name at least one value"):
         hm.explain(scenario, mfu=0.4, tolerance=0.01)
+    with pytest.raises(ScenarioError) as raised:
+        hm.explain(scenario, mfu=-0.4, tolerance=0.01, changes={"pools.h100.n_gpus": 0})
+    assert "n_gpus" in str(raised.value)
+    assert "mfu must be" in str(raised.value)
+
+
+def test_what_lies_in_a_gap_is_not_reached() -> None:
+    """Whole numbers come to values apart; weights of points that all miss say nothing."""
+    scenario = with_unknowns(layout__tensor=uniform(0.6, 2.4))
+    at = {
+        tensor: hm.simulate(scenario, changes={"layout.tensor": tensor}, **SIZE).value("mfu")
+        for tensor in (1, 2)
+    }
+    between = sum(at.values()) / 2
+    tolerance = abs(at[1] - at[2]) / 20
+    found = hm.explain(scenario, mfu=between, tolerance=tolerance, **SIZE)
+    assert found.lowest < between < found.highest
+    assert found.reachable is False
+    assert found.beliefs == ()
+    assert found.ess is None
+    (lever,) = found.levers
+    assert lever.would_do is None
+    assert "what lies between is left out" in render_explanation(found, "table")
+    assert hm.explain(scenario, mfu=at[2], tolerance=tolerance, **SIZE).reachable
+
+
+@pytest.mark.usefixtures("_few_points")
+def test_an_mfu_and_a_tail_that_no_point_has_together_are_not_reached() -> None:
+    scenario = with_unknowns(
+        **{"causes__step-common__law__sigma": {"name": "log-uniform", "low": 0.01, "high": 0.3}}
+    )
+    calm, wild = (
+        hm.simulate(scenario, changes={"causes.step-common.law.sigma": sigma}, **SIZE)
+        for sigma in (0.011, 0.29)
+    )
+    p50, p95 = (wild.value("step_time_s", name) for name in ("p50", "p95"))
+    found = hm.explain(
+        scenario,
+        mfu=calm.value("mfu"),
+        tolerance=1e-3,
+        tail=p95 / p50,
+        tail_tolerance=5e-3,
+        **SIZE,
+    )
+    assert found.lowest <= calm.value("mfu") <= found.highest
+    assert found.reachable is False
+    assert found.nearest_tail is not None
+    assert "with p95 over p50 of" in render_explanation(found, "table")
+
+
+def test_causes_act_on_whole_runs_where_the_watchdog_is_unknown() -> None:
+    stall = {
+        "law": {"name": "exponential", "mean": 200.0},
+        "affects": "compute",
+        "effect": "stall",
+        "scope": "gpu",
+        "span": "step",
+        "per_hour": 0.05,
+    }
+    table = hm.load("h100-1k", {**SMALL, **FAILURES, "causes.stall": stall}).model_dump(
+        mode="json", exclude_none=True
+    )
+    table["unknowns"] = {
+        "recovery.watchdog_s": uniform(300.0, 600.0),
+        "causes.stall.per_hour": {"name": "log-uniform", "low": 0.05, "high": 2.0},
+    }
+    scenario = from_table(table, "watched")
+    points = Points(
+        base=hm.compile(scenario),
+        unknowns=unknowns_of(scenario),
+        metric="fleet_mfu",
+        seed=3,
+        runs=2,
+        steps=20,
+        days=2.0,
+        method="auto",
+        threads=1,
+    )
+    changes = {"recovery.watchdog_s": 300.0, "causes.stall.per_hour": 2.0}
+    (found,) = points.outcomes([changes])
+    assert found is not None
+    fresh = hm.simulate(scenario, changes=changes, seed=3, runs=2, steps=20, days=2.0)
+    assert found.value == pytest.approx(fresh.value("fleet_mfu"), rel=1e-12)
+
+
+def test_nothing_may_come_nearest() -> None:
+    changes = {**FAILURES, "checkpoint": {"blocking_s": 30.0, "interval_s": 1e6}}
+    changes |= {"failures.node": {"scope": "node", "per_hour": 2.0}}
+    table = hm.load("h100-1k", {**SMALL, **changes}).model_dump(mode="json", exclude_none=True)
+    table["unknowns"] = {"checkpoint.interval_s": uniform(0.9e6, 1e6)}
+    scenario = from_table(table, "stuck")
+    found = hm.explain(scenario, fleet_mfu=0.4, tolerance=1e-3, days=3.0, **SIZE)
+    assert found.nearest_value == 0
+    assert found.unexplained_factor is None
+    assert found.document()["unexplained_factor"] is None
+    assert "The nearest comes to 0." in render_explanation(found, "table")
+
+
+def test_a_given_value_outside_of_its_range_is_not_reached() -> None:
+    """The range of an unknown is that of its law, whatever the scenario has."""
+    scenario = with_unknowns(
+        pools__h100__software_efficiency=uniform(0.3, 0.4),
+        collective__overlap_fraction=uniform(0.1, 0.9),
+    )
+    given = hm.simulate(scenario, **SIZE).value("mfu")
+    found = hm.explain(scenario, mfu=given, tolerance=1e-3, **SIZE)
+    assert found.given == pytest.approx(given)
+    assert found.highest < given
+    assert found.reachable is False
+    assert set(found.nearest) == set(scenario.unknowns)
+
+
+def test_the_error_of_simulations_widens_what_is_reached() -> None:
+    outcome = Outcome(value=0.4, std_error=0.01, tail=1.0, tail_error=0.0)
+    observed = Observed(value=0.43, tolerance=1e-9)
+    assert distance(outcome, observed) == pytest.approx(3.0)
+    both = Observed(value=0.43, tolerance=1e-9, tail=1.4, tail_tolerance=0.1)
+    assert distance(outcome, both) == pytest.approx(5.0)

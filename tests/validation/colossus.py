@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -12,6 +13,7 @@ from hindmost.report.explanation_content import NARROWER
 from hindmost.scenario import Changes, from_table, to_table
 from hindmost.scenario.ideal import in_words
 from hindmost.whole_run.account import Account
+from hindmost.whole_run.fleet import Fleet
 from tests.docs.markdown import ROOT
 
 PAGE = ROOT / "docs" / "colossus.md"
@@ -74,13 +76,14 @@ the mix of chips at one of its sites, Colossus 1: an estimated 150,000 H100, 50,
 job on all of these GPUs, with variation and failures at published rates. `make colossus` renders
 it, with seed {SEED}.
 
-**In short.** The mix does not explain it, and stragglers do not. The program of such a job, the
-computing of its steps, keeps {mfu:.3f} of the peak, and nothing inside the published ranges of
-variation comes near {REPORTED}. Failures at published rates bring the fleet, with all of its
-hours, to {fleet_mfu:.3f} (S {account.S:.3f} x R {account.R:.3f} x P {account.P:.3f}), and a
-restart that takes some minutes more brings it to {REPORTED}. So would other things that nobody
-has published, and it is not known whether the reported figure is of programs or of the fleet.
-This evidence cannot tell.""")
+**In short.** The mix does not explain it, and stragglers do not. While such a job computes it
+reaches {mfu:.3f} of its peak (P, its *program* MFU), and nothing inside the ranges of variation
+below comes near {REPORTED}. The job holds {account.S:.3f} of all GPUs and hours (S), and with
+failures at published rates {account.R:.3f} of what it holds goes into steps whose result is kept
+(R): together, S x R x P, the *fleet* MFU is {fleet_mfu:.3f}. A restart that takes some minutes more
+brings that to {REPORTED}; so would other things that nobody has published. Against a peak in FP8
+the same fleet would be at {fleet_mfu / 2:.3f}. It is not known which of these the reported figure
+is: this evidence cannot tell.""")
 
 
 def reach() -> str:
@@ -117,23 +120,25 @@ def reach() -> str:
     said = f"""## Is it a story of stragglers?
 
 **If {REPORTED:.0%} is of the program**, the model FLOPs of its steps over the peak: not reached.
-Over all published ranges of variation, and with 1 to 16 microbatches, it stays between
-{program.lowest:.3f} and {program.highest:.3f}. The nearest leaves a factor of
-{1 / program.unexplained_factor:.1f} unexplained. One GPU of the 220,000 would do that is
-{slow_gpu():.1f} times as slow as the others in every step, because all others wait for it; hosts
-that are some 10% slow are found and removed (MegaScale).
+Over all ranges of variation below, and with 1 to 16 microbatches, it stays between
+{program.lowest:.3f} and
+{program.highest:.3f}, which is {program.lowest / REPORTED:.1f} times as much and more. A single GPU
+of the 220,000 could do it, if it were {slow_gpu():.1f} times as slow as the others in every step,
+because all others wait for it; but hosts that are some 10% slow are found and removed (MegaScale).
 
 **If it is of the fleet**, the same over all GPUs and all hours: reached, from {fleet.lowest:.3f}
-(a job that is interrupted every half hour hardly ever reaches a checkpoint that is due after
-three hours) to {fleet.highest:.3f}. A restart of {restart.would_do / 60:.0f} minutes would do
+(a job that is interrupted after {work_minutes():.0f} minutes of work hardly ever reaches a
+checkpoint that is due after three hours) to {fleet.highest:.3f}. A restart of
+{restart.would_do / 60:.0f} minutes would do
 alone. So would steps on {REPORTED / mfu:.0%} of the GPUs and hours at the program's {mfu:.3f},
 with nothing of use in the others. What each unknown reaches alone, with all else as in the preset:
 
 {_table(["unknown", "range", "fleet MFU", f"{REPORTED} at", "in its range"], levers, left=(0,))}
 
 All unknowns together, of {fleet.n_points:,} points from their ranges with an effective sample
-size of {fleet.ess or 0:.0f}: an observed {REPORTED} +- {TOLERANCE:g} says something of these, and
-next to nothing of the others."""
+size of {fleet.ess or 0:.0f}: an observed {REPORTED} +- {TOLERANCE:g} moves the mean of these by
+more than {MOVED} of their standard deviation, or narrows it by more than a fifth, and says next to
+nothing of the others."""
     head = ["unknown", "median before (p5 to p95)", "after"]
     return _filled(f"{said}\n\n{_table(head, beliefs, left=(0,))}")
 
@@ -161,7 +166,7 @@ def mechanisms() -> str:
         ]
         columns = [f"{title}: {value:.3f}", "costs", "of the loss", "alone", "last"]
         tables.append(_table(columns, rows, left=(0,)))
-    mix, bandwidth = found.share("mixed generations"), found.share("collective bandwidth")
+    mix, bandwidth = found.share("mixed_generations"), found.share("collective_bandwidth")
     program, fleet = tables
     (mfu, _), (peak, _) = found.ends("mfu")
     return _filled(f"""## What costs what
@@ -209,20 +214,21 @@ def failures() -> str:
         for label, one in zip(labels, [*by_restart, by_replica], strict=True)
     ]
     days = account.interruptions_per_day
-    minutes = 24 * 60 / sum(days.values())
+    per_day = sum(days.values())
     kinds = ", ".join(f"{name} {per_day:.1f}" for name, per_day in days.items())
     return _filled(f"""## What failures add
 
-At the rates of Llama 3's 54 days on 16,384 H100 something stops such a job every {minutes:.0f}
-minutes ({kinds} a day), and it goes back to its last checkpoint. What a restart of 220,000 GPUs
-takes is not published: ten minutes of stall a failure are, of some 100,000 GPUs (FT-HSDP). The
+At the rates of Llama 3's 54 days on 16,384 H100 something stops such a job after every
+{work_minutes():.0f} minutes of work, {per_day:.0f} times a day with restarts of ten minutes
+({kinds}), and it goes back to its last checkpoint. What a restart of 220,000 GPUs takes is not
+published: ten minutes of stall a failure are, of some 100,000 GPUs (FT-HSDP). The
 interval between checkpoints is the best one for each row.
 
 {_table(["restart", "S", "R", "fleet MFU"], rows, left=(0,))}
 
 In the last row the other replicas go on without the one that failed, as FT-HSDP does
-(`recovery.replica_level`): whoever runs a job of this size this way does not come to {REPORTED}
-by failures.""")
+(`recovery.replica_level`): inside these ranges such a job does not come to
+{REPORTED} by failures.""")
 
 
 def slack() -> str:
@@ -230,19 +236,22 @@ def slack() -> str:
     pools = {pool.name: pool for pool in compiled().plan.pools}
     h100_s, gb200_s = (pools[name].compute.step_s for name in ("h100", "gb200"))
     found = hm.attribute(NAME, changes={"pools.gb200.software_efficiency": 0.5}, **STEPS)
-    share = found.share("software mismatch")
+    share = found.share("software_mismatch")
+    quiet_s, noisy_s = stall_of_gb200(QUIET, 1.0), stall_of_gb200({}, SLOWER)
+    software = software_of_gb200()
     return _filled(f"""## What the slack of GB200 hides
 
 Without variation a GB200 replica computes {gb200_s:.1f} s of a step and an H100 replica
 {h100_s:.1f} s, {h100_s - gb200_s:.1f} s more. But a replica that computes less hides less of its
-communication: without variation all GB200 can stop for {stall_of_gb200(QUIET, 1.0):.1f} s in each
-step before any step gets longer, and for {stall_of_gb200({}, SLOWER):.1f} s with it, because the
-slowest of 200,000 Hopper GPUs is waited for anyway (until the mean step is 0.1% longer).
+communication: without variation all GB200 can stop for {_down(quiet_s):.1f} s in each step before
+any step gets longer, and for {_down(noisy_s):.1f} s with it, because the slowest of 200,000 Hopper
+GPUs is waited for anyway (until the mean step is 0.1% longer).
 
-What slows GB200 by less does not show in any step: software on it that reaches
-{software_of_gb200():.2f} of what the kernel benchmark does (`software_efficiency`), or the
-smoothing of its power, of which a slide says 5% where software does it, {0.05 * gb200_s:.1f} s
-here. Software of 0.5 on GB200 costs {share.alone:.3f} alone and {share.shapley:.3f} by Shapley
+So no step shows the smoothing of GB200's power, of which a slide says 5% where software does it,
+{0.05 * gb200_s:.1f} s here. Nor does it show slow software on GB200, down to {_up(software):.2f} of
+what the kernel benchmark reaches (`software_efficiency`): slower computing, other than a stop, also
+hides more communication. Software of 0.5 on GB200 costs
+{share.alone:.3f} alone and {share.shapley:.3f} by Shapley
 value: it would show once the mix is balanced.""")
 
 
@@ -359,6 +368,22 @@ def slow_gpu() -> float:
         return result.value("mfu") < REPORTED
 
     return _least(is_enough, 1.0, 16.0)
+
+
+def work_minutes() -> float:
+    """Return the minutes of computing after which something stops the job, on average."""
+    fleet = Fleet(scenario=compiled().scenario, plan=compiled().plan)
+    return 60 / fleet.rollbacks_per_hour
+
+
+def _down(number: float) -> float:
+    """Return a number with one decimal that is not more."""
+    return math.floor(10 * number) / 10
+
+
+def _up(number: float) -> float:
+    """Return a number with two decimals that is not less."""
+    return math.ceil(100 * number) / 100
 
 
 def _of_one_pool(table: dict[str, Any], name: str) -> dict[str, Any]:

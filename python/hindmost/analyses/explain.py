@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -10,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hindmost.analyses.points import Metric, Outcome, Points, sides
-from hindmost.analyses.posterior import Observed, Spread, effective_size, spread, weights
+from hindmost.analyses.posterior import (
+    Observed,
+    Spread,
+    distance,
+    effective_size,
+    spread,
+    weights,
+)
 from hindmost.analyses.reach import Lever, corners, lever_of, value_that_would_do
 from hindmost.analyses.unknowns import MAX_POINTS, Point, drawn, unknowns_of
 from hindmost.arguments import (
@@ -29,7 +37,7 @@ from hindmost.arguments import (
 )
 from hindmost.compiled import Compiled, compile
 from hindmost.engines import Method, Progress, Reason
-from hindmost.errors import Problem
+from hindmost.errors import Problem, ScenarioError
 from hindmost.scenario import Changes, Scenario
 
 if TYPE_CHECKING:
@@ -44,7 +52,13 @@ LEAST_POINTS = 4096
 ENOUGH = 400.0
 """Effective sample size of a posterior, at least."""
 FAR = 3.0
-"""Tolerances beyond which an observation is not reached."""
+"""Standard deviations beyond which an observation is not reached."""
+MFUS = (1e-6, 4.0)
+"""MFU that can have been observed; above 1 where the peak is that of another number format."""
+TAILS = (1.0, 1e6)
+"""p95 over p50 of step times that can have been observed."""
+TOLERANCES = (1e-9, 1e6)
+"""How far off these may be."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,8 +100,11 @@ class Explanation:
         The point that comes closest, by key path.
     nearest_value : float
         What it comes to.
+    nearest_tail : float or None
+        p95 over p50 of its step times, if that was observed.
     reachable : bool or None
-        Whether points come within 3 tolerances of the observation; None if too few do.
+        Whether points come within 3 standard deviations of the observation, of its tolerances and
+        of their simulations together; None if too few do.
     levers : tuple of Lever
         What each unknown reaches alone.
     beliefs : tuple of Belief
@@ -109,6 +126,7 @@ class Explanation:
     highest: float
     nearest: Point
     nearest_value: float
+    nearest_tail: float | None
     reachable: bool | None
     levers: tuple[Lever, ...]
     beliefs: tuple[Belief, ...]
@@ -118,9 +136,9 @@ class Explanation:
     idle: tuple[str, ...]
 
     @property
-    def unexplained_factor(self) -> float:
-        """The observation over what comes closest to it."""
-        return self.observed.value / self.nearest_value
+    def unexplained_factor(self) -> float | None:
+        """The observation over what comes closest to it; None if that is 0."""
+        return self.observed.value / self.nearest_value if self.nearest_value else None
 
     @property
     def frame(self) -> pl.DataFrame:
@@ -158,7 +176,11 @@ class Explanation:
             "given": self.given,
             "reached": {"lowest": self.lowest, "highest": self.highest},
             "reachable": self.reachable,
-            "nearest": {"value": self.nearest_value, "point": self.nearest},
+            "nearest": {
+                "value": self.nearest_value,
+                "tail": self.nearest_tail,
+                "point": self.nearest,
+            },
             "unexplained_factor": self.unexplained_factor,
             "levers": [asdict(lever) for lever in self.levers],
             "n_points": self.n_points,
@@ -232,13 +254,12 @@ def explain(
     >>> found.reachable, found.beliefs
     (False, ())
     """
-    base = compile(scenario, changes)
     steps, runs, seed, threads = (as_int(each) for each in (steps, runs, seed, threads))
     seed = drawn_seed() if seed is None else seed
     threads = available_threads() if threads is None else threads
-    has_failures = bool(base.scenario.enabled_failures)
-    refuse(
-        [
+
+    def call_problems(*, has_failures: bool) -> list[Problem]:
+        return [
             *observation_problems(
                 mfu=mfu,
                 fleet_mfu=fleet_mfu,
@@ -253,8 +274,16 @@ def explain(
             *method_problems(method),
             *whole_run_problems(days=as_float(days), tokens=None, has_failures=has_failures),
         ]
-    )
-    unknowns = unknowns_of(base.scenario)
+
+    try:
+        base = compile(scenario, changes)
+        unknowns = unknowns_of(base.scenario)
+    except ScenarioError as error:
+        # Whether it has failures is not known then.
+        refuse([*error.problems, *call_problems(has_failures=True)])
+        raise
+    refuse(call_problems(has_failures=bool(base.scenario.enabled_failures)))
+    has_failures = bool(base.scenario.enabled_failures)
     value = mfu if fleet_mfu is None else fleet_mfu
     assert value is not None
     observed = Observed(
@@ -312,21 +341,21 @@ def observation_problems(
         if tail is not None:
             requirement = "is missing: how far off tail may be"
         found.append(Problem(path="tail_tolerance", requirement=requirement, value=tail_tolerance))
-    for path, value, least in (
-        ("mfu", mfu, 0.0),
-        ("fleet_mfu", fleet_mfu, 0.0),
-        ("tolerance", tolerance, 0.0),
-        ("tail", tail, 1.0),
-        ("tail_tolerance", tail_tolerance, 0.0),
+    for path, value, (least, most) in (
+        ("mfu", mfu, MFUS),
+        ("fleet_mfu", fleet_mfu, MFUS),
+        ("tolerance", tolerance, TOLERANCES),
+        ("tail", tail, TAILS),
+        ("tail_tolerance", tail_tolerance, TOLERANCES),
     ):
-        if value is None:
+        if value is None and path != "tolerance":
             continue
         number = as_float(value)
-        is_number = isinstance(number, int | float) and not isinstance(number, bool)
-        above = is_number and np.isfinite(number) and (number >= 1 if least else number > 0)
-        if not above:
-            requirement = "must be a number >= 1" if least else "must be a number > 0"
-            found.append(Problem(path=path, requirement=requirement, value=value))
+        if not (isinstance(number, float) and least <= number <= most):
+            requirement = f"must be a number from {least:g} to {most:g}"
+            is_percent = (least, most) == MFUS and isinstance(number, float) and most < number
+            hint = "a share of the peak: 0.4 is 40%" if is_percent and number <= 100 else ""
+            found.append(Problem(path=path, requirement=requirement, value=value, hint=hint))
     return found
 
 
@@ -345,17 +374,13 @@ def _explained(
     pairs = zip(unknowns, values[::2], values[1::2], strict=True)
     levers = [lever_of(unknown, (low, high)) for unknown, low, high in pairs]
     sampled = drawn(unknowns, points.seed, 0, FIRST_POINTS)
-    at_corners = corners(unknowns, levers)
-    tried = [*sampled, *at_corners, *alone]
-    outcomes = points.outcomes(sampled + at_corners, progress=progress)
-    everywhere = [*outcomes, *at_ends]
-    reached = [
-        (point, one) for point, one in zip(tried, everywhere, strict=True) if one is not None
-    ]
+    tried = [*sampled, *corners(unknowns, levers)]
+    outcomes = points.outcomes(tried, progress=progress)
+    reached = [(point, one) for point, one in zip(tried, outcomes, strict=True) if one is not None]
     if not reached:
         requirement = "must leave some scenario that is not refused"
         refuse([Problem(path="unknowns", requirement=requirement, source=base.scenario.source)])
-    nearest, closest = min(reached, key=lambda pair: _distance(pair[1], observed))
+    nearest, closest = _nearest(reached, observed)
     on_steps, on_runs = sides(base.scenario, unknowns)
     acting = on_steps if points.metric == "mfu" else [*on_steps, *on_runs]
     found = Explanation(
@@ -368,7 +393,8 @@ def _explained(
         highest=max(one.value for _, one in reached),
         nearest=nearest,
         nearest_value=closest.value,
-        reachable=_is_reached([one for _, one in reached], observed),
+        nearest_tail=None if observed.tail is None else closest.tail,
+        reachable=_may_be_reached([one for _, one in reached], observed),
         levers=tuple(_with_what_would_do(points, levers, observed)),
         beliefs=(),
         n_points=FIRST_POINTS,
@@ -400,6 +426,23 @@ def _with_posterior(
         if ess >= ENOUGH or 2 * n_points > MAX_POINTS:
             break
         n_points *= 2
+    reached = [
+        (point, one) for point, one in zip(sampled, outcomes, strict=True) if one is not None
+    ]
+    nearest, closest = _nearest(reached, found.observed)
+    n_refused = sum(one is None for one in outcomes)
+    found = replace(
+        found,
+        nearest=nearest,
+        nearest_value=closest.value,
+        nearest_tail=None if found.observed.tail is None else closest.tail,
+        n_points=len(sampled),
+        n_refused=n_refused,
+    )
+    if distance(closest, found.observed) > FAR:
+        # Between what is reached there may be a gap, and weights of points that all miss would
+        # still have an effective sample size.
+        return replace(found, reachable=False)
     equal = np.array([one is not None for one in outcomes], dtype=np.float64)
     beliefs = []
     for unknown in points.unknowns:
@@ -410,33 +453,33 @@ def _with_posterior(
         found,
         reachable=True if ess >= ENOUGH else None,
         beliefs=tuple(beliefs) if ess else (),
-        n_points=len(sampled),
-        n_refused=sum(one is None for one in outcomes),
         ess=ess,
     )
 
 
-def _is_reached(reached: Sequence[Outcome], observed: Observed) -> bool:
-    """Return whether an observation is within 3 tolerances of what is reached."""
+def _may_be_reached(reached: Sequence[Outcome], observed: Observed) -> bool:
+    """Return whether each figure that was observed lies within what is reached, or near it."""
 
-    def near(values: list[float], value: float, tolerance: float) -> bool:
-        return min(values) - FAR * tolerance <= value <= max(values) + FAR * tolerance
+    def near(value: float, ranges: list[tuple[float, float]]) -> bool:
+        return min(low for low, _ in ranges) <= value <= max(high for _, high in ranges)
 
-    if not near([one.value for one in reached], observed.value, observed.tolerance):
+    def around(value: float, tolerance: float, std_error: float) -> tuple[float, float]:
+        far = FAR * math.hypot(tolerance, std_error)
+        return value - far, value + far
+
+    of_value = [around(one.value, observed.tolerance, one.std_error) for one in reached]
+    if not near(observed.value, of_value):
         return False
     if observed.tail is None:
         return True
     assert observed.tail_tolerance is not None
-    return near([one.tail for one in reached], observed.tail, observed.tail_tolerance)
+    of_tail = [around(one.tail, observed.tail_tolerance, one.tail_error) for one in reached]
+    return near(observed.tail, of_tail)
 
 
-def _distance(one: Outcome, observed: Observed) -> float:
-    """Return how many tolerances an outcome is off an observation."""
-    off = abs(one.value - observed.value) / observed.tolerance
-    if observed.tail is not None:
-        assert observed.tail_tolerance is not None
-        off += abs(one.tail - observed.tail) / observed.tail_tolerance
-    return float(off)
+def _nearest(reached: Sequence[tuple[Point, Outcome]], observed: Observed) -> tuple[Point, Outcome]:
+    """Return the point that comes closest to an observation, and what it comes to."""
+    return min(reached, key=lambda pair: distance(pair[1], observed))
 
 
 def _with_what_would_do(points: Points, levers: list[Lever], observed: Observed) -> list[Lever]:
@@ -449,7 +492,7 @@ def _with_what_would_do(points: Points, levers: list[Lever], observed: Observed)
     found = []
     for unknown, lever in zip(points.unknowns, levers, strict=True):
         would_do = value_that_would_do(
-            unknown, lever, observed.value, value, close=observed.tolerance / 20
+            unknown, lever, observed.value, value, tolerance=observed.tolerance
         )
         if would_do is not None:
             lever = replace(lever, would_do=would_do[0], is_inside=would_do[1])

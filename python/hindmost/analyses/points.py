@@ -180,8 +180,11 @@ def sides(scenario: Scenario, unknowns: Sequence[Unknown]) -> tuple[list[str], l
     Some act on both.
     """
     on_steps, on_runs = [], []
+    may_have_watchdog = scenario.watchdog_s is not None or any(
+        unknown.path == "recovery.watchdog_s" for unknown in unknowns
+    )
     for unknown in unknowns:
-        of_steps, of_runs = _acts_on(scenario, unknown.path)
+        of_steps, of_runs = _acts_on(unknown.path, may_have_watchdog=may_have_watchdog)
         if of_steps:
             on_steps.append(unknown.path)
         if of_runs:
@@ -189,7 +192,7 @@ def sides(scenario: Scenario, unknowns: Sequence[Unknown]) -> tuple[list[str], l
     return on_steps, on_runs
 
 
-def _acts_on(scenario: Scenario, path: str) -> tuple[bool, bool]:
+def _acts_on(path: str, *, may_have_watchdog: bool) -> tuple[bool, bool]:
     """Return whether a key path acts on steps, and whether it acts on whole runs."""
     first, _, rest = path.partition(".")
     key = rest.rpartition(".")[2]
@@ -198,7 +201,7 @@ def _acts_on(scenario: Scenario, path: str) -> tuple[bool, bool]:
         return key in ("spares", "watchdog_s"), True
     in_steps = path.startswith(OF_STEPS) or (first == "pools" and key in OF_STEPS_IN_POOLS)
     # Stalls that a watchdog ends are failures.
-    return True, not in_steps or scenario.watchdog_s is not None
+    return True, not in_steps or may_have_watchdog
 
 
 def _with_each_left_out(

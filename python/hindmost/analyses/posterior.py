@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -85,14 +86,30 @@ def spread(numbers: Floats, weight: Floats) -> Spread:
     )
 
 
-def _log_likelihood(one: Outcome, observed: Observed) -> float:
-    log = _log_density(observed.value - one.value, observed.tolerance, one.std_error)
+def misses(one: Outcome, observed: Observed) -> list[float]:
+    """Return how many standard deviations an outcome is off each figure that was observed.
+
+    Those of the tolerance and of the simulation together.
+    """
+    found = [_miss(observed.value - one.value, observed.tolerance, one.std_error)]
     if observed.tail is not None:
         assert observed.tail_tolerance is not None
-        log += _log_density(observed.tail - one.tail, observed.tail_tolerance, one.tail_error)
-    return log
+        found.append(_miss(observed.tail - one.tail, observed.tail_tolerance, one.tail_error))
+    return found
 
 
-def _log_density(off: float, tolerance: float, std_error: float) -> float:
-    variance = tolerance**2 + std_error**2
-    return -0.5 * (off**2 / variance + float(np.log(variance)))
+def distance(one: Outcome, observed: Observed) -> float:
+    """Return how far an outcome is off an observation, in standard deviations of all figures."""
+    return math.hypot(*misses(one, observed))
+
+
+def _miss(off: float, tolerance: float, std_error: float) -> float:
+    return abs(off) / math.hypot(tolerance, std_error)
+
+
+def _log_likelihood(one: Outcome, observed: Observed) -> float:
+    spread = math.log(math.hypot(observed.tolerance, one.std_error))
+    if observed.tail is not None:
+        assert observed.tail_tolerance is not None
+        spread += math.log(math.hypot(observed.tail_tolerance, one.tail_error))
+    return -0.5 * distance(one, observed) ** 2 - spread

@@ -17,8 +17,16 @@ IDLE_DOUBLINGS = 6
 MOST_HALVINGS = 30
 """Halvings of an interval that holds the value that would do, at most."""
 
+INSIDE = (0.1, 0.5, 0.9)
+"""Quantiles of an unknown that are looked at beside the ends of its range."""
+CLOSER = 20
+"""Parts of a tolerance within which a value is close enough to stop looking."""
+
 Value = Callable[[Point], float | None]
 """What a point comes to; None where the scenario refuses it."""
+
+Bracket = tuple[float, float, float]
+"""Two numbers between which the observed value lies, and what the first one comes to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,11 +101,13 @@ def lever_of(unknown: Unknown, at: tuple[float | None, float | None]) -> Lever:
 
 
 def value_that_would_do(
-    unknown: Unknown, lever: Lever, observed: float, value: Value, *, close: float
+    unknown: Unknown, lever: Lever, observed: float, value: Value, *, tolerance: float
 ) -> tuple[Number, bool] | None:
     """Return the value of one unknown that comes to what was observed, and whether it is in range.
 
-    None if none was found. What an unknown comes to is taken to rise or to fall all along.
+    None if none was found that comes within the tolerance. It is looked for between both ends of
+    the range, three numbers within it and the scenario's own, then up to what the scenario
+    refuses, and then beyond the ends.
 
     Parameters
     ----------
@@ -107,34 +117,72 @@ def value_that_would_do(
         What was observed.
     value
         What a point comes to.
-    close
-        How close is close enough.
+    tolerance
+        How far off that may be.
     """
-    if lever.at_low is None or lever.at_high is None or lever.at_low == lever.at_high:
-        return None
 
     def at(number: float) -> float | None:
         return value({unknown.path: unknown.as_value(number)})
 
-    below, above = sorted((lever.at_low, lever.at_high))
-    if below <= observed <= above:
-        found = _between(lever.low, lever.high, lever.at_low, observed, at, close)
-        return unknown.as_value(found), True
-    # Beyond the end that comes closer.
-    from_high = abs(lever.at_high - observed) < abs(lever.at_low - observed)
-    end, other = (lever.high, lever.low) if from_high else (lever.low, lever.high)
-    at_end = lever.at_high if from_high else lever.at_low
-    bracket = _beyond(end, other, at_end, observed, at)
-    if bracket is None:
+    def halved(bracket: Bracket) -> Number | None:
+        number, off = _between(*bracket, observed, at, tolerance / CLOSER)
+        return unknown.as_value(number) if off <= tolerance else None
+
+    tried = _tried(unknown, lever, at)
+    known = [(number, came) for number, came in tried if came is not None]
+    if not known:
         return None
-    found = _between(*bracket, observed, at, close)
-    return unknown.as_value(found), False
+    for (low, at_low), (high, at_high) in itertools.pairwise(known):
+        if (at_low - observed) * (at_high - observed) <= 0:
+            found = halved((low, high, at_low))
+            if found is not None:
+                return found, True
+    for (refused, came), (last, at_last) in ((tried[0], known[0]), (tried[-1], known[-1])):
+        if came is None:
+            bracket = _up_to_a_limit(last, refused, at_last, observed, at)
+            found = None if bracket is None else halved(bracket)
+            if found is not None:
+                return found, True
+    # Beyond the end that comes closer first.
+    is_idle = len({came for _, came in known}) == 1
+    ends = [(known[0], known[-1][0]), (known[-1], known[0][0])]
+    for (end, at_end), other in sorted(ends, key=lambda one: abs(one[0][1] - observed)):
+        if end not in (lever.low, lever.high) or end == other:
+            continue
+        bracket = _beyond(end, other, at_end, observed, at, is_idle=is_idle)
+        found = None if bracket is None else halved(bracket)
+        if found is not None:
+            return found, False
+    return None
+
+
+def _tried(
+    unknown: Unknown, lever: Lever, at: Callable[[float], float | None]
+) -> list[tuple[float, float | None]]:
+    """Return numbers in the range of an unknown, in order, and what each comes to."""
+    found: dict[float, float | None] = {lever.low: lever.at_low, lever.high: lever.at_high}
+    inside = [unknown.as_value(unknown.law.ppf(share)) for share in INSIDE]
+    if unknown.given is not None and lever.low < unknown.given < lever.high:
+        inside.append(unknown.given)
+    for number in inside:
+        if number not in found:
+            found[number] = at(number)
+    return sorted(found.items())
 
 
 def _beyond(
-    end: float, other: float, at_end: float, observed: float, at: Callable[[float], float | None]
-) -> tuple[float, float, float] | None:
-    """Return two numbers beyond an end between which the observed value lies, and the first's."""
+    end: float,
+    other: float,
+    at_end: float,
+    observed: float,
+    at: Callable[[float], float | None],
+    *,
+    is_idle: bool,
+) -> Bracket | None:
+    """Return two numbers beyond an end between which the observed value lies, and the first's.
+
+    An unknown that changes nothing in its range may do so far beyond.
+    """
     is_geometric = end > 0 and other > 0
     last, at_last, idle = end, at_end, 0
     for doubling in range(MOST_DOUBLINGS):
@@ -148,7 +196,7 @@ def _beyond(
         if (found - observed) * (at_last - observed) <= 0:
             return last, number, at_last
         idle = 0 if abs(found - observed) < abs(at_last - observed) else idle + 1
-        if idle >= IDLE_DOUBLINGS:
+        if idle >= IDLE_DOUBLINGS and not is_idle:
             return None
         last, at_last = number, found
     return None
@@ -160,7 +208,7 @@ def _up_to_a_limit(
     at_last: float,
     observed: float,
     at: Callable[[float], float | None],
-) -> tuple[float, float, float] | None:
+) -> Bracket | None:
     """Return what `_beyond` does, between a number and one that the scenario refuses."""
     for _ in range(MOST_HALVINGS):
         middle = (last + refused) / 2
@@ -181,17 +229,23 @@ def _between(
     observed: float,
     at: Callable[[float], float | None],
     close: float,
-) -> float:
-    """Return the number between two that comes to the observed value, by halving."""
+) -> tuple[float, float]:
+    """Return the number between two that comes closest to the observed value, and how far off.
+
+    By halving: near a jump none may be close.
+    """
     is_geometric = first > 0 and second > 0
-    middle = first
+    best = (first, abs(at_first - observed))
     for _ in range(MOST_HALVINGS):
         middle = (first * second) ** 0.5 if is_geometric else (first + second) / 2
         found = at(middle)
-        if found is None or abs(found - observed) < close:
+        if found is None:
+            break
+        best = min(best, (middle, abs(found - observed)), key=lambda one: one[1])
+        if best[1] < close:
             break
         if (found - observed) * (at_first - observed) > 0:
             first, at_first = middle, found
         else:
             second = middle
-    return middle
+    return best

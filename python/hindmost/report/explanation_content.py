@@ -51,13 +51,13 @@ def words(found: Explanation) -> list[str]:
         f"{found.lowest:.4g} to {found.highest:.4g}"
     )
     if found.reachable is False:
+        tail = "" if observed.tail is None else f" and p95 over p50 of {observed.tail:g}"
         said = [
-            f"Not reached: {reach}. Nothing comes within {FAR:g} tolerances of {observed.value:g}, "
-            "so that there is no posterior.",
-            f"The nearest comes to {found.nearest_value:.4g}: a factor "
-            f"{found.unexplained_factor:.3g} is left unexplained.",
+            f"Not reached: {reach}. No point comes within {FAR:g} tolerances of "
+            f"{observed.value:g}{tail}, so that there is no posterior.",
+            _nearest_words(found),
         ]
-        return [*said, *map(_lever_words, found.levers)]
+        return [*said, *(_lever_words(lever, title) for lever in found.levers)]
     if found.reachable is None:
         assert found.ess is not None
         return [
@@ -77,6 +77,20 @@ def words(found: Explanation) -> list[str]:
     else:
         said.append(f"The observed {title} says next to nothing of any single unknown.")
     return said
+
+
+def _nearest_words(found: Explanation) -> str:
+    comes = f"The nearest comes to {found.nearest_value:.4g}"
+    if found.nearest_tail is not None:
+        return f"{comes}, with p95 over p50 of {found.nearest_tail:.4g}."
+    if found.lowest <= found.observed.value <= found.highest:
+        return f"{comes}: what lies between is left out."
+    if found.unexplained_factor is None:
+        return f"{comes}."
+    return (
+        f"{comes}: what was observed is {found.unexplained_factor:.3g} times that, a factor that "
+        "is left unexplained."
+    )
 
 
 def _levers(found: Explanation) -> Table:
@@ -115,12 +129,10 @@ def _interval(one: Spread) -> str:
     return f"{one.p5:.3g} to {one.p95:.3g}"
 
 
-def _lever_words(lever: Lever) -> str:
+def _lever_words(lever: Lever, title: str) -> str:
     if lever.would_do is None:
-        return f"{lever.path}: no value was found that would do alone."
+        return f"{lever.path}: no value was found that would do alone for the {title}."
+    would_do = f"{lever.path}: {lever.would_do:.4g} would do alone for the {title}"
     if lever.is_inside:
-        return f"{lever.path}: {lever.would_do:.4g} would do alone, inside its range."
-    return (
-        f"{lever.path}: {lever.would_do:.4g} would do alone, outside its range of {lever.low:.4g} "
-        f"to {lever.high:.4g}."
-    )
+        return f"{would_do}, inside its range."
+    return f"{would_do}, outside its range of {lever.low:.4g} to {lever.high:.4g}."
