@@ -291,8 +291,11 @@ def _pool_plan(
 
 def _rank_model_flops(job: Job, places: PoolPlaces) -> float:
     """Return the model FLOPs of a step of the average rank of a pool."""
+    counted = job.workload.counted_attention
     of_stages = [
-        sum(stage_flops(job.model, job.workload, chunk).total for chunk in chunks)
+        sum(
+            stage_flops(job.model, job.workload, chunk, attention=counted).total for chunk in chunks
+        )
         for chunks in job.chunks_of_stages
     ]
     if job.ideal.stage_imbalance:

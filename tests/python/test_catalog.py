@@ -15,6 +15,7 @@ from hindmost import catalog
 from hindmost.catalog import Gpu
 from hindmost.scenario import bases, from_table, to_table
 from hindmost.scenario.models import Figure
+from hindmost.scenario.warnings import scenario_warnings
 
 PACKAGE = Path(hm.__file__).parent
 
@@ -119,6 +120,18 @@ def test_a_scenarios_own_model_counts_as_the_catalogues_of_the_same_dimensions()
     assert not any(path.startswith("my-gpt") for path in bases(scenario))
 
 
+def test_a_model_with_a_name_of_the_catalogue_takes_its_place() -> None:
+    """The catalogue grows: a scenario that has its own model of a name goes on with that."""
+    changes = {"models.llama3-70b": {**OWN, "n_layers": 40}, "workload.model": "llama3-70b"}
+    scenario = hm.load("h100-1k", changes)
+    assert scenario.model.n_layers == 40
+    (warning,) = (one for one in scenario_warnings(scenario) if one.path.startswith("models"))
+    assert "takes its place" in str(warning)
+    assert "models.llama3-70b.n_layers" not in bases(scenario)
+    same = hm.load("h100-1k", {**changes, "models.llama3-70b": OWN})
+    assert not any(one.path.startswith("models") for one in scenario_warnings(same))
+
+
 EXPERTS = {"n_experts": 8, "per_token": 2, "ffn_hidden": 1024}
 LATENT = {"q_rank": 1536, "kv_rank": 512, "rope_head_dim": 64}
 
@@ -127,10 +140,6 @@ REFUSED: list[tuple[dict[str, object], str]] = [
         {"workload.model": "my-gtp"},
         "changes: workload.model must be one of the catalogue's models, "
         'got "my-gtp"; did you mean "my-gpt"?',
-    ),
-    (
-        {"models.llama3-70b": OWN},
-        "changes: models.llama3-70b must not be a name of the catalogue",
     ),
     (
         {"models.My": OWN},

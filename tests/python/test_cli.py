@@ -236,7 +236,7 @@ WRONG = {
     "run h100-1k --fail-if mfu<0.5": "--fail-if must be METRIC.STATISTIC",
     "run h100-1k --fail-if mfu.p42<0.5": "hindmost: --fail-if: statistic must be one of mean, p1,",
     "run h100-1k --fail-if mfo.p50<0.5": 'got "mfo"; did you mean "mfu"?',
-    "validate h100-1k --set layout.shard_group_replicas=1": "64.4 GB more than the 80 GB",
+    "validate h100-1k --set layout.shard_group_replicas=1": "60.4 GB more than the 85.5 GB",
     "catalog gpu": "'gpu' is not one of 'gpus'",
     "catalog gpus h100": 'did you mean "h100-sxm"?',
     "init x.txt": 'PATH must end in .toml, got "x.txt"',

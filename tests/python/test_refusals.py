@@ -431,7 +431,7 @@ def test_what_takes_two_fields_is_named_at_once() -> None:
 
 
 def test_memory_that_does_not_fit_is_refused_with_what_is_missing() -> None:
-    message = "layout needs 144 GB a GPU, 64.4 GB more than the 80 GB of pool h100 (h100-sxm); "
+    message = "layout needs 146 GB a GPU, 60.4 GB more than the 85.5 GB of pool h100 (h100-sxm); "
     message += "shard over more ranks, raise layout.tensor or layout.pipeline, or recompute more"
     assert said_by_simulate("layout.shard_group_replicas = 1").endswith(f": {message}")
 

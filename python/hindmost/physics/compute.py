@@ -14,13 +14,13 @@ from hindmost.physics.exchange import Exchange, exchange, no_exchange
 from hindmost.physics.flops import (
     FORWARD_SHARE_OF_PASSES,
     kinds_of_layers,
-    recomputed_share,
 )
 from hindmost.physics.job import Job
 from hindmost.physics.links import Links
 from hindmost.physics.products import layer_efficiency
 from hindmost.physics.schedule import schedule
 from hindmost.physics.stages import Stage, stage_flops
+from hindmost.scenario.ideal import NOTHING
 from hindmost.scenario.models import Pool
 from hindmost.scenario.places import PoolPlaces
 
@@ -144,7 +144,7 @@ def compute_time(job: Job, pool: Pool, links: Links, places: PoolPlaces) -> Comp
     tensor_s = 0.0
     if pool.forward_s is None or pool.backward_s is None:
         times = _stage_times(job, pool, sent)
-        passes = 3 if job.recomputed_share else 2
+        passes = 2 + job.share_of_layers_again
         tensor_s = job.n_microbatches * passes * sent.tensor_pass_s(job)
     elif job.ideal.kernel_efficiency:
         # Measured passes are those of the software, too.
@@ -254,8 +254,8 @@ def _stage_time(job: Job, pool: Pool, stage: Stage, sent: Exchange) -> StageTime
     """Return the seconds of a stage's passes from its FLOPs."""
     scatter_s = sent.context_pass_s(job, stage)
     computed = _flop_time(job, pool, stage)
-    again = job.recomputed_share
-    backward_passes = 2 if again else 1
+    again, of_layers = _again(job, pool, stage, computed)
+    backward_passes = 1 + of_layers
     exchange_s = sent.pass_s(job, stage) + _exposed_s(
         job,
         sent.expert_pass_s(job, stage),
@@ -272,7 +272,20 @@ def _stage_time(job: Job, pool: Pool, stage: Stage, sent: Exchange) -> StageTime
     return StageTime(forward_s=forward_s, backward_s=backward_s - weight_s, weight_s=weight_s)
 
 
-def _exposed_s(job: Job, pass_s: float, *, passes: int, compute_s: float) -> float:
+def _again(job: Job, pool: Pool, stage: Stage, computed: _FlopTime) -> tuple[float, float]:
+    """Return what a stage computes again, over both passes, and the share of its layers."""
+    of_layers = job.layers_again(stage)
+    if not job.recomputed_share or not computed.total_s:
+        return 0.0, 0.0
+    if len(of_layers) == len(stage.layers):
+        # All of the stage, its output layer included.
+        return FORWARD_SHARE_OF_PASSES, 1.0
+    some = replace(stage, layers=of_layers, has_input=False, has_output=False)
+    share = FORWARD_SHARE_OF_PASSES * _flop_time(job, pool, some).total_s / computed.total_s
+    return share, len(of_layers) / len(stage.layers)
+
+
+def _exposed_s(job: Job, pass_s: float, *, passes: float, compute_s: float) -> float:
     """Return the seconds of a pass's exchange of tokens that compute does not hide.
 
     The exchange of one pass hides behind the compute of another one, so all passes of a
@@ -307,7 +320,8 @@ def _flop_time(job: Job, pool: Pool, stage: Stage) -> _FlopTime:
         flop_per_s = peak_flop_per_s * efficiency * software
         return job.microbatch_tokens * per_token / job.stage_ranks / flop_per_s
 
-    flops = stage_flops(job.model, job.workload, stage)
+    # All context ranks wait for the one with most scores.
+    flops = stage_flops(job.model, job.workload, stage, after=job.tokens_before_last_rank)
     plain = 1.0 if job.ideal.kernel_efficiency else pool.efficiency("bf16")
     return _FlopTime(
         layers_s=seconds(flops.layers, job.workload.dtype, layer_efficiency(job, pool, stage)),
@@ -319,7 +333,7 @@ def _flop_time(job: Job, pool: Pool, stage: Stage) -> _FlopTime:
 def _measured(job: Job, forward_s: float, backward_s: float) -> list[StageTime]:
     """Return measured passes, divided among the stages in proportion to the FLOPs."""
     backward = 1 - FORWARD_SHARE_OF_PASSES
-    recomputed = recomputed_share(job.workload.recompute)
+    recomputed = replace(job, ideal=NOTHING).recomputed_share
     backward_s *= (backward + job.recomputed_share) / (backward + recomputed)
     flops = [stage_flops(job.model, job.workload, stage).total for stage in job.stages]
     weight = 0.5 if job.has_weight_passes else 0.0

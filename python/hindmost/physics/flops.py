@@ -203,12 +203,12 @@ def attention_flops_per_token(
 
 
 def layer_attention_flops_per_token(
-    model: Transformer, layer: Layer, *, seq_len: int, causal: bool
+    model: Transformer, layer: Layer, *, seq_len: int, causal: bool, after: float = 0.0
 ) -> float:
     """Return the FLOPs of one token in one layer's attention beside its products.
 
     Forward and backward. Scores and values where it has scores; the recurrence of linear attention
-    and state spaces.
+    and state spaces. On average of all tokens of a sequence, or of those after the first few.
 
     Notes
     -----
@@ -230,12 +230,13 @@ def layer_attention_flops_per_token(
     if layer.attention == "sparse":
         indexer = model.indexer
         assert indexer is not None
-        attended = widths * _keys_in_window(indexer.top_k, seq_len, causal)
-        scored = indexer.n_heads * indexer.head_dim * _keys_in_window(None, seq_len, causal)
+        attended = widths * _keys_in_window(indexer.top_k, seq_len, causal, after)
+        every = _keys_in_window(None, seq_len, causal, after)
+        scored = indexer.n_heads * indexer.head_dim * every
         return 6 * (attended + scored)
     if layer.attention == "chunked":
-        return 6 * widths * _keys_in_chunks(layer.reach, seq_len, causal)
-    return 6 * widths * _keys_in_window(layer.reach, seq_len, causal)
+        return 6 * widths * _keys_in_chunks(layer.reach, seq_len, causal, after)
+    return 6 * widths * _keys_in_window(layer.reach, seq_len, causal, after)
 
 
 def model_flops_per_token(model: Transformer, *, seq_len: int, causal: bool) -> float:
@@ -316,17 +317,25 @@ def _embedding_parameters(model: Transformer) -> int:
     return (1 if model.tied else 2) * model.vocabulary * model.hidden
 
 
-def _keys_in_window(window: int | None, seq_len: int, causal: bool) -> float:
+def _keys_in_window(window: int | None, seq_len: int, causal: bool, after: float = 0.0) -> float:
     """Return the keys that a token attends to on average, at most those of a window."""
     if window is None or window >= seq_len:
-        return seq_len * (0.5 if causal else 1.0)
+        return (after + seq_len) / 2 if causal else float(seq_len)
+    if not causal or after >= window:
+        return float(window)
     # The first tokens of a sequence have fewer before them.
-    return window - window * (window - 1) / (2 * seq_len) if causal else float(window)
+    missing = (window * (window - 1) - after * (2 * window - after - 1)) / 2
+    return window - missing / (seq_len - after)
 
 
-def _keys_in_chunks(chunk: int | None, seq_len: int, causal: bool) -> float:
+def _keys_in_chunks(chunk: int | None, seq_len: int, causal: bool, after: float = 0.0) -> float:
     """Return the keys that a token attends to on average, in chunks of the sequence."""
     assert chunk is not None
-    whole, rest = divmod(seq_len, chunk)
-    scores = whole * chunk**2 + rest**2
-    return scores / seq_len * (0.5 if causal else 1.0)
+
+    def scores(tokens: float) -> float:
+        whole, rest = divmod(tokens, chunk)
+        return whole * chunk**2 + rest**2
+
+    if not causal:
+        return scores(seq_len) / seq_len
+    return (scores(seq_len) - scores(after)) / (seq_len - after) / 2

@@ -80,7 +80,7 @@ class Job:
         per_token = model_flops_per_token(
             self.model,
             seq_len=self.workload.seq_len,
-            causal=self.workload.attention == "causal",
+            causal=self.workload.counted_attention == "causal",
         )
         return self.microbatch_tokens * per_token
 
@@ -101,12 +101,30 @@ class Job:
             return "1f1b"
         return "bubble-free" if self.ideal.pipeline_bubble else self.layout.schedule
 
+    def layers_again(self, stage: Stage) -> range:
+        """Return the layers of a virtual stage whose activations are computed again."""
+        most = len(stage.layers)
+        if self.workload.recompute == "full" and self.workload.recompute_layers is not None:
+            most = min(most, self.workload.recompute_layers)
+        return range(stage.layers.start, stage.layers.start + most)
+
+    @property
+    def share_of_layers_again(self) -> float:
+        """Layers that the backward pass computes again as a whole, over all layers."""
+        if self.ideal.recompute_and_overhead or self.workload.recompute != "full":
+            return 0.0
+        return sum(len(self.layers_again(stage)) for stage in self.stages) / self.model.depth
+
     @property
     def recomputed_share(self) -> float:
-        """FLOPs that are computed again over those of both passes."""
-        if self.ideal.recompute_and_overhead:
-            return 0.0
-        return recomputed_share(self.workload.recompute)
+        """FLOPs that are computed again over those of both passes, about, if not of all layers."""
+        return self.share_of_layers_again * recomputed_share(self.workload.recompute)
+
+    @property
+    def tokens_before_last_rank(self) -> float:
+        """Tokens of a sequence before those of the context rank with most scores."""
+        is_even = self.layout.context_split == "zigzag" or self.ideal.sequence_imbalance
+        return 0.0 if is_even else self.workload.seq_len * (1 - 1 / self.layout.context)
 
     @property
     def overhead_s(self) -> float:

@@ -41,24 +41,27 @@ class Memory:
         Activations kept for the backward pass.
     recomputed_bytes : float
         All activations of one layer, while they are computed again.
+    logits_bytes : float
+        Logits and their gradients, while the loss is computed.
     """
 
     stage: int
     states_bytes: float
     activations_bytes: float
     recomputed_bytes: float
+    logits_bytes: float
 
     @property
     def total_bytes(self) -> float:
-        """Sum of all kinds."""
-        return self.states_bytes + self.activations_bytes + self.recomputed_bytes
+        """All that is held when most is: logits are gone when a layer is computed again."""
+        most_at_once = max(self.recomputed_bytes, self.logits_bytes)
+        return self.states_bytes + self.activations_bytes + most_at_once
 
 
 def memory(job: Job, *, state_ranks: int, stages: Sequence[int] | None = None) -> Memory:
     """Return the memory that the fullest GPU of a pool needs.
 
-    Gathered weights of the current layer, logits, and fragmentation by the allocator are
-    not counted.
+    Gathered weights of the current layer and fragmentation by the allocator are not counted.
 
     Parameters
     ----------
@@ -82,6 +85,7 @@ def memory(job: Job, *, state_ranks: int, stages: Sequence[int] | None = None) -
             states_bytes=_states_bytes(job, state_ranks, parameters),
             activations_bytes=in_flight * _kept_bytes_per_token(job, chunks) * tokens,
             recomputed_bytes=_recomputed_bytes_per_token(job, chunks) * tokens,
+            logits_bytes=_logits_bytes_per_token(job, chunks) * tokens,
         )
         for stage, (chunks, parameters, in_flight) in enumerate(every)
         if stages is None or stage in stages
@@ -104,12 +108,32 @@ def _kept_bytes_per_token(job: Job, chunks: Sequence[Stage]) -> float:
     """Return the bytes of activations of one token that an average chunk of a stage keeps."""
     # The microbatches in flight are spread evenly over the chunks.
     model, workload = job.model, job.workload
-    kept = sum(
-        n * kept_bytes_per_token(model, workload.recompute, layer, workload.activation_dtype)
-        for chunk in chunks
-        for layer, n in kinds_of_layers(model, chunk.layers)
-    )
+    kept = 0.0
+    for chunk in chunks:
+        for layers, recompute in _recomputed_and_kept(job, chunk):
+            kept += sum(
+                n * kept_bytes_per_token(model, recompute, layer, workload.activation_dtype)
+                for layer, n in kinds_of_layers(model, layers)
+            )
     return kept / len(chunks)
+
+
+def _recomputed_and_kept(job: Job, chunk: Stage) -> list[tuple[range, str]]:
+    """Return the layers of a chunk by what is computed again of them."""
+    again = job.layers_again(chunk)
+    rest = range(again.stop, chunk.layers.stop)
+    recompute = job.workload.recompute
+    return [(again, recompute), (rest, "none" if recompute == "full" else recompute)]
+
+
+def _logits_bytes_per_token(job: Job, chunks: Sequence[Stage]) -> float:
+    """Return the bytes of one token's logits, if a stage makes them.
+
+    Tensor ranks divide the vocabulary and context ranks the tokens, as they do all activations.
+    """
+    layers = (layer for chunk in chunks for layer, _ in kinds_of_layers(job.model, chunk.layers))
+    makes = any(chunk.has_output for chunk in chunks) or any(one.predicts_next for one in layers)
+    return makes * job.workload.logit_bytes * job.model.vocabulary
 
 
 def _recomputed_bytes_per_token(job: Job, chunks: Sequence[Stage]) -> float:
@@ -120,7 +144,7 @@ def _recomputed_bytes_per_token(job: Job, chunks: Sequence[Stage]) -> float:
         (
             kept_bytes_per_token(job.model, "none", layer, job.workload.activation_dtype)
             for chunk in chunks
-            for layer, _ in kinds_of_layers(job.model, chunk.layers)
+            for layer, _ in kinds_of_layers(job.model, job.layers_again(chunk))
         ),
         default=0.0,
     )

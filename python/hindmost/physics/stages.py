@@ -117,15 +117,34 @@ def layers_of_stages(model: Transformer, layout: Layout) -> list[int]:
     return [even + (index in with_one_more) for index in range(n)]
 
 
-def stage_flops(model: Transformer, workload: Workload, stage: Stage) -> StageFlops:
-    """Return the FLOPs of one token in a virtual stage, forward and backward together."""
-    causal = workload.attention == "causal"
+def stage_flops(
+    model: Transformer,
+    workload: Workload,
+    stage: Stage,
+    *,
+    attention: str | None = None,
+    after: float = 0.0,
+) -> StageFlops:
+    """Return the FLOPs of one token in a virtual stage, forward and backward together.
+
+    Parameters
+    ----------
+    model, workload, stage
+        What is computed.
+    attention
+        Scores that count: causal or full; those that are computed by default.
+    after
+        First tokens of each sequence that do not count.
+    """
+    causal = (attention or workload.attention) == "causal"
     kinds = kinds_of_layers(model, stage.layers)
     outputs = stage.has_output + sum(n for layer, n in kinds if layer.predicts_next)
     return StageFlops(
         layers=sum(6.0 * layer_matmul_parameters(model, layer) * n for layer, n in kinds),
         attention=sum(
-            layer_attention_flops_per_token(model, layer, seq_len=workload.seq_len, causal=causal)
+            layer_attention_flops_per_token(
+                model, layer, seq_len=workload.seq_len, causal=causal, after=after
+            )
             * n
             for layer, n in kinds
         ),

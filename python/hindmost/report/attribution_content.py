@@ -44,6 +44,11 @@ def attribution_content(found: Attribution, *, interactions: bool = False) -> Co
             f"MFU is against the dense {workload.mfu_dtype} peak, and the job computes in "
             f"{workload.dtype}: all ideal is not 1."
         )
+    if workload.counted_attention != workload.attention:
+        notes.append(
+            f"MFU counts {workload.counted_attention} attention, and the job computes "
+            f"{workload.attention} attention: all ideal is not 1."
+        )
     if found.grouped:
         notes.append(f"{found.grouped[0].upper()}{found.grouped[1:]}; --exact tells them apart.")
     if "fleet_mfu" not in found.metrics:

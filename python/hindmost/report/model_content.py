@@ -33,7 +33,8 @@ def model_content(found: ModelSummary) -> Content:
         (
             ("weights, gradients, optimizer", gigabytes(found.memory.states_bytes)),
             ("activations", gigabytes(found.memory.activations_bytes)),
-            ("while they are computed again", gigabytes(found.memory.recomputed_bytes)),
+            ("logits", gigabytes(found.memory.logits_bytes)),
+            ("or a layer computed again", gigabytes(found.memory.recomputed_bytes)),
             ("sum", gigabytes(found.memory.total_bytes)),
         ),
     )
@@ -49,7 +50,7 @@ def model_content(found: ModelSummary) -> Content:
             "tokens, as MFU counts them; nothing that is computed again.",
             f"Memory of {count(layout['gpus'])} GPUs, {divided}, sharding {layout['sharding']}, "
             f"{count(layout['microbatch_seqs'])} x {count(found.seq_len)} tokens a microbatch, "
-            f"recompute {layout['recompute']}; without logits, gathered weights and fragmentation.",
+            f"recompute {layout['recompute']}; without gathered weights and fragmentation.",
         ),
         listings=(Listing("Left out", found.left_out),) if found.left_out else (),
     )

@@ -59,9 +59,9 @@ def _notes(result: Result, percentiles: tuple[str, ...]) -> list[str]:
     inputs, workload = result.inputs, result.scenario.workload
     given = "; given this cluster, so without errors" if inputs["runs"] == 1 else ""
     notes = [
-        f"MFU: model FLOPs ({workload.attention} attention, nothing counted twice) over what the "
-        f"dense {workload.mfu_dtype} peak of the GPUs in the job does in that time; spares do not "
-        "count.",
+        f"MFU: model FLOPs ({workload.counted_attention} attention, nothing counted twice) over "
+        f"what the dense {workload.mfu_dtype} peak of the GPUs in the job does in that time; "
+        "spares do not count.",
         f"Seed {inputs['seed']}, {inputs['runs']} runs of {count(inputs['steps'])} steps, "
         f"method {inputs['method']} ({result.why}){given}.",
     ]

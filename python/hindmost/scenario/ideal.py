@@ -38,7 +38,8 @@ class Ideal(Strict):
     stage_imbalance: bool = False
     """All virtual stages take as long."""
     sequence_imbalance: bool = False
-    """No slowdown of compute that the ranks of a replica share for a microbatch."""
+    """No slowdown of compute that the ranks of a replica share for a microbatch; context ranks have
+    as many scores as each other."""
     pipeline_bubble: bool = False
     """No stage waits for another one: a replica takes as long as its busiest stage computes."""
     layer_barriers: bool = False
@@ -152,7 +153,13 @@ MECHANISMS = (
     _of_causes("variation", "residual"),
     _of_causes("variation", "step_common"),
     _of_causes("variation", "stalls"),
-    _of_causes("variation", "sequence_imbalance"),
+    Mechanism(
+        name="sequence_imbalance",
+        side="compute",
+        group="variation",
+        is_of_pools=True,
+        is_of_causes=True,
+    ),
     _of_causes("variation", "layer_barriers"),
     _of_pools("schedule", "stage_imbalance"),
     _of_pools("schedule", "pipeline_bubble"),

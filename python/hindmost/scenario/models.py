@@ -221,12 +221,20 @@ class Workload(Strict):
     mfu_dtype: Dtype = "bf16"
     """Number format whose dense peak MFU is measured against."""
     attention: Literal["causal", "full"] = "causal"
-    """Attention scores that are computed and counted: the causal half of them, or all."""
+    """Attention scores that are computed: the causal half of them, or all."""
+    mfu_attention: Literal["causal", "full"] | None = None
+    """Attention scores that MFU counts; those that are computed by default."""
     recompute: Literal["none", "selective", "full"] = "none"
     """Activations that the backward pass computes again instead of keeping them."""
+    recompute_layers: Count | None = None
+    """Layers of each virtual stage that full recomputation computes again, the others none; all by
+    default."""
     activation_dtype: Literal["bf16", "fp8"] = "bf16"
     """Number format in which inputs of matrix products and of the activation function are kept
     for the backward pass. The residual stream and what attention keeps stay in BF16."""
+    logit_bytes: NotNegative = 8.0
+    """Bytes that each logit takes while the loss is computed: in BF16, in FP32, and its gradient. 0
+    where the loss is computed in small parts."""
     moment_dtype: Literal["fp32", "bf16"] = "fp32"
     """Number format of the two moments of Adam."""
     overhead_s: NotNegative = 0.0
@@ -240,6 +248,11 @@ class Workload(Strict):
     """Share of a microbatch's compute that the exchange of its experts can hide behind."""
     expert_bandwidth_share: Share = 1.0
     """Share of the bandwidth that this exchange has while it hides."""
+
+    @property
+    def counted_attention(self) -> Literal["causal", "full"]:
+        """Attention scores that MFU counts."""
+        return self.mfu_attention or self.attention
 
     @field_validator("model")
     @classmethod
@@ -267,6 +280,9 @@ class Layout(Strict):
     """Pipeline stages."""
     context: Count = 1
     """Tensor groups that divide each sequence among them."""
+    context_split: Literal["zigzag", "contiguous"] = "zigzag"
+    """How context ranks divide a sequence: zigzag, so that all have as many scores, or each one
+    piece of it, so that the last rank has most of the causal ones."""
     expert: Count = 1
     """Ranks that divide the experts of a layer among them. With expert_tensor and the ranks that
     have the same experts they number the ranks of a stage anew: expert_tensor x expert x those =

@@ -136,11 +136,13 @@ def _crosses_scale_up(pool: Pool, layout: Layout, counts: Counts) -> bool:
 
 
 def _own_names(scenario: Scenario) -> Iterator[Problem]:
-    """Yield a problem for each entry of the scenario's own with a name of the catalogue."""
+    """Yield a problem for each GPU or fabric of the scenario with a name of the catalogue.
+
+    A model with such a name takes the other's place: what a model consists of stands in its table.
+    """
     own: dict[catalog.Kind, Iterable[str]] = {
         "gpus": scenario.gpus,
         "fabrics": scenario.fabrics,
-        "models": scenario.models,
     }
     for kind, names in own.items():
         for name in names:
@@ -151,6 +153,13 @@ def _own_names(scenario: Scenario) -> Iterator[Problem]:
 
 def _workload(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
     workload = scenario.workload
+    if workload.recompute_layers is not None and workload.recompute != "full":
+        requirement = 'must be absent where workload.recompute is not "full"'
+        yield Problem(
+            path="workload.recompute_layers",
+            requirement=requirement,
+            value=workload.recompute_layers,
+        )
     for key, dtype in (("dtype", workload.dtype), ("mfu_dtype", workload.mfu_dtype)):
         for name, pool in scenario.pools.items():
             if pool.accelerator.peak_flop_per_s(dtype) is None:

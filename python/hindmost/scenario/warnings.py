@@ -55,10 +55,22 @@ def scenario_warnings(scenario: Scenario) -> list[ScenarioWarning]:
         *_torus_links(scenario),
         *_tiers(scenario),
         *_tokens(scenario),
+        *_models(scenario),
         *_reliability(scenario),
         *_ideals(scenario),
         *_bases_of_nothing(scenario),
     ]
+
+
+def _models(scenario: Scenario) -> Iterator[ScenarioWarning]:
+    """Yield a warning where a model of the scenario differs from the catalogue's of its name."""
+    for name, own in scenario.models.items():
+        if name not in catalog.names("models"):
+            continue
+        known, table = catalog.model(name).model_dump(), own.model_dump()
+        if any(value != known[key] for key, value in table.items()):
+            warning = "differs from the catalogue's model of this name, and takes its place"
+            yield ScenarioWarning(path=f"models.{name}", warning=warning)
 
 
 def _causes(scenario: Scenario) -> Iterator[ScenarioWarning]:
