@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from hindmost.collective import flat_ring, hierarchical, pat, tree
+from hindmost.collective import direct, flat_ring, hierarchical, pat, tree
 from hindmost.collective.cost import Cost, Link
 from hindmost.collective.hops import Pattern
 from hindmost.spread import Spread
 
-Operation = Literal["all_gather", "reduce_scatter", "all_reduce"]
-"""What a collective between replicas does."""
+Operation = Literal["all_gather", "reduce_scatter", "all_reduce", "all_to_all"]
+"""What a collective does. Replicas do the first three with each other."""
 
 
 class Collective(Protocol):
@@ -36,7 +36,7 @@ class Algorithm:
 
     Parameters
     ----------
-    all_gather, reduce_scatter, all_reduce
+    all_gather, reduce_scatter, all_reduce, all_to_all
         What each operation costs.
     gather_hops, reduce_hops
         Recursion of the hops between domains, of an all-gather or reduce-scatter
@@ -46,6 +46,7 @@ class Algorithm:
     all_gather: Collective | None = None
     reduce_scatter: Collective | None = None
     all_reduce: Collective | None = None
+    all_to_all: Collective | None = None
     gather_hops: Pattern | None = None
     reduce_hops: Pattern | None = None
 
@@ -80,5 +81,6 @@ ALGORITHMS = {
         reduce_scatter=pat.reduce_scatter,
         gather_hops="doubling",
     ),
+    "direct": Algorithm(all_to_all=direct.all_to_all),
 }
 """Algorithms over a network of domains. A torus has a shape instead, see `torus`."""

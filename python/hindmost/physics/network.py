@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
-from typing import cast
+from dataclasses import dataclass
 
-from hindmost.collective import ALGORITHMS, Cost, Link, nccl, torus
+from hindmost.collective import ALGORITHMS, Cost
 from hindmost.collective.algorithm import Operation
 from hindmost.collective.hops import Pattern
+from hindmost.physics.collectives import Torus, on_torus, over_ports, torus_of
 from hindmost.physics.links import Links
 from hindmost.scenario.models import Collective, Fabric
 from hindmost.scenario.places import PoolPlaces
@@ -29,27 +28,6 @@ class Hops:
 
     pattern: Pattern
     n_domains: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Torus:
-    """A torus of ranks.
-
-    Attributes
-    ----------
-    shape : tuple of int
-        Ranks along each dimension.
-    link : Link
-        One link of a rank.
-    """
-
-    shape: tuple[int, ...]
-    link: Link
-
-    @property
-    def n_ranks(self) -> int:
-        """Ranks of the torus."""
-        return math.prod(self.shape)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,34 +73,18 @@ class Network:
         fills_torus
             Whether the communicator is the one that fills the torus, if its size is that.
         """
-        n = spread.ranks
-        if self.torus is not None and fills_torus and n == self.torus.n_ranks:
-            on_torus: Cost = getattr(torus, operation)(
-                n_bytes, shape=self.torus.shape, link=self.torus.link
-            )
-            return on_torus.in_pieces(self.n_buckets)
-        name = self._algorithm(operation)
-        collective = ALGORITHMS[name].collective(operation)
-        assert collective is not None
-        links = self.links
-        cost = collective(
-            n_bytes, spread=spread, scale_up=links.scale_up, port=links.port, tiers=links.tiers
+        if self.torus is not None and fills_torus and spread.ranks == self.torus.n_ranks:
+            return on_torus(operation, n_bytes, self.torus).in_pieces(self.n_buckets)
+        return over_ports(
+            operation,
+            n_bytes,
+            spread,
+            algorithm=self._algorithm(operation),
+            links=self.links,
+            latency=self.collective.latency,
+            host=self.collective.host,
+            n_pieces=self.n_buckets,
         )
-        if self.collective.latency == "nccl" and n > 1:
-            latency_s = nccl.latency_s(
-                operation,
-                n_bytes / self.n_buckets,
-                algorithm=cast(nccl.Algorithm, name),
-                spread=spread,
-                host=self.collective.host,
-            )
-            if spread.tiers:
-                # NCCL's tuner knows of no tiers: what they add to the hops.
-                near = replace(spread, tiers=())
-                flat = collective(n_bytes, spread=near, scale_up=links.scale_up, port=links.port)
-                latency_s += cost.latency_s - flat.latency_s
-            cost = replace(cost, latency_s=latency_s)
-        return cost.in_pieces(self.n_buckets)
 
     def hops(self, operation: Operation, spread: Spread) -> Hops | None:
         """Return how the hops of a collective follow each other.
@@ -163,17 +125,6 @@ def network(
         places=places,
         collective=collective,
         n_buckets=collective.n_buckets or layers_per_stage,
-        torus=_torus(fabric) if collective.algorithm == "torus" else None,
+        torus=torus_of(fabric) if collective.algorithm == "torus" else None,
         has_random_hops=fabric.hop_law is not None,
     )
-
-
-def _torus(fabric: Fabric) -> Torus:
-    assert fabric.shape is not None
-    line_rate = fabric.network.link_bytes_per_s
-    assert line_rate is not None
-    link = Link(
-        latency_s=fabric.figure("latency_s"),
-        bytes_per_s=fabric.figure("bandwidth_efficiency") * line_rate,
-    )
-    return Torus(shape=tuple(fabric.shape), link=link)
