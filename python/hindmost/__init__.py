@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hindmost._core import __version__
     from hindmost.analyses.attribute import Attribution, attribute
     from hindmost.analyses.caps import caps
+    from hindmost.analyses.collectives import CollectiveCost, CollectiveCosts, collective_costs
     from hindmost.analyses.compare import Comparison, compare
     from hindmost.analyses.explain import Explanation, explain
     from hindmost.analyses.model_summary import ModelSummary, model_summary
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Account",
     "Attribution",
+    "CollectiveCost",
+    "CollectiveCosts",
     "Comparison",
     "Compiled",
     "Explanation",
@@ -51,6 +54,7 @@ __all__ = [
     "__version__",
     "attribute",
     "caps",
+    "collective_costs",
     "compare",
     "compile",
     "explain",
@@ -66,6 +70,8 @@ __all__ = [
 _MODULES = {
     "Account": "whole_run.account",
     "Attribution": "analyses.attribute",
+    "CollectiveCost": "analyses.collectives",
+    "CollectiveCosts": "analyses.collectives",
     "Comparison": "analyses.compare",
     "Compiled": "compiled",
     "Explanation": "analyses.explain",
@@ -84,6 +90,7 @@ _MODULES = {
     "__version__": "_core",
     "attribute": "analyses.attribute",
     "caps": "analyses.caps",
+    "collective_costs": "analyses.collectives",
     "compare": "analyses.compare",
     "compile": "compiled",
     "explain": "analyses.explain",

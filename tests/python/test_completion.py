@@ -66,3 +66,11 @@ def test_kinds_of_the_catalogue_and_commands_are_known() -> None:
     assert completed("catalog", "") == list(catalog.KINDS)
     assert completed("catalog", "gpus", "h100-s") == ["h100-sxm"]
     assert "validate" in completed("va")
+
+
+def test_a_collective_is_of_entries_of_the_catalogue() -> None:
+    assert completed("collective", "all-r") == ["all-reduce"]
+    assert completed("collective", "all-reduce", "--gpu", "h100-") == [
+        name for name in catalog.names("gpus") if name.startswith("h100-")
+    ]
+    assert completed("collective", "all-reduce", "--fabric", "") == list(catalog.names("fabrics"))

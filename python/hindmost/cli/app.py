@@ -14,6 +14,7 @@ import click
 
 from hindmost.cli.attribute import attribute
 from hindmost.cli.catalog import catalog
+from hindmost.cli.collective import collective
 from hindmost.cli.compare import compare
 from hindmost.cli.explain import explain
 from hindmost.cli.init import init
@@ -41,7 +42,20 @@ def cli() -> None:
     """
 
 
-for command in (run, compare, attribute, explain, model, init, validate, schema, catalog):
+COMMANDS = (
+    run,
+    compare,
+    attribute,
+    explain,
+    collective,
+    model,
+    init,
+    validate,
+    schema,
+    catalog,
+)
+
+for command in COMMANDS:
     cli.add_command(command)
 
 

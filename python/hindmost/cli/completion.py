@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import click
+
+if TYPE_CHECKING:
+    from hindmost import catalog
 
 Complete = Callable[[click.Context, click.Parameter, str], list[str]]
 """Returns what may stand for a parameter that was typed in part."""
@@ -41,6 +44,26 @@ def entries(context: click.Context, _: click.Parameter, incomplete: str) -> list
     kinds = (cast("catalog.Kind", given),) if given in catalog.KINDS else catalog.KINDS
     names = (name for kind in kinds for name in catalog.names(kind))
     return [name for name in names if name.startswith(incomplete)]
+
+
+def one_of(*names: str) -> Complete:
+    """Return what completes one of some names."""
+
+    def complete(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+        return [name for name in names if name.startswith(incomplete)]
+
+    return complete
+
+
+def of_kind(kind: catalog.Kind) -> Complete:
+    """Return what completes the names of one kind of the catalogue."""
+
+    def complete(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+        from hindmost import catalog
+
+        return [name for name in catalog.names(kind) if name.startswith(incomplete)]
+
+    return complete
 
 
 def _files(incomplete: str, suffixes: tuple[str, ...]) -> Iterator[str]:

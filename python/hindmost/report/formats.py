@@ -13,6 +13,7 @@ from hindmost.result import Result
 
 if TYPE_CHECKING:
     from hindmost.analyses.attribute import Attribution
+    from hindmost.analyses.collectives import CollectiveCosts
     from hindmost.analyses.compare import Comparison
     from hindmost.analyses.explain import Explanation
     from hindmost.analyses.model_summary import ModelSummary
@@ -130,5 +131,22 @@ def render_explanation(found: Explanation, style: str) -> str:
             return markdown.text(explanation_content(found))
         case "table":
             return table.text(explanation_content(found))
+        case _:
+            raise ValueError(f"style must be one of {', '.join(FORMATS)}, got {style!r}")
+
+
+def render_collectives(found: CollectiveCosts, style: str) -> str:
+    """Return what collectives cost in one of `FORMATS`."""
+    from hindmost.report.collective_content import collective_content
+
+    match style:
+        case "json":
+            return json.text(found.document())
+        case "csv":
+            return csv.text(found.rows)
+        case "markdown":
+            return markdown.text(collective_content(found))
+        case "table":
+            return table.text(collective_content(found))
         case _:
             raise ValueError(f"style must be one of {', '.join(FORMATS)}, got {style!r}")

@@ -8,18 +8,19 @@ from typing import Literal
 from hindmost import catalog
 from hindmost.errors import Problem
 from hindmost.scenario.areas import tier_sizes
+from hindmost.scenario.cluster import Cluster
 from hindmost.scenario.counts import domain_gpus
 from hindmost.scenario.models import Pool, Scenario
 
 
-def fabric_problems(scenario: Scenario) -> Iterator[Problem]:
+def fabric_problems(scenario: Scenario | Cluster) -> Iterator[Problem]:
     """Yield the problems of the fabric."""
     yield from _ports(scenario)
     yield from _torus(scenario)
     yield from _tiers(scenario)
 
 
-def _ports(scenario: Scenario) -> Iterator[Problem]:
+def _ports(scenario: Scenario | Cluster) -> Iterator[Problem]:
     """Yield a problem for each rate of a port that the fabric does not carry.
 
     Those of the catalogue's GPUs are warned of.
@@ -42,7 +43,9 @@ def _ports(scenario: Scenario) -> Iterator[Problem]:
 
 
 def _own_rate(
-    scenario: Scenario, pool: Pool, key: Literal["nic_bytes_per_s", "scale_up_bytes_per_s"]
+    scenario: Scenario | Cluster,
+    pool: Pool,
+    key: Literal["nic_bytes_per_s", "scale_up_bytes_per_s"],
 ) -> float | None:
     """Return a rate that the scenario itself sets for the GPU of a pool."""
     gpu = scenario.gpus.get(pool.gpu)
@@ -53,7 +56,7 @@ def _own_rate(
     return None if rate == base else rate
 
 
-def _torus(scenario: Scenario) -> Iterator[Problem]:
+def _torus(scenario: Scenario | Cluster) -> Iterator[Problem]:
     """Yield the problems of a torus that does not fit its chips.
 
     Where both are of the catalogue, they are warned of.
@@ -93,7 +96,7 @@ def _torus(scenario: Scenario) -> Iterator[Problem]:
             yield Problem(path=path, requirement=requirement, value=rate, hint=hint)
 
 
-def _tiers(scenario: Scenario) -> Iterator[Problem]:
+def _tiers(scenario: Scenario | Cluster) -> Iterator[Problem]:
     """Yield the problems of tiers above the domains."""
     name, network = scenario.fabric.name, scenario.fabric.network
     if network.beyond is not None:
@@ -109,7 +112,7 @@ def _tiers(scenario: Scenario) -> Iterator[Problem]:
         yield Problem(path="fabric.hop_noise", requirement=requirement)
 
 
-def _nested(scenario: Scenario, tier_domains: int, gpus: int) -> Iterator[Problem]:
+def _nested(scenario: Scenario | Cluster, tier_domains: int, gpus: int) -> Iterator[Problem]:
     """Yield the problem of two tiers of which the lower one does not lie within the upper one."""
     name = scenario.fabric.name
     sizes = sorted({domain_gpus(pool) for pool in scenario.pools.values()})

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from typing import Any
 
-from hindmost import catalog
 from hindmost.errors import Problem, did_you_mean
 from hindmost.scenario.basis import of_nothing
 from hindmost.scenario.cause_problems import cause_problems
@@ -19,10 +17,14 @@ from hindmost.scenario.ideal import FABRIC_NOISE, HOP_NOISE
 from hindmost.scenario.layout_problems import collective_problems, layout_problems
 from hindmost.scenario.merge import Table, leaves
 from hindmost.scenario.models import Layout, Pool, Scenario, Workload
+from hindmost.scenario.pool_problems import (
+    MAX_RANKS,
+    domain_problems,
+    missing,
+    own_name_problems,
+    port_problems,
+)
 from hindmost.scenario.reliability_problems import reliability_problems
-
-MAX_RANKS = 2**31
-"""Number that the GPUs of all pools together stay below."""
 
 NUMBERS_OR_WORDS = ("checkpoint.interval_s",)
 """Key paths of numbers that may also be words."""
@@ -33,7 +35,7 @@ def problems(scenario: Scenario) -> list[Problem]:
     counts = Counts.of(scenario.pools, scenario.layout, scenario.spares)
     return [
         *_pools(scenario, counts),
-        *_own_names(scenario),
+        *own_name_problems(gpus=scenario.gpus, fabrics=scenario.fabrics),
         *fabric_problems(scenario),
         *_workload(scenario, counts),
         *layout_problems(scenario, counts),
@@ -67,33 +69,14 @@ def _pools(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
         requirement = f"must hold fewer than {MAX_RANKS:,} GPUs together"
         yield Problem(path="pools", requirement=requirement, value=total)
     for name, pool in scenario.pools.items():
-        yield from _domains(f"pools.{name}", pool)
+        yield from domain_problems(f"pools.{name}", pool)
         yield from _passes(f"pools.{name}", pool)
         yield from _power(f"pools.{name}", pool)
         yield from _efficiency(scenario.workload, f"pools.{name}", pool)
-        network = scenario.fabric.network
-        # What leaves a torus may go over the second tier alone.
-        needs_port = network.kind == "switched" or network.beyond is None
-        if needs_port and pool.figure("nic_bytes_per_s") is None:
-            hint = "" if network.kind == "switched" else "or [fabrics.NAME.beyond] joins the slices"
-            yield replace(_missing(f"pools.{name}.nic_bytes_per_s", pool.gpu), hint=hint)
+        yield from port_problems(f"pools.{name}", pool, scenario.fabric.network)
         crosses = _crosses_scale_up(pool, scenario.layout, counts)
         if crosses and pool.figure("scale_up_latency_s") is None:
-            yield _missing(f"pools.{name}.scale_up_latency_s", pool.gpu)
-
-
-def _domains(path: str, pool: Pool) -> Iterator[Problem]:
-    """Yield the problems of how many GPUs of a domain a pool has."""
-    whole = pool.accelerator.domain_gpus
-    used = pool.domain_gpus_used
-    if used is None:
-        return
-    if used > whole:
-        requirement = f"must be <= {whole}, the domain of {pool.gpu}"
-        yield Problem(path=f"{path}.domain_gpus_used", requirement=requirement, value=used)
-    elif pool.n_gpus // used * whole >= MAX_RANKS:
-        requirement = f"must make domains of fewer than {MAX_RANKS:,} GPUs together"
-        yield Problem(path=f"{path}.domain_gpus_used", requirement=requirement, value=used)
+            yield missing(f"pools.{name}.scale_up_latency_s", pool.gpu)
 
 
 def _passes(path: str, pool: Pool) -> Iterator[Problem]:
@@ -120,35 +103,14 @@ def _efficiency(workload: Workload, path: str, pool: Pool) -> Iterator[Problem]:
         has_peak = pool.accelerator.peak_flop_per_s(dtype) is not None
         if has_peak and pool.forward_s is None and pool.efficiency(dtype) is None:
             of = "" if dtype == "bf16" else f" with {dtype}"
-            yield _missing(f"{path}.kernel_efficiency", f"{pool.gpu}{of}")
+            yield missing(f"{path}.kernel_efficiency", f"{pool.gpu}{of}")
             break
-
-
-def _missing(path: str, of: str) -> Problem:
-    requirement = f"is missing: the catalogue has none for {of}"
-    return Problem(path=path, requirement=requirement, hint="give what yours has")
 
 
 def _crosses_scale_up(pool: Pool, layout: Layout, counts: Counts) -> bool:
     """Return whether ranks of a tensor group or of several replicas meet within a domain."""
     several = domain_gpus(pool) // layout.tensor > 1 and counts.n_replicas > 1
     return several or (layout.tensor > 1 and pool.forward_s is None)
-
-
-def _own_names(scenario: Scenario) -> Iterator[Problem]:
-    """Yield a problem for each GPU or fabric of the scenario with a name of the catalogue.
-
-    A model with such a name takes the other's place: what a model consists of stands in its table.
-    """
-    own: dict[catalog.Kind, Iterable[str]] = {
-        "gpus": scenario.gpus,
-        "fabrics": scenario.fabrics,
-    }
-    for kind, names in own.items():
-        for name in names:
-            if name in catalog.names(kind):
-                requirement = "must not be a name of the catalogue"
-                yield Problem(path=f"{kind}.{name}", requirement=requirement)
 
 
 def _workload(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
