@@ -176,9 +176,25 @@ REFUSED: dict[str, tuple[Changes, str]] = {
         'collective.algorithm must be torus on tpu-ici-v4, which is one, got "ring"',
     ),
     "pat": (
-        {"collective.algorithm": "pat", "layout.tensor": 4},
+        {"collective.algorithm": "pat", "layout.tensor": 4, "layout.sharding": "zero3"},
         "collective.algorithm must not be pat where a domain holds several ranks with the same "
         'part of the model, as in pool h100, got "pat"',
+    ),
+    "pat between shard groups": (
+        {"collective.algorithm": "pat"},
+        'collective.algorithm must not be pat where layout.sharding is "hybrid", which '
+        'all-reduces, got "pat"; hierarchical, ring or tree would do; with sharding zero1, zero2 '
+        "or zero3 nothing is all-reduced",
+    ),
+    "pat without sharding": (
+        {
+            **STAGES,
+            "collective.algorithm": "pat",
+            "layout.sharding": "none",
+        },
+        'collective.algorithm must not be pat where layout.sharding is "none", which all-reduces, '
+        'got "pat"; hierarchical, ring or tree would do; with sharding zero1, zero2 or zero3 '
+        "nothing is all-reduced",
     ),
     "nccl": (
         {"collective.latency": "nccl"},
@@ -266,7 +282,15 @@ ALLOWED: dict[str, Changes] = {
         **cause(scope="replica", span="microbatch"),
         "layout.placement": "mixed",
     },
-    "PAT with a rank a node": {"collective.algorithm": "pat", "collective.latency": "nccl"},
+    "PAT with a rank a node": {
+        "collective.algorithm": "pat",
+        "collective.latency": "nccl",
+        "layout.sharding": "zero3",
+    },
+    "PAT in one shard group": {
+        "collective.algorithm": "pat",
+        "layout.shard_group_replicas": 128,
+    },
     "a line": {**TORUS, "fabric.shape": [16]},
     "stalls of microbatches": cause(effect="stall", span="microbatch"),
     "nothing sharded, one microbatch": {**STAGES, "workload.n_microbatches": 1},

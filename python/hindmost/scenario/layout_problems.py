@@ -269,16 +269,31 @@ def collective_problems(scenario: Scenario, counts: Counts) -> Iterator[Problem]
         requirement = 'must be "hops" unless collective.algorithm is ring, tree or pat'
         yield Problem(path="collective.latency", requirement=requirement, value=chosen.latency)
     if chosen.algorithm == "pat":
-        # Where there is no replica, or no numbering, that is told elsewhere.
-        wrong = [*_order(scenario, counts), *_experts(scenario, counts)]
-        has_places = counts.n_replicas and not wrong
-        where = places(scenario.pools, scenario.layout, counts) if has_places else {}
-        for name, of_pool in where.items():
-            if of_pool.data.members > 1:
-                requirement = (
-                    "must not be pat where a domain holds several ranks with the same part "
-                    f"of the model, as in pool {name}"
-                )
-                yield Problem(
-                    path="collective.algorithm", requirement=requirement, value=chosen.algorithm
-                )
+        yield from _pat(scenario, counts)
+
+
+def _pat(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
+    """Yield the problems of PAT: it only gathers and scatters, with one rank a domain."""
+    path, sharding = "collective.algorithm", scenario.layout.sharding
+    reduces_all = {
+        "none": counts.n_data_ranks > 1,
+        "hybrid": counts.n_data_ranks > counts.shard_ranks,
+    }
+    if reduces_all.get(sharding, False):
+        requirement = f'must not be pat where layout.sharding is "{sharding}", which all-reduces'
+        hint = (
+            "hierarchical, ring or tree would do; with sharding zero1, zero2 or zero3 nothing is "
+            "all-reduced"
+        )
+        yield Problem(path=path, requirement=requirement, value="pat", hint=hint)
+    # Where there is no replica, or no numbering, that is told elsewhere.
+    wrong = [*_order(scenario, counts), *_experts(scenario, counts)]
+    has_places = counts.n_replicas and not wrong
+    where = places(scenario.pools, scenario.layout, counts) if has_places else {}
+    for name, of_pool in where.items():
+        if of_pool.data.members > 1:
+            requirement = (
+                "must not be pat where a domain holds several ranks with the same part "
+                f"of the model, as in pool {name}"
+            )
+            yield Problem(path=path, requirement=requirement, value="pat")

@@ -328,8 +328,8 @@ class Collective(Strict):
 
     algorithm: Literal["hierarchical", "ring", "tree", "pat", "torus"] = "hierarchical"
     """hierarchical: within domains first, then between them; ring: rings; tree: double binary
-    trees for all-reduces and rings for the rest; pat: PAT for all-gathers and
-    reduce-scatters and rings for the rest; torus: all dimensions of a torus at once."""
+    trees for all-reduces and rings for the rest; pat: PAT, where all that is done are
+    all-gathers and reduce-scatters; torus: all dimensions of a torus at once."""
     latency: Literal["hops", "nccl"] = "hops"
     """Latency of a collective: that of its hops over the fabric, or the one that NCCL's
     tuner expects of a ring, a tree or PAT."""
