@@ -13,6 +13,7 @@ from hindmost.collective import (
     Link,
     all_to_all,
     flat_ring,
+    hierarchical,
     pat,
     ring,
     torus,
@@ -89,6 +90,48 @@ def double_tree(n: int) -> list[list[tuple[int, int]]]:
     first = [(rank, nccl_parent(n, rank)) for rank in range(1, n)]
     moved = [(rank + 1) % n if n % 2 else n - 1 - rank for rank in range(n)]
     return [first, [(moved[child], moved[parent]) for child, parent in first]]
+
+
+@pytest.mark.parametrize(("n", "per_domain"), [(1, 1), (8, 8), (8, 2), (32, 8), (64, 4), (72, 9)])
+def test_a_hierarchy_message_by_message(n: int, per_domain: int) -> None:
+    n_bytes = 8e9
+    n_domains = n // per_domain
+    sent: Sent = defaultdict(float)
+    # What each rank has of the data of its number in all domains, as domains that it came from.
+    has = {rank: {rank // per_domain} for rank in range(n)}
+    for step in reversed(range((n_domains - 1).bit_length())):
+        before = {rank: set(domains) for rank, domains in has.items()}
+        for rank, domains in before.items():
+            target = (rank + per_domain * 2**step) % n
+            new = domains - has[target]
+            sent["port", rank] += len(new) * n_bytes / n
+            has[target] |= new
+    assert all(len(domains) == n_domains for domains in has.values())
+    for rank in range(n):
+        # A ring within the domain passes on what each rank has gathered, in all rounds but one.
+        sent["scale_up", rank] += (per_domain - 1) * n_bytes / per_domain
+    scale_up_s, port_s = busiest(sent)
+    cost = hierarchical.all_gather(
+        n_bytes, spread=Spread.of(n, per_domain), scale_up=SCALE_UP, port=PORT
+    )
+    assert cost.transfer_s == pytest.approx(port_s)
+    assert cost.total_s - cost.latency_s == pytest.approx(max(scale_up_s, port_s))
+
+
+@pytest.mark.parametrize("n", [16, 40, 80])
+@pytest.mark.parametrize("n_chunks", [1, 4, 64, 4_096])
+def test_chunks_bring_a_hierarchy_to_the_pace_of_its_slower_level(n: int, n_chunks: int) -> None:
+    """A chunk enters a level when the level is free and the chunk has left the one before."""
+    spread = Spread.of(n, 8)
+    cost = hierarchical.all_gather(2**30, spread=spread, scale_up=SCALE_UP, port=PORT)
+    within_s = ring.all_gather(2**30, n=8, link=SCALE_UP).transfer_s
+    free = [0.0, 0.0]
+    for _ in range(n_chunks):
+        free[0] += cost.transfer_s / n_chunks
+        free[1] = max(free) + within_s / n_chunks
+    fill_s = free[1] - (cost.transfer_s + cost.scale_up_s)
+    # What the pipeline needs to fill is one chunk of the faster level.
+    assert fill_s == pytest.approx(min(cost.transfer_s, within_s) / n_chunks)
 
 
 @pytest.mark.parametrize("n", [2, 3, 4, 5, 6, 7, 8, 16, 30, 64, 430])

@@ -36,11 +36,15 @@ def test_ranks_of_one_domain_divide_the_data_among_their_ports() -> None:
     port = Link(latency_s=1e-5, bytes_per_s=45e9)
     scale_up = Link(latency_s=1e-6, bytes_per_s=360e9)
     cost = all_gather(72e9, spread=Spread.of(72, 9), scale_up=scale_up, port=port)
-    # Eight domains: three doublings, 7/8 of the data through nine ports, then
-    # a ring of nine.
+    # Eight domains: three doublings, 7/8 of the data through nine ports, and a ring of nine at
+    # the same time, which takes longer.
     assert cost.transfer_s == pytest.approx(7 / 8 * 72e9 / 9 / 45e9)
-    assert cost.scale_up_s == pytest.approx(8 / 9 * 72e9 / 360e9)
+    assert cost.transfer_s + cost.scale_up_s == pytest.approx(8 / 9 * 72e9 / 360e9)
     assert cost.latency_s == pytest.approx(3e-5 + 8e-6)
+    # With links of twice the rate the ports take longer, and hide all of the ring.
+    fast = Link(latency_s=1e-6, bytes_per_s=720e9)
+    hidden = all_gather(72e9, spread=Spread.of(72, 9), scale_up=fast, port=port)
+    assert (hidden.transfer_s, hidden.scale_up_s) == (cost.transfer_s, 0.0)
 
 
 def test_the_domain_with_the_fewest_ranks_sets_the_pace() -> None:

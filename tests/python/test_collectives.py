@@ -94,6 +94,11 @@ def test_five_nodes_with_four_ports_each() -> None:
     found = costs(gpus=40, changes={"pools.job.nic_bytes_per_s": 25e9})
     bus = {one.algorithm: round((one.bus_bytes_per_s or 0) / 1e9) for one in found.costs}
     assert (bus["ring"], bus["tree"]) == (178, 176)
+    # Four fifths of the data cross the ports of a node instead of 39 in 40.
+    assert bus["hierarchical"] == 220 >= 178
+    # Two nodes: trees beat rings nearly twofold (nccl issues 812 and 946).
+    two = costs(gpus=16, algorithms=["ring", "tree"], changes={"pools.job.nic_bytes_per_s": 25e9})
+    assert [round((one.bus_bytes_per_s or 0) / 1e9) for one in two.costs] == [181, 339]
 
 
 def test_a_torus_by_its_shape() -> None:

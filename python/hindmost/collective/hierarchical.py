@@ -4,6 +4,8 @@ The ranks of a domain divide the data between domains among their ports: each
 port carries the share that its own rank gathers. Between domains the distance
 doubles each round (recursive doubling, and NCCL's PAT), so latency grows with
 the logarithm of the number of domains and each byte still crosses a port once.
+The data go in chunks, one after another through both levels, so that scale-up links
+and ports work at the same time.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 from hindmost.collective import ring
-from hindmost.collective.cost import Cost, Link, twice
+from hindmost.collective.cost import Cost, Link, at_once, twice
 from hindmost.collective.levels import levels
 from hindmost.spread import Spread
 
@@ -34,8 +36,10 @@ def all_gather(
 
     Notes
     -----
-    With N domains of at least g ranks: ``ceil(log2 N) a + (N - 1) / N b / (g B)``
-    through the ports, and then a ring within the domain.
+    With N domains of at least g ranks: ``(N - 1) / N b / (g B)`` through the ports, while rings
+    within the domains pass on the chunks that have come, ``(g - 1) / g b / B'``. The slower
+    level sets the pace. Chunks are taken to be so small that filling both levels takes only
+    the hops: ``ceil(log2 N) a + (g - 1) a'``.
 
     Over tiers the far rounds come first, while a rank has its own data only: with T groups
     of at least h of the n ranks ``(n - h) / n b / h`` of a rank's bytes cross the tier, at
@@ -61,7 +65,7 @@ def all_gather(
         latency_s += (level.doublings - rounds) * level.link.latency_s
         transfer_s += (crossing - share) * n_bytes / level.link.bytes_per_s
         rounds, share = level.doublings, crossing
-    return Cost(latency_s=latency_s, scale_up_s=within.transfer_s, transfer_s=transfer_s)
+    return at_once(latency_s=latency_s, scale_up_s=within.transfer_s, transfer_s=transfer_s)
 
 
 reduce_scatter = all_gather
