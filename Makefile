@@ -53,9 +53,10 @@ fmt: $(STAMP)
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-## Render docs/commands.md and docs/api.md from the code.
+## Render docs/commands.md, docs/api.md and docs/collectives.md from the code.
 references: $(STAMP)
 	$(BIN)/python -m tests.docs.reference
+	$(BIN)/python -m tests.docs.collectives
 
 ## Render docs/colossus.md from the presets, in a few minutes.
 colossus: $(STAMP)
