@@ -101,6 +101,23 @@ def test_five_nodes_with_four_ports_each() -> None:
     assert [round((one.bus_bytes_per_s or 0) / 1e9) for one in two.costs] == [181, 339]
 
 
+def test_domains_that_are_used_in_part() -> None:
+    call: dict[str, Any] = {"gpu": "gb200-nvl72", "gpus": 1024, "algorithms": "ring"}
+    found = costs(**call, changes={"pools.job.domain_gpus_used": 64})
+    (one,) = found.costs
+    # 64 ports are faster than the links of one GPU to the others.
+    sent_bytes = 2 * 1023 / 1024 * GIB
+    within_s = sent_bytes * 63 / 64 / found.links["scale_up"].bytes_per_s
+    assert one.bandwidth_s == pytest.approx(within_s)
+    assert within_s > sent_bytes / 64 / PORT
+    # Two of eight GPUs, four such communicators in each domain.
+    for n, domains in ((1, 1), (2, 1), (16, 8)):
+        one = only("all-gather", gpus=n, gpus_per_domain=2, algorithms="ring")
+        hops_s = (domains - 1) * HOP_S + (n - domains) * SCALE_UP_HOP_S
+        assert one.latency_s == pytest.approx(hops_s)
+    assert one.bandwidth_s == pytest.approx(15 / 16 * GIB / 2 / PORT)
+
+
 def test_a_torus_by_its_shape() -> None:
     for operation in ("all-reduce", "all-gather"):
         call = {"gpus": 64, "gpu": "tpu-v4", "fabric": "tpu-ici-v4", "shape": [4, 4, 4]}
@@ -280,6 +297,11 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
         {"changes": {"pools.job.nic_byte_per_s": 1}},
         "changes: pools.job.nic_byte_per_s is no figure of a collective; did you mean "
         '"pools.job.nic_bytes_per_s"?',
+    ),
+    "a fabric that hardly moves": (
+        "all-reduce",
+        {"changes": {"fabric.bandwidth_efficiency": 1e-315}},
+        "bytes must be moved in a finite number of seconds, got 1073741824",
     ),
     "a port that the fabric does not carry": (
         "all-reduce",

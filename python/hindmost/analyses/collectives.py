@@ -238,6 +238,9 @@ def collective_costs(
             for name in chosen:
                 cost = _cost(cluster, done, size, spread, name, latency, host)
                 costs.append(_row(name, done, n, size, cost))
+    if not all(math.isfinite(one.time_s) for one in costs):
+        requirement = "must be moved in a finite number of seconds"
+        raise ScenarioError([Problem(path="bytes", requirement=requirement, value=max(sizes))])
     inputs = {
         "operation": operation,
         "gpu": gpu,
