@@ -24,6 +24,7 @@ _PREFIXES = {
 _BYTES = re.compile(r"([0-9][0-9_]*(?:\.[0-9]+)?(?:e[0-9]{1,2})?) ?(?:([kKMGT]i?|)B)?")
 
 BF16_BYTES = 2
+FP32_BYTES = 4
 """Bytes of one bfloat16 number."""
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.plans import compute_time, job
+from tests.plans import compute_time, job, pool_plan
 
 import hindmost as hm
 from hindmost.catalog import Transformer, layers_of
@@ -204,3 +204,113 @@ def test_logits_are_of_the_last_stage_and_divided_like_activations() -> None:
 def test_layers_to_compute_again_need_full_recomputation() -> None:
     with pytest.raises(ScenarioError, match="recompute_layers must be absent"):
         hm.load("h100-1k", {**LLAMA, "workload.recompute": "none", "workload.recompute_layers": 3})
+
+
+LORA: dict[str, Any] = {
+    **NOISELESS,
+    "pools.h100.n_gpus": 8,
+    "workload.model": "llama3-70b",
+    "workload.seq_len": 4096,
+    "workload.microbatch_seqs": 1,
+    "workload.n_microbatches": 16,
+    "workload.recompute": "selective",
+    "workload.trainable": "lora",
+    "layout.tensor": 2,
+    "layout.pipeline": 4,
+    "layout.sharding": "hybrid",
+    "layout.shard_group_replicas": 1,
+}
+
+
+def test_frozen_parameters_have_no_gradients() -> None:
+    """735 TFLOP/s at 2,643 tokens/s a GPU are 278.1 GFLOP a token, 4 x 69.50e9 (Megatron-Bridge).
+
+    Its table leaves out attention scores and adapters, which count here.
+    """
+    planned = job(hm.load("h100-1k", LORA))
+    model, tokens = planned.model, planned.microbatch_tokens
+    scores = 6 * 80 * 64 * 256 * 4096 / 2
+    # Beside the products of queries, keys and values, of the output, and both of the network.
+    rows_and_columns = (8192 + 10240) + 2 * 8192 + (8192 + 57344) + (28672 + 8192)
+    adapters = 6 * 80 * 32 * rows_and_columns
+    per_token = planned.microbatch_model_flops / tokens
+    assert per_token - scores - adapters == pytest.approx(278.1e9, rel=1e-3)
+    assert model_flops_per_token(model, seq_len=4096, causal=True) > 1.45 * per_token
+
+
+def test_a_frozen_model_takes_its_weights_and_little_else() -> None:
+    """17.6 GB of weights a GPU, where all that is trained takes 192 GB."""
+    planned = job(hm.load("h100-1k", LORA))
+    found = memory(planned, state_ranks=1)
+    weights = [2 * stage.dense for stage in planned.stage_parameters]
+    assert sum(weights) / 4 == pytest.approx(17.6e9, rel=0.01)
+    adapters = planned.stage_parameters[found.stage].adapters
+    assert found.states_bytes == 2 * planned.stage_parameters[found.stage].dense + 16 * adapters
+    with pytest.raises(ScenarioError, match="GB more than the"):
+        hm.compile("h100-1k", {**LORA, "workload.trainable": "all"})
+    assert hm.compile("h100-1k", LORA).plan.fullest_bytes < 85e9
+
+
+def test_frozen_weights_save_their_pass_and_all_ideal_is_the_peak() -> None:
+    none = {**LLAMA, "workload.recompute": "none"}
+    trained, frozen = (
+        compute_time(hm.load("h100-1k", {**none, "workload.trainable": what}), "h100")
+        for what in ("all", "lora")
+    )
+    assert frozen.forward_s == pytest.approx(trained.forward_s, rel=0.02)
+    model = hm.load("h100-1k", LLAMA).model
+    products = 6 * 7.504658e9
+    causal = model_flops_per_token(model, seq_len=8192, causal=True)
+    adapters = 6 * 32 * 32 * ((4096 + 6144) + 2 * 4096 + (4096 + 28672) + (14336 + 4096))
+    share = (causal - products / 3 + adapters) / causal
+    assert frozen.step_s / trained.step_s == pytest.approx(share, rel=1e-6)
+    found = hm.attribute("h100-1k", changes=LORA, seed=1, runs=1, steps=2)
+    assert found.ends("mfu")[1][0] == pytest.approx(1, abs=1e-12)
+
+
+def test_stages_with_passes_for_gradients_of_weights_have_short_ones() -> None:
+    changes = {**LORA, "layout.schedule": "zero-bubble"}
+    frozen = compute_time(hm.load("h100-1k", changes), "h100").stages[0]
+    trained = compute_time(
+        hm.load("h100-1k", {**changes, "workload.trainable": "all"}),
+        "h100",
+    ).stages[0]
+    assert 0 < frozen.weight_s < 0.02 * trained.weight_s
+    assert frozen.forward_s == pytest.approx(trained.forward_s, rel=0.01)
+
+
+def costs(changes: dict[str, Any]) -> dict[str, float]:
+    """Return the seconds that the collectives of each phase transfer."""
+    base = {**LLAMA, "pools.h100.n_gpus": 64, "layout.shard_group_replicas": 8}
+    scenario = hm.load("h100-1k", {**base, **changes})
+    return {term.phase: term.cost.transfer_s for term in pool_plan(scenario, "h100").terms}
+
+
+@pytest.mark.parametrize("sharding", ["none", "zero1"])
+def test_gradients_in_fp32_are_twice_the_bytes(sharding: str) -> None:
+    changes = {"layout": {"tensor": 1, "sharding": sharding}}
+    half = costs(changes)
+    full = costs({**changes, "workload.gradient_dtype": "fp32"})
+    assert full["last backward"] == pytest.approx(2 * half["last backward"])
+    if sharding == "zero1":
+        assert full["first forward"] == half["first forward"]
+    planned = [
+        job(hm.load("h100-1k", {**LLAMA, **changes, "workload.gradient_dtype": dtype}))
+        for dtype in ("bf16", "fp32")
+    ]
+    bf16, fp32 = (memory(one, state_ranks=8).states_bytes for one in planned)
+    assert fp32 - bf16 == pytest.approx(2 * planned[0].stage_parameters[0].dense)
+
+
+def test_adapters_alone_are_reduced() -> None:
+    changes = {"layout": {"tensor": 1, "sharding": "zero1"}}
+    trained, frozen = costs(changes), costs({**changes, "workload.trainable": "lora"})
+    stage = job(hm.load("h100-1k", {**LLAMA, **changes, "workload.trainable": "lora"}))
+    (held,) = stage.stage_parameters
+    for phase, seconds in trained.items():
+        assert frozen[phase] / seconds == pytest.approx(held.adapters / held.dense)
+    # Where weights are sharded, all of them are gathered for each pass.
+    sharded = {"layout": {"tensor": 1, "sharding": "zero3"}}
+    whole, some = costs(sharded), costs({**sharded, "workload.trainable": "lora"})
+    assert some["forward"] == whole["forward"]
+    assert some["last backward"] < 0.6 * whole["last backward"]

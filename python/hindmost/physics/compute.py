@@ -119,6 +119,8 @@ class _FlopTime:
     layers_s: float
     attention_s: float
     output_s: float
+    frozen_s: float = 0.0
+    """Of these, gradients of weights that are not computed."""
 
     @property
     def total_s(self) -> float:
@@ -260,15 +262,16 @@ def _stage_time(job: Job, pool: Pool, stage: Stage, sent: Exchange) -> StageTime
         job,
         sent.expert_pass_s(job, stage),
         passes=1 + backward_passes,
-        compute_s=(1 + again) * computed.total_s,
+        compute_s=(1 + again) * computed.total_s - computed.frozen_s,
     )
     forward_s = FORWARD_SHARE_OF_PASSES * computed.total_s + exchange_s
     backward_s = (1 - FORWARD_SHARE_OF_PASSES + again) * computed.total_s
-    backward_s += backward_passes * exchange_s + scatter_s
+    backward_s += backward_passes * exchange_s + scatter_s - computed.frozen_s
     weight_s = 0.0
     if job.has_weight_passes:
         # Attention scores have no weights.
         weight_s = FORWARD_SHARE_OF_PASSES * (computed.layers_s + computed.output_s)
+        weight_s = max(0.0, weight_s - computed.frozen_s)
     return StageTime(forward_s=forward_s, backward_s=backward_s - weight_s, weight_s=weight_s)
 
 
@@ -323,10 +326,18 @@ def _flop_time(job: Job, pool: Pool, stage: Stage) -> _FlopTime:
     # All context ranks wait for the one with most scores.
     flops = stage_flops(job.model, job.workload, stage, after=job.tokens_before_last_rank)
     plain = 1.0 if job.ideal.kernel_efficiency else pool.efficiency("bf16")
+    layers_s = seconds(flops.layers, job.workload.dtype, layer_efficiency(job, pool, stage))
+    output_s = seconds(flops.output, "bf16", plain)
+    frozen_s = 0.0
+    if flops.frozen:
+        # A third of what is frozen, at the pace of its products.
+        own = flops.frozen - flops.output / 3
+        frozen_s = output_s / 3 + (layers_s * own / flops.layers if own else 0.0)
     return _FlopTime(
-        layers_s=seconds(flops.layers, job.workload.dtype, layer_efficiency(job, pool, stage)),
+        layers_s=layers_s,
         attention_s=seconds(flops.attention, "bf16", plain),
-        output_s=seconds(flops.output, "bf16", plain),
+        output_s=output_s,
+        frozen_s=frozen_s,
     )
 
 

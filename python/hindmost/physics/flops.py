@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from hindmost.catalog import Experts, Layer, Transformer, layers_of
+from hindmost.catalog.transformer import SCORED
 
 FORWARD_SHARE_OF_PASSES = 1 / 3
 """Share of the forward pass in the FLOPs of both; a backward pass has twice as many."""
@@ -181,6 +182,47 @@ def joint_parameters(model: Transformer, layer: Layer) -> int:
     return 2 * model.hidden**2 if layer.predicts_next else 0
 
 
+def adapter_parameters(model: Transformer, layer: Layer, rank: int) -> int:
+    """Return the parameters of adapters of some rank beside the matrices of a layer.
+
+    Two for each matrix, rank x (rows + columns) together (Hu et al., LoRA, arXiv 2106.09685,
+    section 4.1). Routed experts, routers and what is neither attention nor a feed-forward network
+    have none.
+    """
+    return rank * sum(rows + columns for rows, columns in _matrices(model, layer))
+
+
+def _matrices(model: Transformer, layer: Layer) -> list[tuple[int, int]]:
+    """Return the widths of what goes into and comes out of each matrix that has adapters."""
+    hidden = model.hidden
+    found: list[tuple[int, int]] = []
+    queries, values = model.n_heads * model.head_dim, model.n_heads * model.value_head_dim
+    if layer.attention in SCORED and model.latent is None:
+        taken = queries + model.n_kv_heads * (model.head_dim + model.value_head_dim)
+        found += [(hidden, taken), (values, hidden)]
+    elif layer.attention in SCORED:
+        latent = model.latent
+        assert latent is not None
+        down = (latent.q_rank or 0) + latent.kv_rank + latent.rope_head_dim
+        keys = model.n_heads * (model.head_dim - latent.rope_head_dim)
+        found += [(hidden, down), (latent.q_rank or hidden, queries)]
+        found += [(latent.kv_rank, keys + values), (values, hidden)]
+    elif layer.attention == "linear":
+        linear = model.linear
+        assert linear is not None
+        found += [(hidden, 2 * linear.keys + 2 * linear.values), (linear.values, hidden)]
+    elif layer.attention == "state-space":
+        space = model.state_space
+        assert space is not None
+        found += [(hidden, space.inner + space.convolved), (space.inner, hidden)]
+    experts = _experts(model, layer)
+    width = layer.ffn_hidden if layer.feed_forward == "dense" else 0
+    width = width if experts is None else experts.shared_hidden
+    if width:
+        found += [(hidden, (2 if model.gated else 1) * width), (width, hidden)]
+    return found
+
+
 def attention_flops_per_token(
     *,
     n_layers: int,
@@ -239,19 +281,33 @@ def layer_attention_flops_per_token(
     return 6 * widths * _keys_in_window(layer.reach, seq_len, causal, after)
 
 
-def model_flops_per_token(model: Transformer, *, seq_len: int, causal: bool) -> float:
+def model_flops_per_token(
+    model: Transformer, *, seq_len: int, causal: bool, adapter_rank: int | None = None
+) -> float:
     """Return the model FLOPs of one token, forward and backward.
+
+    Parameters
+    ----------
+    model
+        The model.
+    seq_len, causal
+        Tokens of a sequence, and whether only the causal half of scores counts.
+    adapter_rank
+        Rank of adapters that are trained while all else is frozen; None where all is trained.
 
     Notes
     -----
     ``6 * matmul_parameters`` plus the attention. These are the FLOPs of MFU, in which
-    recomputation does not count.
+    recomputation does not count. Frozen parameters have no gradient: 4 instead of 6 each.
     """
     attention = sum(
         n * layer_attention_flops_per_token(model, layer, seq_len=seq_len, causal=causal)
         for layer, n in all_kinds(model)
     )
-    return 6 * matmul_parameters(model) + attention
+    if adapter_rank is None:
+        return 6 * matmul_parameters(model) + attention
+    adapters = sum(n * adapter_parameters(model, one, adapter_rank) for one, n in all_kinds(model))
+    return 4 * matmul_parameters(model) + 6 * adapters + attention
 
 
 def flops_by_part(model: Transformer, *, seq_len: int, causal: bool) -> dict[str, float]:

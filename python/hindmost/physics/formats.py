@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hindmost.units import BF16_BYTES
+from hindmost.units import BF16_BYTES, FP32_BYTES
 
 SCALED_BLOCK = 128
 """Values in FP8 that share a scale (DeepSeek-V3 Technical Report, section 3.3.2)."""
@@ -23,3 +23,8 @@ def value_bytes(dtype: str) -> float:
     (7392.0, 14336.0)
     """
     return {"fp8": FP8_BYTES, "bf16": float(BF16_BYTES)}[dtype]
+
+
+def gradient_bytes(dtype: str) -> int:
+    """Return the bytes of a gradient that is kept and reduced in a number format."""
+    return {"bf16": BF16_BYTES, "fp32": FP32_BYTES}[dtype]

@@ -51,8 +51,14 @@ class Job:
     def stage_parameters(self) -> list[RankParameters]:
         """Parameters of each rank of each stage, while nothing is sharded."""
         return [
-            parameters_of_rank(self.model, self.layout, chunks) for chunks in self.chunks_of_stages
+            parameters_of_rank(self.model, self.layout, chunks, adapter_rank=self.adapter_rank)
+            for chunks in self.chunks_of_stages
         ]
+
+    @property
+    def adapter_rank(self) -> int | None:
+        """Rank of adapters that are trained; None where all parameters are."""
+        return self.workload.adapter_rank if self.workload.trainable == "lora" else None
 
     @property
     def layers_per_stage(self) -> int:
@@ -81,6 +87,7 @@ class Job:
             self.model,
             seq_len=self.workload.seq_len,
             causal=self.workload.counted_attention == "causal",
+            adapter_rank=self.adapter_rank,
         )
         return self.microbatch_tokens * per_token
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from hindmost.catalog import Layer, Transformer, layers_of
 from hindmost.catalog.transformer import SCORED
 from hindmost.physics.flops import kinds_of_layers, norm_parameters
-from hindmost.physics.formats import value_bytes
+from hindmost.physics.formats import gradient_bytes, value_bytes
 from hindmost.physics.job import Job
 from hindmost.physics.schedule import schedule
 from hindmost.physics.stages import RankParameters, Stage
@@ -19,8 +19,8 @@ from hindmost.units import BF16_BYTES
 RECOMPUTATIONS = ("none", "selective", "full")
 """Values of `recompute`, from no recomputation to that of all activations."""
 
-WEIGHT_BYTES = GRADIENT_BYTES = BF16_BYTES
-"""Bytes of a weight and of its gradient in BF16."""
+WEIGHT_BYTES = BF16_BYTES
+"""Bytes of a weight in BF16."""
 
 OPTIMIZER_BYTES = {"fp32": 12, "bf16": 8}
 """Bytes of optimizer states a parameter, by the number format of Adam's two moments: these, and
@@ -156,13 +156,21 @@ def _states_bytes(job: Job, state_ranks: int, parameters: RankParameters) -> flo
     States of experts are sharded among the ranks that have the same experts.
     """
     layout = job.layout
-    own = {"zero1": WEIGHT_BYTES + GRADIENT_BYTES, "zero2": WEIGHT_BYTES}
-    all_bytes = WEIGHT_BYTES + GRADIENT_BYTES + OPTIMIZER_BYTES[job.workload.moment_dtype]
-    own_bytes = all_bytes if layout.sharding == "none" else own.get(layout.sharding, 0)
+    gradient = gradient_bytes(job.workload.gradient_dtype)
+    trained = WEIGHT_BYTES + gradient + OPTIMIZER_BYTES[job.workload.moment_dtype]
     same_experts = same_experts_among(state_ranks, layout)
-    dense = own_bytes + (all_bytes - own_bytes) / state_ranks
-    routed = own_bytes + (all_bytes - own_bytes) / same_experts
-    return dense * parameters.dense + routed * parameters.routed
+
+    def sharded(all_bytes: float, n_ranks: float) -> float:
+        own = {"none": all_bytes, "zero1": WEIGHT_BYTES + gradient, "zero2": float(WEIGHT_BYTES)}
+        own_bytes = min(all_bytes, own.get(layout.sharding, 0.0))
+        return own_bytes + (all_bytes - own_bytes) / n_ranks
+
+    if job.adapter_rank is not None:
+        weights = sharded(WEIGHT_BYTES, state_ranks) * parameters.dense
+        weights += sharded(WEIGHT_BYTES, same_experts) * parameters.routed
+        return weights + sharded(trained, state_ranks) * parameters.adapters
+    dense = sharded(trained, state_ranks) * parameters.dense
+    return dense + sharded(trained, same_experts) * parameters.routed
 
 
 def kept_bytes_per_token(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from hindmost.catalog import Transformer
 from hindmost.physics.flops import (
+    adapter_parameters,
     kinds_of_layers,
     layer_attention_flops_per_token,
     layer_matmul_parameters,
@@ -48,16 +49,19 @@ class StageFlops:
         Attention scores and values.
     output : float
         The output layer.
+    frozen : float
+        Of these, gradients of weights that are frozen, and not computed.
     """
 
     layers: float
     attention: float
     output: float
+    frozen: float = 0.0
 
     @property
     def total(self) -> float:
-        """All FLOPs."""
-        return self.layers + self.attention + self.output
+        """All FLOPs that are computed."""
+        return self.layers + self.attention + self.output - self.frozen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,10 +74,13 @@ class RankParameters:
         Parameters that all data-parallel ranks hold.
     routed : float
         Parameters of routed experts, which expert ranks divide among them.
+    adapters : float
+        Parameters of adapters, if these are trained and all else is frozen.
     """
 
     dense: float
     routed: float
+    adapters: float = 0.0
 
     @property
     def total(self) -> float:
@@ -139,8 +146,15 @@ def stage_flops(
     causal = (attention or workload.attention) == "causal"
     kinds = kinds_of_layers(model, stage.layers)
     outputs = stage.has_output + sum(n for layer, n in kinds if layer.predicts_next)
+    layers = sum(6.0 * layer_matmul_parameters(model, layer) * n for layer, n in kinds)
+    output = 6.0 * output_parameters(model) * outputs
+    frozen = 0.0
+    if workload.trainable == "lora":
+        frozen = (layers + output) / 3
+        rank = workload.adapter_rank
+        layers += sum(6.0 * adapter_parameters(model, layer, rank) * n for layer, n in kinds)
     return StageFlops(
-        layers=sum(6.0 * layer_matmul_parameters(model, layer) * n for layer, n in kinds),
+        layers=layers,
         attention=sum(
             layer_attention_flops_per_token(
                 model, layer, seq_len=workload.seq_len, causal=causal, after=after
@@ -148,14 +162,22 @@ def stage_flops(
             * n
             for layer, n in kinds
         ),
-        output=6.0 * output_parameters(model) * outputs,
+        output=output,
+        frozen=frozen,
     )
 
 
 def parameters_of_rank(
-    model: Transformer, layout: Layout, chunks: Sequence[Stage]
+    model: Transformer,
+    layout: Layout,
+    chunks: Sequence[Stage],
+    *,
+    adapter_rank: int | None = None,
 ) -> RankParameters:
-    """Return the parameters of each rank of a stage that holds some virtual stages."""
+    """Return the parameters of each rank of a stage that holds some virtual stages.
+
+    Tensor ranks divide adapters as they divide the matrices beside them.
+    """
     dense = routed = 0
     predicts_next = False
     for chunk in chunks:
@@ -170,6 +192,15 @@ def parameters_of_rank(
     takes = predicts_next or any(chunk.has_input for chunk in chunks)
     gives = predicts_next or any(chunk.has_output for chunk in chunks)
     dense += (max if model.tied else sum)((takes, gives)) * output_parameters(model)
+    adapters = 0
+    if adapter_rank is not None:
+        adapters = sum(
+            n * adapter_parameters(model, layer, adapter_rank)
+            for chunk in chunks
+            for layer, n in kinds_of_layers(model, chunk.layers)
+        )
     return RankParameters(
-        dense=dense / layout.tensor, routed=routed / expert_tensor(layout) / layout.expert
+        dense=dense / layout.tensor,
+        routed=routed / expert_tensor(layout) / layout.expert,
+        adapters=adapters / layout.tensor,
     )

@@ -8,6 +8,7 @@ from typing import Literal
 from hindmost.collective import Cost
 from hindmost.collective.algorithm import Operation
 from hindmost.physics.compute import ComputeTime
+from hindmost.physics.formats import gradient_bytes
 from hindmost.physics.job import Job
 from hindmost.physics.network import Hops, Network
 from hindmost.physics.stages import RankParameters
@@ -76,11 +77,29 @@ class _Weights:
         Ranks that gather them, or reduce their gradients.
     same_experts : Spread
         Those of them that have the same experts.
+    gradient_bytes : int
+        Bytes of a gradient.
+    gathers_trained_only : bool
+        Whether weights are gathered after a step because they have changed, and else for each pass.
     """
 
     parameters: RankParameters
     ranks: Spread
     same_experts: Spread
+    gradient_bytes: int
+    gathers_trained_only: bool
+
+    def bytes_of(self, operation: Operation) -> tuple[float, float]:
+        """Return the bytes of an operation: of dense parameters, and of routed experts.
+
+        Of weights in BF16 where they are gathered, and of gradients else. Frozen weights have no
+        gradients, and need not be gathered anew where each rank has them.
+        """
+        weights = operation == "all_gather"
+        each = BF16_BYTES if weights else self.gradient_bytes
+        if self.parameters.adapters and (self.gathers_trained_only or not weights):
+            return each * self.parameters.adapters, 0.0
+        return each * self.parameters.dense, each * self.parameters.routed
 
 
 def terms(job: Job, counts: Counts, network: Network, time: ComputeTime) -> list[Term]:
@@ -165,6 +184,8 @@ def _collectives(job: Job, counts: Counts, network: Network) -> list[_Collective
         parameters=_fullest_stage(job, places),
         ranks=places.shard,
         same_experts=places.same_experts_of_shard,
+        gradient_bytes=gradient_bytes(job.workload.gradient_dtype),
+        gathers_trained_only=job.layout.sharding in ("zero1", "zero2"),
     )
     match job.layout.sharding:
         case "none":
@@ -183,7 +204,7 @@ def _collectives(job: Job, counts: Counts, network: Network) -> list[_Collective
         case "zero3":
             return _sharded(network, weights, Cost())
         case "hybrid":
-            between = _between_shard_groups(job, counts, network, weights.parameters)
+            between = _between_shard_groups(job, counts, network, weights)
             return _sharded(network, weights, between)
 
 
@@ -228,20 +249,16 @@ def _cost(operation: Operation, network: Network, weights: _Weights) -> Cost:
 
     Those of experts go only to the ranks that have the same experts.
     """
-    parameters = weights.parameters
-    n_bytes = BF16_BYTES * parameters.dense
-    cost = network.cost(operation, n_bytes, weights.ranks, fills_torus=True)
-    if parameters.routed:
-        n_bytes = BF16_BYTES * parameters.routed
+    dense, routed = weights.bytes_of(operation)
+    cost = network.cost(operation, dense, weights.ranks, fills_torus=True)
+    if routed:
         # Without experts that are divided these are all of the ranks.
         fills_torus = weights.same_experts == weights.ranks
-        cost += network.cost(operation, n_bytes, weights.same_experts, fills_torus=fills_torus)
+        cost += network.cost(operation, routed, weights.same_experts, fills_torus=fills_torus)
     return cost
 
 
-def _between_shard_groups(
-    job: Job, counts: Counts, network: Network, parameters: RankParameters
-) -> Cost:
+def _between_shard_groups(job: Job, counts: Counts, network: Network, weights: _Weights) -> Cost:
     """Return the cost of reducing shards of gradients over the shard groups.
 
     The smallest shard group has the largest shards, and sets the pace. Shards of experts are
@@ -251,14 +268,14 @@ def _between_shard_groups(
     ----------
     job, counts, network
         Of a rank.
-    parameters
-        Parameters of a rank, while nothing is sharded.
+    weights
+        Weights of the rank.
     """
     smallest_ranks = counts.smallest_shard_group * job.layout.context
-    shard_bytes = BF16_BYTES * parameters.dense / smallest_ranks
-    cost = network.cost("all_reduce", shard_bytes, network.places.between_shards)
-    if parameters.routed:
+    dense, routed = weights.bytes_of("all_reduce")
+    cost = network.cost("all_reduce", dense / smallest_ranks, network.places.between_shards)
+    if routed:
         same_experts = same_experts_among(smallest_ranks, job.layout)
-        n_bytes = BF16_BYTES * parameters.routed / same_experts
+        n_bytes = routed / same_experts
         cost += network.cost("all_reduce", n_bytes, network.places.same_experts_between_shards)
     return cost

@@ -232,6 +232,12 @@ class Workload(Strict):
     activation_dtype: Literal["bf16", "fp8"] = "bf16"
     """Number format in which inputs of matrix products and of the activation function are kept
     for the backward pass. The residual stream and what attention keeps stay in BF16."""
+    trainable: Literal["all", "lora"] = "all"
+    """Parameters that are trained: all, or adapters of low rank beside frozen ones."""
+    adapter_rank: Count = 32
+    """Rank of these adapters, beside the matrices of attention and dense feed-forward networks."""
+    gradient_dtype: Literal["bf16", "fp32"] = "bf16"
+    """Number format in which gradients are kept and reduced."""
     logit_bytes: NotNegative = 8.0
     """Bytes that each logit takes while the loss is computed: in BF16, in FP32, and its gradient. 0
     where the loss is computed in small parts."""

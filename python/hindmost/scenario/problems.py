@@ -144,10 +144,13 @@ def _workload(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
             requirement = (
                 f"must be a multiple of {per_round}, the replicas times workload.microbatch_seqs"
             )
+            below = workload.global_batch_seqs // per_round * per_round
+            near = [str(one) for one in (below, below + per_round) if one]
             yield Problem(
                 path="workload.global_batch_seqs",
                 requirement=requirement,
                 value=workload.global_batch_seqs,
+                hint=f"{' or '.join(near)} would do",
             )
 
 
