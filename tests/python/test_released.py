@@ -6,11 +6,13 @@ Dimensions are those of the files on Hugging Face of the models named; they are 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from tests.docs.markdown import ROOT
 
 import hindmost as hm
 from hindmost import catalog
@@ -330,6 +332,75 @@ OTHERS: list[tuple[str, dict[str, Any], float, float]] = [
         0.002,
     ),
     (
+        "ByteDance-Seed/Seed-OSS-36B-Base",
+        {
+            "model_type": "seed_oss",
+            "num_hidden_layers": 64,
+            "hidden_size": 5120,
+            "num_attention_heads": 80,
+            "num_key_value_heads": 8,
+            "head_dim": 128,
+            "intermediate_size": 27648,
+            "vocab_size": 155136,
+            "attention_bias": True,
+            "attention_out_bias": False,
+        },
+        36.15e9,
+        0.002,
+    ),
+    (
+        "allenai/Olmo-3-1025-7B",
+        {
+            "model_type": "olmo3",
+            "num_hidden_layers": 32,
+            "hidden_size": 4096,
+            "num_attention_heads": 32,
+            "num_key_value_heads": 32,
+            "intermediate_size": 11008,
+            "vocab_size": 100278,
+            "sliding_window": 4096,
+            "layer_types": (["sliding_attention"] * 3 + ["full_attention"]) * 8,
+        },
+        7.30e9,
+        0.002,
+    ),
+    (
+        "swiss-ai/Apertus-8B-2509",
+        {
+            "model_type": "apertus",
+            "num_hidden_layers": 32,
+            "hidden_size": 4096,
+            "num_attention_heads": 32,
+            "num_key_value_heads": 8,
+            "intermediate_size": 21504,
+            "vocab_size": 131072,
+        },
+        8.05e9,
+        0.002,
+    ),
+    (
+        "zai-org/GLM-4.5-Air",
+        {
+            "model_type": "glm4_moe",
+            "num_hidden_layers": 46,
+            "hidden_size": 4096,
+            "num_attention_heads": 96,
+            "num_key_value_heads": 8,
+            "head_dim": 128,
+            "intermediate_size": 10944,
+            "moe_intermediate_size": 1408,
+            "n_routed_experts": 128,
+            "n_shared_experts": 1,
+            "num_experts_per_tok": 8,
+            "first_k_dense_replace": 1,
+            "n_group": 1,
+            "topk_group": 1,
+            "vocab_size": 151552,
+        },
+        106.85e9,
+        0.002,
+    ),
+    (
         "EleutherAI/gpt-neox-20b",
         {
             "model_type": "gpt_neox",
@@ -393,7 +464,7 @@ def test_what_is_left_out_is_told() -> None:
 
 
 WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
-    "type": ({"model_type": "lama"}, ["must be one of cohere", 'got "lama"', "did you mean"]),
+    "type": ({"model_type": "lama"}, ["must be one of apertus", 'got "lama"', "did you mean"]),
     "no type": (
         {"model_type": None, "architectures": None},
         ["model_type is missing: this is no config.json of a model"],
@@ -416,6 +487,17 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"sliding_window": 128, "layer_types": ["full_attention"]},
         ["layer_types must be a list of 32 types"],
     ),
+    "dense after experts": (
+        {
+            **CATALOGUE["deepseek-v3"],
+            "mlp_layer_types": ["dense"] * 3 + ["sparse"] * 57 + ["dense"],
+        },
+        ["mlp_layer_types must be 61 types, dense ones first"],
+    ),
+    "shared indexers": (
+        {**CATALOGUE["deepseek-v3.2"], "indexer_types": ["full", "shared"]},
+        ["indexer_types must be full in all layers"],
+    ),
     "kind of layer": (
         {"sliding_window": 128, "layer_types": ["full_attention", "ring_attention"] * 16},
         ["layer_types must be of full_attention", '"ring_attention"'],
@@ -431,6 +513,13 @@ def test_what_is_not_understood_is_refused(case: str) -> None:
     for text in says:
         assert text in str(raised.value)
     assert all(line.startswith("config.json: ") for line in str(raised.value).splitlines())
+
+
+def test_the_documents_list_every_type() -> None:
+    text = (ROOT / "docs" / "model.md").read_text(encoding="utf-8")
+    (listed,) = (part for part in text.split("\n\n") if part.startswith("**A released"))
+    named = listed.partition(":")[2].partition(". Another")[0]
+    assert re.findall(r"`(\w+)`", named) == sorted(FAMILIES)
 
 
 @pytest.mark.parametrize("kind", sorted(FAMILIES))

@@ -17,27 +17,26 @@ Table = dict[str, Any]
 HARMLESS = frozenset(
     """
     _attn_implementation _attn_implementation_autoset _name_or_path activation add_cross_attention
-    architectures attention_bias attention_dropout attention_multiplier attn_logit_softcapping
-    attn_scale attn_temperature_tuning attribute_map auto_map aux_loss_alpha begin_suppress_tokens
-    boi_token_index bos_token_id cache_implementation chunk_size chunk_size_feed_forward
-    classifier_dropout decoder_start_token_id dtype embd_pdrop embedding_dropout
-    embedding_multiplier eoi_token_index eos_token_id ep_size experts_implementation
-    final_logit_softcapping finetuning_task floor_scale head_dim_padded hidden_act
-    hidden_activation hidden_dropout id2label image_token_index initial_context_length
-    initializer_factor initializer_range is_decoder is_llama_config label2id layer_norm_eps
-    layer_norm_epsilon logit_scale logits_scaling max_position_embeddings max_seq_len
-    max_window_layers mamba_hidden_act mamba_proj_bias mamba_ssm_cache_dtype mlp_bias
-    mlp_hidden_act model_max_length model_type moe_shared_expert_overlap
+    architectures attention_bias attention_dropout attention_multiplier attention_out_bias
+    attn_logit_softcapping attn_scale attn_temperature_tuning attribute_map auto_map aux_loss_alpha
+    begin_suppress_tokens boi_token_index bos_token_id cache_implementation chunk_size
+    chunk_size_feed_forward classifier_dropout decoder_start_token_id dtype embd_pdrop
+    embedding_dropout embedding_multiplier eoi_token_index eos_token_id ep_size
+    experts_implementation final_logit_softcapping finetuning_task floor_scale head_dim_padded
+    hidden_act hidden_activation hidden_dropout id2label image_token_index initial_context_length
+    initializer_factor initializer_range interpolate_factor is_decoder is_llama_config label2id
+    layer_norm_eps layer_norm_epsilon lm_head_bias logit_scale logits_scaling mamba_hidden_act
+    mamba_proj_bias mamba_ssm_cache_dtype mamba_ssm_dtype max_position_embeddings max_seq_len
+    max_window_layers mlp_bias mlp_hidden_act model_max_length model_type moe_shared_expert_overlap
     norm_eps norm_epsilon norm_topk_prob num_logits_to_keep original_max_position_embeddings
     output_attentions output_hidden_states output_router_logits pad_token_id partial_rotary_factor
-    pretraining_tp prefix problem_type qkv_bias quantization_config query_pre_attn_scalar
+    prefix pretraining_tp problem_type qkv_bias quantization_config query_pre_attn_scalar
     rescale_prenorm_residual resid_pdrop residual_dropout residual_in_fp32 residual_multiplier
-    return_dict rms_norm_eps rotary_emb_base rotary_pct routed_scaling_factor
-    router_aux_loss_coef router_jitter_noise scoring_func seq_aux sep_token_id summary_type
-    swiglu_alpha swiglu_limit task_specific_params time_step_floor time_step_limit time_step_max
-    time_step_min time_step_rank tokenizer_class topk_method torch_dtype torchscript
-    transformers_version unsloth_fixed unsloth_version use_bias use_cache use_conv_bias
-    use_mamba_kernels use_qk_norm
+    return_dict rms_norm_eps rotary_emb_base rotary_pct routed_scaling_factor router_aux_loss_coef
+    router_jitter_noise scoring_func sep_token_id seq_aux summary_type swiglu_alpha swiglu_limit
+    task_specific_params time_step_floor time_step_limit time_step_max time_step_min time_step_rank
+    tokenizer_class topk_method torch_dtype torchscript transformers_version unsloth_fixed
+    unsloth_version use_bias use_cache use_conv_bias use_mamba_kernels use_qk_norm
     """.split()  # noqa: SIM905 - as a list it would be a hundred lines
 )
 """Keys that change neither parameters by a thousandth nor FLOPs: biases, norms of heads, positions,
@@ -105,8 +104,8 @@ def released(config: Mapping[str, Any], source: str) -> Released:
     family = FAMILIES[kind]
     table = family(keys)
     n_mtp = keys.take("num_nextn_predict_layers", 0)
-    for key in ("mtp_layers_block_type", "mtp_loss_scaling_factor", "mtp_hybrid_override_pattern"):
-        keys.take(key, None)
+    n_mtp = n_mtp or keys.take("mtp_num_hidden_layers", 0)
+    keys.read.update(key for key in config if key.startswith("mtp_"))
     if n_mtp:
         plural = "s" * (n_mtp != 1)
         left_out.append(
@@ -333,27 +332,42 @@ def _qwen_moe(keys: _Keys) -> Table:
     n = table["n_layers"]
     types = keys.take("layer_types", None)
     found = {**table, "experts": experts}
-    if keys.take("linear_num_value_heads", None) is not None:
-        found["attention_gate"] = True
-        found["linear"] = {
-            "n_key_heads": keys.count("linear_num_key_heads"),
-            "key_head_dim": keys.count("linear_key_head_dim"),
-            "n_value_heads": keys.count("linear_num_value_heads"),
-            "value_head_dim": keys.count("linear_value_head_dim"),
-            "conv": keys.count("linear_conv_kernel_dim", default=4),
-        }
-        every = keys.count("full_attention_interval", default=4)
-        types = types or [
-            "linear_attention" if (k + 1) % every else "full_attention" for k in range(n)
-        ]
+    linear = _linear(keys)
     windows = _windows_of_qwen(keys)
-    kinds = ["window" if windows else "full"] * n if types is None else _attention(keys, types, n)
+    if linear:
+        kinds = _kinds_between(keys, types, n)
+    elif types is None:
+        kinds = ["window" if windows else "full"] * n
+    else:
+        kinds = _attention(keys, types, n)
     feed_forward = [
         "experts" if k not in dense and (k + 1) % step == 0 else "dense" for k in range(n)
     ]
     if len(set(kinds)) > 1 or "dense" in feed_forward:
         found["layers"] = _blocks(kinds, feed_forward)
-    return {**found, **windows}
+    return {**found, **linear, **windows}
+
+
+def _linear(keys: _Keys) -> Table:
+    """Return linear attention and the gate of full attention, where a model has them."""
+    if keys.take("linear_num_value_heads", None) is None:
+        return {}
+    linear = {
+        "n_key_heads": keys.count("linear_num_key_heads"),
+        "key_head_dim": keys.count("linear_key_head_dim"),
+        "n_value_heads": keys.count("linear_num_value_heads"),
+        "value_head_dim": keys.count("linear_value_head_dim"),
+        "conv": keys.count("linear_conv_kernel_dim", default=4),
+    }
+    return {"attention_gate": keys.flag("attn_output_gate", default=True), "linear": linear}
+
+
+def _kinds_between(keys: _Keys, types: Any, n_layers: int) -> list[str]:
+    """Return linear attention in all layers but every few, as the file says."""
+    every = keys.count("full_attention_interval", default=4)
+    if types is not None:
+        return _attention(keys, types, n_layers)
+    return ["linear" if (k + 1) % every else "full" for k in range(n_layers)]
 
 
 def _windows_of_qwen(keys: _Keys) -> Table:
@@ -366,6 +380,10 @@ def _qwen(keys: _Keys) -> Table:
     """Return dense Qwen models, whose window is off unless a key says so."""
     table = _table(keys)
     types = keys.take("layer_types", None)
+    linear = _linear(keys)
+    if linear:
+        kinds = _kinds_between(keys, types, table["n_layers"])
+        return {**table, **linear, "layers": _blocks(kinds)}
     windows = _windows_of_qwen(keys)
     if windows and types is not None:
         windows["layers"] = _blocks(_attention(keys, types, table["n_layers"]))
@@ -420,7 +438,11 @@ def _latent(keys: _Keys) -> Table:
             {"repeat": n, "attention": "sparse", "feed_forward": kind} for n, kind in blocks if n
         ]
     keys.must_be("moe_layer_freq", 1)
-    keys.read.update(("layer_types", "mlp_layer_types"))
+    indexers = keys.take("indexer_types", None)
+    if indexers is not None and set(indexers) != {"full"}:
+        requirement = "must be full in all layers: an indexer that layers share is not understood"
+        keys.problems.append(("indexer_types", requirement, str(indexers)[:40]))
+    keys.read.add("layer_types")
     return found
 
 
@@ -429,6 +451,12 @@ def _after_dense_layers(keys: _Keys, n_layers: int) -> Table:
     shared = keys.take("n_shared_experts", 0)
     experts = _experts(keys, n_experts=("n_routed_experts",), shared=shared)
     n_dense = keys.take("first_k_dense_replace", 0)
+    kinds = keys.take("mlp_layer_types", None)
+    if kinds is not None:
+        n_dense = kinds.index("sparse") if isinstance(kinds, list) and "sparse" in kinds else 0
+        if kinds != ["dense"] * n_dense + ["sparse"] * (n_layers - n_dense):
+            requirement = f"must be {n_layers} types, dense ones first and then sparse ones"
+            keys.problems.append(("mlp_layer_types", requirement, str(kinds)[:40]))
     if n_dense:
         experts["n_dense_layers"] = min(n_dense, n_layers - 1)
     n_groups, limit = keys.take("n_group", 1), keys.take("topk_group", 1)
@@ -582,6 +610,8 @@ def _plain(keys: _Keys) -> Table:
 
 
 FAMILIES: dict[str, Callable[[_Keys], Table]] = {
+    "apertus": _plain,
+    "arcee": _plain,
     "cohere": _cohere,
     "cohere2": _cohere,
     "deepseek_v2": _latent,
@@ -592,9 +622,12 @@ FAMILIES: dict[str, Callable[[_Keys], Table]] = {
     "gemma3_text": _gemma,
     "glm4": _dense,
     "glm4_moe": _glm_moe,
+    "glm4_moe_lite": _latent,
+    "glm_moe_dsa": _latent,
     "gpt_neox": _gpt_neox,
     "gpt_oss": _gpt_oss,
     "granite": _dense,
+    "granitemoe": _mixtral,
     "kimi_k2": _latent,
     "llama": _dense,
     "llama4": _llama4,
@@ -605,12 +638,18 @@ FAMILIES: dict[str, Callable[[_Keys], Table]] = {
     "nemotron": _plain,
     "nemotron_h": _nemotron_h,
     "olmo2": _dense,
+    "olmo3": _dense,
     "phi3": _dense,
     "qwen2": _qwen,
     "qwen2_moe": _qwen_moe,
     "qwen3": _qwen,
+    "qwen3_5_moe_text": _qwen_moe,
+    "qwen3_5_text": _qwen,
     "qwen3_moe": _qwen_moe,
     "qwen3_next": _qwen_moe,
+    "qwen3_vl_moe_text": _qwen_moe,
+    "qwen3_vl_text": _qwen,
+    "seed_oss": _dense,
     "smollm3": _qwen,
     "starcoder2": _plain,
 }
