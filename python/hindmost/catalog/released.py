@@ -7,43 +7,13 @@ whose code lies beside their weights. Nothing of that code is run.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+from hindmost.catalog.config_keys import ConfigKeys
 from hindmost.errors import Problem, ScenarioError, did_you_mean
 
 Table = dict[str, Any]
-
-HARMLESS = frozenset(
-    """
-    _attn_implementation _attn_implementation_autoset _name_or_path activation add_cross_attention
-    architectures attention_bias attention_dropout attention_multiplier attention_out_bias
-    attn_logit_softcapping attn_scale attn_temperature_tuning attribute_map auto_map aux_loss_alpha
-    begin_suppress_tokens boi_token_index bos_token_id cache_implementation chunk_size
-    chunk_size_feed_forward classifier_dropout decoder_start_token_id dtype embd_pdrop
-    embedding_dropout embedding_multiplier eoi_token_index eos_token_id ep_size
-    experts_implementation final_logit_softcapping finetuning_task floor_scale head_dim_padded
-    hidden_act hidden_activation hidden_dropout id2label image_token_index initial_context_length
-    initializer_factor initializer_range interpolate_factor is_decoder is_llama_config label2id
-    layer_norm_eps layer_norm_epsilon lm_head_bias logit_scale logits_scaling mamba_hidden_act
-    mamba_proj_bias mamba_ssm_cache_dtype mamba_ssm_dtype max_position_embeddings max_seq_len
-    max_window_layers mlp_bias mlp_hidden_act model_max_length model_type moe_shared_expert_overlap
-    norm_eps norm_epsilon norm_topk_prob num_logits_to_keep original_max_position_embeddings
-    output_attentions output_hidden_states output_router_logits pad_token_id partial_rotary_factor
-    prefix pretraining_tp problem_type qkv_bias quantization_config query_pre_attn_scalar
-    rescale_prenorm_residual resid_pdrop residual_dropout residual_in_fp32 residual_multiplier
-    return_dict rms_norm_eps rotary_emb_base rotary_pct routed_scaling_factor router_aux_loss_coef
-    router_jitter_noise scoring_func sep_token_id seq_aux summary_type swiglu_alpha swiglu_limit
-    task_specific_params time_step_floor time_step_limit time_step_max time_step_min time_step_rank
-    tokenizer_class topk_method torch_dtype torchscript transformers_version unsloth_fixed
-    unsloth_version use_bias use_cache use_conv_bias use_mamba_kernels use_qk_norm
-    """.split()  # noqa: SIM905 - as a list it would be a hundred lines
-)
-"""Keys that change neither parameters by a thousandth nor FLOPs: biases, norms of heads, positions,
-dropout, activations, scales, identities, and how a model is run or stored."""
-
-HARMLESS_BEGINNINGS = ("rope_", "no_rope_", "bos_", "eos_", "pad_", "image_token", "video_token")
-"""Beginnings of further such keys."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +70,7 @@ def released(config: Mapping[str, Any], source: str) -> Released:
             path="model_type", requirement=requirement, value=kind, hint=hint, source=source
         )
         raise ScenarioError([problem])
-    keys = _Keys({**config, "model_type": kind})
+    keys = ConfigKeys({**config, "model_type": kind})
     family = FAMILIES[kind]
     table = family(keys)
     n_mtp = keys.take("num_nextn_predict_layers", 0)
@@ -130,69 +100,7 @@ def _type_of(architectures: Any) -> str | None:
     return next((kind for kind in FAMILIES if kind.replace("_", "") == plain), name)
 
 
-@dataclass
-class _Keys:
-    """Keys of a configuration, those that were read, and what is wrong with them."""
-
-    config: Mapping[str, Any]
-    read: set[str] = field(default_factory=set)
-    problems: list[tuple[str, str, Any]] = field(default_factory=list)
-
-    def take(self, key: str, default: Any) -> Any:
-        """Return the value of a key; null counts as absent."""
-        self.read.add(key)
-        value = self.config.get(key)
-        return default if value is None else value
-
-    def count(self, *names: str, default: int | None = None) -> int:
-        """Return the count of the first key that is there; the names are of the same value."""
-        for key in names:
-            value = self.take(key, None)
-            if value is None:
-                continue
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                self.problems.append((key, "must be a whole number >= 1", value))
-                return 1
-            return value
-        if default is None:
-            self.problems.append((names[0], "is missing", None))
-            return 1
-        return default
-
-    def number_or_none(self, key: str) -> int | None:
-        """Return a count, or nothing where the key is absent or null."""
-        return self.count(key) if self.take(key, None) is not None else None
-
-    def flag(self, key: str, *, default: bool) -> bool:
-        """Return a boolean."""
-        value = self.take(key, default)
-        if not isinstance(value, bool):
-            self.problems.append((key, "must be true or false", value))
-            return default
-        return value
-
-    def must_be(self, key: str, *allowed: Any) -> None:
-        """Refuse a value that would change what is computed in a way that is not understood."""
-        value = self.take(key, None)
-        if value is not None and value not in allowed:
-            wanted = " or ".join("absent" if one is None else str(one) for one in allowed)
-            requirement = f"must be {wanted or 'absent'}: other values are not understood"
-            self.problems.append((key, requirement, value))
-
-    def refuse_others(self) -> None:
-        """Refuse keys that were not read and are not known to be harmless."""
-        for key, value in self.config.items():
-            if key in self.read or key in HARMLESS or key.startswith(HARMLESS_BEGINNINGS):
-                continue
-            if value is None or key.endswith(("_token_id", "_token_ids", "_token_index")):
-                continue
-            requirement = (
-                "is not understood, and may change what is computed: leave it out if it does not"
-            )
-            self.problems.append((key, requirement, value))
-
-
-def _table(keys: _Keys, *, tied: bool = False, **more: Any) -> Table:
+def _table(keys: ConfigKeys, *, tied: bool = False, **more: Any) -> Table:
     """Return what nearly all models have."""
     hidden = keys.count("hidden_size")
     n_heads = keys.count("num_attention_heads")
@@ -209,13 +117,13 @@ def _table(keys: _Keys, *, tied: bool = False, **more: Any) -> Table:
     }
 
 
-def _dense(keys: _Keys) -> Table:
+def _dense(keys: ConfigKeys) -> Table:
     """Return a model of one kind of layer, gated, with windows where it has them."""
     table = _table(keys)
     return {**table, **_windows(keys, table["n_layers"])}
 
 
-def _windows(keys: _Keys, n_layers: int, pattern: int | None = None) -> Table:
+def _windows(keys: ConfigKeys, n_layers: int, pattern: int | None = None) -> Table:
     """Return windows: those of some layers where the file says which, else those of all.
 
     Parameters
@@ -253,7 +161,7 @@ KINDS = {
 """Attention by its name in ``layer_types``."""
 
 
-def _attention(keys: _Keys, types: Any, n_layers: int) -> list[str]:
+def _attention(keys: ConfigKeys, types: Any, n_layers: int) -> list[str]:
     if not isinstance(types, list) or len(types) != n_layers:
         requirement = f"must be a list of {n_layers} types, as num_hidden_layers"
         keys.problems.append(("layer_types", requirement, types))
@@ -292,7 +200,7 @@ def _blocks(attention: Sequence[str], feed_forward: Sequence[str] | None = None)
 
 
 def _experts(
-    keys: _Keys,
+    keys: ConfigKeys,
     *,
     n_experts: Sequence[str],
     per_token: Sequence[str] = ("num_experts_per_tok",),
@@ -311,13 +219,13 @@ def _experts(
     return table
 
 
-def _mixtral(keys: _Keys) -> Table:
+def _mixtral(keys: ConfigKeys) -> Table:
     table = _dense(keys)
     experts = _experts(keys, n_experts=("num_local_experts",), width=("intermediate_size",))
     return {**table, "experts": experts}
 
 
-def _qwen_moe(keys: _Keys) -> Table:
+def _qwen_moe(keys: ConfigKeys) -> Table:
     """Return Qwen models with experts in all layers, or in every few of them."""
     table = _table(keys)
     shared = keys.number_or_none("shared_expert_intermediate_size")
@@ -348,7 +256,7 @@ def _qwen_moe(keys: _Keys) -> Table:
     return {**found, **linear, **windows}
 
 
-def _linear(keys: _Keys) -> Table:
+def _linear(keys: ConfigKeys) -> Table:
     """Return linear attention and the gate of full attention, where a model has them."""
     if keys.take("linear_num_value_heads", None) is None:
         return {}
@@ -362,7 +270,7 @@ def _linear(keys: _Keys) -> Table:
     return {"attention_gate": keys.flag("attn_output_gate", default=True), "linear": linear}
 
 
-def _kinds_between(keys: _Keys, types: Any, n_layers: int) -> list[str]:
+def _kinds_between(keys: ConfigKeys, types: Any, n_layers: int) -> list[str]:
     """Return linear attention in all layers but every few, as the file says."""
     every = keys.count("full_attention_interval", default=4)
     if types is not None:
@@ -370,13 +278,13 @@ def _kinds_between(keys: _Keys, types: Any, n_layers: int) -> list[str]:
     return ["linear" if (k + 1) % every else "full" for k in range(n_layers)]
 
 
-def _windows_of_qwen(keys: _Keys) -> Table:
+def _windows_of_qwen(keys: ConfigKeys) -> Table:
     window = keys.number_or_none("sliding_window")
     uses = keys.flag("use_sliding_window", default=False)
     return {"window": window} if uses and window is not None else {}
 
 
-def _qwen(keys: _Keys) -> Table:
+def _qwen(keys: ConfigKeys) -> Table:
     """Return dense Qwen models, whose window is off unless a key says so."""
     table = _table(keys)
     types = keys.take("layer_types", None)
@@ -395,7 +303,7 @@ def _qwen(keys: _Keys) -> Table:
     return {**table, **windows}
 
 
-def _gpt_oss(keys: _Keys) -> Table:
+def _gpt_oss(keys: ConfigKeys) -> Table:
     table = _table(keys)
     experts = _experts(
         keys,
@@ -408,7 +316,7 @@ def _gpt_oss(keys: _Keys) -> Table:
     return {**table, **windows, "experts": experts}
 
 
-def _latent(keys: _Keys) -> Table:
+def _latent(keys: ConfigKeys) -> Table:
     """Return models with latent attention and experts after the first layers."""
     keys.read.update(("head_dim", "qk_head_dim"))
     rope = keys.count("qk_rope_head_dim")
@@ -446,7 +354,7 @@ def _latent(keys: _Keys) -> Table:
     return found
 
 
-def _after_dense_layers(keys: _Keys, n_layers: int) -> Table:
+def _after_dense_layers(keys: ConfigKeys, n_layers: int) -> Table:
     """Return experts, in groups where the router has them, after the first dense layers."""
     shared = keys.take("n_shared_experts", 0)
     experts = _experts(keys, n_experts=("n_routed_experts",), shared=shared)
@@ -465,12 +373,12 @@ def _after_dense_layers(keys: _Keys, n_layers: int) -> Table:
     return {"experts": experts}
 
 
-def _glm_moe(keys: _Keys) -> Table:
+def _glm_moe(keys: ConfigKeys) -> Table:
     table = _table(keys)
     return {**table, **_after_dense_layers(keys, table["n_layers"])}
 
 
-def _gemma(keys: _Keys) -> Table:
+def _gemma(keys: ConfigKeys) -> Table:
     """Return Gemma 2 and 3, whose files leave out what is the default."""
     is_second = keys.config.get("model_type") == "gemma2"
     defaults = {"vocab_size": 256_000 if is_second else 262_208}
@@ -482,11 +390,11 @@ def _gemma(keys: _Keys) -> Table:
     return {**table, **_windows(keys, table["n_layers"], pattern=2 if is_second else 6)}
 
 
-def _with_defaults(keys: _Keys, defaults: Mapping[str, Any]) -> None:
+def _with_defaults(keys: ConfigKeys, defaults: Mapping[str, Any]) -> None:
     keys.config = {**defaults, **{k: v for k, v in keys.config.items() if v is not None}}
 
 
-def _llama4(keys: _Keys) -> Table:
+def _llama4(keys: ConfigKeys) -> Table:
     """Return Llama 4: chunks in three of four layers, experts in every few."""
     table = _table(keys)
     n = table["n_layers"]
@@ -529,7 +437,7 @@ WORDS = {"mamba": "M", "attention": "*", "mlp": "-", "moe": "E"}
 """Letters of layers by their name in ``layers_block_type``."""
 
 
-def _nemotron_h(keys: _Keys) -> Table:
+def _nemotron_h(keys: ConfigKeys) -> Table:
     """Return hybrids of state space layers, attention, and feed-forward networks."""
     pattern = keys.take("hybrid_override_pattern", None)
     words = keys.take("layers_block_type", None)
@@ -585,7 +493,7 @@ def _nemotron_h(keys: _Keys) -> Table:
     return found
 
 
-def _cohere(keys: _Keys) -> Table:
+def _cohere(keys: ConfigKeys) -> Table:
     """Return models with attention and feed-forward network side by side, and one embedding."""
     _with_defaults(keys, {})
     table = _table(keys, tied=True, parallel=True)
@@ -599,17 +507,17 @@ def _cohere(keys: _Keys) -> Table:
     }
 
 
-def _gpt_neox(keys: _Keys) -> Table:
+def _gpt_neox(keys: ConfigKeys) -> Table:
     parallel = keys.flag("use_parallel_residual", default=True)
     return _table(keys, gated=False, parallel=parallel)
 
 
-def _plain(keys: _Keys) -> Table:
+def _plain(keys: ConfigKeys) -> Table:
     """Return models whose feed-forward networks are not gated."""
     return {**_dense(keys), "gated": False}
 
 
-FAMILIES: dict[str, Callable[[_Keys], Table]] = {
+FAMILIES: dict[str, Callable[[ConfigKeys], Table]] = {
     "apertus": _plain,
     "arcee": _plain,
     "cohere": _cohere,
