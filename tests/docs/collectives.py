@@ -95,8 +95,8 @@ grows with them, where that of trees grows with the logarithm. This page checks 
 **In short.** It is true of one flat ring through all GPUs: an all-reduce of 1 GiB over
 {most:,} takes {_ms(ring.time_s)} ms, {ring.latency_s / ring.time_s:.0%} of them latency, and
 {_ms(tree.time_s)} ms over trees. It is not true of rings as such: the bandwidth that they reach
-does not fall with their length, so that what is large enough is hardly slower; but that is far
-above {as_fast} here, and no job sends so much at once. And a job need not have such a ring: of
+does not fall with their length, so that collectives that are large enough are hardly slower; but
+here they are if they move far more than {as_fast}, and no job sends so much at once. And a job need not have such a ring: of
 {JOBS[-1]:,} GPUs a step takes {flat:.1f} s where everything is gathered by rings through all
 data-parallel ranks, {log:.2f} s with algorithms of logarithmic latency, and {groups:.2f} s with
 rings in shard groups. What breaks is flat rings, and jobs of this size can do without them.""")
@@ -202,7 +202,7 @@ have the same part of the model are one a node. Sharded weights are gathered lay
 layer of Llama 3 405B is {_size(n_bytes)} for a rank, a gather without an all-reduce's second
 half. PyTorch's DDP sends gradients in buckets of 25 MiB by default, and Megatron-LM in
 buckets of 40 million parameters or of one million for each data-parallel rank, whichever is more,
-"to remain bandwidth-bound rather than latency-bound" in NCCL's rings
+so that latency does not set the pace of NCCL's rings
 (megatron/core/distributed/distributed_data_parallel.py).
 
 A gather of that layer:""")
