@@ -96,7 +96,8 @@ grows with them, where that of trees grows with the logarithm. This page checks 
 {most:,} takes {_ms(ring.time_s)} ms, {ring.latency_s / ring.time_s:.0%} of them latency, and
 {_ms(tree.time_s)} ms over trees. It is not true of rings as such: the bandwidth that they reach
 does not fall with their length, so that collectives that are large enough are hardly slower; but
-here they are if they move far more than {as_fast}, and no job sends so much at once. And a job need not have such a ring: of
+here they are if they move far more than {as_fast}, and no job sends so much at once. And a job
+need not have such a ring: of
 {JOBS[-1]:,} GPUs a step takes {flat:.1f} s where everything is gathered by rings through all
 data-parallel ranks, {log:.2f} s with algorithms of logarithmic latency, and {groups:.2f} s with
 rings in shard groups. What breaks is flat rings, and jobs of this size can do without them.""")
