@@ -455,6 +455,15 @@ def test_a_file_without_a_type_goes_by_its_architecture() -> None:
     assert hm.model_summary(path).parameters == pytest.approx(235.1e9, rel=0.002)
 
 
+def test_a_file_that_was_saved_again_is_the_same_model() -> None:
+    """transformers renames keys and adds others (findings/transformers-saves-other-keys...)."""
+    experts = dict(CATALOGUE["qwen3-235b"])
+    experts["num_local_experts"] = experts.pop("num_experts")
+    latent = {**CATALOGUE["deepseek-v3"], "head_dim": 64, "qk_head_dim": 192}
+    for name, saved in (("qwen3-235b", experts), ("deepseek-v3", latent)):
+        assert released(saved, "x") == released(CATALOGUE[name], "x")
+
+
 def test_what_is_left_out_is_told() -> None:
     (nextn,) = released(CATALOGUE["deepseek-v3"], "x").left_out
     assert nextn.startswith("num_nextn_predict_layers: 1 layer of multi-token prediction")
