@@ -12,12 +12,11 @@ from tests.plans import job, pool_plan
 
 import hindmost as hm
 from hindmost import catalog
-from hindmost.catalog import Transformer, layers_of
+from hindmost.catalog import Transformer, kinds_of_layers, layers_of
 from hindmost.errors import ScenarioError
 from hindmost.physics.flops import (
     active_parameters,
     flops_by_part,
-    kinds_of_layers,
     layer_attention_flops_per_token,
     layer_matmul_parameters,
     layer_parameters,

@@ -12,7 +12,14 @@ from hindmost.catalog.schema import (
     Gpu,
     Network,
 )
-from hindmost.catalog.transformer import Experts, Layer, Model, Transformer, layers_of
+from hindmost.catalog.transformer import (
+    Experts,
+    Layer,
+    Model,
+    Transformer,
+    kinds_of_layers,
+    layers_of,
+)
 
 __all__ = [
     "ALIASES",
@@ -33,6 +40,7 @@ __all__ = [
     "Transformer",
     "fabric",
     "gpu",
+    "kinds_of_layers",
     "layers_of",
     "model",
     "names",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Annotated, Literal, TypeVar
@@ -325,8 +326,35 @@ def layers_of(model: Transformer) -> tuple[Layer, ...]:
     >>> [layer.feed_forward for layer in layers_of(catalog.model("deepseek-v3"))[2:4]]
     ['dense', 'experts']
     """
+    return _resolved(*_of_layers(model))
+
+
+def kinds_of_layers(model: Transformer, layers: range) -> tuple[tuple[Layer, int], ...]:
+    """Return the kinds of layers among some of a model's, and how many there are of each.
+
+    Parameters
+    ----------
+    model
+        The model.
+    layers
+        Consecutive layers, counted from 0.
+
+    Examples
+    --------
+    >>> from hindmost import catalog
+    >>> [n for _, n in kinds_of_layers(catalog.model("deepseek-v3"), range(1, 61))]
+    [2, 58]
+    """
+    return _counted(_of_layers(model), layers.start, layers.stop)
+
+
+LayerArguments = tuple[int, int, tuple[Layers, ...] | None, int | None, int, int | None]
+"""What the layers of a model follow from."""
+
+
+def _of_layers(model: Transformer) -> LayerArguments:
     experts = model.experts
-    return _resolved(
+    return (
         model.n_layers,
         model.n_mtp_layers,
         model.layers,
@@ -334,6 +362,12 @@ def layers_of(model: Transformer) -> tuple[Layer, ...]:
         model.ffn_hidden,
         None if experts is None else experts.n_dense_layers,
     )
+
+
+# Counting hashes each of a hundred layers, and a plan asks for the same ones many times.
+@lru_cache(maxsize=4096)
+def _counted(of: LayerArguments, start: int, stop: int) -> tuple[tuple[Layer, int], ...]:
+    return tuple(Counter(_resolved(*of)[start:stop]).items())
 
 
 @lru_cache(maxsize=256)

@@ -13,7 +13,6 @@ from hindmost import catalog
 from hindmost.physics.exchange import Exchange, exchange, no_exchange
 from hindmost.physics.flops import (
     FORWARD_SHARE_OF_PASSES,
-    kinds_of_layers,
 )
 from hindmost.physics.job import Job
 from hindmost.physics.links import Links
@@ -245,7 +244,7 @@ def _stage_times(job: Job, pool: Pool, sent: Exchange) -> list[StageTime]:
     known: dict[tuple[Any, ...], StageTime] = {}
     times = []
     for stage in job.stages:
-        held = *kinds_of_layers(job.model, stage.layers), stage.has_output
+        held = *catalog.kinds_of_layers(job.model, stage.layers), stage.has_output
         if held not in known:
             known[held] = _stage_time(job, pool, stage, sent)
         times.append(known[held])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hindmost.catalog.transformer import SCORED, Layer
+from hindmost.catalog import Layer, kinds_of_layers
+from hindmost.catalog.transformer import SCORED
 from hindmost.collective import Link, all_gather, ring
 from hindmost.physics import experts
-from hindmost.physics.flops import all_kinds, kinds_of_layers
+from hindmost.physics.flops import all_kinds
 from hindmost.physics.job import Job
 from hindmost.physics.links import Links
 from hindmost.physics.stages import Stage

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 
-from hindmost.catalog import Experts, Layer, Transformer, layers_of
+from hindmost.catalog import Experts, Layer, Transformer, kinds_of_layers
 from hindmost.catalog.transformer import SCORED
 
 FORWARD_SHARE_OF_PASSES = 1 / 3
@@ -55,29 +54,9 @@ def output_parameters(model: Transformer) -> int:
     return model.vocabulary * model.hidden
 
 
-def all_kinds(model: Transformer) -> list[tuple[Layer, int]]:
+def all_kinds(model: Transformer) -> tuple[tuple[Layer, int], ...]:
     """Return the kinds of layers of a model, and how many there are of each."""
     return kinds_of_layers(model, range(model.depth))
-
-
-def kinds_of_layers(model: Transformer, layers: range) -> list[tuple[Layer, int]]:
-    """Return the kinds of layers among some of a model's, and how many there are of each.
-
-    Parameters
-    ----------
-    model
-        The model.
-    layers
-        Consecutive layers, counted from 0.
-
-    Examples
-    --------
-    >>> from hindmost import catalog
-    >>> [n for _, n in kinds_of_layers(catalog.model("deepseek-v3"), range(1, 61))]
-    [2, 58]
-    """
-    found = Counter(layers_of(model)[layers.start : layers.stop])
-    return list(found.items())
 
 
 def layer_parameters(model: Transformer, layer: Layer) -> int:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from hindmost.catalog import Layer, Transformer, layers_of
+from hindmost.catalog import Layer, Transformer, kinds_of_layers, layers_of
 from hindmost.catalog.transformer import SCORED
-from hindmost.physics.flops import kinds_of_layers, norm_parameters
+from hindmost.physics.flops import norm_parameters
 from hindmost.physics.formats import gradient_bytes, value_bytes
 from hindmost.physics.job import Job
 from hindmost.physics.schedule import schedule

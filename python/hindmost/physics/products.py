@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from hindmost.catalog import Layer
-from hindmost.physics.flops import kinds_of_layers
+from hindmost.catalog import Layer, kinds_of_layers
 from hindmost.physics.job import Job
 from hindmost.physics.stages import Stage
 from hindmost.scenario.models import Pool, Product

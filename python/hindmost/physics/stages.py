@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hindmost.catalog import Transformer
+from hindmost.catalog import Transformer, kinds_of_layers
 from hindmost.physics.flops import (
     adapter_parameters,
-    kinds_of_layers,
     layer_attention_flops_per_token,
     layer_matmul_parameters,
     layer_parameters,
