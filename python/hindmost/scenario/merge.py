@@ -39,14 +39,20 @@ def _renamed(base: Table, over: Table) -> bool:
     return "name" in over and "name" in base and over["name"] != base["name"]
 
 
-def leaves(table: Table, prefix: str = "") -> Iterator[str]:
-    """Yield the key paths of all values that are not tables."""
+def leaves(table: Table) -> dict[str, Any]:
+    """Return all values that are not tables, by key path."""
+    found: dict[str, Any] = {}
+    _collect(table, "", found)
+    return found
+
+
+def _collect(table: Table, prefix: str, found: dict[str, Any]) -> None:
+    # Every change of a scenario goes through here: generators within generators take twice as long.
     for key, value in table.items():
-        path = f"{prefix}{key}"
         if isinstance(value, dict) and value:
-            yield from leaves(value, f"{path}.")
+            _collect(value, f"{prefix}{key}.", found)
         else:
-            yield path
+            found[f"{prefix}{key}"] = value
 
 
 @dataclass
@@ -83,8 +89,7 @@ class Document:
             if entries or key in over:
                 table[key] = entries
         self.table = table
-        for path in leaves(over):
-            self.origins[path] = source
+        self.origins.update(dict.fromkeys(leaves(over), source))
 
     def origin(self, path: str) -> str:
         """Return the source of a key path, or of the closest table above it."""

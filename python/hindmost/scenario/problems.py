@@ -15,7 +15,7 @@ from hindmost.scenario.counts import (
 from hindmost.scenario.fabric_problems import fabric_problems
 from hindmost.scenario.ideal import FABRIC_NOISE, HOP_NOISE
 from hindmost.scenario.layout_problems import collective_problems, layout_problems
-from hindmost.scenario.merge import Table, leaves
+from hindmost.scenario.merge import leaves
 from hindmost.scenario.models import Layout, Pool, Scenario, Workload
 from hindmost.scenario.pool_problems import (
     MAX_RANKS,
@@ -33,6 +33,7 @@ NUMBERS_OR_WORDS = ("checkpoint.interval_s",)
 def problems(scenario: Scenario) -> list[Problem]:
     """Return all problems of a scenario whose single fields are right."""
     counts = Counts.of(scenario.pools, scenario.layout, scenario.spares)
+    values = _values(scenario) if scenario.unknowns or scenario.basis else {}
     return [
         *_pools(scenario, counts),
         *own_name_problems(gpus=scenario.gpus, fabrics=scenario.fabrics),
@@ -43,8 +44,8 @@ def problems(scenario: Scenario) -> list[Problem]:
         *cause_problems(scenario, counts),
         *reliability_problems(scenario, counts),
         *_ideals(scenario),
-        *_unknowns(scenario),
-        *_basis(scenario),
+        *_unknowns(scenario, values),
+        *_basis(scenario, values),
     ]
 
 
@@ -154,17 +155,16 @@ def _workload(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
             )
 
 
-def _unknowns(scenario: Scenario) -> Iterator[Problem]:
-    known = _settable(scenario, numbers_only=True)
+def _unknowns(scenario: Scenario, values: dict[str, Any]) -> Iterator[Problem]:
     for path in scenario.unknowns:
-        if path not in known:
-            hint = did_you_mean(path, known, or_list=False)
+        if path not in values or not _may_be_a_number(path, values[path]):
+            numbers = [one for one, value in values.items() if _may_be_a_number(one, value)]
+            hint = did_you_mean(path, numbers, or_list=False)
             requirement = "is not the key path of a number of this scenario"
             yield Problem(path=f"unknowns.{path}", requirement=requirement, hint=hint)
 
 
-def _basis(scenario: Scenario) -> Iterator[Problem]:
-    known = _settable(scenario)
+def _basis(scenario: Scenario, known: dict[str, Any]) -> Iterator[Problem]:
     for path in scenario.basis:
         # What is left of causes and failures that were removed is warned of.
         if of_nothing(scenario, path):
@@ -175,13 +175,13 @@ def _basis(scenario: Scenario) -> Iterator[Problem]:
             yield Problem(path=f"basis.{path}", requirement=requirement, hint=hint)
 
 
-def _settable(scenario: Scenario, *, numbers_only: bool = False) -> list[str]:
-    """Return the key paths of all values, those left at None included."""
+def _values(scenario: Scenario) -> dict[str, Any]:
+    """Return all values by key path, those left at None included."""
     table = scenario.model_dump(exclude={"unknowns", "basis", "name", "not_modelled"})
     if table["fabric"]["noise"] is None and scenario.noise is not None:
         table["fabric"]["noise"] = scenario.noise.model_dump()
     for model in table["models"].values():
-        for key in ("latent", "experts"):
+        for key in ("latent", "experts", "indexer", "linear", "state_space", "layers"):
             if model[key] is None:
                 del model[key]
     if scenario.checkpoint is not None and scenario.checkpoint.global_level is None:
@@ -189,13 +189,9 @@ def _settable(scenario: Scenario, *, numbers_only: bool = False) -> list[str]:
     for key in ("recovery", "checkpoint"):
         if table[key] is None:
             del table[key]
-    paths = list(leaves(table))
-    return [path for path in paths if not numbers_only or _may_be_a_number(table, path)]
+    return leaves(table)
 
 
-def _may_be_a_number(table: Table, path: str) -> bool:
-    value: Any = table
-    for part in path.split("."):
-        value = value[part]
+def _may_be_a_number(path: str, value: Any) -> bool:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return value is None or is_number or path in NUMBERS_OR_WORDS

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hindmost import catalog
-from hindmost.catalog.released import Released, released
 from hindmost.errors import Problem, ScenarioError
 from hindmost.scenario.merge import Document, Table
 from hindmost.units import MEBI
+
+if TYPE_CHECKING:
+    from hindmost.catalog.released import Released
 
 MAX_BYTES = MEBI
 """Size of such a file in bytes, at most."""
@@ -58,6 +60,8 @@ def read_released(path: str) -> Released:
     ScenarioError
         If the file cannot be read, is too large, or is no JSON object, and as `released`.
     """
+    # Most scenarios name no file, and each run pays for what is imported.
+    from hindmost.catalog.released import released
 
     def refused(requirement: str) -> ScenarioError:
         return ScenarioError([Problem(path="", requirement=requirement, source=path)])
