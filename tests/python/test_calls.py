@@ -14,7 +14,7 @@ import pytest
 
 import hindmost as hm
 from hindmost.cli.catalog import KINDS
-from hindmost.cli.run import STYLES
+from hindmost.cli.options import STYLES
 from hindmost.engines import METHODS, Method
 from hindmost.report import FORMATS
 from hindmost.scenario import not_modelled

@@ -11,14 +11,13 @@ from hindmost.cli.options import (
     MAX_SEED,
     debug_option,
     echo_data,
+    format_option,
     parsed_settings,
     progress_bar,
     set_option,
     tell,
     tell_warnings,
 )
-
-STYLES = ("table", "json", "csv", "markdown")
 
 
 @click.command()
@@ -54,14 +53,7 @@ STYLES = ("table", "json", "csv", "markdown")
 )
 @click.option("--threads", type=click.IntRange(min=1, max=1024), help="Threads.  [default: all]")
 @click.option("--days", type=float, help="Days of whole runs, where there are failures.")
-@click.option(
-    "--format",
-    "style",
-    type=click.Choice(STYLES),
-    default="table",
-    show_default=True,
-    help="Format of what is printed; CSV holds the shares alone.",
-)
+@format_option("; CSV holds the shares alone")
 @debug_option
 def attribute(
     scenario: str,

@@ -7,10 +7,14 @@ from typing import Any
 import click
 
 from hindmost.cli.completion import of_kind, one_of
-from hindmost.cli.options import debug_option, echo_data, parsed_settings
+from hindmost.cli.options import (
+    debug_option,
+    echo_data,
+    format_option,
+    parsed_settings,
+)
 
 OPERATIONS = ("all-reduce", "reduce-scatter", "all-gather", "all-to-all")
-STYLES = ("table", "json", "csv", "markdown")
 
 
 @click.command()
@@ -79,14 +83,7 @@ STYLES = ("table", "json", "csv", "markdown")
     help="Change a figure, such as pools.job.nic_bytes_per_s or fabric.latency_s; may be given "
     "several times.",
 )
-@click.option(
-    "--format",
-    "style",
-    type=click.Choice(STYLES),
-    default="table",
-    show_default=True,
-    help="Format of what is printed.",
-)
+@format_option()
 @debug_option
 def collective(
     operation: str,

@@ -11,6 +11,7 @@ from hindmost.cli.options import (
     MAX_SEED,
     debug_option,
     echo_data,
+    format_option,
     parsed_settings,
     progress_bar,
     set_option,
@@ -19,8 +20,6 @@ from hindmost.cli.options import (
 
 if TYPE_CHECKING:
     from hindmost.scenario import Changes
-
-STYLES = ("table", "json", "csv", "markdown")
 
 
 @click.command()
@@ -51,14 +50,7 @@ STYLES = ("table", "json", "csv", "markdown")
 )
 @click.option("--threads", type=click.IntRange(min=1, max=1024), help="Threads.  [default: all]")
 @click.option("--days", type=float, help="Days of whole runs, where there are failures.")
-@click.option(
-    "--format",
-    "style",
-    type=click.Choice(STYLES),
-    default="table",
-    show_default=True,
-    help="Format of what is printed.",
-)
+@format_option()
 @debug_option
 def compare(
     scenario: str,

@@ -13,6 +13,7 @@ from hindmost.cli.options import (
     MAX_SEED,
     debug_option,
     echo_data,
+    format_option,
     parsed_settings,
     progress_bar,
     set_option,
@@ -20,7 +21,6 @@ from hindmost.cli.options import (
     tell_warnings,
 )
 
-STYLES = ("table", "json", "csv", "markdown")
 ESS = re.compile(r"\s*ess\s*<\s*(\d+(?:\.\d+)?)\s*")
 
 
@@ -59,14 +59,7 @@ ESS = re.compile(r"\s*ess\s*<\s*(\d+(?:\.\d+)?)\s*")
     metavar="'ess<NUMBER'",
     help="Exit with status 1 if the effective sample size is below this.",
 )
-@click.option(
-    "--format",
-    "style",
-    type=click.Choice(STYLES),
-    default="table",
-    show_default=True,
-    help="Format of what is printed; CSV holds the posterior alone.",
-)
+@format_option("; CSV holds the posterior alone")
 @debug_option
 def explain(
     scenario: str,

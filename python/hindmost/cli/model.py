@@ -7,9 +7,12 @@ from typing import Any
 import click
 
 from hindmost.cli.completion import models as complete_models
-from hindmost.cli.options import debug_option, echo_data
+from hindmost.cli.options import (
+    debug_option,
+    echo_data,
+    format_option,
+)
 
-STYLES = ("table", "json", "csv", "markdown")
 AT_LEAST_ONE = click.IntRange(min=1)
 
 
@@ -53,14 +56,7 @@ AT_LEAST_ONE = click.IntRange(min=1)
     show_default=True,
     help="Activations that are computed again.",
 )
-@click.option(
-    "--format",
-    "style",
-    type=click.Choice(STYLES),
-    default="table",
-    show_default=True,
-    help="Format of what is printed; CSV holds the parts alone.",
-)
+@format_option("; CSV holds the parts alone")
 @debug_option
 def model(name: str, style: str, **call: Any) -> None:
     """Print parameters, FLOPs a token and memory a GPU of a model.

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hindmost.scenario import Changes, Scenario
 
 T = TypeVar("T")
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 MAX_SEED = 2**53 - 1
 """Greatest seed: the greatest integer that every JSON reader keeps."""
@@ -32,6 +33,22 @@ set_option = click.option(
     metavar="KEY.PATH=VALUE",
     help="Change a value of the scenario; may be given several times.",
 )
+
+
+STYLES = ("table", "json", "csv", "markdown")
+"""Formats of reports."""
+
+
+def format_option(note: str = "") -> Callable[[Decorated], Decorated]:
+    """Return the option ``--format``, with what is to be noted about a format."""
+    return click.option(
+        "--format",
+        "style",
+        type=click.Choice(STYLES),
+        default="table",
+        show_default=True,
+        help=f"Format of what is printed{note}.",
+    )
 
 
 def parsed_settings(settings: tuple[str, ...]) -> Changes:

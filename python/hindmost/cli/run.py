@@ -15,6 +15,7 @@ from hindmost.cli.options import (
     collected_problems,
     debug_option,
     echo_data,
+    format_option,
     parsed_settings,
     progress_bar,
     set_option,
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from hindmost.scenario import Scenario
 
 EXIT_THRESHOLD = 1
-STYLES = ("table", "json", "csv", "markdown")
 STYLES_WITH_CAPS = ("table", "markdown")
 """Formats that show the analysis of caps without being asked to."""
 
@@ -69,14 +69,7 @@ STYLES_WITH_CAPS = ("table", "markdown")
     "with failures.",
 )
 @set_option
-@click.option(
-    "--format",
-    "style",
-    type=click.Choice(STYLES),
-    default="table",
-    show_default=True,
-    help="Format of what is printed.",
-)
+@format_option()
 @click.option(
     "-o",
     "--output",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hindmost.analyses.caps import MovedCap
 from hindmost.report import csv, json, markdown, table
+from hindmost.report.content import Content
 from hindmost.report.result_content import result_content
 from hindmost.result import Result
 
@@ -42,36 +43,26 @@ def render(
     wide
         Whether the summary of ``table`` has all percentiles, or those that fit into 80 columns.
     """
-    match style:
-        case "json":
-            rows = None if caps is None else [asdict(row) for row in caps]
-            return json.text(result.document(caps=rows))
-        case "csv":
-            return csv.text(result.summary_rows)
-        case "markdown":
-            return markdown.text(result_content(result, caps=caps or ()))
-        case "table":
-            return table.text(result_content(result, caps=caps or (), wide=wide))
-        case _:
-            raise ValueError(f"style must be one of {', '.join(FORMATS)}, got {style!r}")
+    moved = None if caps is None else [asdict(row) for row in caps]
+    return _in_style(
+        style,
+        document=lambda: result.document(caps=moved),
+        rows=lambda: result.summary_rows,
+        # Only what is read in a terminal has to fit into its width.
+        content=lambda: result_content(result, caps=caps or (), wide=wide or style != "table"),
+    )
 
 
 def render_comparison(comparison: Comparison, style: str) -> str:
     """Return a comparison in one of `FORMATS`."""
     from hindmost.report.comparison_content import comparison_content
 
-    document = comparison.document()
-    match style:
-        case "json":
-            return json.text(document)
-        case "csv":
-            return csv.text(document["differences"])
-        case "markdown":
-            return markdown.text(comparison_content(comparison))
-        case "table":
-            return table.text(comparison_content(comparison))
-        case _:
-            raise ValueError(f"style must be one of {', '.join(FORMATS)}, got {style!r}")
+    return _in_style(
+        style,
+        document=comparison.document,
+        rows=lambda: comparison.document()["differences"],
+        content=lambda: comparison_content(comparison),
+    )
 
 
 def render_attribution(found: Attribution, style: str, *, interactions: bool = False) -> str:
@@ -88,65 +79,66 @@ def render_attribution(found: Attribution, style: str, *, interactions: bool = F
     """
     from hindmost.report.attribution_content import attribution_content
 
-    match style:
-        case "json":
-            return json.text(found.document(interactions=interactions))
-        case "csv":
-            return csv.text(found.rows)
-        case "markdown":
-            return markdown.text(attribution_content(found, interactions=interactions))
-        case "table":
-            return table.text(attribution_content(found, interactions=interactions))
-        case _:
-            raise ValueError(f"style must be one of {', '.join(FORMATS)}, got {style!r}")
+    return _in_style(
+        style,
+        document=lambda: found.document(interactions=interactions),
+        rows=lambda: found.rows,
+        content=lambda: attribution_content(found, interactions=interactions),
+    )
 
 
 def render_model(found: ModelSummary, style: str) -> str:
     """Return what a model is in one of `FORMATS`; CSV holds the parts of its FLOPs alone."""
     from hindmost.report.model_content import model_content
 
-    match style:
-        case "json":
-            return json.text(found.document())
-        case "csv":
-            return csv.text(found.rows)
-        case "markdown":
-            return markdown.text(model_content(found))
-        case "table":
-            return table.text(model_content(found))
-        case _:
-            raise ValueError(f"style must be one of {', '.join(FORMATS)}, got {style!r}")
+    return _in_style(
+        style,
+        document=found.document,
+        rows=lambda: found.rows,
+        content=lambda: model_content(found),
+    )
 
 
 def render_explanation(found: Explanation, style: str) -> str:
     """Return an explanation in one of `FORMATS`; CSV holds the posterior alone."""
     from hindmost.report.explanation_content import explanation_content
 
-    match style:
-        case "json":
-            return json.text(found.document())
-        case "csv":
-            return csv.text(found.rows)
-        case "markdown":
-            return markdown.text(explanation_content(found))
-        case "table":
-            return table.text(explanation_content(found))
-        case _:
-            raise ValueError(f"style must be one of {', '.join(FORMATS)}, got {style!r}")
+    return _in_style(
+        style,
+        document=found.document,
+        rows=lambda: found.rows,
+        content=lambda: explanation_content(found),
+    )
 
 
 def render_collectives(found: CollectiveCosts, style: str) -> str:
     """Return what collectives cost in one of `FORMATS`."""
     from hindmost.report.collective_content import collective_content
 
+    return _in_style(
+        style,
+        document=found.document,
+        rows=lambda: found.rows,
+        content=lambda: collective_content(found),
+    )
+
+
+def _in_style(
+    style: str,
+    *,
+    document: Callable[[], Any],
+    rows: Callable[[], Sequence[Mapping[str, Any]]],
+    content: Callable[[], Content],
+) -> str:
+    """Return something in one of `FORMATS`, of which only that one is made."""
     match style:
         case "json":
-            return json.text(found.document())
+            return json.text(document())
         case "csv":
-            return csv.text(found.rows)
+            return csv.text(rows())
         case "markdown":
-            return markdown.text(collective_content(found))
+            return markdown.text(content())
         case "table":
-            return table.text(collective_content(found))
+            return table.text(content())
         case _:
             raise ValueError(f"style must be one of {', '.join(FORMATS)}, got {style!r}")
