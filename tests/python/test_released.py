@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from pydantic import ValidationError
 from tests.docs.markdown import ROOT
 
 import hindmost as hm
@@ -21,6 +22,9 @@ from hindmost.catalog.released import FAMILIES, released
 from hindmost.cli import cli
 from hindmost.errors import ScenarioError
 from hindmost.physics.flops import flops_by_part, parameters
+
+ODD: list[Any] = ["x", 0, -1, [], {}, True, 1.5, [[1]], ["x"], 10**12, [0] * 3]
+"""Values that few keys take."""
 
 REPORTS = Path(__file__).parents[3] / "shared" / "data" / "reports"
 
@@ -537,6 +541,32 @@ def test_no_type_ends_with_an_internal_error_on_an_empty_file(kind: str) -> None
         released({"model_type": kind}, "config.json")
 
 
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_odd_values_are_told_and_end_with_no_internal_error(name: str) -> None:
+    config = CATALOGUE[name]
+    text = config.get("text_config", config)
+    for key in set(text) - {"model_type"}:
+        for odd in ODD:
+            changed = {**text, key: odd}
+            whole = {**config, "text_config": changed} if text is not config else changed
+            said, table = ["nothing"], {}
+            try:
+                table = released(whole, "config.json").table
+            except ScenarioError as error:
+                said = [problem.path for problem in error.problems]
+            assert all(said)
+            assert bool(table) == (said == ["nothing"])
+
+
+def test_types_of_layers_are_not_ignored_where_windows_are_off() -> None:
+    hybrid = {**LLAMA, "layer_types": ["linear_attention", "full_attention"] * 16}
+    table = released(hybrid, "config.json").table
+    with pytest.raises(ValidationError, match="linear must be given"):
+        Transformer.model_validate(table)
+    off = {**LLAMA, "sliding_window": None, "layer_types": ["sliding_attention"] * 32}
+    assert released(off, "config.json") == released(LLAMA, "config.json")
+
+
 def scenario_at(folder: Path, model: str) -> Path:
     path = folder / "job.toml"
     path.write_text(
@@ -664,6 +694,8 @@ WRONG_CALLS = {
         ("gpt-oss-20b", "--tensor", "3", "--expert", "5"),
         ["gpus must be a multiple of 3", "expert must divide the 32 experts"],
     ),
+    "heads": (("llama3-8b", "--tensor", "3", "--gpus", "9"), ["must divide the 32 heads"]),
+    "far too long": (("llama3-8b", "--seq-len", "9" * 30), ["seq_len must be an integer from 1"]),
     "no experts": (("llama3-8b", "--expert", "2"), ["must be 1: the model has no experts"]),
     "stages": (("mixtral-8x7b", "--gpus", "64", "--pipeline", "64"), ["must be <= 34"]),
 }
@@ -676,3 +708,9 @@ def test_wrong_calls_are_told(case: str) -> None:
     assert isinstance(error, ScenarioError)
     for text in says:
         assert text in str(error)
+
+
+@pytest.mark.parametrize("wrong", ["x", 1.5, None, True])
+def test_numbers_that_are_none_are_told(wrong: Any) -> None:
+    with pytest.raises(ScenarioError, match="seq_len must be an integer"):
+        hm.model_summary("llama3-8b", seq_len=wrong)

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 from pydantic import ValidationError
 
 from hindmost import catalog
-from hindmost.arguments import refuse
+from hindmost.arguments import as_int, bounds, refuse
 from hindmost.catalog import Transformer
 from hindmost.errors import Problem, ScenarioError, did_you_mean
 from hindmost.physics.flops import (
@@ -27,6 +27,9 @@ from hindmost.scenario.models import Layout, Workload
 from hindmost.scenario.released_model import is_released, read_released
 
 Mask = Literal["causal", "full"]
+
+MOST = 2**31 - 1
+"""Tokens, sequences, GPUs and ranks, at most."""
 
 MASKS: tuple[Mask, ...] = get_args(Mask)
 SHARDINGS = ("none", "zero1", "zero2", "zero3")
@@ -144,6 +147,9 @@ def model_summary(
     (116.8, 32.71)
     """
     model, left_out = _found(name)
+    seq_len, gpus, tensor, pipeline, context, expert, microbatch_seqs = (
+        as_int(each) for each in (seq_len, gpus, tensor, pipeline, context, expert, microbatch_seqs)
+    )
     refuse(
         list(
             _call_problems(
@@ -216,11 +222,14 @@ def _call_problems(
         if value not in known:
             requirement = f"must be one of {', '.join(known)}"
             yield Problem(path=path, requirement=requirement, value=value)
-    wrong = [path for path, value in counts.items() if isinstance(value, bool) or value < 1]
-    for path in wrong:
-        yield Problem(path=path, requirement="must be >= 1", value=counts[path])
+    wrong = [problem for path, value in counts.items() for problem in bounds(path, value, 1, MOST)]
+    yield from wrong
     if wrong:
         return
+    for n_heads in model.divided_heads:
+        if n_heads % counts["tensor"]:
+            requirement = f"must divide the {n_heads} heads of the model"
+            yield Problem(path="tensor", requirement=requirement, value=counts["tensor"])
     replica = counts["tensor"] * counts["pipeline"] * counts["context"]
     if counts["gpus"] % replica:
         requirement = f"must be a multiple of {replica} (tensor x pipeline x context)"

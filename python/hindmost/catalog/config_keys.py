@@ -6,6 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hindmost.catalog.transformer import MAX_LAYERS
+
+MOST_SHOWN = 40
+"""Characters of a list that a problem shows, at most."""
+
 HARMLESS = frozenset(
     """
     _attn_implementation _attn_implementation_autoset _name_or_path activation add_cross_attention
@@ -66,6 +71,41 @@ class ConfigKeys:
             self.problems.append((names[0], "is missing", None))
             return 1
         return default
+
+    def whole(self, key: str, default: int = 0) -> int:
+        """Return a whole number, which may be 0."""
+        value = self.take(key, default)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            self.problems.append((key, "must be a whole number >= 0", value))
+            return default
+        return value
+
+    def wholes(self, key: str) -> list[int]:
+        """Return a list of whole numbers; none where the key is absent."""
+        value = self.take(key, [])
+        if not isinstance(value, list) or any(type(one) is not int for one in value):
+            self.problems.append((key, "must be a list of whole numbers", str(value)[:MOST_SHOWN]))
+            return []
+        return value
+
+    def words(self, key: str) -> list[str] | None:
+        """Return a list of words; None where the key is absent."""
+        value = self.take(key, None)
+        if value is None:
+            return None
+        if not isinstance(value, list) or any(not isinstance(one, str) for one in value):
+            self.problems.append((key, "must be a list of words", str(value)[:MOST_SHOWN]))
+            return None
+        return value
+
+    def layers(self) -> int:
+        """Return the layers of the model, no more than a model may have."""
+        key = "num_hidden_layers"
+        n_layers = self.count(key)
+        if n_layers > MAX_LAYERS:
+            self.problems.append((key, f"must be <= {MAX_LAYERS:,}", n_layers))
+            return 1
+        return n_layers
 
     def number_or_none(self, key: str) -> int | None:
         """Return a count, or nothing where the key is absent or null."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hindmost.catalog.config_keys import ConfigKeys
+from hindmost.catalog.config_keys import MOST_SHOWN, ConfigKeys
 from hindmost.errors import Problem, ScenarioError, did_you_mean
 
 Table = dict[str, Any]
@@ -73,15 +73,15 @@ def released(config: Mapping[str, Any], source: str) -> Released:
     keys = ConfigKeys({**config, "model_type": kind})
     family = FAMILIES[kind]
     table = family(keys)
-    n_mtp = keys.take("num_nextn_predict_layers", 0)
-    n_mtp = n_mtp or keys.take("mtp_num_hidden_layers", 0)
+    for key in ("num_nextn_predict_layers", "mtp_num_hidden_layers"):
+        n_mtp = keys.whole(key)
+        if n_mtp:
+            plural = "s" * (n_mtp != 1)
+            left_out.append(
+                f"{key}: {n_mtp} layer{plural} of multi-token prediction; "
+                f"n_mtp_layers = {n_mtp} trains {'them' if plural else 'it'}"
+            )
     keys.read.update(key for key in config if key.startswith("mtp_"))
-    if n_mtp:
-        plural = "s" * (n_mtp != 1)
-        left_out.append(
-            f"num_nextn_predict_layers: {n_mtp} layer{plural} of multi-token prediction; "
-            f"n_mtp_layers = {n_mtp} trains {'them' if plural else 'it'}"
-        )
     keys.refuse_others()
     if keys.problems:
         raise ScenarioError(
@@ -105,7 +105,7 @@ def _table(keys: ConfigKeys, *, tied: bool = False, **more: Any) -> Table:
     hidden = keys.count("hidden_size")
     n_heads = keys.count("num_attention_heads")
     return {
-        "n_layers": keys.count("num_hidden_layers"),
+        "n_layers": keys.layers(),
         "hidden": hidden,
         "n_heads": n_heads,
         "n_kv_heads": keys.count("num_key_value_heads", default=n_heads),
@@ -136,19 +136,36 @@ def _windows(keys: ConfigKeys, n_layers: int, pattern: int | None = None) -> Tab
         Layers of which the last one attends to the whole sequence, if the file does not say.
     """
     window = keys.number_or_none("sliding_window")
-    types = keys.take("layer_types", None)
-    pattern = keys.take("sliding_window_pattern", keys.take("_sliding_window_pattern", pattern))
-    if not keys.flag("use_sliding_window", default=True) or window is None:
-        keys.read.add("layer_types")
-        return {}
-    if types is None and pattern is None:
-        return {"window": window}
+    types = keys.words("layer_types")
+    for key in ("_sliding_window_pattern", "sliding_window_pattern"):
+        pattern = keys.number_or_none(key) or pattern
+    uses = keys.flag("use_sliding_window", default=True)
+    return _of_types(keys, types, n_layers, window if uses else None, pattern)
+
+
+def _of_types(
+    keys: ConfigKeys,
+    types: list[str] | None,
+    n_layers: int,
+    window: int | None,
+    pattern: int | None = None,
+) -> Table:
+    """Return the attention of layers: of the types that a file lists, or in a pattern.
+
+    Layers whose windows are off attend to the whole sequence.
+    """
     if types is None:
-        types = [
-            "full_attention" if (k + 1) % pattern == 0 else "sliding_attention"
-            for k in range(n_layers)
-        ]
-    return {"window": window, "layers": _blocks(_attention(keys, types, n_layers))}
+        if window is None:
+            return {}
+        if pattern is None:
+            return {"window": window}
+        kinds = ["window" if (k + 1) % pattern else "full" for k in range(n_layers)]
+    else:
+        kinds = _attention(keys, types, n_layers)
+    if window is None:
+        kinds = ["full" if kind == "window" else kind for kind in kinds]
+        return {} if set(kinds) == {"full"} else {"layers": _blocks(kinds)}
+    return {"window": window, "layers": _blocks(kinds)}
 
 
 KINDS = {
@@ -161,10 +178,10 @@ KINDS = {
 """Attention by its name in ``layer_types``."""
 
 
-def _attention(keys: ConfigKeys, types: Any, n_layers: int) -> list[str]:
-    if not isinstance(types, list) or len(types) != n_layers:
+def _attention(keys: ConfigKeys, types: list[str], n_layers: int) -> list[str]:
+    if len(types) != n_layers:
         requirement = f"must be a list of {n_layers} types, as num_hidden_layers"
-        keys.problems.append(("layer_types", requirement, types))
+        keys.problems.append(("layer_types", requirement, len(types)))
         return ["full"] * n_layers
     for kind in dict.fromkeys(types):
         if kind not in KINDS:
@@ -236,9 +253,9 @@ def _qwen_moe(keys: ConfigKeys) -> Table:
         shared_width=shared,
     )
     step = keys.count("decoder_sparse_step", default=1)
-    dense = keys.take("mlp_only_layers", [])
+    dense = keys.wholes("mlp_only_layers")
     n = table["n_layers"]
-    types = keys.take("layer_types", None)
+    types = keys.words("layer_types")
     found = {**table, "experts": experts}
     linear = _linear(keys)
     windows = _windows_of_qwen(keys)
@@ -270,7 +287,7 @@ def _linear(keys: ConfigKeys) -> Table:
     return {"attention_gate": keys.flag("attn_output_gate", default=True), "linear": linear}
 
 
-def _kinds_between(keys: ConfigKeys, types: Any, n_layers: int) -> list[str]:
+def _kinds_between(keys: ConfigKeys, types: list[str] | None, n_layers: int) -> list[str]:
     """Return linear attention in all layers but every few, as the file says."""
     every = keys.count("full_attention_interval", default=4)
     if types is not None:
@@ -287,20 +304,17 @@ def _windows_of_qwen(keys: ConfigKeys) -> Table:
 def _qwen(keys: ConfigKeys) -> Table:
     """Return dense Qwen models, whose window is off unless a key says so."""
     table = _table(keys)
-    types = keys.take("layer_types", None)
+    n = table["n_layers"]
+    types = keys.words("layer_types")
     linear = _linear(keys)
     if linear:
-        kinds = _kinds_between(keys, types, table["n_layers"])
-        return {**table, **linear, "layers": _blocks(kinds)}
+        return {**table, **linear, "layers": _blocks(_kinds_between(keys, types, n))}
     windows = _windows_of_qwen(keys)
-    if windows and types is not None:
-        windows["layers"] = _blocks(_attention(keys, types, table["n_layers"]))
-    elif windows:
+    if windows and types is None:
         # The first layers attend to the whole sequence.
-        first = keys.count("max_window_layers", default=table["n_layers"])
-        n_full = min(first, table["n_layers"])
-        windows["layers"] = _blocks(["full"] * n_full + ["window"] * (table["n_layers"] - n_full))
-    return {**table, **windows}
+        n_full = min(keys.whole("max_window_layers", n), n)
+        types = ["full_attention"] * n_full + ["sliding_attention"] * (n - n_full)
+    return {**table, **_of_types(keys, types, n, windows.get("window"))}
 
 
 def _gpt_oss(keys: ConfigKeys) -> Table:
@@ -346,28 +360,31 @@ def _latent(keys: ConfigKeys) -> Table:
             {"repeat": n, "attention": "sparse", "feed_forward": kind} for n, kind in blocks if n
         ]
     keys.must_be("moe_layer_freq", 1)
-    indexers = keys.take("indexer_types", None)
+    indexers = keys.words("indexer_types")
     if indexers is not None and set(indexers) != {"full"}:
         requirement = "must be full in all layers: an indexer that layers share is not understood"
-        keys.problems.append(("indexer_types", requirement, str(indexers)[:40]))
+        keys.problems.append(("indexer_types", requirement, str(indexers)[:MOST_SHOWN]))
     keys.read.add("layer_types")
     return found
 
 
 def _after_dense_layers(keys: ConfigKeys, n_layers: int) -> Table:
     """Return experts, in groups where the router has them, after the first dense layers."""
-    shared = keys.take("n_shared_experts", 0)
+    shared = keys.whole("n_shared_experts")
     experts = _experts(keys, n_experts=("n_routed_experts",), shared=shared)
-    n_dense = keys.take("first_k_dense_replace", 0)
-    kinds = keys.take("mlp_layer_types", None)
+    n_dense = keys.whole("first_k_dense_replace")
+    kinds = keys.words("mlp_layer_types")
     if kinds is not None:
-        n_dense = kinds.index("sparse") if isinstance(kinds, list) and "sparse" in kinds else 0
+        n_dense = kinds.index("sparse") if "sparse" in kinds else 0
         if kinds != ["dense"] * n_dense + ["sparse"] * (n_layers - n_dense):
             requirement = f"must be {n_layers} types, dense ones first and then sparse ones"
-            keys.problems.append(("mlp_layer_types", requirement, str(kinds)[:40]))
-    if n_dense:
-        experts["n_dense_layers"] = min(n_dense, n_layers - 1)
-    n_groups, limit = keys.take("n_group", 1), keys.take("topk_group", 1)
+            keys.problems.append(("mlp_layer_types", requirement, str(kinds)[:MOST_SHOWN]))
+    if n_dense >= n_layers:
+        requirement = f"must be < {n_layers}, num_hidden_layers"
+        keys.problems.append(("first_k_dense_replace", requirement, n_dense))
+    elif n_dense:
+        experts["n_dense_layers"] = n_dense
+    n_groups, limit = keys.count("n_group", default=1), keys.count("topk_group", default=1)
     if n_groups > limit:
         experts |= {"n_groups": n_groups, "node_limit": limit}
     return {"experts": experts}
@@ -403,15 +420,15 @@ def _llama4(keys: ConfigKeys) -> Table:
         keys, n_experts=("num_local_experts",), width=("intermediate_size",), shared=1
     )
     step = keys.count("interleave_moe_layer_step", default=1)
-    of_experts = keys.take("moe_layers", None) or list(range(step - 1, n, step))
+    of_experts = keys.wholes("moe_layers") or list(range(step - 1, n, step))
     chunk = keys.number_or_none("attention_chunk_size")
-    types = keys.take("layer_types", None)
+    types = keys.words("layer_types")
     if chunk is None:
         kinds = ["full"] * n
     elif types is None:
         # Layers without positions attend to the whole sequence.
-        every = keys.take("no_rope_layer_interval", 4)
-        positions = keys.take("no_rope_layers", None) or [(k + 1) % every for k in range(n)]
+        every = keys.count("no_rope_layer_interval", default=4)
+        positions = keys.wholes("no_rope_layers") or [(k + 1) % every for k in range(n)]
         kinds = ["chunked" if has else "full" for has in positions]
     else:
         kinds = _attention(keys, types, n)
@@ -440,11 +457,11 @@ WORDS = {"mamba": "M", "attention": "*", "mlp": "-", "moe": "E"}
 def _nemotron_h(keys: ConfigKeys) -> Table:
     """Return hybrids of state space layers, attention, and feed-forward networks."""
     pattern = keys.take("hybrid_override_pattern", None)
-    words = keys.take("layers_block_type", None)
+    words = keys.words("layers_block_type")
     if pattern is None and words is not None:
         pattern = "".join(WORDS.get(word, "?") for word in words)
     if not isinstance(pattern, str) or not pattern or set(pattern) - set(LETTERS):
-        requirement = f"must be a pattern of {', '.join(LETTERS)}"
+        requirement = f"must be a pattern of {', '.join(LETTERS)}, a letter a layer"
         keys.problems.append(("hybrid_override_pattern", requirement, pattern))
         pattern = "M"
     _with_defaults(keys, {"num_hidden_layers": len(pattern)})
@@ -470,15 +487,16 @@ def _nemotron_h(keys: ConfigKeys) -> Table:
             "conv": keys.count("conv_kernel", default=4),
         }
     if "E" in pattern:
-        shared = keys.take("n_shared_experts", 0)
+        shared = keys.whole("n_shared_experts")
         width = keys.number_or_none("moe_shared_expert_intermediate_size")
-        of_experts = _experts(
+        # The width is that of all of them together.
+        together = shared > 0 and width is not None
+        found["experts"] = _experts(
             keys,
             n_experts=("n_routed_experts",),
-            shared=shared,
-            shared_width=None if not shared or width is None else max(1, width // shared),
+            shared=1 if together else shared,
+            shared_width=width if together else None,
         )
-        found["experts"] = of_experts
     keys.read.update(
         (
             "n_routed_experts",
@@ -495,16 +513,9 @@ def _nemotron_h(keys: ConfigKeys) -> Table:
 
 def _cohere(keys: ConfigKeys) -> Table:
     """Return models with attention and feed-forward network side by side, and one embedding."""
-    _with_defaults(keys, {})
     table = _table(keys, tied=True, parallel=True)
-    return {
-        **table,
-        **_windows(
-            keys,
-            table["n_layers"],
-            pattern=4 if keys.config.get("model_type") == "cohere2" else None,
-        ),
-    }
+    pattern = 4 if keys.config["model_type"] == "cohere2" else None
+    return {**table, **_windows(keys, table["n_layers"], pattern)}
 
 
 def _gpt_neox(keys: ConfigKeys) -> Table:

@@ -308,6 +308,14 @@ class Transformer(Strict):
         return self.n_layers + self.n_mtp_layers
 
     @property
+    def divided_heads(self) -> tuple[int, ...]:
+        """Numbers of heads, by kind of attention, that tensor ranks divide among them."""
+        heads = [self.n_heads]
+        heads += [] if self.linear is None else [self.linear.n_value_heads]
+        heads += [] if self.state_space is None else [self.state_space.n_heads]
+        return tuple(dict.fromkeys(heads))
+
+    @property
     def value_head_dim(self) -> int:
         """Width of one head's values."""
         return self.v_head_dim or self.head_dim

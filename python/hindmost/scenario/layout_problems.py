@@ -35,10 +35,7 @@ def layout_problems(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
             whose = "the domain" if most == pool.accelerator.domain_gpus else "GPUs of a domain"
             requirement = f"must be <= {most}, {whose} of pool {name} ({pool.gpu})"
             yield Problem(path="layout.tensor", requirement=requirement, value=layout.tensor)
-    heads = [model.n_heads]
-    heads += [] if model.linear is None else [model.linear.n_value_heads]
-    heads += [] if model.state_space is None else [model.state_space.n_heads]
-    for n_heads in dict.fromkeys(heads):
+    for n_heads in model.divided_heads:
         if n_heads % layout.tensor:
             requirement = f"must divide the {n_heads} heads of {scenario.workload.model}"
             yield Problem(path="layout.tensor", requirement=requirement, value=layout.tensor)
