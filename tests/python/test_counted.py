@@ -15,6 +15,7 @@ from hindmost.catalog import Transformer, layers_of
 from hindmost.errors import ScenarioError
 from hindmost.physics.flops import layer_attention_flops_per_token, model_flops_per_token
 from hindmost.physics.memory import kept_bytes_per_token, memory
+from hindmost.scenario.warnings import scenario_warnings
 
 NOISELESS: dict[str, Any] = {
     f"causes.{name}.enabled": False
@@ -199,6 +200,15 @@ def test_logits_are_of_the_last_stage_and_divided_like_activations() -> None:
     assert last.logits_bytes == 8192 / 8 * 128256 * 8
     parts = job(hm.load("h100-1k", {**changes, "workload.logit_bytes": 0.0}))
     assert memory(parts, state_ranks=2, stages=[3]).logits_bytes == 0
+
+
+def test_words_that_change_nothing_are_warned_of() -> None:
+    changes = {**LLAMA, "workload.adapter_rank": 8, "layout.context_split": "contiguous"}
+    said = {one.path for one in scenario_warnings(hm.load("h100-1k", changes))}
+    assert {"workload.adapter_rank", "layout.context_split"} <= said
+    used = {**changes, "workload.trainable": "lora", "layout.context": 2}
+    said = {one.path for one in scenario_warnings(hm.load("h100-1k", used))}
+    assert said.isdisjoint({"workload.adapter_rank", "layout.context_split"})
 
 
 def test_layers_to_compute_again_need_full_recomputation() -> None:

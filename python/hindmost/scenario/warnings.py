@@ -56,10 +56,23 @@ def scenario_warnings(scenario: Scenario) -> list[ScenarioWarning]:
         *_tiers(scenario),
         *_tokens(scenario),
         *_models(scenario),
+        *_without_effect(scenario),
         *_reliability(scenario),
         *_ideals(scenario),
         *_bases_of_nothing(scenario),
     ]
+
+
+def _without_effect(scenario: Scenario) -> Iterator[ScenarioWarning]:
+    """Yield a warning for each word about training or context ranks that changes nothing."""
+    workload, layout = scenario.workload, scenario.layout
+    default = type(workload).model_fields["adapter_rank"].default
+    if workload.trainable == "all" and workload.adapter_rank != default:
+        warning = 'changes nothing where workload.trainable is not "lora"'
+        yield ScenarioWarning(path="workload.adapter_rank", warning=warning)
+    if layout.context_split == "contiguous" and layout.context == 1:
+        warning = "changes nothing where layout.context is 1"
+        yield ScenarioWarning(path="layout.context_split", warning=warning)
 
 
 def _models(scenario: Scenario) -> Iterator[ScenarioWarning]:
