@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from hindmost import catalog
 from hindmost.errors import Problem
 from hindmost.scenario.areas import tier_sizes
-from hindmost.scenario.cluster import Cluster
 from hindmost.scenario.counts import domain_gpus
 from hindmost.scenario.models import Pool, Scenario
+
+if TYPE_CHECKING:
+    from hindmost.scenario.cluster import Cluster
 
 
 def fabric_problems(scenario: Scenario | Cluster) -> Iterator[Problem]:
