@@ -1,8 +1,6 @@
 //! Clocks of units: when the next one fails.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
+use super::agenda::Agenda;
 use super::residual::Repair;
 use crate::error::{Error, Result};
 use crate::law::{Exponential, Gamma, Law, Weibull};
@@ -16,6 +14,9 @@ const BEGIN: u32 = u32::MAX;
 const RATE: u32 = u32::MAX - 1;
 /// Number from which events are not counted on.
 pub(super) const MOST_EVENTS: u32 = u32::MAX - 2;
+
+/// Share of units whose failures are kept in order at a time.
+const DUE_SHARE: f64 = 1.0 / 32.0;
 
 const WORDS: f64 = 4_294_967_296.0;
 
@@ -255,9 +256,8 @@ pub(super) struct Clocks<'a> {
 enum Units {
     /// One clock for all units, and the number of its next event.
     Pooled(u32),
-    /// The next failure of each unit that fails before the run ends: bits of seconds, which order
-    /// as seconds do, the unit, and the number of its next event.
-    Each(BinaryHeap<Reverse<(u64, u32, u32)>>),
+    /// The next failure of each unit that fails before the run ends.
+    Each(Agenda),
 }
 
 impl<'a> Clocks<'a> {
@@ -357,19 +357,13 @@ impl<'a> Clocks<'a> {
                 }
             };
             if first_s < end_s {
-                firsts.push(Reverse((first_s.to_bits(), unit, 0)));
+                firsts.push((first_s.to_bits(), unit, 0));
             }
         }
-        self.units = Units::Each(BinaryHeap::from(firsts));
-        self.peek();
+        let agenda = Agenda::new(firsts, DUE_SHARE / failures.per_s);
+        self.next_s = agenda.first_s();
+        self.units = Units::Each(agenda);
         in_repair
-    }
-
-    fn peek(&mut self) {
-        if let Units::Each(heap) = &self.units {
-            let first = heap.peek();
-            self.next_s = first.map_or(f64::INFINITY, |Reverse((bits, ..))| f64::from_bits(*bits));
-        }
     }
 
     /// Takes the next failure, which comes at `next_s`.
@@ -390,13 +384,13 @@ impl<'a> Clocks<'a> {
                     repair_s,
                 })
             }
-            Units::Each(heap) => {
-                let Some(Reverse((_, unit, number))) = heap.pop() else {
+            Units::Each(agenda) => {
+                let Some((unit, number)) = agenda.take() else {
                     return Err(Error::domain("failures", 0.0, "a unit that fails"));
                 };
+                self.next_s = agenda.first_s();
                 let words = self.random.words(failures.event, unit, number, self.c2);
                 check_number(number)?;
-                self.peek();
                 Ok(Failure {
                     unit,
                     number: number + 1,
@@ -411,13 +405,13 @@ impl<'a> Clocks<'a> {
     /// Units with one clock for all need nothing: a constant rate has no memory.
     pub fn renew(&mut self, unit: u32, number: u32, now_s: f64) {
         let failures = self.failures;
-        if let Units::Each(heap) = &mut self.units {
+        if let Units::Each(agenda) = &mut self.units {
             // Each event says how long its unit was up before it, and is in repair after it.
             let words = self.random.words(failures.event, unit, number, self.c2);
             let factor = failures.rate_factor(self.random, unit, self.c2);
             let next_s = now_s + failures.gap_s(words, factor);
-            heap.push(Reverse((next_s.to_bits(), unit, number)));
-            self.peek();
+            agenda.add(next_s, unit, number);
+            self.next_s = agenda.first_s();
         }
     }
 }

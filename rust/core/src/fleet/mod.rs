@@ -5,6 +5,7 @@
 //! the places of nodes that are down; where there are none left, the job waits, or goes on without
 //! some of its replicas. Every second of every GPU has one name ([`Name`]).
 
+mod agenda;
 mod clock;
 mod fleet;
 mod hours;

@@ -1,0 +1,139 @@
+//! The next failures of many units, soonest first.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// A failure of a unit: bits of seconds, which order as seconds do, the unit, and the number of its
+/// next event.
+type Entry = (u64, u32, u32);
+
+/// The next failure of each unit, taken in the order of time.
+///
+/// A heap of all units reaches over so much memory that each failure waits for it several times.
+/// So only failures up to a horizon are kept in a heap, which is small; the others lie in no order
+/// until the horizon moves on.
+#[derive(Debug, Clone)]
+pub(super) struct Agenda {
+    soon: BinaryHeap<Reverse<Entry>>,
+    later: Vec<Entry>,
+    /// Entries of the heap are below it, all others are not.
+    horizon_s: f64,
+    /// How far the horizon moves.
+    stride_s: f64,
+}
+
+impl Agenda {
+    /// Failures of units; the horizon moves by a stride, best the time in which few of them fail.
+    pub fn new(entries: Vec<Entry>, stride_s: f64) -> Self {
+        let mut agenda = Self {
+            soon: BinaryHeap::new(),
+            later: entries,
+            horizon_s: 0.0,
+            stride_s,
+        };
+        agenda.refill();
+        agenda
+    }
+
+    /// When the first one comes; infinite if there is none.
+    pub fn first_s(&self) -> f64 {
+        let first = self.soon.peek();
+        first.map_or(f64::INFINITY, |Reverse((bits, ..))| f64::from_bits(*bits))
+    }
+
+    /// Takes the first one: its unit, and the number of the unit's next event.
+    pub fn take(&mut self) -> Option<(u32, u32)> {
+        let Reverse((_, unit, number)) = self.soon.pop()?;
+        if self.soon.is_empty() {
+            self.refill();
+        }
+        Some((unit, number))
+    }
+
+    /// Adds the failure of a unit, which may come before all others.
+    pub fn add(&mut self, at_s: f64, unit: u32, number: u32) {
+        let entry = (at_s.to_bits(), unit, number);
+        if at_s < self.horizon_s {
+            self.soon.push(Reverse(entry));
+            return;
+        }
+        self.later.push(entry);
+        if self.soon.is_empty() {
+            self.refill();
+        }
+    }
+
+    /// Moves the horizon beyond the first of the failures that lie behind it.
+    fn refill(&mut self) {
+        let Some(&(first, ..)) = self.later.iter().min() else {
+            return;
+        };
+        let first_s = f64::from_bits(first);
+        // A stride that rounding swallows still lets the first one through.
+        self.horizon_s = (first_s + self.stride_s).max(first_s.next_up());
+        let mut due = std::mem::take(&mut self.soon).into_vec();
+        let horizon_s = self.horizon_s;
+        self.later.retain(|&entry| {
+            let waits = f64::from_bits(entry.0) >= horizon_s;
+            if !waits {
+                due.push(Reverse(entry));
+            }
+            waits
+        });
+        self.soon = BinaryHeap::from(due);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::{Random, Stream, Use};
+
+    /// Takes failures and adds a later one of the same unit to each, and compares with a heap.
+    fn compare(stride_s: f64, n_units: u32) {
+        let random = Random::new(7);
+        let stream = Stream::new("pool", "agenda", Use::Event);
+        let gap_s = |unit, number| f64::from(random.words(stream, unit, number, 0)[0] >> 20);
+        let first: Vec<Entry> = (0..n_units)
+            .map(|unit| (gap_s(unit, 0).to_bits(), unit, 0))
+            .collect();
+        let mut heap: BinaryHeap<Reverse<Entry>> = first.iter().copied().map(Reverse).collect();
+        let mut agenda = Agenda::new(first, stride_s);
+        for _ in 0..5_000 {
+            let Reverse((bits, unit, number)) = heap.pop().unwrap();
+            assert_eq!(agenda.first_s(), f64::from_bits(bits));
+            assert_eq!(agenda.take(), Some((unit, number)));
+            // Some of them fail no more.
+            if number < 40 {
+                let next_s = f64::from_bits(bits) + gap_s(unit, number + 1);
+                heap.push(Reverse((next_s.to_bits(), unit, number + 1)));
+                agenda.add(next_s, unit, number + 1);
+            }
+            if heap.is_empty() {
+                break;
+            }
+        }
+        assert_eq!(heap.is_empty(), agenda.first_s() == f64::INFINITY);
+    }
+
+    #[test]
+    fn failures_come_in_the_order_of_a_heap() {
+        for stride_s in [0.0, 1e-300, 3.0, 500.0, 1e9] {
+            compare(stride_s, 1);
+            compare(stride_s, 300);
+        }
+    }
+
+    #[test]
+    fn an_empty_agenda_takes_what_is_added() {
+        let mut agenda = Agenda::new(Vec::new(), 1.0);
+        assert_eq!((agenda.take(), agenda.first_s()), (None, f64::INFINITY));
+        agenda.add(5.0, 3, 1);
+        agenda.add(4.0, 2, 1);
+        assert_eq!(agenda.first_s(), 4.0);
+        assert_eq!(
+            [agenda.take(), agenda.take(), agenda.take()],
+            [Some((2, 1)), Some((3, 1)), None]
+        );
+    }
+}
