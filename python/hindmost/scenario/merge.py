@@ -65,13 +65,13 @@ class Document:
         Name of the whole document in problems.
     table : dict
         The merged tables.
-    origins : dict
-        Source of each key path: a file, a preset or an option.
+    layers : list of (dict, str)
+        The tables, lowest first, and the source of each: a file, a preset or an option.
     """
 
     source: str
     table: Table = field(default_factory=dict)
-    origins: dict[str, str] = field(default_factory=dict)
+    layers: list[tuple[Table, str]] = field(default_factory=list)
 
     def lay(self, over: Table, source: str) -> None:
         """Lay one more table over the document.
@@ -79,6 +79,10 @@ class Document:
         A value that is set anew loses its entries in the basis and among the
         unknowns, unless the new table has entries for it.
         """
+        self.layers.append((over, source))
+        if not self.table:
+            self.table = dict(over)
+            return
         values = {key: value for key, value in over.items() if key not in KEYED_BY_PATH}
         void = _void(values)
         below = _without(self.table, void)
@@ -89,16 +93,16 @@ class Document:
             if entries or key in over:
                 table[key] = entries
         self.table = table
-        self.origins.update(dict.fromkeys(leaves(over), source))
 
     def origin(self, path: str) -> str:
         """Return the source of a key path, or of the closest table above it."""
+        origins = {key: source for over, source in self.layers for key in leaves(over)}
         parts = path.split(".")
         for length in range(len(parts), 0, -1):
             prefix = ".".join(parts[:length])
-            if prefix in self.origins:
-                return self.origins[prefix]
-            below = [who for key, who in self.origins.items() if key.startswith(f"{prefix}.")]
+            if prefix in origins:
+                return origins[prefix]
+            below = [who for key, who in origins.items() if key.startswith(f"{prefix}.")]
             if below:
                 return below[-1]
         return self.source

@@ -30,7 +30,7 @@ from hindmost.catalog.schema import (
 from hindmost.catalog.transformer import Transformer
 from hindmost.cause import Cause, Later, Name
 from hindmost.law import Law
-from hindmost.scenario.hardware import OwnFabric, OwnGpu, known, own, own_of
+from hindmost.scenario.hardware import OwnFabric, OwnGpu, hardware, known, own_of
 from hindmost.scenario.ideal import FABRIC_NOISE, HOP_NOISE, NOTHING, Ideal
 from hindmost.scenario.merge import merged
 from hindmost.scenario.numbering import DIMENSIONS
@@ -101,7 +101,7 @@ class Pool(Strict):
     backward_s: Positive | None = None
     """Measured seconds of its backward pass, recomputation included; needs forward_s."""
 
-    _own: Accelerator | None = PrivateAttr(default=None)
+    _accelerator: Accelerator | None = PrivateAttr(default=None)
 
     @field_validator("gpu")
     @classmethod
@@ -109,16 +109,16 @@ class Pool(Strict):
         return known("gpus", name, info.context)
 
     @model_validator(mode="after")
-    def _keeps_its_own_gpu(self, info: ValidationInfo) -> Pool:
-        self._own = own("gpus", self.gpu, info)
+    def _keeps_its_gpu(self, info: ValidationInfo) -> Pool:
+        self._accelerator = hardware("gpus", self.gpu, info)
         return self
 
     @property
     def accelerator(self) -> Accelerator:
         """The GPU: the scenario's own, or the catalogue's."""
         # A plan asks a hundred times, and by its name a private attribute takes 2 us.
-        own: Accelerator | None = (self.__pydantic_private__ or {}).get("_own")
-        return own or catalog.gpu(self.gpu)
+        kept: Accelerator | None = (self.__pydantic_private__ or {}).get("_accelerator")
+        return kept or catalog.gpu(self.gpu)
 
     def efficiency(self, dtype: Dtype) -> float | None:
         """Return the kernel efficiency of a number format: the pool's own, or the catalogue's."""
@@ -156,15 +156,13 @@ class Fabric(Strict):
         if not isinstance(table, dict) or not isinstance(table.get("noise"), dict):
             return table
         name = table.get("name")
-        network = own("fabrics", name, info) if isinstance(name, str) else None
-        if network is None and name in catalog.names("fabrics"):
-            network = catalog.fabric(name)
+        network = hardware("fabrics", name, info) if isinstance(name, str) else None
         if network is None or network.noise is None:
             return table
         base = network.noise.model_dump(exclude_none=True)
         return {**table, "noise": merged(base, table["noise"])}
 
-    _own: Network | None = PrivateAttr(default=None)
+    _network: Network | None = PrivateAttr(default=None)
 
     @field_validator("name")
     @classmethod
@@ -172,14 +170,16 @@ class Fabric(Strict):
         return known("fabrics", name, info.context)
 
     @model_validator(mode="after")
-    def _keeps_its_own_network(self, info: ValidationInfo) -> Fabric:
-        self._own = own("fabrics", self.name, info)
+    def _keeps_its_network(self, info: ValidationInfo) -> Fabric:
+        self._network = hardware("fabrics", self.name, info)
         return self
 
     @property
     def network(self) -> Network:
         """The network: the scenario's own, or the catalogue's."""
-        return self._own or catalog.fabric(self.name)
+        # As of a pool's GPU.
+        kept: Network | None = (self.__pydantic_private__ or {}).get("_network")
+        return kept or catalog.fabric(self.name)
 
     @model_validator(mode="after")
     def _hops_can_be_drawn(self) -> Fabric:
