@@ -8,6 +8,9 @@ from typing import NoReturn
 # A command ends before garbage in circles matters, and looking for it takes a twentieth of a run.
 gc.disable()
 
+# Pydantic looks for plugins among all packages that are installed, and no table here needs one.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+
 try:
     from hindmost.cli import main as run
 except KeyboardInterrupt:
