@@ -29,8 +29,12 @@ def pytest_terminal_summary(terminalreporter: Any, config: Any) -> None:
     gates = [bench for bench in getattr(session, "benchmarks", []) if "bar" in bench.extra_info]
     if not gates:
         return
-    terminalreporter.section("gates: our rate over theirs, or over a stated rate")
+    terminalreporter.section(
+        "gates: our rate over theirs, or over a stated rate x the share of its full speed of a core"
+    )
     for bench in gates:
         ratio, bar = bench.extra_info["ratio"], bench.extra_info["bar"]
-        of = f" of {bench.extra_info['per_s']:.2g}/s" if "per_s" in bench.extra_info else ""
+        of = ""
+        if "per_s" in bench.extra_info:
+            of = f" of {bench.extra_info['per_s']:.2g}/s x {bench.extra_info['share']:.2f}"
         terminalreporter.write_line(f"{ratio:8.2f}x  bar {bar:6.2f}x{of}  {bench.name}")

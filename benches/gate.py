@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from benches.yardstick import ARITHMETIC, Yardstick
+
 MIN_ROUNDS = 7
 """Rounds of a measurement, at least; twice as many of the one that is made once more."""
 MIN_DURATION_S = 3.0
@@ -59,7 +61,12 @@ def gate(
 
 
 def gate_of_a_count(
-    benchmark: Any, *, ours: Callable[[], object], count: float, at_least_per_s: float
+    benchmark: Any,
+    *,
+    ours: Callable[[], object],
+    count: float,
+    at_least_per_s: float,
+    yardstick: Yardstick = ARITHMETIC,
 ) -> None:
     """Measure how many things a second ours does, and hold that to a stated rate.
 
@@ -73,13 +80,16 @@ def gate_of_a_count(
         How many of them.
     at_least_per_s
         The bar; the ratio is the rate over it.
+    yardstick
+        Measured alternately with ours. Of a core that takes longer for it than one at its full
+        speed, as much less is asked.
     """
 
     def measured(rounds: int) -> Ratio:
-        best = _measured(ours, lambda: None, 1.0, rounds)
-        return Ratio(
-            ours_s=best.ours_s, theirs_s=count / at_least_per_s, rounds=best.rounds, work=1.0
-        )
+        best = _measured(ours, yardstick.work, 1.0, rounds)
+        asked_per_s = at_least_per_s * yardstick.share(best.theirs_s)
+        benchmark.extra_info["share"] = round(asked_per_s / at_least_per_s, 2)
+        return Ratio(ours_s=best.ours_s, theirs_s=count / asked_per_s, rounds=best.rounds, work=1.0)
 
     benchmark.extra_info["per_s"] = at_least_per_s
     _hold(benchmark, ours, 1.0, measured)

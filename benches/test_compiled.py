@@ -12,6 +12,7 @@ from tests.scenarios import COLOSSUS_1_BARE
 
 import hindmost as hm
 from benches.gate import gate, gate_of_a_count
+from benches.yardstick import OBJECTS
 from hindmost.engines import Reason
 from hindmost.scenario import from_table, to_table
 
@@ -44,18 +45,18 @@ def test_a_change_of_a_compiled_scenario_is_planned_in_two_milliseconds(
     benchmark: Any, name: str
 ) -> None:
     ours = changed(hm.compile(COLOSSUS_1_BARE), QUICK[name])
-    gate_of_a_count(benchmark, ours=ours, count=1, at_least_per_s=500)
+    gate_of_a_count(benchmark, ours=ours, count=1, at_least_per_s=500, yardstick=OBJECTS)
 
 
 def test_a_change_of_causes_is_planned_in_two_milliseconds_with_stages_too(benchmark: Any) -> None:
     ours = changed(hm.compile("llama3-405b-16384"), QUICK["causes"])
-    gate_of_a_count(benchmark, ours=ours, count=1, at_least_per_s=500)
+    gate_of_a_count(benchmark, ours=ours, count=1, at_least_per_s=500, yardstick=OBJECTS)
 
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_any_other_change_is_planned_in_six_milliseconds(benchmark: Any, name: str) -> None:
     ours = changed(hm.compile(COLOSSUS_1_BARE), OTHERS[name])
-    gate_of_a_count(benchmark, ours=ours, count=1, at_least_per_s=1_000 / 6)
+    gate_of_a_count(benchmark, ours=ours, count=1, at_least_per_s=1_000 / 6, yardstick=OBJECTS)
 
 
 @pytest.mark.parametrize("name", ["causes", "software_efficiency"])
@@ -126,4 +127,4 @@ def test_three_thousand_pools_are_compiled_in_three_seconds(benchmark: Any, name
     def compiled() -> None:
         assert not isinstance(hm.compile(from_table(table)).exact, Reason)
 
-    gate_of_a_count(benchmark, ours=compiled, count=1, at_least_per_s=1 / 3)
+    gate_of_a_count(benchmark, ours=compiled, count=1, at_least_per_s=1 / 3, yardstick=OBJECTS)

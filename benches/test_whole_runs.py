@@ -7,6 +7,7 @@ from typing import Any
 
 import hindmost as hm
 from benches.gate import gate_of_a_count
+from benches.yardstick import MEMORY
 from hindmost import _core
 from hindmost.plan import make_plan
 from hindmost.whole_run.fleet import SECONDS_PER_DAY, Fleet
@@ -69,6 +70,7 @@ def test_five_million_failures_a_second_and_core_on_a_cluster(benchmark: Any) ->
         ours=lambda: failures("constant", **end),
         count=failures("constant", **end),
         at_least_per_s=5e6,
+        yardstick=MEMORY,
     )
 
 
@@ -79,6 +81,7 @@ def test_a_million_failures_a_second_and_core_of_clocks_that_age(benchmark: Any)
         ours=lambda: failures("weibull", **end),
         count=failures("weibull", **end),
         at_least_per_s=1e6,
+        yardstick=MEMORY,
     )
 
 
@@ -88,4 +91,5 @@ def test_a_year_of_a_million_gpus_in_two_seconds(benchmark: Any) -> None:
         ours=lambda: run_hours(fleet("racks"), seed=1, runs=16, days=YEAR, threads=2),
         count=1.0,
         at_least_per_s=0.5,
+        yardstick=MEMORY,
     )

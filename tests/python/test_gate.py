@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from benches import gate as gates
+from benches.yardstick import Yardstick
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -121,12 +122,35 @@ def test_a_ratio_at_its_bar_passes_and_one_just_below_does_not(bench: Bench) -> 
         gates.gate(Recorder(), ours=ours, theirs=bench.side("theirs", 1.999), at_least=2.0)
 
 
-def test_a_count_is_held_to_a_rate(bench: Bench) -> None:
+def held(bench: Bench, yardstick_s: float, at_least_per_s: float) -> Recorder:
+    """Hold a hundred in 2 s to a rate, on a core whose yardstick, 10 at 5 a second, takes so long.
+
+    Each side takes one call to be measured; its second call shows that the fastest one counts.
+    """
     recorder = Recorder()
-    gates.gate_of_a_count(recorder, ours=bench.side("ours", 2.0), count=100, at_least_per_s=25)
-    assert recorder.extra_info == {"per_s": 25, "ratio": 2.0, "bar": 1.0}
+    gates.gate_of_a_count(
+        recorder,
+        ours=bench.side("ours", 3.0, 2.0),
+        count=100,
+        at_least_per_s=at_least_per_s,
+        yardstick=Yardstick(bench.side("yardstick", 9.0, yardstick_s), 10, 5.0),
+    )
+    return recorder
+
+
+def test_a_count_is_held_to_a_rate(bench: Bench) -> None:
+    recorder = held(bench, yardstick_s=2.0, at_least_per_s=25)
+    assert recorder.extra_info == {"per_s": 25, "share": 1.0, "ratio": 2.0, "bar": 1.0}
+    assert bench.calls.count("yardstick") == MIN_ROUNDS
     with pytest.raises(AssertionError, match=r"^0\.83x of 1x: 2 s against 1\.667 s in 14 rounds"):
-        gates.gate_of_a_count(recorder, ours=bench.side("ours", 2.0), count=100, at_least_per_s=60)
+        held(bench, yardstick_s=2.0, at_least_per_s=60)
+
+
+def test_a_slower_core_is_asked_for_less_and_a_faster_one_for_no_more(bench: Bench) -> None:
+    slow = held(bench, yardstick_s=4.0, at_least_per_s=60).extra_info
+    assert (slow["share"], slow["ratio"]) == (0.5, 1.67)
+    fast = held(bench, yardstick_s=0.5, at_least_per_s=25).extra_info
+    assert (fast["share"], fast["ratio"]) == (1.0, 2.0)
 
 
 # Seconds in whole 64ths, so that sums of them are exact.
