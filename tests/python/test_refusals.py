@@ -44,7 +44,8 @@ KEYS = {
     "workload.microbatch_seqs = 0": "must be >= 1, got 0",
     "workload.n_microbatches = 99999999999": "must be < 2147483648, got 99999999999",
     "workload.global_batch_seqs = 255": "must be a multiple of 256, "
-    "the replicas times workload.microbatch_seqs, got 255; 256 would do",
+    "the replicas times workload.microbatch_seqs, got 255; 256 would do, "
+    'or workload.uneven_batch = "sequences"',
     "workload.overhead_s = nan": "must be finite, got nan",
     'workload.overhead_s = "1 s"': 'must be a number, got "1 s"',
     'workload.dtype = "fp4"': 'must be one that pool h100 (h100-sxm) has a peak for, got "fp4"',

@@ -177,9 +177,11 @@ def _is_there(
         case "network_noise":
             return has_terms and bool(_of_mechanism(one.name, causes))
         case "sequence_imbalance":
-            is_uneven = layout.context_split == "contiguous" and layout.context > 1
-            return (is_uneven and workload.attention == "causal") or bool(
-                _of_mechanism(one.name, causes)
+            of_context = layout.context_split == "contiguous" and layout.context > 1
+            return (
+                (of_context and workload.attention == "causal")
+                or workload.uneven_batch != "refuse"
+                or bool(_of_mechanism(one.name, causes))
             )
         case "failures" | "idle":
             return bool(scenario.enabled_failures)

@@ -6,7 +6,7 @@ import tomllib
 from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar
 
 from hindmost.catalog.schema import Entry, Fabric, Gpu
 from hindmost.catalog.transformer import Model
@@ -23,19 +23,22 @@ ALIASES = {"llama3.3-70b": "llama3-70b"}
 AnyEntry = TypeVar("AnyEntry", bound=Entry)
 
 
+@cache
 def gpu(name: str) -> Gpu:
     """Return the GPU called `name`; raises KeyError if there is none."""
-    return _entry("gpus", name, Gpu)
+    return _parsed("gpus", name, Gpu)
 
 
+@cache
 def fabric(name: str) -> Fabric:
     """Return the fabric called `name`; raises KeyError if there is none."""
-    return _entry("fabrics", name, Fabric)
+    return _parsed("fabrics", name, Fabric)
 
 
+@cache
 def model(name: str) -> Model:
     """Return the model called `name`; raises KeyError if there is none."""
-    return _entry("models", ALIASES.get(name, name), Model)
+    return _parsed("models", ALIASES.get(name, name), Model)
 
 
 @cache
@@ -58,12 +61,7 @@ def _folder(kind: Kind) -> Traversable:
     return resources.files("hindmost.catalog") / kind
 
 
-def _entry(kind: Kind, name: str, schema: type[AnyEntry]) -> AnyEntry:
-    return cast(AnyEntry, _parsed(kind, name, schema))
-
-
-@cache
-def _parsed(kind: Kind, name: str, schema: type[Entry]) -> Entry:
+def _parsed(kind: Kind, name: str, schema: type[AnyEntry]) -> AnyEntry:
     table: dict[str, Any] = tomllib.loads(text(kind, name))
     entry = schema.model_validate(table)
     if entry.name != name:

@@ -97,6 +97,11 @@ class ComputeTime:
             step_s=share * (self.step_s - self.overhead_s) + self.overhead_s,
         )
 
+    def with_passes_s(self, passes_s: float) -> ComputeTime:
+        """Return the seconds of a step whose passes take so long together, in proportion."""
+        share = passes_s / (self.step_s - self.overhead_s)
+        return self if share == 1 else replace(self.with_work(share), work=self.work)
+
     @property
     def forward_s(self) -> float:
         """Forward passes of one microbatch through all stages, without transfers."""
@@ -165,6 +170,32 @@ def compute_time(job: Job, pool: Pool, links: Links, places: PoolPlaces) -> Comp
     )
 
 
+def passes_of_sequences(
+    job: Job, pool: Pool, links: Links, places: PoolPlaces, time: ComputeTime, n_seqs: int
+) -> float:
+    """Return the seconds of a step's passes in a replica with so many sequences.
+
+    Parameters
+    ----------
+    job, pool, links, places
+        As of `compute_time`.
+    time
+        What it gave: passes of full microbatches.
+    n_seqs
+        The sequences, which make full microbatches and, if some are left, a smaller last one.
+    """
+    size = job.workload.microbatch_seqs
+    n_full, left = divmod(n_seqs, size)
+    last = None
+    if left and pool.forward_s is not None:
+        last = [stage.with_work(left / size) for stage in time.stages]
+    elif left:
+        workload = job.workload.model_copy(update={"microbatch_seqs": left})
+        last = list(compute_time(replace(job, workload=workload), pool, links, places).stages)
+    of_replica = replace(job, n_microbatches=n_full + (left > 0))
+    return _passes_s(of_replica, list(time.stages), time.transfers_s, last)
+
+
 def balanced(pools: Sequence[ComputeTime], flops: Sequence[float]) -> list[ComputeTime]:
     """Return the seconds of pools whose ranks have work in proportion to their speed.
 
@@ -220,21 +251,42 @@ def mixed_step_s(job: Job, pools: Sequence[ComputeTime], ways: Sequence[tuple[in
     return max(map(seconds, ways)) + max(pools[pool].overhead_s for pool in used)
 
 
-def _passes_s(job: Job, times: list[StageTime], transfers_s: tuple[float, ...]) -> float:
-    """Return the seconds of a step's passes, with bubbles and transfers between stages."""
+def _passes_s(
+    job: Job,
+    times: list[StageTime],
+    transfers_s: tuple[float, ...],
+    last: list[StageTime] | None = None,
+) -> float:
+    """Return the seconds of a step's passes, with bubbles and transfers between stages.
+
+    Parameters
+    ----------
+    job
+        What a replica computes.
+    times, transfers_s
+        Passes of a microbatch by virtual stage, and transfers.
+    last
+        Passes of the last microbatch, if it is another one.
+    """
     count = job.n_microbatches
     all_s = count * sum(time.total_s for time in times)
+    if last is not None:
+        all_s += sum(time.total_s for time in last) - sum(time.total_s for time in times)
     # What overflows is too long whatever the schedule; the core takes finite numbers only.
     if len(times) == 1 or not math.isfinite(all_s):
         return all_s
 
-    def each(seconds: list[float]) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-        return np.repeat(np.array(seconds), count).reshape(len(seconds), count)
+    def each(kind: str) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+        seconds = np.array([getattr(time, kind) for time in times])
+        found = np.repeat(seconds, count).reshape(len(seconds), count)
+        if last is not None:
+            found[:, -1] = [getattr(time, kind) for time in last]
+        return found
 
     return schedule(job).seconds(
-        each([time.forward_s for time in times]),
-        each([time.backward_s for time in times]),
-        each([time.weight_s for time in times]) if job.has_weight_passes else None,
+        each("forward_s"),
+        each("backward_s"),
+        each("weight_s") if job.has_weight_passes else None,
         transfer_s=transfers_s,
     )
 

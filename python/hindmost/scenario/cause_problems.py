@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from hindmost import _core
 from hindmost.cause import Cause
 from hindmost.errors import Problem, did_you_mean
-from hindmost.scenario.counts import Counts, is_mixed, n_microbatches, numbered_gpus, replica_gpus
+from hindmost.scenario.batch_problems import known_batches
+from hindmost.scenario.counts import Counts, is_mixed, numbered_gpus, replica_gpus
 from hindmost.scenario.models import Scenario
 
 
@@ -160,10 +161,8 @@ def _within_step_counts(
     scenario: Scenario, path: str, cause: Cause, counts: Counts
 ) -> Iterator[Problem]:
     """Yield a problem where a cause that changes within a step takes too many ranks or draws."""
-    workload = scenario.workload
-    if (workload.n_microbatches is None) == (workload.global_batch_seqs is None):
-        return
-    if counts.n_replicas == 0:
+    of_pools = known_batches(scenario, counts).values()
+    if not of_pools:
         return
     gang_ranks = counts.gang_replicas * replica_gpus(scenario.layout)
     if gang_ranks > _core.MAX_GANG_RANKS:
@@ -172,7 +171,7 @@ def _within_step_counts(
             "each other in every layer"
         )
         yield Problem(path=f"{path}.span", requirement=requirement, value=gang_ranks)
-    indices = n_microbatches(workload, counts.n_replicas)
+    indices = max(batch.n_microbatches for batch in of_pools)
     if cause.span == "layer":
         indices *= 2 * scenario.model.depth
     if indices > _core.MAX_INDICES:

@@ -29,12 +29,15 @@ class PoolCounts:
         Replicas of the smallest shard group that a replica of the pool belongs to.
     state_ranks : int
         Ranks that share the states of a parameter, in the smallest of their groups.
+    held_back_gpus : int
+        GPUs behind the ranks that are held back, those of replicas that the job leaves out too.
     """
 
     n_replicas: int
     n_ranks: int
     smallest_shard_group: int
     state_ranks: int
+    held_back_gpus: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +93,12 @@ class Counts:
             for name, pool in pools.items()
         ]
         replicas = [n // (layout.pipeline * layout.context) for n in tensor_groups]
+        held_back = [spares.get(name, 0) for name in pools]
+        if layout.n_replicas is not None and layout.n_replicas < sum(replicas):
+            kept = _without_last(replicas, sum(replicas) - layout.n_replicas)
+            left_out = zip(held_back, replicas, kept, strict=True)
+            held_back = [n + (all_ - k) * replica_gpus(layout) for n, all_, k in left_out]
+            replicas = kept
         n_replicas = sum(replicas)
         stages = [n * layout.pipeline for n in replicas]
         if is_mixed(layout):
@@ -116,9 +125,10 @@ class Counts:
                     n_ranks=n_stages * layout.context * layout.tensor,
                     smallest_shard_group=smallest,
                     state_ranks=smallest * layout.context if sharded else n_data_ranks,
+                    held_back_gpus=held,
                 )
-                for name, n, n_stages, smallest in zip(
-                    pools, replicas, stages, smallest_groups, strict=True
+                for name, n, n_stages, smallest, held in zip(
+                    pools, replicas, stages, smallest_groups, held_back, strict=True
                 )
             },
         )

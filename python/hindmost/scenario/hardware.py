@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from pydantic import (
     GetJsonSchemaHandler,
@@ -106,12 +106,6 @@ def _valid(schema: type[Strict] | None, table: Any) -> Any:
         return None
 
 
-def hardware(kind: Literal["gpus", "fabrics"], name: str, info: ValidationInfo) -> Any:
-    """Return the own entry of a name in the context of a validation, or else the catalogue's.
-
-    None if there is neither, or the own one is wrong, which is told where it is validated.
-    """
-    found = (info.context or {}).get(kind, {}).get(name)
-    if found is None and name in catalog.names(kind):
-        found = catalog.gpu(name) if kind == "gpus" else catalog.fabric(name)
-    return found
+def own(kind: str, name: str, info: ValidationInfo) -> Any:
+    """Return the own entry of a name in the context of a validation, if there is one."""
+    return (info.context or {}).get(kind, {}).get(name)

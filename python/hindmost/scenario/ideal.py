@@ -39,7 +39,7 @@ class Ideal(Strict):
     """All virtual stages take as long."""
     sequence_imbalance: bool = False
     """No slowdown of compute that the ranks of a replica share for a microbatch; context ranks have
-    as many scores as each other."""
+    as many scores as each other, and replicas of a pool as many sequences."""
     pipeline_bubble: bool = False
     """No stage waits for another one: a replica takes as long as its busiest stage computes."""
     layer_barriers: bool = False

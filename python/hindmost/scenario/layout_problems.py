@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import takewhile
 
 from hindmost import _core
 from hindmost.errors import Problem
+from hindmost.scenario.batch_problems import microbatch_problems
 from hindmost.scenario.counts import (
     Counts,
+    block_gpus,
     domain_gpus,
     expert_tensor,
     is_mixed,
-    n_microbatches,
     replica_gpus,
 )
 from hindmost.scenario.models import Scenario
@@ -51,7 +53,7 @@ def layout_problems(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
     yield from _tokens(scenario)
     yield from _replicas(scenario, counts)
     yield from _stages(scenario)
-    yield from _microbatches(scenario, counts)
+    yield from microbatch_problems(scenario, counts)
 
 
 def _order(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
@@ -149,6 +151,11 @@ def _replicas(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
     if any(domain_gpus(pool) < layout.tensor for pool in scenario.pools.values()):
         return
     size, spares = replica_gpus(layout), scenario.spares
+    if layout.n_replicas is not None:
+        fits = Counts.of(scenario.pools, layout.model_copy(update={"n_replicas": None}), spares)
+        if found := _replicas_left_out(scenario, fits, counts):
+            yield found
+            return
     if is_mixed(layout):
         if scenario.pools and counts.n_replicas == 0:
             requirement = f"must hold a replica together, {size:,} GPUs in full domains"
@@ -170,6 +177,50 @@ def _replicas(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
 
 def _beside(spares: int) -> str:
     return f", beside {spares:,} spares" if spares else ""
+
+
+def _replicas_left_out(scenario: Scenario, fits: Counts, counts: Counts) -> Problem | None:
+    """Return the problem of a number of replicas, if it is not one that the job can have.
+
+    Parameters
+    ----------
+    scenario
+        The scenario.
+    fits, counts
+        Counts of all replicas that fit, and of those that the job is to have.
+    """
+    layout, path = scenario.layout, "layout.n_replicas"
+    value = layout.n_replicas
+    assert value is not None
+    if is_mixed(layout):
+        requirement = "must be absent where layout.placement is mixed"
+        return Problem(path=path, requirement=requirement, value=value)
+    if not all(pool.n_replicas for pool in fits.pools.values()):
+        # That a pool holds none is told instead.
+        return None
+    if value > fits.n_replicas:
+        requirement = f"must be <= {fits.n_replicas:,}, the replicas that fit"
+        return Problem(path=path, requirement=requirement, value=value)
+    for name, pool in scenario.pools.items():
+        left = counts.pools[name]
+        if left.n_replicas == 0:
+            requirement = f"must leave pool {name} a replica: they are taken in document order"
+            hint = f"leave out the pool, or more than {_replicas_before(fits, name):,}"
+            return Problem(path=path, requirement=requirement, value=value, hint=hint)
+        block = block_gpus(pool, layout)
+        if scenario.enabled_failures and left.held_back_gpus % block:
+            requirement = (
+                f"must leave out multiples of {block} GPUs of pool {name} ({pool.gpu}) where there "
+                "are failures: whole nodes and whole tensor groups"
+            )
+            return Problem(path=path, requirement=requirement, value=value)
+    return None
+
+
+def _replicas_before(counts: Counts, name: str) -> int:
+    """Return the replicas of the pools before one."""
+    before = takewhile(lambda one: one != name, counts.pools)
+    return sum(counts.pools[one].n_replicas for one in before)
 
 
 def _stages(scenario: Scenario) -> Iterator[Problem]:
@@ -209,29 +260,6 @@ def _stages(scenario: Scenario) -> Iterator[Problem]:
         if layout.pipeline == 1 and value is not None:
             requirement = "must be absent where layout.pipeline is 1"
             yield Problem(path=f"layout.{key}", requirement=requirement, value=value)
-
-
-def _microbatches(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
-    """Yield a problem where the number of microbatches does not suit the schedule."""
-    layout, workload = scenario.layout, scenario.workload
-    if (workload.n_microbatches is None) == (workload.global_batch_seqs is None):
-        return
-    if workload.global_batch_seqs is not None and counts.n_replicas == 0:
-        return
-    count = n_microbatches(workload, counts.n_replicas)
-    path, value, makes = "workload.n_microbatches", count, ""
-    if workload.n_microbatches is None:
-        path, value = "workload.global_batch_seqs", workload.global_batch_seqs or 0
-        makes = f" (it makes {count:,})"
-    if layout.pipeline > 1 and layout.schedule == "interleaved" and count % layout.pipeline:
-        requirement = (
-            f"must make a multiple of {layout.pipeline} microbatches{makes} to be interleaved"
-        )
-        yield Problem(path=path, requirement=requirement, value=value)
-    passes = 3 * layout.pipeline * layout.chunks * count
-    if passes > _core.MAX_PASSES:
-        requirement = f"must make at most {_core.MAX_PASSES:,} passes of a replica in a step"
-        yield Problem(path=path, requirement=requirement, value=passes)
 
 
 def collective_problems(scenario: Scenario, counts: Counts) -> Iterator[Problem]:

@@ -30,7 +30,7 @@ from hindmost.catalog.schema import (
 from hindmost.catalog.transformer import Transformer
 from hindmost.cause import Cause, Later, Name
 from hindmost.law import Law
-from hindmost.scenario.hardware import OwnFabric, OwnGpu, hardware, known, own_of
+from hindmost.scenario.hardware import OwnFabric, OwnGpu, known, own, own_of
 from hindmost.scenario.ideal import FABRIC_NOISE, HOP_NOISE, NOTHING, Ideal
 from hindmost.scenario.merge import merged
 from hindmost.scenario.numbering import DIMENSIONS
@@ -83,6 +83,12 @@ class Pool(Strict):
     products: list[Product] | None = None
     """Measured matrix products. A product of a layer reaches the share of the peak of the
     measured product with the nearest shape; kernel_efficiency applies to all else."""
+    microbatch_seqs: Count | None = None
+    """Sequences of one microbatch of a replica here; the workload's by default. Faster GPUs may
+    take more of them."""
+    n_microbatches: Count | None = None
+    """Microbatches of a replica here in a step; as many as the other replicas have by default.
+    Those with fewer join the collectives of the others' last ones without tokens."""
     rack_gpus: Count | None = None
     """GPUs of one rack, for causes and failures of scope rack."""
     spares: NoneOrMore | None = None
@@ -101,7 +107,7 @@ class Pool(Strict):
     backward_s: Positive | None = None
     """Measured seconds of its backward pass, recomputation included; needs forward_s."""
 
-    _accelerator: Accelerator | None = PrivateAttr(default=None)
+    _own: Accelerator | None = PrivateAttr(default=None)
 
     @field_validator("gpu")
     @classmethod
@@ -109,16 +115,16 @@ class Pool(Strict):
         return known("gpus", name, info.context)
 
     @model_validator(mode="after")
-    def _keeps_its_gpu(self, info: ValidationInfo) -> Pool:
-        self._accelerator = hardware("gpus", self.gpu, info)
+    def _keeps_its_own_gpu(self, info: ValidationInfo) -> Pool:
+        self._own = own("gpus", self.gpu, info)
         return self
 
     @property
     def accelerator(self) -> Accelerator:
         """The GPU: the scenario's own, or the catalogue's."""
         # A plan asks a hundred times, and by its name a private attribute takes 2 us.
-        kept: Accelerator | None = (self.__pydantic_private__ or {}).get("_accelerator")
-        return kept or catalog.gpu(self.gpu)
+        own: Accelerator | None = (self.__pydantic_private__ or {}).get("_own")
+        return own or catalog.gpu(self.gpu)
 
     def efficiency(self, dtype: Dtype) -> float | None:
         """Return the kernel efficiency of a number format: the pool's own, or the catalogue's."""
@@ -156,13 +162,15 @@ class Fabric(Strict):
         if not isinstance(table, dict) or not isinstance(table.get("noise"), dict):
             return table
         name = table.get("name")
-        network = hardware("fabrics", name, info) if isinstance(name, str) else None
+        network = own("fabrics", name, info) if isinstance(name, str) else None
+        if network is None and name in catalog.names("fabrics"):
+            network = catalog.fabric(name)
         if network is None or network.noise is None:
             return table
         base = network.noise.model_dump(exclude_none=True)
         return {**table, "noise": merged(base, table["noise"])}
 
-    _network: Network | None = PrivateAttr(default=None)
+    _own: Network | None = PrivateAttr(default=None)
 
     @field_validator("name")
     @classmethod
@@ -170,16 +178,16 @@ class Fabric(Strict):
         return known("fabrics", name, info.context)
 
     @model_validator(mode="after")
-    def _keeps_its_network(self, info: ValidationInfo) -> Fabric:
-        self._network = hardware("fabrics", self.name, info)
+    def _keeps_its_own_network(self, info: ValidationInfo) -> Fabric:
+        self._own = own("fabrics", self.name, info)
         return self
 
     @property
     def network(self) -> Network:
         """The network: the scenario's own, or the catalogue's."""
         # As of a pool's GPU.
-        kept: Network | None = (self.__pydantic_private__ or {}).get("_network")
-        return kept or catalog.fabric(self.name)
+        own: Network | None = (self.__pydantic_private__ or {}).get("_own")
+        return own or catalog.fabric(self.name)
 
     @model_validator(mode="after")
     def _hops_can_be_drawn(self) -> Fabric:
@@ -218,6 +226,10 @@ class Workload(Strict):
     """Microbatches of a replica in a step; alternatively give global_batch_seqs."""
     global_batch_seqs: Count | None = None
     """Sequences of all replicas in a step; alternatively give n_microbatches."""
+    uneven_batch: Literal["refuse", "microbatches", "sequences"] = "refuse"
+    """What becomes of a global batch that replicas cannot share evenly: refuse: it is a problem;
+    microbatches: the first replicas have one microbatch more; sequences: replicas have as many
+    sequences as each other or one more, and their last microbatch may be smaller."""
     dtype: Dtype = "bf16"
     """Number format of the matrix products."""
     mfu_dtype: Dtype = "bf16"
@@ -288,6 +300,9 @@ class Layout(Strict):
     """Pipeline stages."""
     context: Count = 1
     """Tensor groups that divide each sequence among them."""
+    n_replicas: Count | None = None
+    """Replicas of the job, the first ones; as many as fit by default. The GPUs of the others are
+    spares."""
     context_split: Literal["zigzag", "contiguous"] = "zigzag"
     """How context ranks divide a sequence: zigzag, so that all have as many scores, or each one
     piece of it, so that the last rank has most of the causal ones."""

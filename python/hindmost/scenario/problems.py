@@ -7,6 +7,7 @@ from typing import Any
 
 from hindmost.errors import Problem, did_you_mean
 from hindmost.scenario.basis import of_nothing
+from hindmost.scenario.batch_problems import batch_problems
 from hindmost.scenario.cause_problems import cause_problems
 from hindmost.scenario.counts import (
     Counts,
@@ -38,7 +39,8 @@ def problems(scenario: Scenario) -> list[Problem]:
         *_pools(scenario, counts),
         *own_name_problems(gpus=scenario.gpus, fabrics=scenario.fabrics),
         *fabric_problems(scenario),
-        *_workload(scenario, counts),
+        *_workload(scenario),
+        *batch_problems(scenario, counts),
         *layout_problems(scenario, counts),
         *collective_problems(scenario, counts),
         *cause_problems(scenario, counts),
@@ -114,7 +116,7 @@ def _crosses_scale_up(pool: Pool, layout: Layout, counts: Counts) -> bool:
     return several or (layout.tensor > 1 and pool.forward_s is None)
 
 
-def _workload(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
+def _workload(scenario: Scenario) -> Iterator[Problem]:
     workload = scenario.workload
     if workload.recompute_layers is not None and workload.recompute != "full":
         requirement = 'must be absent where workload.recompute is not "full"'
@@ -128,31 +130,6 @@ def _workload(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
             if pool.accelerator.peak_flop_per_s(dtype) is None:
                 requirement = f"must be one that pool {name} ({pool.gpu}) has a peak for"
                 yield Problem(path=f"workload.{key}", requirement=requirement, value=dtype)
-    given = workload.n_microbatches, workload.global_batch_seqs
-    if given == (None, None):
-        hint = "or give workload.global_batch_seqs"
-        yield Problem(path="workload.n_microbatches", requirement="is missing", hint=hint)
-    elif None not in given:
-        requirement = "must be absent where workload.n_microbatches is given"
-        yield Problem(
-            path="workload.global_batch_seqs",
-            requirement=requirement,
-            value=workload.global_batch_seqs,
-        )
-    elif workload.global_batch_seqs is not None:
-        per_round = counts.n_replicas * workload.microbatch_seqs
-        if per_round and workload.global_batch_seqs % per_round:
-            requirement = (
-                f"must be a multiple of {per_round}, the replicas times workload.microbatch_seqs"
-            )
-            below = workload.global_batch_seqs // per_round * per_round
-            near = [str(one) for one in (below, below + per_round) if one]
-            yield Problem(
-                path="workload.global_batch_seqs",
-                requirement=requirement,
-                value=workload.global_batch_seqs,
-                hint=f"{' or '.join(near)} would do",
-            )
 
 
 def _unknowns(scenario: Scenario, values: dict[str, Any]) -> Iterator[Problem]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hindmost.scenario.counts import block_gpus, domain_gpus, used_domain_gpus
+from hindmost.scenario.counts import Counts, block_gpus, domain_gpus, used_domain_gpus
 from hindmost.scenario.models import Pool, Scenario
 from hindmost.scenario.reliability import FailureScope
 
@@ -108,18 +108,14 @@ def pool_cluster(pool: Pool, scenario: Scenario, *, spares: int, n_ranks: int) -
     )
 
 
-def clusters(scenario: Scenario, ranks: list[int]) -> dict[str, PoolCluster]:
-    """Return the GPUs of each pool, by its name.
-
-    Parameters
-    ----------
-    scenario
-        The scenario.
-    ranks
-        Ranks of each pool.
-    """
-    held_back = scenario.spares
+def clusters(scenario: Scenario, counts: Counts) -> dict[str, PoolCluster]:
+    """Return the GPUs of each pool, by its name."""
     return {
-        name: pool_cluster(pool, scenario, spares=held_back[name], n_ranks=n_ranks)
-        for (name, pool), n_ranks in zip(scenario.pools.items(), ranks, strict=True)
+        name: pool_cluster(
+            pool,
+            scenario,
+            spares=counts.pools[name].held_back_gpus,
+            n_ranks=counts.pools[name].n_ranks,
+        )
+        for name, pool in scenario.pools.items()
     }

@@ -57,7 +57,7 @@ class Fleet:
     @cached_property
     def clusters(self) -> dict[str, PoolCluster]:
         """The GPUs of each pool."""
-        return clusters(self.scenario, self.plan.ranks)
+        return clusters(self.scenario, self._counts)
 
     @property
     def _recovery(self) -> Recovery:

@@ -1,0 +1,177 @@
+"""Plans as the Rust core takes them: plain numbers, texts, lists and dictionaries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hindmost.cause import Cause
+from hindmost.collective.hops import total as hop_total
+from hindmost.law import LawModel
+from hindmost.physics.job import Job
+from hindmost.physics.terms import Term
+from hindmost.plan.pool_plan import PoolPlan
+from hindmost.scenario import Counts, PoolCounts, Scenario
+from hindmost.scenario.counts import domain_gpus, is_mixed
+
+CORE_ORDER = ("cp", "dp", "pp")
+"""Dimensions in which the core numbers tensor groups; those of experts have the same stages."""
+
+NOISE = "fabric-noise"
+"""Name of the fabric's noise among the causes; its random streams are hashed from it."""
+
+UNEQUAL = "unequal-replicas"
+"""Name of what unequal batches do, among the causes of the core's plan."""
+
+
+def core_arguments(
+    scenario: Scenario, job: Job, counts: Counts, pools: tuple[PoolPlan, ...], step_s: float
+) -> dict[str, Any]:
+    """Return the arguments of the Rust core's plan."""
+    named = list(scenario.acting_causes.items())
+    if scenario.acting_noise is not None:
+        named.append((NOISE, scenario.acting_noise))
+    places = {name: place for place, name in enumerate(scenario.pools)}
+    unequal = [_more_work(pool, places[pool.name]) for pool in pools if pool.n_more]
+    by_phase = zip(*(pool.terms for pool in pools), strict=True)
+    return {
+        "pools": [_core_pool(scenario, pool, counts.pools[pool.name]) for pool in pools],
+        "causes": [
+            *(
+                _core_cause(name, cause, places, step_s, scenario.watchdog_s)
+                for name, cause in named
+            ),
+            *unequal,
+        ],
+        "terms": [
+            _core_term(pools, same_phase, scenario.acting_hop_noise) for same_phase in by_phase
+        ],
+        "overlap_fraction": scenario.collective.overlap_fraction,
+        "context": scenario.layout.context,
+        "order": "-".join(name for name in scenario.layout.order.split("-") if name in CORE_ORDER),
+        "pipeline": _core_pipeline(scenario, job, counts, pools),
+    }
+
+
+def _core_pool(scenario: Scenario, pool: PoolPlan, counts: PoolCounts) -> dict[str, object]:
+    gpu = scenario.pools[pool.name].accelerator
+    return {
+        "name": pool.name,
+        "n_gpus": pool.n_gpus,
+        "node_gpus": gpu.node_gpus,
+        "domain_gpus": gpu.domain_gpus,
+        "domain_gpus_used": domain_gpus(scenario.pools[pool.name]),
+        "held_back_gpus": counts.held_back_gpus,
+        "rack_gpus": scenario.pools[pool.name].rack_gpus,
+        "tensor_gpus": scenario.layout.tensor,
+        "compute_s": pool.compute.step_s,
+    }
+
+
+def _core_pipeline(
+    scenario: Scenario, job: Job, counts: Counts, pools: tuple[PoolPlan, ...]
+) -> dict[str, Any] | None:
+    """Return the pipeline of a replica, or None where a step is one barrier."""
+    layout = job.layout
+    within_step = ("microbatch", "layer")
+    if layout.pipeline == 1 and not any(
+        cause.span in within_step for cause in scenario.acting_causes.values()
+    ):
+        return None
+    return {
+        "kind": job.schedule,
+        "stages": layout.pipeline,
+        "chunks": layout.chunks,
+        "microbatches": job.n_microbatches,
+        "context": layout.context,
+        "gang_replicas": counts.gang_replicas,
+        "placement": "mixed" if is_mixed(layout) else "aligned",
+        "layers": [len(stage.layers) for stage in job.stages],
+        "times": [
+            {
+                "forward_s": [stage.forward_s for stage in pool.compute.stages],
+                "backward_s": [stage.backward_s for stage in pool.compute.stages],
+                "weight_s": [stage.weight_s for stage in pool.compute.stages]
+                if job.has_weight_passes
+                else [],
+                "overhead_s": pool.compute.overhead_s,
+                "transfer_s": list(pool.compute.transfers_s),
+            }
+            for pool in pools
+        ],
+    }
+
+
+def _core_cause(
+    name: str, cause: Cause, places: dict[str, int], step_s: float, watchdog_s: float | None
+) -> dict[str, object]:
+    law, probability = cause.below(watchdog_s, step_s)
+    return {
+        "name": name,
+        "affects": cause.affects,
+        "effect": cause.effect,
+        "scope": cause.scope,
+        "span": cause.span,
+        "probability": probability,
+        # A law of which nothing passes never occurs.
+        "law": (law or cause.law).model_dump(exclude_none=True),
+        "pools": [places[pool] for pool in dict.fromkeys(cause.pools or places)],
+        "units": cause.unit_ranges,
+        **_period(cause),
+    }
+
+
+def _more_work(pool: PoolPlan, place: int) -> dict[str, object]:
+    """Return what the work of those replicas of a pool does that have more sequences.
+
+    A cause, because the core takes all ranks of a pool to have equal work.
+    """
+    return {
+        "name": f"{UNEQUAL}-{pool.name}",
+        "affects": "compute",
+        "effect": "slowdown",
+        "scope": "replica",
+        "span": "run",
+        "probability": 1.0,
+        "law": {"name": "constant", "value": pool.more_slowdown},
+        "pools": [place],
+        "units": [(0, pool.n_more - 1)],
+    }
+
+
+def _period(cause: Cause) -> dict[str, Any]:
+    # What comes in every step is no period, which the engines need not know.
+    if cause.period_steps in (None, 1):
+        return {}
+    phase = cause.phase_steps
+    if isinstance(phase, LawModel):
+        law = phase.model_dump(exclude_none=True)
+        return {"period_steps": cause.period_steps, "phase_law": law}
+    return {"period_steps": cause.period_steps, "phase_step": phase}
+
+
+def _core_term(
+    pools: tuple[PoolPlan, ...], same_phase: tuple[Term, ...], hop_noise: LawModel | None
+) -> dict[str, Any]:
+    """Return the term of one phase, with a number for each pool."""
+    by_pool = zip(pools, same_phase, strict=True)
+    return {
+        "latency_s": [term.cost.latency_s + term.cost.scale_up_s for term in same_phase],
+        "transfer_s": [term.cost.transfer_s for term in same_phase],
+        "window_share": [pool.window_share(term) for pool, term in by_pool],
+        "n_buckets": same_phase[0].n_buckets,
+        "hops": None if hop_noise is None else _hop_law(same_phase, hop_noise),
+    }
+
+
+def _hop_law(same_phase: tuple[Term, ...], hop_noise: LawModel) -> dict[str, Any] | None:
+    """Return the law of a term's latency over its nominal latency.
+
+    That of the pool whose ranks are spread over the most domains. All collectives of a
+    phase share one draw.
+    """
+    hops = [term.hops for term in same_phase if term.hops is not None]
+    most_domains = max(hops, key=lambda hops: hops.n_domains, default=None)
+    if most_domains is None or most_domains.n_domains < 2:
+        return None
+    total = hop_total(hop_noise, pattern=most_domains.pattern, n=most_domains.n_domains)
+    return total.law().model_dump(exclude_none=True)

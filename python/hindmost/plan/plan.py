@@ -1,0 +1,238 @@
+"""Plans: scenarios as plain numbers, with times, bytes and FLOPs instead of GPUs and models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from hindmost.errors import Problem, ScenarioError, Verbatim
+from hindmost.plan.core_arguments import core_arguments
+from hindmost.plan.pool_plan import PoolPlan, job_of, n_seqs_of, pool_plans
+from hindmost.scenario import Counts, Scenario
+from hindmost.scenario.counts import is_mixed
+from hindmost.units import gigabytes
+
+MIN_STEP_S = 1e-9
+"""Seconds of a step, at least; this is a few clock cycles."""
+
+MAX_STEP_S = 1e9
+"""Seconds of a step, at most; this is about thirty years."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A step of a whole job as plain numbers, which the Rust core compiles.
+
+    Attributes
+    ----------
+    pools : tuple of PoolPlan
+        Pools in document order.
+    n_replicas : int
+        Replicas of the job.
+    n_microbatches : int
+        Microbatches of a replica in a step.
+    tokens : int
+        Tokens of a step.
+    model_flops : float
+        Model FLOPs of a step.
+    noiseless_step_s : float
+        Seconds of a step without any cause.
+    real_step_s : float or None
+        The same without any ideal, where that differs.
+    arguments : dict
+        Arguments of the Rust core's plan: plain numbers, texts, lists and dictionaries.
+    """
+
+    pools: tuple[PoolPlan, ...]
+    n_replicas: int
+    n_microbatches: int
+    tokens: int
+    model_flops: float
+    noiseless_step_s: float
+    arguments: dict[str, Any] = field(repr=False)
+    real_step_s: float | None = None
+
+    @property
+    def fullest_bytes(self) -> float:
+        """Memory that the fullest GPU needs, in bytes."""
+        return max(pool.memory.total_bytes for pool in self.pools)
+
+    @property
+    def ranks(self) -> list[int]:
+        """Ranks of each pool; its other GPUs are spares."""
+        return [pool.n_ranks for pool in self.pools]
+
+    @property
+    def n_ranks(self) -> int:
+        """Ranks of all pools."""
+        return sum(self.ranks)
+
+    @property
+    def peak_flop_per_s(self) -> float:
+        """Dense peak of all ranks together, in FLOP/s."""
+        by_pool = zip(self.ranks, self.pools, strict=True)
+        return sum(n_ranks * pool.peak_flop_per_s for n_ranks, pool in by_pool)
+
+    @property
+    def rate_step_s(self) -> float:
+        """Seconds of a step in which causes with a rate occur as often as they do in such a time.
+
+        Those without any cause and without any ideal, so that an ideal changes only what it names.
+        """
+        return self.noiseless_step_s if self.real_step_s is None else self.real_step_s
+
+    @property
+    def peak_step_s(self) -> float:
+        """Seconds of a step in which every rank runs at its dense peak; MFU is this over a step."""
+        return self.model_flops / self.peak_flop_per_s
+
+
+def make_plan(scenario: Scenario, *, known: tuple[Scenario, Plan] | None = None) -> Plan:
+    """Return the plan of a scenario.
+
+    Parameters
+    ----------
+    scenario
+        The scenario.
+    known
+        Another scenario and its plan, whose pools are taken over where all that they depend on is
+        equal.
+
+    Raises
+    ------
+    ScenarioError
+        If the job does not fit into the memory of some pool's GPUs, or a step would be too
+        short or too long.
+    """
+    counts = Counts.of(scenario.pools, scenario.layout, scenario.spares)
+    job = job_of(scenario, counts)
+    is_known = known is not None and _pools_depend_on(scenario) == _pools_depend_on(known[0])
+    has_known_ideals = known is not None and scenario.ideals.of_pools == known[0].ideals.of_pools
+    if known is not None and is_known and has_known_ideals:
+        pools = known[1].pools
+    else:
+        pools = pool_plans(scenario, job, counts)
+    found = [
+        *_memory_problems(scenario, pools, counts),
+        *_step_problems(scenario, pools),
+        *_torus_problems(scenario, pools),
+    ]
+    if found:
+        raise ScenarioError(found)
+    n_seqs = n_seqs_of(scenario, counts)
+    step_s = _noiseless_step_s(scenario, pools)
+    real_step_s = None
+    if any(scenario.ideals.of_pools):
+        real_step_s = known[1].rate_step_s if known and is_known else _real_step_s(scenario)
+    return Plan(
+        pools=pools,
+        n_replicas=counts.n_replicas,
+        n_microbatches=job.n_microbatches,
+        tokens=n_seqs * scenario.workload.seq_len,
+        model_flops=n_seqs / scenario.workload.microbatch_seqs * job.microbatch_model_flops,
+        noiseless_step_s=step_s,
+        arguments=core_arguments(scenario, job, counts, pools, real_step_s or step_s),
+        real_step_s=real_step_s,
+    )
+
+
+def _pools_depend_on(scenario: Scenario) -> tuple[Any, ...]:
+    """Return all that the plans of pools depend on, but for ideals."""
+    # Of laws only whether hops are random: the rest of them belongs to the core's arguments.
+    fabric = scenario.fabric.model_copy(update={"noise": None, "hop_noise": None})
+    parts = list(scenario.pools.items()), scenario.model, scenario.workload, scenario.layout
+    return scenario.spares, *parts, scenario.collective, fabric, scenario.hop_noise is None
+
+
+def _real_step_s(scenario: Scenario) -> float:
+    """Return the seconds of a step without any cause and without any ideal."""
+    real = scenario.model_copy(update={"ideal": None})
+    counts = Counts.of(real.pools, real.layout, real.spares)
+    return _noiseless_step_s(real, pool_plans(real, job_of(real, counts), counts))
+
+
+def _memory_problems(
+    scenario: Scenario, pools: tuple[PoolPlan, ...], counts: Counts
+) -> Iterator[Problem]:
+    """Yield a problem for each pool whose GPUs have less memory than the job needs."""
+    layout = scenario.layout
+    for pool in pools:
+        name, gpu = scenario.pools[pool.name].gpu, scenario.pools[pool.name].accelerator
+        needed = pool.memory.total_bytes
+        if needed <= gpu.memory_bytes:
+            continue
+        hint = "shard over more ranks, raise layout.tensor or layout.pipeline, or recompute more"
+        last = counts.pools[pool.name].smallest_shard_group
+        if layout.sharding == "hybrid" and last < (layout.shard_group_replicas or 1):
+            hint = f"the last shard group holds only {last} replicas; choose another size"
+        yield Problem(
+            path="layout",
+            requirement=(
+                f"needs {gigabytes(needed)} a GPU{_where(scenario, pool)}, "
+                f"{gigabytes(needed - gpu.memory_bytes)} more than the "
+                f"{gigabytes(gpu.memory_bytes)} of pool {pool.name} ({name})"
+            ),
+            hint=hint,
+            source=scenario.source,
+        )
+
+
+def _where(scenario: Scenario, pool: PoolPlan) -> str:
+    return f" of stage {pool.memory.stage}" if scenario.layout.pipeline > 1 else ""
+
+
+def _step_problems(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> Iterator[Problem]:
+    """Yield a problem for each pool whose noiseless step is too short or too long."""
+    for pool in pools:
+        compute_s = pool.compute.step_s
+        step_s = compute_s + sum(term.cost.total_s for term in pool.terms)
+        if not compute_s >= MIN_STEP_S:
+            requirement = f"must make pool {pool.name} compute for at least {MIN_STEP_S:g} s a step"
+            found_s = compute_s
+        elif not step_s <= MAX_STEP_S:
+            requirement = f"must make a step of pool {pool.name} take at most {MAX_STEP_S:g} s"
+            found_s = step_s
+        else:
+            continue
+        value = Verbatim(f"{found_s:.3g}")
+        yield Problem(path="workload", requirement=requirement, value=value, source=scenario.source)
+
+
+def _torus_problems(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> Iterator[Problem]:
+    """Yield a problem where a torus would reach over the second tier."""
+    fabric = scenario.fabric
+    beyond, shape = fabric.network.beyond, fabric.shape
+    n_groups = max(pool.shard_groups for pool in pools)
+    if shape is not None and beyond is not None and n_groups > 1:
+        requirement = (
+            f"must lie within the {beyond.gpus:,} GPUs of fabrics.{fabric.name}.beyond, and with "
+            f"its tensor groups and stages it has ranks in {n_groups} such groups"
+        )
+        hint = 'layout.sharding = "hybrid" shards within a slice'
+        yield Problem(path="fabric.shape", requirement=requirement, value=shape, hint=hint)
+
+
+def _noiseless_step_s(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> float:
+    """Return the seconds of a step without any cause: its slowest replica's, and what that exposes.
+
+    A collective is complete when its slowest member is, so each term takes the time of the
+    slowest pool, and hides behind the compute of the pool that the step waits for.
+    """
+    phases = list(zip(*(pool.terms for pool in pools), strict=True))
+    times_s = [max(term.cost.total_s for term in phase) for phase in phases]
+    windows = [[pool.window_share(term) for term in pool.terms] for pool in pools]
+    if is_mixed(scenario.layout):
+        # Replicas that lie in several pools have the narrowest window of them.
+        windows = [[min(phase) for phase in zip(*windows, strict=True)]] * len(pools)
+    overlap = scenario.collective.overlap_fraction
+
+    def step_s(pool: PoolPlan, shares: list[float]) -> float:
+        exposed_s = 0.0
+        for term, share, time_s in zip(pool.terms, shares, times_s, strict=True):
+            window_s = overlap * share * pool.replica_s
+            exposed_s += max(time_s / term.n_buckets, time_s - window_s)
+        return pool.replica_s + exposed_s
+
+    by_pool = zip(pools, windows, strict=True)
+    return max(step_s(pool, shares) for pool, shares in by_pool if pool.n_ranks)

@@ -1,0 +1,251 @@
+"""Plans of pools: seconds, bytes and FLOPs of their ranks without any cause."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from hindmost.physics.compute import (
+    ComputeTime,
+    balanced,
+    compute_time,
+    mixed_step_s,
+    passes_of_sequences,
+)
+from hindmost.physics.job import Job
+from hindmost.physics.links import Links, links
+from hindmost.physics.memory import Memory, memory
+from hindmost.physics.network import network
+from hindmost.physics.stages import stage_flops
+from hindmost.physics.terms import Term, terms
+from hindmost.scenario import Counts, Scenario
+from hindmost.scenario.areas import tier_sizes
+from hindmost.scenario.batch import Batch, batches
+from hindmost.scenario.counts import is_mixed
+from hindmost.scenario.mixed import stage_pools
+from hindmost.scenario.models import Pool
+from hindmost.scenario.places import PoolPlaces, places
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolPlan:
+    """One pool as plain numbers.
+
+    Attributes
+    ----------
+    name : str
+        Name of the pool.
+    n_gpus : int
+        GPUs in all.
+    n_ranks : int
+        Ranks among them; the others are spares.
+    peak_flop_per_s : float
+        Dense peak of one GPU that MFU is measured against, in FLOP/s.
+    peak_power_w, idle_power_w : float or None
+        Power of one GPU at work and without work, in watts, where they are known.
+    compute : ComputeTime
+        Seconds that a replica computes without any cause.
+    n_more, more_slowdown : int, float
+        The first so many replicas have more sequences, and compute so many times as long.
+    replica_s : float
+        Seconds that the replicas with ranks here that have most sequences compute in a step without
+        any cause: those of `compute`, unless replicas are unequal or stages spread over pools.
+    rank_model_flops : float
+        Model FLOPs of a step that each rank computes, on average.
+    terms : tuple of Term
+        Collectives with other replicas, by the phase of the step that can hide them.
+    memory : Memory
+        Memory of the pool's fullest GPU.
+    shard_groups : int
+        Groups of the network's uppermost tier that a shard group has ranks in, at most; 1 if it
+        has no tier.
+    """
+
+    name: str
+    n_gpus: int
+    n_ranks: int
+    peak_flop_per_s: float
+    peak_power_w: float | None
+    idle_power_w: float | None
+    compute: ComputeTime
+    n_more: int
+    more_slowdown: float
+    replica_s: float
+    rank_model_flops: float
+    terms: tuple[Term, ...]
+    memory: Memory
+    shard_groups: int
+
+    def window_share(self, term: Term) -> float:
+        """Return the share of a replica's compute in whose time a term may hide."""
+        # Windows are those of `compute`, which replicas with more sequences exceed in all passes.
+        return min(1.0, term.window_s / (self.compute.step_s if self.n_more else self.replica_s))
+
+
+def job_of(scenario: Scenario, counts: Counts) -> Job:
+    """Return what the replicas of a scenario compute that have most microbatches."""
+    return Job(
+        model=scenario.model,
+        workload=scenario.workload,
+        layout=scenario.layout,
+        n_microbatches=max(batch.n_microbatches for batch in _batches(scenario, counts).values()),
+        ideal=scenario.ideals,
+    )
+
+
+def _batches(scenario: Scenario, counts: Counts) -> dict[str, Batch]:
+    return batches(scenario.pools, scenario.workload, scenario.layout, counts)
+
+
+def n_seqs_of(scenario: Scenario, counts: Counts) -> int:
+    """Return the sequences of a step, of all replicas."""
+    found = _batches(scenario, counts)
+    if is_mixed(scenario.layout):
+        # Its replicas are known by number only all together.
+        return counts.n_replicas * next(iter(found.values())).seqs
+    return sum(batch.all_seqs(counts.pools[name].n_replicas) for name, batch in found.items())
+
+
+def pool_plans(scenario: Scenario, job: Job, counts: Counts) -> tuple[PoolPlan, ...]:
+    """Return the plan of each pool, whether or not the job fits into its memory."""
+    tiers = tier_sizes(scenario.fabric.network)
+    where = places(scenario.pools, scenario.layout, counts, tiers)
+    # A pool of spares only, which mixed stages leave over, is as any other one.
+    anywhere = next(iter(where.values()))
+    found = [where.get(name, anywhere) for name in scenario.pools]
+    of_ranks = [links(pool, scenario.fabric) for pool in scenario.pools.values()]
+    shared = _batches(scenario, counts)
+    jobs = [_job_of_pool(job, batch) for batch in shared.values()]
+    by_pool = zip(jobs, scenario.pools.values(), of_ranks, found, strict=True)
+    n_replicas = [counts.pools[name].n_replicas for name in scenario.pools]
+    work = [
+        _work(*each, batch, n)
+        for each, batch, n in zip(by_pool, shared.values(), n_replicas, strict=True)
+    ]
+    if job.ideal.mixed_generations:
+        n_ranks = [counts.pools[name].n_ranks for name in scenario.pools]
+        times = balanced(
+            [each.compute for each in work],
+            [n * each.rank_model_flops for n, each in zip(n_ranks, work, strict=True)],
+        )
+        work = [each.balanced(time) for each, time in zip(work, times, strict=True)]
+    plans = zip(jobs, scenario.pools, of_ranks, found, work, strict=True)
+    pools = [_pool_plan(scenario, counts, *each) for each in plans]
+    if is_mixed(scenario.layout):
+        ways = stage_pools(scenario.layout, counts)
+        replica_s = mixed_step_s(job, [pool.compute for pool in pools], ways)
+        pools = [replace(pool, replica_s=replica_s) for pool in pools]
+    return tuple(pools)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Work:
+    """What the replicas of a pool compute in a step without any cause."""
+
+    compute: ComputeTime
+    n_more: int
+    more_slowdown: float
+    rank_model_flops: float
+
+    def balanced(self, compute: ComputeTime) -> _Work:
+        """Return the work of replicas that take so long, all of which have as much."""
+        flops = compute.work * self.rank_model_flops
+        return replace(self, compute=compute, n_more=0, more_slowdown=1.0, rank_model_flops=flops)
+
+
+def _job_of_pool(job: Job, batch: Batch) -> Job:
+    """Return what the replicas of a pool compute, with microbatches of their own size."""
+    if batch.microbatch_seqs == job.workload.microbatch_seqs:
+        return job
+    update = {"microbatch_seqs": batch.microbatch_seqs}
+    return replace(job, workload=job.workload.model_copy(update=update))
+
+
+def _work(
+    job: Job, pool: Pool, links: Links, places: PoolPlaces, batch: Batch, n_replicas: int
+) -> _Work:
+    """Return the work of a pool's replicas.
+
+    The core knows one number of microbatches: passes of replicas with fewer sequences are in
+    proportion shorter, so that all of them take as long as those that there are.
+    """
+    compute = compute_time(job, pool, links, places)
+    n_more, slowdown, mean_seqs = 0, 1.0, float(batch.seqs)
+    if batch.n_more or batch.seqs != job.n_microbatches * batch.microbatch_seqs:
+
+        def passes_s(n_seqs: int) -> float:
+            return passes_of_sequences(job, pool, links, places, compute, n_seqs)
+
+        each_s = passes_s(batch.seqs)
+        if batch.n_more:
+            n_more, share = batch.n_more, batch.n_more / n_replicas
+            mean_seqs += share * batch.more
+            more_s = passes_s(batch.seqs + batch.more)
+            if job.ideal.sequence_imbalance or job.ideal.mixed_generations:
+                n_more, each_s = 0, each_s + share * (more_s - each_s)
+            else:
+                slowdown = (more_s + compute.overhead_s) / (each_s + compute.overhead_s)
+        compute = compute.with_passes_s(each_s)
+    return _Work(
+        compute=compute,
+        n_more=n_more,
+        more_slowdown=slowdown,
+        rank_model_flops=_rank_model_flops(job, places, mean_seqs),
+    )
+
+
+def _pool_plan(
+    scenario: Scenario,
+    counts: Counts,
+    job: Job,
+    name: str,
+    of_rank: Links,
+    places: PoolPlaces,
+    work: _Work,
+) -> PoolPlan:
+    pool, fabric = scenario.pools[name], scenario.fabric
+    peak_flop_per_s = pool.accelerator.peak_flop_per_s(scenario.workload.mfu_dtype)
+    assert peak_flop_per_s is not None
+    between_replicas = network(
+        of_rank,
+        places,
+        collective=scenario.collective,
+        fabric=fabric,
+        layers_per_stage=job.layers_per_stage,
+    )
+    return PoolPlan(
+        name=name,
+        n_gpus=pool.n_gpus,
+        n_ranks=counts.pools[name].n_ranks,
+        peak_flop_per_s=peak_flop_per_s,
+        peak_power_w=pool.figure("peak_power_w"),
+        idle_power_w=pool.figure("idle_power_w"),
+        compute=work.compute,
+        n_more=work.n_more,
+        more_slowdown=work.more_slowdown,
+        replica_s=work.more_slowdown * work.compute.step_s,
+        rank_model_flops=work.rank_model_flops,
+        terms=tuple(terms(job, counts, between_replicas, work.compute)),
+        memory=memory(
+            job,
+            state_ranks=counts.pools[name].state_ranks,
+            stages=[stage for stage, n_ranks in enumerate(places.ranks_of_stages) if n_ranks],
+        ),
+        shard_groups=places.shard.tiers[-1].number if places.shard.tiers else 1,
+    )
+
+
+def _rank_model_flops(job: Job, places: PoolPlaces, n_seqs: float) -> float:
+    """Return the model FLOPs of a pool's average rank, in replicas of so many sequences a step."""
+    counted = job.workload.counted_attention
+    of_stages = [
+        sum(
+            stage_flops(job.model, job.workload, chunk, attention=counted).total for chunk in chunks
+        )
+        for chunks in job.chunks_of_stages
+    ]
+    if job.ideal.stage_imbalance:
+        of_stages = [sum(of_stages) / len(of_stages)] * len(of_stages)
+    by_stage = zip(of_stages, places.ranks_of_stages, strict=True)
+    total = sum(n_ranks * flops for flops, n_ranks in by_stage)
+    tokens = n_seqs * job.workload.seq_len / job.stage_ranks
+    return tokens * total / sum(places.ranks_of_stages)
