@@ -181,6 +181,7 @@ def _is_there(
             return (
                 (of_context and workload.attention == "causal")
                 or workload.uneven_batch != "refuse"
+                or workload.document_tokens is not None
                 or bool(_of_mechanism(one.name, causes))
             )
         case "failures" | "idle":

@@ -196,6 +196,32 @@ def passes_of_sequences(
     return _passes_s(of_replica, list(time.stages), time.transfers_s, last)
 
 
+def attention_share(job: Job, pool: Pool, time: ComputeTime) -> float:
+    """Return the share of a microbatch's passes that attention scores take.
+
+    Of measured passes it is the share of their FLOPs.
+
+    Parameters
+    ----------
+    job, pool
+        What a replica computes, and the pool that it is in.
+    time
+        Its passes.
+    """
+    if pool.forward_s is not None:
+        flops = [
+            stage_flops(job.model, job.workload, stage, documents=job.documents)
+            for stage in job.stages
+        ]
+        return sum(each.attention for each in flops) / sum(each.total for each in flops)
+    attention_s = 0.0
+    for stage in job.stages:
+        computed = _flop_time(job, pool, stage)
+        again, _ = _again(job, pool, stage, computed)
+        attention_s += (1 + again) * computed.attention_s
+    return attention_s / sum(stage.total_s for stage in time.stages)
+
+
 def balanced(pools: Sequence[ComputeTime], flops: Sequence[float]) -> list[ComputeTime]:
     """Return the seconds of pools whose ranks have work in proportion to their speed.
 
@@ -375,7 +401,13 @@ def _flop_time(job: Job, pool: Pool, stage: Stage) -> _FlopTime:
         return job.microbatch_tokens * per_token / job.stage_ranks / flop_per_s
 
     # All context ranks wait for the one with most scores.
-    flops = stage_flops(job.model, job.workload, stage, after=job.tokens_before_last_rank)
+    flops = stage_flops(
+        job.model,
+        job.workload,
+        stage,
+        after=job.tokens_before_last_rank,
+        documents=job.documents,
+    )
     plain = 1.0 if job.ideal.kernel_efficiency else pool.efficiency("bf16")
     layers_s = seconds(flops.layers, job.workload.dtype, layer_efficiency(job, pool, stage))
     output_s = seconds(flops.output, "bf16", plain)
@@ -397,7 +429,10 @@ def _measured(job: Job, forward_s: float, backward_s: float) -> list[StageTime]:
     backward = 1 - FORWARD_SHARE_OF_PASSES
     recomputed = replace(job, ideal=NOTHING).recomputed_share
     backward_s *= (backward + job.recomputed_share) / (backward + recomputed)
-    flops = [stage_flops(job.model, job.workload, stage).total for stage in job.stages]
+    flops = [
+        stage_flops(job.model, job.workload, stage, documents=job.documents).total
+        for stage in job.stages
+    ]
     weight = 0.5 if job.has_weight_passes else 0.0
     return [
         StageTime(

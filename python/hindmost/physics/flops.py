@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from hindmost.catalog import Experts, Layer, Transformer, kinds_of_layers
 from hindmost.catalog.transformer import SCORED
+from hindmost.physics.documents import Packs
 
 FORWARD_SHARE_OF_PASSES = 1 / 3
 """Share of the forward pass in the FLOPs of both; a backward pass has twice as many."""
@@ -223,8 +224,41 @@ def attention_flops_per_token(
     return 6 * n_layers * n_heads * (d_qk + d_v) * _keys_in_window(window, seq_len, causal)
 
 
+def attention_flops_of(
+    model: Transformer,
+    kinds: Sequence[tuple[Layer, int]],
+    seq_len: float,
+    *,
+    causal: bool,
+    after: float = 0.0,
+    documents: Packs | None = None,
+) -> float:
+    """Return the FLOPs of one token in the attention of some layers beside their products.
+
+    Parameters
+    ----------
+    model, kinds
+        The model, and kinds of its layers with the number of each.
+    seq_len, causal, after
+        As of `layer_attention_flops_per_token`.
+    documents
+        Documents in each sequence, within which attention stays; instead of `after`.
+    """
+
+    def of_length(tokens: float, after: float = 0.0) -> float:
+        return sum(
+            n
+            * layer_attention_flops_per_token(
+                model, layer, seq_len=tokens, causal=causal, after=after
+            )
+            for layer, n in kinds
+        )
+
+    return of_length(seq_len, after) if documents is None else documents.per_token(of_length)
+
+
 def layer_attention_flops_per_token(
-    model: Transformer, layer: Layer, *, seq_len: int, causal: bool, after: float = 0.0
+    model: Transformer, layer: Layer, *, seq_len: float, causal: bool, after: float = 0.0
 ) -> float:
     """Return the FLOPs of one token in one layer's attention beside its products.
 
@@ -261,7 +295,12 @@ def layer_attention_flops_per_token(
 
 
 def model_flops_per_token(
-    model: Transformer, *, seq_len: int, causal: bool, adapter_rank: int | None = None
+    model: Transformer,
+    *,
+    seq_len: int,
+    causal: bool,
+    adapter_rank: int | None = None,
+    documents: Packs | None = None,
 ) -> float:
     """Return the model FLOPs of one token, forward and backward.
 
@@ -273,19 +312,19 @@ def model_flops_per_token(
         Tokens of a sequence, and whether only the causal half of scores counts.
     adapter_rank
         Rank of adapters that are trained while all else is frozen; None where all is trained.
+    documents
+        Documents in each sequence, within which attention stays.
 
     Notes
     -----
     ``6 * matmul_parameters`` plus the attention. These are the FLOPs of MFU, in which
     recomputation does not count. Frozen parameters have no gradient: 4 instead of 6 each.
     """
-    attention = sum(
-        n * layer_attention_flops_per_token(model, layer, seq_len=seq_len, causal=causal)
-        for layer, n in all_kinds(model)
-    )
+    kinds = all_kinds(model)
+    attention = attention_flops_of(model, kinds, seq_len, causal=causal, documents=documents)
     if adapter_rank is None:
         return 6 * matmul_parameters(model) + attention
-    adapters = sum(n * adapter_parameters(model, one, adapter_rank) for one, n in all_kinds(model))
+    adapters = sum(n * adapter_parameters(model, one, adapter_rank) for one, n in kinds)
     return 4 * matmul_parameters(model) + 6 * adapters + attention
 
 
@@ -301,10 +340,7 @@ def flops_by_part(model: Transformer, *, seq_len: int, causal: bool) -> dict[str
 
     parts = {
         "attention products": products(attention_parameters),
-        "attention scores": sum(
-            n * layer_attention_flops_per_token(model, layer, seq_len=seq_len, causal=causal)
-            for layer, n in kinds
-        ),
+        "attention scores": attention_flops_of(model, kinds, seq_len, causal=causal),
         "dense feed-forward": products(feed_forward_parameters),
         "routed experts": products(_picked_parameters),
         "shared experts": products(shared_parameters),
@@ -352,7 +388,7 @@ def _embedding_parameters(model: Transformer) -> int:
     return (1 if model.tied else 2) * model.vocabulary * model.hidden
 
 
-def _keys_in_window(window: int | None, seq_len: int, causal: bool, after: float = 0.0) -> float:
+def _keys_in_window(window: int | None, seq_len: float, causal: bool, after: float = 0.0) -> float:
     """Return the keys that a token attends to on average, at most those of a window."""
     if window is None or window >= seq_len:
         return (after + seq_len) / 2 if causal else float(seq_len)
@@ -363,7 +399,7 @@ def _keys_in_window(window: int | None, seq_len: int, causal: bool, after: float
     return window - missing / (seq_len - after)
 
 
-def _keys_in_chunks(chunk: int | None, seq_len: int, causal: bool, after: float = 0.0) -> float:
+def _keys_in_chunks(chunk: int | None, seq_len: float, causal: bool, after: float = 0.0) -> float:
     """Return the keys that a token attends to on average, in chunks of the sequence."""
     assert chunk is not None
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from hindmost.catalog import Transformer
+from hindmost.physics.documents import Packs, packs
 from hindmost.physics.flops import model_flops_per_token, recomputed_share
 from hindmost.physics.stages import RankParameters, Stage, parameters_of_rank, stages
 from hindmost.scenario.ideal import NOTHING, Ideal
@@ -75,6 +76,17 @@ class Job:
         """Tokens of one microbatch."""
         return self.workload.microbatch_seqs * self.workload.seq_len
 
+    @cached_property
+    def documents(self) -> Packs | None:
+        """Documents in its sequences; None where each sequence is one."""
+        law = self.workload.document_tokens
+        return None if law is None else packs(law, self.workload.seq_len)
+
+    @property
+    def counted_documents(self) -> Packs | None:
+        """Documents within which MFU counts attention; None where it counts whole sequences."""
+        return None if self.workload.mfu_attention else self.documents
+
     @property
     def rank_tokens(self) -> float:
         """Tokens of one microbatch whose residual stream one rank holds."""
@@ -88,6 +100,7 @@ class Job:
             seq_len=self.workload.seq_len,
             causal=self.workload.counted_attention == "causal",
             adapter_rank=self.adapter_rank,
+            documents=self.counted_documents,
         )
         return self.microbatch_tokens * per_token
 
@@ -130,7 +143,9 @@ class Job:
     @property
     def tokens_before_last_rank(self) -> float:
         """Tokens of a sequence before those of the context rank with most scores."""
-        is_even = self.layout.context_split == "zigzag" or self.ideal.sequence_imbalance
+        # Pieces of a sequence hold about as many documents each.
+        is_even = self.layout.context_split == "zigzag" or self.documents is not None
+        is_even = is_even or self.ideal.sequence_imbalance
         return 0.0 if is_even else self.workload.seq_len * (1 - 1 / self.layout.context)
 
     @property

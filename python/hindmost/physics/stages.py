@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hindmost.catalog import Transformer, kinds_of_layers
+from hindmost.physics.documents import Packs
 from hindmost.physics.flops import (
     adapter_parameters,
-    layer_attention_flops_per_token,
+    attention_flops_of,
     layer_matmul_parameters,
     layer_parameters,
     norm_parameters,
@@ -130,6 +131,7 @@ def stage_flops(
     *,
     attention: str | None = None,
     after: float = 0.0,
+    documents: Packs | None = None,
 ) -> StageFlops:
     """Return the FLOPs of one token in a virtual stage, forward and backward together.
 
@@ -141,6 +143,8 @@ def stage_flops(
         Scores that count: causal or full; those that are computed by default.
     after
         First tokens of each sequence that do not count.
+    documents
+        Documents in each sequence, within which attention stays.
     """
     causal = (attention or workload.attention) == "causal"
     kinds = kinds_of_layers(model, stage.layers)
@@ -154,12 +158,8 @@ def stage_flops(
         layers += sum(6.0 * adapter_parameters(model, layer, rank) * n for layer, n in kinds)
     return StageFlops(
         layers=layers,
-        attention=sum(
-            layer_attention_flops_per_token(
-                model, layer, seq_len=workload.seq_len, causal=causal, after=after
-            )
-            * n
-            for layer, n in kinds
+        attention=attention_flops_of(
+            model, kinds, workload.seq_len, causal=causal, after=after, documents=documents
         ),
         output=output,
         frozen=frozen,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from hindmost.cause import Cause
@@ -19,8 +20,8 @@ CORE_ORDER = ("cp", "dp", "pp")
 NOISE = "fabric-noise"
 """Name of the fabric's noise among the causes; its random streams are hashed from it."""
 
-UNEQUAL = "unequal-replicas"
-"""Name of what unequal batches do, among the causes of the core's plan."""
+UNEQUAL, PACKS = "unequal-replicas", "document-packs"
+"""Names of what unequal batches and unlike sequences do, among the causes of the core's plan."""
 
 
 def core_arguments(
@@ -31,7 +32,7 @@ def core_arguments(
     if scenario.acting_noise is not None:
         named.append((NOISE, scenario.acting_noise))
     places = {name: place for place, name in enumerate(scenario.pools)}
-    unequal = [_more_work(pool, places[pool.name]) for pool in pools if pool.n_more]
+    of_sequences = [cause for pool in pools for cause in _of_sequences(pool, places[pool.name])]
     by_phase = zip(*(pool.terms for pool in pools), strict=True)
     return {
         "pools": [_core_pool(scenario, pool, counts.pools[pool.name]) for pool in pools],
@@ -40,7 +41,7 @@ def core_arguments(
                 _core_cause(name, cause, places, step_s, scenario.watchdog_s)
                 for name, cause in named
             ),
-            *unequal,
+            *of_sequences,
         ],
         "terms": [
             _core_term(pools, same_phase, scenario.acting_hop_noise) for same_phase in by_phase
@@ -73,9 +74,10 @@ def _core_pipeline(
     """Return the pipeline of a replica, or None where a step is one barrier."""
     layout = job.layout
     within_step = ("microbatch", "layer")
-    if layout.pipeline == 1 and not any(
+    changes_within_steps = any(
         cause.span in within_step for cause in scenario.acting_causes.values()
-    ):
+    ) or any(pool.pack_law for pool in pools)
+    if layout.pipeline == 1 and not changes_within_steps:
         return None
     return {
         "kind": job.schedule,
@@ -120,22 +122,34 @@ def _core_cause(
     }
 
 
-def _more_work(pool: PoolPlan, place: int) -> dict[str, object]:
-    """Return what the work of those replicas of a pool does that have more sequences.
+def _of_sequences(pool: PoolPlan, place: int) -> Iterator[dict[str, object]]:
+    """Yield causes that stand for what sequences do: more of them, and of other documents.
 
-    A cause, because the core takes all ranks of a pool to have equal work.
+    The core takes all ranks of a pool to have equal work.
     """
-    return {
-        "name": f"{UNEQUAL}-{pool.name}",
+    common = {
         "affects": "compute",
         "effect": "slowdown",
         "scope": "replica",
-        "span": "run",
         "probability": 1.0,
-        "law": {"name": "constant", "value": pool.more_slowdown},
         "pools": [place],
-        "units": [(0, pool.n_more - 1)],
     }
+    if pool.n_more:
+        yield {
+            **common,
+            "name": f"{UNEQUAL}-{pool.name}",
+            "span": "run",
+            "law": {"name": "constant", "value": pool.more_slowdown},
+            "units": [(0, pool.n_more - 1)],
+        }
+    if pool.pack_law is not None:
+        yield {
+            **common,
+            "name": f"{PACKS}-{pool.name}",
+            "span": "microbatch",
+            "law": pool.pack_law,
+            "units": None,
+        }
 
 
 def _period(cause: Cause) -> dict[str, Any]:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
+from hindmost import catalog
 from hindmost.physics.compute import (
     ComputeTime,
+    attention_share,
     balanced,
     compute_time,
     mixed_step_s,
     passes_of_sequences,
 )
+from hindmost.physics.documents import slowdown_law
+from hindmost.physics.flops import attention_flops_of
 from hindmost.physics.job import Job
 from hindmost.physics.links import Links, links
 from hindmost.physics.memory import Memory, memory
@@ -46,6 +51,9 @@ class PoolPlan:
         Seconds that a replica computes without any cause.
     n_more, more_slowdown : int, float
         The first so many replicas have more sequences, and compute so many times as long.
+    pack_law : dict or None
+        Law of the slowdown of a microbatch whose documents make more or less attention than the
+        mean; None where all sequences are alike.
     replica_s : float
         Seconds that the replicas with ranks here that have most sequences compute in a step without
         any cause: those of `compute`, unless replicas are unequal or stages spread over pools.
@@ -69,6 +77,7 @@ class PoolPlan:
     compute: ComputeTime
     n_more: int
     more_slowdown: float
+    pack_law: dict[str, Any] | None
     replica_s: float
     rank_model_flops: float
     terms: tuple[Term, ...]
@@ -144,6 +153,7 @@ class _Work:
     compute: ComputeTime
     n_more: int
     more_slowdown: float
+    pack_law: dict[str, Any] | None
     rank_model_flops: float
 
     def balanced(self, compute: ComputeTime) -> _Work:
@@ -168,12 +178,12 @@ def _work(
     The core knows one number of microbatches: passes of replicas with fewer sequences are in
     proportion shorter, so that all of them take as long as those that there are.
     """
-    compute = compute_time(job, pool, links, places)
-    n_more, slowdown, mean_seqs = 0, 1.0, float(batch.seqs)
+    time = compute_time(job, pool, links, places)
+    compute, n_more, slowdown, mean_seqs = time, 0, 1.0, float(batch.seqs)
     if batch.n_more or batch.seqs != job.n_microbatches * batch.microbatch_seqs:
 
         def passes_s(n_seqs: int) -> float:
-            return passes_of_sequences(job, pool, links, places, compute, n_seqs)
+            return passes_of_sequences(job, pool, links, places, time, n_seqs)
 
         each_s = passes_s(batch.seqs)
         if batch.n_more:
@@ -183,14 +193,30 @@ def _work(
             if job.ideal.sequence_imbalance or job.ideal.mixed_generations:
                 n_more, each_s = 0, each_s + share * (more_s - each_s)
             else:
-                slowdown = (more_s + compute.overhead_s) / (each_s + compute.overhead_s)
-        compute = compute.with_passes_s(each_s)
+                slowdown = (more_s + time.overhead_s) / (each_s + time.overhead_s)
+        compute = time.with_passes_s(each_s)
     return _Work(
         compute=compute,
         n_more=n_more,
         more_slowdown=slowdown,
+        pack_law=_pack_law(job, pool, time),
         rank_model_flops=_rank_model_flops(job, places, mean_seqs),
     )
+
+
+def _pack_law(job: Job, pool: Pool, time: ComputeTime) -> dict[str, Any] | None:
+    """Return the law of a microbatch's slowdown by the attention within its documents."""
+    documents = job.documents
+    if documents is None or job.ideal.sequence_imbalance:
+        return None
+    causal = job.workload.attention == "causal"
+    kinds = catalog.kinds_of_layers(job.model, range(job.model.depth))
+
+    def of_length(tokens: float) -> float:
+        return attention_flops_of(job.model, kinds, tokens, causal=causal) if tokens else 0.0
+
+    loads = documents.loads(of_length, job.workload.microbatch_seqs)
+    return slowdown_law(loads, attention_share(job, pool, time))
 
 
 def _pool_plan(
@@ -222,6 +248,7 @@ def _pool_plan(
         compute=work.compute,
         n_more=work.n_more,
         more_slowdown=work.more_slowdown,
+        pack_law=work.pack_law,
         replica_s=work.more_slowdown * work.compute.step_s,
         rank_model_flops=work.rank_model_flops,
         terms=tuple(terms(job, counts, between_replicas, work.compute)),
@@ -239,7 +266,14 @@ def _rank_model_flops(job: Job, places: PoolPlaces, n_seqs: float) -> float:
     counted = job.workload.counted_attention
     of_stages = [
         sum(
-            stage_flops(job.model, job.workload, chunk, attention=counted).total for chunk in chunks
+            stage_flops(
+                job.model,
+                job.workload,
+                chunk,
+                attention=counted,
+                documents=job.counted_documents,
+            ).total
+            for chunk in chunks
         )
         for chunks in job.chunks_of_stages
     ]

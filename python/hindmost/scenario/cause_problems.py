@@ -47,7 +47,7 @@ def _cause(scenario: Scenario, path: str, cause: Cause, counts: Counts) -> Itera
         yield from _named_units(scenario, path, cause, cause.unit_ranges, counts)
     if cause.span in ("microbatch", "layer"):
         yield from _within_step(scenario, path, cause)
-        yield from _within_step_counts(scenario, path, cause, counts)
+        yield from _within_step_counts(scenario, f"{path}.span", cause.span, counts)
     if scenario.layout.placement == "mixed" and cause.scope == "replica":
         everywhere = cause.pools is None or set(cause.pools) >= set(scenario.pools)
         if cause.span != "microbatch" or not everywhere:
@@ -157,23 +157,45 @@ def _within_step(scenario: Scenario, path: str, cause: Cause) -> Iterator[Proble
             yield Problem(path=f"{path}.scope", requirement=requirement, value=cause.scope)
 
 
+def document_problems(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
+    """Yield the problems of documents, which make microbatches unlike each other."""
+    if scenario.workload.document_tokens is not None:
+        path = "workload.document_tokens"
+        yield from _within_step_counts(scenario, path, "microbatch", counts)
+
+
 def _within_step_counts(
-    scenario: Scenario, path: str, cause: Cause, counts: Counts
+    scenario: Scenario, path: str, span: str, counts: Counts
 ) -> Iterator[Problem]:
-    """Yield a problem where a cause that changes within a step takes too many ranks or draws."""
+    """Yield a problem where what changes within a step takes too many ranks or draws.
+
+    Parameters
+    ----------
+    scenario, counts
+        The scenario and its counts.
+    path
+        Key path of what changes.
+    span
+        microbatch or layer.
+    """
     of_pools = known_batches(scenario, counts).values()
     if not of_pools:
         return
     gang_ranks = counts.gang_replicas * replica_gpus(scenario.layout)
     if gang_ranks > _core.MAX_GANG_RANKS:
         requirement = (
-            f"must not be {cause.span} where more than {_core.MAX_GANG_RANKS:,} ranks wait for "
+            f"must not be {span} where more than {_core.MAX_GANG_RANKS:,} ranks wait for "
             "each other in every layer"
         )
-        yield Problem(path=f"{path}.span", requirement=requirement, value=gang_ranks)
+        if not path.endswith(".span"):
+            requirement = (
+                f"must be absent where more than {_core.MAX_GANG_RANKS:,} ranks wait for each "
+                "other in every layer: it differs from microbatch to microbatch"
+            )
+        yield Problem(path=path, requirement=requirement, value=gang_ranks)
     indices = max(batch.n_microbatches for batch in of_pools)
-    if cause.span == "layer":
+    if span == "layer":
         indices *= 2 * scenario.model.depth
     if indices > _core.MAX_INDICES:
         requirement = f"must make at most {_core.MAX_INDICES:,} draws of a GPU in a step"
-        yield Problem(path=f"{path}.span", requirement=requirement, value=indices)
+        yield Problem(path=path, requirement=requirement, value=indices)

@@ -220,6 +220,9 @@ class Workload(Strict):
     """Name of a model of the catalogue or of the scenario."""
     seq_len: Count
     """Tokens of a sequence."""
+    document_tokens: Law | None = None
+    """Law of the tokens of documents that are packed into a sequence one after another, the last
+    one cut at its end. Attention stays within a document. Without it a sequence is one document."""
     microbatch_seqs: Count
     """Sequences of one microbatch of one replica."""
     n_microbatches: Count | None = None
@@ -237,7 +240,8 @@ class Workload(Strict):
     attention: Literal["causal", "full"] = "causal"
     """Attention scores that are computed: the causal half of them, or all."""
     mfu_attention: Literal["causal", "full"] | None = None
-    """Attention scores that MFU counts; those that are computed by default."""
+    """Attention scores that MFU counts, of whole sequences whatever documents they hold; those that
+    are computed by default."""
     recompute: Literal["none", "selective", "full"] = "none"
     """Activations that the backward pass computes again instead of keeping them."""
     recompute_layers: Count | None = None
@@ -268,6 +272,12 @@ class Workload(Strict):
     """Share of a microbatch's compute that the exchange of its experts can hide behind."""
     expert_bandwidth_share: Share = 1.0
     """Share of the bandwidth that this exchange has while it hides."""
+
+    @model_validator(mode="after")
+    def _documents_can_be_drawn(self) -> Workload:
+        if self.document_tokens is not None:
+            self.document_tokens.check_drawable("document_tokens")
+        return self
 
     @property
     def counted_attention(self) -> Literal["causal", "full"]:

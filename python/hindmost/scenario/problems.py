@@ -8,7 +8,7 @@ from typing import Any
 from hindmost.errors import Problem, did_you_mean
 from hindmost.scenario.basis import of_nothing
 from hindmost.scenario.batch_problems import batch_problems
-from hindmost.scenario.cause_problems import cause_problems
+from hindmost.scenario.cause_problems import cause_problems, document_problems
 from hindmost.scenario.counts import (
     Counts,
     domain_gpus,
@@ -44,6 +44,7 @@ def problems(scenario: Scenario) -> list[Problem]:
         *layout_problems(scenario, counts),
         *collective_problems(scenario, counts),
         *cause_problems(scenario, counts),
+        *document_problems(scenario, counts),
         *reliability_problems(scenario, counts),
         *_ideals(scenario),
         *_unknowns(scenario, values),
