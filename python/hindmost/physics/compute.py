@@ -170,30 +170,17 @@ def compute_time(job: Job, pool: Pool, links: Links, places: PoolPlaces) -> Comp
     )
 
 
-def passes_of_sequences(
-    job: Job, pool: Pool, links: Links, places: PoolPlaces, time: ComputeTime, n_seqs: int
-) -> float:
-    """Return the seconds of a step's passes in a replica with so many sequences.
+def with_last_microbatch(job: Job, time: ComputeTime, last: ComputeTime) -> float:
+    """Return the seconds of a step's passes where the last microbatch is another one.
 
     Parameters
     ----------
-    job, pool, links, places
-        As of `compute_time`.
-    time
-        What it gave: passes of full microbatches.
-    n_seqs
-        The sequences, which make full microbatches and, if some are left, a smaller last one.
+    job
+        What the replica computes, the last microbatch included.
+    time, last
+        Passes of all other microbatches, and those of the last one.
     """
-    size = job.workload.microbatch_seqs
-    n_full, left = divmod(n_seqs, size)
-    last = None
-    if left and pool.forward_s is not None:
-        last = [stage.with_work(left / size) for stage in time.stages]
-    elif left:
-        workload = job.workload.model_copy(update={"microbatch_seqs": left})
-        last = list(compute_time(replace(job, workload=workload), pool, links, places).stages)
-    of_replica = replace(job, n_microbatches=n_full + (left > 0))
-    return _passes_s(of_replica, list(time.stages), time.transfers_s, last)
+    return _passes_s(job, list(time.stages), time.transfers_s, list(last.stages))
 
 
 def attention_share(job: Job, pool: Pool, time: ComputeTime) -> float:

@@ -12,7 +12,7 @@ from hindmost.physics.compute import (
     balanced,
     compute_time,
     mixed_step_s,
-    passes_of_sequences,
+    with_last_microbatch,
 )
 from hindmost.physics.documents import slowdown_law
 from hindmost.physics.flops import attention_flops_of
@@ -183,7 +183,7 @@ def _work(
     if batch.n_more or batch.seqs != job.n_microbatches * batch.microbatch_seqs:
 
         def passes_s(n_seqs: int) -> float:
-            return passes_of_sequences(job, pool, links, places, time, n_seqs)
+            return _passes_s(job, pool, links, places, n_seqs)
 
         each_s = passes_s(batch.seqs)
         if batch.n_more:
@@ -202,6 +202,26 @@ def _work(
         pack_law=_pack_law(job, pool, time),
         rank_model_flops=_rank_model_flops(job, places, mean_seqs),
     )
+
+
+def _passes_s(job: Job, pool: Pool, links: Links, places: PoolPlaces, n_seqs: int) -> float:
+    """Return the seconds of a step's passes in a replica with so many sequences.
+
+    They make full microbatches and, if some are left, a smaller last one.
+    """
+    size = job.workload.microbatch_seqs
+    n_full, left = divmod(n_seqs, size)
+    of_replica = replace(job, n_microbatches=n_full + (left > 0))
+    time = compute_time(of_replica, pool, links, places)
+    if not left:
+        return time.step_s - time.overhead_s
+    if pool.forward_s is not None:
+        # Measured passes are those of a full microbatch.
+        last = time.with_work(left / size)
+    else:
+        smaller = job.workload.model_copy(update={"microbatch_seqs": left})
+        last = compute_time(replace(of_replica, workload=smaller), pool, links, places)
+    return with_last_microbatch(of_replica, time, last)
 
 
 def _pack_law(job: Job, pool: Pool, time: ComputeTime) -> dict[str, Any] | None:
