@@ -1,5 +1,6 @@
 """The catalogue: GPUs, fabrics, models and presets, one TOML file each."""
 
+from hindmost.catalog.encoder import Encoder
 from hindmost.catalog.entries import ALIASES, KINDS, Kind, fabric, gpu, model, names, text
 from hindmost.catalog.schema import (
     Accelerator,
@@ -29,6 +30,7 @@ __all__ = [
     "BasisKind",
     "Beyond",
     "Dtype",
+    "Encoder",
     "Entry",
     "Experts",
     "Fabric",

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
+from hindmost.catalog.encoder import Encoder
 from hindmost.catalog.schema import Count, Entry, NoneOrMore
 from hindmost.law import domain_error
 from hindmost.strict import Strict
@@ -253,6 +254,8 @@ class Transformer(Strict):
     attention to the whole sequence or the window, and experts after the first dense ones."""
     n_mtp_layers: Annotated[int, Field(ge=0, le=MAX_LAYERS)] = 0
     """Layers of multi-token prediction that are trained, after all others: like the last layer."""
+    encoder: Encoder | None = None
+    """What makes tokens of images or sound, in front of the first stage."""
 
     @model_validator(mode="after")
     def _dimensions_fit(self) -> Transformer:

@@ -309,7 +309,8 @@ def _stage_times(job: Job, pool: Pool, sent: Exchange) -> list[StageTime]:
     known: dict[tuple[Any, ...], StageTime] = {}
     times = []
     for stage in job.stages:
-        held = *catalog.kinds_of_layers(job.model, stage.layers), stage.has_output
+        has_encoder = stage.has_input and job.model.encoder is not None
+        held = *catalog.kinds_of_layers(job.model, stage.layers), stage.has_output, has_encoder
         if held not in known:
             known[held] = _stage_time(job, pool, stage, sent)
         times.append(known[held])

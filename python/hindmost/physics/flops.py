@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from hindmost.catalog import Experts, Layer, Transformer, kinds_of_layers
 from hindmost.catalog.transformer import SCORED
 from hindmost.physics.documents import Packs
+from hindmost.physics.encoders import encoder_flops, encoder_parameters
 
 FORWARD_SHARE_OF_PASSES = 1 / 3
 """Share of the forward pass in the FLOPs of both; a backward pass has twice as many."""
@@ -25,14 +26,14 @@ def parameters(model: Transformer) -> int:
         n * (layer_parameters(model, layer) + norm_parameters(model, layer))
         for layer, n in all_kinds(model)
     )
-    return layers + model.hidden + _embedding_parameters(model)
+    return layers + model.hidden + _embedding_parameters(model) + encoder_parameters(model)
 
 
 def active_parameters(model: Transformer) -> int:
     """Return the parameters that process one token: of the routed experts only those picked."""
     norms = model.hidden + sum(n * norm_parameters(model, layer) for layer, n in all_kinds(model))
     layers = sum(n * layer_matmul_parameters(model, layer) for layer, n in all_kinds(model))
-    return layers + norms + _embedding_parameters(model)
+    return layers + norms + _embedding_parameters(model) + encoder_parameters(model)
 
 
 def matmul_parameters(model: Transformer) -> int:
@@ -318,14 +319,17 @@ def model_flops_per_token(
     Notes
     -----
     ``6 * matmul_parameters`` plus the attention. These are the FLOPs of MFU, in which
-    recomputation does not count. Frozen parameters have no gradient: 4 instead of 6 each.
+    recomputation does not count. Frozen parameters have no gradient: 4 instead of 6 each. An
+    encoder counts by its tokens for each of the sequence.
     """
     kinds = all_kinds(model)
     attention = attention_flops_of(model, kinds, seq_len, causal=causal, documents=documents)
+    # Adapters are beside the layers of the model only.
+    encoder = encoder_flops(model, seq_len, frozen=adapter_rank is not None).total
     if adapter_rank is None:
-        return 6 * matmul_parameters(model) + attention
+        return 6 * matmul_parameters(model) + attention + encoder
     adapters = sum(n * adapter_parameters(model, one, adapter_rank) for one, n in kinds)
-    return 4 * matmul_parameters(model) + 6 * adapters + attention
+    return 4 * matmul_parameters(model) + 6 * adapters + attention + encoder
 
 
 def flops_by_part(model: Transformer, *, seq_len: int, causal: bool) -> dict[str, float]:
@@ -346,6 +350,7 @@ def flops_by_part(model: Transformer, *, seq_len: int, causal: bool) -> dict[str
         "shared experts": products(shared_parameters),
         "router": products(router_parameters),
         "joining next tokens": products(joint_parameters),
+        "encoder": encoder_flops(model, seq_len).total,
         "output layer": 6.0 * (1 + model.n_mtp_layers) * output_parameters(model),
     }
     return {part: flops for part, flops in parts.items() if flops}

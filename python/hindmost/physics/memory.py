@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from hindmost.catalog import Layer, Transformer, kinds_of_layers, layers_of
 from hindmost.catalog.transformer import SCORED
+from hindmost.physics.encoders import encoder_kept_bytes
 from hindmost.physics.flops import norm_parameters
 from hindmost.physics.formats import gradient_bytes, value_bytes
 from hindmost.physics.job import Job
@@ -115,6 +116,9 @@ def _kept_bytes_per_token(job: Job, chunks: Sequence[Stage]) -> float:
                 n * kept_bytes_per_token(model, recompute, layer, workload.activation_dtype)
                 for layer, n in kinds_of_layers(model, layers)
             )
+        if chunk.has_input and model.encoder is not None and workload.trainable == "all":
+            of_each = encoder_kept_bytes(model.encoder, workload.recompute)
+            kept += of_each * model.encoder.tokens / workload.seq_len
     return kept / len(chunks)
 
 
@@ -166,10 +170,11 @@ def _states_bytes(job: Job, state_ranks: int, parameters: RankParameters) -> flo
         return own_bytes + (all_bytes - own_bytes) / n_ranks
 
     if job.adapter_rank is not None:
-        weights = sharded(WEIGHT_BYTES, state_ranks) * parameters.dense
+        weights = sharded(WEIGHT_BYTES, state_ranks) * (parameters.dense + parameters.frozen)
         weights += sharded(WEIGHT_BYTES, same_experts) * parameters.routed
         return weights + sharded(trained, state_ranks) * parameters.adapters
     dense = sharded(trained, state_ranks) * parameters.dense
+    dense += sharded(WEIGHT_BYTES, state_ranks) * parameters.frozen
     return dense + sharded(trained, same_experts) * parameters.routed
 
 

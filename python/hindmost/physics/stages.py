@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from hindmost.catalog import Transformer, kinds_of_layers
 from hindmost.physics.documents import Packs
+from hindmost.physics.encoders import encoder_flops, projector_parameters, tower_parameters
 from hindmost.physics.flops import (
     adapter_parameters,
     attention_flops_of,
@@ -29,7 +30,7 @@ class Stage:
     layers : range
         Its layers, counted from 0.
     has_input, has_output : bool
-        Whether it holds the input embedding, and the output layer.
+        Whether it holds the input embedding and the encoder, and the output layer.
     """
 
     layers: range
@@ -76,11 +77,14 @@ class RankParameters:
         Parameters of routed experts, which expert ranks divide among them.
     adapters : float
         Parameters of adapters, if these are trained and all else is frozen.
+    frozen : float
+        Parameters of a frozen encoder, where all else is trained.
     """
 
     dense: float
     routed: float
     adapters: float = 0.0
+    frozen: float = 0.0
 
     @property
     def total(self) -> float:
@@ -156,14 +160,16 @@ def stage_flops(
         frozen = (layers + output) / 3
         rank = workload.adapter_rank
         layers += sum(6.0 * adapter_parameters(model, layer, rank) * n for layer, n in kinds)
-    return StageFlops(
-        layers=layers,
-        attention=attention_flops_of(
-            model, kinds, workload.seq_len, causal=causal, after=after, documents=documents
-        ),
-        output=output,
-        frozen=frozen,
+    scores = attention_flops_of(
+        model, kinds, workload.seq_len, causal=causal, after=after, documents=documents
     )
+    if stage.has_input and model.encoder is not None:
+        encoder = encoder_flops(model, workload.seq_len, frozen=workload.trainable == "lora")
+        # What frozen layers do not compute is no product of a backward pass that others wait for.
+        share = encoder.total / (encoder.products + encoder.attention)
+        layers += share * encoder.products
+        scores += share * encoder.attention
+    return StageFlops(layers=layers, attention=scores, output=output, frozen=frozen)
 
 
 def parameters_of_rank(
@@ -191,6 +197,14 @@ def parameters_of_rank(
     takes = predicts_next or any(chunk.has_input for chunk in chunks)
     gives = predicts_next or any(chunk.has_output for chunk in chunks)
     dense += (max if model.tied else sum)((takes, gives)) * output_parameters(model)
+    frozen = 0
+    if model.encoder is not None and any(chunk.has_input for chunk in chunks):
+        tower = tower_parameters(model.encoder)
+        dense += projector_parameters(model)
+        if model.encoder.frozen:
+            frozen = tower
+        else:
+            dense += tower
     adapters = 0
     if adapter_rank is not None:
         adapters = sum(
@@ -202,4 +216,5 @@ def parameters_of_rank(
         dense=dense / layout.tensor,
         routed=routed / expert_tensor(layout) / layout.expert,
         adapters=adapters / layout.tensor,
+        frozen=frozen / layout.tensor,
     )

@@ -126,6 +126,11 @@ def _workload(scenario: Scenario) -> Iterator[Problem]:
             requirement=requirement,
             value=workload.recompute_layers,
         )
+    encoder = scenario.model.encoder
+    if encoder is not None and encoder.tokens // encoder.merge > workload.seq_len:
+        requirement = f"must make at most the {workload.seq_len:,} tokens of workload.seq_len"
+        path = f"models.{workload.model}.encoder.tokens"
+        yield Problem(path=path, requirement=requirement, value=encoder.tokens)
     for key, dtype in (("dtype", workload.dtype), ("mfu_dtype", workload.mfu_dtype)):
         for name, pool in scenario.pools.items():
             if pool.accelerator.peak_flop_per_s(dtype) is None:

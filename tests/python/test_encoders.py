@@ -1,0 +1,180 @@
+"""Encoders in front of a model: parameters, FLOPs and memory on the first stage."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.plans import compute_time, job, pool_plan
+
+import hindmost as hm
+from hindmost.catalog import Encoder
+from hindmost.errors import ScenarioError
+from hindmost.physics.encoders import encoder_flops, tower_parameters
+from hindmost.physics.flops import (
+    active_parameters,
+    flops_by_part,
+    model_flops_per_token,
+    parameters,
+)
+from hindmost.plan import make_plan
+from hindmost.scenario import from_table, with_changes
+
+SIGLIP: dict[str, Any] = {
+    "tokens": 4096,
+    "n_layers": 27,
+    "hidden": 1152,
+    "n_heads": 16,
+    "ffn_hidden": 4304,
+    "input_width": 588,
+    "positions": 4096,
+    "merge": 16,
+}
+MODEL: dict[str, Any] = {
+    "n_layers": 16,
+    "hidden": 2048,
+    "n_heads": 32,
+    "n_kv_heads": 8,
+    "head_dim": 64,
+    "ffn_hidden": 8192,
+    "vocabulary": 128256,
+}
+TABLE: dict[str, Any] = {
+    "name": "seeing",
+    "pools": {"h100": {"gpu": "h100-sxm", "n_gpus": 64}},
+    "fabric": {"name": "infiniband-ndr", "noise": {"enabled": False}},
+    "models": {"seeing": {**MODEL, "encoder": SIGLIP}, "blind": MODEL},
+    "workload": {
+        "model": "seeing",
+        "seq_len": 8192,
+        "microbatch_seqs": 1,
+        "n_microbatches": 4,
+    },
+    "layout": {"sharding": "zero3"},
+}
+STAGES = {"layout.pipeline": 4, "layout.sharding": "zero1"}
+
+
+def scenario(changes: dict[str, Any]) -> hm.Scenario:
+    return with_changes(from_table(TABLE), changes)
+
+
+SEEING, BLIND = scenario({}).model, scenario({"workload.model": "blind"}).model
+
+
+def test_parameters_are_those_of_a_published_tower() -> None:
+    """Gemma 3's report gives 417M for the vision encoder, which has no projector in it."""
+    assert tower_parameters(Encoder(**SIGLIP)) == pytest.approx(417e6, rel=0.003)
+    # Matrices, norms and positions, counted by hand.
+    layer = 4 * 1152**2 + 2 * 1152 * 4304 + 2 * 1152
+    tower = 27 * layer + 588 * 1152 + 1152 * (4096 + 1)
+    projector = 16 * 1152 * 2048
+    for count in (parameters, active_parameters):
+        assert count(SEEING) - count(BLIND) == tower + projector
+
+
+@pytest.mark.parametrize("segment", [None, 1024])
+def test_flops_are_those_of_all_its_tokens(segment: int | None) -> None:
+    model = scenario({"models.seeing.encoder.segment_tokens": segment or 4096}).model
+    found = encoder_flops(model, 8192)
+    tower = 27 * (4 * 1152**2 + 2 * 1152 * 4304) + 588 * 1152
+    products = 6 * tower * 4096 + 6 * 16 * 1152 * 2048 * 256
+    assert found.products * 8192 == pytest.approx(products, rel=1e-12)
+    # Queries by keys and scores by values, 2 FLOPs each, three times.
+    scores = 27 * 3 * 2 * 2 * 4096 * (segment or 4096) * 1152
+    assert found.attention * 8192 == pytest.approx(scores, rel=1e-12)
+    of_model = model_flops_per_token(model, seq_len=8192, causal=True)
+    blind = model_flops_per_token(BLIND, seq_len=8192, causal=True)
+    assert of_model - blind == pytest.approx(found.total, rel=1e-9)
+    parts = flops_by_part(model, seq_len=8192, causal=True)
+    assert parts["encoder"] == found.total
+    assert sum(parts.values()) == pytest.approx(of_model, rel=1e-12)
+
+
+def test_two_products_project_through_a_width_between() -> None:
+    wide = scenario({"models.seeing.encoder.projector_hidden": 4096}).model
+    assert parameters(wide) - parameters(SEEING) == 4096 * (16 * 1152 + 2048) - 16 * 1152 * 2048
+
+
+def test_frozen_layers_compute_their_forward_pass_and_hold_their_weights() -> None:
+    frozen = scenario({"models.seeing.encoder.frozen": True})
+    trained = encoder_flops(SEEING, 8192)
+    found = encoder_flops(frozen.model, 8192)
+    projector = 6 * 16 * 1152 * 2048 * 256 / 8192
+    forward = (trained.products - projector + trained.attention) / 3
+    assert found.total == pytest.approx(forward + projector * 2 / 3, rel=1e-12)
+    assert parameters(frozen.model) == parameters(SEEING)
+    (seen,) = (pool_plan(one, "h100").memory for one in (scenario({}),))
+    kept = pool_plan(frozen, "h100").memory
+    tower = tower_parameters(Encoder(**SIGLIP))
+    # 16 bytes a parameter less 2 of the weights, over 64 ranks.
+    assert seen.states_bytes - kept.states_bytes == pytest.approx(14 * tower / 64, rel=1e-9)
+    assert seen.activations_bytes > kept.activations_bytes
+    adapters = scenario({"workload.trainable": "lora"})
+    of_lora = encoder_flops(adapters.model, 8192, frozen=True).total
+    plan, blind = (
+        make_plan(adapters),
+        make_plan(scenario({"workload.trainable": "lora", "workload.model": "blind"})),
+    )
+    gained = plan.model_flops / plan.tokens - blind.model_flops / blind.tokens
+    assert gained == pytest.approx(of_lora, rel=1e-6)
+
+
+@pytest.mark.parametrize("changes", [{}, STAGES])
+def test_its_time_is_on_the_first_stage(changes: dict[str, Any]) -> None:
+    seeing, blind = (
+        compute_time(scenario({**changes, "workload.model": name}), "h100")
+        for name in ("seeing", "blind")
+    )
+    extra = [a.total_s - b.total_s for a, b in zip(seeing.stages, blind.stages, strict=True)]
+    found = encoder_flops(SEEING, 8192)
+    pool = scenario({}).pools["h100"]
+    efficiency = pool.efficiency("bf16")
+    peak = pool.accelerator.peak_flop_per_s("bf16")
+    assert efficiency is not None
+    assert peak is not None
+    expected_s = found.total * 8192 / (peak * efficiency)
+    assert extra[0] == pytest.approx(expected_s, rel=1e-9)
+    assert all(seconds == 0 for seconds in extra[1:])
+    plan = make_plan(scenario(changes))
+    of_ranks = sum(pool.n_ranks * pool.rank_model_flops for pool in plan.pools)
+    assert of_ranks == pytest.approx(plan.model_flops, rel=1e-12)
+
+
+def test_a_stage_may_hold_the_encoder_alone() -> None:
+    alone = scenario({**STAGES, "layout.stage_layers": [0, 6, 5, 5]})
+    stages = compute_time(alone, "h100").stages
+    assert stages[0].total_s > 0
+    assert job(alone).stage_parameters[0].dense > tower_parameters(Encoder(**SIGLIP))
+    again = scenario({**STAGES, "layout.stage_layers": [0, 6, 5, 5], "workload.recompute": "full"})
+    assert compute_time(again, "h100").stages[0].total_s == pytest.approx(
+        stages[0].total_s * 4 / 3, rel=1e-9
+    )
+
+
+def test_activations_are_kept_for_its_tokens() -> None:
+    def kept(changes: dict[str, Any]) -> float:
+        return pool_plan(scenario(changes), "h100").memory.activations_bytes
+
+    width = 2 * 1152 + 4 * 1152 + 4304 + 2 * 1152 + 4304
+    found = kept({}) - kept({"workload.model": "blind"})
+    assert found == pytest.approx(2 * 27 * width * 4096, rel=1e-9)
+    again = {"workload.recompute": "full"}
+    found = kept(again) - kept({**again, "workload.model": "blind"})
+    assert found == pytest.approx(2 * 27 * 1152 * 4096, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"n_heads": 7}, "models.seeing.encoder.n_heads must be a divisor of hidden (1152)"),
+        ({"segment_tokens": 1000}, "segment_tokens must be a divisor of tokens (4096)"),
+        ({"merge": 3}, "merge must be a divisor of tokens (4096)"),
+        ({"tokens": 16 * 8193}, "models.seeing.encoder.tokens must make at most the 8,192 tokens"),
+        ({"layers": 3}, "models.seeing.encoder.layers"),
+    ],
+)
+def test_wrong_encoders_are_refused_with_their_path(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        scenario({f"models.seeing.encoder.{key}": value for key, value in changes.items()})
+    assert any(words in str(problem) for problem in caught.value.problems)
