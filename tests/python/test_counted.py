@@ -13,8 +13,13 @@ from tests.plans import compute_time, job, pool_plan
 import hindmost as hm
 from hindmost.catalog import Transformer, layers_of
 from hindmost.errors import ScenarioError
-from hindmost.physics.flops import layer_attention_flops_per_token, model_flops_per_token
-from hindmost.physics.memory import kept_bytes_per_token, memory
+from hindmost.physics.activations import kept_bytes_per_token
+from hindmost.physics.flops import (
+    flops_by_part,
+    layer_attention_flops_per_token,
+    model_flops_per_token,
+)
+from hindmost.physics.memory import memory
 from hindmost.scenario.warnings import scenario_warnings
 
 NOISELESS: dict[str, Any] = {
@@ -324,3 +329,143 @@ def test_adapters_alone_are_reduced() -> None:
     whole, some = costs(sharded), costs({**sharded, "workload.trainable": "lora"})
     assert some["forward"] == whole["forward"]
     assert some["last backward"] < 0.6 * whole["last backward"]
+
+
+ALL_MODULES = ["norms", "activations", "attention", "feed_forward"]
+
+
+def kept_of(modules: list[str], name: str = "llama3-405b") -> float:
+    model = hm.catalog.model(name)
+    return kept_bytes_per_token(model, "none", modules=modules) / model.hidden
+
+
+def test_parts_of_a_layer_that_are_computed_again_are_not_kept() -> None:
+    """In units of Llama-3 405B's hidden width: 8 of 128 heads have keys, networks are 3.25."""
+    assert kept_of([]) == 31.75
+    assert kept_of(["norms", "activations"]) == 21.25
+    assert kept_of(["norms"]) == 31.75 - 2 * 2
+    assert kept_of(["activations"]) == 31.75 - 2 * 3.25
+    # Queries, keys, values and what the heads give.
+    assert kept_of(["attention"]) == 31.75 - 2 * (1 + 2 / 16 + 1)
+    assert kept_of(["feed_forward"]) == 31.75 - 2 * 3 * 3.25
+    assert kept_of(ALL_MODULES) == 2 * 2
+    model = hm.catalog.model("llama3-405b")
+    assert kept_bytes_per_token(model, "selective", modules=["attention"]) == (
+        kept_bytes_per_token(model, "none", modules=["norms", "activations", "attention"])
+    )
+
+
+@pytest.mark.parametrize("name", ["llama3-8b", "gpt-oss-20b", "deepseek-v3", "nemotron-3-nano"])
+def test_modules_that_are_computed_again_take_their_forward_flops(name: str) -> None:
+    one = {
+        "pools.h100.n_gpus": 8,
+        "workload.model": name,
+        "layout.tensor": 1,
+        "layout.shard_group_replicas": 8,
+        "workload.microbatch_seqs": 1,
+        "workload.n_microbatches": 1,
+        "workload.recompute": "none",
+    }
+
+    def total_s(modules: list[str]) -> float:
+        found = hm.load("h100-1k", {**NOISELESS, **one, "workload.recompute_modules": modules})
+        return compute_time(found, "h100").stages[0].total_s
+
+    found = hm.load("h100-1k", {**NOISELESS, **one})
+    model, workload = found.model, found.workload
+    plain = total_s([])
+    assert total_s(["norms", "activations"]) == plain
+    pool = found.pools["h100"]
+    efficiency, peak = pool.efficiency("bf16"), pool.accelerator.peak_flop_per_s("bf16")
+    assert efficiency is not None
+    assert peak is not None
+    parts = flops_by_part(model, seq_len=workload.seq_len, causal=True)
+    attention = parts["attention products"] + parts["attention scores"]
+    names = ("dense feed-forward", "routed experts", "shared experts")
+    feed_forward = sum(parts.get(part, 0.0) for part in names)
+    for modules, flops in (
+        (["attention"], attention),
+        (["feed_forward"], feed_forward),
+        (ALL_MODULES, attention + feed_forward),
+    ):
+        again_s = total_s(modules) - plain
+        expected = flops / 3 * workload.seq_len / (peak * efficiency)
+        assert again_s == pytest.approx(expected, rel=1e-9)
+
+
+def test_measured_passes_lose_what_modules_compute_again_where_that_is_ideal() -> None:
+    measured = {
+        **LLAMA,
+        "workload.recompute": "none",
+        "workload.recompute_modules": ["attention", "feed_forward"],
+        "pools.h100.forward_s": 1.0,
+        "pools.h100.backward_s": 3.0,
+    }
+    real, ideal = (
+        compute_time(hm.load("h100-1k", {**measured, **changes}), "h100").stages[0]
+        for changes in ({}, {"ideal.recompute_and_overhead": True})
+    )
+    assert real.forward_s == ideal.forward_s == 1.0
+    found = hm.load("h100-1k", measured)
+    parts = flops_by_part(found.model, seq_len=found.workload.seq_len, causal=True)
+    # Attention and feed-forward networks are all but the output layer of this model.
+    again = 1 - parts["output layer"] / sum(parts.values())
+    assert ideal.backward_s / real.backward_s == pytest.approx(2 / (2 + again), rel=1e-9)
+
+
+OFFLOADED = {**LLAMA, "pools.h100.host_bytes_per_s": 50e9}
+
+
+def test_activations_on_the_host_take_no_memory_and_move_behind_passes() -> None:
+    def found(changes: dict[str, Any]) -> tuple[float, float, float]:
+        scenario = hm.load("h100-1k", {**OFFLOADED, **changes})
+        plan = pool_plan(scenario, "h100")
+        stage = plan.compute.stages[0]
+        return plan.memory.activations_bytes, stage.forward_s, stage.backward_s
+
+    model = hm.catalog.model("llama3-8b")
+    kept, forward_s, backward_s = found({})
+    each = kept_bytes_per_token(model, "selective") * 8192
+    tokens = hm.load("h100-1k", OFFLOADED).workload.seq_len
+    each = kept / 32
+    assert (
+        each
+        == kept_bytes_per_token(model, hm.load("h100-1k", OFFLOADED).workload.recompute) * tokens
+    )
+    assert found({"workload.offload_layers": 12})[0] == pytest.approx(kept - 12 * each, rel=1e-12)
+    assert found({"workload.offload_layers": 12})[1:] == (forward_s, backward_s)
+    slow = {"workload.offload_layers": 40, "pools.h100.host_bytes_per_s": 1e9}
+    left, *moved_s = found(slow)
+    assert left == pytest.approx(0, abs=1)
+    assert moved_s == [32 * each / 1e9] * 2
+
+
+def test_an_optimizer_on_the_host_takes_no_memory_and_moves_gradients_and_weights() -> None:
+    changes = {**OFFLOADED, "workload.offload_optimizer": True, "workload.overhead_s": 0.25}
+    scenario = hm.load("h100-1k", changes)
+    there, here = (
+        pool_plan(each, "h100")
+        for each in (scenario, hm.load("h100-1k", {**changes, "workload.offload_optimizer": False}))
+    )
+    n_parameters = 8_030_261_248
+    assert here.memory.states_bytes == pytest.approx(16 * n_parameters / 8, rel=1e-9)
+    assert there.memory.states_bytes == pytest.approx(4 * n_parameters / 8, rel=1e-9)
+    moved_s = 4 * n_parameters / 8 / 50e9
+    assert there.compute.step_s - here.compute.step_s == pytest.approx(moved_s, rel=1e-9)
+    ideal = pool_plan(hm.load("h100-1k", {**changes, "ideal.recompute_and_overhead": True}), "h100")
+    assert ideal.compute.overhead_s == 0
+
+
+def test_modules_and_offloading_that_cannot_be_are_refused() -> None:
+    def said(changes: dict[str, Any]) -> str:
+        with pytest.raises(ScenarioError) as caught:
+            hm.load("h100-1k", {**LLAMA, **changes})
+        return str(caught.value)
+
+    again = {"workload.recompute": "full", "workload.recompute_modules": ["norms"]}
+    assert 'workload.recompute_modules must be absent where workload.recompute is "full"' in (
+        said(again)
+    )
+    assert "workload.recompute_modules" in said({"workload.recompute_modules": ["mlp"]})
+    for changes in ({"workload.offload_layers": 3}, {"workload.offload_optimizer": True}):
+        assert "pools.h100.host_bytes_per_s is missing, and the workload offloads" in said(changes)

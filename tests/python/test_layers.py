@@ -14,6 +14,7 @@ import hindmost as hm
 from hindmost import catalog
 from hindmost.catalog import Transformer, kinds_of_layers, layers_of
 from hindmost.errors import ScenarioError
+from hindmost.physics.activations import kept_bytes_per_token
 from hindmost.physics.flops import (
     active_parameters,
     flops_by_part,
@@ -25,7 +26,6 @@ from hindmost.physics.flops import (
     output_parameters,
     parameters,
 )
-from hindmost.physics.memory import kept_bytes_per_token
 from hindmost.physics.products import layer_products
 
 SMALL: dict[str, Any] = {

@@ -15,8 +15,9 @@ from tests.plans import counts, pool_plan
 import hindmost as hm
 from hindmost import catalog
 from hindmost.catalog import Transformer, layers_of
+from hindmost.physics.activations import kept_bytes_per_token
 from hindmost.physics.flops import parameters
-from hindmost.physics.memory import Memory, kept_bytes_per_token
+from hindmost.physics.memory import Memory
 from hindmost.plan import make_plan
 
 Changes = dict[str, Any]

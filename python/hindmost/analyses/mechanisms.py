@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from hindmost.cause import Cause
-from hindmost.physics.flops import recomputed_share
+from hindmost.physics.flops import WITH_FLOPS, recomputed_share
 from hindmost.plan import Plan
 from hindmost.scenario import Changes, Scenario
 from hindmost.scenario.ideal import (
@@ -169,7 +169,9 @@ def _is_there(
         case "exchange_inside":
             return max(layout.tensor, layout.context, layout.expert, layout.pipeline) > 1
         case "recompute_and_overhead":
-            return recomputed_share(workload.recompute) > 0 or workload.overhead_s > 0
+            modules = set(workload.recompute_modules) & set(WITH_FLOPS)
+            again = recomputed_share(workload.recompute) > 0 or bool(modules)
+            return again or workload.overhead_s > 0 or workload.offload_optimizer
         case "stage_imbalance" | "pipeline_bubble":
             return layout.pipeline > 1
         case "collective_latency" | "collective_bandwidth":

@@ -13,6 +13,7 @@ from hindmost import catalog
 from hindmost.arguments import as_int, bounds, refuse
 from hindmost.catalog import Transformer
 from hindmost.errors import Problem, ScenarioError, did_you_mean
+from hindmost.physics.activations import RECOMPUTATIONS
 from hindmost.physics.flops import (
     active_parameters,
     flops_by_part,
@@ -21,7 +22,7 @@ from hindmost.physics.flops import (
     parameters,
 )
 from hindmost.physics.job import Job
-from hindmost.physics.memory import RECOMPUTATIONS, Memory, memory
+from hindmost.physics.memory import Memory, memory
 from hindmost.scenario.fields import field_problems
 from hindmost.scenario.models import Layout, Workload
 from hindmost.scenario.released_model import is_released, read_released

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from hindmost import catalog
+from hindmost.physics.activations import offloaded_bytes_per_token
 from hindmost.physics.exchange import Exchange, exchange, no_exchange
 from hindmost.physics.flops import (
     FORWARD_SHARE_OF_PASSES,
@@ -96,6 +97,13 @@ class ComputeTime:
             work=share,
             step_s=share * (self.step_s - self.overhead_s) + self.overhead_s,
         )
+
+    def with_overhead_s(self, overhead_s: float) -> ComputeTime:
+        """Return the seconds of a step with another time beside its passes."""
+        if overhead_s == self.overhead_s:
+            return self
+        step_s = self.step_s - self.overhead_s + overhead_s
+        return replace(self, overhead_s=overhead_s, step_s=step_s)
 
     def with_passes_s(self, passes_s: float) -> ComputeTime:
         """Return the seconds of a step whose passes take so long together, in proportion."""
@@ -337,13 +345,33 @@ def _stage_time(job: Job, pool: Pool, stage: Stage, sent: Exchange) -> StageTime
         # Attention scores have no weights.
         weight_s = FORWARD_SHARE_OF_PASSES * (computed.layers_s + computed.output_s)
         weight_s = max(0.0, weight_s - computed.frozen_s)
-    return StageTime(forward_s=forward_s, backward_s=backward_s - weight_s, weight_s=weight_s)
+    moved_s = _offloaded_s(job, pool, stage)
+    return StageTime(
+        forward_s=max(forward_s, moved_s),
+        backward_s=max(backward_s - weight_s, moved_s),
+        weight_s=weight_s,
+    )
+
+
+def _offloaded_s(job: Job, pool: Pool, stage: Stage) -> float:
+    """Return the seconds in which activations move to the host, behind a pass or after it."""
+    if job.workload.offload_layers is None or pool.host_bytes_per_s is None:
+        return 0.0
+    n_bytes = offloaded_bytes_per_token(job, stage) * job.rank_tokens
+    return n_bytes / pool.host_bytes_per_s
 
 
 def _again(job: Job, pool: Pool, stage: Stage, computed: _FlopTime) -> tuple[float, float]:
     """Return what a stage computes again, over both passes, and the share of its layers."""
     of_layers = job.layers_again(stage)
-    if not job.recomputed_share or not computed.total_s:
+    if not computed.total_s:
+        return 0.0, 0.0
+    if job.recomputed_modules:
+        flops = stage_flops(job.model, job.workload, stage, documents=job.documents)
+        products, scores = job.shares_again(stage, flops)
+        again_s = products * computed.layers_s + scores * computed.attention_s
+        return FORWARD_SHARE_OF_PASSES * again_s / computed.total_s, 0.0
+    if not job.recomputed_share:
         return 0.0, 0.0
     if len(of_layers) == len(stage.layers):
         # All of the stage, its output layer included.

@@ -365,6 +365,18 @@ def recomputed_share(recompute: str) -> float:
     return FORWARD_SHARE_OF_PASSES if recompute == "full" else 0.0
 
 
+def processing_parameters(model: Transformer, layer: Layer) -> int:
+    """Return the parameters of a layer's feed-forward networks that process one token."""
+    dense = feed_forward_parameters(model, layer)
+    return dense + shared_parameters(model, layer) + _picked_parameters(model, layer)
+
+
+MODULE_PARAMETERS = {"attention": attention_parameters, "feed_forward": processing_parameters}
+"""Parameters that multiply for a token in each part of a layer that can be computed again."""
+WITH_FLOPS = tuple(MODULE_PARAMETERS)
+"""Parts of a layer that take FLOPs to compute again."""
+
+
 def _experts(model: Transformer, layer: Layer) -> Experts | None:
     return model.experts if layer.feed_forward == "experts" else None
 

@@ -5,10 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from hindmost.catalog import Transformer
+from hindmost.catalog import Transformer, kinds_of_layers
 from hindmost.physics.documents import Packs, packs
-from hindmost.physics.flops import model_flops_per_token, recomputed_share
-from hindmost.physics.stages import RankParameters, Stage, parameters_of_rank, stages
+from hindmost.physics.flops import (
+    FORWARD_SHARE_OF_PASSES,
+    MODULE_PARAMETERS,
+    WITH_FLOPS,
+    model_flops_per_token,
+    recomputed_share,
+)
+from hindmost.physics.stages import (
+    RankParameters,
+    Stage,
+    StageFlops,
+    parameters_of_rank,
+    stage_flops,
+    stages,
+)
 from hindmost.scenario.ideal import NOTHING, Ideal
 from hindmost.scenario.models import Layout, Workload
 from hindmost.units import BF16_BYTES
@@ -136,9 +149,33 @@ class Job:
         return sum(len(self.layers_again(stage)) for stage in self.stages) / self.model.depth
 
     @property
+    def recomputed_modules(self) -> tuple[str, ...]:
+        """Parts of all layers that are computed again and take FLOPs."""
+        modules = self.workload.recompute_modules
+        if self.ideal.recompute_and_overhead or not modules:
+            return ()
+        return tuple(module for module in modules if module in WITH_FLOPS)
+
+    @property
     def recomputed_share(self) -> float:
         """FLOPs that are computed again over those of both passes, about, if not of all layers."""
+        if self.recomputed_modules:
+            whole = Stage(layers=range(self.model.depth), has_input=True, has_output=True)
+            flops = stage_flops(self.model, self.workload, whole, documents=self.documents)
+            products, scores = self.shares_again(whole, flops)
+            again = products * flops.layers + scores * flops.attention
+            return FORWARD_SHARE_OF_PASSES * again / flops.total
         return self.share_of_layers_again * recomputed_share(self.workload.recompute)
+
+    def shares_again(self, stage: Stage, flops: StageFlops) -> tuple[float, float]:
+        """Return the shares of a stage's products and of its scores that modules compute again."""
+        products = sum(
+            6.0 * n * MODULE_PARAMETERS[module](self.model, layer)
+            for layer, n in kinds_of_layers(self.model, stage.layers)
+            for module in self.recomputed_modules
+        )
+        share = products / flops.layers if flops.layers else 0.0
+        return share, float("attention" in self.recomputed_modules)
 
     @property
     def tokens_before_last_rank(self) -> float:

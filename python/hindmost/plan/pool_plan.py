@@ -18,11 +18,11 @@ from hindmost.physics.documents import slowdown_law
 from hindmost.physics.flops import attention_flops_of
 from hindmost.physics.job import Job
 from hindmost.physics.links import Links, links
-from hindmost.physics.memory import Memory, memory
+from hindmost.physics.memory import Memory, memory, moved_bytes
 from hindmost.physics.network import network
 from hindmost.physics.stages import stage_flops
 from hindmost.physics.terms import Term, terms
-from hindmost.scenario import Counts, Scenario
+from hindmost.scenario import Counts, PoolCounts, Scenario
 from hindmost.scenario.areas import tier_sizes
 from hindmost.scenario.batch import Batch, batches
 from hindmost.scenario.counts import is_mixed
@@ -125,10 +125,10 @@ def pool_plans(scenario: Scenario, job: Job, counts: Counts) -> tuple[PoolPlan, 
     shared = _batches(scenario, counts)
     jobs = [_job_of_pool(job, batch) for batch in shared.values()]
     by_pool = zip(jobs, scenario.pools.values(), of_ranks, found, strict=True)
-    n_replicas = [counts.pools[name].n_replicas for name in scenario.pools]
+    of_pools = counts.pools.values()
     work = [
-        _work(*each, batch, n)
-        for each, batch, n in zip(by_pool, shared.values(), n_replicas, strict=True)
+        _work(*each, batch, of_pool)
+        for each, batch, of_pool in zip(by_pool, shared.values(), of_pools, strict=True)
     ]
     if job.ideal.mixed_generations:
         n_ranks = [counts.pools[name].n_ranks for name in scenario.pools]
@@ -171,7 +171,7 @@ def _job_of_pool(job: Job, batch: Batch) -> Job:
 
 
 def _work(
-    job: Job, pool: Pool, links: Links, places: PoolPlaces, batch: Batch, n_replicas: int
+    job: Job, pool: Pool, links: Links, places: PoolPlaces, batch: Batch, counts: PoolCounts
 ) -> _Work:
     """Return the work of a pool's replicas.
 
@@ -179,6 +179,7 @@ def _work(
     proportion shorter, so that all of them take as long as those that there are.
     """
     time = compute_time(job, pool, links, places)
+    time = time.with_overhead_s(time.overhead_s + _optimizer_s(job, pool, counts.state_ranks))
     compute, n_more, slowdown, mean_seqs = time, 0, 1.0, float(batch.seqs)
     if batch.n_more or batch.seqs != job.n_microbatches * batch.microbatch_seqs:
 
@@ -187,7 +188,7 @@ def _work(
 
         each_s = passes_s(batch.seqs)
         if batch.n_more:
-            n_more, share = batch.n_more, batch.n_more / n_replicas
+            n_more, share = batch.n_more, batch.n_more / counts.n_replicas
             mean_seqs += share * batch.more
             more_s = passes_s(batch.seqs + batch.more)
             if job.ideal.sequence_imbalance or job.ideal.mixed_generations:
@@ -222,6 +223,20 @@ def _passes_s(job: Job, pool: Pool, links: Links, places: PoolPlaces, n_seqs: in
         smaller = job.workload.model_copy(update={"microbatch_seqs": left})
         last = compute_time(replace(of_replica, workload=smaller), pool, links, places)
     return with_last_microbatch(of_replica, time, last)
+
+
+def _optimizer_s(job: Job, pool: Pool, state_ranks: int) -> float:
+    """Return the seconds in which gradients move to an optimizer on the host, and weights back.
+
+    Of the fullest stage. Nothing hides them, and that the host takes longer for the optimizer than
+    the GPU is not in them.
+    """
+    if not job.workload.offload_optimizer or pool.host_bytes_per_s is None:
+        return 0.0
+    if job.ideal.recompute_and_overhead:
+        return 0.0
+    n_bytes = max(moved_bytes(job, state_ranks, stage) for stage in job.stage_parameters)
+    return n_bytes / pool.host_bytes_per_s
 
 
 def _pack_law(job: Job, pool: Pool, time: ComputeTime) -> dict[str, Any] | None:

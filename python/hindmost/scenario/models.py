@@ -51,6 +51,10 @@ FabricFigure = Literal["bandwidth_efficiency", "latency_s"]
 """Figure of a catalogue fabric that a scenario can override."""
 
 
+RecomputedModule = Literal["norms", "activations", "attention", "feed_forward"]
+"""Part of a layer that can be computed again by itself."""
+
+
 class Product(Strict):
     """A matrix product of (rows, inner) and (inner, columns), measured on one GPU."""
 
@@ -89,6 +93,9 @@ class Pool(Strict):
     n_microbatches: Count | None = None
     """Microbatches of a replica here in a step; as many as the other replicas have by default.
     Those with fewer join the collectives of the others' last ones without tokens."""
+    host_bytes_per_s: Positive | None = None
+    """Rate between a GPU and its host's memory, one direction, in B/s; needed where anything is
+    offloaded."""
     rack_gpus: Count | None = None
     """GPUs of one rack, for causes and failures of scope rack."""
     spares: NoneOrMore | None = None
@@ -247,6 +254,16 @@ class Workload(Strict):
     recompute_layers: Count | None = None
     """Layers of each virtual stage that full recomputation computes again, the others none; all by
     default."""
+    recompute_modules: Annotated[tuple[RecomputedModule, ...], Field(strict=False)] = ()
+    """Parts of each layer that are computed again, where recompute is not full: norms and
+    activations, which take no FLOPs and are what selective computes again, attention,
+    feed_forward."""
+    offload_layers: Count | None = None
+    """First layers of each virtual stage whose activations lie in the host's memory between both
+    passes; none by default."""
+    offload_optimizer: bool = False
+    """Whether the states of the optimizer lie in the host's memory, and gradients and weights move
+    there and back in each step."""
     activation_dtype: Literal["bf16", "fp8"] = "bf16"
     """Number format in which inputs of matrix products and of the activation function are kept
     for the backward pass. The residual stream and what attention keeps stay in BF16."""

@@ -131,6 +131,16 @@ def _workload(scenario: Scenario) -> Iterator[Problem]:
         requirement = f"must make at most the {workload.seq_len:,} tokens of workload.seq_len"
         path = f"models.{workload.model}.encoder.tokens"
         yield Problem(path=path, requirement=requirement, value=encoder.tokens)
+    if workload.recompute_modules and workload.recompute == "full":
+        requirement = 'must be absent where workload.recompute is "full"'
+        path, value = "workload.recompute_modules", list(workload.recompute_modules)
+        yield Problem(path=path, requirement=requirement, value=value)
+    offloaded = workload.offload_layers is not None or workload.offload_optimizer
+    for name, pool in scenario.pools.items():
+        if offloaded and pool.host_bytes_per_s is None:
+            requirement = "is missing, and the workload offloads"
+            hint = "give what copies reach, one direction; a PCIe 5.0 x16 has 63e9 B/s at most"
+            yield Problem(path=f"pools.{name}.host_bytes_per_s", requirement=requirement, hint=hint)
     for key, dtype in (("dtype", workload.dtype), ("mfu_dtype", workload.mfu_dtype)):
         for name, pool in scenario.pools.items():
             if pool.accelerator.peak_flop_per_s(dtype) is None:
