@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tests.validation import experts, noise, slow_gpu, whole_run
+from tests.validation import context, experts, noise, slow_gpu, whole_run
 from tests.validation.families import Family, Row, by_name, families, gated
 from tests.validation.fitting import (
     CAUSES,
@@ -42,6 +42,7 @@ def render() -> str:
         *(_family(family) for family in families() if family.limit is None),
         _missed_without_a_limit(),
         _experts(),
+        _context(),
         _noise(),
         _slow_gpu(),
         _whole_run(),
@@ -248,6 +249,36 @@ Sources: NVIDIA-NeMo/Megatron-Bridge, performance summary 26.04 (B200); NVIDIA/d
 v25.05.05, deepseek_v3 (H100); Insights into DeepSeek-V3 (ISCA 2025), table 4;
 deepseek-ai/profile-data, train.json. Layers of the stages on B200 are Megatron-Bridge's for 8
 stages of two chunks, those on H100 as even as possible, which is assumed."""
+
+
+def _context() -> str:
+    lines = [
+        [
+            f"{row.context}",
+            f"{context.TOKENS_OF_A_RANK * row.context // 1024}k",
+            f"{row.published:,.0f}",
+            *(f"{row.predicted[split]:,.0f} ({row.error(split):+.0%})" for split in context.SPLITS),
+            f"{row.published_growth:.2f}x",
+            f"{row.growth:.2f}x",
+        ]
+        for row in context.rows()
+    ]
+    head = ["ranks", "sequence", "published", *context.SPLITS, "token took", "zigzag"]
+    growth = context.rows()[1].published_growth
+    return f"""## Context ranks
+
+Llama 3.1 8B in FP8 on 8 H100, full recomputation (torchtitan, benchmark of December 2024), in
+tokens a second and GPU. `software_efficiency` ({context.fitted():.3f}) is fitted on one rank and 32k
+tokens. The last columns are the seconds of a token over those in half the sequence.
+
+{_table(head, lines)}
+
+Two ranks are met. **Four and eight are missed**: they lie between the two ways to divide a
+sequence, nearer to pieces in order. From two ranks to four a token took {growth:.2f} times as long.
+Nothing of it grows by more than its attention, which doubles, so no rate at which a GPU computes
+explains both rows, and keys and values over NVLink take about a hundredth of the compute. From four
+to eight ranks it grows about as computed. What four ranks did that two did not has not been
+published, and no number is fitted for it."""
 
 
 def _noise() -> str:
