@@ -268,8 +268,8 @@ def _context() -> str:
     return f"""## Context ranks
 
 Llama 3.1 8B in FP8 on 8 H100, full recomputation (torchtitan, benchmark of December 2024), in
-tokens a second and GPU. `software_efficiency` ({context.fitted():.3f}) is fitted on one rank and 32k
-tokens. The last columns are the seconds of a token over those in half the sequence.
+tokens a second and GPU. `software_efficiency` ({context.fitted():.3f}) is fitted on one rank and
+32k tokens. The last columns are the seconds of a token over those in half the sequence.
 
 {_table(head, lines)}
 
