@@ -15,6 +15,7 @@ from tests.plans import compute_time, counts, pool_plan
 import hindmost as hm
 from hindmost.errors import ScenarioError
 from hindmost.plan import make_plan
+from hindmost.report import render
 from hindmost.scenario import from_table, with_changes
 from hindmost.scenario.batch import batches
 
@@ -298,3 +299,14 @@ def test_spares_of_replicas_that_are_left_out_take_the_place_of_failed_nodes() -
     np.testing.assert_array_equal(first, second)
     (problem,) = problems_of(ONE, {**failing, "layout.n_replicas": 51})
     assert "must leave out multiples of 8 GPUs of pool h100 (h100-sxm) where there are" in problem
+
+
+def test_the_table_says_how_many_sequences_each_replica_has() -> None:
+    def notes(table: dict[str, Any], changes: dict[str, Any]) -> str:
+        return render(hm.simulate(_with(table, changes), seed=1, runs=1, steps=2), "table")
+
+    own = {"pools.h100.microbatch_seqs": 3, "pools.a100.microbatch_seqs": 1}
+    assert "Sequences of each replica in a step: h100 12; a100 4." in notes(MIXED, own)
+    left_over = of_batch(64 * 8 + 16, microbatch_seqs=1, uneven_batch="sequences")
+    assert "in a step: h100 8, the first 16 9." in notes(ONE, left_over)
+    assert "Sequences of each replica" not in notes(ONE, {})

@@ -18,6 +18,7 @@ from hindmost.law import Constant, Exponential, LawModel, LogNormal
 from hindmost.physics.documents import Packs, packs
 from hindmost.physics.flops import attention_flops_of, model_flops_per_token
 from hindmost.plan import make_plan
+from hindmost.report import render
 from hindmost.scenario import from_table, with_changes
 
 REPORT = Path(__file__).resolve().parents[3] / "shared/data/reports/20-packed-documents.toml"
@@ -144,6 +145,11 @@ def test_flops_are_counted_within_documents_unless_whole_sequences_are_asked_for
         of_ranks = sum(pool.n_ranks * pool.rank_model_flops for pool in plan.pools)
         assert of_ranks == pytest.approx(plan.model_flops, rel=1e-12)
     assert make_plan(packed).noiseless_step_s == make_plan(counted).noiseless_step_s
+    for one, words in (
+        (packed, "causal attention within documents,"),
+        (counted, "causal attention,"),
+    ):
+        assert words in render(hm.simulate(one, seed=1, runs=1, steps=2), "table")
 
 
 def test_passes_take_the_attention_within_documents() -> None:

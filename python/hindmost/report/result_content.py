@@ -12,7 +12,9 @@ from hindmost.report.content import Content, Listing, Table
 from hindmost.report.headline import headline
 from hindmost.report.numbers import count, megajoules, rounded, signed_percent, with_error
 from hindmost.result import Result
-from hindmost.scenario import not_modelled
+from hindmost.scenario import Counts, Scenario, not_modelled
+from hindmost.scenario.batch import Batch, batches, is_even
+from hindmost.scenario.models import Workload
 
 SHOWN_METRICS = ("step_time_s", "mfu", "exposed_comm_s", "stall_s")
 """Metrics of the summary table, one a row."""
@@ -59,17 +61,40 @@ def _notes(result: Result, percentiles: tuple[str, ...]) -> list[str]:
     inputs, workload = result.inputs, result.scenario.workload
     given = "; given this cluster, so without errors" if inputs["runs"] == 1 else ""
     notes = [
-        f"MFU: model FLOPs ({workload.counted_attention} attention, nothing counted twice) over "
+        f"MFU: model FLOPs ({_counted(workload)}, nothing counted twice) over "
         f"what the dense {workload.mfu_dtype} peak of the GPUs in the job does in that time; "
         "spares do not count.",
         f"Seed {inputs['seed']}, {inputs['runs']} runs of {count(inputs['steps'])} steps, "
         f"method {inputs['method']} ({result.why}){given}.",
     ]
+    notes += _shares_of_batch(result.scenario)
     shown = {(metric, name) for metric in SHOWN_METRICS for name in percentiles}
     if not shown.isdisjoint(result.warnings):
         notes.append(f"{FLAG} few rows lie beyond it, or most of those are of one run.")
     notes += account_notes(result)
     return notes
+
+
+def _counted(workload: Workload) -> str:
+    """Return which attention counts, in words."""
+    within = workload.document_tokens is not None and workload.mfu_attention is None
+    return f"{workload.counted_attention} attention{' within documents' * within}"
+
+
+def _shares_of_batch(scenario: Scenario) -> list[str]:
+    """Return a note on the sequences of each replica, where they are not equal."""
+    if is_even(scenario.pools, scenario.workload):
+        return []
+    counts = Counts.of(scenario.pools, scenario.layout, scenario.spares)
+    shares = batches(scenario.pools, scenario.workload, scenario.layout, counts)
+
+    def words(batch: Batch) -> str:
+        if not batch.n_more:
+            return count(batch.seqs)
+        return f"{count(batch.seqs)}, the first {count(batch.n_more)} {batch.seqs + batch.more:,}"
+
+    of_pools = "; ".join(f"{name} {words(batch)}" for name, batch in shares.items())
+    return [f"Sequences of each replica in a step: {of_pools}."]
 
 
 def _by_key(result: Result) -> dict[tuple[str, str], tuple[float, float | None]]:
