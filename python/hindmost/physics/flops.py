@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from hindmost.catalog import Experts, Layer, Transformer, kinds_of_layers
-from hindmost.catalog.transformer import SCORED
 from hindmost.physics.documents import Packs
 from hindmost.physics.encoders import encoder_flops, encoder_parameters
+from hindmost.physics.matrices import (
+    attention_matrices,
+    convolution_parameters,
+    network_matrices,
+)
 
 FORWARD_SHARE_OF_PASSES = 1 / 3
 """Share of the forward pass in the FLOPs of both; a backward pass has twice as many."""
@@ -91,48 +95,9 @@ def norm_parameters(model: Transformer, layer: Layer) -> int:
 
 
 def attention_parameters(model: Transformer, layer: Layer) -> int:
-    """Return the parameters of one layer's attention.
-
-    Notes
-    -----
-    Latent attention makes the queries of all heads from a vector of width ``q_rank``,
-    and the values and the non-positional part of keys from one of ``kv_rank``. The
-    positional part of keys comes from the residual stream, once for all heads
-    (DeepSeek-V2, arXiv 2405.04434, section 2.1).
-
-    The indexer of sparse attention has queries from the same vector, one key a token and a
-    weight for each head (DeepSeek-V3.2, arXiv 2512.02556, section 2).
-
-    Linear attention and state spaces have one product from the residual stream, for queries, keys,
-    values, gates and decays, a convolution over each channel of the first three, and one product
-    back (Gated Delta Networks, arXiv 2412.06464; Mamba-2, arXiv 2405.21060).
-    """
-    if layer.attention == "none":
-        return 0
-    hidden = model.hidden
-    if layer.attention == "linear":
-        linear = model.linear
-        assert linear is not None
-        taken = 2 * linear.keys + 2 * linear.values + 2 * linear.n_value_heads
-        convolved = linear.conv * (2 * linear.keys + linear.values)
-        return hidden * (taken + linear.values) + convolved
-    if layer.attention == "state-space":
-        space = model.state_space
-        assert space is not None
-        taken = space.inner + space.convolved + space.n_heads
-        return hidden * (taken + space.inner) + space.conv * space.convolved
-    queries, values = model.n_heads * model.head_dim, model.n_heads * model.value_head_dim
-    gate = values if model.attention_gate else 0
-    if model.latent is None:
-        keys_and_values = model.n_kv_heads * (model.head_dim + model.value_head_dim)
-        products = hidden * (queries + keys_and_values + values + gate)
-    else:
-        latent = model.latent
-        keys = model.n_heads * (model.head_dim - latent.rope_head_dim)
-        down = hidden * ((latent.q_rank or 0) + latent.kv_rank + latent.rope_head_dim)
-        up = (latent.q_rank or hidden) * queries + latent.kv_rank * (keys + values)
-        products = down + up + hidden * (values + gate)
-    return products + (_indexer_parameters(model) if layer.attention == "sparse" else 0)
+    """Return the parameters of one layer's attention: its matrices and convolutions."""
+    matrices = attention_matrices(model, layer)
+    return sum(one.parameters for one in matrices) + convolution_parameters(model, layer)
 
 
 def feed_forward_parameters(model: Transformer, layer: Layer) -> int:
@@ -170,38 +135,11 @@ def adapter_parameters(model: Transformer, layer: Layer, rank: int) -> int:
     section 4.1). Routed experts, routers and what is neither attention nor a feed-forward network
     have none.
     """
-    return rank * sum(rows + columns for rows, columns in _matrices(model, layer))
-
-
-def _matrices(model: Transformer, layer: Layer) -> list[tuple[int, int]]:
-    """Return the widths of what goes into and comes out of each matrix that has adapters."""
-    hidden = model.hidden
-    found: list[tuple[int, int]] = []
-    queries, values = model.n_heads * model.head_dim, model.n_heads * model.value_head_dim
-    if layer.attention in SCORED and model.latent is None:
-        taken = queries + model.n_kv_heads * (model.head_dim + model.value_head_dim)
-        found += [(hidden, taken), (values, hidden)]
-    elif layer.attention in SCORED:
-        latent = model.latent
-        assert latent is not None
-        down = (latent.q_rank or 0) + latent.kv_rank + latent.rope_head_dim
-        keys = model.n_heads * (model.head_dim - latent.rope_head_dim)
-        found += [(hidden, down), (latent.q_rank or hidden, queries)]
-        found += [(latent.kv_rank, keys + values), (values, hidden)]
-    elif layer.attention == "linear":
-        linear = model.linear
-        assert linear is not None
-        found += [(hidden, 2 * linear.keys + 2 * linear.values), (linear.values, hidden)]
-    elif layer.attention == "state-space":
-        space = model.state_space
-        assert space is not None
-        found += [(hidden, space.inner + space.convolved), (space.inner, hidden)]
     experts = _experts(model, layer)
     width = layer.ffn_hidden if layer.feed_forward == "dense" else 0
     width = width if experts is None else experts.shared_hidden
-    if width:
-        found += [(hidden, (2 if model.gated else 1) * width), (width, hidden)]
-    return found
+    matrices = attention_matrices(model, layer) + network_matrices(model, width)
+    return rank * sum(one.taken + one.given for one in matrices)
 
 
 def attention_flops_per_token(
@@ -390,14 +328,6 @@ def _picked_parameters(model: Transformer, layer: Layer) -> int:
 def _gated(model: Transformer, width: int) -> int:
     """Return the parameters of a feed-forward network of some width, gated or not."""
     return (3 if model.gated else 2) * model.hidden * width
-
-
-def _indexer_parameters(model: Transformer) -> int:
-    indexer = model.indexer
-    assert indexer is not None
-    taken = (model.latent and model.latent.q_rank) or model.hidden
-    queries = taken * indexer.n_heads * indexer.head_dim
-    return queries + model.hidden * (indexer.head_dim + indexer.n_heads)
 
 
 def _embedding_parameters(model: Transformer) -> int:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hindmost.catalog import Layer, kinds_of_layers
 from hindmost.physics.job import Job
+from hindmost.physics.matrices import Matrix, attention_matrices, network_matrices
 from hindmost.physics.stages import Stage
 from hindmost.scenario.models import Pool, Product
 
@@ -75,60 +77,24 @@ def layer_products(job: Job, layer: Layer) -> list[Shape]:
         columns=job.model.hidden,
         inner=2 * job.model.hidden,
     )
+    tokens = job.microbatch_tokens / job.layout.context
+    attention = attention_matrices(job.model, layer)
     return [
         *([joined] if layer.predicts_next else []),
-        *_attention(job, layer),
+        *_products(attention, rows=tokens, tensor=job.layout.tensor),
         *_feed_forward(job, layer),
     ]
 
 
-def _attention(job: Job, layer: Layer) -> list[Shape]:
-    model, hidden, t = job.model, job.model.hidden, job.layout.tensor
-    tokens = job.microbatch_tokens / job.layout.context
-
-    def around(taken: int, given: int) -> list[Shape]:
-        """Return a product from the residual stream and one back to it."""
-        return [
-            Shape(rows=tokens, columns=taken / t, inner=hidden),
-            Shape(rows=tokens, columns=hidden, inner=given / t),
-        ]
-
-    if layer.attention == "none":
-        return []
-    if layer.attention == "linear":
-        linear = model.linear
-        assert linear is not None
-        taken = 2 * (linear.keys + linear.values + linear.n_value_heads)
-        return around(taken, linear.values)
-    if layer.attention == "state-space":
-        space = model.state_space
-        assert space is not None
-        return around(space.inner + space.convolved + space.n_heads, space.inner)
-    queries, values = model.n_heads * model.head_dim, model.n_heads * model.value_head_dim
-    gate = values if model.attention_gate else 0
-    indexer: list[Shape] = []
-    if layer.attention == "sparse":
-        small = model.indexer
-        assert small is not None
-        taken = (model.latent and model.latent.q_rank) or hidden
-        width = small.n_heads * small.head_dim
-        indexer = [
-            Shape(rows=tokens, columns=width / t, inner=taken),
-            Shape(rows=tokens, columns=(small.head_dim + small.n_heads) / t, inner=hidden),
-        ]
-    if model.latent is None:
-        keys_and_values = model.n_kv_heads * (model.head_dim + model.value_head_dim)
-        return [*around(queries + keys_and_values + gate, values), *indexer]
-    latent = model.latent
-    down = (latent.q_rank or 0) + latent.kv_rank + latent.rope_head_dim
-    up = model.n_heads * (model.head_dim - latent.rope_head_dim) + values
-    first, back = around(down + gate, values)
+def _products(matrices: Sequence[Matrix], *, rows: float, tensor: int) -> list[Shape]:
+    """Return the products of rows of tokens with matrices that tensor ranks divide among them."""
     return [
-        first,
-        Shape(rows=tokens, columns=queries / t, inner=latent.q_rank or hidden),
-        Shape(rows=tokens, columns=up / t, inner=latent.kv_rank),
-        back,
-        *indexer,
+        Shape(
+            rows=rows,
+            columns=one.given / (tensor if one.divided == "given" else 1),
+            inner=one.taken / (tensor if one.divided == "taken" else 1),
+        )
+        for one in matrices
     ]
 
 
@@ -136,19 +102,18 @@ def _feed_forward(job: Job, layer: Layer) -> list[Shape]:
     model, layout = job.model, job.layout
     tokens, t = job.microbatch_tokens / layout.context, layout.tensor
 
-    def network(rows: float, width: float) -> list[Shape]:
-        return [
-            Shape(rows=rows, columns=(2 if model.gated else 1) * width, inner=model.hidden),
-            Shape(rows=rows, columns=model.hidden, inner=width),
-        ]
+    def network(rows: float, width: int) -> list[Shape]:
+        return _products(network_matrices(model, width), rows=rows, tensor=t)
 
     if layer.feed_forward == "none":
         return []
     if layer.feed_forward == "dense":
-        return network(tokens, layer.ffn_hidden / t)
+        return network(tokens, layer.ffn_hidden)
     experts = model.experts
     assert experts is not None
-    shared = network(tokens, experts.shared_hidden / t) if experts.n_shared else []
     held = experts.n_experts // layout.expert
     arriving = tokens * experts.per_token * layout.expert / experts.n_experts
-    return [*shared, *network(arriving, experts.ffn_hidden / t) * held]
+    return [
+        *network(tokens, experts.shared_hidden),
+        *network(arriving, experts.ffn_hidden) * held,
+    ]
