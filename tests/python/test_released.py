@@ -435,6 +435,187 @@ OTHERS: list[tuple[str, dict[str, Any], float, float]] = [
         15.96e9,
         0.002,
     ),
+    (
+        "OLMoE 1B-7B",
+        {
+            "model_type": "olmoe",
+            "num_hidden_layers": 16,
+            "hidden_size": 2048,
+            "num_attention_heads": 16,
+            "num_key_value_heads": 16,
+            "intermediate_size": 1024,
+            "num_experts": 64,
+            "num_experts_per_tok": 8,
+            "vocab_size": 50304,
+            "clip_qkv": None,
+            "norm_topk_prob": False,
+        },
+        6.92e9,
+        0.002,
+    ),
+    (
+        "Phi 3.5 MoE",
+        {
+            "model_type": "phimoe",
+            "num_hidden_layers": 32,
+            "hidden_size": 4096,
+            "num_attention_heads": 32,
+            "num_key_value_heads": 8,
+            "intermediate_size": 6400,
+            "num_local_experts": 16,
+            "num_experts_per_tok": 2,
+            "vocab_size": 32064,
+            "sliding_window": 131072,
+            "input_jitter_noise": 0.01,
+            "lm_head_bias": True,
+        },
+        41.9e9,
+        0.002,
+    ),
+    (
+        "MiniMax M2",
+        {
+            "model_type": "minimax_m2",
+            "num_hidden_layers": 62,
+            "hidden_size": 3072,
+            "num_attention_heads": 48,
+            "num_key_value_heads": 8,
+            "head_dim": 128,
+            "intermediate_size": 1536,
+            "num_local_experts": 256,
+            "num_experts_per_tok": 8,
+            "shared_intermediate_size": 0,
+            "attn_type_list": [1] * 62,
+            "vocab_size": 200064,
+            "use_mtp": True,
+            "num_mtp_modules": 3,
+            "mtp_transformer_layers": 1,
+            "qk_norm_type": "per_layer",
+            "rotary_dim": 64,
+            "use_routing_bias": True,
+        },
+        229e9,
+        0.003,
+    ),
+    (
+        "ERNIE 4.5 0.3B",
+        {
+            "model_type": "ernie4_5",
+            "num_hidden_layers": 18,
+            "hidden_size": 1024,
+            "num_attention_heads": 16,
+            "num_key_value_heads": 2,
+            "head_dim": 128,
+            "intermediate_size": 3072,
+            "vocab_size": 103424,
+        },
+        0.361e9,
+        0.002,
+    ),
+    (
+        "ERNIE 4.5 21B-A3B",
+        {
+            "model_type": "ernie4_5_moe",
+            "num_hidden_layers": 28,
+            "hidden_size": 2560,
+            "num_attention_heads": 20,
+            "num_key_value_heads": 4,
+            "intermediate_size": 12288,
+            "moe_intermediate_size": 1536,
+            "moe_num_experts": 64,
+            "moe_num_shared_experts": 2,
+            "moe_k": 6,
+            "moe_layer_start_index": 1,
+            "moe_layer_end_index": 27,
+            "moe_layer_interval": 1,
+            "vocab_size": 103424,
+        },
+        21.8e9,
+        0.003,
+    ),
+    (
+        "dots.llm1",
+        {
+            "model_type": "dots1",
+            "num_hidden_layers": 62,
+            "hidden_size": 4096,
+            "num_attention_heads": 32,
+            "num_key_value_heads": 32,
+            "intermediate_size": 10944,
+            "moe_intermediate_size": 1408,
+            "n_routed_experts": 128,
+            "n_shared_experts": 2,
+            "num_experts_per_tok": 6,
+            "first_k_dense_replace": 1,
+            "sliding_window": 4096,
+            "max_window_layers": 62,
+            "vocab_size": 152064,
+        },
+        142.8e9,
+        0.002,
+    ),
+    (
+        "Qwen 2.5 VL 7B, its text",
+        {
+            "model_type": "qwen2_5_vl",
+            "num_hidden_layers": 28,
+            "hidden_size": 3584,
+            "num_attention_heads": 28,
+            "num_key_value_heads": 4,
+            "intermediate_size": 18944,
+            "vocab_size": 152064,
+            "use_sliding_window": False,
+            "sliding_window": 32768,
+            "max_window_layers": 28,
+            "vision_config": {"depth": 32, "hidden_size": 1280},
+            "vision_start_token_id": 151652,
+        },
+        7.62e9,
+        0.002,
+    ),
+    (
+        "EXAONE 4.0 32B",
+        {
+            "model_type": "exaone4",
+            "num_hidden_layers": 64,
+            "hidden_size": 5120,
+            "num_attention_heads": 40,
+            "num_key_value_heads": 8,
+            "head_dim": 128,
+            "intermediate_size": 27392,
+            "vocab_size": 102400,
+            "sliding_window": 4096,
+            "sliding_window_pattern": "LLLG",
+        },
+        32.0e9,
+        0.002,
+    ),
+    (
+        "GLM 4.5V, its text",
+        {
+            "model_type": "glm4v_moe",
+            "text_config": {
+                "model_type": "glm4v_moe_text",
+                "num_hidden_layers": 46,
+                "hidden_size": 4096,
+                "num_attention_heads": 96,
+                "num_key_value_heads": 8,
+                "head_dim": 128,
+                "intermediate_size": 10944,
+                "moe_intermediate_size": 1408,
+                "n_routed_experts": 128,
+                "n_shared_experts": 1,
+                "num_experts_per_tok": 8,
+                "first_k_dense_replace": 1,
+                "n_group": 1,
+                "topk_group": 1,
+                "vocab_size": 151552,
+            },
+            "vision_config": {"depth": 24},
+        },
+        106.9e9,
+        0.002,
+    ),
 ]
 
 
@@ -448,6 +629,29 @@ def test_parameters_of_released_models(
     found = parameters(Transformer.model_validate(table))
     # A tied output layer that the released weights hold twice counts once.
     assert found == pytest.approx(expected, rel=digits)
+
+
+def layers_of_file(name: str, changes: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return attention and feed-forward network of each layer of one of the files above."""
+    (config,) = (one[1] for one in OTHERS if one[0] == name)
+    model = Transformer.model_validate(released({**config, **changes}, "x").table)
+    return [(layer.attention, layer.feed_forward) for layer in layers_of(model)]
+
+
+def test_layers_are_those_of_the_file() -> None:
+    exaone = layers_of_file("EXAONE 4.0 32B", {})
+    assert [kind for kind, _ in exaone] == ["window", "window", "window", "full"] * 16
+    assert {kind for kind, _ in layers_of_file("EXAONE 4.0 32B", {"sliding_window": None})} == {
+        "full"
+    }
+    ernie = layers_of_file("ERNIE 4.5 21B-A3B", {})
+    assert [kind for _, kind in ernie] == ["dense"] + ["experts"] * 27
+    some = layers_of_file("ERNIE 4.5 21B-A3B", {"moe_layer_interval": 2, "moe_layer_end_index": 9})
+    assert [place for place, (_, kind) in enumerate(some) if kind == "experts"] == [1, 3, 5, 7, 9]
+    assert set(layers_of_file("dots.llm1", {})) == {("full", "dense"), ("full", "experts")}
+    assert released({**LLAMA, "vision_config": {}}, "x").left_out == (
+        "vision_config: only text is counted",
+    )
 
 
 def test_a_file_without_a_type_goes_by_its_architecture() -> None:
@@ -476,7 +680,26 @@ def test_what_is_left_out_is_told() -> None:
     assert released(LLAMA, "x").left_out == ()
 
 
+NEWER = {name: config for name, config, *_ in OTHERS}
+"""Files of the list above, by name."""
+
 WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "other attention": (
+        {**NEWER["MiniMax M2"], "attn_type_list": [0] * 62},
+        ["attn_type_list must be 1 in all layers"],
+    ),
+    "pattern of letters": (
+        {**NEWER["EXAONE 4.0 32B"], "sliding_window_pattern": "GLL"},
+        ["sliding_window_pattern must be letters L and a G at the end"],
+    ),
+    "no layer with experts": (
+        {**NEWER["ERNIE 4.5 21B-A3B"], "moe_layer_start_index": 40},
+        ["moe_layer_start_index must leave a layer with experts"],
+    ),
+    "windows beside experts": (
+        {**NEWER["dots.llm1"], "layer_types": ["sliding_attention"] * 62},
+        ["layer_types must be full_attention in all layers"],
+    ),
     "type": ({"model_type": "lama"}, ["must be one of apertus", 'got "lama"', "did you mean"]),
     "no type": (
         {"model_type": None, "architectures": None},

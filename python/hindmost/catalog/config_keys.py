@@ -21,19 +21,20 @@ HARMLESS = frozenset(
     embedding_dropout embedding_multiplier eoi_token_index eos_token_id ep_size
     experts_implementation final_logit_softcapping finetuning_task floor_scale head_dim_padded
     hidden_act hidden_activation hidden_dropout id2label image_token_index initial_context_length
-    initializer_factor initializer_range interpolate_factor is_decoder is_llama_config label2id
-    layer_norm_eps layer_norm_epsilon lm_head_bias logit_scale logits_scaling mamba_hidden_act
-    mamba_proj_bias mamba_ssm_cache_dtype mamba_ssm_dtype max_position_embeddings max_seq_len
-    max_window_layers mlp_bias mlp_hidden_act model_max_length model_type moe_shared_expert_overlap
-    norm_eps norm_epsilon norm_topk_prob num_logits_to_keep original_max_position_embeddings
-    output_attentions output_hidden_states output_router_logits pad_token_id partial_rotary_factor
-    prefix pretraining_tp problem_type qkv_bias quantization_config query_pre_attn_scalar
-    rescale_prenorm_residual resid_pdrop residual_dropout residual_in_fp32 residual_multiplier
-    return_dict rms_norm_eps rotary_emb_base rotary_pct routed_scaling_factor router_aux_loss_coef
-    router_jitter_noise scoring_func sep_token_id seq_aux summary_type swiglu_alpha swiglu_limit
-    task_specific_params time_step_floor time_step_limit time_step_max time_step_min time_step_rank
-    tokenizer_class topk_method torch_dtype torchscript transformers_version unsloth_fixed
-    unsloth_version use_bias use_cache use_conv_bias use_mamba_kernels use_qk_norm
+    initializer_factor initializer_range input_jitter_noise interpolate_factor is_decoder
+    is_llama_config label2id layer_norm_eps layer_norm_epsilon lm_head_bias logit_scale
+    logits_scaling mamba_hidden_act mamba_proj_bias mamba_ssm_cache_dtype mamba_ssm_dtype
+    max_position_embeddings max_seq_len max_window_layers mlp_bias mlp_hidden_act model_max_length
+    model_type moe_shared_expert_overlap norm_eps norm_epsilon norm_topk_prob num_logits_to_keep
+    original_max_position_embeddings output_attentions output_hidden_states output_router_logits
+    pad_token_id partial_rotary_factor prefix pretraining_tp problem_type qkv_bias
+    quantization_config query_pre_attn_scalar rescale_prenorm_residual resid_pdrop residual_dropout
+    residual_in_fp32 residual_multiplier return_dict rms_norm_eps rotary_emb_base rotary_pct
+    routed_scaling_factor router_aux_loss_coef router_jitter_noise scoring_func sep_token_id seq_aux
+    summary_type swiglu_alpha swiglu_limit task_specific_params time_step_floor time_step_limit
+    time_step_max time_step_min time_step_rank tokenizer_class topk_method torch_dtype torchscript
+    transformers_version unsloth_fixed unsloth_version use_bias use_cache use_conv_bias
+    use_mamba_kernels use_qk_norm
     """.split()  # noqa: SIM905 - as a list it would be a hundred lines
 )
 """Keys that change neither parameters by a thousandth nor FLOPs: biases, norms of heads, positions,

@@ -59,6 +59,10 @@ def released(config: Mapping[str, Any], source: str) -> Released:
             ]
             shared = {key: config[key] for key in ("tie_word_embeddings",) if key in config}
             config = {**shared, "model_type": config.get("model_type"), **text}
+    if "vision_config" in config:
+        # Beside the keys of text, as older files have it.
+        left_out.append("vision_config: only text is counted")
+        config = {key: value for key, value in config.items() if key != "vision_config"}
     kind = config.get("model_type") or _type_of(config.get("architectures"))
     if kind is None:
         requirement = "is missing: this is no config.json of a model"
@@ -73,7 +77,7 @@ def released(config: Mapping[str, Any], source: str) -> Released:
     keys = ConfigKeys({**config, "model_type": kind})
     family = FAMILIES[kind]
     table = family(keys)
-    for key in ("num_nextn_predict_layers", "mtp_num_hidden_layers"):
+    for key in ("num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_modules"):
         n_mtp = keys.whole(key)
         if n_mtp:
             plural = "s" * (n_mtp != 1)
@@ -240,6 +244,92 @@ def _mixtral(keys: ConfigKeys) -> Table:
     table = _dense(keys)
     experts = _experts(keys, n_experts=("num_local_experts",), width=("intermediate_size",))
     return {**table, "experts": experts}
+
+
+def _granite_shared(keys: ConfigKeys) -> Table:
+    """Return experts in all layers, beside one that processes every token."""
+    found = _mixtral(keys)
+    shared = keys.whole("shared_intermediate_size")
+    if shared:
+        found["experts"] |= {"n_shared": 1, "shared_ffn_hidden": shared}
+    return found
+
+
+def _minimax_m2(keys: ConfigKeys) -> Table:
+    """Return MiniMax-M2: experts and full attention in all layers."""
+    found = _granite_shared(keys)
+    types = keys.take("attn_type_list", [])
+    if types != [1] * found["n_layers"] and types != []:
+        requirement = "must be 1 in all layers: other attention is not understood"
+        keys.problems.append(("attn_type_list", requirement, str(types)[:MOST_SHOWN]))
+    keys.read.update(("shared_moe_mode", "qk_norm_type", "rotary_dim", "use_routing_bias"))
+    keys.read.update(("use_mtp", "layernorm_epsilon"))
+    return found
+
+
+def _olmoe(keys: ConfigKeys) -> Table:
+    keys.read.add("clip_qkv")
+    experts = _experts(keys, n_experts=("num_experts",), width=("intermediate_size",))
+    return {**_table(keys), "experts": experts}
+
+
+def _ernie_moe(keys: ConfigKeys) -> Table:
+    """Return ERNIE 4.5 with experts in every few layers, from one layer to another."""
+    table = _table(keys, tied=True)
+    n = table["n_layers"]
+    first, last = keys.whole("moe_layer_start_index", 1), keys.take("moe_layer_end_index", -1)
+    step = keys.count("moe_layer_interval", default=1)
+    if not isinstance(last, int) or last >= n or last < -1:
+        keys.problems.append(("moe_layer_end_index", f"must be -1, or < {n}", last))
+        last = -1
+    last = n - 1 if last == -1 else last
+    with_experts = [first <= k <= last and (k + 1) % step == 0 for k in range(n)]
+    experts = _experts(
+        keys,
+        n_experts=("moe_num_experts",),
+        per_token=("moe_k",),
+        shared=keys.whole("moe_num_shared_experts"),
+    )
+    keys.read.update(("moe_norm_min", "moe_capacity", "moe_gate", "moe_use_aux_free"))
+    if not any(with_experts):
+        keys.problems.append(("moe_layer_start_index", "must leave a layer with experts", first))
+        return table
+    found = {**table, "experts": experts}
+    if not all(with_experts):
+        kinds = ["experts" if has else "dense" for has in with_experts]
+        found["layers"] = _blocks(["full"] * n, kinds)
+    return found
+
+
+def _dots(keys: ConfigKeys) -> Table:
+    table = _table(keys)
+    n = table["n_layers"]
+    types, window = keys.words("layer_types"), keys.number_or_none("sliding_window")
+    if types is None or set(types) == {"full_attention"}:
+        # The window is that of layers after the last one.
+        window = None
+    windows = _of_types(keys, types, n, window)
+    if "layers" in windows:
+        requirement = "must be full_attention in all layers: windows are not understood here"
+        keys.problems.append(("layer_types", requirement, str(types)[:MOST_SHOWN]))
+    return {**table, **_after_dense_layers(keys, n)}
+
+
+def _exaone(keys: ConfigKeys) -> Table:
+    """Return EXAONE 4: windows in three of four layers, if there is a window."""
+    pattern = keys.config.get("sliding_window_pattern")
+    if isinstance(pattern, str):
+        # The letters of a period: local layers, and a global one at its end.
+        if not pattern or set(pattern[:-1]) - {"L"} or pattern[-1] != "G":
+            requirement = "must be letters L and a G at the end"
+            keys.problems.append(("sliding_window_pattern", requirement, pattern))
+        keys.config = {**keys.config, "sliding_window_pattern": max(1, len(pattern))}
+    table = _table(keys)
+    return {**table, **_windows(keys, table["n_layers"], pattern=4)}
+
+
+def _ernie(keys: ConfigKeys) -> Table:
+    return _table(keys, tied=True)
 
 
 def _qwen_moe(keys: ConfigKeys) -> Table:
@@ -536,31 +626,47 @@ FAMILIES: dict[str, Callable[[ConfigKeys], Table]] = {
     "deepseek_v2": _latent,
     "deepseek_v3": _latent,
     "deepseek_v32": _latent,
+    "dots1": _dots,
+    "ernie4_5": _ernie,
+    "ernie4_5_moe": _ernie_moe,
+    "exaone4": _exaone,
     "gemma2": _gemma,
     "gemma3": _gemma,
     "gemma3_text": _gemma,
     "glm4": _dense,
     "glm4_moe": _glm_moe,
     "glm4_moe_lite": _latent,
+    "glm4v_moe_text": _glm_moe,
+    "glm4v_text": _dense,
     "glm_moe_dsa": _latent,
     "gpt_neox": _gpt_neox,
     "gpt_oss": _gpt_oss,
     "granite": _dense,
     "granitemoe": _mixtral,
+    "granitemoeshared": _granite_shared,
+    "hunyuan_v1_dense": _dense,
     "kimi_k2": _latent,
     "llama": _dense,
     "llama4": _llama4,
     "llama4_text": _llama4,
+    "minimax_m2": _minimax_m2,
     "ministral3": _dense,
     "mistral": _dense,
+    "mistral4": _latent,
     "mixtral": _mixtral,
     "nemotron": _plain,
     "nemotron_h": _nemotron_h,
     "olmo2": _dense,
     "olmo3": _dense,
+    "olmoe": _olmoe,
     "phi3": _dense,
+    "phimoe": _mixtral,
     "qwen2": _qwen,
+    "qwen2_5_vl": _qwen,
+    "qwen2_5_vl_text": _qwen,
     "qwen2_moe": _qwen_moe,
+    "qwen2_vl": _qwen,
+    "qwen2_vl_text": _qwen,
     "qwen3": _qwen,
     "qwen3_5_moe_text": _qwen_moe,
     "qwen3_5_text": _qwen,
