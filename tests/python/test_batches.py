@@ -16,6 +16,7 @@ import hindmost as hm
 from hindmost.errors import ScenarioError
 from hindmost.plan import make_plan
 from hindmost.report import render
+from hindmost.scenario import batch as batch_module
 from hindmost.scenario import from_table, with_changes
 from hindmost.scenario.batch import batches
 
@@ -229,7 +230,7 @@ def test_a_batch_that_does_not_divide_names_what_would_do() -> None:
         "changes: workload.global_batch_seqs must give each replica a sequence"
     )
     (problem,) = problems_of(ONE, of_batch(301, uneven_batch="microbatches"))
-    assert "must be whole microbatches: 1 of its sequences make none" in problem
+    assert "must be whole microbatches, and 1 of its sequences make none" in problem
     assert '300 would do, or workload.uneven_batch = "sequences"' in problem
 
 
@@ -310,3 +311,46 @@ def test_the_table_says_how_many_sequences_each_replica_has() -> None:
     left_over = of_batch(64 * 8 + 16, microbatch_seqs=1, uneven_batch="sequences")
     assert "in a step: h100 8, the first 16 9." in notes(ONE, left_over)
     assert "Sequences of each replica" not in notes(ONE, {})
+
+
+@given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 600))
+def test_left_over_microbatches_of_two_sizes_are_handed_out_if_they_can_be(
+    size: int, other: int, left: int
+) -> None:
+    """Against all ways to hand them out, of 16 replicas each."""
+    found = batch_module._handed_out(left, [(size, 16), (other, 16)])
+    ways = [
+        (first, second)
+        for first in range(17)
+        for second in range(17)
+        if first * size + second * other == left
+    ]
+    if size == other:
+        assert sum(found) * size == left if ways else sum(found) == min(32, left // size)
+    elif ways:
+        assert tuple(found) == max(ways)
+    else:
+        assert found[0] == min(16, left // size)
+
+
+def test_a_batch_of_two_sizes_is_divided_if_it_can_be() -> None:
+    own = {"pools.h100.microbatch_seqs": 3, "pools.a100.microbatch_seqs": 2}
+    batch = of_batch(64 * 5 + 4, uneven_batch="microbatches")
+    assert sum(each_seqs(_with(MIXED, {**own, **batch}))) == 64 * 5 + 4
+
+
+def test_memory_is_that_of_a_pools_own_microbatches() -> None:
+    many = {**STAGES, "layout.schedule": "gpipe", "workload.recompute": "full"}
+    many |= {"pools.h100.n_microbatches": 16, "workload.n_microbatches": 1}
+    alone = pool_plan(_with(MIXED, {**many, "pools.h100.n_microbatches": 1}), "a100")
+    assert pool_plan(_with(MIXED, many), "a100").memory == alone.memory
+    assert pool_plan(_with(MIXED, many), "h100").memory.activations_bytes == pytest.approx(
+        16 * alone.memory.activations_bytes
+    )
+
+
+def test_interleaved_replicas_with_fewer_microbatches_are_told_of() -> None:
+    stages = {**STAGES, "layout.schedule": "interleaved", "layout.chunks": 2}
+    batch = of_batch(8 * 14 + 7, microbatch_seqs=2, uneven_batch="sequences")
+    (problem,) = problems_of(ONE, {**stages, **batch})
+    assert "must make a multiple of 4 microbatches (it makes 7 or 8) to be interleaved" in problem

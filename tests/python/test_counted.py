@@ -467,5 +467,29 @@ def test_modules_and_offloading_that_cannot_be_are_refused() -> None:
         said(again)
     )
     assert "workload.recompute_modules" in said({"workload.recompute_modules": ["mlp"]})
+    assert 'recompute_modules must be a list, got "norms"' in (
+        said({"workload.recompute_modules": "norms"})
+    )
+    twice = {"workload.recompute": "none", "workload.recompute_modules": ["norms", "norms"]}
+    assert "workload.recompute_modules must name each part once" in said(twice)
     for changes in ({"workload.offload_layers": 3}, {"workload.offload_optimizer": True}):
         assert "pools.h100.host_bytes_per_s is missing, and the workload offloads" in said(changes)
+
+
+def test_measured_passes_hold_what_moves_behind_them() -> None:
+    measured = {**LLAMA, "pools.h100.forward_s": 1.0, "pools.h100.backward_s": 2.0}
+    found = hm.load("h100-1k", {**measured, "workload.offload_layers": 3})
+    plain = hm.load("h100-1k", measured)
+    assert compute_time(found, "h100") == compute_time(plain, "h100")
+
+
+def test_what_moves_to_the_host_is_an_ideal_of_recomputation() -> None:
+    slow = {**LLAMA, "pools.h100.host_bytes_per_s": 1e9, "workload.offload_layers": 32}
+    ideal = {"ideal.recompute_and_overhead": True}
+    moved, without = (
+        compute_time(hm.load("h100-1k", {**changes, **ideal}), "h100") for changes in (slow, LLAMA)
+    )
+    assert moved == without
+    found = hm.attribute(hm.load("h100-1k", slow), seed=1, runs=1, steps=2)
+    (share,) = (one for one in found.shares if one.mechanism == "recompute_and_overhead")
+    assert share.alone > 0

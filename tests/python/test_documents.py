@@ -229,3 +229,58 @@ def test_wrong_documents_are_refused_with_their_path(changes: dict[str, Any], wo
     with pytest.raises(ScenarioError) as caught:
         scenario(changes)
     assert any(words in str(problem) for problem in caught.value.problems)
+
+
+def spread_s(changes: dict[str, Any]) -> float:
+    """Return the deviation of a microbatch's seconds by its documents."""
+    pool = make_plan(scenario(changes)).pools[0]
+    assert pool.pack_law is not None
+    passes_s = sum(stage.total_s for stage in pool.compute.stages)
+    return float(np.std(pool.pack_law["samples"])) * passes_s
+
+
+def test_an_encoder_has_as_much_attention_whatever_the_documents() -> None:
+    encoder = {"tokens": 4096, "n_layers": 27, "hidden": 1152, "n_heads": 16, "ffn_hidden": 4304}
+    small = {
+        "n_layers": 16,
+        "hidden": 2048,
+        "n_heads": 32,
+        "n_kv_heads": 8,
+        "head_dim": 64,
+        "ffn_hidden": 8192,
+        "vocabulary": 128256,
+    }
+    seeing = {"models.one": {**small, "encoder": encoder}, "workload.model": "one"}
+    blind = {"models.one": small, "workload.model": "one"}
+    assert spread_s(seeing) == pytest.approx(spread_s(blind), rel=1e-9)
+
+
+def test_scores_that_are_computed_again_differ_as_well() -> None:
+    none = {"workload.recompute": "none", "workload.logit_bytes": 0.0, "workload.seq_len": 16384}
+    plain = spread_s(none)
+    assert spread_s({**none, "workload.recompute_modules": ["attention"]}) == pytest.approx(
+        plain * 4 / 3, rel=1e-9
+    )
+    assert spread_s({**none, "workload.recompute": "full"}) == pytest.approx(
+        plain * 4 / 3, rel=1e-9
+    )
+
+
+@pytest.mark.parametrize("schedule", ["gpipe", "1f1b", "zero-bubble"])
+def test_stages_in_several_pools_see_the_same_documents(schedule: str) -> None:
+    mixed = scenario(
+        {
+            "pools.other": {"gpu": "h100-sxm", "n_gpus": 64},
+            "layout.pipeline": 2,
+            "layout.placement": "mixed",
+            "layout.schedule": schedule,
+            "layout.sharding": "zero1",
+        }
+    )
+    result = hm.simulate(mixed, seed=1, runs=2, steps=20)
+    assert result.value("step_time_s") > 1.05 * make_plan(mixed).noiseless_step_s
+
+
+def test_documents_have_a_token_at_least() -> None:
+    tiny = packs(LogNormal(median=1e-9, sigma=0.1), 4096)
+    assert tiny.per_token(identity) == pytest.approx(1, rel=1e-9)

@@ -10,7 +10,7 @@ from tests.plans import compute_time, job, pool_plan
 import hindmost as hm
 from hindmost.catalog import Encoder
 from hindmost.errors import ScenarioError
-from hindmost.physics.encoders import encoder_flops, tower_parameters
+from hindmost.physics.encoders import encoder_flops, encoder_module_flops, tower_parameters
 from hindmost.physics.flops import (
     active_parameters,
     flops_by_part,
@@ -178,3 +178,96 @@ def test_wrong_encoders_are_refused_with_their_path(changes: dict[str, Any], wor
     with pytest.raises(ScenarioError) as caught:
         scenario({f"models.seeing.encoder.{key}": value for key, value in changes.items()})
     assert any(words in str(problem) for problem in caught.value.problems)
+
+
+FROZEN = {"models.seeing.encoder.frozen": True}
+
+
+def stage_times(changes: dict[str, Any]) -> tuple[float, float, float]:
+    stage = compute_time(scenario(changes), "h100").stages[0]
+    return stage.forward_s, stage.backward_s, stage.weight_s
+
+
+@pytest.mark.parametrize("schedule", ["1f1b", "zero-bubble"])
+@pytest.mark.parametrize("recompute", ["none", "full"])
+def test_frozen_layers_are_in_the_forward_pass_once(schedule: str, recompute: str) -> None:
+    changes = {**STAGES, "layout.schedule": schedule, "workload.recompute": recompute}
+    blind = stage_times({**changes, "workload.model": "blind"})
+    found = stage_times({**changes, **FROZEN})
+    encoder = encoder_flops(scenario(FROZEN).model, 8192)
+    pool = scenario({}).pools["h100"]
+    efficiency, peak = pool.efficiency("bf16"), pool.accelerator.peak_flop_per_s("bf16")
+    assert efficiency is not None
+    assert peak is not None
+    tower_s = (encoder.forward_products + encoder.forward_attention) * 8192 / (peak * efficiency)
+    projector_s = encoder.products * 8192 / (peak * efficiency)
+    again = 4 / 3 if recompute == "full" else 1.0
+    assert found[0] - blind[0] == pytest.approx(tower_s + projector_s / 3, rel=1e-6)
+    assert sum(found) - sum(blind) == pytest.approx(tower_s + again * projector_s, rel=1e-6)
+
+
+def gathers(changes: dict[str, Any]) -> dict[str, float]:
+    plan = pool_plan(scenario(changes), "h100")
+    return {term.phase: term.cost.total_s for term in plan.terms}
+
+
+def test_the_forward_pass_gathers_a_frozen_encoder_and_the_backward_pass_does_not() -> None:
+    trained, frozen, blind = (
+        gathers(changes) for changes in ({}, FROZEN, {"workload.model": "blind"})
+    )
+    assert frozen["forward"] == pytest.approx(trained["forward"], rel=1e-12)
+    assert blind["last backward"] < frozen["last backward"] < trained["last backward"]
+    lora = {"workload.trainable": "lora"}
+    assert gathers({**lora, **FROZEN}) == gathers(lora)
+
+
+def test_adapters_leave_a_projector_its_forward_pass() -> None:
+    found = encoder_flops(SEEING, 8192, frozen=True)
+    assert found.total == pytest.approx(encoder_flops(SEEING, 8192).total / 3, rel=1e-12)
+
+
+def activations(changes: dict[str, Any]) -> float:
+    return pool_plan(scenario(changes), "h100").memory.activations_bytes
+
+
+def test_parts_that_are_computed_again_are_those_of_the_encoder_too() -> None:
+    selective = {"workload.recompute": "selective"}
+    modules = {"workload.recompute_modules": ["norms", "activations"]}
+    assert activations(selective) == activations(modules)
+    encoder = Encoder(**SIGLIP)
+    for module, width in (("attention", 4 * 1152), ("feed_forward", 2 * 4304)):
+        again = {"workload.recompute_modules": [module]}
+        of_encoder = [
+            activations(changes) - activations({**changes, "workload.model": "blind"})
+            for changes in ({}, again)
+        ]
+        assert of_encoder[0] - of_encoder[1] == pytest.approx(2 * 27 * width * 4096, rel=1e-9)
+        seconds = [
+            sum(stage_times(changes)) - sum(stage_times({**changes, "workload.model": "blind"}))
+            for changes in ({}, again)
+        ]
+        products = encoder_module_flops(SEEING, 8192, module)
+        scores = encoder_flops(SEEING, 8192).attention if module == "attention" else 0.0
+        share = (products + scores) / 3 / encoder_flops(SEEING, 8192).total
+        assert seconds[1] / seconds[0] == pytest.approx(1 + share, rel=1e-6)
+    assert encoder.n_layers == 27
+
+
+def test_recomputation_of_some_layers_leaves_the_encoder_as_it_is() -> None:
+    some = {"workload.recompute": "full", "workload.recompute_layers": 5}
+    for one in (activations, lambda changes: sum(stage_times(changes))):
+        of_encoder = [
+            one(changes) - one({**changes, "workload.model": "blind"}) for changes in ({}, some)
+        ]
+        assert of_encoder[0] == pytest.approx(of_encoder[1], rel=1e-6)
+
+
+def test_a_layer_of_the_encoder_may_be_the_largest_that_is_computed_again() -> None:
+    large = {
+        "models.seeing.encoder.tokens": 131072,
+        "workload.recompute": "full",
+        "workload.logit_bytes": 0.0,
+    }
+    found = pool_plan(scenario(large), "h100").memory
+    width = 2 * 1152 + 4 * 1152 + 4304 + 2 * 1152 + 4304 - 1152
+    assert found.recomputed_bytes == pytest.approx(2 * width * 131072, rel=1e-9)

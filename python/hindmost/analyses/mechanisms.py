@@ -171,7 +171,8 @@ def _is_there(
         case "recompute_and_overhead":
             modules = set(workload.recompute_modules) & set(WITH_FLOPS)
             again = recomputed_share(workload.recompute) > 0 or bool(modules)
-            return again or workload.overhead_s > 0 or workload.offload_optimizer
+            moves = workload.offload_optimizer or workload.offload_layers is not None
+            return again or moves or workload.overhead_s > 0
         case "stage_imbalance" | "pipeline_bubble":
             return layout.pipeline > 1
         case "collective_latency" | "collective_bandwidth":

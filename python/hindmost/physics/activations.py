@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from hindmost.catalog import Layer, Transformer, kinds_of_layers, layers_of
+from hindmost.catalog import Encoder, Layer, Transformer, kinds_of_layers, layers_of
 from hindmost.catalog.transformer import SCORED
-from hindmost.physics.encoders import encoder_kept_bytes
+from hindmost.physics.encoders import encoder_layer_bytes
 from hindmost.physics.flops import norm_parameters
 from hindmost.physics.formats import value_bytes
 from hindmost.physics.job import Job
@@ -26,14 +26,30 @@ def kept_bytes_of_chunks(job: Job, chunks: Sequence[Stage]) -> float:
     Those that lie in the host's memory do not count.
     """
     # The microbatches in flight are spread evenly over the chunks.
-    model, workload = job.model, job.workload
+    model = job.model
     kept = 0.0
     for chunk in chunks:
         kept += _kept_bytes(job, chunk) - offloaded_bytes_per_token(job, chunk)
-        if chunk.has_input and model.encoder is not None and workload.trainable == "all":
-            of_each = encoder_kept_bytes(model.encoder, workload.recompute)
-            kept += of_each * model.encoder.tokens / workload.seq_len
+        if chunk.has_input and model.encoder is not None:
+            kept += model.encoder.n_layers * _encoder_bytes(job, model.encoder, _again(job))
     return kept / len(chunks)
+
+
+def _again(job: Job) -> tuple[str, ...]:
+    """Return the parts of an encoder's layers that are computed again."""
+    workload = job.workload
+    if workload.recompute == "full":
+        # Of some layers only, the encoder is none.
+        return ("all",) if workload.recompute_layers is None else ()
+    selective = SELECTIVE if workload.recompute == "selective" else ()
+    return (*workload.recompute_modules, *selective)
+
+
+def _encoder_bytes(job: Job, encoder: Encoder, again: Collection[str]) -> float:
+    """Return what a layer of an encoder keeps for one token of the sequence behind it."""
+    if job.workload.trainable != "all":
+        return 0.0
+    return encoder_layer_bytes(encoder, again) * encoder.tokens / job.workload.seq_len
 
 
 def offloaded_bytes_per_token(job: Job, chunk: Stage) -> float:
@@ -59,6 +75,10 @@ def _passing_bytes(job: Job, chunk: Stage) -> float:
         return kept_bytes_per_token(job.model, recompute, layer, dtype, modules=modules)
 
     passing = [0.0]
+    encoder = job.model.encoder if chunk.has_input else None
+    if encoder is not None:
+        kept_of_encoder = _encoder_bytes(job, encoder, _again(job))
+        passing.append(_encoder_bytes(job, encoder, ()) - kept_of_encoder)
     if workload.recompute == "full":
         again = kinds_of_layers(job.model, job.layers_again(chunk))
         passing += [kept(layer) for layer, _ in again]

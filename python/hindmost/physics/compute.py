@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from hindmost.physics.job import Job
 from hindmost.physics.links import Links
 from hindmost.physics.products import layer_efficiency
 from hindmost.physics.schedule import schedule
-from hindmost.physics.stages import Stage, stage_flops
+from hindmost.physics.stages import Stage, StageFlops, stage_flops
 from hindmost.scenario.ideal import NOTHING
 from hindmost.scenario.models import Pool
 from hindmost.scenario.places import PoolPlaces
@@ -133,6 +133,8 @@ class _FlopTime:
     output_s: float
     frozen_s: float = 0.0
     """Of these, gradients of weights that are not computed."""
+    forward_s: float = 0.0
+    """What has a forward pass only, beside all these."""
 
     @property
     def total_s(self) -> float:
@@ -203,17 +205,21 @@ def attention_share(job: Job, pool: Pool, time: ComputeTime) -> float:
     time
         Its passes.
     """
+    # An encoder's documents are its images, which all sequences have as many of.
+    stages = [replace(stage, has_input=False) for stage in job.stages]
+
+    def flops(of: Iterable[Stage]) -> list[StageFlops]:
+        return [stage_flops(job.model, job.workload, one, documents=job.documents) for one in of]
+
     if pool.forward_s is not None:
-        flops = [
-            stage_flops(job.model, job.workload, stage, documents=job.documents)
-            for stage in job.stages
-        ]
-        return sum(each.attention for each in flops) / sum(each.total for each in flops)
+        scores = sum(each.attention for each in flops(stages))
+        return scores / sum(each.total for each in flops(job.stages))
     attention_s = 0.0
-    for stage in job.stages:
+    for stage in stages:
         computed = _flop_time(job, pool, stage)
-        again, _ = _again(job, pool, stage, computed)
-        attention_s += (1 + again) * computed.attention_s
+        _, share_of_layers = _again(job, pool, stage, computed)
+        again = 1.0 if "attention" in job.recomputed_modules else share_of_layers
+        attention_s += (1 + FORWARD_SHARE_OF_PASSES * again) * computed.attention_s
     return attention_s / sum(stage.total_s for stage in time.stages)
 
 
@@ -335,9 +341,9 @@ def _stage_time(job: Job, pool: Pool, stage: Stage, sent: Exchange) -> StageTime
         job,
         sent.expert_pass_s(job, stage),
         passes=1 + backward_passes,
-        compute_s=(1 + again) * computed.total_s - computed.frozen_s,
+        compute_s=(1 + again) * computed.total_s - computed.frozen_s + computed.forward_s,
     )
-    forward_s = FORWARD_SHARE_OF_PASSES * computed.total_s + exchange_s
+    forward_s = FORWARD_SHARE_OF_PASSES * computed.total_s + computed.forward_s + exchange_s
     backward_s = (1 - FORWARD_SHARE_OF_PASSES + again) * computed.total_s
     backward_s += backward_passes * exchange_s + scatter_s - computed.frozen_s
     weight_s = 0.0
@@ -356,6 +362,8 @@ def _stage_time(job: Job, pool: Pool, stage: Stage, sent: Exchange) -> StageTime
 def _offloaded_s(job: Job, pool: Pool, stage: Stage) -> float:
     """Return the seconds in which activations move to the host, behind a pass or after it."""
     if job.workload.offload_layers is None or pool.host_bytes_per_s is None:
+        return 0.0
+    if job.ideal.recompute_and_overhead:
         return 0.0
     n_bytes = offloaded_bytes_per_token(job, stage) * job.rank_tokens
     return n_bytes / pool.host_bytes_per_s
@@ -425,7 +433,9 @@ def _flop_time(job: Job, pool: Pool, stage: Stage) -> _FlopTime:
         documents=job.documents,
     )
     plain = 1.0 if job.ideal.kernel_efficiency else pool.efficiency("bf16")
-    layers_s = seconds(flops.layers, job.workload.dtype, layer_efficiency(job, pool, stage))
+    of_layers = layer_efficiency(job, pool, stage)
+    layers_s = seconds(flops.layers, job.workload.dtype, of_layers)
+    forward_products_s = seconds(flops.forward_products, job.workload.dtype, of_layers)
     output_s = seconds(flops.output, "bf16", plain)
     frozen_s = 0.0
     if flops.frozen:
@@ -437,6 +447,7 @@ def _flop_time(job: Job, pool: Pool, stage: Stage) -> _FlopTime:
         attention_s=seconds(flops.attention, "bf16", plain),
         output_s=output_s,
         frozen_s=frozen_s,
+        forward_s=forward_products_s + seconds(flops.forward_attention, "bf16", plain),
     )
 
 

@@ -15,8 +15,12 @@ from hindmost.memo import Memo, digest
 
 MAX_DOCUMENTS = 2_000_000
 """Documents that are drawn, about: enough for means within 0.3%."""
-MAX_PACKS, MIN_PACKS = 65_536, 64
+MAX_PACKS, MIN_PACKS = 65_536, 4
 """Packs that are drawn, at most and at least."""
+MIN_TOGETHER = 64
+"""Groups of packs of a sample, at least."""
+MIN_TOKENS = 1.0
+"""Tokens of a document, at least."""
 N_LENGTHS = 128
 """Lengths that stand for those of all documents."""
 LEAST_TAIL = 2.0**-30
@@ -75,9 +79,9 @@ class Packs:
             self.lengths * np.interp(self.lengths, knots, values), self.starts
         )
         whole = len(of_packs) // n_packs
-        if whole < MIN_PACKS:
+        if whole < MIN_TOGETHER:
             # Of so many packs together hardly any differs from the others: the same packs again.
-            of_packs, whole = np.resize(of_packs, MIN_PACKS * n_packs), MIN_PACKS
+            of_packs, whole = np.resize(of_packs, MIN_TOGETHER * n_packs), MIN_TOGETHER
         together: Floats = of_packs[: whole * n_packs].reshape(whole, n_packs).mean(axis=1)
         mean = together.mean()
         return together / mean if mean > 0 else np.ones_like(together)
@@ -130,12 +134,12 @@ def _drawn(law: LawModel, seq_len: int) -> Packs:
 
 
 def _quantiles(law: LawModel, seq_len: int) -> Callable[[Floats], Floats]:
-    """Return a law's quantiles of uniform numbers, by interpolation, at most those of a pack."""
+    """Return a law's quantiles of uniform numbers, by interpolation: of 1 token to a pack."""
     tails = np.geomspace(LEAST_TAIL, 0.5, N_KNOTS)
-    lower = [min(law.ppf(tail), float(seq_len)) for tail in tails.tolist()]
-    upper = [min(law.isf(tail), float(seq_len)) for tail in tails.tolist()]
+    lower = [law.ppf(tail) for tail in tails.tolist()]
+    upper = [law.isf(tail) for tail in tails.tolist()]
     at = np.concatenate([tails, 1 - tails[-2::-1]])
-    values = np.array([*lower, *upper[-2::-1]])
+    values = np.clip([*lower, *upper[-2::-1]], MIN_TOKENS, float(seq_len))
 
     def quantiles(uniform: Floats) -> Floats:
         found: Floats = np.interp(uniform, at, values)

@@ -7,6 +7,7 @@ from functools import cached_property
 
 from hindmost.catalog import Transformer, kinds_of_layers
 from hindmost.physics.documents import Packs, packs
+from hindmost.physics.encoders import encoder_module_flops
 from hindmost.physics.flops import (
     FORWARD_SHARE_OF_PASSES,
     MODULE_PARAMETERS,
@@ -174,6 +175,11 @@ class Job:
             for layer, n in kinds_of_layers(self.model, stage.layers)
             for module in self.recomputed_modules
         )
+        if stage.has_input and self.workload.trainable == "all":
+            products += sum(
+                encoder_module_flops(self.model, self.workload.seq_len, module)
+                for module in self.recomputed_modules
+            )
         share = products / flops.layers if flops.layers else 0.0
         return share, float("attention" in self.recomputed_modules)
 

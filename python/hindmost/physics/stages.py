@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hindmost.catalog import Transformer, kinds_of_layers
 from hindmost.physics.documents import Packs
-from hindmost.physics.encoders import encoder_flops, projector_parameters, tower_parameters
+from hindmost.physics.encoders import (
+    EncoderFlops,
+    encoder_flops,
+    projector_parameters,
+    tower_parameters,
+)
 from hindmost.physics.flops import (
     adapter_parameters,
     attention_flops_of,
@@ -52,17 +57,22 @@ class StageFlops:
         The output layer.
     frozen : float
         Of these, gradients of weights that are frozen, and not computed.
+    forward_products, forward_attention : float
+        Those of a frozen encoder, which has a forward pass only.
     """
 
     layers: float
     attention: float
     output: float
     frozen: float = 0.0
+    forward_products: float = 0.0
+    forward_attention: float = 0.0
 
     @property
     def total(self) -> float:
         """All FLOPs that are computed."""
-        return self.layers + self.attention + self.output - self.frozen
+        both = self.layers + self.attention + self.output - self.frozen
+        return both + self.forward_products + self.forward_attention
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +88,7 @@ class RankParameters:
     adapters : float
         Parameters of adapters, if these are trained and all else is frozen.
     frozen : float
-        Parameters of a frozen encoder, where all else is trained.
+        Parameters of a frozen encoder, which the backward pass does not need.
     """
 
     dense: float
@@ -89,7 +99,12 @@ class RankParameters:
     @property
     def total(self) -> float:
         """All parameters."""
-        return self.dense + self.routed
+        return self.dense + self.routed + self.frozen
+
+    @property
+    def of_forward_pass(self) -> RankParameters:
+        """Those that the forward pass needs: a frozen encoder is as any dense part."""
+        return self if not self.frozen else replace(self, dense=self.dense + self.frozen, frozen=0)
 
 
 def stages(model: Transformer, layout: Layout) -> tuple[Stage, ...]:
@@ -163,13 +178,17 @@ def stage_flops(
     scores = attention_flops_of(
         model, kinds, workload.seq_len, causal=causal, after=after, documents=documents
     )
-    if stage.has_input and model.encoder is not None:
+    encoder = EncoderFlops()
+    if stage.has_input:
         encoder = encoder_flops(model, workload.seq_len, frozen=workload.trainable == "lora")
-        # What frozen layers do not compute is no product of a backward pass that others wait for.
-        share = encoder.total / (encoder.products + encoder.attention)
-        layers += share * encoder.products
-        scores += share * encoder.attention
-    return StageFlops(layers=layers, attention=scores, output=output, frozen=frozen)
+    return StageFlops(
+        layers=layers + encoder.products,
+        attention=scores + encoder.attention,
+        output=output,
+        frozen=frozen,
+        forward_products=encoder.forward_products,
+        forward_attention=encoder.forward_attention,
+    )
 
 
 def parameters_of_rank(
@@ -201,7 +220,7 @@ def parameters_of_rank(
     if model.encoder is not None and any(chunk.has_input for chunk in chunks):
         tower = tower_parameters(model.encoder)
         dense += projector_parameters(model)
-        if model.encoder.frozen:
+        if model.encoder.frozen or adapter_rank is not None:
             frozen = tower
         else:
             dense += tower

@@ -151,6 +151,7 @@ class _Work:
     """What the replicas of a pool compute in a step without any cause."""
 
     compute: ComputeTime
+    n_microbatches: int
     n_more: int
     more_slowdown: float
     pack_law: dict[str, Any] | None
@@ -198,6 +199,7 @@ def _work(
         compute = time.with_passes_s(each_s)
     return _Work(
         compute=compute,
+        n_microbatches=batch.n_microbatches,
         n_more=n_more,
         more_slowdown=slowdown,
         pack_law=_pack_law(job, pool, time),
@@ -288,7 +290,7 @@ def _pool_plan(
         rank_model_flops=work.rank_model_flops,
         terms=tuple(terms(job, counts, between_replicas, work.compute)),
         memory=memory(
-            job,
+            replace(job, n_microbatches=work.n_microbatches),
             state_ranks=counts.pools[name].state_ranks,
             stages=[stage for stage, n_ranks in enumerate(places.ranks_of_stages) if n_ranks],
         ),

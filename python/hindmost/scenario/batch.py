@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from hindmost.scenario.counts import Counts, is_mixed, n_microbatches
 from hindmost.scenario.models import Layout, Pool, Workload
@@ -113,14 +114,51 @@ def _shared(
     if workload.uneven_batch == "refuse":
         return found
     left = n_seqs - _all_seqs(found, n_replicas)
-    given = {}
-    for name, batch in found.items():
-        n_more = min(n_replicas[name], left // batch.more)
-        left -= n_more * batch.more
-        given[name] = Batch(
-            microbatch_seqs=batch.microbatch_seqs, seqs=batch.seqs, n_more=n_more, more=batch.more
-        )
-    return given
+    numbers = _handed_out(left, [(batch.more, n_replicas[name]) for name, batch in found.items()])
+    return {
+        name: replace(batch, n_more=n_more)
+        for (name, batch), n_more in zip(found.items(), numbers, strict=True)
+    }
+
+
+def _handed_out(left: int, pieces: Sequence[tuple[int, int]]) -> list[int]:
+    """Return how many pieces of each kind make up a number, as many of the first ones as can be.
+
+    Parameters
+    ----------
+    left
+        The number. If no pieces make it up, as many are taken as fit.
+    pieces
+        Size of each kind, and how many there are of it.
+    """
+    of_size: dict[int, int] = {}
+    for size, n in pieces:
+        of_size[size] = of_size.get(size, 0) + n
+    wanted = _made_up(left, tuple(of_size.items()))
+    found = []
+    for size, n in pieces:
+        most = left // size if wanted is None else wanted[size]
+        taken = min(n, most)
+        left -= taken * size
+        if wanted is not None:
+            wanted[size] -= taken
+        found.append(taken)
+    return found
+
+
+def _made_up(left: int, kinds: tuple[tuple[int, int], ...]) -> dict[int, int] | None:
+    """Return how many pieces of each size make up a number, or None if none do."""
+    (size, n), *others = kinds
+    most = min(n, left // size)
+    if not others:
+        return {size: most} if left == most * size else None
+    # Whatever others can leave over has come after so many pieces less.
+    period = math.lcm(*(other for other, _ in others))
+    for taken in range(most, max(-1, most - period - 1), -1):
+        rest = _made_up(left - taken * size, tuple(others))
+        if rest is not None:
+            return {size: taken, **rest}
+    return None
 
 
 def _all_seqs(batches: Mapping[str, Batch], n_replicas: Mapping[str, int]) -> int:

@@ -37,13 +37,13 @@ def microbatch_problems(scenario: Scenario, counts: Counts) -> Iterator[Problem]
     layout, told = scenario.layout, set()
     for name, batch in known_batches(scenario, counts).items():
         path, value = _where(scenario, name)
-        count = batch.n_microbatches
-        if (path, count) in told:
+        count, few = batch.n_microbatches, -(-batch.seqs // batch.microbatch_seqs)
+        if (path, count, few) in told:
             continue
-        told.add((path, count))
-        makes = "" if path.endswith("n_microbatches") else f" (it makes {count:,})"
+        told.add((path, count, few))
+        made = f"{count:,}" if few == count else f"{few:,} or {count:,}"
+        makes = "" if path.endswith("n_microbatches") else f" (it makes {made})"
         interleaved = layout.pipeline > 1 and layout.schedule == "interleaved"
-        few = -(-batch.seqs // batch.microbatch_seqs)
         if interleaved and (count % layout.pipeline or few % layout.pipeline):
             requirement = (
                 f"must make a multiple of {layout.pipeline} microbatches{makes} to be interleaved"
@@ -134,7 +134,7 @@ def _division(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
         hint = f"{fewest:,} would do"
         yield Problem(path=path, requirement=requirement, value=n_seqs, hint=hint)
     elif left := n_seqs - sum(batch.all_seqs(n_replicas[name]) for name, batch in found.items()):
-        requirement = f"must be whole microbatches: {left} of its sequences make none"
+        requirement = f"must be whole microbatches, and {left} of its sequences make none"
         hint = f'{n_seqs - left:,} would do, or workload.uneven_batch = "sequences"'
         yield Problem(path=path, requirement=requirement, value=n_seqs, hint=hint)
 

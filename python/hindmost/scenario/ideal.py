@@ -53,7 +53,7 @@ class Ideal(Strict):
     network_noise: bool = False
     """No slowdown of ports, and all hops take their nominal latency."""
     recompute_and_overhead: bool = False
-    """Nothing is computed again, and steps have no overhead."""
+    """Nothing is computed again, nothing moves to the host, and steps have no overhead."""
     failures: bool = False
     """Nothing fails and nothing is saved."""
     idle: bool = False

@@ -135,9 +135,15 @@ def _workload(scenario: Scenario) -> Iterator[Problem]:
         requirement = 'must be absent where workload.recompute is "full"'
         path, value = "workload.recompute_modules", list(workload.recompute_modules)
         yield Problem(path=path, requirement=requirement, value=value)
-    offloaded = workload.offload_layers is not None or workload.offload_optimizer
+    modules = workload.recompute_modules
+    if len(set(modules)) < len(modules):
+        requirement = "must name each part once"
+        path = "workload.recompute_modules"
+        yield Problem(path=path, requirement=requirement, value=list(modules))
     for name, pool in scenario.pools.items():
-        if offloaded and pool.host_bytes_per_s is None:
+        # Measured passes hold what moves behind them.
+        moves = workload.offload_layers is not None and pool.forward_s is None
+        if (moves or workload.offload_optimizer) and pool.host_bytes_per_s is None:
             requirement = "is missing, and the workload offloads"
             hint = "give what copies reach, one direction; a PCIe 5.0 x16 has 63e9 B/s at most"
             yield Problem(path=f"pools.{name}.host_bytes_per_s", requirement=requirement, hint=hint)
