@@ -3,51 +3,46 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hindmost._core import __version__
-from hindmost.arguments import as_int
-from hindmost.collective import ALGORITHMS, Cost, Link, pat
+from hindmost.analyses.collective_arguments import (
+    HOSTS,
+    MAX_ROWS,
+    NAMES,
+    OPERATIONS,
+    Host,
+    Kind,
+    Latency,
+    count_problems,
+    either,
+    given_algorithms,
+    given_gpus,
+    given_per_domain,
+    given_sizes,
+    once,
+    siblings_of,
+)
+from hindmost.collective import Cost, Link
 from hindmost.collective.algorithm import Operation
-from hindmost.errors import Problem, ScenarioError, Verbatim, did_you_mean
+from hindmost.errors import Problem, ScenarioError, did_you_mean
 from hindmost.physics.collectives import on_torus, over_ports, torus_of
 from hindmost.physics.links import links
 from hindmost.scenario.areas import tier_sizes
 from hindmost.scenario.change import Changes
 from hindmost.scenario.cluster import Cluster
 from hindmost.scenario.counts import Counts
-from hindmost.scenario.models import Layout, Pool
+from hindmost.scenario.models import Layout
 from hindmost.scenario.one_pool import POOL, one_pool
 from hindmost.scenario.places import places
-from hindmost.scenario.pool_problems import MAX_RANKS, missing
 from hindmost.spread import Spread
-from hindmost.units import parsed_bytes
 
 if TYPE_CHECKING:
     import polars as pl
 
 T = TypeVar("T")
-
-OPERATIONS: dict[str, Operation] = {
-    "all-reduce": "all_reduce",
-    "reduce-scatter": "reduce_scatter",
-    "all-gather": "all_gather",
-    "all-to-all": "all_to_all",
-}
-"""Operations by the names that they have outside of code."""
-NAMES = (*ALGORITHMS, "torus")
-"""Names of the algorithms."""
-NCCL = ("ring", "tree", "pat")
-"""Algorithms of whose latency NCCL's tuner has a rule."""
-MAX_BYTES = 2**60
-"""Bytes of a collective, at most."""
-MAX_ROWS = 100_000
-"""Collectives of a call, at most."""
-
-Latency = Literal["hops", "nccl"]
-Host = Literal["intel", "amd"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,17 +184,17 @@ def collective_costs(
     {'hierarchical': 354, 'ring': 140, 'tree': 351}
     """
     found: list[Problem] = []
-    counts = _once(_gpus(gpus, found))
-    sizes = _once(_sizes(n_bytes, found))
+    counts = once(given_gpus(gpus, found))
+    sizes = once(given_sizes(n_bytes, found))
     done = OPERATIONS.get(operation) if isinstance(operation, str) else None
     if done is None:
         hint = did_you_mean(str(operation), OPERATIONS)
-        requirement = f"must be {_either(OPERATIONS)}"
+        requirement = f"must be {either(OPERATIONS)}"
         found.append(Problem(path="operation", requirement=requirement, value=operation, hint=hint))
-    asked = _once(_asked(algorithms, found))
-    for path, value, known in (("latency", latency, ("hops", "nccl")), ("host", host, _HOSTS)):
+    asked = once(given_algorithms(algorithms, found))
+    for path, value, known in (("latency", latency, ("hops", "nccl")), ("host", host, HOSTS)):
         if value not in known:
-            requirement = f"must be {_either(known)}"
+            requirement = f"must be {either(known)}"
             found.append(Problem(path=path, requirement=requirement, value=value))
     cluster = None
     try:
@@ -215,13 +210,13 @@ def collective_costs(
         found += error.problems
     per_domain = None
     if cluster is not None:
-        per_domain = _per_domain(cluster, gpus_per_domain, found)
+        per_domain = given_per_domain(cluster, gpus_per_domain, found)
     if cluster is None or per_domain is None:
         raise ScenarioError(found)
-    found += _uncountable(cluster, counts, per_domain)
+    found += count_problems(cluster, counts, per_domain)
     chosen: list[str] = []
     if done is not None:
-        of = _Kind(operation=operation, done=done, cluster=cluster, latency=latency)
+        of = Kind(operation=operation, done=done, cluster=cluster, latency=latency)
         chosen = asked or [name for name in NAMES if of.refusal(name, per_domain) is None]
         found += filter(None, (of.refusal(name, per_domain) for name in asked))
         if not chosen:
@@ -254,169 +249,13 @@ def collective_costs(
     return CollectiveCosts(inputs=inputs, links=_links(cluster), costs=tuple(costs))
 
 
-_HOSTS = ("intel", "amd")
-
-
-def _gpus(given: Any, found: list[Problem]) -> Iterator[int]:
-    """Yield the numbers of GPUs."""
-    for value in _listed(given):
-        n = as_int(value)
-        if isinstance(n, int) and not isinstance(n, bool) and 1 <= n < MAX_RANKS:
-            yield n
-        else:
-            requirement = f"must be integers from 1 to {MAX_RANKS - 1:,}"
-            found.append(Problem(path="gpus", requirement=requirement, value=value))
-    if not _listed(given):
-        found.append(Problem(path="gpus", requirement="must name at least one number"))
-
-
-def _sizes(given: Any, found: list[Problem]) -> Iterator[int]:
-    """Yield the numbers of bytes."""
-    for value in _listed(given):
-        size: Any = parsed_bytes(value) if isinstance(value, str) else as_int(value)
-        is_whole = isinstance(size, int) and not isinstance(size, bool)
-        if is_whole and 1 <= size <= MAX_BYTES:
-            yield int(size)
-        else:
-            requirement = "must be whole numbers of bytes from 1 B to 1 EiB"
-            hint = "such as 4096, 1MiB (2^20) or 1MB (10^6)"
-            found.append(Problem(path="bytes", requirement=requirement, value=value, hint=hint))
-    if not _listed(given):
-        found.append(Problem(path="bytes", requirement="must name at least one number"))
-
-
-def _asked(given: Any, found: list[Problem]) -> Iterator[str]:
-    """Yield the algorithms that are asked for."""
-    for name in () if given is None else _listed(given):
-        if name in NAMES:
-            yield str(name)
-        else:
-            hint = did_you_mean(str(name), NAMES)
-            requirement = "must be names of algorithms"
-            found.append(Problem(path="algorithm", requirement=requirement, value=name, hint=hint))
-
-
-def _listed(given: Any) -> list[Any]:
-    """Return what is given as a list."""
-    is_one = isinstance(given, str) or not isinstance(given, Iterable)
-    return [given] if is_one else list(given)
-
-
-def _once(values: Iterable[T]) -> list[T]:
-    """Return values in order, without repetitions."""
-    return list(dict.fromkeys(values))
-
-
-def _per_domain(cluster: Cluster, given: int | None, found: list[Problem]) -> int | None:
-    """Return the GPUs of a domain that take part."""
-    pool = cluster.pools[POOL]
-    whole = pool.domain_gpus_used or pool.accelerator.domain_gpus
-    if given is None:
-        return whole
-    given = as_int(given)
-    if isinstance(given, int) and not isinstance(given, bool) and given >= 1 and whole % given == 0:
-        return given
-    divisors = [str(size) for size in range(1, whole + 1) if whole % size == 0]
-    requirement = f"must divide the {whole} GPUs of a domain of {pool.gpu}"
-    hint = f"{_either(divisors)} would do"
-    found.append(Problem(path="gpus_per_domain", requirement=requirement, value=given, hint=hint))
-    return None
-
-
-def _uncountable(cluster: Cluster, counts: Sequence[int], per_domain: int) -> Iterator[Problem]:
-    """Yield the problems of numbers of GPUs that do not lie in the cluster as they should."""
-    pool, shape = cluster.pools[POOL], cluster.fabric.shape
-    siblings = _siblings(pool, per_domain)
-    for n in counts:
-        value = Verbatim(f"{n:,}")
-        if shape is not None:
-            if math.prod(shape) != n:
-                requirement = f"must be {math.prod(shape):,}, the ranks of the torus"
-                yield Problem(path="gpus", requirement=requirement, value=value)
-        elif n > per_domain and n % per_domain:
-            below = n // per_domain * per_domain
-            of = f"{per_domain} GPUs" if siblings == 1 else f"{per_domain} GPUs each"
-            requirement = f"must be whole domains of {of}, or at most one of them"
-            hint = f"{below:,} or {below + per_domain:,} would do"
-            yield Problem(path="gpus", requirement=requirement, value=value, hint=hint)
-        elif n * siblings >= MAX_RANKS:
-            requirement = f"must lie in domains of fewer than {MAX_RANKS:,} GPUs together"
-            yield Problem(path="gpus", requirement=requirement, value=value)
-    crosses = shape is None and per_domain > 1 and any(n > 1 for n in counts)
-    if crosses and pool.figure("scale_up_latency_s") is None:
-        yield missing(f"pools.{POOL}.scale_up_latency_s", pool.gpu)
-
-
-def _siblings(pool: Pool, per_domain: int) -> int:
-    """Return how many communicators have ranks in each domain."""
-    return (pool.domain_gpus_used or pool.accelerator.domain_gpus) // per_domain
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Kind:
-    """An operation on a cluster, and which algorithms do it."""
-
-    operation: str
-    done: Operation
-    cluster: Cluster
-    latency: Latency
-
-    def refusal(self, name: str, per_domain: int) -> Problem | None:
-        """Return why an algorithm cannot be had, if it cannot."""
-        fabric = self.cluster.fabric
-        is_torus = fabric.network.kind == "torus"
-        if is_torus != (name == "torus"):
-            requirement = (
-                f"must be torus on {fabric.name}, which is one"
-                if is_torus
-                else f"must not be torus: {fabric.name} has switches"
-            )
-            return self._problem(name, requirement)
-        if is_torus and self.done == "all_to_all":
-            requirement = "must not be torus for all-to-all: what its links carry is not modelled"
-            return self._problem(name, requirement)
-        if not is_torus and ALGORITHMS[name].collective(self.done) is None:
-            able = [key for key, one in ALGORITHMS.items() if one.collective(self.done)]
-            does = [key for key, done in OPERATIONS.items() if ALGORITHMS[name].collective(done)]
-            requirement = f"must not be {name} for {self.operation}: it does {_all(does)} only"
-            return self._problem(name, requirement, hint=f"{_either(able)} would do")
-        if name == "pat" and not pat.applies(Spread.of(per_domain, per_domain)):
-            requirement = f"must not be pat with {per_domain} GPUs in a domain: NCCL's takes one"
-            return self._problem(name, requirement, hint="gpus_per_domain = 1 would do")
-        if self.latency == "nccl" and name not in NCCL:
-            requirement = f'must be {_either(NCCL)} where latency is "nccl"'
-            return self._problem(name, requirement)
-        return None
-
-    def nothing_does_it(self) -> Problem:
-        """Return the problem of an operation that no algorithm does here."""
-        why = f' with the latency of "{self.latency}"' if self.latency != "hops" else ""
-        requirement = f"must be one that is modelled on {self.cluster.fabric.name}{why}"
-        return Problem(path="operation", requirement=requirement, value=self.operation)
-
-    def _problem(self, name: str, requirement: str, hint: str = "") -> Problem:
-        return Problem(path="algorithm", requirement=requirement, value=name, hint=hint)
-
-
-def _either(names: Iterable[str]) -> str:
-    """Return names with "or" before the last one."""
-    *others, last = names
-    return f"{', '.join(others)} or {last}" if others else last
-
-
-def _all(names: Iterable[str]) -> str:
-    """Return names with "and" before the last one."""
-    *others, last = names
-    return f"{', '.join(others)} and {last}" if others else last
-
-
 def _spread(cluster: Cluster, n: int, per_domain: int) -> Spread:
     """Return how `n` ranks lie in domains and tiers: as data ranks of tensor groups do.
 
     A tensor group has one GPU of each of the communicators that share the domains.
     """
     pool = cluster.pools[POOL]
-    tensor = _siblings(pool, per_domain)
+    tensor = siblings_of(pool, per_domain)
     layout = Layout(tensor=tensor)
     pools = {POOL: pool.model_copy(update={"n_gpus": n * tensor})}
     found = places(pools, layout, Counts.of(pools, layout), tier_sizes(cluster.fabric.network))
