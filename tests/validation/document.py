@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tests.validation import context, experts, noise, slow_gpu, whole_run
+from tests.validation import context, experts, noise, null, slow_gpu, whole_run
 from tests.validation.families import Family, Row, by_name, families, gated
 from tests.validation.fitting import (
     CAUSES,
@@ -36,6 +36,7 @@ def render() -> str:
         "## Predicted rows with a limit",
         *(_family(family) for family in gated()),
         _missed(),
+        _null_models(),
         _borrowed(),
         "## Shown without a limit",
         "Other software than the model's, or shapes that one number cannot hold for.",
@@ -171,6 +172,27 @@ def _missed_without_a_limit() -> str:
   peak, so that the narrowest model's is too low for all others, the more the wider they are.
 - **ZeRO-3**: the published step hardly becomes shorter on more GPUs, as if this software's gathers
   had reached a small part of the ports' rate. Simulated, they run near it and hide."""
+
+
+def _null_models() -> str:
+    def words(model: str, families: list[Family]) -> str:
+        found = null.errors_of(model, families)
+        return f"{found.mean:.1%}, {found.worst:.1%}, {found.bias:+z.1%}"
+
+    lines = [
+        [family.title, str(len(family.predicted)), *(words(one, [family]) for one in null.MODELS)]
+        for family in gated()
+    ]
+    rows = sum(len(family.predicted) for family in gated())
+    lines.append(["all", str(rows), *(words(one, gated()) for one in null.MODELS)])
+    head = ["family", "rows", "fitted numbers", "MFU 0.50", "unchanged by scale"]
+    return f"""### Against models that know next to nothing
+
+The same predicted rows: with the fitted numbers above; with half of the dense BF16 peak for every
+job; and with the rate of a GPU that the family's smallest fitted scale has. Each time the mean
+absolute error, the greatest, and the mean with its sign (of seconds or of a rate, as published).
+
+{_table(head, lines, left=(0,))}"""
 
 
 def _borrowed() -> str:
