@@ -1,4 +1,4 @@
-"""Renders docs/validation.md; `python -m tests.validation.document` writes it."""
+"""Renders docs/validation.md and .csv; `python -m tests.validation.document` writes both."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from tests.validation.scores import borrowed, score_of_borrowed, score_of_predic
 from tests.validation.typed import BLOOM_STEP_S
 
 PAGE = Path(__file__).parents[2] / "docs" / "validation.md"
+ROWS = PAGE.with_suffix(".csv")
 
 NOT_VERIFIED = "Result not verified by MLCommons Association"
 JUMP = "megascale-6144"
@@ -65,8 +66,9 @@ worst {before.worst:.1%} ({before.worst_row}).
 
 Whatever is derived from MLPerf Training here: {NOT_VERIFIED}.
 
-This page is rendered by `python -m tests.validation.document`; a test compares the two where the
-published figures are at hand, which are not a part of the project."""
+This page is rendered by `python -m tests.validation.document`, and so is
+[validation.csv](validation.csv), which holds every row with its prediction; a test compares them
+where the published figures are at hand, which are not a part of the project."""
 
 
 def _procedure() -> str:
@@ -473,5 +475,26 @@ def _table(head: Sequence[str], lines: Iterable[Sequence[str]], left: Sequence[i
     return "\n".join("| " + " | ".join(line) + " |" for line in [head, rule, *lines])
 
 
+def rows() -> str:
+    """Return every published row with its prediction, as CSV, for what is measured later."""
+    head = (
+        "family,gpu,n_gpus,seq_len,batch_seqs,dtype,role,unit,published,predicted,std_error,error,"
+        "kernel_efficiency,overhead_s"
+    )
+    lines = [head]
+    for family in families():
+        numbers = fit(family)
+        for row in sorted(family.rows, key=lambda row: (row.n_gpus, row.seq_len)):
+            found = estimate(family, row, numbers)
+            job = (row.gpu, row.n_gpus, row.seq_len, row.batch_seqs, row.dtype)
+            role = "fitted" if row in family.fitted else "predicted"
+            figures = f"{found.value:.5g}", f"{found.std_error:.2g}", f"{found.error:.5f}"
+            values = (family.name, *job, role, family.unit, f"{row.published:g}", *figures)
+            fitted = f"{numbers.kernel_efficiency:g}", f"{numbers.overhead_s:g}"
+            lines.append(",".join(map(str, (*values, *fitted))))
+    return "\n".join(lines) + "\n"
+
+
 if __name__ == "__main__":
     PAGE.write_text(render(), encoding="utf-8")
+    ROWS.write_text(rows(), encoding="utf-8")

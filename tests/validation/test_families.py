@@ -224,3 +224,4 @@ def test_our_flops_are_those_of_the_published_mfu() -> None:
 @needs_data
 def test_the_page_is_the_one_that_is_rendered() -> None:
     assert document.PAGE.read_text(encoding="utf-8") == document.render()
+    assert document.ROWS.read_text(encoding="utf-8") == document.rows()
