@@ -100,8 +100,10 @@ class LawModel(Strict):
         key
             Key of the law, for the path of what is wrong.
         """
+        parameters = self.model_dump(exclude_none=True)
         try:
-            self.core.check_drawable()
+            # Every change of a scenario asks for all of its laws again.
+            _DRAWABLE.get(digest(parameters), self.core.check_drawable)
         except _core.DomainError as error:
             field, value, requirement = error.args
             raise domain_error(f"{key}.{field}", value, requirement) from None
@@ -109,6 +111,10 @@ class LawModel(Strict):
 
 _COMPILED: Memo[_core.Law] = Memo(256)
 """Laws by their parameters. A law is compiled once, however many scenarios hold it."""
+
+
+_DRAWABLE: Memo[None] = Memo(256)
+"""Laws, by their parameters, that tables of quantiles can hold."""
 
 
 def compiled_law(parameters: dict[str, Any]) -> _core.Law:

@@ -15,6 +15,7 @@ from tests.statistics.panel import Table, gb200, h100, halt, scenario, slow
 import hindmost as hm
 from hindmost import _core
 from hindmost.memo import Memo, digest
+from hindmost.scenario import with_changes
 
 SIZES: dict[str, Any] = {"seed": 3, "runs": 3, "steps": 40}
 
@@ -218,6 +219,53 @@ def test_pools_are_planned_anew_where_what_they_depend_on_changes(changes: dict[
     quiet = compiled.with_changes({"fabric.noise.enabled": True, "causes.jitter.enabled": False})
     assert quiet.plan.pools is compiled.plan.pools
     assert quiet.plan == hm.compile(quiet.scenario).plan
+
+
+SPEEDS_OF_ONE: list[dict[str, Any]] = [
+    {"pools.b.software_efficiency": 0.5},
+    {"pools.b.kernel_efficiency": 0.5},
+    {"pools.b.forward_s": 0.5, "pools.b.backward_s": 1.0},
+]
+OTHERS: list[dict[str, Any]] = [
+    {"pools.b.n_gpus": 96},
+    {"pools.b.microbatch_seqs": 2},
+    {"ideal.stage_imbalance": True, "pools.b.software_efficiency": 0.5},
+]
+
+
+@pytest.mark.parametrize("changes", [*SPEEDS_OF_ONE, *OTHERS], ids=lambda one: next(iter(one)))
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"ideal.mixed_generations": True},
+        {"layout.pipeline": 2, "layout.placement": "mixed"},
+    ],
+    ids=["plain", "balanced", "mixed"],
+)
+def test_only_the_pool_whose_speed_changes_is_planned_anew(
+    more: dict[str, Any], changes: dict[str, Any]
+) -> None:
+    if "layout.pipeline" in more and "pools.b.microbatch_seqs" in changes:
+        pytest.skip("refused")
+    pools = {name: {"gpu": "h100-sxm", "n_gpus": 160} for name in "abc"}
+    base = with_changes(scenario({**JOBS["ports"], "pools": pools}), more)
+    compiled = hm.compile(base)
+    changed = compiled.with_changes(changes)
+    assert changed.plan == hm.compile(base, changes).plan
+    before, after = compiled.plan.pools, changed.plan.pools
+    kept = [one is other for one, other in zip(before, after, strict=True)]
+    assert kept == ([True, False, True] if not more and changes in SPEEDS_OF_ONE else [False] * 3)
+
+
+def test_what_collectives_hide_behind_changes_no_pool() -> None:
+    compiled = hm.compile(scenario(JOBS["ports"]))
+    changed = compiled.with_changes({"collective.overlap_fraction": 0.25})
+    assert changed.plan.pools is compiled.plan.pools
+    assert changed.plan == hm.compile(changed.scenario).plan
+    ideal = compiled.with_changes({"ideal.collective_latency": True})
+    both = ideal.with_changes({"collective.overlap_fraction": 0.25})
+    assert both.plan == hm.compile(both.scenario).plan
 
 
 def test_a_memo_keeps_what_was_used_last_and_makes_the_rest_anew() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from hindmost.catalog import Transformer, kinds_of_layers
 from hindmost.physics.documents import Packs
@@ -109,7 +110,12 @@ class RankParameters:
 
 def stages(model: Transformer, layout: Layout) -> tuple[Stage, ...]:
     """Return the virtual stages of a replica, in the order in which data flow."""
-    counts = layers_of_stages(model, layout)
+    return _stages_of(tuple(layers_of_stages(model, layout)))
+
+
+# Changes of a scenario mostly leave the stages as they are.
+@lru_cache(maxsize=256)
+def _stages_of(counts: tuple[int, ...]) -> tuple[Stage, ...]:
     found, first = [], 0
     for index, count in enumerate(counts):
         found.append(
@@ -132,15 +138,19 @@ def layers_of_stages(model: Transformer, layout: Layout) -> list[int]:
     """
     if layout.stage_layers is not None:
         return list(layout.stage_layers)
-    p = layout.pipeline
-    n = p * layout.chunks
-    even, over = divmod(model.depth, n)
+    return list(_as_even_as_possible(model.depth, layout.pipeline, layout.chunks))
+
+
+@lru_cache(maxsize=256)
+def _as_even_as_possible(depth: int, p: int, chunks: int) -> tuple[int, ...]:
+    n = p * chunks
+    even, over = divmod(depth, n)
 
     def comes_late(stage: int) -> tuple[bool, bool, bool, bool]:
         return stage == n - 1, stage == 0, stage % p == p - 1, stage % p == 0
 
     with_one_more = set(sorted(range(n), key=comes_late)[:over])
-    return [even + (index in with_one_more) for index in range(n)]
+    return tuple(even + (index in with_one_more) for index in range(n))
 
 
 def stage_flops(

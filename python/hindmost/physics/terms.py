@@ -234,12 +234,14 @@ def _sharded(network: Network, weights: _Weights, between: Cost) -> list[_Collec
     between
         Cost of the all-reduce over the shard groups, once a step.
     """
-    forward = replace(weights, parameters=weights.parameters.of_forward_pass)
-    gather = _cost("all_gather", network, weights)
+    forward = gather = _cost("all_gather", network, weights)
+    if weights.parameters.frozen:
+        all_weights = replace(weights, parameters=weights.parameters.of_forward_pass)
+        forward = _cost("all_gather", network, all_weights)
     backward = gather + _cost("reduce_scatter", network, weights)
     hops = network.hops("all_gather", weights.ranks)
     return [
-        _Collectives(phase="forward", cost=_cost("all_gather", network, forward), hops=hops),
+        _Collectives(phase="forward", cost=forward, hops=hops),
         _Collectives(phase="early backward", cost=backward, hops=hops),
         _Collectives(phase="last backward", cost=backward + between, hops=hops),
     ]

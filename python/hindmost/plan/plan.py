@@ -11,6 +11,7 @@ from hindmost.plan.core_arguments import core_arguments
 from hindmost.plan.pool_plan import PoolPlan, job_of, n_seqs_of, pool_plans
 from hindmost.scenario import Counts, Scenario
 from hindmost.scenario.counts import is_mixed
+from hindmost.scenario.models import Pool
 from hindmost.units import gigabytes
 
 MIN_STEP_S = 1e-9
@@ -107,12 +108,14 @@ def make_plan(scenario: Scenario, *, known: tuple[Scenario, Plan] | None = None)
     """
     counts = Counts.of(scenario.pools, scenario.layout, scenario.spares)
     job = job_of(scenario, counts)
-    is_known = known is not None and _pools_depend_on(scenario) == _pools_depend_on(known[0])
-    has_known_ideals = known is not None and scenario.ideals.of_pools == known[0].ideals.of_pools
-    if known is not None and is_known and has_known_ideals:
+    same = () if known is None else _same_pools(scenario, known[0])
+    kept = {}
+    if known is not None and scenario.ideals.of_pools == known[0].ideals.of_pools:
+        kept = {pool.name: pool for pool in known[1].pools if pool.name in same}
+    if known is not None and len(kept) == len(scenario.pools):
         pools = known[1].pools
     else:
-        pools = pool_plans(scenario, job, counts)
+        pools = pool_plans(scenario, job, counts, kept=kept)
     found = [
         *_memory_problems(scenario, pools, counts),
         *_step_problems(scenario, pools),
@@ -124,7 +127,13 @@ def make_plan(scenario: Scenario, *, known: tuple[Scenario, Plan] | None = None)
     step_s = _noiseless_step_s(scenario, pools)
     real_step_s = None
     if any(scenario.ideals.of_pools):
-        real_step_s = known[1].rate_step_s if known and is_known else _real_step_s(scenario)
+        real_step_s = (
+            known[1].rate_step_s
+            if known is not None
+            and len(same) == len(pools)
+            and scenario.collective == known[0].collective
+            else _real_step_s(scenario)
+        )
     return Plan(
         pools=pools,
         n_replicas=counts.n_replicas,
@@ -137,12 +146,49 @@ def make_plan(scenario: Scenario, *, known: tuple[Scenario, Plan] | None = None)
     )
 
 
+SPEEDS = (
+    "software_efficiency",
+    "kernel_efficiency",
+    "products",
+    "peak_power_w",
+    "idle_power_w",
+    "forward_s",
+    "backward_s",
+    "host_bytes_per_s",
+)
+"""Fields of a pool on which no plan of another pool depends."""
+
+
+def _same_pools(scenario: Scenario, known: Scenario) -> tuple[str, ...]:
+    """Return the pools of a scenario whose plans are those of another one, but for ideals."""
+    if _pools_depend_on(scenario) != _pools_depend_on(known):
+        return ()
+    same = tuple(name for name, pool in scenario.pools.items() if pool == known.pools[name])
+    if len(same) == len(scenario.pools):
+        return same
+    # Work that is balanced, and stages of a replica, depend on the speed of all pools.
+    if is_mixed(scenario.layout) or scenario.ideals.mixed_generations:
+        return ()
+    others_are_alike = all(
+        _without_speed(pool) == _without_speed(known.pools[name])
+        for name, pool in scenario.pools.items()
+        if name not in same
+    )
+    return same if others_are_alike else ()
+
+
+def _without_speed(pool: Pool) -> Pool:
+    return pool.model_copy(update=dict.fromkeys(SPEEDS))
+
+
 def _pools_depend_on(scenario: Scenario) -> tuple[Any, ...]:
-    """Return all that the plans of pools depend on, but for ideals."""
-    # Of laws only whether hops are random: the rest of them belongs to the core's arguments.
+    """Return all that the plans of pools depend on, but for the pools themselves and ideals."""
+    # Of laws only whether hops are random: the rest of them belongs to the core's arguments, as
+    # does what collectives can hide behind.
     fabric = scenario.fabric.model_copy(update={"noise": None, "hop_noise": None})
-    parts = list(scenario.pools.items()), scenario.model, scenario.workload, scenario.layout
-    return scenario.spares, *parts, scenario.collective, fabric, scenario.hop_noise is None
+    collective = scenario.collective.model_copy(update={"overlap_fraction": 0.0})
+    parts = list(scenario.pools), scenario.model, scenario.workload, scenario.layout
+    return scenario.spares, *parts, collective, fabric, scenario.hop_noise is None
 
 
 def _real_step_s(scenario: Scenario) -> float:

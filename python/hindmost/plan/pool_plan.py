@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from hindmost import catalog
@@ -114,8 +116,22 @@ def n_seqs_of(scenario: Scenario, counts: Counts) -> int:
     return sum(batch.all_seqs(counts.pools[name].n_replicas) for name, batch in found.items())
 
 
-def pool_plans(scenario: Scenario, job: Job, counts: Counts) -> tuple[PoolPlan, ...]:
-    """Return the plan of each pool, whether or not the job fits into its memory."""
+NONE: Mapping[str, PoolPlan] = MappingProxyType({})
+"""No plans."""
+
+
+def pool_plans(
+    scenario: Scenario, job: Job, counts: Counts, *, kept: Mapping[str, PoolPlan] = NONE
+) -> tuple[PoolPlan, ...]:
+    """Return the plan of each pool, whether or not the job fits into its memory.
+
+    Parameters
+    ----------
+    scenario, job, counts
+        What is planned.
+    kept
+        Plans of pools that are known, by name.
+    """
     tiers = tier_sizes(scenario.fabric.network)
     where = places(scenario.pools, scenario.layout, counts, tiers)
     # A pool of spares only, which mixed stages leave over, is as any other one.
@@ -124,6 +140,15 @@ def pool_plans(scenario: Scenario, job: Job, counts: Counts) -> tuple[PoolPlan, 
     of_ranks = [links(pool, scenario.fabric) for pool in scenario.pools.values()]
     shared = _batches(scenario, counts)
     jobs = [_job_of_pool(job, batch) for batch in shared.values()]
+    if kept:
+
+        def planned(name: str, own: Job, of_rank: Links, place: PoolPlaces) -> PoolPlan:
+            of_pool = counts.pools[name]
+            work = _work(own, scenario.pools[name], of_rank, place, shared[name], of_pool)
+            return _pool_plan(scenario, counts, own, name, of_rank, place, work)
+
+        each = zip(scenario.pools, jobs, of_ranks, found, strict=True)
+        return tuple(kept.get(one[0]) or planned(*one) for one in each)
     by_pool = zip(jobs, scenario.pools.values(), of_ranks, found, strict=True)
     of_pools = counts.pools.values()
     work = [
@@ -275,6 +300,10 @@ def _pool_plan(
         fabric=fabric,
         layers_per_stage=job.layers_per_stage,
     )
+    # A job that is the same has found out what its stages hold.
+    of_pool = job
+    if work.n_microbatches != job.n_microbatches:
+        of_pool = replace(job, n_microbatches=work.n_microbatches)
     return PoolPlan(
         name=name,
         n_gpus=pool.n_gpus,
@@ -290,7 +319,7 @@ def _pool_plan(
         rank_model_flops=work.rank_model_flops,
         terms=tuple(terms(job, counts, between_replicas, work.compute)),
         memory=memory(
-            replace(job, n_microbatches=work.n_microbatches),
+            of_pool,
             state_ranks=counts.pools[name].state_ranks,
             stages=[stage for stage, n_ranks in enumerate(places.ranks_of_stages) if n_ranks],
         ),
