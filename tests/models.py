@@ -15,3 +15,14 @@ QWEN3_235B: dict[str, Any] = {
     "experts": {"n_experts": 128, "per_token": 8, "ffn_hidden": 1536},
 }
 """Qwen3-235B-A22B (its config.json at huggingface.co/Qwen)."""
+
+LLAMA_1B: dict[str, Any] = {
+    "n_layers": 16,
+    "hidden": 2048,
+    "n_heads": 32,
+    "n_kv_heads": 8,
+    "head_dim": 64,
+    "ffn_hidden": 8192,
+    "vocabulary": 128256,
+}
+"""The dimensions of Llama 3.2 1B, with an output layer of its own."""

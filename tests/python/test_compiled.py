@@ -15,7 +15,7 @@ from tests.statistics.panel import Table, gb200, h100, halt, scenario, slow
 import hindmost as hm
 from hindmost import _core
 from hindmost.memo import Memo, digest
-from hindmost.scenario import with_changes
+from hindmost.scenario import from_table, to_table, with_changes
 
 SIZES: dict[str, Any] = {"seed": 3, "runs": 3, "steps": 40}
 
@@ -266,6 +266,69 @@ def test_what_collectives_hide_behind_changes_no_pool() -> None:
     ideal = compiled.with_changes({"ideal.collective_latency": True})
     both = ideal.with_changes({"collective.overlap_fraction": 0.25})
     assert both.plan == hm.compile(both.scenario).plan
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"pools.a.software_efficiency": 0.5},
+        {"ideal.mixed_generations": True, "pools.a.software_efficiency": 0.5},
+        {"ideal.recompute_and_overhead": True},
+        {"layout.pipeline": 2, "layout.placement": "mixed"},
+        {"workload.offload_optimizer": True, "pools.a.host_bytes_per_s": 1e9},
+        {"workload.global_batch_seqs": 170, "workload.uneven_batch": "sequences"},
+    ],
+    ids=["plain", "unlike", "balanced", "ideal", "mixed", "offloaded", "uneven"],
+)
+def test_another_overhead_is_that_of_a_plan_of_its_own(more: dict[str, Any]) -> None:
+    pools = {"a": {"gpu": "h100-sxm", "n_gpus": 160}}
+    base = with_changes(scenario({**JOBS["ports"], "pools": pools}), more)
+    compiled = hm.compile(base)
+    for overhead_s in (0.1, 0.3, 0.0):
+        changes = {"workload.overhead_s": overhead_s}
+        changed = compiled.with_changes(changes)
+        assert changed.plan == hm.compile(base, changes).plan
+        both = {**changes, "pools.a.software_efficiency": 0.7, "collective.overlap_fraction": 0.3}
+        assert changed.with_changes(both).plan == hm.compile(base, both).plan
+
+
+def test_what_does_not_change_is_not_validated_again() -> None:
+    base = scenario({**JOBS["ports"], "pools": {name: h100(160) for name in "ab"}})
+    changed = with_changes(base, {"pools.a.n_gpus": 320, "workload.seq_len": 1024})
+    assert changed.pools["b"] is base.pools["b"]
+    assert changed.fabric is base.fabric
+    assert all(changed.causes[name] is base.causes[name] for name in base.causes)
+    assert changed.workload.seq_len == 1024
+    assert changed.pools["a"].n_gpus == 320
+    assert changed == from_table(to_table(changed))
+    assert base == from_table(to_table(base))
+
+
+def test_hardware_that_changes_changes_the_pools_that_have_it() -> None:
+    own = {
+        **JOBS["ports"],
+        "gpus": {"mine": {"extends": "h100-sxm"}},
+        "fabrics": {"ours": {"extends": "infiniband-ndr"}},
+        "fabric": {"name": "ours"},
+        "pools": {"a": {"gpu": "mine", "n_gpus": 160}},
+    }
+    base = scenario(own)
+    changed = with_changes(base, {"gpus.mine.memory_bytes": 96e9})
+    assert changed.pools["a"].accelerator.memory_bytes == 96e9
+    changed = with_changes(changed, {"fabrics.ours.latency_s": 1e-5})
+    assert changed.fabric.network.latency_s == 1e-5
+    assert changed.pools["a"].accelerator.memory_bytes == 96e9
+    assert changed == from_table(to_table(changed))
+
+
+def test_a_table_is_left_as_it_is() -> None:
+    table = to_table(scenario(JOBS["ports"]))
+    table.pop("collective", None)
+    table.setdefault("basis", {}).pop("collective.overlap_fraction", None)
+    before = copy.deepcopy(table)
+    assert "collective.overlap_fraction" in from_table(table).basis
+    assert table == before
 
 
 def test_a_memo_keeps_what_was_used_last_and_makes_the_rest_anew() -> None:

@@ -69,12 +69,10 @@ class ComputeTime:
     transfers_s : tuple of float
         Time until the activations of a stage have reached another one, by link: link s joins stage
         s and the next one, and the last link the last one and the first.
-    overhead_s : float
-        Time of a step beside its passes.
+    passes_s, overhead_s : float
+        Time of all passes of a step, bubbles included, and its time beside them.
     n_microbatches : int
         Microbatches of a step.
-    step_s : float
-        The whole step, bubbles included.
     work : float
         Work of a rank over that with equal work of all.
     """
@@ -82,10 +80,15 @@ class ComputeTime:
     stages: tuple[StageTime, ...]
     tensor_s: float
     transfers_s: tuple[float, ...]
+    passes_s: float
     overhead_s: float
     n_microbatches: int
-    step_s: float
     work: float = 1.0
+
+    @property
+    def step_s(self) -> float:
+        """The whole step."""
+        return self.passes_s + self.overhead_s
 
     def with_work(self, share: float) -> ComputeTime:
         """Return the seconds with some share of the work, overhead apart."""
@@ -94,21 +97,13 @@ class ComputeTime:
             stages=tuple(stage.with_work(share) for stage in self.stages),
             tensor_s=share * self.tensor_s,
             transfers_s=tuple(share * seconds for seconds in self.transfers_s),
+            passes_s=share * self.passes_s,
             work=share,
-            step_s=share * (self.step_s - self.overhead_s) + self.overhead_s,
         )
-
-    def with_overhead_s(self, overhead_s: float) -> ComputeTime:
-        """Return the seconds of a step with another time beside its passes."""
-        if overhead_s == self.overhead_s:
-            return self
-        step_s = self.step_s - self.overhead_s + overhead_s
-        return replace(self, overhead_s=overhead_s, step_s=step_s)
 
     def with_passes_s(self, passes_s: float) -> ComputeTime:
         """Return the seconds of a step whose passes take so long together, in proportion."""
-        share = passes_s / (self.step_s - self.overhead_s)
-        return self if share == 1 else replace(self.with_work(share), work=self.work)
+        return replace(self.with_work(passes_s / self.passes_s), work=self.work)
 
     @property
     def forward_s(self) -> float:
@@ -174,9 +169,9 @@ def compute_time(job: Job, pool: Pool, links: Links, places: PoolPlaces) -> Comp
         stages=tuple(times),
         tensor_s=tensor_s,
         transfers_s=sent.transfers_s,
+        passes_s=_passes_s(job, times, sent.transfers_s),
         overhead_s=job.overhead_s,
         n_microbatches=job.n_microbatches,
-        step_s=_passes_s(job, times, sent.transfers_s) + job.overhead_s,
     )
 
 
@@ -238,7 +233,7 @@ def balanced(pools: Sequence[ComputeTime], flops: Sequence[float]) -> list[Compu
         Model FLOPs of all ranks of each pool with equal work; of mixed stages those that lie in
         the pool.
     """
-    passes_s = [pool.step_s - pool.overhead_s for pool in pools]
+    passes_s = [pool.passes_s for pool in pools]
     if len(set(passes_s)) == 1:
         # Exactly as they are, whatever rounding would make of it.
         return list(pools)

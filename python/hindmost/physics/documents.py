@@ -14,9 +14,10 @@ from hindmost.law import LawModel
 from hindmost.memo import Memo, digest
 
 MAX_DOCUMENTS = 2_000_000
-"""Documents that are drawn, about: enough for means within 0.3%."""
+"""Documents that are drawn, at most about."""
 MAX_PACKS, MIN_PACKS = 65_536, 4
-"""Packs that are drawn, at most and at least."""
+"""Packs that are drawn, at most and at least. With the most of them the standard error of the mean
+load is less than 0.6% for exponential lengths, whatever their mean."""
 MIN_TOGETHER = 64
 """Groups of packs of a sample, at least."""
 MIN_TOKENS = 1.0

@@ -32,7 +32,7 @@ def core_arguments(
     if scenario.acting_noise is not None:
         named.append((NOISE, scenario.acting_noise))
     places = {name: place for place, name in enumerate(scenario.pools)}
-    of_sequences = list(_of_sequences(pools, is_mixed=is_mixed(scenario.layout)))
+    of_sequences = list(_of_sequences(pools, spread=is_mixed(scenario.layout)))
     by_phase = zip(*(pool.terms for pool in pools), strict=True)
     return {
         "pools": [_core_pool(scenario, pool, counts.pools[pool.name]) for pool in pools],
@@ -122,11 +122,11 @@ def _core_cause(
     }
 
 
-def _of_sequences(pools: tuple[PoolPlan, ...], *, is_mixed: bool) -> Iterator[dict[str, object]]:
+def _of_sequences(pools: tuple[PoolPlan, ...], *, spread: bool) -> Iterator[dict[str, object]]:
     """Yield causes that stand for what sequences do: more of them, and of other documents.
 
-    The core takes all ranks of a pool to have equal work. Stages of mixed placement see the same
-    sequences in several pools, and are slowed alike: by the mean law of these.
+    The core takes all ranks of a pool to have equal work. Stages that are spread over pools see the
+    same sequences in several of them, and are slowed alike: by the mean law of these.
     """
     common = {"affects": "compute", "effect": "slowdown", "scope": "replica", "probability": 1.0}
     for place, pool in enumerate(pools):
@@ -141,7 +141,7 @@ def _of_sequences(pools: tuple[PoolPlan, ...], *, is_mixed: bool) -> Iterator[di
             }
     laws = [(place, pool.pack_law) for place, pool in enumerate(pools) if pool.pack_law is not None]
     each = {f"{PACKS}-{pools[place].name}": (law, [place]) for place, law in laws}
-    if is_mixed and laws:
+    if spread and laws:
         samples = zip(*(law["samples"] for _, law in laws), strict=True)
         mean = {"name": "empirical", "samples": [sum(one) / len(one) for one in samples]}
         each = {PACKS: (mean, [place for place, _ in laws])}

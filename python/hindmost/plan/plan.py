@@ -108,11 +108,13 @@ def make_plan(scenario: Scenario, *, known: tuple[Scenario, Plan] | None = None)
     """
     counts = Counts.of(scenario.pools, scenario.layout, scenario.spares)
     job = job_of(scenario, counts)
-    same = () if known is None else _same_pools(scenario, known[0])
+    same = () if known is None else _same_pools(scenario, known)
     kept = {}
     if known is not None and scenario.ideals.of_pools == known[0].ideals.of_pools:
         kept = {pool.name: pool for pool in known[1].pools if pool.name in same}
-    if known is not None and len(kept) == len(scenario.pools):
+        if scenario.workload.overhead_s != known[0].workload.overhead_s:
+            kept = {name: pool.with_overhead_s(job.overhead_s) for name, pool in kept.items()}
+    if known is not None and all(kept.get(pool.name) is pool for pool in known[1].pools):
         pools = known[1].pools
     else:
         pools = pool_plans(scenario, job, counts, kept=kept)
@@ -132,6 +134,7 @@ def make_plan(scenario: Scenario, *, known: tuple[Scenario, Plan] | None = None)
             if known is not None
             and len(same) == len(pools)
             and scenario.collective == known[0].collective
+            and scenario.workload == known[0].workload
             else _real_step_s(scenario)
         )
     return Plan(
@@ -159,18 +162,24 @@ SPEEDS = (
 """Fields of a pool on which no plan of another pool depends."""
 
 
-def _same_pools(scenario: Scenario, known: Scenario) -> tuple[str, ...]:
-    """Return the pools of a scenario whose plans are those of another one, but for ideals."""
-    if _pools_depend_on(scenario) != _pools_depend_on(known):
+def _same_pools(scenario: Scenario, known: tuple[Scenario, Plan]) -> tuple[str, ...]:
+    """Return the pools whose plans are those of another scenario, but for ideals and overhead."""
+    other, plan = known
+    if _pools_depend_on(scenario) != _pools_depend_on(other):
         return ()
-    same = tuple(name for name, pool in scenario.pools.items() if pool == known.pools[name])
-    if len(same) == len(scenario.pools):
+    same = tuple(name for name, pool in scenario.pools.items() if pool == other.pools[name])
+    has_same_overhead = scenario.workload.overhead_s == other.workload.overhead_s
+    if len(same) == len(scenario.pools) and has_same_overhead:
         return same
     # Work that is balanced, and stages of a replica, depend on the speed of all pools.
     if is_mixed(scenario.layout) or scenario.ideals.mixed_generations:
         return ()
+    # The overhead of replicas with more sequences, or of an optimizer elsewhere, is part of more.
+    has_more = scenario.workload.offload_optimizer or any(pool.n_more for pool in plan.pools)
+    if has_more and not has_same_overhead:
+        return ()
     others_are_alike = all(
-        _without_speed(pool) == _without_speed(known.pools[name])
+        _without_speed(pool) == _without_speed(other.pools[name])
         for name, pool in scenario.pools.items()
         if name not in same
     )
@@ -182,12 +191,13 @@ def _without_speed(pool: Pool) -> Pool:
 
 
 def _pools_depend_on(scenario: Scenario) -> tuple[Any, ...]:
-    """Return all that the plans of pools depend on, but for the pools themselves and ideals."""
+    """Return all that the plans of pools depend on, but for the pools, ideals and overhead."""
     # Of laws only whether hops are random: the rest of them belongs to the core's arguments, as
     # does what collectives can hide behind.
     fabric = scenario.fabric.model_copy(update={"noise": None, "hop_noise": None})
     collective = scenario.collective.model_copy(update={"overlap_fraction": 0.0})
-    parts = list(scenario.pools), scenario.model, scenario.workload, scenario.layout
+    workload = scenario.workload.model_copy(update={"overhead_s": 0.0})
+    parts = list(scenario.pools), scenario.model, workload, scenario.layout
     return scenario.spares, *parts, collective, fabric, scenario.hop_noise is None
 
 

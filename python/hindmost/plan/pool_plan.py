@@ -91,6 +91,11 @@ class PoolPlan:
         # Windows are those of `compute`, which replicas with more sequences exceed in all passes.
         return min(1.0, term.window_s / (self.compute.step_s if self.n_more else self.replica_s))
 
+    def with_overhead_s(self, overhead_s: float) -> PoolPlan:
+        """Return the plan with another time of a step beside its passes, of equal replicas."""
+        compute = replace(self.compute, overhead_s=overhead_s)
+        return replace(self, compute=compute, replica_s=compute.step_s)
+
 
 def job_of(scenario: Scenario, counts: Counts) -> Job:
     """Return what the replicas of a scenario compute that have most microbatches."""
@@ -205,7 +210,9 @@ def _work(
     proportion shorter, so that all of them take as long as those that there are.
     """
     time = compute_time(job, pool, links, places)
-    time = time.with_overhead_s(time.overhead_s + _optimizer_s(job, pool, counts.state_ranks))
+    if job.workload.offload_optimizer:
+        optimizer_s = _optimizer_s(job, pool, counts.state_ranks)
+        time = replace(time, overhead_s=time.overhead_s + optimizer_s)
     compute, n_more, slowdown, mean_seqs = time, 0, 1.0, float(batch.seqs)
     if batch.n_more or batch.seqs != job.n_microbatches * batch.microbatch_seqs:
 
@@ -242,7 +249,7 @@ def _passes_s(job: Job, pool: Pool, links: Links, places: PoolPlaces, n_seqs: in
     of_replica = replace(job, n_microbatches=n_full + (left > 0))
     time = compute_time(of_replica, pool, links, places)
     if not left:
-        return time.step_s - time.overhead_s
+        return time.passes_s
     if pool.forward_s is not None:
         # Measured passes are those of a full microbatch.
         last = time.with_work(left / size)
@@ -258,10 +265,9 @@ def _optimizer_s(job: Job, pool: Pool, state_ranks: int) -> float:
     Of the fullest stage. Nothing hides them, and that the host takes longer for the optimizer than
     the GPU is not in them.
     """
-    if not job.workload.offload_optimizer or pool.host_bytes_per_s is None:
-        return 0.0
     if job.ideal.recompute_and_overhead:
         return 0.0
+    assert pool.host_bytes_per_s is not None
     n_bytes = max(moved_bytes(job, state_ranks, stage) for stage in job.stage_parameters)
     return n_bytes / pool.host_bytes_per_s
 

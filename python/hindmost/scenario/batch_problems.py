@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from hindmost import _core
 from hindmost.errors import Problem
@@ -25,17 +25,18 @@ def batch_problems(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
     yield from _division(scenario, counts)
 
 
-def known_batches(scenario: Scenario, counts: Counts) -> dict[str, Batch]:
-    """Return the batches of a scenario that may have `batch_problems`; none if it has."""
-    if any(batch_problems(scenario, counts)) or not counts.n_replicas:
-        return {}
-    return batches(scenario.pools, scenario.workload, scenario.layout, counts)
+def microbatch_problems(scenario: Scenario, shared: Mapping[str, Batch]) -> Iterator[Problem]:
+    """Yield a problem where a pool's number of microbatches does not suit the schedule.
 
-
-def microbatch_problems(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
-    """Yield a problem where a pool's number of microbatches does not suit the schedule."""
+    Parameters
+    ----------
+    scenario
+        The scenario.
+    shared
+        What the replicas of each pool have of a batch; nothing if it has problems.
+    """
     layout, told = scenario.layout, set()
-    for name, batch in known_batches(scenario, counts).items():
+    for name, batch in shared.items():
         path, value = _where(scenario, name)
         count, few = batch.n_microbatches, -(-batch.seqs // batch.microbatch_seqs)
         if (path, count, few) in told:

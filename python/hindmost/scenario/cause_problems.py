@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from hindmost import _core
 from hindmost.cause import Cause
 from hindmost.errors import Problem, did_you_mean
-from hindmost.scenario.batch_problems import known_batches
+from hindmost.scenario.batch import Batch
 from hindmost.scenario.counts import Counts, is_mixed, numbered_gpus, replica_gpus
 from hindmost.scenario.models import Scenario
 
+WITHIN_STEP = ("microbatch", "layer")
+"""Spans of causes that change within a step."""
 
-def cause_problems(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
-    """Yield the problems of causes and of the fabric's noise."""
+
+def cause_problems(
+    scenario: Scenario, counts: Counts, shared: Mapping[str, Batch]
+) -> Iterator[Problem]:
+    """Yield the problems of causes and of the fabric's noise.
+
+    Parameters
+    ----------
+    scenario, counts
+        The scenario and its counts.
+    shared
+        What the replicas of each pool have of a batch; nothing if it has problems.
+    """
     for name, cause in scenario.enabled_causes.items():
         yield from _cause(scenario, f"causes.{name}", cause, counts)
+        if cause.span in WITHIN_STEP:
+            path = f"causes.{name}.span"
+            yield from _within_step_counts(scenario, path, cause.span, counts, shared)
     noise = scenario.noise
     if noise is not None:
         yield from _cause(scenario, "fabric.noise", noise, counts)
+        if noise.span in WITHIN_STEP:
+            path = "fabric.noise.span"
+            yield from _within_step_counts(scenario, path, noise.span, counts, shared)
         if noise.affects != "network":
             yield Problem(
                 path="fabric.noise.affects", requirement="must be network", value=noise.affects
@@ -45,9 +64,8 @@ def _cause(scenario: Scenario, path: str, cause: Cause, counts: Counts) -> Itera
     yield from _period(path, cause)
     if cause.unit_ranges is not None:
         yield from _named_units(scenario, path, cause, cause.unit_ranges, counts)
-    if cause.span in ("microbatch", "layer"):
+    if cause.span in WITHIN_STEP:
         yield from _within_step(scenario, path, cause)
-        yield from _within_step_counts(scenario, f"{path}.span", cause.span, counts)
     if scenario.layout.placement == "mixed" and cause.scope == "replica":
         everywhere = cause.pools is None or set(cause.pools) >= set(scenario.pools)
         if cause.span != "microbatch" or not everywhere:
@@ -157,29 +175,30 @@ def _within_step(scenario: Scenario, path: str, cause: Cause) -> Iterator[Proble
             yield Problem(path=f"{path}.scope", requirement=requirement, value=cause.scope)
 
 
-def document_problems(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
+def document_problems(
+    scenario: Scenario, counts: Counts, shared: Mapping[str, Batch]
+) -> Iterator[Problem]:
     """Yield the problems of documents, which make microbatches unlike each other."""
     if scenario.workload.document_tokens is not None:
         path = "workload.document_tokens"
-        yield from _within_step_counts(scenario, path, "microbatch", counts)
+        yield from _within_step_counts(scenario, path, "microbatch", counts, shared)
 
 
 def _within_step_counts(
-    scenario: Scenario, path: str, span: str, counts: Counts
+    scenario: Scenario, path: str, span: str, counts: Counts, shared: Mapping[str, Batch]
 ) -> Iterator[Problem]:
     """Yield a problem where what changes within a step takes too many ranks or draws.
 
     Parameters
     ----------
-    scenario, counts
-        The scenario and its counts.
+    scenario, counts, shared
+        As of `cause_problems`.
     path
         Key path of what changes.
     span
         microbatch or layer.
     """
-    of_pools = known_batches(scenario, counts).values()
-    if not of_pools:
+    if not shared:
         return
     gang_ranks = counts.gang_replicas * replica_gpus(scenario.layout)
     if gang_ranks > _core.MAX_GANG_RANKS:
@@ -193,7 +212,7 @@ def _within_step_counts(
                 "other in every layer: it differs from microbatch to microbatch"
             )
         yield Problem(path=path, requirement=requirement, value=gang_ranks)
-    indices = max(batch.n_microbatches for batch in of_pools)
+    indices = max(batch.n_microbatches for batch in shared.values())
     if span == "layer":
         indices *= 2 * scenario.model.depth
     if indices > _core.MAX_INDICES:

@@ -8,7 +8,6 @@ from itertools import takewhile
 
 from hindmost import _core
 from hindmost.errors import Problem
-from hindmost.scenario.batch_problems import microbatch_problems
 from hindmost.scenario.counts import (
     Counts,
     block_gpus,
@@ -53,7 +52,6 @@ def layout_problems(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
     yield from _tokens(scenario)
     yield from _replicas(scenario, counts)
     yield from _stages(scenario)
-    yield from microbatch_problems(scenario, counts)
 
 
 def _order(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
@@ -205,7 +203,7 @@ def _replicas_left_out(scenario: Scenario, fits: Counts, counts: Counts) -> Prob
         left = counts.pools[name]
         if left.n_replicas == 0:
             requirement = f"must leave pool {name} a replica: they are taken in document order"
-            hint = f"leave out the pool, or more than {_replicas_before(fits, name):,}"
+            hint = f"more than {_replicas_before(fits, name):,} would do, or leave the pool out"
             return Problem(path=path, requirement=requirement, value=value, hint=hint)
         block = block_gpus(pool, layout)
         if scenario.enabled_failures and left.held_back_gpus % block:

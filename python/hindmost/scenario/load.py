@@ -112,9 +112,10 @@ def with_changes(
     if not as_changes(changes, changes_from):
         return judged(scenario)
     document = Document(scenario.source)
-    document.lay(_table_to_judge(scenario), scenario.source)
+    base = _table_to_judge(scenario)
+    document.lay(base, scenario.source)
     apply_changes(document, changes, changes_from)
-    return checked(document)
+    return checked(document, known=(scenario, base) if scenario.is_judged else None)
 
 
 def judged(scenario: Scenario) -> Scenario:
@@ -143,8 +144,17 @@ def to_table(scenario: Scenario) -> Table:
     return scenario.model_dump(mode="json", exclude_none=True)
 
 
-def checked(document: Document) -> Scenario:
-    """Return the scenario of a document, or raise all of its problems."""
+def checked(document: Document, *, known: tuple[Scenario, Table] | None = None) -> Scenario:
+    """Return the scenario of a document, or raise all of its problems.
+
+    Parameters
+    ----------
+    document
+        The document.
+    known
+        A scenario that has been judged, and its table: what the document has from that very table
+        is taken over, and not validated again.
+    """
     document.table.setdefault("name", Path(document.source).stem)
     lay_released_model(document)
     table = document.table
@@ -154,7 +164,7 @@ def checked(document: Document) -> Scenario:
     if tables and "overlap_fraction" not in collective:
         basis["collective.overlap_fraction"] = _DEFAULT_OVERLAP
     try:
-        scenario = Scenario.of(table, document.source)
+        scenario = Scenario.of(table, document.source, parts=_parts(table, known))
         found = problems(scenario)
     except ValidationError as error:
         found = field_problems(error)
@@ -167,6 +177,32 @@ def checked(document: Document) -> Scenario:
         )
     scenario.mark_judged()
     return scenario
+
+
+OF_ENTRIES = ("pools", "causes", "failures", "unknowns", "basis")
+"""Sections of which each entry is validated by itself."""
+
+
+def _parts(table: Table, known: tuple[Scenario, Table] | None) -> Table:
+    """Return a table with what is known of it validated already."""
+    if known is None:
+        return table
+    scenario, base = known
+    if any(table.get(key) is not base.get(key) for key in ("gpus", "fabrics", "models")):
+        # Pools and fabrics hold the hardware that they name.
+        return table
+    found = dict(table)
+    for key, value in table.items():
+        before = base.get(key)
+        if value is before and isinstance(value, dict):
+            found[key] = getattr(scenario, key)
+        elif key in OF_ENTRIES and isinstance(value, dict) and isinstance(before, dict):
+            entries = getattr(scenario, key)
+            found[key] = {
+                name: entries[name] if isinstance(each, dict) and each is before.get(name) else each
+                for name, each in value.items()
+            }
+    return found
 
 
 def _without_half(section: str, what: str, found: list[Problem], table: Table) -> list[Problem]:

@@ -81,7 +81,9 @@ class Document:
         """
         self.layers.append((over, source))
         if not self.table:
-            self.table = dict(over)
+            # Copied as deep as it may be added to.
+            own = {key: over[key] for key in KEYED_BY_PATH if isinstance(over.get(key), dict)}
+            self.table = {**over, **{key: dict(entries) for key, entries in own.items()}}
             return
         values = {key: value for key, value in over.items() if key not in KEYED_BY_PATH}
         void = _void(values)

@@ -462,9 +462,11 @@ class Scenario(Strict):
         return next(orders) == next(orders)
 
     @classmethod
-    def of(cls, table: dict[str, Any], source: str) -> Scenario:
-        """Return the scenario of a table; raises ValidationError."""
-        scenario = cls.model_validate(table, context=own_of(table))
+    def of(
+        cls, table: dict[str, Any], source: str, *, parts: dict[str, Any] | None = None
+    ) -> Scenario:
+        """Return the scenario of a table, or of its validated parts; raises ValidationError."""
+        scenario = cls.model_validate(table if parts is None else parts, context=own_of(table))
         scenario._source = source
         return scenario
 

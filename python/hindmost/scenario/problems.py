@@ -7,7 +7,8 @@ from typing import Any
 
 from hindmost.errors import Problem, did_you_mean
 from hindmost.scenario.basis import of_nothing
-from hindmost.scenario.batch_problems import batch_problems
+from hindmost.scenario.batch import Batch, batches
+from hindmost.scenario.batch_problems import batch_problems, microbatch_problems
 from hindmost.scenario.cause_problems import cause_problems, document_problems
 from hindmost.scenario.counts import (
     Counts,
@@ -35,16 +36,21 @@ def problems(scenario: Scenario) -> list[Problem]:
     """Return all problems of a scenario whose single fields are right."""
     counts = Counts.of(scenario.pools, scenario.layout, scenario.spares)
     values = _values(scenario) if scenario.unknowns or scenario.basis else {}
+    of_batch = list(batch_problems(scenario, counts))
+    shared: dict[str, Batch] = {}
+    if counts.n_replicas and not of_batch:
+        shared = batches(scenario.pools, scenario.workload, scenario.layout, counts)
     return [
         *_pools(scenario, counts),
         *own_name_problems(gpus=scenario.gpus, fabrics=scenario.fabrics),
         *fabric_problems(scenario),
         *_workload(scenario),
-        *batch_problems(scenario, counts),
+        *of_batch,
         *layout_problems(scenario, counts),
+        *microbatch_problems(scenario, shared),
         *collective_problems(scenario, counts),
-        *cause_problems(scenario, counts),
-        *document_problems(scenario, counts),
+        *cause_problems(scenario, counts, shared),
+        *document_problems(scenario, counts, shared),
         *reliability_problems(scenario, counts),
         *_ideals(scenario),
         *_unknowns(scenario, values),
@@ -179,8 +185,11 @@ def _values(scenario: Scenario) -> dict[str, Any]:
     table = scenario.model_dump(exclude={"unknowns", "basis", "name", "not_modelled"})
     if table["fabric"]["noise"] is None and scenario.noise is not None:
         table["fabric"]["noise"] = scenario.noise.model_dump()
+    if table["workload"]["document_tokens"] is None:
+        # A law that there is not is no number.
+        del table["workload"]["document_tokens"]
     for model in table["models"].values():
-        for key in ("latent", "experts", "indexer", "linear", "state_space", "layers"):
+        for key in ("latent", "experts", "indexer", "linear", "state_space", "layers", "encoder"):
             if model[key] is None:
                 del model[key]
     if scenario.checkpoint is not None and scenario.checkpoint.global_level is None:
