@@ -135,6 +135,8 @@ def shown(value: Any) -> str:
         text = "an integer of more than 60 digits"
     elif value is None:
         text = "nothing"
+    elif isinstance(value, list):
+        text = f"[{', '.join(map(shown, value))}]"
     elif isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         text = str(int(value))
     else:

@@ -217,7 +217,7 @@ ELSEWHERE = {
     'failures.host.scope = "job"\nfailures.host.pools = ["a"]\nfailures.host.rate_spread = 1\n'
     "failures.host.repair_hours = 12": [
         "failures.host.pools must be left out where scope is job, which is one unit over all "
-        "pools, got ['a']",
+        'pools, got ["a"]',
         "failures.host.rate_spread must be 0 where scope is job: one unit has one rate, got 1",
         "failures.host.repair_hours must be 0 where scope is job: it is restarted, and nothing is "
         "in repair, got 12",

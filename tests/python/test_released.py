@@ -235,6 +235,24 @@ def test_a_released_file_is_the_model_of_the_catalogue(name: str) -> None:
     assert parts == flops_by_part(model, seq_len=16384, causal=True)
 
 
+GLM_AIR: dict[str, Any] = {
+    "num_hidden_layers": 46,
+    "hidden_size": 4096,
+    "num_attention_heads": 96,
+    "num_key_value_heads": 8,
+    "head_dim": 128,
+    "intermediate_size": 10944,
+    "moe_intermediate_size": 1408,
+    "n_routed_experts": 128,
+    "n_shared_experts": 1,
+    "num_experts_per_tok": 8,
+    "first_k_dense_replace": 1,
+    "n_group": 1,
+    "topk_group": 1,
+    "vocab_size": 151552,
+}
+"""Dimensions of GLM-4.5-Air, which is also the text model of GLM-4.5V."""
+
 OTHERS: list[tuple[str, dict[str, Any], float, float]] = [
     # Parameters of all, as the model cards and the files' shapes have them, and the rounding.
     (
@@ -385,23 +403,7 @@ OTHERS: list[tuple[str, dict[str, Any], float, float]] = [
     ),
     (
         "zai-org/GLM-4.5-Air",
-        {
-            "model_type": "glm4_moe",
-            "num_hidden_layers": 46,
-            "hidden_size": 4096,
-            "num_attention_heads": 96,
-            "num_key_value_heads": 8,
-            "head_dim": 128,
-            "intermediate_size": 10944,
-            "moe_intermediate_size": 1408,
-            "n_routed_experts": 128,
-            "n_shared_experts": 1,
-            "num_experts_per_tok": 8,
-            "first_k_dense_replace": 1,
-            "n_group": 1,
-            "topk_group": 1,
-            "vocab_size": 151552,
-        },
+        {"model_type": "glm4_moe", **GLM_AIR},
         106.85e9,
         0.002,
     ),
@@ -599,23 +601,7 @@ OTHERS: list[tuple[str, dict[str, Any], float, float]] = [
         "GLM 4.5V, its text",
         {
             "model_type": "glm4v_moe",
-            "text_config": {
-                "model_type": "glm4v_moe_text",
-                "num_hidden_layers": 46,
-                "hidden_size": 4096,
-                "num_attention_heads": 96,
-                "num_key_value_heads": 8,
-                "head_dim": 128,
-                "intermediate_size": 10944,
-                "moe_intermediate_size": 1408,
-                "n_routed_experts": 128,
-                "n_shared_experts": 1,
-                "num_experts_per_tok": 8,
-                "first_k_dense_replace": 1,
-                "n_group": 1,
-                "topk_group": 1,
-                "vocab_size": 151552,
-            },
+            "text_config": {"model_type": "glm4v_moe_text", **GLM_AIR},
             "vision_config": {"depth": 24},
         },
         106e9,
@@ -761,6 +747,16 @@ def test_the_documents_list_every_type() -> None:
     (listed,) = (part for part in text.split("\n\n") if part.startswith("**A released"))
     named = listed.partition(":")[2].partition(". Another")[0]
     assert re.findall(r"`(\w+)`", named) == sorted(FAMILIES)
+
+
+def test_a_missing_key_is_told_once_and_without_a_value() -> None:
+    # Its layers and its experts both ask for intermediate_size.
+    config = {"model_type": "minimax_m2", "num_hidden_layers": "x"}
+    with pytest.raises(ScenarioError) as raised:
+        released(config, "config.json")
+    lines = str(raised.value).splitlines()
+    assert lines.count("config.json: intermediate_size is missing") == 1
+    assert not any("got nothing" in line for line in lines)
 
 
 @pytest.mark.parametrize("kind", sorted(FAMILIES))

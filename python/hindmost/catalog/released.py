@@ -11,7 +11,7 @@ from typing import Any
 
 from hindmost.catalog.config_keys import ConfigKeys
 from hindmost.catalog.families import FAMILIES, Table
-from hindmost.errors import Problem, ScenarioError, did_you_mean
+from hindmost.errors import UNSET, Problem, ScenarioError, did_you_mean
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,9 +86,16 @@ def released(config: Mapping[str, Any], source: str) -> Released:
     keys.read.update(key for key in config if key.startswith("mtp_"))
     keys.refuse_others()
     if keys.problems:
+        # Two parts of a model may ask for one key.
+        found = {(path, requirement): value for path, requirement, value in keys.problems}
         raise ScenarioError(
-            Problem(path=path, requirement=requirement, value=value, source=source)
-            for path, requirement, value in keys.problems
+            Problem(
+                path=path,
+                requirement=requirement,
+                value=UNSET if value is None else value,
+                source=source,
+            )
+            for (path, requirement), value in found.items()
         )
     return Released(table=table, left_out=tuple(left_out))
 
