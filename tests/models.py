@@ -26,3 +26,15 @@ LLAMA_1B: dict[str, Any] = {
     "vocabulary": 128256,
 }
 """The dimensions of Llama 3.2 1B, with an output layer of its own."""
+
+SIGLIP: dict[str, Any] = {
+    "tokens": 4096,
+    "n_layers": 27,
+    "hidden": 1152,
+    "n_heads": 16,
+    "ffn_hidden": 4304,
+    "input_width": 588,
+    "positions": 4096,
+    "merge": 16,
+}
+"""The vision tower of Gemma 3: SigLIP 400M at 896 x 896 pixels."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.models import LLAMA_1B
+from tests.models import LLAMA_1B, SIGLIP
 from tests.plans import compute_time
 
 import hindmost as hm
@@ -239,8 +239,7 @@ def spread_s(changes: dict[str, Any]) -> float:
 
 
 def test_an_encoder_has_as_much_attention_whatever_the_documents() -> None:
-    encoder = {"tokens": 4096, "n_layers": 27, "hidden": 1152, "n_heads": 16, "ffn_hidden": 4304}
-    seeing = {"models.one": {**LLAMA_1B, "encoder": encoder}, "workload.model": "one"}
+    seeing = {"models.one": {**LLAMA_1B, "encoder": SIGLIP}, "workload.model": "one"}
     blind = {"models.one": LLAMA_1B, "workload.model": "one"}
     assert spread_s(seeing) == pytest.approx(spread_s(blind), rel=1e-9)
 

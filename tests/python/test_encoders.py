@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.models import LLAMA_1B
+from tests.models import LLAMA_1B, SIGLIP
 from tests.plans import compute_time, job, pool_plan
 
 import hindmost as hm
@@ -21,16 +21,6 @@ from hindmost.physics.flops import (
 from hindmost.plan import make_plan
 from hindmost.scenario import from_table, with_changes
 
-SIGLIP: dict[str, Any] = {
-    "tokens": 4096,
-    "n_layers": 27,
-    "hidden": 1152,
-    "n_heads": 16,
-    "ffn_hidden": 4304,
-    "input_width": 588,
-    "positions": 4096,
-    "merge": 16,
-}
 TABLE: dict[str, Any] = {
     "name": "seeing",
     "pools": {"h100": {"gpu": "h100-sxm", "n_gpus": 64}},
