@@ -65,6 +65,7 @@ class Plan:
         causes: Sequence[dict[str, Any]],
         terms: Sequence[dict[str, Any]],
         overlap_fraction: float,
+        hidden_cost: float = 0.0,
         context: int = 1,
         order: str = "cp-pp-dp",
         pipeline: dict[str, Any] | None = None,

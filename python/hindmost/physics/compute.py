@@ -20,6 +20,7 @@ from hindmost.physics.links import Links
 from hindmost.physics.products import layer_efficiency
 from hindmost.physics.schedule import schedule
 from hindmost.physics.stages import Stage, StageFlops, stage_flops
+from hindmost.physics.traffic import Traffic, stage_traffic
 from hindmost.scenario.ideal import NOTHING
 from hindmost.scenario.models import Pool
 from hindmost.scenario.places import PoolPlaces
@@ -330,27 +331,56 @@ def _stage_time(job: Job, pool: Pool, stage: Stage, sent: Exchange) -> StageTime
     """Return the seconds of a stage's passes from its FLOPs."""
     scatter_s = sent.context_pass_s(job, stage)
     computed = _flop_time(job, pool, stage)
+    in_memory = _memory_time(job, pool, stage)
     again, of_layers = _again(job, pool, stage, computed)
     backward_passes = 1 + of_layers
+    compute_s = (1 + again) * computed.total_s - computed.frozen_s + computed.forward_s
     exchange_s = sent.pass_s(job, stage) + _exposed_s(
         job,
         sent.expert_pass_s(job, stage),
         passes=1 + backward_passes,
-        compute_s=(1 + again) * computed.total_s - computed.frozen_s + computed.forward_s,
+        compute_s=compute_s + in_memory.total_s,
     )
     forward_s = FORWARD_SHARE_OF_PASSES * computed.total_s + computed.forward_s + exchange_s
     backward_s = (1 - FORWARD_SHARE_OF_PASSES + again) * computed.total_s
     backward_s += backward_passes * exchange_s + scatter_s - computed.frozen_s
+    forward_s += in_memory.forward_s
+    backward_s += in_memory.backward_s + in_memory.weight_s
     weight_s = 0.0
     if job.has_weight_passes:
         # Attention scores have no weights.
         weight_s = FORWARD_SHARE_OF_PASSES * (computed.layers_s + computed.output_s)
-        weight_s = max(0.0, weight_s - computed.frozen_s)
+        weight_s = max(0.0, weight_s - computed.frozen_s) + in_memory.weight_s
     moved_s = _offloaded_s(job, pool, stage)
     return StageTime(
         forward_s=max(forward_s, moved_s),
         backward_s=max(backward_s - weight_s, moved_s),
         weight_s=weight_s,
+    )
+
+
+def memory_bytes_per_s(job: Job, pool: Pool) -> float | None:
+    """Return the rate of work that is bound by a GPU's memory; None where it takes no time."""
+    if pool.memory_efficiency is None or job.ideal.kernel_efficiency:
+        return None
+    rate = pool.accelerator.hbm_bytes_per_s
+    assert rate is not None
+    software = 1.0 if job.ideal.software_mismatch else pool.software_efficiency
+    return rate * pool.memory_efficiency * software
+
+
+def _memory_time(job: Job, pool: Pool, stage: Stage) -> StageTime:
+    """Return the seconds of a stage's work that is bound by memory, in each of its passes.
+
+    Those of weights' gradients apart from the backward pass, whatever the schedule.
+    """
+    bytes_per_s = memory_bytes_per_s(job, pool)
+    moved = Traffic() if bytes_per_s is None else stage_traffic(job, stage)
+    rate = bytes_per_s or 1.0
+    return StageTime(
+        forward_s=moved.forward / rate,
+        backward_s=(moved.backward + moved.again) / rate,
+        weight_s=moved.weights / rate,
     )
 
 
@@ -428,6 +458,7 @@ def _flop_time(job: Job, pool: Pool, stage: Stage) -> _FlopTime:
         documents=job.documents,
     )
     plain = 1.0 if job.ideal.kernel_efficiency else pool.efficiency("bf16")
+    of_scores = plain if job.ideal.kernel_efficiency else pool.attention_efficiency or plain
     of_layers = layer_efficiency(job, pool, stage)
     layers_s = seconds(flops.layers, job.workload.dtype, of_layers)
     forward_products_s = seconds(flops.forward_products, job.workload.dtype, of_layers)
@@ -439,10 +470,10 @@ def _flop_time(job: Job, pool: Pool, stage: Stage) -> _FlopTime:
         frozen_s = output_s / 3 + (layers_s * own / flops.layers if own else 0.0)
     return _FlopTime(
         layers_s=layers_s,
-        attention_s=seconds(flops.attention, "bf16", plain),
+        attention_s=seconds(flops.attention, "bf16", of_scores),
         output_s=output_s,
         frozen_s=frozen_s,
-        forward_s=forward_products_s + seconds(flops.forward_attention, "bf16", plain),
+        forward_s=forward_products_s + seconds(flops.forward_attention, "bf16", of_scores),
     )
 
 

@@ -70,7 +70,8 @@ class Exchange:
         parts_s = [self.tensor_s] * (layer.attention != "none")
         parts_s += [second_s] * (layer.feed_forward != "none")
         # Side by side they share what goes in and what comes out.
-        return max(parts_s) if job.model.parallel else sum(parts_s)
+        all_s = max(parts_s) if job.model.parallel else sum(parts_s)
+        return (1 - (job.workload.tensor_overlap_fraction or 0.0)) * all_s
 
     def expert_pass_s(self, job: Job, stage: Stage) -> float:
         """Return the seconds of one pass through a virtual stage for tokens of experts.

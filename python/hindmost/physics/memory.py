@@ -136,6 +136,17 @@ def _states_bytes(job: Job, state_ranks: int, parameters: RankParameters) -> flo
     return dense + sharded(trained, same_experts) * parameters.routed
 
 
+def optimizer_bytes(job: Job, state_ranks: int, parameters: RankParameters) -> float:
+    """Return the bytes that a rank's own optimizer moves in its memory in a step.
+
+    Of each parameter whose optimizer it is: the gradient, for its norm and again for the step,
+    states that are read and written, and the weight.
+    """
+    states = OPTIMIZER_BYTES[job.workload.moment_dtype]
+    each = 2 * gradient_bytes(job.workload.gradient_dtype) + 2 * states + WEIGHT_BYTES
+    return each * _owned(job, state_ranks, parameters)
+
+
 def moved_bytes(job: Job, state_ranks: int, parameters: RankParameters) -> float:
     """Return the bytes that a rank moves in a step where the host has its optimizer.
 
@@ -143,9 +154,14 @@ def moved_bytes(job: Job, state_ranks: int, parameters: RankParameters) -> float
     whose optimizer it is.
     """
     each = gradient_bytes(job.workload.gradient_dtype) + WEIGHT_BYTES
+    return each * _owned(job, state_ranks, parameters)
+
+
+def _owned(job: Job, state_ranks: int, parameters: RankParameters) -> float:
+    """Return the trained parameters whose optimizer a rank is."""
     if job.layout.sharding == "none":
         state_ranks = 1
     if job.adapter_rank is not None:
-        return each * parameters.adapters / state_ranks
+        return parameters.adapters / state_ranks
     of_experts = parameters.routed / same_experts_among(state_ranks, job.layout)
-    return each * (parameters.dense / state_ranks + of_experts)
+    return parameters.dense / state_ranks + of_experts

@@ -77,13 +77,18 @@ def layer_products(job: Job, layer: Layer) -> list[Shape]:
         columns=job.model.hidden,
         inner=2 * job.model.hidden,
     )
-    tokens = job.microbatch_tokens / job.layout.context
-    attention = attention_matrices(job.model, layer)
     return [
         *([joined] if layer.predicts_next else []),
-        *_products(attention, rows=tokens, tensor=job.layout.tensor),
-        *_feed_forward(job, layer),
+        *attention_products(job, layer),
+        *feed_forward_products(job, layer),
     ]
+
+
+def attention_products(job: Job, layer: Layer) -> list[Shape]:
+    """Return the products of a layer's attention, as `layer_products` does."""
+    tokens = job.microbatch_tokens / job.layout.context
+    matrices = attention_matrices(job.model, layer)
+    return _products(matrices, rows=tokens, tensor=job.layout.tensor)
 
 
 def _products(matrices: Sequence[Matrix], *, rows: float, tensor: int) -> list[Shape]:
@@ -98,7 +103,8 @@ def _products(matrices: Sequence[Matrix], *, rows: float, tensor: int) -> list[S
     ]
 
 
-def _feed_forward(job: Job, layer: Layer) -> list[Shape]:
+def feed_forward_products(job: Job, layer: Layer) -> list[Shape]:
+    """Return the products of a layer's feed-forward network, as `layer_products` does."""
     model, layout = job.model, job.layout
     tokens, t = job.microbatch_tokens / layout.context, layout.tensor
 

@@ -152,6 +152,8 @@ def make_plan(scenario: Scenario, *, known: tuple[Scenario, Plan] | None = None)
 SPEEDS = (
     "software_efficiency",
     "kernel_efficiency",
+    "attention_efficiency",
+    "memory_efficiency",
     "products",
     "peak_power_w",
     "idle_power_w",
@@ -174,8 +176,9 @@ def _same_pools(scenario: Scenario, known: tuple[Scenario, Plan]) -> tuple[str, 
     # Work that is balanced, and stages of a replica, depend on the speed of all pools.
     if is_mixed(scenario.layout) or scenario.ideals.mixed_generations:
         return ()
-    # The overhead of replicas with more sequences, or of an optimizer elsewhere, is part of more.
+    # The overhead of replicas with more sequences, or beside an optimizer's time, is part of more.
     has_more = scenario.workload.offload_optimizer or any(pool.n_more for pool in plan.pools)
+    has_more = has_more or any(pool.memory_efficiency for pool in scenario.pools.values())
     if has_more and not has_same_overhead:
         return ()
     others_are_alike = all(
@@ -195,7 +198,8 @@ def _pools_depend_on(scenario: Scenario) -> tuple[Any, ...]:
     # Of laws only whether hops are random: the rest of them belongs to the core's arguments, as
     # does what collectives can hide behind.
     fabric = scenario.fabric.model_copy(update={"noise": None, "hop_noise": None})
-    collective = scenario.collective.model_copy(update={"overlap_fraction": 0.0})
+    hiding = {"overlap_fraction": 0.0, "hidden_cost": None}
+    collective = scenario.collective.model_copy(update=hiding)
     workload = scenario.workload.model_copy(update={"overhead_s": 0.0})
     parts = list(scenario.pools), scenario.model, workload, scenario.layout
     return scenario.spares, *parts, collective, fabric, scenario.hop_noise is None
@@ -282,12 +286,14 @@ def _noiseless_step_s(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> float:
         # Replicas that lie in several pools have the narrowest window of them.
         windows = [[min(phase) for phase in zip(*windows, strict=True)]] * len(pools)
     overlap = scenario.collective.overlap_fraction
+    hidden_cost = scenario.collective.hidden_cost or 0.0
 
     def step_s(pool: PoolPlan, shares: list[float]) -> float:
         exposed_s = 0.0
         for term, share, time_s in zip(pool.terms, shares, times_s, strict=True):
             window_s = overlap * share * pool.replica_s
-            exposed_s += max(time_s / term.n_buckets, time_s - window_s)
+            waiting_s = max(time_s / term.n_buckets, time_s - window_s)
+            exposed_s += waiting_s + hidden_cost * (time_s - waiting_s)
         return pool.replica_s + exposed_s
 
     by_pool = zip(pools, windows, strict=True)

@@ -13,6 +13,7 @@ from hindmost.physics.compute import (
     attention_share,
     balanced,
     compute_time,
+    memory_bytes_per_s,
     mixed_step_s,
     with_last_microbatch,
 )
@@ -20,7 +21,7 @@ from hindmost.physics.documents import slowdown_law
 from hindmost.physics.flops import attention_flops_of
 from hindmost.physics.job import Job
 from hindmost.physics.links import Links, links
-from hindmost.physics.memory import Memory, memory, moved_bytes
+from hindmost.physics.memory import Memory, memory, moved_bytes, optimizer_bytes
 from hindmost.physics.network import network
 from hindmost.physics.stages import stage_flops
 from hindmost.physics.terms import Term, terms
@@ -210,8 +211,8 @@ def _work(
     proportion shorter, so that all of them take as long as those that there are.
     """
     time = compute_time(job, pool, links, places)
-    if job.workload.offload_optimizer:
-        optimizer_s = _optimizer_s(job, pool, counts.state_ranks)
+    optimizer_s = _optimizer_s(job, pool, counts.state_ranks)
+    if optimizer_s:
         time = replace(time, overhead_s=time.overhead_s + optimizer_s)
     compute, n_more, slowdown, mean_seqs = time, 0, 1.0, float(batch.seqs)
     if batch.n_more or batch.seqs != job.n_microbatches * batch.microbatch_seqs:
@@ -260,16 +261,23 @@ def _passes_s(job: Job, pool: Pool, links: Links, places: PoolPlaces, n_seqs: in
 
 
 def _optimizer_s(job: Job, pool: Pool, state_ranks: int) -> float:
-    """Return the seconds in which gradients move to an optimizer on the host, and weights back.
+    """Return the seconds of the optimizer, of the fullest stage.
 
-    Of the fullest stage. Nothing hides them, and that the host takes longer for the optimizer than
-    the GPU is not in them.
+    Those in which it goes through the GPU's memory, where work that is bound by that takes time.
+    On the host, those in which gradients move there and weights back: nothing hides them, and that
+    the host takes longer for the optimizer than the GPU is not in them.
     """
     if job.ideal.recompute_and_overhead:
         return 0.0
-    assert pool.host_bytes_per_s is not None
-    n_bytes = max(moved_bytes(job, state_ranks, stage) for stage in job.stage_parameters)
-    return n_bytes / pool.host_bytes_per_s
+    if job.workload.offload_optimizer:
+        assert pool.host_bytes_per_s is not None
+        n_bytes = max(moved_bytes(job, state_ranks, stage) for stage in job.stage_parameters)
+        return n_bytes / pool.host_bytes_per_s
+    bytes_per_s = memory_bytes_per_s(job, pool)
+    if bytes_per_s is None:
+        return 0.0
+    n_bytes = max(optimizer_bytes(job, state_ranks, stage) for stage in job.stage_parameters)
+    return n_bytes / bytes_per_s
 
 
 def _pack_law(job: Job, pool: Pool, time: ComputeTime) -> dict[str, Any] | None:

@@ -81,7 +81,8 @@ class Pool(Strict):
     that are down, and count in the account of whole runs. A pool of fewer GPUs than this is one
     part of a domain."""
     software_efficiency: Share = 1.0
-    """Share of the kernel efficiency that the job's software reaches on these GPUs."""
+    """Share of the kernel efficiency, and of attention_efficiency and memory_efficiency, that the
+    job's software reaches on these GPUs."""
     kernel_efficiency: Share | None = None
     """Share of the peak that matrix products reach; the catalogue's by default."""
     products: list[Product] | None = None
@@ -96,6 +97,12 @@ class Pool(Strict):
     host_bytes_per_s: Positive | None = None
     """Rate between a GPU and its host's memory, one direction, in B/s; needed where anything is
     offloaded."""
+    attention_efficiency: Share | None = None
+    """Share of the peak in BF16 that attention scores reach; the kernel efficiency by default."""
+    memory_efficiency: Share | None = None
+    """Share of its memory's rate that a GPU reaches where it is bound by that: in norms, sums,
+    activation functions, casts, the writing of what products give, and the optimizer. By default
+    all of this takes no time, which no software reaches."""
     rack_gpus: Count | None = None
     """GPUs of one rack, for causes and failures of scope rack."""
     spares: NoneOrMore | None = None
@@ -280,6 +287,9 @@ class Workload(Strict):
     """Number format of the two moments of Adam."""
     overhead_s: NotNegative = 0.0
     """Seconds of a step for the optimizer, the gradient norm and data."""
+    tensor_overlap_fraction: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Share of the exchange of tensor groups that hides behind their products, piece by piece;
+    none by default."""
     expert_copies: Literal["domain", "expert"] = "domain"
     """Copies of a token that its experts get: domain: one goes to each domain in which it has
     experts, and a rank there passes it on to them; expert: one goes to each expert."""
@@ -390,6 +400,9 @@ class Collective(Strict):
     FSDP wraps layers."""
     overlap_fraction: Annotated[float, Field(ge=0, le=1)] = 0.9
     """Share of a phase's compute that its collectives can hide behind."""
+    hidden_cost: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Seconds that compute takes longer for each second of a collective that hides behind it, for
+    what it takes of compute units and memory bandwidth; 0 by default."""
 
 
 class Scenario(Strict):

@@ -446,10 +446,12 @@ fn any_communication(n_pools: usize) -> impl Strategy<Value = Communication> {
             hops: None,
         },
     );
-    (prop::collection::vec(any_term, 0..4), 0.0..1.0).prop_map(|(terms, overlap_fraction)| {
-        Communication {
+    let any_cost = prop_oneof![Just(0.0), 0.0..1.0];
+    (prop::collection::vec(any_term, 0..4), 0.0..1.0, any_cost).prop_map(
+        |(terms, overlap_fraction, hidden_cost)| Communication {
             terms,
             overlap_fraction,
-        }
-    })
+            hidden_cost,
+        },
+    )
 }

@@ -65,6 +65,7 @@ fn large_plan() -> Plan {
     let communication = Communication {
         terms: vec![term(&[0.01, 0.02], &[0.1, 0.2], 0.5, 8)],
         overlap_fraction: 0.5,
+        hidden_cost: 0.0,
     };
     let rare_slowdown = jitter("hiccup", lognormal(1.3, 0.1), &[0]);
     let causes = vec![
@@ -312,6 +313,7 @@ fn what_lasts_runs_only_gives_the_rows_of_all_ranks() {
     let communication = Communication {
         terms: vec![exchange],
         overlap_fraction: 0.5,
+        hidden_cost: 0.0,
     };
     let pools = vec![
         pool("a", 9_003, 8, 8, 8, 1.0),

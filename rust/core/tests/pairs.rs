@@ -43,6 +43,7 @@ fn sampled(pools: Vec<PoolSpec>, causes: Vec<CauseSpec>) -> Columns {
     let communication = Communication {
         terms,
         overlap_fraction: 0.9,
+        hidden_cost: 0.0,
     };
     let plan = Plan::new(pools, causes, communication).unwrap();
     sample(&plan, SEED, 2, N_STEPS, &Control::default()).unwrap()

@@ -157,11 +157,17 @@ fn a_law_that_no_table_holds_is_refused_under_the_path_of_its_cause() {
 }
 
 #[test]
-fn an_overlap_is_a_share() {
+fn an_overlap_and_its_cost_are_shares() {
     for bad in [f64::NAN, f64::INFINITY, -0.1, 1.1] {
+        let costly = Communication {
+            hidden_cost: bad,
+            ..Communication::default()
+        };
+        refused(with_communication(costly), "hidden_cost", bad);
         let communication = Communication {
             terms: vec![],
             overlap_fraction: bad,
+            hidden_cost: 0.0,
         };
         refused(with_communication(communication), "overlap_fraction", bad);
     }
@@ -173,6 +179,7 @@ fn a_term_has_buckets_and_numbers_for_each_pool() {
         with_communication(Communication {
             terms: vec![common::plans::term(&[0.1], &[0.2], 0.5, 4), term],
             overlap_fraction: 0.5,
+            hidden_cost: 0.0,
         })
     };
     assert!(check(term(&[0.0], &[0.0], 0.0, 1)).is_ok());

@@ -77,6 +77,7 @@ fn large_plan() -> Plan {
     let communication = Communication {
         terms: vec![term(&[0.01, 0.02], &[0.1, 0.2], 0.5, 8)],
         overlap_fraction: 0.5,
+        hidden_cost: 0.0,
     };
     let pools = vec![
         pool("a", 9_003, 8, 8, 8, 1.0),

@@ -228,6 +228,7 @@ fn communication() -> Communication {
             term(&[0.0, 0.0], &[1.0, 0.75], 2.0 / 3.0, 4),
         ],
         overlap_fraction: 0.9,
+        hidden_cost: 0.0,
     }
 }
 

@@ -25,6 +25,7 @@ struct Arguments {
     causes: Vec<Cause>,
     terms: Vec<CommunicationTerm>,
     overlap_fraction: f64,
+    hidden_cost: f64,
     context: u32,
     order: String,
     pipeline: Option<Pipeline>,
@@ -42,6 +43,7 @@ impl Arguments {
         let communication = Communication {
             terms: terms.collect::<PyResult<_>>()?,
             overlap_fraction: self.overlap_fraction,
+            hidden_cost: self.hidden_cost,
         };
         let order = rank_order(&self.order)?;
         let replica = match &self.pipeline {
@@ -77,8 +79,8 @@ impl PartialEq for Plan {
 impl Plan {
     #[new]
     #[pyo3(signature = (
-        *, pools, causes, terms, overlap_fraction, context=1, order="cp-pp-dp".to_owned(),
-        pipeline=None, instructions=None
+        *, pools, causes, terms, overlap_fraction, hidden_cost=0.0, context=1,
+        order="cp-pp-dp".to_owned(), pipeline=None, instructions=None
     ))]
     #[allow(clippy::too_many_arguments, reason = "keywords of a Python class")]
     fn new(
@@ -87,6 +89,7 @@ impl Plan {
         causes: Vec<Cause>,
         terms: Vec<CommunicationTerm>,
         overlap_fraction: f64,
+        hidden_cost: f64,
         context: u32,
         order: String,
         pipeline: Option<Pipeline>,
@@ -97,6 +100,7 @@ impl Plan {
             causes,
             terms,
             overlap_fraction,
+            hidden_cost,
             context,
             order,
             pipeline,

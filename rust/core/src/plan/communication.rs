@@ -32,6 +32,8 @@ pub struct Communication {
     pub terms: Vec<Term>,
     /// Share of a phase's compute time behind which its collectives can hide.
     pub overlap_fraction: f64,
+    /// Seconds that compute takes longer for each second of a collective that hides behind it.
+    pub hidden_cost: f64,
 }
 
 /// The worst of the ports of a pool in one step.
@@ -60,6 +62,7 @@ impl Communication {
             Err(Error::domain(field, value, ">= 0 and <= 1"))
         };
         share("overlap_fraction", self.overlap_fraction)?;
+        share("hidden_cost", self.hidden_cost)?;
         if self.terms.len() > MAX_TERMS {
             let requirement = format!("at most {MAX_TERMS} terms");
             return Err(Error::domain("terms", self.terms.len() as f64, requirement));
@@ -122,6 +125,7 @@ impl Communication {
         Ok(Self {
             terms: terms.collect(),
             overlap_fraction: self.overlap_fraction,
+            hidden_cost: self.hidden_cost,
         })
     }
 
@@ -159,13 +163,13 @@ impl Communication {
         times_s
     }
 
-    /// Seconds of a step in which ranks wait for transfers and do not compute, given the time T
-    /// of each term.
+    /// Seconds by which transfers make a step longer, given the time T of each term.
     ///
     /// Exposed is `max(T / n_buckets, T - window)`: the last bucket has nothing to hide
     /// behind, and neither has what exceeds the window. The window is a share of
     /// `own_compute_s`, what the slowest replica, in pool `slowest`, computes without its
-    /// stalls: during a stall the others wait for its data.
+    /// stalls: during a stall the others wait for its data. What hides costs its share,
+    /// because it takes compute units and memory bandwidth.
     #[must_use]
     pub fn exposed_s(&self, slowest: usize, own_compute_s: f64, times_s: &[f64; MAX_TERMS]) -> f64 {
         let mut exposed_s = 0.0;
@@ -173,7 +177,8 @@ impl Communication {
             let own_s = own_compute_s.max(0.0);
             let window_s = self.overlap_fraction * term.window_share[slowest] * own_s;
             let tail_s = time_s / f64::from(term.n_buckets);
-            exposed_s += tail_s.max(time_s - window_s);
+            let waiting_s = tail_s.max(time_s - window_s);
+            exposed_s += waiting_s + self.hidden_cost * (time_s - waiting_s);
         }
         exposed_s
     }
@@ -195,6 +200,7 @@ mod tests {
                 hops: None,
             }],
             overlap_fraction: 0.9,
+            hidden_cost: 0.0,
         };
         for (slowdown, expected) in [(1.0, 0.1), (2.0, 1.1), (4.0, 3.1)] {
             let port = SlowestPort {
@@ -211,6 +217,32 @@ mod tests {
     }
 
     #[test]
+    fn what_hides_costs_its_share() {
+        // T 1, window 0.9, tail 0.1: 0.9 of a second hides; then T 2, of which 0.9 hides.
+        let communication = |hidden_cost| Communication {
+            terms: vec![Term {
+                latency_s: vec![0.0],
+                transfer_s: vec![1.0],
+                window_share: vec![1.0],
+                n_buckets: 10,
+                hops: None,
+            }],
+            overlap_fraction: 0.9,
+            hidden_cost,
+        };
+        for (hidden_cost, time_s, expected) in [
+            (0.0, 1.0, 0.1),
+            (0.5, 1.0, 0.1 + 0.5 * 0.9),
+            (0.5, 2.0, 1.1 + 0.5 * 0.9),
+            (1.0, 2.0, 2.0),
+        ] {
+            let times_s = [time_s, 0.0, 0.0, 0.0];
+            let exposed_s = communication(hidden_cost).exposed_s(0, 1.0, &times_s);
+            assert!((exposed_s - expected).abs() < 1e-15, "{exposed_s}");
+        }
+    }
+
+    #[test]
     fn the_slowest_pool_completes_a_collective_and_a_stall_holds_the_last() {
         let term = |transfer_s: Vec<f64>| Term {
             latency_s: vec![0.5, 0.5],
@@ -222,6 +254,7 @@ mod tests {
         let communication = Communication {
             terms: vec![term(vec![1.0, 2.0]), term(vec![4.0, 1.0])],
             overlap_fraction: 1.0,
+            hidden_cost: 0.0,
         };
         let ports = [
             SlowestPort::IDEAL,

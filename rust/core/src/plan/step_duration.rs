@@ -45,9 +45,12 @@ impl StepDuration {
             let window = communication.overlap_fraction * term.window_share[pool];
             let tail_s = time_s / f64::from(term.n_buckets);
             if window > 0.0 && tail_s < time_s {
-                windows[n_windows] = ((time_s - tail_s) / window, window, time_s - tail_s);
+                // Of what hides the cost stays, whether it hides or not.
+                let hideable_s = time_s - tail_s;
+                let saved = 1.0 - communication.hidden_cost;
+                windows[n_windows] = (hideable_s / window, saved * window, saved * hideable_s);
                 n_windows += 1;
-                base_s += tail_s;
+                base_s += tail_s + communication.hidden_cost * hideable_s;
             } else {
                 base_s += time_s;
             }
@@ -99,7 +102,12 @@ mod tests {
     use super::*;
     use crate::plan::communication::Term;
 
-    fn communication(shares: &[f64], n_buckets: u32, overlap_fraction: f64) -> Communication {
+    fn communication(
+        shares: &[f64],
+        n_buckets: u32,
+        overlap_fraction: f64,
+        hidden_cost: f64,
+    ) -> Communication {
         let term = |&share: &f64| Term {
             latency_s: vec![0.0],
             transfer_s: vec![1.0],
@@ -110,19 +118,22 @@ mod tests {
         Communication {
             terms: shares.iter().map(term).collect(),
             overlap_fraction,
+            hidden_cost,
         }
     }
 
     #[test]
     fn a_duration_is_compute_stalls_and_what_is_exposed() {
-        for (shares, n_buckets, overlap) in [
-            (vec![], 1, 0.9),
-            (vec![0.3], 1, 0.9),
-            (vec![0.3, 0.7], 10, 0.9),
-            (vec![0.3, 0.2, 0.5], 126, 1.0),
-            (vec![0.0, 1.0], 4, 0.5),
+        for (shares, n_buckets, overlap, hidden_cost) in [
+            (vec![], 1, 0.9, 0.0),
+            (vec![0.3], 1, 0.9, 0.0),
+            (vec![0.3, 0.7], 10, 0.9, 0.0),
+            (vec![0.3, 0.2, 0.5], 126, 1.0, 0.0),
+            (vec![0.0, 1.0], 4, 0.5, 0.0),
+            (vec![0.3, 0.7], 10, 0.9, 0.4),
+            (vec![0.3, 0.2, 0.5], 126, 1.0, 1.0),
         ] {
-            let communication = communication(&shares, n_buckets, overlap);
+            let communication = communication(&shares, n_buckets, overlap, hidden_cost);
             let times_s = [0.5, 2.0, 0.25, 0.0];
             let duration = StepDuration::new(&communication, 0, &times_s);
             for k in 0..400 {
@@ -141,7 +152,7 @@ mod tests {
     #[test]
     fn a_duration_never_falls_with_compute() {
         // With all of a term hidden behind all compute, nothing grows for a while.
-        let communication = communication(&[0.4, 0.6], 1000, 1.0);
+        let communication = communication(&[0.4, 0.6], 1000, 1.0, 0.0);
         let times_s = [0.4, 0.6, 0.0, 0.0];
         let duration = StepDuration::new(&communication, 0, &times_s);
         let mut before = 0.0;

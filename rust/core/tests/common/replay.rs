@@ -159,14 +159,15 @@ impl Replay {
             .collect()
     }
 
-    /// Sum over terms of `max(T / n_buckets, T - window)`.
+    /// Sum over terms of `max(T / n_buckets, T - window)`, and of the cost of the rest.
     fn exposed_s(&self, times_s: &[f64], row: &Row) -> f64 {
         let mut exposed_s = 0.0;
         for (term, time_s) in self.communication.terms.iter().zip(times_s) {
             let share = term.window_share[row.slowest as usize];
             let own_s = row.compute_s - row.stall_s;
             let window_s = self.communication.overlap_fraction * share * own_s;
-            exposed_s += (time_s / f64::from(term.n_buckets)).max(time_s - window_s);
+            let waiting_s = (time_s / f64::from(term.n_buckets)).max(time_s - window_s);
+            exposed_s += waiting_s + self.communication.hidden_cost * (time_s - waiting_s);
         }
         exposed_s
     }
