@@ -1,7 +1,7 @@
-"""The catalogue: GPUs, fabrics, models and presets, one TOML file each."""
+"""The catalogue: GPUs, fabrics, models, software stacks and presets, one TOML file each."""
 
 from hindmost.catalog.encoder import Encoder
-from hindmost.catalog.entries import ALIASES, KINDS, Kind, fabric, gpu, model, names, text
+from hindmost.catalog.entries import ALIASES, KINDS, Kind, fabric, gpu, model, names, stack, text
 from hindmost.catalog.schema import (
     Accelerator,
     Basis,
@@ -13,6 +13,7 @@ from hindmost.catalog.schema import (
     Gpu,
     Network,
 )
+from hindmost.catalog.software import Efficiency, Stack
 from hindmost.catalog.transformer import (
     Experts,
     Layer,
@@ -30,6 +31,7 @@ __all__ = [
     "BasisKind",
     "Beyond",
     "Dtype",
+    "Efficiency",
     "Encoder",
     "Entry",
     "Experts",
@@ -39,6 +41,7 @@ __all__ = [
     "Layer",
     "Model",
     "Network",
+    "Stack",
     "Transformer",
     "fabric",
     "gpu",
@@ -46,5 +49,6 @@ __all__ = [
     "layers_of",
     "model",
     "names",
+    "stack",
     "text",
 ]

@@ -9,12 +9,13 @@ from importlib.resources.abc import Traversable
 from typing import Any, Literal, TypeVar
 
 from hindmost.catalog.schema import Entry, Fabric, Gpu
+from hindmost.catalog.software import Stack
 from hindmost.catalog.transformer import Model
 
-Kind = Literal["gpus", "fabrics", "models", "presets"]
+Kind = Literal["gpus", "fabrics", "models", "stacks", "presets"]
 """A folder of the catalogue."""
 
-KINDS: tuple[Kind, ...] = ("gpus", "fabrics", "models", "presets")
+KINDS: tuple[Kind, ...] = ("gpus", "fabrics", "models", "stacks", "presets")
 """All folders, in the order in which they are listed."""
 
 ALIASES = {"llama3.3-70b": "llama3-70b"}
@@ -39,6 +40,12 @@ def fabric(name: str) -> Fabric:
 def model(name: str) -> Model:
     """Return the model called `name`; raises KeyError if there is none."""
     return _parsed("models", ALIASES.get(name, name), Model)
+
+
+@cache
+def stack(name: str) -> Stack:
+    """Return the software stack called `name`; raises KeyError if there is none."""
+    return _parsed("stacks", name, Stack)
 
 
 @cache

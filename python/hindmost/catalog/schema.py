@@ -84,6 +84,8 @@ class Accelerator(Strict):
     """Share of the FP8 peak that the best measured matrix product reaches."""
     kernel_efficiency_fp4: Share | None = None
     """Share of the FP4 peak that the best measured matrix product reaches."""
+    attention_efficiency: Share | None = None
+    """Share of the BF16 peak that measured attention scores reach, both passes together."""
     memory_bytes: Positive
     """Memory of one GPU, in bytes."""
     hbm_bytes_per_s: Positive | None = None

@@ -359,14 +359,23 @@ def _stage_time(job: Job, pool: Pool, stage: Stage, sent: Exchange) -> StageTime
     )
 
 
+def _of_scores(job: Job, pool: Pool) -> float | None:
+    """Return the share of the peak that attention scores reach, if it is known."""
+    measured = pool.accelerator.attention_efficiency
+    if job.workload.software.attention == "products":
+        measured = None
+    return pool.attention_efficiency or measured
+
+
 def memory_bytes_per_s(job: Job, pool: Pool) -> float | None:
     """Return the rate of work that is bound by a GPU's memory; None where it takes no time."""
-    if pool.memory_efficiency is None or job.ideal.kernel_efficiency:
-        return None
+    share = pool.memory_efficiency or job.workload.software.memory_efficiency
     rate = pool.accelerator.hbm_bytes_per_s
-    assert rate is not None
+    # Whose memory's rate is not known is warned of.
+    if share is None or rate is None or job.ideal.kernel_efficiency:
+        return None
     software = 1.0 if job.ideal.software_mismatch else pool.software_efficiency
-    return rate * pool.memory_efficiency * software
+    return rate * share * software
 
 
 def _memory_time(job: Job, pool: Pool, stage: Stage) -> StageTime:
@@ -458,7 +467,7 @@ def _flop_time(job: Job, pool: Pool, stage: Stage) -> _FlopTime:
         documents=job.documents,
     )
     plain = 1.0 if job.ideal.kernel_efficiency else pool.efficiency("bf16")
-    of_scores = plain if job.ideal.kernel_efficiency else pool.attention_efficiency or plain
+    of_scores = plain if job.ideal.kernel_efficiency else _of_scores(job, pool) or plain
     of_layers = layer_efficiency(job, pool, stage)
     layers_s = seconds(flops.layers, job.workload.dtype, of_layers)
     forward_products_s = seconds(flops.forward_products, job.workload.dtype, of_layers)

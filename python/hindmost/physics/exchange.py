@@ -71,7 +71,7 @@ class Exchange:
         parts_s += [second_s] * (layer.feed_forward != "none")
         # Side by side they share what goes in and what comes out.
         all_s = max(parts_s) if job.model.parallel else sum(parts_s)
-        return (1 - (job.workload.tensor_overlap_fraction or 0.0)) * all_s
+        return (1 - job.tensor_overlap_fraction) * all_s
 
     def expert_pass_s(self, job: Job, stage: Stage) -> float:
         """Return the seconds of one pass through a virtual stage for tokens of experts.

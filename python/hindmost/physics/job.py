@@ -192,6 +192,12 @@ class Job:
         return 0.0 if is_even else self.workload.seq_len * (1 - 1 / self.layout.context)
 
     @property
+    def tensor_overlap_fraction(self) -> float:
+        """Share of the exchange of tensor groups that hides."""
+        own = self.workload.tensor_overlap_fraction
+        return self.workload.software.tensor_overlap_fraction if own is None else own
+
+    @property
     def overhead_s(self) -> float:
         """Seconds of a step beside its passes."""
         return 0.0 if self.ideal.recompute_and_overhead else self.workload.overhead_s

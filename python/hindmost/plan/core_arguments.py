@@ -47,7 +47,7 @@ def core_arguments(
             _core_term(pools, same_phase, scenario.acting_hop_noise) for same_phase in by_phase
         ],
         "overlap_fraction": scenario.collective.overlap_fraction,
-        "hidden_cost": scenario.collective.hidden_cost or 0.0,
+        "hidden_cost": scenario.hidden_cost,
         "context": scenario.layout.context,
         "order": "-".join(name for name in scenario.layout.order.split("-") if name in CORE_ORDER),
         "pipeline": _core_pipeline(scenario, job, counts, pools),

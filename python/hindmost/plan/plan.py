@@ -178,7 +178,7 @@ def _same_pools(scenario: Scenario, known: tuple[Scenario, Plan]) -> tuple[str, 
         return ()
     # The overhead of replicas with more sequences, or beside an optimizer's time, is part of more.
     has_more = scenario.workload.offload_optimizer or any(pool.n_more for pool in plan.pools)
-    has_more = has_more or any(pool.memory_efficiency for pool in scenario.pools.values())
+    has_more = has_more or _has_memory_time(scenario)
     if has_more and not has_same_overhead:
         return ()
     others_are_alike = all(
@@ -187,6 +187,12 @@ def _same_pools(scenario: Scenario, known: tuple[Scenario, Plan]) -> tuple[str, 
         if name not in same
     )
     return same if others_are_alike else ()
+
+
+def _has_memory_time(scenario: Scenario) -> bool:
+    """Return whether an optimizer's time in memory is part of the overhead of some pool."""
+    of_pools = any(pool.memory_efficiency is not None for pool in scenario.pools.values())
+    return of_pools or scenario.workload.software.memory_efficiency is not None
 
 
 def _without_speed(pool: Pool) -> Pool:
@@ -286,7 +292,7 @@ def _noiseless_step_s(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> float:
         # Replicas that lie in several pools have the narrowest window of them.
         windows = [[min(phase) for phase in zip(*windows, strict=True)]] * len(pools)
     overlap = scenario.collective.overlap_fraction
-    hidden_cost = scenario.collective.hidden_cost or 0.0
+    hidden_cost = scenario.hidden_cost
 
     def step_s(pool: PoolPlan, shares: list[float]) -> float:
         exposed_s = 0.0

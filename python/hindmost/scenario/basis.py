@@ -23,10 +23,9 @@ _OF_A_DTYPE = {
 def bases(scenario: Scenario) -> dict[str, Basis]:
     """Return the basis of every number that has one, by key path.
 
-    Those of the scenario come first, then those of the catalogue entries that it
-    uses. Figures that the scenario overrides are left out, and so are those of
-    number formats that it does not use. Key paths of a catalogue entry begin with
-    its name.
+    Those of the scenario come first, then those of the catalogue entries that it uses, its software
+    stack among them. Figures that the scenario overrides are left out, and so are those of number
+    formats that it does not use. Key paths of a catalogue entry begin with its name.
     """
     found = {
         path: basis for path, basis in scenario.basis.items() if not of_nothing(scenario, path)
@@ -43,7 +42,25 @@ def bases(scenario: Scenario) -> dict[str, Basis]:
     if name not in scenario.models:
         for path, basis in catalog.model(name).basis.items():
             found.setdefault(f"{name}.{path}", basis)
+    for path, basis in _of_stack(scenario).items():
+        found.setdefault(path, basis)
     return found
+
+
+def _of_stack(scenario: Scenario) -> dict[str, Basis]:
+    """Return the bases of what holds of a scenario's stack; those of its laws are of forecasts."""
+    stack, workload = scenario.workload.software, scenario.workload
+    own = {
+        "tensor_overlap_fraction": workload.tensor_overlap_fraction,
+        "hidden_cost": scenario.collective.hidden_cost,
+    }
+    if all(pool.memory_efficiency is not None for pool in scenario.pools.values()):
+        own["memory_efficiency"] = True
+    return {
+        f"{stack.name}.{field}": basis
+        for field, basis in stack.basis.items()
+        if "." not in field and own.get(field) is None
+    }
 
 
 def _of_gpu(scenario: Scenario, name: str) -> dict[str, Basis]:
@@ -94,6 +111,9 @@ def _is_used(scenario: Scenario, pool: Pool, field: str) -> bool:
     """Return whether a scenario uses a figure of a pool's GPU."""
     workload = scenario.workload
     dtype = _OF_A_DTYPE.get(field)
+    if field == "attention_efficiency":
+        own = pool.attention_efficiency is not None or pool.forward_s is not None
+        return workload.software.attention == "measured" and not own
     if field.startswith("kernel_efficiency"):
         own = pool.kernel_efficiency is not None or pool.forward_s is not None
         return dtype in (workload.dtype, "bf16") and not own

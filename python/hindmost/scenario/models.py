@@ -37,7 +37,7 @@ from hindmost.scenario.numbering import DIMENSIONS
 from hindmost.scenario.reliability import Checkpoint, Recovery, UnitFailures
 from hindmost.strict import Strict
 
-__all__ = ["Collective", "Fabric", "Layout", "Pool", "Scenario", "Workload"]
+__all__ = ["BEST_STACK", "Collective", "Fabric", "Layout", "Pool", "Scenario", "Workload"]
 
 MAX_GPUS = 2**31
 """Number that the GPUs of a pool stay below."""
@@ -53,6 +53,10 @@ FabricFigure = Literal["bandwidth_efficiency", "latency_s"]
 
 RecomputedModule = Literal["norms", "activations", "attention", "feed_forward"]
 """Part of a layer that can be computed again by itself."""
+
+
+BEST_STACK = "best"
+"""Name of the stack of scenarios that name none."""
 
 
 class Product(Strict):
@@ -98,11 +102,12 @@ class Pool(Strict):
     """Rate between a GPU and its host's memory, one direction, in B/s; needed where anything is
     offloaded."""
     attention_efficiency: Share | None = None
-    """Share of the peak in BF16 that attention scores reach; the kernel efficiency by default."""
+    """Share of the peak in BF16 that attention scores reach; by default what the stack says: the
+    kernel efficiency, or what was measured of the GPU."""
     memory_efficiency: Share | None = None
     """Share of its memory's rate that a GPU reaches where it is bound by that: in norms, sums,
-    activation functions, casts, the writing of what products give, and the optimizer. By default
-    all of this takes no time, which no software reaches."""
+    activation functions, casts, the writing of what products give, and the optimizer; the stack's
+    by default. Without any all of this takes no time, which no software reaches."""
     rack_gpus: Count | None = None
     """GPUs of one rack, for causes and failures of scope rack."""
     spares: NoneOrMore | None = None
@@ -285,11 +290,15 @@ class Workload(Strict):
     where the loss is computed in small parts."""
     moment_dtype: Literal["fp32", "bf16"] = "fp32"
     """Number format of the two moments of Adam."""
+    stack: str | None = None
+    """Name of a software stack of the catalogue: what holds where nothing else is given of memory,
+    attention and hiding, and whose laws forecasts draw. By default best, a ceiling; forecasts of
+    scenarios that say nothing of their software take typical."""
     overhead_s: NotNegative = 0.0
     """Seconds of a step for the optimizer, the gradient norm and data."""
     tensor_overlap_fraction: Annotated[float, Field(ge=0, le=1)] | None = None
-    """Share of the exchange of tensor groups that hides behind their products, piece by piece;
-    none by default."""
+    """Share of the exchange of tensor groups that hides behind their products, piece by piece; the
+    stack's by default."""
     expert_copies: Literal["domain", "expert"] = "domain"
     """Copies of a token that its experts get: domain: one goes to each domain in which it has
     experts, and a rank there passes it on to them; expert: one goes to each expert."""
@@ -315,6 +324,16 @@ class Workload(Strict):
     @classmethod
     def _there_is_one(cls, name: str, info: ValidationInfo) -> str:
         return known("models", name, info.context)
+
+    @field_validator("stack")
+    @classmethod
+    def _there_is_such_a_stack(cls, name: str | None) -> str | None:
+        return name if name is None else known("stacks", name, None)
+
+    @property
+    def software(self) -> catalog.Stack:
+        """Its software stack."""
+        return catalog.stack(self.stack or BEST_STACK)
 
 
 def _checked_order(order: Any) -> Any:
@@ -402,7 +421,7 @@ class Collective(Strict):
     """Share of a phase's compute that its collectives can hide behind."""
     hidden_cost: Annotated[float, Field(ge=0, le=1)] | None = None
     """Seconds that compute takes longer for each second of a collective that hides behind it, for
-    what it takes of compute units and memory bandwidth; 0 by default."""
+    what it takes of compute units and memory bandwidth; the stack's by default."""
 
 
 class Scenario(Strict):
@@ -488,6 +507,12 @@ class Scenario(Strict):
         """The model of the workload: the scenario's own, or the catalogue's."""
         name = self.workload.model
         return self.models[name] if name in self.models else catalog.model(name)
+
+    @property
+    def hidden_cost(self) -> float:
+        """Cost of a second that hides: the scenario's own, or its stack's."""
+        own = self.collective.hidden_cost
+        return self.workload.software.hidden_cost if own is None else own
 
     @property
     def enabled_causes(self) -> dict[str, Cause]:

@@ -54,6 +54,7 @@ def scenario_warnings(scenario: Scenario) -> list[ScenarioWarning]:
         *_ports(scenario),
         *_torus_links(scenario),
         *_tiers(scenario),
+        *_memory_rates(scenario),
         *_tokens(scenario),
         *_models(scenario),
         *_without_effect(scenario),
@@ -61,6 +62,20 @@ def scenario_warnings(scenario: Scenario) -> list[ScenarioWarning]:
         *_ideals(scenario),
         *_bases_of_nothing(scenario),
     ]
+
+
+def _memory_rates(scenario: Scenario) -> Iterator[ScenarioWarning]:
+    """Yield a warning for each pool of which nobody has said how fast its memory is."""
+    for name, pool in scenario.pools.items():
+        path, needs = f"pools.{name}.memory_efficiency", pool.memory_efficiency is not None
+        if not needs:
+            path, needs = "workload.stack", scenario.workload.software.memory_efficiency is not None
+        if needs and pool.accelerator.hbm_bytes_per_s is None:
+            warning = (
+                f"counts work that memory bounds, which takes no time in pool {name}: {pool.gpu} "
+                "has no hbm_bytes_per_s"
+            )
+            yield ScenarioWarning(path=path, warning=warning)
 
 
 def _without_effect(scenario: Scenario) -> Iterator[ScenarioWarning]:
