@@ -17,6 +17,7 @@ from tests.validation.fitting import (
     Fit,
     estimate,
     fit,
+    fitted_on,
     scenario_text,
 )
 from tests.validation.scores import borrowed, score_of_borrowed, score_of_predictions
@@ -120,7 +121,7 @@ def _family(family: Family) -> str:
         ]
 
     rows = sorted(family.rows, key=lambda row: (row.n_gpus, row.seq_len))
-    lines = [line(row, "fitted" if row in family.fitted else "predicted") for row in rows]
+    lines = [line(row, "fitted" if row in fitted_on(family) else "predicted") for row in rows]
     lines += [line(row, "shown", f", {system}") for system, row in family.others]
     unit = "s" if family.unit == "s" else family.unit
     head = ["GPUs", "microbatches", f"published, {unit}", "simulated", "error", ""]
@@ -137,7 +138,7 @@ Source: {family.source}. Layout: {family.layout}."""
 def _numbers(family: Family, numbers: Fit) -> str:
     share = numbers.share_of_catalogue(family.rows[0])
     text = f"`kernel_efficiency` {numbers.kernel_efficiency:g} ({share:.2f} of the catalogue's)"
-    if len(family.fitted) == 2:
+    if numbers.overhead_s:
         return f"{text}, `overhead_s` {numbers.overhead_s:g}."
     return f"{text}; `overhead_s` 0."
 

@@ -58,6 +58,34 @@ class Gpt:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Dimensions:
+    """Dimensions of a model that the catalogue does not have."""
+
+    n_layers: int
+    hidden: int
+    n_heads: int
+    n_kv_heads: int
+    head_dim: int
+    ffn_hidden: int
+    vocabulary: int
+    gated: bool = True
+    experts: tuple[int, int] | None = None
+    """Experts as wide as the feed-forward network, and how many of them a token meets."""
+
+    @property
+    def table(self) -> dict[str, Any]:
+        """The model as a scenario writes it."""
+        names = ("n_layers", "hidden", "n_heads", "n_kv_heads", "head_dim", "ffn_hidden")
+        found: dict[str, Any] = {name: getattr(self, name) for name in names}
+        found |= {"vocabulary": self.vocabulary, "gated": self.gated, "tied": False}
+        if self.experts is not None:
+            n_experts, per_token = self.experts
+            width = {"ffn_hidden": self.ffn_hidden}
+            found["experts"] = {"n_experts": n_experts, "per_token": per_token, **width}
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
 class Row:
     """One published figure, and the job that it was measured on."""
 
@@ -68,16 +96,21 @@ class Row:
     microbatch_seqs: int = 1
     gpu: str
     fabric: str
-    model: str | Gpt
+    model: str | Gpt | Dimensions
     dtype: Dtype = "bf16"
+    stack: str = "typical"
     attention: str = "full"
     recompute: str = "selective"
     tensor: int = 8
     pipeline: int = 1
     chunks: int = 1
     context: int = 1
+    expert: int = 1
     sharding: str = "zero1"
     order: str = "tp-cp-ep-dp-pp"
+    stage_layers: tuple[int, ...] | None = None
+    slice_shape: tuple[int, int] | None = None
+    """Chips along the dimensions of each slice of a torus; states are sharded within one."""
 
     @property
     def n_microbatches(self) -> int:
@@ -110,15 +143,16 @@ class Family:
         """Rows that numbers are fitted on: as many as there are numbers.
 
         The smallest; with four scales or more of one model, also the smallest
-        with another count of microbatches.
+        with another count of microbatches, if there is one: where all steps are alike, seconds a
+        step and seconds a microbatch cannot be told apart.
         """
         rows = sorted(self.rows, key=lambda row: row.n_gpus)
         first = rows[0]
         one_model = len({row.model for row in rows}) == 1
-        if not one_model or len({row.n_gpus for row in rows}) < 4:
+        others = [row for row in rows if row.n_microbatches != first.n_microbatches]
+        if not one_model or not others or len({row.n_gpus for row in rows}) < 4:
             return (first,)
-        second = next(row for row in rows if row.n_microbatches != first.n_microbatches)
-        return (first, second)
+        return (first, others[0])
 
     @property
     def predicted(self) -> tuple[Row, ...]:
@@ -165,6 +199,34 @@ def typed_families() -> tuple[Family, ...]:
         _megascale(6144, typed.MEGASCALE_S[6144].items()),
         _llama(llama),
         _megascale_530b(megascale_530b),
+    )
+
+
+@cache
+def bloom() -> Family:
+    """Return the healthy step of BLOOM. Either embedding counts as a layer of its stages."""
+    return Family(
+        name="bloom",
+        title="BLOOM 176B, Megatron-DeepSpeed on A100",
+        paper="BLOOM",
+        source="BLOOM chronicles, 2022-04-28 (bigscience-workshop/bigscience)",
+        layout="the training's script: tensor 4, pipeline 12, microbatches of two sequences",
+        unit="s",
+        rows=(
+            replace(
+                _SELENE,
+                published=typed.BLOOM_STEP_S[0],
+                n_gpus=384,
+                batch_seqs=2048,
+                microbatch_seqs=2,
+                model=Gpt(n_layers=70, hidden=14336, n_heads=112, vocabulary=250880),
+                tensor=4,
+                pipeline=12,
+                stage_layers=(5, *[6] * 10, 5),
+                sharding="zero1",
+            ),
+        ),
+        limit=None,
     )
 
 
@@ -237,6 +299,7 @@ def _eos(figures: Figures, others: Figures = ()) -> Family:
         fabric="infiniband-ndr",
         model="gpt3-175b",
         dtype="fp8",
+        stack="tuned",
         tensor=4,
         pipeline=8,
         chunks=6,

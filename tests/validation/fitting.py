@@ -8,6 +8,7 @@ import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from hindmost.physics.flops import model_flops_per_token, output_parameters
 from hindmost.result import Result
 from hindmost.scenario import Scenario
 from hindmost.units import GIGA
-from tests.validation.families import Family, Gpt, Row, Unit
+from tests.validation.families import Family, Row, Unit
 
 Vector = NDArray[np.float64]
 
@@ -29,6 +30,15 @@ SEED = 7
 RUNS = 32
 """Many runs of few steps: what differs most is the speed of the GPUs, drawn once a run."""
 STEPS = 5
+
+HOP_S, BEYOND_S = 1e-6, 1e-3
+"""Latency of a hop between chips, as the catalogue assumes of tori, and between slices, which is
+assumed, too."""
+BEYOND_BYTES_PER_S = 3.125e9
+"""Rate of a TPU v5e to other slices: 6.4 Tb/s for 256 chips of a pod (Google Cloud, TPU v5e)."""
+
+HIDDEN_COST = catalog.stack("tuned").hidden_cost
+"""Cost of hiding, the same for all, of rows whose stack has none."""
 
 DIGITS = 4
 """Significant digits of a fitted number."""
@@ -71,8 +81,8 @@ class Estimate:
 
 def scenario_text(row: Row, fit: Fit) -> str:
     """Return the scenario of a row as a TOML file holds it."""
-    own = isinstance(row.model, Gpt)
-    tables: dict[str, dict[str, str | int | float | bool]] = {
+    own = not isinstance(row.model, str)
+    tables: dict[str, dict[str, Any]] = {
         "pools.gpus": {
             "gpu": row.gpu,
             "n_gpus": row.n_gpus,
@@ -85,6 +95,7 @@ def scenario_text(row: Row, fit: Fit) -> str:
             "microbatch_seqs": row.microbatch_seqs,
             "global_batch_seqs": row.batch_seqs,
             "dtype": row.dtype,
+            "stack": row.stack,
             "attention": row.attention,
             "recompute": row.recompute,
             "overhead_s": fit.overhead_s,
@@ -93,19 +104,40 @@ def scenario_text(row: Row, fit: Fit) -> str:
             "tensor": row.tensor,
             "pipeline": row.pipeline,
             "context": row.context,
+            "expert": row.expert,
             "sharding": row.sharding,
             "schedule": "interleaved" if row.chunks > 1 else "1f1b",
             "chunks": row.chunks,
             "order": row.order,
         },
     }
-    if isinstance(row.model, Gpt):
+    if not isinstance(row.model, str):
         tables["models.own"] = dict(row.model.table)
+        experts = tables["models.own"].pop("experts", None)
+        if experts is not None:
+            tables["models.own.experts"] = experts
+    if row.stage_layers is not None:
+        tables["layout"]["stage_layers"] = list(row.stage_layers)
+    if row.slice_shape is not None:
+        tables |= _slices(row, row.slice_shape)
+        tables["layout"]["shard_group_replicas"] = math.prod(row.slice_shape)
+        tables["pools.gpus"]["scale_up_latency_s"] = HOP_S
     lines = ['name = "validation"', f'extends = ["{CAUSES}"]']
     for name, table in tables.items():
         lines += ["", f"[{name}]"]
         lines += [f"{key} = {json.dumps(value)}" for key, value in table.items()]
     return "\n".join(lines) + "\n"
+
+
+def _slices(row: Row, shape: tuple[int, int]) -> dict[str, dict[str, Any]]:
+    """Return the fabric of slices of a torus that a slower network joins."""
+    beyond = {"gpus": math.prod(shape), "bytes_per_s": BEYOND_BYTES_PER_S, "latency_s": BEYOND_S}
+    return {
+        "fabrics.slices": {"extends": row.fabric},
+        "fabrics.slices.beyond": beyond,
+        "fabric": {"name": "slices", "shape": list(shape)},
+        "collective": {"algorithm": "torus", "hidden_cost": HIDDEN_COST},
+    }
 
 
 @cache
@@ -160,8 +192,20 @@ def figure(job: Scenario, unit: Unit, step_s: float) -> float:
 
 @cache
 def fit(family: Family) -> Fit:
-    """Return the numbers that make the fitted rows those published, rounded."""
-    rows = family.fitted
+    """Return the numbers that make the fitted rows those published, rounded.
+
+    Where the second number, seconds a step, comes out below 0, it is 0, and the first one is fitted
+    on the smallest scale alone.
+    """
+    return _fit(family, family.fitted)
+
+
+def fitted_on(family: Family) -> tuple[Row, ...]:
+    """Return the rows that a family's numbers are fitted on: one where the second number is 0."""
+    return family.fitted if fit(family).overhead_s else family.fitted[:1]
+
+
+def _fit(family: Family, rows: tuple[Row, ...]) -> Fit:
     goals_s = np.array([_published_s(family, row) for row in rows])
 
     def excess_s(x: Vector) -> Vector:
@@ -182,6 +226,8 @@ def fit(family: Family) -> Fit:
             return _rounded(_fit_of(x))
         change = np.linalg.solve(slopes, -found)
         x = x + change
+        if len(x) > 1 and x[1] < 0:
+            return _fit(family, rows[:1])
         before, found = found, excess_s(x)
         # Broyden's update: slopes as the last step has shown them.
         surprise = found - before - slopes @ change
