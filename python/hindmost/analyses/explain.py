@@ -20,7 +20,7 @@ from hindmost.analyses.posterior import (
     weights,
 )
 from hindmost.analyses.reach import Lever, corners, lever_of, value_that_would_do
-from hindmost.analyses.unknowns import MAX_POINTS, Point, drawn, unknowns_of
+from hindmost.analyses.unknowns import MAX_POINTS, Point, drawn, some_unknowns_of
 from hindmost.arguments import (
     DEFAULT_DAYS,
     as_float,
@@ -277,7 +277,7 @@ def explain(
 
     try:
         base = compile(scenario, changes)
-        unknowns = unknowns_of(base.scenario)
+        unknowns = some_unknowns_of(base.scenario)
     except ScenarioError as error:
         # Whether it has failures is not known then.
         refuse([*error.problems, *call_problems(has_failures=True)])

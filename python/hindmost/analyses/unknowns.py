@@ -10,11 +10,14 @@ from hindmost import _core
 from hindmost.errors import Problem, ScenarioError
 from hindmost.law import LawModel
 from hindmost.scenario import Scenario, to_table, with_changes
+from hindmost.scenario.stack import stack_unknowns
 
 MAX_POINTS = 65_536
 """Points that there are random numbers for: they are addressed like runs."""
 ENDS = (1e-3, 1 - 1e-3)
 """Probabilities of the ends of a range."""
+STACK_STREAM = "unknown/workload.stack"
+"""Address of the word that all efficiencies share which a software stack implies."""
 
 Number = int | float
 Point = dict[str, Number]
@@ -35,12 +38,20 @@ class Unknown:
         Whether it is a whole number, to which what is drawn is rounded.
     given : int, float or None
         Its value in the scenario; None for the default of a key that is not set.
+    stream : str
+        Address of its random words, by default ``unknown/KEY PATH``. The efficiencies that a
+        software stack implies share one: one team's software is good or bad on all of its GPUs at
+        once.
     """
 
     path: str
     law: LawModel
     is_integer: bool
     given: Number | None
+    stream: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stream", self.stream or f"unknown/{self.path}")
 
     def as_value(self, number: float) -> Number:
         """Return a number as a value of the key."""
@@ -54,38 +65,50 @@ class Unknown:
 
 
 def unknowns_of(scenario: Scenario) -> list[Unknown]:
-    """Return the unknowns of a scenario, in its order.
+    """Return the unknowns of a scenario: those of its software stack, then its own.
 
-    Raises
-    ------
-    ScenarioError
-        If it has none.
+    Of a key that both name the scenario's law holds.
     """
-    if not scenario.unknowns:
-        requirement = "must name at least one value and its law"
-        hint = '"causes.stall.per_hour" = { name = "log-uniform", low = 0.005, high = 0.05 }'
-        raise ScenarioError(
-            [Problem(path="unknowns", requirement=requirement, hint=hint, source=scenario.source)]
-        )
-    table = to_table(scenario)
+    laws = {**stack_unknowns(scenario), **scenario.unknowns}
+    table = to_table(scenario) if laws else {}
     found = []
-    for path, law in scenario.unknowns.items():
+    for path, law in laws.items():
         given = _at(table, path)
         is_integer = _takes_integers_only(scenario, path, law, given)
+        is_shared = path not in scenario.unknowns and path.endswith(".software_efficiency")
         found.append(
             Unknown(
                 path=path,
                 law=law,
                 is_integer=is_integer,
                 given=given if isinstance(given, int | float) else None,
+                stream=STACK_STREAM if is_shared else "",
             )
+        )
+    return found
+
+
+def some_unknowns_of(scenario: Scenario) -> list[Unknown]:
+    """Return the unknowns of a scenario that must have some.
+
+    Raises
+    ------
+    ScenarioError
+        If it has none.
+    """
+    found = unknowns_of(scenario)
+    if not found:
+        requirement = "must name at least one value and its law"
+        hint = '"causes.stall.per_hour" = { name = "log-uniform", low = 0.005, high = 0.05 }'
+        raise ScenarioError(
+            [Problem(path="unknowns", requirement=requirement, hint=hint, source=scenario.source)]
         )
     return found
 
 
 def drawn(unknowns: Sequence[Unknown], seed: int, first: int, end: int) -> list[Point]:
     """Return the points from number `first` to `end`, each by the random words of its number."""
-    streams = [(unknown, fnv_1a(f"unknown/{unknown.path}")) for unknown in unknowns]
+    streams = [(unknown, fnv_1a(unknown.stream)) for unknown in unknowns]
     return [
         {
             unknown.path: _value(unknown, _core.philox(seed, (0, 0, number << 16, stream))[0])
