@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from hindmost.analyses.collectives import CollectiveCost, CollectiveCosts, collective_costs
     from hindmost.analyses.compare import Comparison, compare
     from hindmost.analyses.explain import Explanation, explain
+    from hindmost.analyses.forecast import forecast
     from hindmost.analyses.model_summary import ModelSummary, model_summary
     from hindmost.compiled import Compiled, compile
     from hindmost.errors import HindmostError, OutputError, Problem, ScenarioError
+    from hindmost.forecasted import Forecast
     from hindmost.reading import read
     from hindmost.renewal.job import Failures, GlobalLevel, Renewal
     from hindmost.renewal.runs import RenewalRuns
@@ -40,6 +42,7 @@ __all__ = [
     "Compiled",
     "Explanation",
     "Failures",
+    "Forecast",
     "GlobalLevel",
     "HindmostError",
     "ModelSummary",
@@ -58,6 +61,7 @@ __all__ = [
     "compare",
     "compile",
     "explain",
+    "forecast",
     "load",
     "model_summary",
     "rank_times",
@@ -76,6 +80,7 @@ _MODULES = {
     "Compiled": "compiled",
     "Explanation": "analyses.explain",
     "Failures": "renewal.job",
+    "Forecast": "forecasted",
     "GlobalLevel": "renewal.job",
     "HindmostError": "errors",
     "ModelSummary": "analyses.model_summary",
@@ -94,6 +99,7 @@ _MODULES = {
     "compare": "analyses.compare",
     "compile": "compiled",
     "explain": "analyses.explain",
+    "forecast": "analyses.forecast",
     "load": "scenario.load",
     "model_summary": "analyses.model_summary",
     "rank_times": "simulation",

@@ -320,6 +320,30 @@ class Compiled:
             deviation=choice.deviation,
         )
 
+    def mean_step_s(
+        self,
+        *,
+        steps: Mapping[str, int],
+        seed: int,
+        method: Method,
+        threads: int,
+        progress: Progress | None,
+    ) -> float:
+        """Return the mean seconds of the steps of one run, and nothing else of them.
+
+        Arguments are those of `simulate` and trusted; steps are by method, since `auto` chooses.
+        """
+        choice = self._choice(method, seed=seed, threads=threads, progress=progress)
+        n_steps = steps[choice.method]
+        size: dict[str, Any] = {"seed": seed, "runs": 1, "steps": n_steps, "threads": threads}
+        if choice.engine is None:
+            tell = counting(progress, self.core.draws_per_step * n_steps)
+            columns = _core.sample(self.core, **size, progress=tell)
+        else:
+            tell = counting(progress, self.plan.n_ranks + n_steps)
+            columns = choice.engine.run(**size, progress=tell)
+        return float(columns["step_time_s"].mean())
+
     def _choice(
         self, method: Method, *, seed: int, threads: int, progress: Progress | None
     ) -> Choice:

@@ -16,9 +16,10 @@ from tests.scenarios import COLOSSUS_1_BARE
 import hindmost as hm
 from hindmost import _core
 from hindmost.analyses import explain as explaining
-from hindmost.analyses.points import Outcome, Points, sides
+from hindmost.analyses.points import Outcome, Points
 from hindmost.analyses.posterior import Observed, distance, effective_size, spread, weights
 from hindmost.analyses.reach import corners, lever_of, value_that_would_do
+from hindmost.analyses.sides import sides
 from hindmost.analyses.unknowns import Unknown, drawn, fnv_1a, unknowns_of
 from hindmost.cli import cli
 from hindmost.errors import ScenarioError

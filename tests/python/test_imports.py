@@ -34,6 +34,7 @@ ORDER = [
     ["terms"],
     ["file_terms"],
     ["statistics"],
+    ["forecasted"],
     ["renewal"],
     ["whole_run"],
     ["files"],

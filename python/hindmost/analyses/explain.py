@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hindmost.analyses.points import Metric, Outcome, Points, sides
+from hindmost.analyses.points import Metric, Outcome, Points
 from hindmost.analyses.posterior import (
     Observed,
     Spread,
@@ -20,6 +20,7 @@ from hindmost.analyses.posterior import (
     weights,
 )
 from hindmost.analyses.reach import Lever, corners, lever_of, value_that_would_do
+from hindmost.analyses.sides import sides
 from hindmost.analyses.unknowns import MAX_POINTS, Point, drawn, some_unknowns_of
 from hindmost.arguments import (
     DEFAULT_DAYS,

@@ -9,33 +9,19 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from hindmost.analyses.sides import sides
 from hindmost.analyses.unknowns import Point, Unknown
 from hindmost.compiled import Compiled
 from hindmost.engines import Method, Progress
 from hindmost.errors import ScenarioError
 from hindmost.parallel import in_parallel
 from hindmost.plan import Plan
-from hindmost.scenario import Scenario
 from hindmost.statistics import jackknife
 from hindmost.whole_run.account import Account
 from hindmost.whole_run.fleet import Fleet
 from hindmost.whole_run.hours import RunHours, run_hours
 
 Metric = Literal["mfu", "fleet_mfu"]
-
-OF_RUNS = ("failures.", "recovery.", "checkpoint.")
-"""Key paths of what happens between steps begin with these."""
-OF_STEPS = ("causes.", "fabric.", "collective.", "workload.")
-"""Key paths of what happens in steps begin with these."""
-OF_STEPS_IN_POOLS = (
-    "software_efficiency",
-    "kernel_efficiency",
-    "scale_up_latency_s",
-    "nic_bytes_per_s",
-    "forward_s",
-    "backward_s",
-)
-"""Keys of pools that do the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,36 +158,6 @@ class Points:
             return float(flops[:, 0].sum() / flops[:, 1].sum())
 
         return _outcome(_with_each_left_out(fleet_mfu, both), steps.tails)
-
-
-def sides(scenario: Scenario, unknowns: Sequence[Unknown]) -> tuple[list[str], list[str]]:
-    """Return the key paths of unknowns that act on steps, and of those that act on whole runs.
-
-    Some act on both.
-    """
-    on_steps, on_runs = [], []
-    may_have_watchdog = scenario.watchdog_s is not None or any(
-        unknown.path == "recovery.watchdog_s" for unknown in unknowns
-    )
-    for unknown in unknowns:
-        of_steps, of_runs = _acts_on(unknown.path, may_have_watchdog=may_have_watchdog)
-        if of_steps:
-            on_steps.append(unknown.path)
-        if of_runs:
-            on_runs.append(unknown.path)
-    return on_steps, on_runs
-
-
-def _acts_on(path: str, *, may_have_watchdog: bool) -> tuple[bool, bool]:
-    """Return whether a key path acts on steps, and whether it acts on whole runs."""
-    first, _, rest = path.partition(".")
-    key = rest.rpartition(".")[2]
-    if path.startswith(OF_RUNS):
-        # Spares are no ranks, and a watchdog ends stalls.
-        return key in ("spares", "watchdog_s"), True
-    in_steps = path.startswith(OF_STEPS) or (first == "pools" and key in OF_STEPS_IN_POOLS)
-    # Stalls that a watchdog ends are failures.
-    return True, not in_steps or may_have_watchdog
 
 
 def _with_each_left_out(

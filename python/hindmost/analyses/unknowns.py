@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -35,7 +36,7 @@ class Unknown:
     law : LawModel
         What is known of it: the prior.
     is_integer : bool
-        Whether it is a whole number, to which what is drawn is rounded.
+        Whether it is a whole number, to which points are rounded; forecasts take the one below.
     given : int, float or None
         Its value in the scenario; None for the default of a key that is not set.
     stream : str
@@ -56,6 +57,10 @@ class Unknown:
     def as_value(self, number: float) -> Number:
         """Return a number as a value of the key."""
         return round(number) if self.is_integer else number
+
+    def as_value_below(self, number: float) -> Number:
+        """Return a number as a value of the key, or the whole number below it."""
+        return math.floor(number) if self.is_integer else number
 
     @property
     def ends(self) -> tuple[Number, Number]:

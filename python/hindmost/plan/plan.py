@@ -149,6 +149,12 @@ def make_plan(scenario: Scenario, *, known: tuple[Scenario, Plan] | None = None)
     )
 
 
+def step_tokens(scenario: Scenario) -> int:
+    """Return the tokens of a step, found without a plan."""
+    counts = Counts.of(scenario.pools, scenario.layout, scenario.spares)
+    return n_seqs_of(scenario, counts) * scenario.workload.seq_len
+
+
 SPEEDS = (
     "software_efficiency",
     "kernel_efficiency",

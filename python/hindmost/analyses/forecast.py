@@ -1,0 +1,263 @@
+"""Forecasts: what a scenario comes to, with what is not known of it drawn anew in every run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hindmost import _core
+from hindmost.analyses.draws import drawn_again, seed_of_run, stratified
+from hindmost.analyses.held import held_of
+from hindmost.analyses.sides import sides
+from hindmost.analyses.unknowns import Point, Unknown, unknowns_of
+from hindmost.arguments import (
+    MAX_RUNS,
+    as_int,
+    available_threads,
+    bounds,
+    drawn_seed,
+    method_problems,
+    refuse,
+    row_problems,
+    seed_problems,
+    size_problems,
+    thread_problems,
+)
+from hindmost.compiled import Compiled, compile
+from hindmost.engines import Method, Progress, Reason
+from hindmost.errors import Problem, ScenarioError
+from hindmost.forecasted import MIN_RUNS, Forecast
+from hindmost.parallel import in_parallel
+from hindmost.scenario import Changes, Scenario, to_table
+
+RUNS = 64
+"""Runs of a forecast, by default."""
+STEPS = {"order-statistics": 1000, "sample": 32}
+"""Steps of each of them, by method: a run's mean needs few."""
+MAX_ATTEMPTS = 100
+"""Points of one run that the scenario refuses, at most."""
+
+
+def forecast(
+    scenario: Scenario | str | Path,
+    *,
+    runs: int = RUNS,
+    steps: int | None = None,
+    seed: int | None = None,
+    method: Method = "auto",
+    threads: int | None = None,
+    changes: Changes | None = None,
+    progress: Progress | None = None,
+) -> Forecast:
+    """Return what a scenario comes to, with what is not known of it drawn anew in every run.
+
+    `simulate` answers for the values of a scenario as if they were known. A forecast draws from
+    the laws of its ``[unknowns]``, and from those that its software stack implies, in every run;
+    its interval is from p5 to p95 over runs of the run's mean.
+
+    Parameters
+    ----------
+    scenario
+        A scenario, or a name or path that `load` takes.
+    runs
+        Draws, 2 to 65,536.
+    steps
+        Steps of a run, >= 1; by default 1,000, with ``sample`` 32.
+    seed
+        0 to 2^64 - 1; drawn from the operating system by default. Equal seeds give equal
+        numbers on any number of threads.
+    method
+        As in `simulate`, of each draw; ``order-statistics`` only where it is exact, because a
+        replica law would be simulated anew for each draw.
+    threads
+        Threads; by default as many as this process may use.
+    changes
+        Key paths and their new values, laid over the scenario.
+    progress
+        Called with the runs that are done and all of them.
+
+    Raises
+    ------
+    ScenarioError
+        With every problem of the scenario or the call, or if the scenario refuses a hundred draws
+        of a run one after another.
+
+    Notes
+    -----
+    Draws are stratified: each unknown has one value in each of `runs` parts of equal probability.
+    They are addressed by key path and run, so that forecasts of two scenarios under one seed are
+    paired. Each run has its own seed of everything else, so that its GPUs are others, too. An
+    unknown that changes the tokens of a step is held at the scenario's value. Without unknowns
+    only GPUs and steps differ between runs.
+
+    Examples
+    --------
+    >>> import hindmost as hm
+    >>> found = hm.forecast("h100-1k", seed=1, runs=8, steps=50)
+    >>> found.value("mfu", "p5") < found.value("mfu", "p50") < found.value("mfu", "p95")
+    True
+    """
+    runs, steps, seed, threads = (as_int(each) for each in (runs, steps, seed, threads))
+    seed = drawn_seed() if seed is None else seed
+    threads = available_threads() if threads is None else threads
+    found = [
+        *bounds("runs", runs, MIN_RUNS, MAX_RUNS),
+        *size_problems(steps=steps, runs=None),
+        *row_problems(runs, 1 if steps is None else steps),
+        *seed_problems(seed),
+        *thread_problems(threads),
+        *method_problems(method),
+    ]
+    try:
+        base = compile(scenario, changes)
+    except ScenarioError as error:
+        refuse([*error.problems, *found])
+        raise
+    refuse(found)
+    return forecast_of(
+        base,
+        runs=runs,
+        steps=STEPS if steps is None else dict.fromkeys(STEPS, steps),
+        seed=seed,
+        method=method,
+        threads=threads,
+        progress=progress,
+    )
+
+
+def forecast_of(
+    base: Compiled,
+    *,
+    runs: int,
+    steps: dict[str, int],
+    seed: int,
+    method: Method,
+    threads: int,
+    progress: Progress | None = None,
+) -> Forecast:
+    """Return the forecast of a compiled scenario.
+
+    Parameters are those of `forecast` and trusted, but for the method; steps are by method.
+    """
+    is_exact = method != "sample" and not isinstance(base.exact, Reason)
+    if method == "order-statistics" and not is_exact:
+        requirement = "must be auto or sample, where order-statistics is not exact"
+        hint = f"a replica law would be simulated for each of {runs} draws"
+        refuse([Problem(path="method", requirement=requirement, value=method, hint=hint)])
+    scenario = base.scenario
+    unknowns = unknowns_of(scenario)
+    held = held_of(scenario, unknowns)
+    drawn = [unknown for unknown in unknowns if unknown.path not in held]
+    acting, _ = sides(scenario, drawn)
+    draws = _Draws(base=base, unknowns=drawn, acting=acting, seed=seed, steps=steps, method=method)
+    items = list(enumerate(stratified(drawn, seed, runs)))
+    found = in_parallel(items, draws.outcome, threads=threads, progress=progress)
+    by_engine = "order-statistics" if is_exact else "sample"
+    return Forecast(
+        inputs={
+            "scenario": to_table(scenario),
+            "seed": seed,
+            "runs": runs,
+            "steps": steps[by_engine],
+            "method": by_engine,
+            "version": _core.__version__,
+        },
+        unknowns={
+            unknown.path: unknown.law.model_dump(mode="json", exclude_none=True)
+            for unknown in drawn
+        },
+        draws={unknown.path: tuple(one.point[unknown.path] for one in found) for unknown in drawn},
+        step_time_s=tuple(one.step_time_s for one in found),
+        mfu=tuple(one.mfu for one in found),
+        held=held,
+        idle=tuple(unknown.path for unknown in drawn if unknown.path not in acting),
+        n_redrawn=sum(one.n_refused for one in found),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Outcome:
+    """What one run comes to.
+
+    Attributes
+    ----------
+    point : dict of str to number
+        What was drawn.
+    n_refused : int
+        Points before it that the scenario refuses.
+    step_time_s, mfu : float
+        Means.
+    """
+
+    point: Point
+    n_refused: int
+    step_time_s: float
+    mfu: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Draws:
+    """How draws are simulated.
+
+    Attributes
+    ----------
+    base : Compiled
+        The scenario.
+    unknowns : list of Unknown
+        What is drawn.
+    acting : list of str
+        Key paths of those that act on steps.
+    seed : int
+        Seed of the forecast.
+    steps : dict of str to int
+        Steps of a run, by method.
+    method : str
+        As in `simulate`.
+    """
+
+    base: Compiled
+    unknowns: list[Unknown]
+    acting: list[str]
+    seed: int
+    steps: dict[str, int]
+    method: Method
+
+    def outcome(
+        self, item: tuple[int, Point], /, *, threads: int, progress: Progress | None
+    ) -> _Outcome:
+        """Return what a run comes to, of its number and its first point."""
+        run, point = item
+        n_refused = 0
+        while True:
+            try:
+                compiled = self.base.with_changes({path: point[path] for path in self.acting})
+                break
+            except ScenarioError as error:
+                n_refused += 1
+                if n_refused == MAX_ATTEMPTS:
+                    raise self._refusal(run, error) from None
+            point = drawn_again(self.unknowns, self.seed, run, n_refused)
+        step_time_s = compiled.mean_step_s(
+            steps=self.steps,
+            seed=seed_of_run(self.seed, run),
+            method=self.method,
+            threads=threads,
+            progress=progress,
+        )
+        return _Outcome(
+            point=point,
+            n_refused=n_refused,
+            step_time_s=step_time_s,
+            mfu=compiled.plan.peak_step_s / step_time_s,
+        )
+
+    def _refusal(self, run: int, error: ScenarioError) -> ScenarioError:
+        last = error.problems[0]
+        requirement = f"must leave scenarios that are not refused: {MAX_ATTEMPTS} draws were"
+        problem = Problem(
+            path="unknowns",
+            requirement=f"{requirement} of run {run}",
+            hint=f"the last one because {last.path} {last.requirement}",
+            source=self.base.scenario.source,
+        )
+        return ScenarioError([problem])
