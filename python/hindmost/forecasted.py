@@ -78,11 +78,12 @@ class Forecast:
         """One row a metric and statistic: metric, statistic, value, std_error.
 
         Statistics are over runs. std_error is how far they may be off because runs are so many and
-        not more: the standard error of independent runs, which strata make no larger.
+        not more: the standard error of independent runs, which strata make no larger; null for the
+        one run of a result without unknowns.
         """
         import polars as pl
 
-        return pl.DataFrame(self.summary_rows)
+        return pl.DataFrame(self.summary_rows, schema_overrides={"std_error": pl.Float64})
 
     @cached_property
     def summary_rows(self) -> list[Row]:
@@ -114,7 +115,7 @@ class Forecast:
 
     def document(self) -> dict[str, Any]:
         """Return the forecast as plain tables, without its scenario, as JSON holds it."""
-        tables: dict[str, dict[str, dict[str, float]]] = {"value": {}, "std_error": {}}
+        tables: dict[str, dict[str, dict[str, float | None]]] = {"value": {}, "std_error": {}}
         for row in self.summary_rows:
             for key, table in tables.items():
                 table.setdefault(row["metric"], {})[row["statistic"]] = row[key]
@@ -152,10 +153,12 @@ def forecast_name_problems(metric: str, statistic: str) -> list[Problem]:
     return found
 
 
-def _statistics(means: tuple[float, ...]) -> dict[str, tuple[float, float]]:
-    """Return each statistic of the means of runs, and its standard error."""
+def _statistics(means: tuple[float, ...]) -> dict[str, tuple[float, float | None]]:
+    """Return each statistic of the means of runs, and its standard error; None for one run."""
     ordered = np.sort(np.array(means))
-    found = {}
+    found: dict[str, tuple[float, float | None]] = {}
+    if len(ordered) == 1:
+        return dict.fromkeys(FORECAST_STATISTICS, (float(ordered[0]), None))
     for name in FORECAST_STATISTICS:
         if name == "mean":
             error = float(ordered.std(ddof=1)) / math.sqrt(len(ordered))

@@ -12,6 +12,7 @@ from hindmost import _core
 from hindmost.arguments import seed_problems, size_problems
 from hindmost.engines import METHODS
 from hindmost.file_terms import columns_of_lists, list_types, lists_fit, without_terms
+from hindmost.forecasted import Forecast
 from hindmost.metrics import METRICS
 from hindmost.result import BY_RUN_AND_POOL, Result
 from hindmost.scenario import Scenario, from_table
@@ -48,6 +49,7 @@ def read(path: str | Path) -> Result:
         why=document["why"],
         deviation=rest.deviation,
         hours=rest.hours,
+        forecast=None if rest.forecast is None else rest.forecast.with_scenario(inputs["scenario"]),
     )
     if not result.steps.equals(without_terms(parts.table)):
         raise damaged(path, "other steps than its inputs and its plan make")
@@ -88,6 +90,8 @@ def _check_fit(path: Path, parts: Parts, scenario: Scenario) -> None:
         raise damaged(path, "whole runs that its inputs do not make")
     if rest.hours is not None and not _hours_fit(rest.hours, runs, len(names)):
         raise damaged(path, "no hours for each run and pool")
+    if not _forecast_fits(rest.forecast, parts.document.get("forecast")):
+        raise damaged(path, "a forecast of other runs than its document's")
     for name in BY_RUN_AND_POOL:
         if [len(row) for row in getattr(rest, name)] != [len(names)] * runs:
             raise damaged(path, f"no {name} for each run and pool")
@@ -103,6 +107,20 @@ def _hours_fit(hours: RunHours, runs: int, n_pools: int) -> bool:
         and len(hours.regrows) == runs
         and len(hours.nodes_down) == n_pools
         and hours.days > 0
+    )
+
+
+def _forecast_fits(found: Forecast | None, document: Any) -> bool:
+    """Return whether a forecast has numbers for each run, and is that of the document."""
+    if found is None:
+        return document is None
+    columns = (found.step_time_s, found.mfu, *found.draws.values())
+    return (
+        {"seed", "runs", "steps", "method", "version"} <= found.inputs.keys()
+        and {len(numbers) for numbers in columns} == {found.inputs["runs"]}
+        and found.draws.keys() == found.unknowns.keys()
+        and min(found.step_time_s) > 0
+        and found.document() == document
     )
 
 

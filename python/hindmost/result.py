@@ -18,6 +18,7 @@ from hindmost.engines import Deviation
 from hindmost.errors import Problem, UnknownNameError, plain
 from hindmost.file_terms import with_terms
 from hindmost.files import check_writable, replace
+from hindmost.forecasted import Forecast
 from hindmost.metrics import METRICS, RUN_METRICS, name_problems
 from hindmost.order import Rows
 from hindmost.plan import Plan, PoolPlan
@@ -70,6 +71,8 @@ class Result:
         How far the rows are from sampled ones, if they are approximate.
     hours : RunHours or None
         Where the time of whole runs went, if the scenario has failures; `account` adds it up.
+    forecast : Forecast or None
+        What ``hindmost run`` forecast beside, with what is not known drawn anew in every run.
     """
 
     scenario: Scenario
@@ -80,11 +83,12 @@ class Result:
     why: str
     deviation: Deviation | None = None
     hours: RunHours | None = None
+    forecast: Forecast | None = None
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Result):
             return NotImplemented
-        names = ("scenario", "plan", "inputs", "why", "deviation", "hours")
+        names = ("scenario", "plan", "inputs", "why", "deviation", "hours", "forecast")
         mine: dict[str, Any] = {**self.columns}
         theirs: dict[str, Any] = {**other.columns}
         return (
@@ -338,6 +342,7 @@ class Result:
             "inputs": self.inputs,
             "machine": self.machine,
             "why": self.why,
+            **({} if self.forecast is None else {"forecast": self.forecast.document()}),
             "summary": self.summary_rows,
             "pools": self.pool_rows,
             **({} if self.account is None else {"account": self.account.document()}),
@@ -420,6 +425,7 @@ class Result:
             plan=self.plan,
             deviation=self.deviation,
             hours=self.hours,
+            forecast=None if self.forecast is None else self.forecast.without_scenario(),
             busy_s=self.columns["busy_s"].reshape(by_run_and_pool).tolist(),
             own_stall_s=self.columns["own_stall_s"].reshape(by_run_and_pool).tolist(),
         )

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from hindmost.engines import Deviation
 from hindmost.errors import Problem, ScenarioError
+from hindmost.forecasted import Forecast
 from hindmost.plan import Plan
 from hindmost.strict import Strict
 from hindmost.whole_run.hours import RunHours
@@ -33,7 +34,7 @@ REST_KEY = "hindmost.rest"
 """Key of the rest in the metadata; files of older versions lack it."""
 DIGEST_KEY = "hindmost.digest"
 """Key of the digests in the metadata: of the document, and of all."""
-FORMAT = 2
+FORMAT = 3
 """Format of the rest. It goes up when a file can no longer be read as before."""
 
 NOT_OURS = "is no result that hindmost has written"
@@ -66,6 +67,8 @@ class Rest(Strict):
     """Seconds of a rank's own stalls in a step, by run and pool."""
     hours: RunHours | None = None
     """Where the time of whole runs went; files of format 1 have none."""
+    forecast: Forecast | None = None
+    """What was forecast beside, without its scenario; files of formats 1 and 2 have none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +168,18 @@ def read_inputs(path: Path) -> dict[str, Any]:
         document = _document(path, _metadata(path, file))
     inputs: dict[str, Any] = document["inputs"]
     return inputs
+
+
+def has_forecast(path: Path) -> bool:
+    """Return whether the file of a result holds a forecast.
+
+    Raises
+    ------
+    ScenarioError
+        As `read_inputs`.
+    """
+    with _opened(path) as file:
+        return "forecast" in _document(path, _metadata(path, file))
 
 
 def damaged(path: Path, what: str) -> ScenarioError:

@@ -83,7 +83,8 @@ def summary_of(done: Done) -> list[dict[str, Any]]:
 def test_json_is_what_simulate_returns_on_any_number_of_threads(small: hm.Result) -> None:
     documents = []
     for threads in (1, 2):
-        done = call("run", *SMALL, "--format", "json", "--threads", str(threads))
+        words = ("--format", "json", "--at-values", "--threads", str(threads))
+        done = call("run", *SMALL, *words)
         assert (done.returncode, done.stderr) == (0, "")
         document = json.loads(done.stdout)
         machine = document.pop("machine")
@@ -98,7 +99,7 @@ def test_json_is_what_simulate_returns_on_any_number_of_threads(small: hm.Result
 
 
 def test_csv_is_the_summary(in_process: Run, small: hm.Result) -> None:
-    done = in_process("run", *SMALL, "--format", "csv")
+    done = in_process("run", *SMALL, "--format", "csv", "--at-values")
     head, *rows = csv.reader(done.stdout.splitlines())
     assert head == small.summary.columns
     read = [
@@ -144,11 +145,13 @@ def test_tables_take_80_columns_and_all_percentiles_where_it_may_be_wide(
     for more in ((), ("--wide",)):
         done = in_process("run", *words, "--seed", "1", *more)
         assert done.returncode == 0
-        blocks = done.stdout.split("\n\n")[1:3]
+        blocks = done.stdout.split("\n\n")[2:5]
+        assert blocks[0].startswith("forecast ")
         tables[more] = [line for block in blocks for line in block.splitlines()]
     assert all(len(line) <= 80 for line in tables[()]), tables[()]
-    assert tables[()][0].split() == ["mean", "p5", "p50", "p95", "p99"]
-    assert tables[("--wide",)][0].split() == ["mean", *PERCENTILES]
+    title = ["at", "its", "values", "mean"]
+    assert tables[()][6].split() == [*title, "p5", "p50", "p95", "p99"]
+    assert tables[("--wide",)][6].split() == [*title, *PERCENTILES]
     blocks = in_process("run", *words, "--seed", "1").stdout.split("\n\n")
     (notes,) = (block for block in blocks if block.startswith("MFU: "))
     assert ("few rows lie beyond it" in notes) == any("*" in line for line in tables[()])
@@ -157,8 +160,8 @@ def test_tables_take_80_columns_and_all_percentiles_where_it_may_be_wide(
 def test_markdown_tables_have_as_many_cells_in_every_row(in_process: Run) -> None:
     done = in_process("run", *SMALL, "--format", "markdown")
     lines = [line for line in done.stdout.splitlines() if line.startswith("|")]
-    assert sorted({line.count("|") for line in lines}) == [8, 10]
-    assert sum(set(line) <= set("|-:") for line in lines) == 2
+    assert sorted({line.count("|") for line in lines}) == [4, 8, 10]
+    assert sum(set(line) <= set("|-:") for line in lines) == 3
     assert "**Assumed**\n\n- " in done.stdout
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hindmost import _core
 from hindmost.analyses.draws import drawn_again, seed_of_run, stratified
 from hindmost.analyses.held import held_of
 from hindmost.analyses.sides import sides
-from hindmost.analyses.unknowns import Point, Unknown, unknowns_of
+from hindmost.analyses.unknowns import Number, Point, Unknown, unknowns_of
 from hindmost.arguments import (
     MAX_RUNS,
     as_int,
@@ -28,6 +30,7 @@ from hindmost.engines import Method, Progress, Reason
 from hindmost.errors import Problem, ScenarioError
 from hindmost.forecasted import MIN_RUNS, Forecast
 from hindmost.parallel import in_parallel
+from hindmost.result import Result
 from hindmost.scenario import Changes, Scenario, to_table
 
 RUNS = 64
@@ -162,17 +165,79 @@ def forecast_of(
             "method": by_engine,
             "version": _core.__version__,
         },
-        unknowns={
-            unknown.path: unknown.law.model_dump(mode="json", exclude_none=True)
-            for unknown in drawn
-        },
-        draws={unknown.path: tuple(one.point[unknown.path] for one in found) for unknown in drawn},
+        unknowns=_laws(drawn),
+        draws=_numbers(drawn, [one.point for one in found]),
         step_time_s=tuple(one.step_time_s for one in found),
         mfu=tuple(one.mfu for one in found),
         held=held,
         idle=tuple(unknown.path for unknown in drawn if unknown.path not in acting),
         n_redrawn=sum(one.n_refused for one in found),
     )
+
+
+STEPS_BESIDE = {"order-statistics": 250, "sample": 8}
+"""Steps of each run of a forecast beside a result, at most, so that it takes a fraction of that."""
+
+
+def forecast_beside(result: Result, *, progress: Progress | None = None) -> Forecast:
+    """Return the forecast that goes with a result, as ``hindmost run`` prints it.
+
+    It has the seed of the result, 64 runs, and fewer steps than `forecast` has by default. Where
+    nothing that acts on steps is unknown, it is that of the result's own runs.
+
+    Parameters
+    ----------
+    result
+        What the scenario comes to at its own values.
+    progress
+        Called with the runs that are done and all of them.
+    """
+    inputs, threads = result.inputs, result.machine["threads"]
+    scenario = result.scenario
+    unknowns = unknowns_of(scenario)
+    held = held_of(scenario, unknowns)
+    drawn = [unknown for unknown in unknowns if unknown.path not in held]
+    acting, _ = sides(scenario, drawn)
+    if not acting:
+        return _of_runs(result, drawn, held)
+    is_sampled = inputs["asked"]["method"] == "sample"
+    return forecast_of(
+        compile(scenario),
+        runs=RUNS,
+        steps={name: min(steps, inputs["steps"]) for name, steps in STEPS_BESIDE.items()},
+        seed=inputs["seed"],
+        # A replica law that was asked for would be simulated anew for each draw.
+        method="sample" if is_sampled else "auto",
+        threads=threads,
+        progress=progress,
+    )
+
+
+def _of_runs(result: Result, drawn: Sequence[Unknown], held: tuple[str, ...]) -> Forecast:
+    """Return the forecast that the runs of a result are by themselves."""
+    names = ("scenario", "seed", "runs", "steps", "method", "version")
+    step_time_s = result.mean_step_s
+    points = stratified(drawn, result.inputs["seed"], result.inputs["runs"])
+    return Forecast(
+        inputs={name: result.inputs[name] for name in names},
+        unknowns=_laws(drawn),
+        draws=_numbers(drawn, points),
+        step_time_s=tuple(step_time_s.tolist()),
+        mfu=tuple((result.plan.peak_step_s / step_time_s).tolist()),
+        held=held,
+        idle=tuple(unknown.path for unknown in drawn),
+        n_redrawn=0,
+    )
+
+
+def _laws(drawn: Sequence[Unknown]) -> dict[str, dict[str, Any]]:
+    return {
+        unknown.path: unknown.law.model_dump(mode="json", exclude_none=True) for unknown in drawn
+    }
+
+
+def _numbers(drawn: Sequence[Unknown], points: Sequence[Point]) -> dict[str, tuple[Number, ...]]:
+    return {unknown.path: tuple(point[unknown.path] for point in points) for unknown in drawn}
 
 
 @dataclass(frozen=True, kw_only=True)

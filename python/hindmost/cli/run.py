@@ -92,6 +92,11 @@ STYLES_WITH_CAPS = ("table", "markdown")
     "compute and stall that no other replica of a pool exceeds, and factors on each transfer.",
 )
 @click.option(
+    "--at-values",
+    is_flag=True,
+    help="Make no forecast: say only what the scenario comes to at its own values.",
+)
+@click.option(
     "--wide",
     is_flag=True,
     help="Show p1, p99.9 and p99.99 in tables, too, which then take more than 80 columns; other "
@@ -101,8 +106,9 @@ STYLES_WITH_CAPS = ("table", "markdown")
     "--fail-if",
     "thresholds",
     multiple=True,
-    metavar="METRIC.STATISTIC<VALUE",
-    help="Exit with status 1 if the comparison holds, such as 'mfu.p50<0.38'.",
+    metavar="[forecast.]METRIC.STATISTIC<VALUE",
+    help="Exit with status 1 if the comparison holds, such as 'mfu.p50<0.38', or "
+    "'forecast.mfu.p5<0.3'.",
 )
 @debug_option
 def run(
@@ -111,11 +117,15 @@ def run(
     style: str,
     output: Path | None,
     with_caps: bool,
+    at_values: bool,
     wide: bool,
     thresholds: tuple[str, ...],
     **call: Any,
 ) -> None:
-    """Simulate SCENARIO and print its MFU distribution.
+    """Forecast the step time and MFU of SCENARIO, and simulate it.
+
+    The forecast draws anew in each of 64 runs what is not known: [unknowns] of the scenario. Beside
+    it is the distribution at the scenario's own values.
 
     SCENARIO is a preset (see `hindmost catalog presets`), a TOML file, or the
     Parquet file of an earlier run, which is repeated.
@@ -134,7 +144,10 @@ def run(
         if call["terms"]:
             collect(_check_place_for_terms, output)
         loaded = collect(_loaded, scenario, settings, call)
+        if at_values:
+            collect(_check_no_forecast, limits)
     assert loaded is not None
+    makes_forecast = not at_values and _asks_for_forecast(scenario, limits)
     with collected_problems() as collect:
         collect(_check_whole_runs, loaded, limits, call)
     tell_warnings(loaded)
@@ -145,6 +158,12 @@ def run(
         check_method(loaded, call["method"])
     with progress_bar("simulating") as progress:
         result = simulate(loaded, progress=progress, **call)
+    if makes_forecast:
+        from hindmost.analyses.forecast import forecast_beside
+
+        with progress_bar("forecasting") as progress:
+            forecast = forecast_beside(result, progress=progress)
+        result = replace(result, forecast=forecast)
     prints_caps = style in STYLES_WITH_CAPS and can_move_caps(result)
     caps = moved_caps(result) if with_caps or prints_caps else None
     stored_caps = caps if with_caps else None
@@ -158,6 +177,29 @@ def run(
     echo_data(render(result, style, caps=shown_caps, wide=wide))
     if _any_holds(limits, result):
         sys.exit(EXIT_THRESHOLD)
+
+
+def _check_no_forecast(limits: list[Threshold]) -> None:
+    """Refuse thresholds of a forecast that is not made."""
+    from hindmost.errors import Problem, ScenarioError
+
+    requirement = "must be of the scenario's values with --at-values, which makes no forecast"
+    found = [
+        Problem(path="--fail-if", requirement=requirement, value=limit.text)
+        for limit in limits
+        if limit.of_forecast
+    ]
+    if found:
+        raise ScenarioError(found)
+
+
+def _asks_for_forecast(scenario: str, limits: list[Threshold]) -> bool:
+    """Return whether to make a forecast: a stored run without one is repeated without one."""
+    if not scenario.endswith(".parquet") or any(limit.of_forecast for limit in limits):
+        return True
+    from hindmost.store import has_forecast
+
+    return has_forecast(Path(scenario))
 
 
 def _check_output(path: Path) -> None:
@@ -261,6 +303,5 @@ def _any_holds(limits: list[Threshold], result: Result) -> bool:
     """Return whether any threshold holds, and name those that do on stderr."""
     reached = [limit for limit in limits if limit.holds(result)]
     for limit in reached:
-        value = result.value(limit.metric, limit.statistic)
-        tell(f"{limit.metric}.{limit.statistic} is {value:.6g}: {limit.text}")
+        tell(f"{limit.name} is {limit.value(result):.6g}: {limit.text}")
     return bool(reached)

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from hindmost.errors import Problem, ScenarioError
+from hindmost.forecasted import forecast_name_problems
 from hindmost.metrics import name_problems
 from hindmost.result import Result
 
@@ -20,27 +21,39 @@ def _any_of(words: Iterable[str]) -> str:
     return "|".join(map(re.escape, sorted(words, key=len, reverse=True)))
 
 
-_FORM = re.compile(rf"\s*(\w+)\.([\w.]+)\s*({_any_of(_SIGNS)})\s*(\S+)\s*")
+_FORM = re.compile(rf"\s*(forecast\.)?(\w+)\.([\w.]+)\s*({_any_of(_SIGNS)})\s*(\S+)\s*")
 
 
 @dataclass(frozen=True)
 class Threshold:
-    """A comparison of one value of a summary with a number."""
+    """A comparison of one value of a summary, or of a forecast, with a number."""
 
     text: str
     metric: str
     statistic: str
     sign: str
     limit: float
+    of_forecast: bool = False
+
+    @property
+    def name(self) -> str:
+        """The value that is compared."""
+        return f"{'forecast.' * self.of_forecast}{self.metric}.{self.statistic}"
+
+    def value(self, result: Result) -> float:
+        """Return the value of a result, which has a forecast if it is one of that."""
+        if not self.of_forecast:
+            return result.value(self.metric, self.statistic)
+        assert result.forecast is not None
+        return result.forecast.value(self.metric, self.statistic)
 
     def holds(self, result: Result) -> bool:
         """Return whether the comparison holds for a result."""
-        value = result.value(self.metric, self.statistic)
-        return bool(_SIGNS[self.sign](value, self.limit))
+        return bool(_SIGNS[self.sign](self.value(result), self.limit))
 
 
 def parsed_thresholds(texts: Iterable[str]) -> list[Threshold]:
-    """Return the thresholds of texts of the form ``metric.statistic<value``.
+    """Return the thresholds of texts ``metric.statistic<value``, with ``forecast.`` before some.
 
     Raises
     ------
@@ -61,17 +74,17 @@ def parsed_thresholds(texts: Iterable[str]) -> list[Threshold]:
 
 def _parsed(text: str) -> Threshold:
     match = _FORM.fullmatch(text)
-    limit = _number(match[4]) if match else math.nan
+    limit = _number(match[5]) if match else math.nan
     if match is None or math.isnan(limit):
         requirement = f"must be METRIC.STATISTIC, one of {' '.join(_SIGNS)}, and a number"
         hint = "such as mfu.p50<0.38"
         problem = Problem(path="--fail-if", requirement=requirement, value=text, hint=hint)
         raise ScenarioError([problem])
-    metric, statistic, sign, _ = match.groups()
-    found = name_problems(metric, statistic)
+    of, metric, statistic, sign, _ = match.groups()
+    found = (forecast_name_problems if of else name_problems)(metric, statistic)
     if found:
         raise ScenarioError([replace(problem, source="--fail-if") for problem in found])
-    return Threshold(text, metric, statistic, sign, limit)
+    return Threshold(text, metric, statistic, sign, limit, of_forecast=bool(of))
 
 
 def _number(text: str) -> float:

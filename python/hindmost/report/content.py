@@ -61,6 +61,8 @@ class Content:
     ----------
     headline : str
         What the report is about, in one line.
+    lead : tuple of str
+        Sentences to be read before the tables.
     tables : tuple of Table
         Numbers.
     notes : tuple of str
@@ -70,12 +72,14 @@ class Content:
     """
 
     headline: str
+    lead: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()
     notes: tuple[str, ...] = ()
     listings: tuple[Listing, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "headline", plain(self.headline))
+        object.__setattr__(self, "lead", _plain(self.lead))
         object.__setattr__(self, "notes", _plain(self.notes))
 
 

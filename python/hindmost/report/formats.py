@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hindmost.analyses.caps import MovedCap
 from hindmost.report import csv, json, markdown, table
 from hindmost.report.content import Content
+from hindmost.report.forecast_content import summary_and_forecast
 from hindmost.report.result_content import result_content
 from hindmost.result import Result
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from hindmost.analyses.model_summary import ModelSummary
 
 FORMATS = ("table", "json", "csv", "markdown")
-"""Formats of a report; CSV holds the summary alone."""
+"""Formats of a report; CSV holds the summary, and the forecast below it, alone."""
 
 
 def render(
@@ -47,7 +48,7 @@ def render(
     return _in_style(
         style,
         document=lambda: result.document(caps=moved),
-        rows=lambda: result.summary_rows,
+        rows=lambda: summary_and_forecast(result),
         # Only what is read in a terminal has to fit into its width.
         content=lambda: result_content(result, caps=caps or (), wide=wide or style != "table"),
     )

@@ -20,6 +20,7 @@ def text(content: Content) -> str:
     """
     blocks = [
         content.headline,
+        *content.lead,
         *map(_table, content.tables),
         *content.notes,
         *map(_listing, content.listings),

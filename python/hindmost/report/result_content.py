@@ -9,6 +9,7 @@ from hindmost.analyses.caps import MovedCap
 from hindmost.metrics import METRICS, PERCENTILES
 from hindmost.report.account_content import account_notes, account_tables
 from hindmost.report.content import Content, Listing, Table
+from hindmost.report.forecast_content import forecast_lead, forecast_tables
 from hindmost.report.headline import headline
 from hindmost.report.numbers import count, megajoules, rounded, signed_percent, with_error
 from hindmost.result import Result
@@ -47,7 +48,9 @@ def result_content(result: Result, *, caps: Sequence[MovedCap] = (), wide: bool 
     )
     return Content(
         headline=headline(result.scenario, result.plan),
+        lead=forecast_lead(result),
         tables=(
+            *forecast_tables(result),
             _summary_table(result, percentiles),
             _pools_table(result),
             *account_tables(result),
@@ -114,7 +117,9 @@ def _summary_table(result: Result, percentiles: tuple[str, ...]) -> Table:
             flag = FLAG if (metric, name) in result.warnings else ""
             cells.append(rounded(*by_key[metric, name]) + flag)
         rows.append(tuple(cells))
-    return Table(("", "mean", *percentiles), tuple(rows))
+    # Beside a forecast it has to be said what these are.
+    title = "" if result.forecast is None else "at its values"
+    return Table((title, "mean", *percentiles), tuple(rows))
 
 
 def _pools_table(result: Result) -> Table:
@@ -166,12 +171,16 @@ def _moved_cap(row: MovedCap) -> str:
 
 
 def _unknown_lines(result: Result) -> tuple[str, ...]:
-    return tuple(f"{path}: {_law(law)}" for path, law in result.scenario.unknowns.items())
+    laws = {
+        path: law.model_dump(exclude_none=True) for path, law in result.scenario.unknowns.items()
+    }
+    # A software stack leaves more unknown than the scenario lists.
+    more = {} if result.forecast is None else result.forecast.unknowns
+    return tuple(f"{path}: {_law(law)}" for path, law in (more | laws).items())
 
 
-def _law(law: Any) -> str:
+def _law(law: dict[str, Any]) -> str:
     """Return a law's name and its numbers."""
-    table = law.model_dump(exclude_none=True)
-    name = table.pop("name")
-    shown = [f"{key} {value:g}" for key, value in table.items() if isinstance(value, float)]
+    name = law["name"]
+    shown = [f"{key} {value:g}" for key, value in law.items() if isinstance(value, float)]
     return f"{name}, {', '.join(shown)}" if shown else name

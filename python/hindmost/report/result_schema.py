@@ -7,6 +7,7 @@ from typing import Any
 
 from hindmost.analyses.caps import MovedCap
 from hindmost.engines import METHODS
+from hindmost.forecasted import FORECAST_METRICS, FORECAST_STATISTICS
 from hindmost.metrics import METRICS, RUN_METRICS, STATISTICS
 from hindmost.scenario.models import Scenario
 from hindmost.whole_run.hours import NAMES
@@ -62,6 +63,11 @@ def result_schema() -> Schema:
                 "What made the result and does not change it.",
             ),
             "why": _string("Why the method was chosen, and how far off it is if approximate."),
+            "forecast": _table(
+                _forecast(),
+                "What the scenario comes to with what is not known of it drawn anew in every run; "
+                "absent with --at-values. Statistics are over runs of the runs' means.",
+            ),
             "summary": _rows(
                 {
                     "metric": _metric(),
@@ -113,7 +119,7 @@ def result_schema() -> Schema:
             ),
         },
         "What `hindmost run` says of a scenario.",
-        optional=("account", "caps", "steps", "terms"),
+        optional=("forecast", "account", "caps", "steps", "terms"),
     )
     return {
         "$schema": DIALECT,
@@ -191,6 +197,31 @@ def _account() -> Schema:
             ],
             "description": "How long the tokens take that were asked for.",
         },
+    }
+
+
+def _forecast() -> Schema:
+    def by_statistic(description: str, value: Schema) -> Schema:
+        return _table(dict.fromkeys(FORECAST_STATISTICS, value), description)
+
+    paths = _string("Key path.")
+    return {
+        **{name: by_statistic(METRICS[name].meaning, _number()) for name in FORECAST_METRICS},
+        "std_error": _table(
+            {name: by_statistic("", _or_null(_number())) for name in FORECAST_METRICS},
+            "Standard errors, as if runs were independent; null for one run.",
+        ),
+        "seed": _integer("Seed of all draws."),
+        "runs": _integer("Runs, each with its own draws."),
+        "steps": _integer("Steps of a run."),
+        "method": _name(*(name for name in METHODS if name != "auto")),
+        "unknowns": {
+            **_described("object", "Law of what is drawn, by key path."),
+            "additionalProperties": {"type": "object"},
+        },
+        "held": _list(paths, "Unknowns that stay as they are: they change the tokens of a step."),
+        "idle": _list(paths, "Unknowns that do not act on steps, but on whole runs."),
+        "n_redrawn": _integer("Draws that the scenario refuses, which were made again."),
     }
 
 

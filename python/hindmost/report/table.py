@@ -19,6 +19,7 @@ def text(content: Content) -> str:
     """
     blocks = [
         content.headline,
+        "\n".join(content.lead),
         *map(_table, content.tables),
         "\n".join(content.notes),
         *map(_listing, content.listings),
