@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any
@@ -33,7 +32,9 @@ TOKENS = (1.0, 1e18)
 
 def drawn_seed() -> int:
     """Return a seed from the operating system."""
-    return secrets.randbits(SEED_BITS)
+    # What the module secrets does, which takes long to import.
+    n_bytes = (SEED_BITS + 7) // 8
+    return int.from_bytes(os.urandom(n_bytes), "little") >> (8 * n_bytes - SEED_BITS)
 
 
 def available_threads() -> int:

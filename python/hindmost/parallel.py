@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from hindmost.engines import Progress
@@ -20,6 +22,41 @@ class Work(Protocol[Item, Value]):
 
     def __call__(self, item: Item, /, *, threads: int, progress: Progress | None) -> Value:
         """Do it on so many threads, and call `progress` now and then, which may stop it."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """Pieces of work, and what is made of them all.
+
+    Attributes
+    ----------
+    items : sequence
+        What is worked on.
+    work : Work
+        Does one of them.
+    finish : Callable
+        Returns what the task comes to, of all that its work has made, in the order of items.
+    """
+
+    items: Sequence[Any]
+    work: Work[Any, Any]
+    finish: Callable[[list[Any]], Any]
+
+
+def all_of(tasks: Sequence[Task], *, threads: int, progress: Progress | None = None) -> list[Any]:
+    """Return what each of several tasks comes to, with all of their items done side by side.
+
+    So no thread waits for the last item of one task before the next one begins. Parameters are
+    those of `in_parallel`.
+    """
+    items = [(task, item) for task in tasks for item in task.items]
+
+    def one(pair: tuple[Task, Any], /, *, threads: int, progress: Progress | None) -> Any:
+        task, item = pair
+        return task.work(item, threads=threads, progress=progress)
+
+    found = iter(in_parallel(items, one, threads=threads, progress=progress))
+    return [task.finish(list(islice(found, len(task.items)))) for task in tasks]
 
 
 class _StoppedError(Exception):

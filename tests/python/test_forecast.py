@@ -256,9 +256,12 @@ def test_inputs_repeat_a_forecast() -> None:
     again = from_table(inputs["scenario"])
     size = {key: inputs[key] for key in ("seed", "runs", "steps")}
     assert hm.forecast(again, **size) == found
-    changed = hm.forecast(scenario(software()), changes={SOFTWARE: 0.5}, **SIZE)
-    # A change of an unknown's value is not what is drawn.
-    assert changed.mfu == found.mfu
+
+
+def test_a_value_that_is_set_is_known() -> None:
+    both = scenario(software() | {SIGMA: uniform(1e-3, 5e-3)})
+    assert list(hm.forecast(both, changes={SOFTWARE: 0.5}, **SIZE).unknowns) == [SIGMA]
+    assert not hm.forecast(scenario(software()), changes={SOFTWARE: 0.5}, **SIZE).unknowns
 
 
 def test_statistics_are_over_runs() -> None:

@@ -18,7 +18,7 @@ import pytest
 
 import hindmost as hm
 from hindmost import cli
-from hindmost.analyses.forecast import RUNS, STEPS_BESIDE, forecast_beside
+from hindmost.analyses.forecast import RUNS_BESIDE, STEPS_BESIDE, forecast_beside
 from hindmost.report import render
 from hindmost.scenario import from_table, to_table
 
@@ -61,12 +61,12 @@ def test_json_holds_the_forecast_beside_the_summary_at_values(run: Run) -> None:
         del one["machine"]["wall_time_s"]
     # All else is the same, the order of keys included.
     assert json.dumps(document) == json.dumps(at_values)
-    expected = hm.forecast("h100-1k", seed=4, steps=6)
+    expected = hm.forecast("h100-1k", seed=4, runs=RUNS_BESIDE, steps=6)
     for metric in ("mfu", "step_time_s"):
         for statistic in ("p5", "p50", "p95", "mean"):
             assert found[metric][statistic] == expected.value(metric, statistic)
     assert found["mfu"]["p5"] < found["mfu"]["p50"] < found["mfu"]["p95"]
-    assert (found["seed"], found["runs"], found["steps"]) == (4, RUNS, 6)
+    assert (found["seed"], found["runs"], found["steps"]) == (4, RUNS_BESIDE, 6)
     assert found["unknowns"] == at_values["unknowns"]
 
 
@@ -90,7 +90,7 @@ def test_a_table_says_the_forecast_first(run: Run) -> None:
     forecast, drawn, held, idle, at_values = lead.splitlines()
     assert forecast.startswith("Forecast: MFU 0.")
     assert "step time" in forecast
-    assert "of 64 draws of what is not known" in forecast
+    assert "of 32 draws of what is not known" in forecast
     assert drawn.startswith("Drawn anew in each: causes.gpu-speed.law.sigma, ")
     assert held.endswith(": workload.n_microbatches.")
     assert idle.startswith("Not acting on steps: recovery.restart_s")
@@ -192,7 +192,7 @@ def test_a_forecast_is_stored_and_read_back_and_repeated(run: Run) -> None:
     assert run(*SMALL, "-o", "first.parquet").returncode == 0
     first = hm.read("first.parquet")
     result = hm.simulate("h100-1k", seed=4, runs=2, steps=6)
-    assert first.forecast == hm.forecast("h100-1k", seed=4, steps=6)
+    assert first.forecast == hm.forecast("h100-1k", seed=4, runs=RUNS_BESIDE, steps=6)
     assert first != result
     assert replace(first, forecast=None) == result
     assert run("first.parquet", "-o", "second.parquet").returncode == 0
@@ -213,7 +213,7 @@ def test_a_run_without_a_forecast_is_repeated_without_one(run: Run) -> None:
 def test_files_of_json_hold_the_forecast_and_csv_the_steps(run: Run) -> None:
     assert run(*SMALL, "-o", "run.json").returncode == 0
     document = json.loads(Path("run.json").read_text(encoding="utf-8"))
-    assert document["forecast"]["runs"] == RUNS
+    assert document["forecast"]["runs"] == RUNS_BESIDE
     assert run(*SMALL, "-o", "run.csv").returncode == 0
     head = Path("run.csv").read_text(encoding="utf-8").splitlines()[0]
     assert head.split(",") == hm.simulate("h100-1k", seed=4, runs=2, steps=6).steps.columns

@@ -403,3 +403,30 @@ def test_all_wrong_fields_are_named_at_once(paths: set[str]) -> None:
     with pytest.raises(hm.ScenarioError) as caught:
         hm.load("colossus-1", {path: BAD[path] for path in paths})
     assert {problem.path for problem in caught.value.problems} == paths
+
+
+def test_a_value_that_is_set_is_no_longer_an_unknown_even_the_last_one() -> None:
+    path = "pools.h100.software_efficiency"
+    law = {"name": "uniform", "low": 0.5, "high": 0.9}
+    base = hm.load("h100-1k", {f"unknowns.{path}": law})
+    only = from_table({**to_table(base), "unknowns": {path: law}})
+    assert hm.with_changes(only, {path: 0.8}).unknowns == {}
+
+
+def test_numbers_that_are_set_together_are_as_set_one_by_one() -> None:
+    base = hm.load("colossus-1")
+    changes = {
+        "causes.residual.law.sigma": 0.002,
+        "causes.stall.per_hour": 0.01,
+        "causes.gpu-speed.law.cap": 1.1,
+        "pools.h100.n_gpus": 149_504,
+        "causes.pause.per_hour": 1.5,
+        "workload.overhead_s": 0.1,
+        "pools.gb200.software_efficiency": 0.9,
+    }
+    one_by_one = base
+    for path, value in changes.items():
+        one_by_one = hm.with_changes(one_by_one, {path: value})
+    together = hm.with_changes(base, changes)
+    assert together == one_by_one
+    assert together.unknowns.keys() == base.unknowns.keys() - changes.keys()

@@ -21,7 +21,7 @@ from hindmost.compiled import Compiled
 from hindmost.engines import Method, Progress, Reason
 from hindmost.errors import Problem, ScenarioError
 from hindmost.law import LawModel, Mixture
-from hindmost.parallel import in_parallel
+from hindmost.parallel import Task, all_of
 from hindmost.plan import Plan
 from hindmost.result import Result
 from hindmost.scenario import Changes, Scenario
@@ -208,6 +208,19 @@ def moved_caps(result: Result) -> list[MovedCap]:
     ScenarioError
         As `caps`.
     """
+    (found,) = all_of([caps_task(result)], threads=result.machine["threads"])
+    rows: list[MovedCap] = found
+    return rows
+
+
+def caps_task(result: Result) -> Task:
+    """Return what makes the rows of `caps`, to be done beside others.
+
+    Raises
+    ------
+    ScenarioError
+        As `caps`.
+    """
     if not can_move_caps(result):
         raise _refusal(result.inputs["method"], f"why it was chosen: {result.why}")
     plan = result.plan
@@ -218,9 +231,11 @@ def moved_caps(result: Result) -> list[MovedCap]:
     def simulated(variant: Variant, *, threads: int, progress: Progress | None) -> MovedCap | None:
         return _moved(result, compiled, variant, step_time_s, threads=threads, progress=progress)
 
-    variants = _chosen(result.scenario, plan, MIN_REACH * float(step_time_s.mean()))
-    found = in_parallel(variants, simulated, threads=result.machine["threads"])
-    return [row for row in found if row is not None]
+    return Task(
+        items=_chosen(result.scenario, plan, MIN_REACH * float(step_time_s.mean())),
+        work=simulated,
+        finish=lambda found: [row for row in found if row is not None],
+    )
 
 
 def _moved(

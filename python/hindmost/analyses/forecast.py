@@ -29,14 +29,18 @@ from hindmost.compiled import Compiled, compile
 from hindmost.engines import Method, Progress, Reason
 from hindmost.errors import Problem, ScenarioError
 from hindmost.forecasted import MIN_RUNS, Forecast
-from hindmost.parallel import in_parallel
+from hindmost.parallel import Task, all_of
 from hindmost.result import Result
 from hindmost.scenario import Changes, Scenario, to_table
 
 RUNS = 64
 """Runs of a forecast, by default."""
-STEPS = {"order-statistics": 1000, "sample": 32}
+STEPS = {"order-statistics": 100, "sample": 32}
 """Steps of each of them, by method: a run's mean needs few."""
+RUNS_BESIDE = 32
+"""Runs of a forecast beside a result, which is to take a fraction of the time of that."""
+STEPS_BESIDE = {"order-statistics": 100, "sample": 12}
+"""Steps of each of them, by method, at most."""
 MAX_ATTEMPTS = 100
 """Points of one run that the scenario refuses, at most."""
 
@@ -65,7 +69,7 @@ def forecast(
     runs
         Draws, 2 to 65,536.
     steps
-        Steps of a run, >= 1; by default 1,000, with ``sample`` 32.
+        Steps of a run, >= 1; by default 100, with ``sample`` 32.
     seed
         0 to 2^64 - 1; drawn from the operating system by default. Equal seeds give equal
         numbers on any number of threads.
@@ -75,7 +79,8 @@ def forecast(
     threads
         Threads; by default as many as this process may use.
     changes
-        Key paths and their new values, laid over the scenario.
+        Key paths and their new values, laid over the scenario. A value that is set is known, and
+        drawn no more.
     progress
         Called with the runs that are done and all of them.
 
@@ -117,28 +122,27 @@ def forecast(
         refuse([*error.problems, *found])
         raise
     refuse(found)
-    return forecast_of(
+    task = forecast_task(
         base,
         runs=runs,
         steps=STEPS if steps is None else dict.fromkeys(STEPS, steps),
         seed=seed,
         method=method,
-        threads=threads,
-        progress=progress,
     )
+    (made,) = all_of([task], threads=threads, progress=progress)
+    forecast: Forecast = made
+    return forecast
 
 
-def forecast_of(
+def forecast_task(
     base: Compiled,
     *,
     runs: int,
     steps: dict[str, int],
     seed: int,
     method: Method,
-    threads: int,
-    progress: Progress | None = None,
-) -> Forecast:
-    """Return the forecast of a compiled scenario.
+) -> Task:
+    """Return what makes the forecast of a compiled scenario, to be done beside others.
 
     Parameters are those of `forecast` and trusted, but for the method; steps are by method.
     """
@@ -148,42 +152,74 @@ def forecast_of(
         hint = f"a replica law would be simulated for each of {runs} draws"
         refuse([Problem(path="method", requirement=requirement, value=method, hint=hint)])
     scenario = base.scenario
+    drawn, held, acting = _sorted_out(scenario)
+    draws = _Draws(base=base, unknowns=drawn, acting=acting, seed=seed, steps=steps, method=method)
+    by_engine = "order-statistics" if is_exact else "sample"
+
+    def finish(found: list[_Outcome]) -> Forecast:
+        return Forecast(
+            inputs={
+                "scenario": to_table(scenario),
+                "seed": seed,
+                "runs": runs,
+                "steps": steps[by_engine],
+                "method": by_engine,
+                "version": _core.__version__,
+            },
+            unknowns=_laws(drawn),
+            draws=_numbers(drawn, [one.point for one in found]),
+            step_time_s=tuple(one.step_time_s for one in found),
+            mfu=tuple(one.mfu for one in found),
+            held=held,
+            idle=tuple(unknown.path for unknown in drawn if unknown.path not in acting),
+            n_redrawn=sum(one.n_refused for one in found),
+        )
+
+    items = list(enumerate(stratified(drawn, seed, runs)))
+    return Task(items=items, work=draws.outcome, finish=finish)
+
+
+def _sorted_out(scenario: Scenario) -> tuple[list[Unknown], tuple[str, ...], list[str]]:
+    """Return the unknowns that are drawn, and the paths of those held and of those that act."""
     unknowns = unknowns_of(scenario)
     held = held_of(scenario, unknowns)
     drawn = [unknown for unknown in unknowns if unknown.path not in held]
     acting, _ = sides(scenario, drawn)
-    draws = _Draws(base=base, unknowns=drawn, acting=acting, seed=seed, steps=steps, method=method)
-    items = list(enumerate(stratified(drawn, seed, runs)))
-    found = in_parallel(items, draws.outcome, threads=threads, progress=progress)
-    by_engine = "order-statistics" if is_exact else "sample"
-    return Forecast(
-        inputs={
-            "scenario": to_table(scenario),
-            "seed": seed,
-            "runs": runs,
-            "steps": steps[by_engine],
-            "method": by_engine,
-            "version": _core.__version__,
-        },
-        unknowns=_laws(drawn),
-        draws=_numbers(drawn, [one.point for one in found]),
-        step_time_s=tuple(one.step_time_s for one in found),
-        mfu=tuple(one.mfu for one in found),
-        held=held,
-        idle=tuple(unknown.path for unknown in drawn if unknown.path not in acting),
-        n_redrawn=sum(one.n_refused for one in found),
+    return drawn, held, acting
+
+
+def task_beside(result: Result) -> Task:
+    """Return what makes the forecast that goes with a result, as ``hindmost run`` prints it.
+
+    It has the seed of the result, 32 runs, and at most 100 steps in each, with ``sample`` 12. Where
+    nothing that acts on steps is unknown, it is that of the result's own runs.
+
+    Parameters
+    ----------
+    result
+        What the scenario comes to at its own values.
+    """
+    inputs, scenario = result.inputs, result.scenario
+    drawn, held, acting = _sorted_out(scenario)
+    if not acting:
+        return Task(
+            items=(),
+            work=lambda item, threads, progress: None,
+            finish=lambda _: _of_runs(result, drawn, held),
+        )
+    is_sampled = inputs["asked"]["method"] == "sample"
+    return forecast_task(
+        compile(scenario),
+        runs=RUNS_BESIDE,
+        steps={name: min(steps, inputs["steps"]) for name, steps in STEPS_BESIDE.items()},
+        seed=inputs["seed"],
+        # A replica law that was asked for would be simulated anew for each draw.
+        method="sample" if is_sampled else "auto",
     )
 
 
-STEPS_BESIDE = {"order-statistics": 250, "sample": 8}
-"""Steps of each run of a forecast beside a result, at most, so that it takes a fraction of that."""
-
-
 def forecast_beside(result: Result, *, progress: Progress | None = None) -> Forecast:
-    """Return the forecast that goes with a result, as ``hindmost run`` prints it.
-
-    It has the seed of the result, 64 runs, and fewer steps than `forecast` has by default. Where
-    nothing that acts on steps is unknown, it is that of the result's own runs.
+    """Return the forecast that goes with a result, made on as many threads as that.
 
     Parameters
     ----------
@@ -192,25 +228,10 @@ def forecast_beside(result: Result, *, progress: Progress | None = None) -> Fore
     progress
         Called with the runs that are done and all of them.
     """
-    inputs, threads = result.inputs, result.machine["threads"]
-    scenario = result.scenario
-    unknowns = unknowns_of(scenario)
-    held = held_of(scenario, unknowns)
-    drawn = [unknown for unknown in unknowns if unknown.path not in held]
-    acting, _ = sides(scenario, drawn)
-    if not acting:
-        return _of_runs(result, drawn, held)
-    is_sampled = inputs["asked"]["method"] == "sample"
-    return forecast_of(
-        compile(scenario),
-        runs=RUNS,
-        steps={name: min(steps, inputs["steps"]) for name, steps in STEPS_BESIDE.items()},
-        seed=inputs["seed"],
-        # A replica law that was asked for would be simulated anew for each draw.
-        method="sample" if is_sampled else "auto",
-        threads=threads,
-        progress=progress,
-    )
+    task = task_beside(result)
+    (made,) = all_of([task], threads=result.machine["threads"], progress=progress)
+    forecast: Forecast = made
+    return forecast
 
 
 def _of_runs(result: Result, drawn: Sequence[Unknown], held: tuple[str, ...]) -> Forecast:

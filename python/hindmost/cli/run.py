@@ -124,14 +124,15 @@ def run(
 ) -> None:
     """Forecast the step time and MFU of SCENARIO, and simulate it.
 
-    The forecast draws anew in each of 64 runs what is not known: [unknowns] of the scenario. Beside
+    The forecast draws anew in each of 32 runs what is not known: [unknowns] of the scenario. Beside
     it is the distribution at the scenario's own values.
 
     SCENARIO is a preset (see `hindmost catalog presets`), a TOML file, or the
     Parquet file of an earlier run, which is repeated.
     """
-    from hindmost.analyses.caps import as_table, can_move_caps, check_method, moved_caps
+    from hindmost.analyses.caps import as_table, can_move_caps, caps_task, check_method
     from hindmost.cli.threshold import parsed_thresholds
+    from hindmost.parallel import all_of
     from hindmost.report import render
     from hindmost.simulation import simulate
 
@@ -158,14 +159,17 @@ def run(
         check_method(loaded, call["method"])
     with progress_bar("simulating") as progress:
         result = simulate(loaded, progress=progress, **call)
-    if makes_forecast:
-        from hindmost.analyses.forecast import forecast_beside
-
-        with progress_bar("forecasting") as progress:
-            forecast = forecast_beside(result, progress=progress)
-        result = replace(result, forecast=forecast)
     prints_caps = style in STYLES_WITH_CAPS and can_move_caps(result)
-    caps = moved_caps(result) if with_caps or prints_caps else None
+    tasks = [caps_task(result)] if with_caps or prints_caps else []
+    if makes_forecast:
+        from hindmost.analyses.forecast import task_beside
+
+        tasks.append(task_beside(result))
+    with progress_bar("forecasting") as progress:
+        found = all_of(tasks, threads=result.machine["threads"], progress=progress)
+    if makes_forecast:
+        result = replace(result, forecast=found.pop())
+    caps = found.pop() if found else None
     stored_caps = caps if with_caps else None
     if output is not None:
         result.write(output, caps=None if stored_caps is None else as_table(stored_caps))

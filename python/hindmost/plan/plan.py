@@ -126,6 +126,12 @@ def make_plan(scenario: Scenario, *, known: tuple[Scenario, Plan] | None = None)
     if found:
         raise ScenarioError(found)
     n_seqs = n_seqs_of(scenario, counts)
+    is_same_work = (
+        known is not None
+        and scenario.workload == known[0].workload
+        and scenario.model == known[0].model
+        and n_seqs * scenario.workload.seq_len == known[1].tokens
+    )
     step_s = _noiseless_step_s(scenario, pools)
     real_step_s = None
     if any(scenario.ideals.of_pools):
@@ -142,7 +148,9 @@ def make_plan(scenario: Scenario, *, known: tuple[Scenario, Plan] | None = None)
         n_replicas=counts.n_replicas,
         n_microbatches=job.n_microbatches,
         tokens=n_seqs * scenario.workload.seq_len,
-        model_flops=n_seqs / scenario.workload.microbatch_seqs * job.microbatch_model_flops,
+        model_flops=known[1].model_flops
+        if known is not None and is_same_work
+        else n_seqs / scenario.workload.microbatch_seqs * job.microbatch_model_flops,
         noiseless_step_s=step_s,
         arguments=core_arguments(scenario, job, counts, pools, real_step_s or step_s),
         real_step_s=real_step_s,

@@ -8,7 +8,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from hindmost.errors import Problem, ScenarioError, Verbatim
-from hindmost.scenario.merge import KEYED_BY_PATH, Document, Table
+from hindmost.scenario.merge import KEYED_BY_PATH, Document, Table, merged
 
 Changes = Mapping[str, Any]
 """New values by key path."""
@@ -73,16 +73,36 @@ def apply_changes(document: Document, changes: Changes, source: str) -> None:
         With a problem for each key path that cannot be set.
     """
     problems = []
+    numbers: Table = {}
     for path, value in changes.items():
         requirement = _unsettable(path, value, document.table)
-        if requirement is None:
-            document.lay(_nested(path, _plain(value)), source)
-        else:
+        if requirement is not None:
             problems.append(
                 Problem(path=str(path), requirement=requirement, value=value, source=source)
             )
+        elif isinstance(value, float) and _adds_number(path, document.table):
+            # Numbers that are there already are laid together: every draw of a forecast sets many.
+            numbers = merged(numbers, _nested(path, value))
+        else:
+            if numbers:
+                document.lay(numbers, source)
+                numbers = {}
+            document.lay(_nested(path, _plain(value)), source)
     if problems:
         raise ScenarioError(problems)
+    if numbers:
+        document.lay(numbers, source)
+
+
+def _adds_number(path: str, table: Table) -> bool:
+    """Return whether a key path is that of a number of a table, which changes no other one."""
+    first, *parts = path.split(".")
+    below: Any = table.get(first)
+    for part in parts:
+        if not isinstance(below, dict):
+            return False
+        below = below.get(part)
+    return isinstance(below, float) and first not in KEYED_BY_PATH
 
 
 def _unsettable(path: Any, value: Any, table: Table) -> str | None:

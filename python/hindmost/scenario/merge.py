@@ -87,13 +87,15 @@ class Document:
             return
         values = {key: value for key, value in over.items() if key not in KEYED_BY_PATH}
         void = _void(values)
-        below = _without(self.table, void)
+        below = _without(self.table, {path for path in void if _is_there(self.table, path)})
         table = merged(below, values)
         gone = [*leaves(values), *_replaced(below, values), *void]
         for key in KEYED_BY_PATH:
             entries = _remaining(self.table.get(key, {}), over.get(key, {}), gone)
             if entries or key in over:
                 table[key] = entries
+            else:
+                table.pop(key, None)
         self.table = table
 
     def origin(self, path: str) -> str:
@@ -130,6 +132,16 @@ def _other_ways(path: str, table: Table, keys: tuple[str, str]) -> set[str]:
     """Return the path of the one of two keys that a table does not have, if it has the other."""
     given = [key for key in keys if key in table]
     return {f"{path}.{key}" for key in keys if given and key not in given}
+
+
+def _is_there(table: Table, path: str) -> bool:
+    """Return whether a table has a value at a key path."""
+    below: Any = table
+    for part in path.split("."):
+        if not isinstance(below, dict) or part not in below:
+            return False
+        below = below[part]
+    return True
 
 
 def _without(table: Table, paths: set[str], prefix: str = "") -> Table:
