@@ -1,0 +1,42 @@
+"""Forecasts against simulations at the scenario's own values."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import hindmost as hm
+from benches.gate import gate
+from benches.test_process import fresh  # noqa: F401
+
+MOST_TIMES = 1.3
+
+
+def test_a_forecast_takes_1_3_times_as_long_as_a_simulation_at_most(benchmark: Any) -> None:
+    scenario = hm.load("colossus-1")
+    # Another seed each time: laws of draws are kept, and would be found again.
+    seeds = itertools.count(1)
+    gate(
+        benchmark,
+        ours=lambda: hm.forecast(scenario, seed=next(seeds)),
+        theirs=lambda: hm.simulate(scenario, seed=1),
+        at_least=1 / MOST_TIMES,
+    )
+
+
+@pytest.mark.parametrize("name", ["colossus-1", "llama3-405b-16384"])
+def test_a_run_takes_1_3_times_as_long_as_one_without_a_forecast_at_most(
+    benchmark: Any,
+    fresh: Callable[..., None],  # noqa: F811
+    name: str,
+) -> None:
+    words = "-m", "hindmost", "run", name, "--seed", "1"
+    gate(
+        benchmark,
+        ours=lambda: fresh(*words),
+        theirs=lambda: fresh(*words, "--at-values"),
+        at_least=1 / MOST_TIMES,
+    )
