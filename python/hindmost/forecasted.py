@@ -39,7 +39,8 @@ class Forecast:
     Attributes
     ----------
     inputs : dict
-        scenario, seed, runs, steps, method and version: everything that a repetition needs.
+        scenario, stack, seed, runs, steps, method and version: everything that a repetition needs.
+        The scenario is as it was given, and stack the software stack that its forecast takes.
     unknowns : dict of str to dict
         Laws of what is drawn, as tables by key path.
     draws : dict of str to tuple of number
@@ -122,7 +123,7 @@ class Forecast:
         return {
             **tables["value"],
             "std_error": tables["std_error"],
-            **{key: self.inputs[key] for key in ("seed", "runs", "steps", "method")},
+            **{key: self.inputs[key] for key in ("stack", "seed", "runs", "steps", "method")},
             "unknowns": self.unknowns,
             "held": list(self.held),
             "idle": list(self.idle),

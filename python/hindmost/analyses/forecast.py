@@ -31,7 +31,9 @@ from hindmost.errors import Problem, ScenarioError
 from hindmost.forecasted import MIN_RUNS, Forecast
 from hindmost.parallel import Task, all_of
 from hindmost.result import Result
-from hindmost.scenario import Changes, Scenario, to_table
+from hindmost.scenario import Changes, Scenario, to_table, with_changes
+from hindmost.scenario.models import BEST_STACK
+from hindmost.scenario.stack import forecast_stack
 
 RUNS = 64
 """Runs of a forecast, by default."""
@@ -94,7 +96,8 @@ def forecast(
     -----
     Draws are stratified: each unknown has one value in each of `runs` parts of equal probability.
     They are addressed by key path and run, so that forecasts of two scenarios under one seed are
-    paired. Each run has its own seed of everything else, so that its GPUs are others, too. An
+    paired. A scenario that says nothing of its software is forecast with the stack typical: neither
+    a stack nor a software or kernel efficiency, products or passes of its own.  Each run has its own seed of everything else, so that its GPUs are others, too. An
     unknown that changes the tokens of a step is held at the scenario's value. Without unknowns
     only GPUs and steps differ between runs.
 
@@ -146,20 +149,22 @@ def forecast_task(
 
     Parameters are those of `forecast` and trusted, but for the method; steps are by method.
     """
+    given = base.scenario
+    base = base.with_changes(_stack_of(given))
     is_exact = method != "sample" and not isinstance(base.exact, Reason)
     if method == "order-statistics" and not is_exact:
         requirement = "must be auto or sample, where order-statistics is not exact"
         hint = f"a replica law would be simulated for each of {runs} draws"
         refuse([Problem(path="method", requirement=requirement, value=method, hint=hint)])
-    scenario = base.scenario
-    drawn, held, acting = _sorted_out(scenario)
+    drawn, held, acting = _sorted_out(base.scenario)
     draws = _Draws(base=base, unknowns=drawn, acting=acting, seed=seed, steps=steps, method=method)
     by_engine = "order-statistics" if is_exact else "sample"
 
     def finish(found: list[_Outcome]) -> Forecast:
         return Forecast(
             inputs={
-                "scenario": to_table(scenario),
+                "scenario": to_table(given),
+                "stack": forecast_stack(given),
                 "seed": seed,
                 "runs": runs,
                 "steps": steps[by_engine],
@@ -177,6 +182,12 @@ def forecast_task(
 
     items = list(enumerate(stratified(drawn, seed, runs)))
     return Task(items=items, work=draws.outcome, finish=finish)
+
+
+def _stack_of(scenario: Scenario) -> dict[str, str]:
+    """Return the change that names the stack of a forecast, where the scenario names none."""
+    name = forecast_stack(scenario)
+    return {} if name == (scenario.workload.stack or BEST_STACK) else {"workload.stack": name}
 
 
 def _sorted_out(scenario: Scenario) -> tuple[list[Unknown], tuple[str, ...], list[str]]:
@@ -200,7 +211,7 @@ def task_beside(result: Result) -> Task:
         What the scenario comes to at its own values.
     """
     inputs, scenario = result.inputs, result.scenario
-    drawn, held, acting = _sorted_out(scenario)
+    drawn, held, acting = _sorted_out(with_changes(scenario, _stack_of(scenario)))
     if not acting:
         return Task(
             items=(),
@@ -237,10 +248,11 @@ def forecast_beside(result: Result, *, progress: Progress | None = None) -> Fore
 def _of_runs(result: Result, drawn: Sequence[Unknown], held: tuple[str, ...]) -> Forecast:
     """Return the forecast that the runs of a result are by themselves."""
     names = ("scenario", "seed", "runs", "steps", "method", "version")
+    stack = {"stack": forecast_stack(result.scenario)}
     step_time_s = result.mean_step_s
     points = stratified(drawn, result.inputs["seed"], result.inputs["runs"])
     return Forecast(
-        inputs={name: result.inputs[name] for name in names},
+        inputs={**{name: result.inputs[name] for name in names}, **stack},
         unknowns=_laws(drawn),
         draws=_numbers(drawn, points),
         step_time_s=tuple(step_time_s.tolist()),
