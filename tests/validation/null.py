@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hindmost import catalog
-from tests.validation.families import Family, Row
+from tests.validation.families import Family, Row, gated
 from tests.validation.fitting import Fit, estimate, figure, fit, scenario
+from tests.validation.recipes import recipes
 
 CONSTANT_MFU = 0.50
 """Share of the dense BF16 peak that the constant model gives every job."""
@@ -50,12 +50,14 @@ def ours(family: Family, row: Row) -> float:
 
 def constant(family: Family, row: Row) -> float:
     """Return the error of the same MFU for every job."""
+    return _error(family, row, CONSTANT_MFU)
+
+
+def _error(family: Family, row: Row, mfu: float) -> float:
+    """Return the error of an MFU, against the dense BF16 peak."""
     job = scenario(row, ANY)
-    peak = catalog.gpu(row.gpu).peak_flop_per_s("bf16")
-    assert peak is not None
     # A rate of FLOPs and the seconds of a step are the same function of each other.
-    flop_per_s_of_1_s = figure(job, "TFLOP/s", 1.0) * 1e12
-    step_s = flop_per_s_of_1_s / (CONSTANT_MFU * peak)
+    step_s = figure(job, "MFU %", 100 * mfu)
     return figure(job, family.unit, step_s) / row.published - 1
 
 
@@ -68,11 +70,45 @@ def unchanged(family: Family, row: Row) -> float:
     return figure(of_row, family.unit, first_s * flops) / row.published - 1
 
 
+def fp8_as_others(family: Family, row: Row) -> float:
+    """Return the error of the mean MFU of the other FP8 families; in BF16 of half of the peak.
+
+    Of each other family its smallest scale counts.
+    """
+    if row.dtype != "fp8":
+        return constant(family, row)
+    others = [
+        _mfu(other, min(other.rows, key=lambda row: row.n_gpus))
+        for other in (*gated(), *recipes())
+        if other.rows[0].dtype == "fp8" and other.name != family.name
+    ]
+    return _error(family, row, float(np.mean(others)))
+
+
+def _mfu(family: Family, row: Row) -> float:
+    """Return the share of the dense BF16 peak that a published figure comes to."""
+    job = scenario(row, ANY)
+    step_s = figure(job, family.unit, row.published)
+    return figure(job, "MFU %", step_s) / 100
+
+
 MODELS: dict[str, Callable[[Family, Row], float]] = {
     "fitted": ours,
     "MFU 0.50": constant,
     "unchanged by scale": unchanged,
 }
+
+
+OF_STACKS: dict[str, Callable[[Family, Row], float]] = {
+    "MFU 0.50": constant,
+    "FP8 as other FP8": fp8_as_others,
+}
+"""Models that need no figure of the family itself."""
+
+
+def of_family(model: str, family: Family) -> list[float]:
+    """Return the errors of such a model on all rows of a family."""
+    return [OF_STACKS[model](family, row) for row in family.rows]
 
 
 def errors_of(model: str, families: list[Family]) -> Errors:

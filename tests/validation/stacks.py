@@ -8,11 +8,12 @@ predicted from the others alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+from scipy import stats
 
 import hindmost as hm
 from hindmost.compiled import Compiled
@@ -32,6 +33,9 @@ KINDS, FORMATS = ("dense", "experts"), ("bf16", "fp8")
 """Classes that may have factors, in the order in which they explain what is left."""
 PRIOR = 1.0
 """Families of the pooled law that a class is shrunk by."""
+
+END = 0.95
+"""Probability of the upper end of a 90% interval."""
 
 COSTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Costs of hiding that are tried, between which the best one is found."""
@@ -64,6 +68,19 @@ class Prediction:
     """That of the other families."""
     errors: tuple[float, ...]
     """Errors of its rows, smallest scale first, as shares of the published figures."""
+    low: float
+    high: float
+    """The 90% interval of the smallest scale's figure, over the published one."""
+
+    @property
+    def is_covered(self) -> bool:
+        """Whether the published figure of the smallest scale is within the interval."""
+        return self.low <= 1 <= self.high
+
+    @property
+    def half_width(self) -> float:
+        """Half the width of the interval, over its middle."""
+        return (self.high - self.low) / (self.high + self.low)
 
     @property
     def worst(self) -> float:
@@ -177,7 +194,12 @@ def classes(family: Family) -> tuple[str, ...]:
     return classes_of(one, one.pools["gpus"])
 
 
-def law(others: Sequence[Family], every: Sequence[Family]) -> Law:
+def law(
+    others: Sequence[Family],
+    every: Sequence[Family],
+    *,
+    logs: Mapping[str, float] | None = None,
+) -> Law:
     """Return the law of some families.
 
     Parameters
@@ -186,8 +208,11 @@ def law(others: Sequence[Family], every: Sequence[Family]) -> Law:
         The families that it is of.
     every
         All families of the stack: a class has a factor if it has enough of these.
+    logs
+        Logarithms of efficiencies, by the name of a family; those of the stack by default.
     """
-    left = {family.name: _first(family) for family in others}
+    of = {family.name: _first(family) for family in others} if logs is None else logs
+    left = {family.name: of[family.name] for family in others}
     mean = float(np.mean(list(left.values())))
     left = {name: value - mean for name, value in left.items()}
     factors: dict[str, float] = {}
@@ -209,14 +234,33 @@ def law(others: Sequence[Family], every: Sequence[Family]) -> Law:
 
 def sigma(stack: str) -> float:
     """Return the scatter of single jobs: what each family is off the law of the others."""
-    return _rms([_first(family) - _expected(family) for family in TRAINED[stack]()])
+    return _scatter([_first(family) - _expected(family) for family in TRAINED[stack]()])
 
 
 def sigma_elsewhere() -> float:
     """Return the scatter of jobs whose classes say nothing: the same without any factors."""
     logs = np.array([_first(family) for family in tuned()])
     of_others = (logs.sum() - logs) / (len(logs) - 1)
-    return _rms(list(logs - of_others))
+    return _scatter(list(logs - of_others))
+
+
+def scatter_with_overlap(share: float) -> float:
+    """Return the scatter of tuned software with another share of tensor groups' exchange hidden."""
+    every = tuned()
+    logs = {}
+    for family in every:
+        row = min(family.rows, key=lambda row: row.n_gpus)
+        one = job(row, "tuned")
+        changed = hm.scenario.with_changes(one, {"workload.tensor_overlap_fraction": share})
+        published_s = figure(one, family.unit, row.published)
+        step_s = published_s / _variation(row, "tuned", family.statistic)
+        logs[family.name] = math.log(_Noiseless(changed).efficiency_for(step_s))
+    misses = []
+    for family in every:
+        others = [other for other in every if other.name != family.name]
+        expected = law(others, every, logs=logs).log_of(classes(family))
+        misses.append(logs[family.name] - expected)
+    return _scatter(misses)
 
 
 def measured_classes(stack: str) -> set[str]:
@@ -224,8 +268,13 @@ def measured_classes(stack: str) -> set[str]:
     return {name for family in TRAINED[stack]() for name in classes(family)}
 
 
-def _rms(values: Sequence[float]) -> float:
-    return float(np.sqrt(np.mean(np.square(values))))
+def _scatter(misses: Sequence[float]) -> float:
+    """Return the sigma of the normal law whose 90% interval is that of as many misses.
+
+    Their root mean square, widened as Student's t is wider than the normal law.
+    """
+    wider = stats.t.ppf(END, len(misses) - 1) / stats.norm.ppf(END)
+    return float(wider * np.sqrt(np.mean(np.square(misses))))
 
 
 def _expected(family: Family) -> float:
@@ -234,6 +283,7 @@ def _expected(family: Family) -> float:
     return law(others, every).log_of(classes(family))
 
 
+@cache
 def predict(family: Family) -> Prediction:
     """Return the prediction of a family from the others, with the cost of hiding that they have."""
     stack = stack_of(family)
@@ -245,13 +295,41 @@ def predict(family: Family) -> Prediction:
         return figure(job(row, stack), family.unit, step_s) / row.published - 1
 
     rows = sorted(family.rows, key=lambda row: (row.n_gpus, row.seq_len))
+    low, high = _interval(family, rows[0])
     return Prediction(
         family=family,
         stack=stack,
         found=math.exp(_first(family)),
         expected=expected,
         errors=tuple(map(error, rows)),
+        low=low,
+        high=high,
     )
+
+
+def _interval(family: Family, row: Row) -> tuple[float, float]:
+    """Return both ends of a row's forecast by the laws of the others, over its published figure."""
+    stack = stack_of(family)
+    every = TRAINED[stack]()
+    others = [other for other in every if other.name != family.name]
+    misses = []
+    for other in others:
+        rest = [one for one in others if one.name != other.name]
+        misses.append(_first(other) - law(rest, every).log_of(classes(other)))
+    is_measured = {*classes(family)} <= {name for one in others for name in classes(one)}
+    of_software = {
+        "name": "lognormal",
+        "median": math.exp(_expected(family)),
+        "sigma": _scatter(misses) if is_measured else sigma_elsewhere(),
+        "cap": 1.0,
+    }
+    table = to_table(job(row, stack))
+    table["unknowns"]["pools.gpus.software_efficiency"] = of_software
+    one = from_table(table, "validation")
+    found = hm.forecast(one, seed=SEED, steps=STEPS)
+    ends = [figure(one, family.unit, found.value("step_time_s", end)) for end in ("p5", "p95")]
+    low, high = sorted(end / row.published for end in ends)
+    return low, high
 
 
 def sloped() -> list[Family]:

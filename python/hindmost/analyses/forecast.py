@@ -96,10 +96,12 @@ def forecast(
     -----
     Draws are stratified: each unknown has one value in each of `runs` parts of equal probability.
     They are addressed by key path and run, so that forecasts of two scenarios under one seed are
-    paired. A scenario that says nothing of its software is forecast with the stack typical: neither
-    a stack nor a software or kernel efficiency, products or passes of its own.  Each run has its own seed of everything else, so that its GPUs are others, too. An
+    paired. Each run has its own seed of everything else, so that its GPUs are others, too. An
     unknown that changes the tokens of a step is held at the scenario's value. Without unknowns
     only GPUs and steps differ between runs.
+
+    A scenario that says nothing of its software is forecast with the stack ``typical``: one that
+    names no stack, and gives no pool an efficiency, products or passes of its own.
 
     Examples
     --------
