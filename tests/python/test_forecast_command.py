@@ -19,6 +19,7 @@ import pytest
 import hindmost as hm
 from hindmost import cli
 from hindmost.analyses.forecast import RUNS_BESIDE, STEPS_BESIDE, forecast_beside
+from hindmost.reading import _forecast_fits
 from hindmost.report import render
 from hindmost.scenario import from_table, to_table
 
@@ -233,3 +234,38 @@ def test_an_interrupt_ends_a_forecast_within_a_second() -> None:
     _, told = process.communicate(timeout=20)
     assert time.monotonic() - sent < 2.0
     assert "KeyboardInterrupt" in told
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"mfu": (0.4,)},
+        {"draws": {}},
+        {"step_time_s": (0.0,) * 8},
+        {"n_redrawn": 3},
+        {"inputs": {"runs": 8}},
+    ],
+)
+def test_a_forecast_that_does_not_fit_its_document_is_refused(wrong: dict[str, Any]) -> None:
+    found = hm.forecast("h100-1k", seed=1, runs=8, steps=2).without_scenario()
+    document = json.loads(json.dumps(found.document()))
+    assert _forecast_fits(found, document)
+    assert not _forecast_fits(replace(found, **wrong), document)
+    assert not _forecast_fits(None, document)
+    assert not _forecast_fits(found, None)
+    assert _forecast_fits(None, None)
+
+
+def test_caps_and_a_forecast_are_those_of_each_alone(run: Run) -> None:
+    document = document_of(run(*SMALL, "--format", "json", "--caps"))
+    alone = document_of(run(*SMALL, "--format", "json", "--caps", "--at-values"))
+    assert document["caps"] == alone["caps"] != []
+    assert document["forecast"] == document_of(run(*SMALL, "--format", "json"))["forecast"]
+
+
+def test_forecasts_of_runs_are_the_same_on_any_number_of_threads(run: Run) -> None:
+    first, *others = (
+        document_of(run(*SMALL, "--format", "json", "--threads", threads))["forecast"]
+        for threads in ("1", "2", "7")
+    )
+    assert others == [first, first]

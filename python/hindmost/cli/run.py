@@ -161,15 +161,17 @@ def run(
         result = simulate(loaded, progress=progress, **call)
     prints_caps = style in STYLES_WITH_CAPS and can_move_caps(result)
     tasks = [caps_task(result)] if with_caps or prints_caps else []
+    threads = result.machine["threads"]
     if makes_forecast:
         from hindmost.analyses.forecast import task_beside
 
         tasks.append(task_beside(result))
-    with progress_bar("forecasting") as progress:
-        found = all_of(tasks, threads=result.machine["threads"], progress=progress)
-    if makes_forecast:
-        result = replace(result, forecast=found.pop())
-    caps = found.pop() if found else None
+        with progress_bar("forecasting") as progress:
+            *moved, forecast = all_of(tasks, threads=threads, progress=progress)
+        result = replace(result, forecast=forecast)
+    else:
+        moved = all_of(tasks, threads=threads)
+    caps = moved[0] if moved else None
     stored_caps = caps if with_caps else None
     if output is not None:
         result.write(output, caps=None if stored_caps is None else as_table(stored_caps))
