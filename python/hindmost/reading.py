@@ -116,7 +116,7 @@ def _forecast_fits(found: Forecast | None, document: Any) -> bool:
         return document is None
     columns = (found.step_time_s, found.mfu, *found.draws.values())
     return (
-        {"seed", "runs", "steps", "method", "version"} <= found.inputs.keys()
+        {"stack", "seed", "runs", "steps", "method", "version"} <= found.inputs.keys()
         and {len(numbers) for numbers in columns} == {found.inputs["runs"]}
         and found.draws.keys() == found.unknowns.keys()
         and min(found.step_time_s) > 0

@@ -24,7 +24,9 @@ SMALL: dict[str, Any] = {
     "pools.h100.n_gpus": 64,
     "layout.shard_group_replicas": 8,
     "workload.model": "llama3-8b",
+    "workload.stack": "best",
 }
+"""A small job, whose stack leaves nothing unknown."""
 QUIET: dict[str, Any] = {
     "ideal.collective_latency": True,
     "ideal.collective_bandwidth": True,

@@ -26,6 +26,7 @@ def base() -> hm.Scenario:
         "pools.h100.n_gpus": 64,
         "layout.shard_group_replicas": 8,
         "workload.model": "llama3-8b",
+        "workload.stack": "best",
     }
     table = to_table(hm.load("h100-1k", changes))
     table["unknowns"] = {path: law.model_dump(exclude_none=True) for path, law in LAWS.items()}

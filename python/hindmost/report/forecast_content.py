@@ -9,6 +9,7 @@ from hindmost.metrics import METRICS
 from hindmost.report.content import Table
 from hindmost.report.numbers import count, rounded, with_error
 from hindmost.result import Result
+from hindmost.scenario.models import BEST_STACK, Pool
 
 BEST_SOFTWARE = 1.0
 """Software efficiency of a stack that is as good as the kernels that it calls."""
@@ -33,6 +34,12 @@ def forecast_lead(result: Result) -> tuple[str, ...]:
     acting = [path for path in found.unknowns if path not in found.idle]
     of = f"{runs} draws of what is not known" if acting else f"{runs} runs"
     lines = [f"Forecast: {first}, {second}: the median, and p5 to p95, of {of}."]
+    named, stack = result.scenario.workload.stack, found.inputs["stack"]
+    if named is None and stack != BEST_STACK:
+        lines.append(
+            f"Its software is as the stack {stack}, because the scenario says nothing of it "
+            "(workload.stack)."
+        )
     if acting:
         lines.append(f"Drawn anew in each: {', '.join(acting)}.")
     else:
@@ -51,8 +58,7 @@ def forecast_lead(result: Result) -> tuple[str, ...]:
 def _of_values(result: Result, acting: list[str]) -> str:
     """Return what the scenario's own values come to, and whether that is a ceiling."""
     said = f"At the scenario's own values MFU is {rounded(*_value(result, 'mfu'))}"
-    pools = result.scenario.pools.values()
-    if any(pool.software_efficiency < BEST_SOFTWARE for pool in pools):
+    if not all(map(_is_best, result.scenario.pools.values())):
         return f"{said}."
     if any(path.endswith(".software_efficiency") for path in acting):
         return f"{said}: a ceiling as far as software goes, which is at its best there."
@@ -60,6 +66,12 @@ def _of_values(result: Result, acting: list[str]) -> str:
         f"{said}. Software is at its best in both (software_efficiency 1): as far as that goes, "
         "both are ceilings."
     )
+
+
+def _is_best(pool: Pool) -> bool:
+    """Return whether software is as good as its kernels, and no fit or measurement says less."""
+    measured = (pool.kernel_efficiency, pool.products, pool.forward_s)
+    return pool.software_efficiency >= BEST_SOFTWARE and all(one is None for one in measured)
 
 
 def forecast_tables(result: Result) -> tuple[Table, ...]:

@@ -211,6 +211,7 @@ def _forecast() -> Schema:
             {name: by_statistic("", _or_null(_number())) for name in FORECAST_METRICS},
             "Standard errors, as if runs were independent; null for one run.",
         ),
+        "stack": _string("Software stack of the forecast, which may leave more unknown."),
         "seed": _integer("Seed of all draws."),
         "runs": _integer("Runs, each with its own draws."),
         "steps": _integer("Steps of a run."),
