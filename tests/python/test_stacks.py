@@ -11,7 +11,12 @@ import hindmost as hm
 from hindmost import catalog
 from hindmost.errors import ScenarioError
 from hindmost.scenario import Changes, Scenario, bases, with_changes
-from hindmost.scenario.stack import classes_of, forecast_stack, stack_unknowns
+from hindmost.scenario.stack import (
+    classes_not_measured,
+    classes_of,
+    forecast_stack,
+    stack_unknowns,
+)
 from hindmost.scenario.warnings import scenario_warnings
 
 
@@ -117,6 +122,23 @@ def test_a_class_of_which_no_family_was_measured_scatters_as_all_of_them_do() ->
     law = stack_unknowns(stacked("typical"))["pools.h100.software_efficiency"].model_dump()
     assert (law["median"], law["sigma"]) == (typical.median, typical.sigma_elsewhere)
     assert typical.sigma_elsewhere > typical.sigma
+
+
+def test_classes_that_nobody_measured_are_named_of_pools_that_are_open() -> None:
+    assert classes_not_measured(stacked(None), "typical") == ["hopper"]
+    assert classes_not_measured(stacked(None), "tuned") == []
+    assert classes_not_measured(stacked(None), "best") == []
+    assert classes_not_measured(stacked(None, name="colossus-1"), "typical") == [
+        "hopper",
+        "blackwell",
+    ]
+    assert classes_not_measured(stacked(None, {"workload.dtype": "fp8"}), "typical") == [
+        "fp8",
+        "hopper",
+    ]
+    assert (
+        classes_not_measured(stacked(None, {"pools.h100.kernel_efficiency": 0.5}), "typical") == []
+    )
 
 
 def test_an_unknown_stack_is_refused_by_name() -> None:

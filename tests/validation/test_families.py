@@ -23,7 +23,7 @@ from tests.validation.families import (
     published_scales,
     typed_families,
 )
-from tests.validation.fitting import CAUSES, Fit, estimate, figure, fit, scenario
+from tests.validation.fitting import CAUSES, Fit, estimate, figure, fit, fitted_on, scenario
 from tests.validation.typed import BLOOM_STEP_S
 
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=ABSENT)
@@ -111,7 +111,7 @@ def test_the_smallest_scales_are_fitted_and_the_rest_predicted() -> None:
 @pytest.mark.parametrize("name", LIMITS)
 def test_fitted_rows_come_out_as_published(name: str) -> None:
     family = by_name(name)
-    for row in family.fitted:
+    for row in fitted_on(family):
         assert estimate(family, row, fit(family)).error == pytest.approx(0, abs=5e-4)
 
 

@@ -10,6 +10,7 @@ from hindmost.report.content import Table
 from hindmost.report.numbers import count, rounded, with_error
 from hindmost.result import Result
 from hindmost.scenario.models import BEST_STACK, Pool
+from hindmost.scenario.stack import classes_not_measured
 
 BEST_SOFTWARE = 1.0
 """Software efficiency of a stack that is as good as the kernels that it calls."""
@@ -39,6 +40,12 @@ def forecast_lead(result: Result) -> tuple[str, ...]:
         lines.append(
             f"Its software is as the stack {stack}, because the scenario says nothing of it "
             "(workload.stack)."
+        )
+    others = classes_not_measured(result.scenario, stack)
+    if others:
+        lines.append(
+            f"Nobody has measured the stack {stack} with {' or '.join(others)}: its law is that of "
+            "other classes, and as wide as all of them are apart."
         )
     if acting:
         lines.append(f"Drawn anew in each: {', '.join(acting)}.")

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from hindmost import catalog
 from hindmost.law import Law, LawModel
 from hindmost.scenario.models import BEST_STACK, Pool, Scenario
 
@@ -53,6 +54,19 @@ def forecast_stack(scenario: Scenario) -> str:
         return scenario.workload.stack
     is_open = all(map(_is_open, scenario.pools.values()))
     return FORECAST_STACK if is_open else BEST_STACK
+
+
+def classes_not_measured(scenario: Scenario, stack: str) -> list[str]:
+    """Return the classes of a scenario's jobs of which no family of a stack was measured.
+
+    Of pools whose speed the scenario leaves open: their law is that of the stack's other classes.
+    """
+    software = catalog.stack(stack).software_efficiency
+    if software is None:
+        return []
+    open_pools = filter(_is_open, scenario.pools.values())
+    found = dict.fromkeys(name for pool in open_pools for name in classes_of(scenario, pool))
+    return [name for name in found if name not in software.classes]
 
 
 def classes_of(scenario: Scenario, pool: Pool) -> tuple[str, ...]:
