@@ -14,6 +14,7 @@ MAX_STAGES: int
 MAX_PASSES: int
 MAX_INDICES: int
 MAX_GANG_RANKS: int
+MAX_CORRELATION_STEPS: float
 
 class DomainError(ValueError):
     """A field outside of its domain; args are its path, its value and the requirement."""

@@ -5,13 +5,14 @@
 //! [`step::Columns`]. It has no I/O, no clock and no Python.
 //!
 //! Modules use only those that stand before them: `error`, `room`, `control`, `random`, `law`,
-//! `table`, `curve`, `schedule`, `simd`, `plan`, `draw`, `search`, `step`, `pipeline`,
+//! `table`, `curve`, `schedule`, `simd`, `drift`, `plan`, `draw`, `search`, `step`, `pipeline`,
 //! `sample`, `order_statistics`, `renewal`, `fleet`. Between files it is the same; a folder's `mod.rs` is its
 //! table of contents.
 
 pub mod control;
 pub mod curve;
 mod draw;
+pub mod drift;
 pub mod error;
 pub mod fleet;
 pub mod law;

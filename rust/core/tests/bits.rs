@@ -245,6 +245,7 @@ fn a_tile_border_changes_nothing() {
             pools: vec![0],
             units: None,
             period: None,
+            correlation_steps: None,
         });
         let draft = Draft {
             pools: vec![pool],
@@ -378,20 +379,29 @@ fn any_cause(n_pools: usize) -> impl Strategy<Value = CauseSpec> {
         prop::sample::select(vec![1.0, 0.5, 0.1, 1e-6, 0.0]),
         any_law(),
         prop::sample::subsequence((0..n_pools).collect::<Vec<_>>(), 1..=n_pools),
-        (any_units(), any_period()),
+        (any_units(), any_period(), any_correlation()),
     )
         .prop_map(
-            |(affects, effect, scope, span, probability, law, pools, (units, period))| CauseSpec {
-                name: String::new(),
-                affects,
-                effect,
-                scope,
-                span,
-                probability,
-                law: law.into(),
-                units: units.filter(|_| pools.len() == 1 && !scope.is_pool_wide()),
-                period: period.filter(|_| span == Span::Step),
-                pools,
+            |(affects, effect, scope, span, probability, law, pools, among)| {
+                let (units, period, correlation_steps) = among;
+                let may_drift = span == Span::Step
+                    && matches!(scope, Scope::Node | Scope::Pool | Scope::Cluster)
+                    && law.components().len() == 1;
+                let correlation_steps = correlation_steps.filter(|_| may_drift);
+                let may_come = span == Span::Step && correlation_steps.is_none();
+                CauseSpec {
+                    name: String::new(),
+                    affects,
+                    effect,
+                    scope,
+                    span,
+                    probability,
+                    law: law.into(),
+                    units: units.filter(|_| pools.len() == 1 && !scope.is_pool_wide()),
+                    period: period.filter(|_| may_come),
+                    correlation_steps,
+                    pools,
+                }
             },
         )
 }
@@ -403,6 +413,12 @@ fn any_units() -> impl Strategy<Value = Option<Vec<(u32, u32)>>> {
         2 => Just(None),
         1 => prop::collection::vec(range, 1..4).prop_map(Some),
     ]
+}
+
+/// A draw for each step, or one that follows those of other steps.
+fn any_correlation() -> impl Strategy<Value = Option<f64>> {
+    let steps = prop::sample::select(vec![1e-3, 0.05, 1.0, 20.0, 3000.0, 1e8]);
+    prop_oneof![1 => Just(None), 1 => steps.prop_map(Some)]
 }
 
 /// All steps, or one of a few of any phase.

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Top-level modules: each may use those that stand before it.
-const ORDER: [&str; 18] = [
+const ORDER: [&str; 19] = [
     "error",
     "room",
     "control",
@@ -17,6 +17,7 @@ const ORDER: [&str; 18] = [
     "curve",
     "schedule",
     "simd",
+    "drift",
     "plan",
     "draw",
     "search",

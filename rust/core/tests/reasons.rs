@@ -121,6 +121,32 @@ fn units_that_overlap_have_no_law_of_their_slowest() {
 }
 
 #[test]
+fn nodes_that_drift_by_themselves_have_no_law_of_a_step_alone() {
+    let drifting = |scope, law| CauseSpec {
+        correlation_steps: Some(9.0),
+        ..cause("heat", scope, Span::Step, Effect::Slowdown, law, &[0])
+    };
+    let of = |cause| plan(vec![pool("a", 48, 4, 8, 8, 1.0)], vec![cause]);
+    let says = "heat drifts by node, so that who is slow in a step depends on who was slow before";
+    let law = || lognormal(1.0, 0.1);
+    assert_eq!(
+        reason(of(drifting(Scope::Node, law()))).as_deref(),
+        Some(says)
+    );
+    assert_eq!(
+        reason(of(network(drifting(Scope::Node, law())))).as_deref(),
+        Some(says)
+    );
+    for scope in [Scope::Pool, Scope::Cluster] {
+        assert_eq!(reason(of(drifting(scope, law()))), None);
+    }
+    let refusal = OrderStatistics::new(Arc::new(of(drifting(Scope::Node, law())))).err();
+    let refusal = refusal.unwrap();
+    assert_eq!(refusal.kind(), "units-drift");
+    assert!(!refusal.allows_replica_law());
+}
+
+#[test]
 fn stalls_of_more_than_ten_thousand_ranks_are_too_many() {
     let of = |scope, law, probability| {
         let pause = cause("pause", scope, Span::Step, Effect::Stall, law, &[0]);

@@ -5,7 +5,9 @@ mod common;
 use common::laws::{capped, constant, exponential, lognormal, mixture, pareto};
 use common::plans::{jitter, plan, pool, term, with_probability};
 use hindmost_core::control::Control;
-use hindmost_core::plan::{CauseSpec, Communication, Plan, PoolSpec, Scope};
+use hindmost_core::plan::{
+    CauseSpec, Communication, PeriodSpec, Phase, Plan, PoolSpec, Scope, Span,
+};
 use hindmost_core::sample::{rank_times, sample};
 use hindmost_core::{Error, Result};
 
@@ -110,6 +112,52 @@ fn a_probability_lies_between_zero_and_one() {
     }
     for good in [0.0, -0.0, 1e-300, 0.5, 1.0] {
         assert!(with_cause(with_probability(good_cause(), good)).is_ok());
+    }
+}
+
+#[test]
+fn what_drifts_has_a_scope_a_span_and_one_law_for_each_step() {
+    let drifting = |spec: CauseSpec| CauseSpec {
+        correlation_steps: Some(5.0),
+        ..spec
+    };
+    let of = |scope| CauseSpec {
+        scope,
+        ..good_cause()
+    };
+    for scope in [Scope::Node, Scope::Pool, Scope::Cluster] {
+        assert!(with_cause(drifting(of(scope))).is_ok());
+    }
+    let path = "causes.jitter.correlation_steps";
+    for scope in [Scope::Gpu, Scope::Domain, Scope::Rack, Scope::Replica] {
+        refused(with_cause(drifting(of(scope))), path, 5.0);
+    }
+    let cluster = || of(Scope::Cluster);
+    let of_run = CauseSpec {
+        span: Span::Run,
+        ..cluster()
+    };
+    let regular = CauseSpec {
+        period: Some(PeriodSpec {
+            steps: 3,
+            phase: Phase::Any,
+        }),
+        ..cluster()
+    };
+    let law = mixture(vec![(0.5, constant(1.0)), (0.5, constant(2.0))]);
+    let mixed = CauseSpec {
+        law: law.into(),
+        ..cluster()
+    };
+    for spec in [of_run, regular, mixed] {
+        refused(with_cause(drifting(spec)), path, 5.0);
+    }
+    for bad in [0.0, -1.0, f64::NAN, f64::INFINITY, 1.1e8] {
+        let spec = CauseSpec {
+            correlation_steps: Some(bad),
+            ..cluster()
+        };
+        refused(with_cause(spec), path, bad);
     }
 }
 

@@ -6,7 +6,7 @@ use common::laws::{capped, empirical, exponential, lognormal, pareto, uniform};
 use common::plans::{cause, jitter, network, plan, pool, term, with_probability};
 use hindmost_core::Error;
 use hindmost_core::control::Control;
-use hindmost_core::plan::{Communication, Effect, Plan, Scope, Span};
+use hindmost_core::plan::{CauseSpec, Communication, Effect, Plan, Scope, Span};
 use hindmost_core::sample::{rank_times, sample};
 use hindmost_core::step::Columns;
 
@@ -53,6 +53,28 @@ fn large_plan() -> Plan {
             law(),
             &both,
         ),
+        CauseSpec {
+            correlation_steps: Some(50.0),
+            ..cause(
+                "weather",
+                Scope::Cluster,
+                Span::Step,
+                Effect::Slowdown,
+                law(),
+                &both,
+            )
+        },
+        CauseSpec {
+            correlation_steps: Some(7.0),
+            ..cause(
+                "heat",
+                Scope::Node,
+                Span::Step,
+                Effect::Slowdown,
+                law(),
+                &both,
+            )
+        },
         with_probability(
             cause(
                 "pause",

@@ -318,6 +318,74 @@ fn a_small_plan_has_these_rows() {
     }
 }
 
+/// The small pools with all scopes that drift, on ranks and on ports, and nothing else.
+fn drifting_causes() -> Vec<CauseSpec> {
+    use {Effect::Slowdown, Effect::Stall, Span::Step};
+    let both = [0, 1];
+    let drifting = |cause: CauseSpec, correlation_steps| CauseSpec {
+        correlation_steps: Some(correlation_steps),
+        ..cause
+    };
+    let of = |name, scope, effect, law| cause(name, scope, Step, effect, law, &both);
+    let wave = of("wave", Scope::Cluster, Slowdown, lognormal(1.0, 0.1));
+    let heat = of("heat", Scope::Pool, Slowdown, gamma(9.0, 0.125));
+    let host = of("host", Scope::Node, Slowdown, uniform(0.9, 1.1));
+    let disk = of("disk", Scope::Node, Stall, exponential(0.2, 0.0));
+    let named = CauseSpec {
+        units: Some(vec![(1, 2)]),
+        pools: vec![0],
+        ..with_probability(disk, 0.5)
+    };
+    let ports = of(
+        "ports",
+        Scope::Cluster,
+        Slowdown,
+        empirical(&[1.0, 1.5, 4.0]),
+    );
+    vec![
+        drifting(wave, 1000.0),
+        drifting(heat, 3.0),
+        drifting(host, 40.0),
+        drifting(named, 0.5),
+        drifting(network(ports), 10.0),
+    ]
+}
+
+#[test]
+fn what_drifts_has_these_rank_times_and_rows() {
+    let pinned: [u32; 10] = [
+        0x4019b405, 0x402a1aca, 0x40397756, 0x3fcb2a97, 0x3fb04f4b, 0x3fa7ac61, 0x3fcf08ac,
+        0x3fb029cc, 0x3ff01cb0, 0x3fe1233d,
+    ];
+    let pinned_s = [
+        3.112305844783783,
+        2.7020225236415865,
+        3.3156998286247252,
+        3.5275417098999022,
+        2.9995965251922607,
+        2.978093106508255,
+        3.666269958972931,
+        3.7451288948059083,
+    ];
+    let replay = |run| Replay::new(SEED, run, &pools(), &drifting_causes(), &communication());
+    let steps = [2, 4_000_000_001];
+    let replayed = steps.map(|step| replay(RUN).rank_times(step)).concat();
+    for set in InstructionSet::ALL
+        .into_iter()
+        .filter(|set| set.is_available())
+    {
+        let plan = Plan::new(pools(), drifting_causes(), communication()).unwrap();
+        let plan = plan.with_instructions(set);
+        let mut times = vec![0.0; 2 * 20];
+        rank_times(&plan, SEED, RUN, &steps, &mut times, &Control::default()).unwrap();
+        assert_eq!(times, replayed);
+        let bits: Vec<u32> = times.iter().step_by(4).map(|time| time.to_bits()).collect();
+        assert_eq!(bits, pinned, "{set:?} {bits:#x?}");
+        let sampled = sample(&plan, SEED, 1, 8, &Control::default()).unwrap();
+        assert_eq!(sampled.step_time_s, pinned_s);
+    }
+}
+
 #[test]
 fn a_small_plan_has_these_expected_times() {
     let plan = Plan::new(pools(), causes(), communication()).unwrap();

@@ -65,6 +65,8 @@ pub struct Cause {
     phase_step: Option<u32>,
     #[pyo3(default)]
     phase_law: Option<LawArgument>,
+    #[pyo3(default)]
+    correlation_steps: Option<f64>,
 }
 
 impl Cause {
@@ -118,6 +120,7 @@ impl Cause {
                     (None, None) => Phase::Any,
                 },
             }),
+            correlation_steps: self.correlation_steps,
         })
     }
 }

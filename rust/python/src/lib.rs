@@ -60,7 +60,7 @@ mod _core {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        use hindmost_core::{plan, schedule};
+        use hindmost_core::{drift, plan, schedule};
         // NumPy's interface is loaded here. Where a signal came while a first call loaded it, that
         // call would panic; an import of the module that has it is only interrupted.
         module.py().import("numpy._core.multiarray")?;
@@ -69,6 +69,7 @@ mod _core {
         module.add("MAX_PASSES", schedule::MAX_PASSES)?;
         module.add("MAX_INDICES", plan::MAX_INDICES)?;
         module.add("MAX_GANG_RANKS", plan::MAX_GANG_RANKS)?;
+        module.add("MAX_CORRELATION_STEPS", drift::MAX_CORRELATION_STEPS)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
+use super::drift_words::{normal_of, word_of};
 use super::tile::Tile;
+use crate::drift::{Drift, DriftPath};
 use crate::plan::{Affects, Cause, Effect, Period, Plan, Pool, Scope, Span, Streams};
 use crate::random::{Random, Stream, run_word};
 use crate::simd::{Kernel, QUAD_STEPS, SCATTERED_UNITS, TILE_UNITS, TileAddress, TileArray};
@@ -86,6 +88,24 @@ pub enum Drawn {
     Values(TileArray<f32>),
 }
 
+/// What is known of the drifts of one run, by the value stream of their cause and the unit.
+#[derive(Debug, Default)]
+pub struct DriftPaths(Vec<(Stream, u32, DriftPath)>);
+
+impl DriftPaths {
+    fn of(&mut self, stream: Stream, unit: u32) -> &mut DriftPath {
+        let is_it = |known: &(Stream, u32, DriftPath)| (known.0, known.1) == (stream, unit);
+        let place = match self.0.iter().position(is_it) {
+            Some(place) => place,
+            None => {
+                self.0.push((stream, unit, DriftPath::default()));
+                self.0.len() - 1
+            }
+        };
+        &mut self.0[place].2
+    }
+}
+
 impl<'a> Draws<'a> {
     /// The causes of `span` that act in a pool.
     #[must_use]
@@ -126,6 +146,25 @@ impl<'a> Draws<'a> {
         self.source(cause, when).unit_values(unit)
     }
 
+    /// [`Draws::unit_values`], by way of what `paths` holds of earlier quads of the run.
+    #[must_use]
+    pub fn unit_values_along(
+        &self,
+        cause: usize,
+        when: When,
+        unit: u32,
+        paths: &mut DriftPaths,
+    ) -> [f32; QUAD_STEPS] {
+        let source = self.source(cause, when);
+        match source.cause.drift() {
+            None => source.unit_values(unit),
+            Some(drift) => {
+                let path = paths.of(source.streams.value, unit);
+                source.drifting_values(drift, unit, path)
+            }
+        }
+    }
+
     /// The generator of all draws.
     #[must_use]
     pub fn random(&self) -> &'a Random {
@@ -160,6 +199,9 @@ impl<'a> Draws<'a> {
     #[must_use]
     pub fn unit_size(&self, cause: usize, when: When, unit: u32, step: usize) -> f32 {
         let source = self.source(cause, when);
+        if source.cause.drift().is_some() {
+            return source.unit_values(unit)[step];
+        }
         source.size(unit, step, source.word(source.streams.value, unit, step))
     }
 
@@ -177,7 +219,7 @@ impl<'a> Draws<'a> {
         let table = source
             .cause
             .only_table()
-            .filter(|_| source.cause.is_certain());
+            .filter(|_| source.cause.is_certain() && source.cause.drift().is_none());
         let Some(table) = table else {
             for (product, &unit) in products.iter_mut().zip(units) {
                 *product *= source.unit_values(unit)[step];
@@ -411,6 +453,9 @@ impl Source<'_, '_> {
         if !self.cause.acts_on(unit) {
             return [self.cause.effect().neutral(); QUAD_STEPS];
         }
+        if let Some(drift) = self.cause.drift() {
+            return self.drifting_values(drift, unit, &mut DriftPath::default());
+        }
         if self.cause.is_certain() {
             let words = self.words(self.streams.value, unit);
             return std::array::from_fn(|step| self.size(unit, step, words[step]));
@@ -434,6 +479,41 @@ impl Source<'_, '_> {
             } else {
                 self.cause.effect().neutral()
             }
+        })
+    }
+
+    /// Values of one unit over the four steps of a quad, where they follow those of other steps.
+    fn drifting_values(&self, drift: &Drift, unit: u32, path: &mut DriftPath) -> [f32; QUAD_STEPS] {
+        let table = match self.cause.only_table() {
+            Some(table) if self.cause.acts_on(unit) => table,
+            _ => return [self.cause.effect().neutral(); QUAD_STEPS],
+        };
+        let at_quad = |stream, quad| self.draws.random.words(stream, unit, quad, self.c2());
+        let innovation = |step: u64| {
+            let (quad, row) = (
+                (step / QUAD_STEPS as u64) as u32,
+                step as usize % QUAD_STEPS,
+            );
+            let refine = || at_quad(self.streams.refine, quad)[row];
+            normal_of(at_quad(self.streams.value, quad)[row], refine)
+        };
+        let own = at_quad(self.streams.value, self.when.c1);
+        let occurrences = (self.cause.probability() < 1.0)
+            .then(|| at_quad(self.streams.occurrence, self.when.c1));
+        std::array::from_fn(|row| {
+            let refine = || at_quad(self.streams.refine, self.when.c1)[row];
+            if let Some(words) = occurrences
+                && !self.cause.occurs(words[row], refine)
+            {
+                return self.cause.effect().neutral();
+            }
+            let step = self.when.steps().0 + row as u32;
+            if drift.is_anchor(step) {
+                // The bits that a draw of span step has.
+                return table.value(own[row], refine);
+            }
+            let (word, refine) = word_of(path.at(drift, step, innovation));
+            table.value(word, || refine)
         })
     }
 

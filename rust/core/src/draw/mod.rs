@@ -1,7 +1,8 @@
 //! Effects of causes on tiles of ranks or ports.
 
 mod draws;
+mod drift_words;
 mod tile;
 
-pub use draws::{Drawn, Draws, When};
+pub use draws::{Drawn, Draws, DriftPaths, When};
 pub use tile::{Tile, for_each_tile};

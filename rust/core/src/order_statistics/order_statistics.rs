@@ -37,6 +37,12 @@ fn unlike_others(plan: &Plan) -> std::result::Result<(), Reason> {
                 cause: cause_name(),
             });
         }
+        // Each step would be exact by itself, and steps would not follow each other.
+        if cause.drift().is_some() && !cause.scope().is_pool_wide() {
+            return Err(Reason::Drifting {
+                cause: cause_name(),
+            });
+        }
         if cause.period().is_some() {
             return Err(Reason::Periodic {
                 cause: cause_name(),

@@ -42,6 +42,11 @@ pub enum Reason {
         /// The cause.
         cause: String,
     },
+    /// Units of a pool drift by themselves.
+    Drifting {
+        /// The cause.
+        cause: String,
+    },
     /// The units of two causes overlap without nesting.
     Nesting {
         /// Name of the pool.
@@ -109,6 +114,7 @@ impl Reason {
             Self::Scattered { .. } => "replicas-scattered",
             Self::Named { .. } => "units-named",
             Self::Periodic { .. } => "comes-regularly",
+            Self::Drifting { .. } => "units-drift",
             Self::Nesting { .. } => "units-overlap",
             Self::Rough { .. } => "law-too-rough",
             Self::Stalls { .. } => "too-many-stalls",
@@ -169,6 +175,13 @@ impl fmt::Display for Reason {
                 write!(
                     f,
                     "{cause} comes regularly, so that steps are unlike each other"
+                )
+            }
+            Self::Drifting { cause } => {
+                write!(
+                    f,
+                    "{cause} drifts by node, so that who is slow in a step depends on who was \
+                     slow before"
                 )
             }
             Self::Nesting {

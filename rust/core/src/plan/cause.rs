@@ -10,6 +10,7 @@ use super::period::{Period, PeriodSpec};
 use super::pool::Pool;
 use super::share::Share;
 use super::units::Units;
+use crate::drift::Drift;
 use crate::error::{Error, Result};
 use crate::law::Law;
 use crate::random::{Stream, Use};
@@ -38,6 +39,9 @@ pub struct CauseSpec {
     pub units: Option<Vec<(u32, u32)>>,
     /// In which steps it may occur, where it comes regularly; in all by default.
     pub period: Option<PeriodSpec>,
+    /// Steps in which the correlation of its draws with each other falls to 1/e, where these
+    /// drift; by default each step has a draw of its own.
+    pub correlation_steps: Option<f64>,
 }
 
 /// The random streams of a cause in one pool.
@@ -77,6 +81,8 @@ pub struct Cause {
     units: Option<Units>,
     /// The steps in which it may occur, unless these are all.
     period: Option<Period>,
+    /// How its draws follow each other from step to step, where they drift.
+    drift: Option<Drift>,
 }
 
 impl Cause {
@@ -95,6 +101,10 @@ impl Cause {
         let period = match &spec.period {
             None => None,
             Some(period) => Some(periodic(period, &spec).map_err(|error| error.within(&path))?),
+        };
+        let drift = match spec.correlation_steps {
+            None => None,
+            Some(steps) => Some(drifting(steps, &spec).map_err(|error| error.within(&path))?),
         };
         let mut streams = vec![None; pools.len()];
         for &index in &spec.pools {
@@ -144,6 +154,7 @@ impl Cause {
             streams,
             units,
             period,
+            drift,
         })
     }
 
@@ -230,6 +241,12 @@ impl Cause {
     #[must_use]
     pub fn period(&self) -> Option<&Period> {
         self.period.as_ref()
+    }
+
+    /// How its draws follow each other from step to step, where they drift.
+    #[must_use]
+    pub fn drift(&self) -> Option<&Drift> {
+        self.drift.as_ref()
     }
 
     /// Expected factor or expected seconds of one draw for the average rank and step; what does
@@ -338,6 +355,32 @@ fn periodic(period: &PeriodSpec, spec: &CauseSpec) -> Result<Period> {
     Period::compile(period)
 }
 
+/// Returns how the draws of a cause follow each other from step to step.
+fn drifting(correlation_steps: f64, spec: &CauseSpec) -> Result<Drift> {
+    let refuse = |requirement: &str| {
+        let requirement = requirement.to_owned();
+        Err(Error::domain(
+            "correlation_steps",
+            correlation_steps,
+            requirement,
+        ))
+    };
+    if spec.span != Span::Step {
+        return refuse("absent for any span but step");
+    }
+    if !matches!(spec.scope, Scope::Node | Scope::Pool | Scope::Cluster) {
+        return refuse("absent for any scope but node, pool and cluster");
+    }
+    if spec.period.is_some() {
+        return refuse("absent for what comes regularly");
+    }
+    // Each draw would choose its law by itself, and so would not drift.
+    if spec.law.law().components().len() > 1 {
+        return refuse("absent for a mixture");
+    }
+    Drift::new(correlation_steps)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -359,6 +402,7 @@ mod tests {
             pools: vec![],
             units: None,
             period: None,
+            correlation_steps: None,
         };
         Cause::compile(spec, &[]).unwrap()
     }

@@ -74,6 +74,7 @@ pub fn with_random_gangs(plan: &Plan, pipeline: &Pipeline, laws: Vec<GangLaw>) -
             pools: law.pools,
             units: None,
             period: None,
+            correlation_steps: None,
         })?;
     }
     Ok(derived)

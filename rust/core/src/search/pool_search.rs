@@ -175,13 +175,31 @@ impl<'a> PoolSearch<'a> {
     /// in order, without skipping any.
     pub fn for_each_drawn(&self, quad: u32, range: &TileRange, mut f: impl FnMut(usize, &Tile)) {
         let mut effects = Tile::NEUTRAL;
-        let mut drawn = Drawn::Nothing;
+        let when = When::quad(quad);
+        let mut drawn = self.pool_wide(when);
         for tile in &self.tiles[range.tiles.clone()] {
             self.load(tile, &mut effects);
-            self.draws
-                .apply_all(When::quad(quad), &tile.gpus(), &mut drawn, &mut effects);
+            for (cause, drawn) in drawn.iter_mut().enumerate() {
+                if !matches!(drawn, Drawn::Common(_)) {
+                    self.draws.draw(cause, when, &tile.gpus(), drawn);
+                }
+                self.draws
+                    .apply(cause, when, &tile.gpus(), drawn, &mut effects);
+            }
             f(tile.n as usize, &effects);
         }
+    }
+
+    /// What is drawn of each cause before any tile is: the values of those that all GPUs share,
+    /// which are drawn once.
+    fn pool_wide(&self, when: When) -> Vec<Drawn> {
+        let mut drawn = vec![Drawn::Nothing; self.draws.len()];
+        for (index, cause) in self.draws.causes().enumerate() {
+            if cause.scope().is_pool_wide() {
+                self.draws.draw(index, when, &(0..1), &mut drawn[index]);
+            }
+        }
+        drawn
     }
 
     /// The most promising tile, then the others by rank.
@@ -220,19 +238,16 @@ struct QuadSearch<'a, 's, B> {
 impl<'a, 's, B: Best> QuadSearch<'a, 's, B> {
     fn new(pool: &'s PoolSearch<'a>, nothing: [B; QUAD_STEPS], quad: u32) -> Self {
         let when = When::quad(quad);
-        let mut drawn = vec![Drawn::Nothing; pool.draws.len()];
+        let drawn = pool.pool_wide(when);
         let mut limits: Vec<[f32; QUAD_STEPS]> = pool
             .limits
             .iter()
             .map(|&limit| [limit; QUAD_STEPS])
             .collect();
-        // Pool-wide values are drawn once, and are their own bounds.
-        for (index, cause) in pool.draws.causes().enumerate() {
-            if cause.scope().is_pool_wide() {
-                pool.draws.draw(index, when, &(0..1), &mut drawn[index]);
-                if let Drawn::Common(values) = drawn[index] {
-                    limits[index] = values;
-                }
+        // Pool-wide values are their own bounds.
+        for (limit, drawn) in limits.iter_mut().zip(&drawn) {
+            if let Drawn::Common(values) = *drawn {
+                *limit = values;
             }
         }
         Self {

@@ -47,6 +47,7 @@ pub fn cause(
         pools: pools.to_vec(),
         units: None,
         period: None,
+        correlation_steps: None,
     }
 }
 

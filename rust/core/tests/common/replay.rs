@@ -1,8 +1,11 @@
 //! A second kernel, made from docs/reproducibility.md alone: one draw at a time,
 //! every word fetched by its address. It shares nothing with the crate but the
-//! tables.
+//! tables and the normal law.
+
+use std::collections::HashMap;
 
 use hindmost_core::law::Law;
+use hindmost_core::law::special::{normal_cdf, normal_quantile};
 use hindmost_core::plan::{
     Affects, CauseSpec, Communication, Effect, PeriodSpec, Phase, PoolSpec, Scope, Span,
 };
@@ -256,7 +259,78 @@ impl Replay {
         }
         let component = number("component");
         let choice = choices.iter().find(|choice| component < choice.below)?;
-        Some(choice.table.value(word("value"), || word("refine")))
+        let Some(correlation_steps) = cause.correlation_steps else {
+            return Some(choice.table.value(word("value"), || word("refine")));
+        };
+        let word_at = |usage: &str, step: u64| {
+            let stream = fnv_1a(&format!("{name}/{}/{usage}", cause.name));
+            let counter = [unit, (step / 4) as u32, self.run << 16, stream];
+            philox(counter, self.seed)[step as usize % 4]
+        };
+        let words = |step| (word_at("value", step), word_at("refine", step));
+        let (word, refine) = drifted(correlation_steps, step, words);
+        Some(choice.table.value(word, || refine))
+    }
+}
+
+/// The words of a step of what drifts, given each step's own value word and further bits.
+fn drifted(correlation_steps: f64, step: u32, own_words: impl Fn(u64) -> (u32, u32)) -> (u32, u32) {
+    let mut anchor_steps = 1_u64;
+    while anchor_steps as f64 / correlation_steps <= 54.0 * std::f64::consts::LN_2 {
+        anchor_steps *= 2;
+    }
+    if u64::from(step).is_multiple_of(anchor_steps) {
+        return own_words(u64::from(step));
+    }
+    let innovation = |step: u64| {
+        let (word, bits) = own_words(step);
+        let magnitude = if word < 1 << 31 { word } else { !word };
+        let tail = if magnitude < 1 << 16 {
+            ((u64::from(magnitude) << 32) as f64 + f64::from(bits) + 0.5)
+                / 18_446_744_073_709_551_616.0
+        } else {
+            (f64::from(magnitude) + 0.5) / 4_294_967_296.0
+        };
+        let quantile = normal_quantile(tail);
+        if word < 1 << 31 { quantile } else { -quantile }
+    };
+    let x = Numbers {
+        anchor_steps,
+        correlation_steps,
+        innovation: &innovation,
+        known: HashMap::new(),
+    }
+    .at(u64::from(step));
+    let tail = normal_cdf(-x.abs());
+    let number = ((tail * 18_446_744_073_709_551_616.0) as u64).min((1 << 63) - 1);
+    let magnitude = (number >> 32) as u32;
+    let word = if x < 0.0 { magnitude } else { !magnitude };
+    (word, number as u32)
+}
+
+/// The normal numbers of steps, each from its neighbours.
+struct Numbers<'a> {
+    anchor_steps: u64,
+    correlation_steps: f64,
+    innovation: &'a dyn Fn(u64) -> f64,
+    known: HashMap<u64, f64>,
+}
+
+impl Numbers<'_> {
+    fn at(&mut self, step: u64) -> f64 {
+        if step.is_multiple_of(self.anchor_steps) {
+            return (self.innovation)(step);
+        }
+        if let Some(known) = self.known.get(&step) {
+            return *known;
+        }
+        let lag = 1 << step.trailing_zeros();
+        let a = lag as f64 / self.correlation_steps;
+        let sum = self.at(step - lag) + self.at(step + lag);
+        let own = libm::sqrt(libm::tanh(a)) * (self.innovation)(step);
+        let x = 0.5 / libm::cosh(a) * sum + own;
+        self.known.insert(step, x);
+        x
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::rare::{Events, Hit, Rare};
 use crate::control::Control;
 use crate::curve::Curve;
-use crate::draw::{Draws, When};
+use crate::draw::{Draws, DriftPaths, When};
 use crate::error::Result;
 use crate::order_statistics::descent::{Descent, SlowestStreams};
 use crate::order_statistics::law::{BulkKind, Handling, PoolLaw, handling};
@@ -54,6 +54,7 @@ pub struct Scratch {
     ranks: Vec<u32>,
     units: Vec<u32>,
     factors: Vec<f32>,
+    drifts: DriftPaths,
 }
 
 /// Where the persistent effects of ranks come from.
@@ -176,7 +177,7 @@ impl<'a> Members<'a> {
         scratch: &mut Scratch,
     ) -> [B; QUAD_STEPS] {
         let mut best = nobody;
-        let common = self.common(quad);
+        let common = self.common(quad, &mut scratch.drifts);
         scratch.events.clear();
         for rare in &self.rare {
             rare.draw(self.pool, self.random, self.run, quad, &mut scratch.events);
@@ -192,13 +193,14 @@ impl<'a> Members<'a> {
     }
 
     /// What all ranks share in the steps of a quad.
-    fn common(&self, quad: u32) -> [Common; QUAD_STEPS] {
+    fn common(&self, quad: u32, drifts: &mut DriftPaths) -> [Common; QUAD_STEPS] {
         let mut common = [Common {
             slowdown: 1.0,
             stall: self.common_stall,
         }; QUAD_STEPS];
         for cause in 0..self.common.len() {
-            let values = self.common.unit_values(cause, When::quad(quad), 0);
+            let when = When::quad(quad);
+            let values = self.common.unit_values_along(cause, when, 0, drifts);
             for (common, value) in common.iter_mut().zip(values) {
                 match self.common.cause(cause).effect() {
                     Effect::Slowdown => common.slowdown *= value,

@@ -28,6 +28,7 @@ pub fn slowdown(name: &str, sigma: f64, scope: Scope, span: Span) -> CauseSpec {
         pools: vec![0],
         units: None,
         period: None,
+        correlation_steps: None,
     }
 }
 
