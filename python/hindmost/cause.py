@@ -23,7 +23,7 @@ from hindmost.strict import Strict
 Affects = Literal["compute", "network"]
 Effect = Literal["slowdown", "stall"]
 Scope = Literal["gpu", "node", "domain", "rack", "replica", "pool", "cluster"]
-Span = Literal["run", "step", "microbatch", "layer"]
+Span = Literal["run", "drift", "step", "microbatch", "layer"]
 
 LATER_SPANS = ("episode",)
 """Spans whose names are reserved."""
@@ -111,7 +111,10 @@ class Cause(Strict):
     scope: Scope
     """Who shares one draw: one GPU, all GPUs of a node, and so on."""
     span: Span
-    """How long one draw lasts."""
+    """How long one draw lasts; drift: a draw for each step, alike within a correlation time."""
+    correlation_s: Annotated[float, Field(gt=0)] | None = None
+    """For span drift, seconds in which the correlation of two steps falls to 1/e. A step counts as
+    long as it takes without any cause."""
     probability: Annotated[float, Field(ge=0, le=1)] | None = None
     """Probability that it occurs, for each draw; 1 by default."""
     per_hour: Annotated[float, Field(ge=0)] | None = None
@@ -177,6 +180,16 @@ class Cause(Strict):
         if watchdog_s is None or self.effect != "stall":
             return self.law, probability
         return self.law.below(watchdog_s), probability * self.law.cdf(watchdog_s)
+
+    def correlation_steps_in(self, step_s: float) -> float | None:
+        """Return the steps in which a correlation falls to 1/e; None where each has its own draw.
+
+        Parameters
+        ----------
+        step_s
+            Seconds of a step without any cause.
+        """
+        return None if self.correlation_s is None else self.correlation_s / step_s
 
     def probability_in(self, step_s: float) -> float:
         """Return the probability that it occurs, for each draw.

@@ -108,18 +108,21 @@ def _core_cause(
     name: str, cause: Cause, places: dict[str, int], step_s: float, watchdog_s: float | None
 ) -> dict[str, object]:
     law, probability = cause.below(watchdog_s, step_s)
+    correlation_steps = cause.correlation_steps_in(step_s)
     return {
         "name": name,
         "affects": cause.affects,
         "effect": cause.effect,
         "scope": cause.scope,
-        "span": cause.span,
+        # To the core it is a draw for each step, whose words follow each other.
+        "span": "step" if cause.span == "drift" else cause.span,
         "probability": probability,
         # A law of which nothing passes never occurs.
         "law": (law or cause.law).model_dump(exclude_none=True),
         "pools": [places[pool] for pool in dict.fromkeys(cause.pools or places)],
         "units": cause.unit_ranges,
         **_period(cause),
+        **({} if correlation_steps is None else {"correlation_steps": correlation_steps}),
     }
 
 

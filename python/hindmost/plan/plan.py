@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from hindmost import _core
 from hindmost.errors import Problem, ScenarioError, Verbatim
 from hindmost.plan.core_arguments import core_arguments
 from hindmost.plan.pool_plan import PoolPlan, job_of, n_seqs_of, pool_plans
@@ -133,7 +134,7 @@ def make_plan(scenario: Scenario, *, known: tuple[Scenario, Plan] | None = None)
         and n_seqs * scenario.workload.seq_len == known[1].tokens
     )
     step_s = _noiseless_step_s(scenario, pools)
-    real_step_s = None
+    real_step_s: float | None = None
     if any(scenario.ideals.of_pools):
         real_step_s = (
             known[1].rate_step_s
@@ -143,6 +144,10 @@ def make_plan(scenario: Scenario, *, known: tuple[Scenario, Plan] | None = None)
             and scenario.workload == known[0].workload
             else _real_step_s(scenario)
         )
+    rate_step_s = step_s if real_step_s is None else real_step_s
+    found = list(_drift_problems(scenario, rate_step_s))
+    if found:
+        raise ScenarioError(found)
     return Plan(
         pools=pools,
         n_replicas=counts.n_replicas,
@@ -152,7 +157,7 @@ def make_plan(scenario: Scenario, *, known: tuple[Scenario, Plan] | None = None)
         if known is not None and is_same_work
         else n_seqs / scenario.workload.microbatch_seqs * job.microbatch_model_flops,
         noiseless_step_s=step_s,
-        arguments=core_arguments(scenario, job, counts, pools, real_step_s or step_s),
+        arguments=core_arguments(scenario, job, counts, pools, rate_step_s),
         real_step_s=real_step_s,
     )
 
@@ -291,6 +296,27 @@ def _torus_problems(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> Iterator
         )
         hint = 'layout.sharding = "hybrid" shards within a slice'
         yield Problem(path="fabric.shape", requirement=requirement, value=shape, hint=hint)
+
+
+def _drift_problems(scenario: Scenario, step_s: float) -> Iterator[Problem]:
+    """Yield a problem for each cause that drifts more slowly than any run shows."""
+    causes = {f"causes.{name}": cause for name, cause in scenario.acting_causes.items()}
+    if scenario.acting_noise is not None:
+        causes["fabric.noise"] = scenario.acting_noise
+    for path, cause in causes.items():
+        steps = cause.correlation_steps_in(step_s)
+        if steps is not None and steps > _core.MAX_CORRELATION_STEPS:
+            longest_s = _core.MAX_CORRELATION_STEPS * step_s
+            yield Problem(
+                path=f"{path}.correlation_s",
+                requirement=(
+                    f"must be at most {longest_s:.3g} s, {_core.MAX_CORRELATION_STEPS:,.0f} steps "
+                    f"of {step_s:.3g} s"
+                ),
+                value=cause.correlation_s,
+                hint='span = "run" lasts for a whole run',
+                source=scenario.source,
+            )
 
 
 def _noiseless_step_s(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> float:

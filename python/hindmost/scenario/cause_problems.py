@@ -14,6 +14,9 @@ from hindmost.scenario.models import Scenario
 WITHIN_STEP = ("microbatch", "layer")
 """Spans of causes that change within a step."""
 
+DRIFTING_SCOPES = ("node", "pool", "cluster")
+"""Scopes whose units may drift."""
+
 
 def cause_problems(
     scenario: Scenario, counts: Counts, shared: Mapping[str, Batch]
@@ -62,6 +65,7 @@ def _cause(scenario: Scenario, path: str, cause: Cause, counts: Counts) -> Itera
             yield Problem(path=f"pools.{pool}.rack_gpus", requirement=requirement)
     yield from _rate(path, cause)
     yield from _period(path, cause)
+    yield from _drift(scenario, path, cause)
     if cause.unit_ranges is not None:
         yield from _named_units(scenario, path, cause, cause.unit_ranges, counts)
     if cause.span in WITHIN_STEP:
@@ -88,6 +92,8 @@ def _rate(path: str, cause: Cause) -> Iterator[Problem]:
     if cause.span != "step":
         requirement = f"must be left out where span is {cause.span}"
         hint = "give probability, that of one draw"
+        if cause.span == "drift":
+            hint = "what drifts acts in every step"
         yield Problem(path=f"{path}.per_hour", requirement=requirement, value=value, hint=hint)
 
 
@@ -108,9 +114,52 @@ def _period(path: str, cause: Cause) -> Iterator[Problem]:
     if cause.span == "run":
         requirement = "must be left out where span is run, which has one draw for all steps"
         yield Problem(path=f"{path}.period_steps", requirement=requirement, value=value)
+    if cause.span == "drift" and value != 1:
+        requirement = "must be left out where span is drift, which acts in every step"
+        yield Problem(path=f"{path}.period_steps", requirement=requirement, value=value)
     if isinstance(cause.phase_steps, int) and cause.phase_steps >= value:
         requirement = f"must be < {value:,}, the period"
         yield Problem(path=f"{path}.phase_steps", requirement=requirement, value=cause.phase_steps)
+
+
+def _drift(scenario: Scenario, path: str, cause: Cause) -> Iterator[Problem]:
+    """Yield a problem where a cause cannot drift, or has a correlation time and does not."""
+    given = cause.correlation_s
+    if cause.span != "drift":
+        if given is not None:
+            requirement = f"must be left out where span is {cause.span}"
+            hint = 'span = "drift" has one'
+            yield Problem(
+                path=f"{path}.correlation_s", requirement=requirement, value=given, hint=hint
+            )
+        return
+    if given is None:
+        requirement = f"is missing, and {path} has span drift"
+        yield Problem(path=f"{path}.correlation_s", requirement=requirement)
+    if cause.scope not in DRIFTING_SCOPES:
+        requirement = "must be node, pool or cluster where span is drift"
+        hint = "draws for each step (span step) or for a whole run have all scopes"
+        yield Problem(path=f"{path}.scope", requirement=requirement, value=cause.scope, hint=hint)
+    if cause.probability not in (None, 1):
+        requirement = "must be left out where span is drift"
+        hint = "what drifts acts in every step"
+        yield Problem(
+            path=f"{path}.probability", requirement=requirement, value=cause.probability, hint=hint
+        )
+    if len(cause.law.core.weights()) > 1:
+        requirement = "must be one law where span is drift"
+        hint = "each draw would choose a law by itself; samples of an empirical law drift"
+        yield Problem(
+            path=f"{path}.law.name", requirement=requirement, value=cause.law.name, hint=hint
+        )
+    watchdog_s = scenario.watchdog_s
+    if cause.effect == "stall" and watchdog_s is not None and cause.law.sf(watchdog_s) > 0:
+        requirement = (
+            f"must not exceed recovery.watchdog_s ({watchdog_s:g} s) where span is drift: failures "
+            "would come one after another"
+        )
+        hint = f"cap = {watchdog_s:g}"
+        yield Problem(path=f"{path}.law", requirement=requirement, hint=hint)
 
 
 def _named_units(
@@ -157,7 +206,7 @@ def _named_units(
 def _within_step(scenario: Scenario, path: str, cause: Cause) -> Iterator[Problem]:
     """Yield a problem where a cause cannot change within a step."""
     if cause.affects == "network":
-        requirement = "must be run or step where affects is network"
+        requirement = "must be run, drift or step where affects is network"
         yield Problem(path=f"{path}.span", requirement=requirement, value=cause.span)
     if cause.effect == "stall" and cause.span == "layer":
         requirement = "must not be layer where effect is stall"

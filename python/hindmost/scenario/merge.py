@@ -120,6 +120,8 @@ def _void(over: Table) -> set[str]:
     for path, cause in causes.items():
         if isinstance(cause, dict):
             void |= _other_ways(path, cause, OCCURRENCES) | _other_ways(path, cause, PERIODS)
+            if cause.get("span", "drift") != "drift":
+                void.add(f"{path}.correlation_s")
     if _table(over, "layout").get("sharding", "hybrid") != "hybrid":
         void.add("layout.shard_group_replicas")
     for name, failures in _table(over, "failures").items():
