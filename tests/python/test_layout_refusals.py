@@ -212,7 +212,7 @@ REFUSED: dict[str, tuple[Changes, str]] = {
     ),
     "network of a microbatch": (
         cause(affects="network", span="microbatch"),
-        'causes.own.span must be run or step where affects is network, got "microbatch"',
+        'causes.own.span must be run, drift or step where affects is network, got "microbatch"',
     ),
     "draws": (
         {**cause(span="layer"), "workload.n_microbatches": 2000},

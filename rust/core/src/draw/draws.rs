@@ -88,21 +88,37 @@ pub enum Drawn {
     Values(TileArray<f32>),
 }
 
-/// What is known of the drifts of one run, by the value stream of their cause and the unit.
+/// What is known of the drifts of one run.
 #[derive(Debug, Default)]
-pub struct DriftPaths(Vec<(Stream, u32, DriftPath)>);
+pub struct DriftPaths(Vec<KnownDrift>);
+
+/// What is known of one unit's drift.
+#[derive(Debug)]
+struct KnownDrift {
+    /// Value stream of the cause.
+    stream: Stream,
+    unit: u32,
+    path: DriftPath,
+    /// When it was drawn last, and its values then.
+    last: Option<(When, [f32; QUAD_STEPS])>,
+}
 
 impl DriftPaths {
-    fn of(&mut self, stream: Stream, unit: u32) -> &mut DriftPath {
-        let is_it = |known: &(Stream, u32, DriftPath)| (known.0, known.1) == (stream, unit);
+    fn of(&mut self, stream: Stream, unit: u32) -> &mut KnownDrift {
+        let is_it = |known: &KnownDrift| (known.stream, known.unit) == (stream, unit);
         let place = match self.0.iter().position(is_it) {
             Some(place) => place,
             None => {
-                self.0.push((stream, unit, DriftPath::default()));
+                self.0.push(KnownDrift {
+                    stream,
+                    unit,
+                    path: DriftPath::default(),
+                    last: None,
+                });
                 self.0.len() - 1
             }
         };
-        &mut self.0[place].2
+        &mut self.0[place]
     }
 }
 
@@ -159,8 +175,16 @@ impl<'a> Draws<'a> {
         match source.cause.drift() {
             None => source.unit_values(unit),
             Some(drift) => {
-                let path = paths.of(source.streams.value, unit);
-                source.drifting_values(drift, unit, path)
+                let known = paths.of(source.streams.value, unit);
+                match known.last {
+                    // Pools share what the cluster draws.
+                    Some((at, values)) if at == when => values,
+                    _ => {
+                        let values = source.drifting_values(drift, unit, &mut known.path);
+                        known.last = Some((when, values));
+                        values
+                    }
+                }
             }
         }
     }
@@ -489,15 +513,19 @@ impl Source<'_, '_> {
             _ => return [self.cause.effect().neutral(); QUAD_STEPS],
         };
         let at_quad = |stream, quad| self.draws.random.words(stream, unit, quad, self.c2());
+        let own = at_quad(self.streams.value, self.when.c1);
         let innovation = |step: u64| {
             let (quad, row) = (
                 (step / QUAD_STEPS as u64) as u32,
                 step as usize % QUAD_STEPS,
             );
-            let refine = || at_quad(self.streams.refine, quad)[row];
-            normal_of(at_quad(self.streams.value, quad)[row], refine)
+            let word = if quad == self.when.c1 {
+                own[row]
+            } else {
+                at_quad(self.streams.value, quad)[row]
+            };
+            normal_of(word, || at_quad(self.streams.refine, quad)[row])
         };
-        let own = at_quad(self.streams.value, self.when.c1);
         let occurrences = (self.cause.probability() < 1.0)
             .then(|| at_quad(self.streams.occurrence, self.when.c1));
         std::array::from_fn(|row| {
