@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import signal, special
 from tests.scenarios import COLOSSUS_1_BARE
 
 import hindmost as hm
@@ -259,4 +260,45 @@ def test_a_hundred_factors_are_compiled_in_twice_the_time_of_ten(benchmark: Any,
         ours=lambda: _core.OrderStatistics(many),
         theirs=lambda: _core.OrderStatistics(few),
         at_least=0.5,
+    )
+
+
+def test_a_drift_of_the_cluster_against_an_autoregression(benchmark: Any) -> None:
+    """Against the same law by NumPy and scipy: innovations, a filter, the normal CDF, a table."""
+    drift = {
+        "name": "drift",
+        "affects": "compute",
+        "effect": "slowdown",
+        "scope": "cluster",
+        "span": "step",
+        "probability": 1.0,
+        "law": RESIDUAL,
+        "pools": [0],
+        "correlation_steps": 100.0,
+    }
+    pool = {
+        "name": "pool",
+        "n_gpus": 1,
+        "node_gpus": 1,
+        "domain_gpus": 1,
+        "rack_gpus": None,
+        "tensor_gpus": 1,
+        "compute_s": 1.0,
+    }
+    plan = _core.Plan(pools=[pool], causes=[drift], terms=[], overlap_fraction=0.0)
+    ours = _core.OrderStatistics(plan)
+    rng = np.random.default_rng(SEED)
+    x = np.linspace(0.0, 1.0, KNOTS)
+    y = np.sort(rng.random(KNOTS))
+    rho = np.exp(-1 / 100.0)
+
+    def theirs() -> object:
+        innovations = np.sqrt(1 - rho**2) * rng.standard_normal(STEPS)
+        return np.interp(special.ndtr(signal.lfilter([1.0], [1.0, -rho], innovations)), x, y)
+
+    gate(
+        benchmark,
+        ours=lambda: ours.run(seed=SEED, runs=1, steps=STEPS, threads=1),
+        theirs=theirs,
+        at_least=1 / 8,
     )

@@ -7,6 +7,7 @@ from hindmost import catalog
 PARTS = (
     "measured",
     "measured-pipeline",
+    "measured-drift",
     "sequence-imbalance",
     "heavy-last-stage",
     "unplanned-gc",

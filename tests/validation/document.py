@@ -11,7 +11,16 @@ from pathlib import Path
 import numpy as np
 
 from hindmost import catalog
-from tests.validation import context, experts, noise, null, slow_gpu, stacks, whole_run
+from tests.validation import (
+    context,
+    drift,
+    experts,
+    noise,
+    null,
+    slow_gpu,
+    stacks,
+    whole_run,
+)
 from tests.validation.families import Family, Row, by_name, families, gated
 from tests.validation.fitting import (
     CAUSES,
@@ -55,6 +64,7 @@ def render() -> str:
         _experts(),
         _context(),
         _noise(),
+        drift.section(),
         _slow_gpu(),
         _whole_run(),
     ]
