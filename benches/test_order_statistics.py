@@ -300,5 +300,25 @@ def test_a_drift_of_the_cluster_against_an_autoregression(benchmark: Any) -> Non
         benchmark,
         ours=lambda: ours.run(seed=SEED, runs=1, steps=STEPS, threads=1),
         theirs=theirs,
-        at_least=1 / 8,
+        at_least=1 / 2,
+    )
+
+
+def test_a_drift_of_the_cluster_takes_little_of_a_step(benchmark: Any) -> None:
+    cause = {
+        "law": {"name": "lognormal", "sigma": 0.003},
+        "affects": "compute",
+        "effect": "slowdown",
+        "scope": "cluster",
+        "span": "drift",
+        "correlation_s": 900.0,
+    }
+    bare = hm.load(COLOSSUS_1_BARE)
+    drifting = hm.load(COLOSSUS_1_BARE, {f"causes.drift.{key}": cause[key] for key in cause})
+    ours, theirs = hm.compile(drifting), hm.compile(bare)
+    gate(
+        benchmark,
+        ours=lambda: ours.simulate(seed=SEED, runs=8, steps=2_000, threads=1),
+        theirs=lambda: theirs.simulate(seed=SEED, runs=8, steps=2_000, threads=1),
+        at_least=1 / 1.15,
     )

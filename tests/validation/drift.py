@@ -624,10 +624,10 @@ Published and simulated parts, and the tail:
 {parts}
 
 The tail is known least: {tails} of {len(found)} 99th percentiles lie in their interval, which slow
-steps make as wide as it is; of {most.system.p99:+.0%} ({most.system.name}, {most.system.n_gpus:,} GPUs)
-the median prediction is {most.shown.p99:+.1%}. Correlations follow single systems badly: their
-correlation times are {min(times_s):,.0f} to {max(times_s):,.0f} s, and all are given one. Layouts were
-not published with the logs; steps are given here by their seconds.
+steps make as wide as it is; of the greatest, {most.system.p99:+.0%}, the median prediction is
+{most.shown.p99:+.1%}. Correlations follow single systems badly: their correlation times are
+{min(times_s):,.0f} to {max(times_s):,.0f} s, and all are given one. Layouts were not published with
+the logs; steps are given here by their seconds.
 
 **GPT-3 hardly drifts.** On Eos in v3.1, lag 1 is {lags(large)} on 4,096 GPUs and more and
 {lags(small)} on 512 and 768, in v4.1 {lags(newer)}; white noise is {white_ms(list(quiet()))}. Its
