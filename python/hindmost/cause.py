@@ -33,6 +33,8 @@ MAX_UNITS = 2**31
 
 MAX_DRAWN_STEPS = 2**24
 """Greatest number of a law of phases: above it the core does not tell whole numbers apart."""
+FEWEST_CORRELATION_STEPS = 1e-300
+"""Correlation time in steps that all shorter ones count as: it is none at all."""
 SMALLEST_TAIL = 2.0**-65
 """Tail probability of the greatest number that is drawn."""
 
@@ -189,7 +191,10 @@ class Cause(Strict):
         step_s
             Seconds of a step without any cause.
         """
-        return None if self.correlation_s is None else self.correlation_s / step_s
+        if self.correlation_s is None:
+            return None
+        # A quotient may be too small for a number; steps are independent long before.
+        return max(self.correlation_s / step_s, FEWEST_CORRELATION_STEPS)
 
     def probability_in(self, step_s: float) -> float:
         """Return the probability that it occurs, for each draw.

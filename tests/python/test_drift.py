@@ -88,10 +88,11 @@ def test_steps_next_to_each_other_are_alike() -> None:
 
 
 @pytest.mark.parametrize("scope", ["node", "pool", "cluster"])
-def test_without_correlation_it_is_span_step(scope: str) -> None:
+@pytest.mark.parametrize("shortest_s", [1e-6, 5e-324])
+def test_without_correlation_it_is_span_step(scope: str, shortest_s: float) -> None:
     step = {key: value for key, value in DRIFT.items() if key != "correlation_s"}
     scenarios = [
-        calm(changes=SMALL, drift={**DRIFT, "scope": scope, "correlation_s": 1e-6}),
+        calm(changes=SMALL, drift={**DRIFT, "scope": scope, "correlation_s": shortest_s}),
         calm(changes=SMALL, drift={**step, "scope": scope, "span": "step"}),
     ]
     drifting, anew = (hm.simulate(one, **SIZE, method="sample") for one in scenarios)

@@ -7,6 +7,7 @@ so that the result is within 2 ulp unless all errors are at their greatest and o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import special
 
 import hindmost as hm
 from hindmost import _core, catalog
@@ -32,6 +34,8 @@ STEPS = (10, 0, 1, 2, 3, 5, 4_000_000_003)
 ROWS = 24
 HALF, LOW = np.uint64(32), np.uint64(2**32 - 1)
 MAX_ULP = 2.0
+USES = ("value", "refine")
+"""Uses of the words that a value comes from."""
 
 BARE = """
 fabric = { name = "roce-400g-shared" }
@@ -115,6 +119,50 @@ def is_below(at: Counts, probability: float) -> NDArray[np.bool_]:
     return at < np.uint64(threshold) if threshold < 2**64 else np.ones(at.shape, dtype=bool)
 
 
+def innovations(stream: str, units: Counts, step: int) -> Floats:
+    """Return the normal numbers of the words of a step."""
+    value, refine = (words(f"{stream}/{use}", "step", units, [step])[0] for use in USES)
+    is_lower = value < 2**31
+    magnitude = np.where(is_lower, value, LOW - value)
+    bits = ((magnitude << HALF) | refine).astype(np.float64)
+    tail = np.where(
+        magnitude < 2**16, (bits + 0.5) * 2.0**-64, (magnitude.astype(np.float64) + 0.5) * 2.0**-32
+    )
+    numbers: Floats = special.ndtri(tail) * np.where(is_lower, 1.0, -1.0)
+    return numbers
+
+
+def drifted(stream: str, rho: float, units: Counts, steps: Sequence[int]) -> tuple[Counts, Counts]:
+    """Return the words of what drifts, and their further bits, one row a step."""
+    apart = 1
+    while rho**apart >= 2.0**-54:
+        apart *= 2
+    known: dict[int, Floats] = {}
+
+    def number(step: int) -> Floats:
+        if step not in known:
+            known[step] = innovations(stream, units, step)
+            if step % apart:
+                half = step & -step
+                r = rho**half
+                sum_ = number(step - half) + number(step + half)
+                own = math.sqrt((1 - r**2) / (1 + r**2))
+                known[step] = r / (1 + r**2) * sum_ + own * known[step]
+        return known[step]
+
+    found = []
+    for step in steps:
+        if step % apart == 0:
+            found.append([words(f"{stream}/{use}", "step", units, [step])[0] for use in USES])
+            continue
+        x = number(step)
+        bits = np.minimum(special.ndtr(-np.abs(x)) * 2.0**64, 2.0**63 - 1024).astype(np.uint64)
+        magnitude = bits >> HALF
+        found.append([np.where(x < 0, magnitude, LOW - magnitude), bits & LOW])
+    value, refine = np.array(found).swapaxes(0, 1)
+    return value, refine
+
+
 class Replay:
     """A scenario, and its numbers as docs/reproducibility.md says that they come about."""
 
@@ -146,6 +194,9 @@ class Replay:
             words(f"{stream}/{use}", this.span, units, steps)
             for use in ("value", "refine", "occurrence", "component")
         )
+        if this.correlation_s is not None:
+            rho = math.exp(-self.plan.noiseless_step_s / this.correlation_s)
+            value, refine = drifted(stream, rho, units, steps)
         probability = this.probability_in(self.plan.noiseless_step_s)
         occurs = is_below((occurrence << HALF) | refine, probability)
         at = (choice << HALF) | refine
@@ -252,6 +303,17 @@ def test_philox_and_fnv_give_their_authors_answers() -> None:
         assert philox(seed, *counter).tolist() == answer
         assert _core.philox(seed, counter) == answer
     assert [fnv1a(text) for text in ("", "a", "foobar")] == [0x811C9DC5, 0xE40C292C, 0xBF9CF968]
+
+
+@pytest.mark.parametrize("effect", ["slowdown", "stall"])
+@pytest.mark.parametrize("correlation_s", [0.01, 3.0, 40.0, 2e4])
+@pytest.mark.parametrize("scope", ["node", "pool", "cluster"])
+def test_what_drifts_follows_from_the_words_of_other_steps(
+    load: Load, scope: str, correlation_s: float, effect: str
+) -> None:
+    law = STALL if effect == "stall" else lognormal(0.03)
+    drift = cause(law, scope=scope, effect=effect, span="drift", correlation_s=correlation_s)
+    check_rank_times(load({**RESIDUAL, "causes.drift": drift}))
 
 
 @pytest.mark.parametrize("effect", ["slowdown", "stall"])
