@@ -96,7 +96,8 @@ def test_a_part_gives_every_number_of_its_own_a_basis(name: str) -> None:
                 for key, inner in value.items()
                 for found in numbers(inner, f"{path}.{key}" if path else key)
             }
-        return {path} if isinstance(value, int | float) else set()
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return {path} if is_number else set()
 
     keys = ("causes", "layout", "failures", "recovery", "checkpoint")
     own = {key: table[key] for key in keys if key in table}
