@@ -220,6 +220,7 @@ fn both_engines_have_the_same_drift() {
     let communication = || Communication {
         terms: vec![term(&[0.01, 0.02], &[0.5, 0.6], 0.5, 8)],
         overlap_fraction: 0.5,
+        hidden_cost: 0.0,
     };
     for scope in [Scope::Pool, Scope::Cluster] {
         let drift = drifting(scope, lognormal(1.0, 0.05), 7.0, &both);
