@@ -178,6 +178,8 @@ def families() -> tuple[Family, ...]:
     return (
         _megascale(768, megascale[768]),
         _eos(_mlperf("eos"), others=_mlperf("ND_H100")),
+        _later_eos("v4.0", _mlperf("eos", "v4.0")),
+        _later_eos("v4.1", _mlperf("eos", "v4.1")),
         _megascale(6144, megascale[6144]),
         _llama(llama),
         _megascale_530b(megascale_530b),
@@ -196,6 +198,12 @@ def typed_families() -> tuple[Family, ...]:
     return (
         _megascale(768, typed.MEGASCALE_S[768].items()),
         _eos([(n, batch_seqs, step_s) for n, (batch_seqs, step_s) in typed.EOS.items()]),
+        *(
+            _later_eos(
+                edition, [(n, batch_seqs, step_s) for n, (batch_seqs, step_s) in each.items()]
+            )
+            for edition, each in typed.EOS_LATER.items()
+        ),
         _megascale(6144, typed.MEGASCALE_S[6144].items()),
         _llama(llama),
         _megascale_530b(megascale_530b),
@@ -285,9 +293,9 @@ def _megascale(batch_seqs: int, figures: Figures) -> Family:
     )
 
 
-def _mlperf(system: str) -> Figures:
-    """Return GPUs, sequences and median seconds of GPT-3's steps on a system of v3.1."""
-    table = pl.read_csv(DATA / "mlperf_gpt3_h100_summary.csv").filter(round="v3.1")
+def _mlperf(system: str, edition: str = "v3.1") -> Figures:
+    """Return GPUs, sequences and median seconds of GPT-3's steps on a system of a round."""
+    table = pl.read_csv(DATA / "mlperf_gpt3_h100_summary.csv").filter(round=edition)
     found = table.filter(pl.col("system").str.starts_with(system)).sort("n_accel")
     return found.select("n_accel", "global_batch", "step_median_s").iter_rows()
 
@@ -328,6 +336,49 @@ def _eos(figures: Figures, others: Figures = ()) -> Family:
         rows=rows(figures),
         others=tuple(("Azure ND H100 v5", row) for row in rows(others)),
         limit=LIMIT_OF_TWO_NUMBERS,
+    )
+
+
+LATER_LAYOUTS = {
+    "v4.0": {512: (4, 6), 10752: (6, 4), 11616: (6, 4)},
+    "v4.1": {256: (4, 6), 512: (4, 6)},
+}
+"""Stages and chunks of GPT-3 on Eos in later rounds, by GPUs: with tensor 4 they make replicas of
+the GPUs that published batches and microbatches need, and chunks of four layers, which is assumed.
+"""
+
+
+def _later_eos(edition: str, figures: Figures) -> Family:
+    """Return the family of GPT-3 on Eos in a later round of MLPerf, with newer software."""
+    base = Row(
+        gpu="h100-sxm",
+        fabric="infiniband-ndr",
+        model="gpt3-175b",
+        dtype="fp8",
+        stack="tuned",
+        tensor=4,
+    )
+    rows = []
+    for n_gpus, batch, step_s in figures:
+        pipeline, chunks = LATER_LAYOUTS[edition][n_gpus]
+        of_row = {"n_gpus": n_gpus, "batch_seqs": int(batch), "published": step_s}
+        rows.append(replace(base, **of_row, pipeline=pipeline, chunks=chunks))
+    return Family(
+        name=f"eos-{edition}",
+        title=f"GPT-3 175B in FP8, NeMo on H100, {edition}",
+        paper="MLPerf",
+        source=(
+            f"MLPerf Training {edition}, closed, GPT-3, NVIDIA Eos: median step. "
+            "Result not verified by MLCommons Association"
+        ),
+        layout=(
+            "tensor times pipeline is 16 and 24 by the published batches; tensor 4, chunks of four "
+            "layers, a microbatch of 1 and optimizer states in shards are assumed"
+        ),
+        unit="s",
+        statistic="p50",
+        rows=tuple(rows),
+        limit=LIMIT_OF_ONE_NUMBER,
     )
 
 

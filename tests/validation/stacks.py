@@ -105,13 +105,14 @@ TRAINED = {"tuned": tuned, "typical": typical}
 
 
 def predicted() -> tuple[Family, ...]:
-    """Return all families that are predicted: those of the stacks, and two of other software."""
-    return (*tuned(), by_name("eos"), *typical(), by_name("llama"))
+    """Return all families that are predicted: those of the stacks, and some of other software."""
+    mlperf = (by_name(name) for name in ("eos", "eos-v4.0", "eos-v4.1"))
+    return (*tuned(), *mlperf, *typical(), by_name("llama"))
 
 
 def stack_of(family: Family) -> str:
-    """Return the stack of a family's software: MLPerf's entries are tuned as recipes are."""
-    return "tuned" if family.name == "eos" else family.rows[0].stack
+    """Return the stack that a family's software is like."""
+    return family.rows[0].stack
 
 
 @cache

@@ -31,6 +31,8 @@ needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=ABSENT)
 LIMITS = {
     "megascale-768": 0.03,
     "eos": 0.03,
+    "eos-v4.0": 0.05,
+    "eos-v4.1": 0.05,
     "megascale-6144": 0.12,
     "llama": 0.05,
     "megascale-530b": 0.05,
@@ -94,6 +96,8 @@ def test_the_smallest_scales_are_fitted_and_the_rest_predicted() -> None:
     assert fitted == {
         "megascale-768": [256, 512],
         "eos": [512, 4096],
+        "eos-v4.0": [512],
+        "eos-v4.1": [256],
         "megascale-6144": [3072, 6144],
         "llama": [8192],
         "megascale-530b": [2240],
@@ -101,6 +105,8 @@ def test_the_smallest_scales_are_fitted_and_the_rest_predicted() -> None:
     assert predicted == {
         "megascale-768": [768, 1024],
         "eos": [768, 6144, 8192, 10240, 10752],
+        "eos-v4.0": [10752, 11616],
+        "eos-v4.1": [512],
         "megascale-6144": [8192, 12288],
         "llama": [16384, 16384],
         "megascale-530b": [4480, 11200],
@@ -182,7 +188,7 @@ def test_the_catalogue_holds_no_predicted_figure() -> None:
         for row in family.predicted
         if row.published != round(row.published)
     }
-    assert len(predicted) == 11
+    assert len(predicted) == 14
     for kind in catalog.KINDS:
         for name in catalog.names(kind):
             held = set(numbers(tomllib.loads(catalog.text(kind, name))))

@@ -20,6 +20,13 @@ MEGASCALE_530B_MFU_PERCENT = {2240: 49.2, 11200: 48.2}
 # seconds, by GPUs. Result not verified by MLCommons Association.
 EOS = {512: (2048, 11.0539), 768: (3072, 11.0755), 4096: (2048, 1.6084), 10752: (2688, 0.9296)}
 
+# MLPerf Training v4.0 and v4.1, closed, GPT-3, NVIDIA Eos (ngc24.04 and ngc24.09): sequences of a
+# step and median step in seconds, by round and GPUs. Result not verified by MLCommons Association.
+EOS_LATER = {
+    "v4.0": {512: (2304, 10.9822), 10752: (2688, 0.9207), 11616: (2904, 0.9214)},
+    "v4.1": {256: (2048, 18.3739), 512: (2048, 9.4962)},
+}
+
 # Llama 3 Herd of Models (arXiv 2407.21783), table 4, 2,048 sequences of 8,192 tokens: TFLOP/s a
 # GPU by GPUs.
 LLAMA_TFLOP_PER_S = {8192: 430.0, 16384: 400.0}
