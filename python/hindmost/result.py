@@ -48,7 +48,7 @@ class Result:
 
     A result is a value: plain data that pickles, copies, and is written to a file and read back.
     It is equal to a result of the same numbers, whatever machine made them and in whatever time:
-    `machine` is not compared, all the rest is.
+    `machine` is not compared, nor a `forecast` that lies beside it; all the rest is.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ class Result:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Result):
             return NotImplemented
-        names = ("scenario", "plan", "inputs", "why", "deviation", "hours", "forecast")
+        names = ("scenario", "plan", "inputs", "why", "deviation", "hours")
         mine: dict[str, Any] = {**self.columns}
         theirs: dict[str, Any] = {**other.columns}
         return (

@@ -266,9 +266,9 @@ def _coverage() -> str:
     found = coverage.intervals()
     drawn = sum(one.is_covered for one in found)
     with_scatter = sum(one.is_covered_with_scatter for one in found)
-    return f"""Of all rows with one fitted number, {len(found)}, the 90% intervals of what is drawn hold {drawn}:
-they are a percent or two wide, and what a fit leaves open by itself is not in them. With the
-scatter of other families' rows, {found[0].scatter:.1%}, they hold {with_scatter}."""
+    return f"""Of {len(found)} rows with one fitted number, the 90% intervals of what is drawn hold
+{drawn}: they are a percent or two wide, and what a fit leaves open by itself is not in them. With
+the scatter of other families' rows, {found[0].scatter:.1%}, they hold {with_scatter}."""
 
 
 def _stacks() -> str:
