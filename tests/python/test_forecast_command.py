@@ -92,7 +92,7 @@ def test_a_table_says_the_forecast_first(run: Run) -> None:
     forecast, software, elsewhere, drawn, held, idle, at_values = lead.splitlines()
     assert forecast.startswith("Forecast: MFU 0.")
     assert "step time" in forecast
-    assert "of 24 draws of what is not known" in forecast
+    assert "of 16 draws of what is not known" in forecast
     assert software.startswith("Its software is as the stack typical, because ")
     assert elsewhere.startswith("Nobody has measured the stack typical with hopper or blackwell")
     assert drawn.startswith("Drawn anew in each: pools.h100.software_efficiency, ")

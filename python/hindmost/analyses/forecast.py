@@ -39,7 +39,7 @@ RUNS = 64
 """Runs of a forecast, by default."""
 STEPS = {"order-statistics": 100, "sample": 32}
 """Steps of each of them, by method: a run's mean needs few."""
-RUNS_BESIDE = 24
+RUNS_BESIDE = 16
 """Runs of a forecast beside a result, which is to take a fraction of the time of that."""
 STEPS_BESIDE = {"order-statistics": 100, "sample": 12}
 """Steps of each of them, by method, at most."""
@@ -204,7 +204,7 @@ def _sorted_out(scenario: Scenario) -> tuple[list[Unknown], tuple[str, ...], lis
 def task_beside(result: Result) -> Task:
     """Return what makes the forecast that goes with a result, as ``hindmost run`` prints it.
 
-    It has the seed of the result, 24 runs, and at most 100 steps in each, with ``sample`` 12. Where
+    It has the seed of the result, 16 runs, and at most 100 steps in each, with ``sample`` 12. Where
     nothing that acts on steps is unknown, it is that of the result's own runs.
 
     Parameters

@@ -124,7 +124,7 @@ def run(
 ) -> None:
     """Forecast the step time and MFU of SCENARIO, and simulate it.
 
-    The forecast draws anew in each of 24 runs what is not known: [unknowns] of the scenario. Beside
+    The forecast draws anew in each of 16 runs what is not known: [unknowns] of the scenario. Beside
     it is the distribution at the scenario's own values.
 
     SCENARIO is a preset (see `hindmost catalog presets`), a TOML file, or the
