@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,7 @@ CELLS = 64
 """Points of the law of an order statistic between two others."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Forecast:
     """What a scenario comes to, with what is not known of it drawn anew in every run.
 
@@ -56,14 +56,19 @@ class Forecast:
         Draws of runs that were made again because the scenario refuses their values.
     """
 
-    inputs: dict[str, Any] = field(repr=False)
-    unknowns: dict[str, dict[str, Any]] = field(repr=False)
-    draws: dict[str, tuple[int | float, ...]] = field(repr=False)
-    step_time_s: tuple[float, ...] = field(repr=False)
-    mfu: tuple[float, ...] = field(repr=False)
+    inputs: dict[str, Any]
+    unknowns: dict[str, dict[str, Any]]
+    draws: dict[str, tuple[int | float, ...]]
+    step_time_s: tuple[float, ...]
+    mfu: tuple[float, ...]
     held: tuple[str, ...]
     idle: tuple[str, ...]
     n_redrawn: int
+
+    def __repr__(self) -> str:
+        low, middle, high = (self.value("mfu", name) for name in ("p5", "p50", "p95"))
+        runs = f"{len(self.mfu)} runs with the stack {self.inputs['stack']}"
+        return f"<Forecast: MFU {middle:.3g} ({low:.3g} to {high:.3g}), {runs}>"
 
     @cached_property
     def runs(self) -> pl.DataFrame:

@@ -86,13 +86,51 @@ def test_laws_are_of_the_keys_that_are_not_set() -> None:
     "fit",
     [
         {"pools.h100.kernel_efficiency": 0.6},
-        {"pools.h100.software_efficiency": 0.7},
         {"pools.h100.forward_s": 1.0, "pools.h100.backward_s": 2.0},
     ],
 )
 def test_a_fit_leaves_nothing_of_its_software_open(fit: Changes) -> None:
     assert "pools.h100.software_efficiency" not in stack_unknowns(stacked("typical", fit))
     assert forecast_stack(stacked(None, fit)) == "best"
+
+
+def test_a_known_efficiency_leaves_the_rest_of_its_software_open() -> None:
+    known: Changes = {"pools.h100.software_efficiency": 0.7}
+    assert list(stack_unknowns(stacked("typical", known))) == ["collective.hidden_cost"]
+    assert forecast_stack(stacked(None, known)) == "typical"
+    # One that is all but 1 is forecast much like one that is left open at its best.
+    found = [
+        hm.forecast(stacked(None, {"pools.h100.software_efficiency": share}), seed=1, runs=8)
+        for share in (0.999, 0.768)
+    ]
+    near_one, at_median = (one.value("mfu") for one in found)
+    assert near_one > at_median > 0.75 * near_one
+
+
+def test_a_fit_of_one_pool_leaves_the_others_open() -> None:
+    fit: Changes = {"pools.h200.kernel_efficiency": 0.6}
+    mixed = stacked(None, fit, name="colossus-1")
+    assert forecast_stack(mixed) == "typical"
+    paths = stack_unknowns(with_changes(mixed, {"workload.stack": "typical"}))
+    assert [path for path in paths if path.endswith("software_efficiency")] == [
+        "pools.h100.software_efficiency",
+        "pools.gb200.software_efficiency",
+    ]
+
+
+def test_a_cost_of_nothing_is_known() -> None:
+    free: Changes = {"collective.hidden_cost": 0.0, "workload.tensor_overlap_fraction": 0.0}
+    assert list(stack_unknowns(stacked("tuned", free))) == ["pools.h100.software_efficiency"]
+
+
+def test_gpus_of_no_named_generation_are_classes_of_their_own() -> None:
+    scenario = stacked("tuned", {"pools.h100.gpu": "mi300x", "pools.h100.scale_up_latency_s": 3e-6})
+    assert classes_of(scenario, scenario.pools["h100"])[-1] == "mi300x"
+    law = stack_unknowns(scenario)["pools.h100.software_efficiency"].model_dump()
+    tuned = catalog.stack("tuned").software_efficiency
+    assert tuned is not None
+    assert law["sigma"] == tuned.sigma_elsewhere
+    assert classes_not_measured(scenario, "tuned") == ["mi300x"]
 
 
 def test_forecasts_of_scenarios_that_say_nothing_take_what_is_typical() -> None:

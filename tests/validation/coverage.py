@@ -10,7 +10,16 @@ from scipy import stats
 
 import hindmost as hm
 from tests.validation.families import Family, Row, gated
-from tests.validation.fitting import SEED, STEPS, estimate, figure, fit, fitted_on, scenario
+from tests.validation.fitting import (
+    SEED,
+    STEPS,
+    estimate,
+    figure,
+    fit,
+    fitted_on,
+    predicted_rows,
+    scenario,
+)
 from tests.validation.recipes import recipes
 
 ENDS = (0.05, 0.95)
@@ -47,7 +56,7 @@ def intervals() -> tuple[Interval, ...]:
     What is not known is drawn alike for both scales, and the smallest one has its published step in
     each draw: a fit would make it so.
     """
-    return tuple(_interval(family, row) for family in _families() for row in family.predicted)
+    return tuple(_interval(family, row) for family in _families() for row in predicted_rows(family))
 
 
 def _families() -> list[Family]:
@@ -71,7 +80,7 @@ def _scatter(family: Family) -> float:
         estimate(other, row, fit(other)).error
         for other in _families()
         if other.name != family.name
-        for row in other.predicted
+        for row in predicted_rows(other)
     ]
     return float(np.sqrt(np.mean(np.square(errors))))
 

@@ -205,6 +205,12 @@ def fitted_on(family: Family) -> tuple[Row, ...]:
     return family.fitted if fit(family).overhead_s else family.fitted[:1]
 
 
+def predicted_rows(family: Family) -> list[Row]:
+    """Return the rows that no number is fitted on, by scale."""
+    rest = [row for row in family.rows if row not in fitted_on(family)]
+    return sorted(rest, key=lambda row: row.n_gpus)
+
+
 def _fit(family: Family, rows: tuple[Row, ...]) -> Fit:
     goals_s = np.array([_published_s(family, row) for row in rows])
 

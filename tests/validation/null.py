@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tests.validation.families import Family, Row, gated
-from tests.validation.fitting import Fit, estimate, figure, fit, scenario
+from tests.validation.fitting import Fit, estimate, figure, fit, predicted_rows, scenario
 from tests.validation.recipes import recipes
 
 CONSTANT_MFU = 0.50
@@ -114,4 +114,6 @@ def of_family(model: str, family: Family) -> list[float]:
 def errors_of(model: str, families: list[Family]) -> Errors:
     """Return the errors of a model on all predicted rows of some families."""
     of = MODELS[model]
-    return Errors(errors=tuple(of(family, row) for family in families for row in family.predicted))
+    return Errors(
+        errors=tuple(of(family, row) for family in families for row in predicted_rows(family))
+    )

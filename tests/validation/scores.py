@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tests.validation.families import Family
-from tests.validation.fitting import Estimate, estimate, fit
+from tests.validation.fitting import Estimate, estimate, fit, predicted_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ def score_of_predictions(families: list[Family]) -> Score:
         [
             (f"{family.title}, {row.n_gpus:,} GPUs", estimate(family, row, fit(family)))
             for family in families
-            for row in family.predicted
+            for row in predicted_rows(family)
         ]
     )
 

@@ -82,7 +82,8 @@ def forecast(
         Threads; by default as many as this process may use.
     changes
         Key paths and their new values, laid over the scenario. A value that is set is known, and
-        drawn no more.
+        drawn no more, but for a software efficiency of 1, which says nothing: with the stack
+        ``best`` it is 1.
     progress
         Called with the runs that are done and all of them.
 
@@ -100,8 +101,8 @@ def forecast(
     unknown that changes the tokens of a step is held at the scenario's value. Without unknowns
     only GPUs and steps differ between runs.
 
-    A scenario that says nothing of its software is forecast with the stack ``typical``: one that
-    names no stack, and gives no pool an efficiency, products or passes of its own.
+    A scenario that names no stack is forecast with the stack ``typical``, unless all of its pools
+    have a kernel efficiency, products or passes of their own: a fit holds what software loses.
 
     Examples
     --------

@@ -124,8 +124,9 @@ def run(
 ) -> None:
     """Forecast the step time and MFU of SCENARIO, and simulate it.
 
-    The forecast draws anew in each of 16 runs what is not known: [unknowns] of the scenario. Beside
-    it is the distribution at the scenario's own values.
+    The forecast draws anew in each of 16 runs what is not known: [unknowns] of the scenario, and
+    what its software stack leaves open. Beside it is the distribution at the scenario's own values,
+    to which --runs and --steps belong.
 
     SCENARIO is a preset (see `hindmost catalog presets`), a TOML file, or the
     Parquet file of an earlier run, which is repeated.

@@ -76,7 +76,8 @@ def stage_traffic(job: Job, stage: Stage) -> Traffic:
     Notes
     -----
     Values in BF16, by token and rank, with h the residual width, f the width of the feed-forward
-    network (once more where it is gated), q and k the widths of queries and keys:
+    network (twice as many come in where it is gated), q and k the widths of queries and keys, e the
+    experts of a token:
 
     ==================  ======================  ================================
     part                forward                 backward
@@ -85,11 +86,12 @@ def stage_traffic(job: Job, stage: Stage) -> Traffic:
     each residual sum   3 h                     3 h
     rotary embedding    2 (q + k)               2 (q + k)
     activation          f in, f out             f in and its gradient, f out
-    k experts a token   2 (k + 1) h             2 (k + 1) h
+    copies for experts  2 (e + 1) h             2 (e + 1) h
     each product        what it gives           what it takes
     ==================  ======================  ================================
 
-    Tensor ranks divide all of it but what their products take. In FP8 each value that a product
+    Tensor ranks divide all of it but what the first product of a pair takes, and what the second
+    one gives. In FP8 each value that a product
     takes is cast (`CAST_BYTES`), and in the backward pass each that it gives. Gradients of weights
     are written in `gradient_dtype` with each microbatch, and read with each but the first, in the
     mean over all of them. Each of the `logit_bytes` is

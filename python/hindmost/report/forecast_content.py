@@ -38,8 +38,13 @@ def forecast_lead(result: Result) -> tuple[str, ...]:
     named, stack = result.scenario.workload.stack, found.inputs["stack"]
     if named is None and stack != BEST_STACK:
         lines.append(
-            f"Its software is as the stack {stack}, because the scenario says nothing of it "
+            f"Its software is as the stack {stack}, because the scenario names none "
             "(workload.stack)."
+        )
+    elif named is None:
+        lines.append(
+            "Efficiencies or passes of all pools are given, which is taken for a fit of all that "
+            "software loses: name workload.stack if it is none."
         )
     others = classes_not_measured(result.scenario, stack)
     if others:
@@ -65,10 +70,11 @@ def forecast_lead(result: Result) -> tuple[str, ...]:
 def _of_values(result: Result, acting: list[str]) -> str:
     """Return what the scenario's own values come to, and whether that is a ceiling."""
     said = f"At the scenario's own values MFU is {rounded(*_value(result, 'mfu'))}"
+    runs = " So are all whole runs below." if result.scenario.enabled_failures else ""
     if not all(map(_is_best, result.scenario.pools.values())):
-        return f"{said}."
+        return f"{said}.{runs.replace('So are all', 'So are the')}"
     if any(path.endswith(".software_efficiency") for path in acting):
-        return f"{said}: a ceiling as far as software goes, which is at its best there."
+        return f"{said}: a ceiling as far as software goes, which is at its best there.{runs}"
     return (
         f"{said}. Software is at its best in both (software_efficiency 1): as far as that goes, "
         "both are ceilings."
