@@ -91,11 +91,11 @@ def stage_traffic(job: Job, stage: Stage) -> Traffic:
     ==================  ======================  ================================
 
     Tensor ranks divide all of it but what the first product of a pair takes, and what the second
-    one gives. In FP8 each value that a product
-    takes is cast (`CAST_BYTES`), and in the backward pass each that it gives. Gradients of weights
-    are written in `gradient_dtype` with each microbatch, and read with each but the first, in the
-    mean over all of them. Each of the `logit_bytes` is
-    written and read once. Scores stay in the chip's own memory, and an encoder is not counted.
+    one gives. In FP8 each value that a product takes is cast (`CAST_BYTES`), and in the backward
+    pass each that it gives. Gradients of weights are written in `gradient_dtype` with each
+    microbatch, and read with each but the first, in the mean over all of them. Each of the
+    `logit_bytes` is written and read once. Scores stay in the chip's own memory, and an encoder is
+    not counted.
     """
     workload = job.workload
     selective = SELECTIVE if workload.recompute == "selective" else ()
