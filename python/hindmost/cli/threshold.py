@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from hindmost.errors import Problem, ScenarioError
-from hindmost.forecasted import forecast_name_problems
+from hindmost.forecasted import FORECAST_METRICS, forecast_name_problems
 from hindmost.metrics import name_problems
 from hindmost.result import Result
 
@@ -76,13 +76,12 @@ def _parsed(text: str) -> Threshold:
     match = _FORM.fullmatch(text)
     limit = _number(match[5]) if match else math.nan
     if match is None or math.isnan(limit):
-        form = "[forecast.]METRIC.STATISTIC"
-        requirement = f"must be {form}, one of {' '.join(_SIGNS)}, and a number"
+        requirement = f"must be METRIC.STATISTIC, one of {' '.join(_SIGNS)}, and a number"
         hint = "such as mfu.p50<0.38, or forecast.mfu.p5<0.3"
         problem = Problem(path="--fail-if", requirement=requirement, value=text, hint=hint)
         raise ScenarioError([problem])
     of, metric, statistic, sign, _ = match.groups()
-    if not of and "." in statistic:
+    if not of and statistic.partition(".")[0] in FORECAST_METRICS:
         requirement = "must be METRIC.STATISTIC, or forecast.METRIC.STATISTIC"
         raise ScenarioError([Problem(path="--fail-if", requirement=requirement, value=text)])
     found = (forecast_name_problems if of else name_problems)(metric, statistic)
