@@ -134,6 +134,15 @@ class OrderStatistics:
         terms: bool = False,
         progress: Callable[[int], object] | None = None,
     ) -> Columns: ...
+    def seconds(
+        self,
+        *,
+        seed: int,
+        runs: int,
+        steps: int,
+        threads: int,
+        progress: Callable[[int], object] | None = None,
+    ) -> NDArray[np.float64]: ...
     def step_times(
         self,
         networks: Sequence[Network],

@@ -10,6 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hindmost import _core
 from hindmost.arguments import (
     DEFAULT_DAYS,
@@ -320,29 +323,34 @@ class Compiled:
             deviation=choice.deviation,
         )
 
-    def mean_step_s(
+    def step_time_s(
         self,
         *,
         steps: Mapping[str, int],
+        runs: int,
         seed: int,
         method: Method,
         threads: int,
         progress: Progress | None,
-    ) -> float:
-        """Return the mean seconds of the steps of one run, and nothing else of them.
+    ) -> NDArray[np.float64]:
+        """Return the seconds of the steps that `simulate` would draw, and nothing else of them.
 
         Arguments are those of `simulate` and trusted; steps are by method, since `auto` chooses.
+        What the runs fix is not kept: these are for a scenario that is simulated once.
+
+        Returns
+        -------
+        array of shape (runs x steps,)
+            Seconds, runs one after another.
         """
         choice = self._choice(method, seed=seed, threads=threads, progress=progress)
         n_steps = steps[choice.method]
-        size: dict[str, Any] = {"seed": seed, "runs": 1, "steps": n_steps, "threads": threads}
+        size: dict[str, Any] = {"seed": seed, "runs": runs, "steps": n_steps, "threads": threads}
         if choice.engine is None:
-            tell = counting(progress, self.core.draws_per_step * n_steps)
-            columns = _core.sample(self.core, **size, progress=tell)
-        else:
-            tell = counting(progress, self.plan.n_ranks + n_steps)
-            columns = choice.engine.run(**size, progress=tell)
-        return float(columns["step_time_s"].mean())
+            tell = counting(progress, self.core.draws_per_step * runs * n_steps)
+            return _core.sample(self.core, **size, progress=tell)["step_time_s"]
+        tell = counting(progress, runs * (self.plan.n_ranks + n_steps))
+        return choice.engine.seconds(**size, progress=tell)
 
     def _choice(
         self, method: Method, *, seed: int, threads: int, progress: Progress | None

@@ -229,9 +229,11 @@ def test_every_run_is_simulated_again_and_the_first_steps(monkeypatch: pytest.Mo
     calls = []
 
     class Changed:
-        def simulate_steps(self, *, runs: int, steps: int, **_: Any) -> hm.Result:
-            calls.append((runs, steps))
-            return result_of(speed=slowdown({**WIDE, "cap": 1.2}), runs=runs, steps=steps)
+        def step_time_s(self, *, runs: int, steps: dict[str, int], **_: Any) -> Any:
+            n_steps = steps["order-statistics"]
+            calls.append((runs, n_steps))
+            changed = result_of(speed=slowdown({**WIDE, "cap": 1.2}), runs=runs, steps=n_steps)
+            return changed.columns["step_time_s"]
 
     class Base:
         def with_changes(self, _: hm.Scenario) -> Changed:

@@ -225,7 +225,6 @@ def caps_task(result: Result) -> Task:
         raise _refusal(result.inputs["method"], f"why it was chosen: {result.why}")
     plan = result.plan
     step_time_s = result.columns["step_time_s"].reshape(result.inputs["runs"], -1)
-    # Without memory: the caps that matter most are those of persistent effects.
     compiled = Compiled(result.scenario)
 
     def simulated(variant: Variant, *, threads: int, progress: Progress | None) -> MovedCap | None:
@@ -264,18 +263,18 @@ def _moved(
     steps = _n_steps(variant.share * runs, step_time_s.shape[1])
     given = step_time_s[:, :steps]
     try:
-        changed = compiled.with_changes(variant.changes).simulate_steps(
+        moved_s = compiled.with_changes(variant.changes).step_time_s(
             seed=result.inputs["seed"],
             method=result.inputs["method"],
             threads=threads,
             runs=runs,
-            steps=steps,
+            steps={result.inputs["method"]: steps},
             progress=progress,
         )
     except ScenarioError:
         # The law refuses the cap, such as one below its least number.
         return None
-    moved = changed.columns["step_time_s"].reshape(given.shape)
+    moved = moved_s.reshape(given.shape)
     if np.array_equal(moved, given):
         return None
     change = next(estimates((moved - given).ravel(), runs))

@@ -338,13 +338,15 @@ class _Draws:
                 if n_refused == MAX_ATTEMPTS:
                     raise self._refusal(run, error) from None
             point = drawn_again(self.unknowns, self.seed, run, n_refused)
-        step_time_s = compiled.mean_step_s(
+        steps_s = compiled.step_time_s(
             steps=self.steps,
+            runs=1,
             seed=seed_of_run(self.seed, run),
             method=self.method,
             threads=threads,
             progress=progress,
         )
+        step_time_s = float(steps_s.mean())
         return _Outcome(
             point=point,
             n_refused=n_refused,

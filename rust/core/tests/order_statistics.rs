@@ -5,7 +5,7 @@ mod common;
 use std::sync::Arc;
 
 use common::draws::mean_and_error;
-use common::laws::{exponential, lognormal, normal, uniform};
+use common::laws::{capped, exponential, lognormal, normal, uniform};
 use common::plans::{cause, jitter, network, plan, pool, term, with_probability};
 use common::slowest::{ERRORS, assert_share, run, speed, stall};
 use hindmost_core::Error;
@@ -149,6 +149,74 @@ fn rows_are_the_same_with_terms_of_which_one_is_the_slowest() {
             (longest_s / step_s - 1.0).abs() < 1e-6,
             "{longest_s} {step_s}"
         );
+    }
+}
+
+/// Plans of three pools, of which the later ones can be slower than the first, or equal, or much
+/// faster: of laws with and without a cap, and of a cause that makes some ranks faster.
+fn plans_of_unlike_pools() -> Vec<Plan> {
+    let all = [0, 1, 2];
+    let speed = |law| cause("speed", Scope::Gpu, Span::Run, Effect::Slowdown, law, &all);
+    let mut plans = Vec::new();
+    for later_s in [1.02, 1.0, 0.9, 0.5] {
+        for persistent in [
+            speed(lognormal(1.0, 0.02)),
+            speed(capped(lognormal(1.0, 0.02), 1.05)),
+        ] {
+            let residual = jitter("residual", lognormal(1.0, 0.002), &all);
+            let boost = with_probability(jitter("boost", uniform(0.7, 0.9), &all), 0.01);
+            let hiccup = with_probability(jitter("hiccup", uniform(1.1, 2.0), &all), 1e-5);
+            let causes = vec![
+                persistent,
+                residual,
+                boost,
+                hiccup,
+                cause(
+                    "grid",
+                    Scope::Pool,
+                    Span::Step,
+                    Effect::Slowdown,
+                    lognormal(1.0, 0.03),
+                    &all,
+                ),
+                with_probability(stall(Scope::Node, exponential(0.3, 0.1)), 1e-5),
+            ];
+            let pools = [
+                ("a", 70_003, 1.0),
+                ("b", 9_000, later_s),
+                ("c", 150_000, later_s),
+            ];
+            let pools = pools.map(|(name, n, compute_s)| pool(name, n, 8, 8, 8, compute_s));
+            plans.push(plan(pools.to_vec(), causes));
+        }
+    }
+    plans
+}
+
+#[test]
+fn pools_that_cannot_be_the_slowest_are_skipped_without_a_trace() {
+    // With terms every pool is looked at.
+    for (place, plan) in plans_of_unlike_pools().into_iter().enumerate() {
+        let engine = OrderStatistics::new(Arc::new(plan)).unwrap();
+        let control = Control::default();
+        let rows = engine.run(SEED + 5, 2, 501, &control).unwrap();
+        let (expected, _) = engine.run_with_terms(SEED + 5, 2, 501, &control).unwrap();
+        assert!(rows == expected, "plan {place}");
+    }
+}
+
+#[test]
+fn seconds_alone_are_those_of_whole_rows() {
+    for (place, plan) in plans_of_unlike_pools()
+        .into_iter()
+        .chain([large_plan()])
+        .enumerate()
+    {
+        let engine = OrderStatistics::new(Arc::new(plan)).unwrap();
+        let control = Control::default();
+        let rows = engine.run(SEED + 6, 3, 101, &control).unwrap();
+        let seconds = engine.run_seconds(SEED + 6, 3, 101, &control).unwrap();
+        assert!(seconds == rows.step_time_s, "plan {place}");
     }
 }
 

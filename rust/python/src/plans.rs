@@ -305,6 +305,23 @@ impl OrderStatistics {
         columns(py, drawn)
     }
 
+    /// Seconds of the steps of `run`, and nothing else of them.
+    #[pyo3(signature = (*, seed, runs, steps, threads, progress=None))]
+    fn seconds<'py>(
+        &self,
+        py: Python<'py>,
+        seed: u64,
+        runs: u32,
+        steps: u32,
+        threads: usize,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Bound<'py, PyArray1<f64>>> {
+        let seconds = watch(py, threads, progress, |control| {
+            self.engine.run_seconds(seed, runs, steps, control)
+        })?;
+        Ok(freeze(seconds.into_pyarray(py)))
+    }
+
     /// Seconds of the same steps with each of some other networks.
     #[pyo3(signature = (networks, *, seed, runs, steps, threads, progress=None))]
     #[allow(clippy::too_many_arguments, reason = "keywords of a Python method")]

@@ -16,7 +16,7 @@ use crate::search::{Frontier, WorstPorts};
 use crate::simd::QUAD_STEPS;
 use crate::step::{
     Columns, Durations, Engine, ExpectedTime, OtherNetwork, Run, Slowest, SlowestAndFrontiers,
-    Terms, simulate, simulate_networks, simulate_with_terms,
+    Terms, simulate, simulate_networks, simulate_seconds, simulate_with_terms,
 };
 
 /// A plan whose slowest ranks are compiled into laws.
@@ -164,6 +164,21 @@ impl OrderStatistics {
         simulate_with_terms(self, seed, runs, steps, control)
     }
 
+    /// Seconds of the steps that [`OrderStatistics::run`] draws, and nothing else of them: sooner
+    /// where ranks that cannot be the slowest need not be drawn.
+    ///
+    /// # Errors
+    /// As [`OrderStatistics::run`].
+    pub fn run_seconds(
+        &self,
+        seed: u64,
+        runs: u32,
+        steps: u32,
+        control: &Control,
+    ) -> Result<Vec<f64>> {
+        simulate_seconds(&OfSlowest(self), seed, runs, steps, control)
+    }
+
     /// Seconds of the steps that [`OrderStatistics::run`] draws with each of some other networks.
     ///
     /// # Errors
@@ -227,7 +242,7 @@ impl OrderStatistics {
         let fixed = self.begin_gangs(&random, run, control)?;
         let origin = match fixed {
             Some(gangs) => Origin::Given(gangs.effects[pool].clone()),
-            None => Origin::Drawn,
+            None => Origin::OfSlowest,
         };
         let (plan, law) = (self.plan_of_ranks(), &self.ranks[pool]);
         let members = Members::new(plan, law, pool, &random, run, origin, control)?;
@@ -304,8 +319,37 @@ impl Engine for OrderStatistics {
         run: u32,
         control: &Control,
     ) -> Result<DrawnRun<'a>> {
-        let none = vec![None; self.ranks.len()];
-        DrawnRun::new(self, [&none, &none], random, run, control)
+        let drawn = |_: usize| Origin::Drawn;
+        DrawnRun::new(self, [&drawn, &drawn], random, run, control)
+    }
+}
+
+/// An engine that draws nothing of ranks that cannot be the slowest, and so knows no expected
+/// times.
+struct OfSlowest<'e>(&'e OrderStatistics);
+
+impl Engine for OfSlowest<'_> {
+    type Run<'a>
+        = DrawnRun<'a>
+    where
+        Self: 'a;
+
+    const STEPS_PER_TASK: usize = OrderStatistics::STEPS_PER_TASK;
+    const RUNS_IN_PARALLEL: bool = OrderStatistics::RUNS_IN_PARALLEL;
+    const COUNTS_STEPS: bool = OrderStatistics::COUNTS_STEPS;
+
+    fn plan(&self) -> &Plan {
+        &self.0.plan
+    }
+
+    fn begin<'a>(
+        &'a self,
+        random: &'a Random,
+        run: u32,
+        control: &Control,
+    ) -> Result<DrawnRun<'a>> {
+        let of_slowest = |_: usize| Origin::OfSlowest;
+        DrawnRun::new(self.0, [&of_slowest, &of_slowest], random, run, control)
     }
 }
 
@@ -370,15 +414,14 @@ impl Engine for Remembering<'_> {
         run: u32,
         control: &Control,
     ) -> Result<DrawnRun<'a>> {
-        DrawnRun::new(
-            self.engine,
-            [&self.ranks, &self.ports],
-            random,
-            run,
-            control,
-        )
+        let ranks = |pool: usize| Origin::of_memory(self.ranks[pool].as_deref());
+        let ports = |pool: usize| Origin::of_memory(self.ports[pool].as_deref());
+        DrawnRun::new(self.engine, [&ranks, &ports], random, run, control)
     }
 }
+
+/// Where what persists in a run comes from, by pool.
+type OriginOfPool<'f, 'm> = &'f dyn Fn(usize) -> Origin<'m>;
 
 /// A job in one run.
 pub struct DrawnRun<'a> {
@@ -391,39 +434,34 @@ pub struct DrawnRun<'a> {
 }
 
 impl<'a> DrawnRun<'a> {
-    /// The memories of ranks and of ports are by pool.
+    /// The origins of what persists, of ranks and of ports, are by pool.
     fn new(
         engine: &'a OrderStatistics,
-        [of_ranks, of_ports]: [&[Option<Arc<PoolMemory>>]; 2],
+        [of_ranks, of_ports]: [OriginOfPool<'_, '_>; 2],
         random: &'a Random,
         run: u32,
         control: &Control,
     ) -> Result<Self> {
-        let members = |plan: &'a Plan,
-                       laws: &'a [Arc<PoolLaw>],
-                       memories: &[Option<Arc<PoolMemory>>],
-                       gangs: Option<&RunGangs>| {
+        let members = |plan: &'a Plan, laws: &'a [Arc<PoolLaw>], origin: OriginOfPool<'_, '_>| {
             laws.iter()
-                .zip(memories)
                 .enumerate()
-                .map(|(index, (law, memory))| {
-                    let origin = match (gangs, memory) {
-                        (Some(gangs), _) => Origin::Given(gangs.effects[index].clone()),
-                        (None, Some(memory)) => Origin::Kept(memory),
-                        (None, None) => Origin::Drawn,
-                    };
-                    Members::new(plan, law, index, random, run, origin, control)
+                .map(|(index, law)| {
+                    Members::new(plan, law, index, random, run, origin(index), control)
                 })
                 .collect::<Result<Vec<_>>>()
         };
         let gangs = engine.begin_gangs(random, run, control)?;
+        let of_ranks: OriginOfPool<'_, '_> = match &gangs {
+            Some(gangs) => &|pool| Origin::Given(gangs.effects[pool].clone()),
+            None => of_ranks,
+        };
         let has_transfers = !engine.plan.communication().terms.is_empty();
         let plan = engine.plan_of_ranks();
         Ok(Self {
             plan: &engine.plan,
-            ranks: members(plan, &engine.ranks, of_ranks, gangs.as_ref())?,
+            ranks: members(plan, &engine.ranks, of_ranks)?,
             ports: if has_transfers {
-                members(&engine.plan, &engine.ports, of_ports, None)?
+                members(&engine.plan, &engine.ports, of_ports)?
             } else {
                 Vec::new()
             },

@@ -69,9 +69,16 @@ impl<'d> SlowestRank<'d> {
     /// The result before anything is visited, in a step of this duration.
     #[must_use]
     pub fn nobody(step: RankDuration<'d>) -> Self {
+        Self::none_below(step, f64::NEG_INFINITY)
+    }
+
+    /// The result before anything is visited, where ranks with which the step takes less than
+    /// `least_s` do not matter: another pool has one with which it takes so long.
+    #[must_use]
+    pub fn none_below(step: RankDuration<'d>, least_s: f64) -> Self {
         Self {
             step,
-            duration_s: f64::NEG_INFINITY,
+            duration_s: least_s,
             slowdown: 0.0,
             stall_rel: 0.0,
             rank: u32::MAX,

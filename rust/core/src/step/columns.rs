@@ -69,6 +69,13 @@ pub struct Row {
     pub exposed_comm_s: f64,
 }
 
+impl Row {
+    /// Seconds of the whole step.
+    fn step_time_s(&self) -> f64 {
+        self.slowest.compute_s + self.exposed_comm_s
+    }
+}
+
 /// Rows of consecutive steps that can be divided among parallel tasks, each of
 /// which writes its own.
 pub trait Rows: Send + Sized {
@@ -145,10 +152,30 @@ impl Rows for StepRows<'_> {
     }
 
     fn write(&mut self, step: usize, row: Row) {
-        self.step_time_s[step] = row.slowest.compute_s + row.exposed_comm_s;
+        self.step_time_s[step] = row.step_time_s();
         self.compute_s[step] = row.slowest.compute_s;
         self.exposed_comm_s[step] = row.exposed_comm_s;
         self.stall_s[step] = row.slowest.stall_s;
         self.slowest[step] = row.slowest.pool;
+    }
+}
+
+/// Seconds of steps.
+pub(super) struct StepSeconds<'a>(pub &'a mut [f64]);
+
+impl Rows for StepSeconds<'_> {
+    type Row = Row;
+
+    fn n_steps(&self) -> usize {
+        self.0.len()
+    }
+
+    fn split_at(self, steps: usize) -> (Self, Self) {
+        let (early, late) = self.0.split_at_mut(steps);
+        (Self(early), Self(late))
+    }
+
+    fn write(&mut self, step: usize, row: Row) {
+        self.0[step] = row.step_time_s();
     }
 }

@@ -1,6 +1,6 @@
 //! The one loop over runs and steps.
 
-use super::columns::{Columns, Row, Rows};
+use super::columns::{Columns, Row, Rows, StepSeconds};
 use super::expected::ExpectedTime;
 use super::network::{Durations, QuadNetwork};
 use super::other_network::{NetworkRows, OtherNetwork};
@@ -114,9 +114,35 @@ pub fn simulate<E: Engine>(
     check_size(runs, steps)?;
     let n_pools = engine.plan().pools().len();
     let mut columns = Columns::zeros(runs as usize, steps as usize, n_pools)?;
-    let expected = draw_runs(engine, seed, runs, columns.rows(), &Lengths, control)?;
-    columns.set_expected(&expected);
+    let expected = draw_runs(
+        engine,
+        seed,
+        runs,
+        columns.rows(),
+        &Lengths,
+        |job| job.expected(),
+        control,
+    )?;
+    columns.set_expected(&expected.concat());
     Ok(columns)
+}
+
+/// Seconds of the steps of [`simulate`], and nothing else of them.
+///
+/// # Errors
+/// As [`simulate`].
+pub fn simulate_seconds<E: Engine>(
+    engine: &E,
+    seed: u64,
+    runs: u32,
+    steps: u32,
+    control: &Control,
+) -> Result<Vec<f64>> {
+    check_size(runs, steps)?;
+    let mut seconds = filled(0.0, runs as usize * steps as usize)?;
+    let rows = StepSeconds(&mut seconds);
+    draw_runs(engine, seed, runs, rows, &Lengths, |_| (), control)?;
+    Ok(seconds)
 }
 
 /// [`simulate`], and what each step is made of. The rows are the same.
@@ -138,8 +164,16 @@ pub fn simulate_with_terms<E: Engine>(
     let mut columns = Columns::zeros(runs as usize, steps as usize, n_pools)?;
     let mut terms = TermsBuffer::new(n_steps, n_ports, n_terms)?;
     let rows = (columns.rows(), terms.rows());
-    let expected = draw_runs(engine, seed, runs, rows, &LengthsAndTerms, control)?;
-    columns.set_expected(&expected);
+    let expected = draw_runs(
+        engine,
+        seed,
+        runs,
+        rows,
+        &LengthsAndTerms,
+        |job| job.expected(),
+        control,
+    )?;
+    columns.set_expected(&expected.concat());
     Ok((columns, terms.into_columns()?))
 }
 
@@ -170,19 +204,20 @@ pub fn simulate_networks<E: Engine>(
         networks,
         steps: steps as usize,
     };
-    draw_runs(engine, seed, runs, rows, &what, control)?;
+    draw_runs(engine, seed, runs, rows, &what, |_| (), control)?;
     Ok(columns)
 }
 
-/// Fills the rows of all runs, and returns the expected times by run and pool.
-fn draw_runs<E: Engine, R: Rows>(
+/// Fills the rows of all runs, and returns what `finish` makes of each of them.
+fn draw_runs<E: Engine, R: Rows, T: Send>(
     engine: &E,
     seed: u64,
     runs: u32,
     rows: R,
     what: &impl Draw<Row = R::Row>,
+    finish: impl Fn(&E::Run<'_>) -> T + Sync,
     control: &Control,
-) -> Result<Vec<ExpectedTime>> {
+) -> Result<Vec<T>> {
     let plan = engine.plan();
     let random = Random::new(seed);
     let draw_run = |run: u32, rows| {
@@ -204,10 +239,9 @@ fn draw_runs<E: Engine, R: Rows>(
         tasks.fill(rows, |quad, n_steps, scratch| {
             what.draw(&drawing, quad, n_steps, scratch)
         })?;
-        Ok(job.expected())
+        Ok(finish(&job))
     };
-    let expected = fill_runs(rows, runs, E::RUNS_IN_PARALLEL, &draw_run)?;
-    Ok(expected.concat())
+    fill_runs(rows, runs, E::RUNS_IN_PARALLEL, &draw_run)
 }
 
 /// Refuses sizes that no simulation has.

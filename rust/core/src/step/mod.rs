@@ -14,7 +14,8 @@ mod terms;
 
 pub use columns::{Columns, Row, Rows};
 pub use driver::{
-    Engine, Run, Tasks, check_size, fill_runs, simulate, simulate_networks, simulate_with_terms,
+    Engine, Run, Tasks, check_size, fill_runs, simulate, simulate_networks, simulate_seconds,
+    simulate_with_terms,
 };
 pub use expected::ExpectedTime;
 pub use network::{Durations, QuadNetwork};

@@ -45,7 +45,8 @@ impl Slowest {
     };
 
     /// The slowest in each step of a quad where a step is one barrier: `find` gives the
-    /// slowest rank of each pool, by index, starting from nobody.
+    /// slowest rank of each pool, by index, starting from nobody. It may leave out ranks that
+    /// are faster than those of the pools before.
     ///
     /// # Errors
     /// Those of `find`.
@@ -59,10 +60,11 @@ impl Slowest {
     ) -> Result<[Self; QUAD_STEPS]> {
         let mut slowest = [Self::NOBODY; QUAD_STEPS];
         for (index, pool) in plan.pools().iter().enumerate() {
-            let found = find(
-                index,
-                rank_durations(plan, index, durations).map(SlowestRank::nobody),
-            )?;
+            let steps = rank_durations(plan, index, durations);
+            let nobody = std::array::from_fn(|step| {
+                SlowestRank::none_below(steps[step], slowest[step].duration_s)
+            });
+            let found = find(index, nobody)?;
             for (slowest, rank) in slowest.iter_mut().zip(found) {
                 let compute_s = pool.compute_s() * f64::from(rank.time_rel());
                 if slowest.yields_to(rank.duration_s, compute_s) {

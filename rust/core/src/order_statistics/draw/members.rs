@@ -40,6 +40,8 @@ pub struct Members<'a> {
     compiled: Draws<'a>,
     surveyed: Surveyed,
     bulk: BulkLaw<'a>,
+    /// None where ranks have persistent stalls.
+    bound: Option<Bound>,
     streams: SlowestStreams,
 }
 
@@ -63,8 +65,17 @@ pub enum Origin<'m> {
     Drawn,
     /// They are drawn unless they are there already, and kept there.
     Kept(&'m PoolMemory),
+    /// They are drawn, but only as far as ranks may be the slowest: no means are known.
+    OfSlowest,
     /// They are given, because ranks stand for gangs.
     Given(Arc<[RankEffects]>),
+}
+
+impl<'m> Origin<'m> {
+    /// That of ranks of which a memory keeps what they draw, if there is any.
+    pub fn of_memory(memory: Option<&'m PoolMemory>) -> Self {
+        memory.map_or(Self::Drawn, Self::Kept)
+    }
 }
 
 /// What all ranks of a pool share in one step.
@@ -72,6 +83,13 @@ pub enum Origin<'m> {
 struct Common {
     slowdown: f32,
     stall: f32,
+}
+
+/// What no rank exceeds in any step of a run, but for what all ranks share.
+#[derive(Debug, Clone, Copy)]
+struct Bound {
+    slowdown: f64,
+    stall: f64,
 }
 
 impl<'a> Members<'a> {
@@ -89,8 +107,9 @@ impl<'a> Members<'a> {
         control: &Control,
     ) -> Result<Self> {
         let pool = &plan.pools()[index];
+        let without_means = matches!(origin, Origin::OfSlowest);
         let (given, memory) = match origin {
-            Origin::Drawn => (None, None),
+            Origin::Drawn | Origin::OfSlowest => (None, None),
             Origin::Kept(memory) => (None, memory.run(run)),
             Origin::Given(effects) => (Some(effects), None),
         };
@@ -114,6 +133,7 @@ impl<'a> Members<'a> {
             persistent: &persistent,
             steps_differ: !steps.is_empty(),
             all_separate: rare.iter().any(Rare::is_certain) && !matches!(law.bulk, BulkKind::Fixed),
+            without_means,
         };
         let surveyed = match memory {
             Some(place) => {
@@ -135,6 +155,19 @@ impl<'a> Members<'a> {
             let value = common_stalls.unit_values(cause, When::RUN, 0)[0];
             common_stall += value * common_stalls.stall_scale();
         }
+        let bound = (!persistent.stalls()).then(|| {
+            // A law on a grid may lie somewhat above the greatest values of what it is made of.
+            let greatest = law.greatest * f64::from(surveyed.greatest);
+            let of_law = bulk.curve().and_then(|curve| curve.xs().last().copied());
+            let untouched = Bound {
+                slowdown: greatest.max(of_law.unwrap_or(0.0)) * BOUND_MARGIN,
+                stall: 0.0,
+            };
+            rare.iter().fold(untouched, |bound, rare| Bound {
+                slowdown: bound.slowdown * rare.greatest().slowdown,
+                stall: bound.stall + rare.greatest().stall * BOUND_MARGIN,
+            })
+        });
         Ok(Self {
             law,
             pool,
@@ -148,6 +181,7 @@ impl<'a> Members<'a> {
             compiled: draws(Span::Step).only(handled(Handling::Compiled)),
             surveyed,
             bulk,
+            bound,
             streams: SlowestStreams::new(pool.name(), law.affects),
         })
     }
@@ -178,12 +212,18 @@ impl<'a> Members<'a> {
     ) -> [B; QUAD_STEPS] {
         let mut best = nobody;
         let common = self.common(quad, &mut scratch.drifts);
+        if (0..QUAD_STEPS).all(|step| self.is_exceeded(common[step], &best[step])) {
+            return best;
+        }
         scratch.events.clear();
         for rare in &self.rare {
             rare.draw(self.pool, self.random, self.run, quad, &mut scratch.events);
         }
         let mut descent = Descent::new(self.random, &self.streams, quad, self.run);
         for (step, best) in best.iter_mut().enumerate() {
+            if self.is_exceeded(common[step], best) {
+                continue;
+            }
             self.gather(step, scratch);
             descent.start_step(step);
             self.meet_bulk(&mut descent, scratch, common[step], best);
@@ -209,6 +249,15 @@ impl<'a> Members<'a> {
             }
         }
         common
+    }
+
+    /// Whether no rank can change what is the best in a step so far: the ranks of a pool with
+    /// faster GPUs seldom can.
+    fn is_exceeded<B: Best>(&self, common: Common, best: &B) -> bool {
+        self.bound.is_some_and(|bound| {
+            let slowdown = bound.slowdown as f32 * common.slowdown;
+            !best.yields_to(slowdown, bound.stall as f32 + common.stall, 0)
+        })
     }
 
     /// Collects the ranks that are drawn by themselves in a step: those that rare causes

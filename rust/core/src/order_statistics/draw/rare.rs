@@ -95,6 +95,11 @@ impl<'a> Rare<'a> {
         }
     }
 
+    /// What it can do to a rank at most.
+    pub(super) fn greatest(&self) -> Hit {
+        self.hit(0, self.draws.cause(0).greatest())
+    }
+
     /// The ranks of a unit, as units of the cause.
     pub(super) fn ranks(&self, pool: &Pool, unit: u32) -> Range<u32> {
         let scope = self.draws.cause(0).scope();

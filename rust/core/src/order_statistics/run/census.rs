@@ -73,6 +73,11 @@ impl Census {
         }
     }
 
+    /// The least factor that is kept beside those that have been counted.
+    pub fn least_factor(&self) -> f32 {
+        f32::from_bits(self.least())
+    }
+
     /// Bits of the least factor that is kept.
     fn least(&self) -> u32 {
         let top = f32::from_bits(self.top << self.shift);

@@ -75,6 +75,7 @@ pub fn in_run<T>(
         persistent: &persistent,
         steps_differ: true,
         all_separate: false,
+        without_means: false,
     };
     let control = Control::default();
     let surveyed = survey.run(None, &control).unwrap();

@@ -1,4 +1,4 @@
-//! A survey of so many ranks that only the slow ones among them matter.
+//! A survey that looks at the slow ones among the ranks only, for the others do not matter.
 
 use std::ops::Range;
 
@@ -11,8 +11,10 @@ use crate::plan::Scope;
 use crate::simd::{QUAD_STEPS, TILE_UNITS, TileArray};
 use crate::table::Table;
 
-/// Ranks above which only the slow ones are looked at.
+/// Ranks above which only the slow ones are looked at, whatever is asked for.
 const MANY_RANKS: u32 = 1 << 20;
+/// Ranks after which it is asked anew which of the next ones matter.
+const RANKS_AT_ONCE: u32 = 1 << 12;
 /// Share of the exceedances that all ranks left out may add together.
 const NEGLIGIBLE_SHARE: f64 = 1e-7;
 
@@ -24,17 +26,34 @@ pub(super) struct SlowRanks<'s> {
 }
 
 impl<'s> SlowRanks<'s> {
-    /// The ranks of a pool; none where there are few of them or anything else persists.
+    /// The ranks of a pool; none where anything else persists.
     pub(super) fn of(source: &'s PersistentSource<'s>) -> Option<Self> {
         let slowdowns = &source.slowdowns;
-        let is_alone = slowdowns.len() == 1 && !source.stalls();
-        if source.pool.n_ranks() <= MANY_RANKS || !is_alone {
+        if slowdowns.len() != 1 || source.stalls() {
             return None;
         }
         let cause = slowdowns.cause(0);
         let by_gpu = cause.scope() == Scope::Gpu && cause.is_certain();
         let table = cause.only_table().filter(|_| by_gpu)?;
         Some(Self { source, table })
+    }
+
+    /// Whether they are so many that the others are left out even where they matter a little.
+    pub(super) fn are_many(&self) -> bool {
+        self.source.pool.n_ranks() > MANY_RANKS
+    }
+
+    /// Counts those of `ranks` that the census keeps, and returns the greatest factor of them.
+    pub(super) fn count(&self, ranks: Range<u32>, census: &mut Census) -> f32 {
+        let mut greatest = 0.0;
+        for first in ranks.clone().step_by(RANKS_AT_ONCE as usize) {
+            let cut = first_word_at_least(self.table, census.least_factor());
+            let some = first..ranks.end.min(first.saturating_add(RANKS_AT_ONCE));
+            let factors = self.factors(some, cut);
+            census.add(&factors);
+            greatest = factors.iter().copied().fold(greatest, f32::max);
+        }
+        greatest
     }
 
     /// Sum of the expected factors of all ranks.

@@ -98,6 +98,8 @@ pub struct Survey<'s, 'a> {
     pub steps_differ: bool,
     /// Whether a certain stall makes all ranks separate.
     pub all_separate: bool,
+    /// Whether nobody asks for the means of all ranks, so that fast ones need not be drawn.
+    pub without_means: bool,
 }
 
 impl Survey<'_, '_> {
@@ -107,7 +109,8 @@ impl Survey<'_, '_> {
     /// # Errors
     /// [`Error::Stopped`](crate::Error::Stopped) once `control` asks for it.
     pub fn effects(&self, control: &Control) -> Result<Option<Vec<PersistentEffects>>> {
-        let only_slow_ones = self.nothing().census.is_some() && self.slow_ranks().is_some();
+        let many_ranks = self.slow_ranks().filter(SlowRanks::are_many);
+        let only_slow_ones = self.nothing().census.is_some() && many_ranks.is_some();
         if !self.persistent.differs() || only_slow_ones {
             return Ok(None);
         }
@@ -135,9 +138,10 @@ impl Survey<'_, '_> {
         let n_tasks = self.n_tasks();
         let mut all = self.nothing();
         let slow_ranks = self.slow_ranks().filter(|_| all.census.is_some());
+        let many_ranks = slow_ranks.as_ref().filter(|ranks| ranks.are_many());
         let mut cut = 0;
         let mut done = 0;
-        if let Some(slow_ranks) = &slow_ranks {
+        if let Some(slow_ranks) = many_ranks {
             // What the first task finds tells which ranks of the others matter.
             all.count(&self.slow_factors(0, slow_ranks, 0));
             if let (BulkKind::Shifted { grid, .. }, Some(census)) = (&self.law.bulk, &all.census) {
@@ -151,11 +155,14 @@ impl Survey<'_, '_> {
                 .into_par_iter()
                 .map(|task| {
                     let part = match (&slow_ranks, effects) {
-                        (Some(slow_ranks), _) => {
+                        (Some(slow_ranks), _) if slow_ranks.are_many() => {
                             Part::Slow(self.slow_factors(task, slow_ranks, cut))
                         }
-                        (None, Some(effects)) => Part::All(self.part(&effects[task as usize])),
-                        (None, None) => Part::All(self.part(&self.drawn(task))),
+                        (Some(slow_ranks), _) if self.without_means => {
+                            Part::All(self.slow_part(task, slow_ranks))
+                        }
+                        (_, Some(effects)) => Part::All(self.part(&effects[task as usize])),
+                        (_, None) => Part::All(self.part(&self.drawn(task))),
                     };
                     control.advance(u64::from(RANKS_PER_SURVEY_TASK))?;
                     Ok(part)
@@ -172,7 +179,7 @@ impl Survey<'_, '_> {
             all.separate = SeparateBlocks::default();
             all.separate.extend(self.blocks(0..n_ranks));
         }
-        if let Some(slow_ranks) = &slow_ranks {
+        if let Some(slow_ranks) = many_ranks {
             all.sum_slowdown = slow_ranks.expected_sum();
         }
         Ok(all)
@@ -192,7 +199,7 @@ impl Survey<'_, '_> {
         PersistentEffects::draw(self.persistent, self.law.block, ranks)
     }
 
-    /// Ranks of which only the slow ones are looked at, if the pool is such a one.
+    /// Ranks of which the slow ones can be told without drawing the others, if they are such.
     fn slow_ranks(&self) -> Option<SlowRanks<'_>> {
         SlowRanks::of(self.persistent).filter(|_| self.law.block == Scope::Gpu)
     }
@@ -267,6 +274,16 @@ impl Survey<'_, '_> {
     /// Factors of the slow ones among the ranks of a task: those whose words reach the cut.
     fn slow_factors(&self, task: u32, slow_ranks: &SlowRanks, cut: u32) -> Vec<f32> {
         slow_ranks.factors(self.start(task)..self.start(task + 1), cut)
+    }
+
+    /// What the ranks of a task come to, but for their means: the same census as that of all.
+    fn slow_part(&self, task: u32, slow_ranks: &SlowRanks) -> Surveyed {
+        let mut surveyed = self.nothing();
+        if let Some(census) = &mut surveyed.census {
+            let ranks = self.start(task)..self.start(task + 1);
+            surveyed.greatest = slow_ranks.count(ranks, census);
+        }
+        surveyed
     }
 
     /// What ranks with some persistent effects come to.
