@@ -171,7 +171,10 @@ def _statistics(means: tuple[float, ...]) -> dict[str, tuple[float, float | None
             found[name] = float(ordered.mean()), error
         else:
             share = PERCENTILES[name] / 100
-            found[name] = float(np.quantile(ordered, share)), quantile_error(ordered, share)
+            # What np.quantile gives, which imports masked arrays first.
+            places = np.arange(len(ordered))
+            value = np.interp(share * places[-1], places, ordered)
+            found[name] = float(value), quantile_error(ordered, share)
     return found
 
 

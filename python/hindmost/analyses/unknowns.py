@@ -11,6 +11,7 @@ from hindmost import _core
 from hindmost.errors import Problem, ScenarioError
 from hindmost.law import LawModel
 from hindmost.scenario import Scenario, to_table, with_changes
+from hindmost.scenario.merge import at_path
 from hindmost.scenario.stack import stack_unknowns
 
 MAX_POINTS = 65_536
@@ -78,7 +79,7 @@ def unknowns_of(scenario: Scenario) -> list[Unknown]:
     table = to_table(scenario) if laws else {}
     found = []
     for path, law in laws.items():
-        given = _at(table, path)
+        given = at_path(table, path)
         is_integer = _takes_integers_only(scenario, path, law, given)
         is_shared = path not in scenario.unknowns and path.endswith(".software_efficiency")
         found.append(
@@ -137,15 +138,6 @@ def fnv_1a(text: str) -> int:
     for byte in text.encode():
         found = (found ^ byte) * 0x0100_0193 % 2**32
     return found
-
-
-def _at(table: Any, path: str) -> Any:
-    """Return the value at a key path; None if there is none."""
-    for part in path.split("."):
-        if not isinstance(table, dict) or part not in table:
-            return None
-        table = table[part]
-    return table
 
 
 def _takes_integers_only(scenario: Scenario, path: str, law: LawModel, given: Any) -> bool:

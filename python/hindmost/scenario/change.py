@@ -8,7 +8,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from hindmost.errors import Problem, ScenarioError, Verbatim
-from hindmost.scenario.merge import KEYED_BY_PATH, Document, Table, merged
+from hindmost.scenario.merge import KEYED_BY_PATH, ONE_OF_TWO, Document, Table, merged
 
 Changes = Mapping[str, Any]
 """New values by key path."""
@@ -80,8 +80,8 @@ def apply_changes(document: Document, changes: Changes, source: str) -> None:
             problems.append(
                 Problem(path=str(path), requirement=requirement, value=value, source=source)
             )
-        elif isinstance(value, float) and _adds_number(path, document.table):
-            # Numbers that are there already are laid together: every draw of a forecast sets many.
+        elif isinstance(value, float) and _is_only_a_number(path, document.table):
+            # Numbers are laid together: every draw of a forecast sets many.
             numbers = merged(numbers, _nested(path, value))
         else:
             if numbers:
@@ -94,15 +94,17 @@ def apply_changes(document: Document, changes: Changes, source: str) -> None:
         document.lay(numbers, source)
 
 
-def _adds_number(path: str, table: Table) -> bool:
-    """Return whether a key path is that of a number of a table, which changes no other one."""
-    first, *parts = path.split(".")
-    below: Any = table.get(first)
-    for part in parts:
+def _is_only_a_number(path: str, table: Table) -> bool:
+    """Return whether a number of a table replaces a number there or nothing, and voids no other."""
+    *parents, key = path.split(".")
+    below: Any = table
+    for part in parents:
         if not isinstance(below, dict):
             return False
         below = below.get(part)
-    return isinstance(below, float) and first not in KEYED_BY_PATH
+    if not isinstance(below, dict) or not parents or parents[0] in KEYED_BY_PATH:
+        return False
+    return isinstance(below.get(key), float) or (key not in below and key not in ONE_OF_TWO)
 
 
 def _unsettable(path: Any, value: Any, table: Table) -> str | None:

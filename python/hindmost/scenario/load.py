@@ -112,10 +112,11 @@ def with_changes(
     if not as_changes(changes, changes_from):
         return judged(scenario)
     document = Document(scenario.source)
-    base = _table_to_judge(scenario)
+    is_judged = scenario.is_judged
+    base = to_table(scenario) if is_judged else _table_to_judge(scenario)
     document.lay(base, scenario.source)
     apply_changes(document, changes, changes_from)
-    return checked(document, known=(scenario, base) if scenario.is_judged else None)
+    return checked(document, known=(scenario, base) if is_judged else None)
 
 
 def judged(scenario: Scenario) -> Scenario:
@@ -132,9 +133,7 @@ def judged(scenario: Scenario) -> Scenario:
 
 
 def _table_to_judge(scenario: Scenario) -> Table:
-    """Return a scenario as a table that lacks nothing which its object has."""
-    if scenario.is_judged:
-        return to_table(scenario)
+    """Return a scenario that is not judged as a table that lacks nothing which its object has."""
     # None stays: where a value is required, it is refused.
     return scenario.model_dump(warnings=False)
 

@@ -17,6 +17,8 @@ OCCURRENCES = ("probability", "per_hour")
 """Such keys of a cause."""
 PERIODS = ("period_steps", "per_hour")
 """Others of a cause: what comes regularly has no rate."""
+ONE_OF_TWO = frozenset((*BATCHES, *OCCURRENCES, *PERIODS))
+"""Keys of all of these."""
 
 
 def merged(base: Table, over: Table) -> Table:
@@ -55,6 +57,24 @@ def _collect(table: Table, prefix: str, found: dict[str, Any]) -> None:
             found[f"{prefix}{key}"] = value
 
 
+def has_path(table: Table, path: str) -> bool:
+    """Return whether a table has a value or a table at a key path."""
+    below: Any = table
+    for part in path.split("."):
+        if not isinstance(below, dict) or part not in below:
+            return False
+        below = below[part]
+    return True
+
+
+def at_path(table: Table, path: str) -> Any:
+    """Return what a table has at a key path; None where there is nothing."""
+    below: Any = table
+    for part in path.split("."):
+        below = below.get(part) if isinstance(below, dict) else None
+    return below
+
+
 @dataclass
 class Document:
     """A scenario as tables, before it is checked.
@@ -87,9 +107,9 @@ class Document:
             return
         values = {key: value for key, value in over.items() if key not in KEYED_BY_PATH}
         void = _void(values)
-        below = _without(self.table, {path for path in void if _is_there(self.table, path)})
+        below = _without(self.table, {path for path in void if has_path(self.table, path)})
         table = merged(below, values)
-        gone = [*leaves(values), *_replaced(below, values), *void]
+        gone = {*leaves(values), *_replaced(below, values), *void}
         for key in KEYED_BY_PATH:
             entries = _remaining(self.table.get(key, {}), over.get(key, {}), gone)
             if entries or key in over:
@@ -136,16 +156,6 @@ def _other_ways(path: str, table: Table, keys: tuple[str, str]) -> set[str]:
     return {f"{path}.{key}" for key in keys if given and key not in given}
 
 
-def _is_there(table: Table, path: str) -> bool:
-    """Return whether a table has a value at a key path."""
-    below: Any = table
-    for part in path.split("."):
-        if not isinstance(below, dict) or part not in below:
-            return False
-        below = below[part]
-    return True
-
-
 def _without(table: Table, paths: set[str], prefix: str = "") -> Table:
     """Return a table without the values at some key paths."""
     if not paths:
@@ -163,7 +173,7 @@ def _table(table: Table, key: str) -> Table:
     return inner if isinstance(inner, dict) else {}
 
 
-def _remaining(lower: Any, upper: Any, gone: list[str]) -> Any:
+def _remaining(lower: Any, upper: Any, gone: set[str]) -> Any:
     """Return the entries of a table keyed by path that still hold.
 
     Parameters
@@ -194,6 +204,10 @@ def _replaced(base: Table, over: Table, prefix: str = "") -> Iterator[str]:
                 yield from _replaced(below, value, f"{path}.")
 
 
-def _is_one_of(path: str, gone: list[str]) -> bool:
+def _is_one_of(path: str, gone: set[str]) -> bool:
     """Return whether a key path is one of others, or lies below one."""
-    return any(path == other or path.startswith(f"{other}.") for other in gone)
+    while path not in gone:
+        path, dot, _ = path.rpartition(".")
+        if not dot:
+            return False
+    return True

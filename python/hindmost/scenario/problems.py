@@ -17,7 +17,7 @@ from hindmost.scenario.counts import (
 from hindmost.scenario.fabric_problems import fabric_problems
 from hindmost.scenario.ideal import FABRIC_NOISE, HOP_NOISE
 from hindmost.scenario.layout_problems import collective_problems, layout_problems
-from hindmost.scenario.merge import leaves
+from hindmost.scenario.merge import at_path, has_path, leaves
 from hindmost.scenario.models import Layout, Pool, Scenario, Workload
 from hindmost.scenario.pool_problems import (
     MAX_RANKS,
@@ -162,26 +162,25 @@ def _workload(scenario: Scenario) -> Iterator[Problem]:
 
 def _unknowns(scenario: Scenario, values: dict[str, Any]) -> Iterator[Problem]:
     for path in scenario.unknowns:
-        if path not in values or not _may_be_a_number(path, values[path]):
-            numbers = [one for one, value in values.items() if _may_be_a_number(one, value)]
+        if not has_path(values, path) or not _may_be_a_number(path, at_path(values, path)):
+            known = leaves(values)
+            numbers = [one for one, value in known.items() if _may_be_a_number(one, value)]
             hint = did_you_mean(path, numbers, or_list=False)
             requirement = "is not the key path of a number of this scenario"
             yield Problem(path=f"unknowns.{path}", requirement=requirement, hint=hint)
 
 
-def _basis(scenario: Scenario, known: dict[str, Any]) -> Iterator[Problem]:
+def _basis(scenario: Scenario, values: dict[str, Any]) -> Iterator[Problem]:
     for path in scenario.basis:
         # What is left of causes and failures that were removed is warned of.
-        if of_nothing(scenario, path):
-            continue
-        if path not in known and not any(other.startswith(f"{path}.") for other in known):
-            hint = did_you_mean(path, known, or_list=False)
+        if not has_path(values, path) and not of_nothing(scenario, path):
+            hint = did_you_mean(path, leaves(values), or_list=False)
             requirement = "is not a key path of this scenario"
             yield Problem(path=f"basis.{path}", requirement=requirement, hint=hint)
 
 
 def _values(scenario: Scenario) -> dict[str, Any]:
-    """Return all values by key path, those left at None included."""
+    """Return all values as nested tables, those left at None included."""
     table = scenario.model_dump(exclude={"unknowns", "basis", "name", "not_modelled"})
     if table["fabric"]["noise"] is None and scenario.noise is not None:
         table["fabric"]["noise"] = scenario.noise.model_dump()
@@ -197,7 +196,7 @@ def _values(scenario: Scenario) -> dict[str, Any]:
     for key in ("recovery", "checkpoint"):
         if table[key] is None:
             del table[key]
-    return leaves(table)
+    return table
 
 
 def _may_be_a_number(path: str, value: Any) -> bool:

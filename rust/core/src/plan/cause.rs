@@ -74,7 +74,8 @@ pub struct Cause {
     law: DrawnLaw,
     tables: Arc<Tables>,
     probability: f64,
-    mean: f64,
+    /// Share of all ranks and steps that it acts on.
+    acting_share: f64,
     /// By pool; none where the cause does not act.
     streams: Vec<Option<Streams>>,
     /// The units that it acts on, unless these are all.
@@ -133,13 +134,11 @@ impl Cause {
         }
         let tables = spec.law.tables();
         let tables = tables.map_err(|error| error.within("law").within(&path))?;
-        let neutral = f64::from(spec.effect.neutral());
         let share = match (&units, spec.pools.first()) {
             (Some(units), Some(&pool)) => units.share(spec.scope, &pools[pool]),
             _ => 1.0,
         };
         let share = share / f64::from(period.as_ref().map_or(1, Period::steps));
-        let mean = neutral + share * spec.probability * (spec.law.mean() - neutral);
         Ok(Self {
             name: spec.name,
             affects: spec.affects,
@@ -150,7 +149,7 @@ impl Cause {
             law: spec.law,
             tables,
             probability: spec.probability,
-            mean,
+            acting_share: share * spec.probability,
             streams,
             units,
             period,
@@ -253,7 +252,8 @@ impl Cause {
     /// not occur is neutral.
     #[must_use]
     pub fn mean(&self) -> f64 {
-        self.mean
+        let neutral = f64::from(self.effect.neutral());
+        neutral + self.acting_share * (self.law.mean() - neutral)
     }
 
     /// The least factor that a draw can give; 0 for a stall.

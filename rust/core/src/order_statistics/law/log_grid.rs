@@ -143,27 +143,29 @@ impl LogGrid {
             (smooth.max(0.0), jumps)
         };
         let exceedances: Vec<f64> = (0..n_points).map(|k| both_at(k as f64).0).collect();
-        let error = |value: f64, (middle, jumps): (f64, f64)| {
-            let gap = libm::exp(-value - jumps) - libm::exp(-middle - jumps);
-            gap.abs() / (middle + jumps).min(1.0)
-        };
+        let logs: Vec<f64> = exceedances.iter().map(|&each| libm::log(each)).collect();
         let mut errors = Errors::default();
         for k in 1..n_points.saturating_sub(2) {
             let four: &[f64] = &exceedances[k - 1..k + 3];
-            let middle = both_at(k as f64 + 0.5);
-            if middle.0 + middle.1 < 0.1 * NEGLIGIBLE_EXCEEDANCES / n {
+            let (middle, jumps) = both_at(k as f64 + 0.5);
+            if middle + jumps < 0.1 * NEGLIGIBLE_EXCEEDANCES / n {
                 continue;
             }
-            let cubic = -0.0625 * (four[0] + four[3]) + 0.5625 * (four[1] + four[2]);
-            errors.cubic = errors.cubic.max(error(cubic, middle));
-            errors.line = errors.line.max(error(0.5 * (four[1] + four[2]), middle));
-            if middle.0 >= BILLIONTH_EXCEEDANCES / n {
-                errors.frequent = errors.frequent.max(error(cubic, middle));
+            let absence = libm::exp(-middle - jumps);
+            let error = |value: f64| {
+                let gap = libm::exp(-value - jumps) - absence;
+                gap.abs() / (middle + jumps).min(1.0)
+            };
+            let cubic = error(-0.0625 * (four[0] + four[3]) + 0.5625 * (four[1] + four[2]));
+            errors.cubic = errors.cubic.max(cubic);
+            errors.line = errors.line.max(error(0.5 * (four[1] + four[2])));
+            if middle >= BILLIONTH_EXCEEDANCES / n {
+                errors.frequent = errors.frequent.max(cubic);
             }
             if four[2] > 0.0 {
                 // The exceedances of many units are nearly straight in the logarithm.
-                let in_log = libm::exp(0.5 * (libm::log(four[1]) + libm::log(four[2])));
-                errors.log_line = errors.log_line.max(error(in_log, middle));
+                let in_log = error(libm::exp(0.5 * (logs[k] + logs[k + 1])));
+                errors.log_line = errors.log_line.max(in_log);
             }
         }
         // Where the law ends, a straight line to the next entry puts exceedances beyond

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::census::Census;
 use super::persistent_source::PersistentSource;
 use super::shifts::Shifts;
-use crate::draw::{When, for_each_tile};
+use crate::draw::{Drawn, Tile, When, for_each_tile};
 use crate::order_statistics::law::{CERTAIN_EXCEEDANCES, LogGrid, PADDING};
 use crate::plan::Scope;
 use crate::simd::{QUAD_STEPS, TILE_UNITS, TileArray};
@@ -15,6 +15,10 @@ use crate::table::Table;
 const MANY_RANKS: u32 = 1 << 20;
 /// Ranks after which it is asked anew which of the next ones matter.
 const RANKS_AT_ONCE: u32 = 1 << 12;
+/// Words of ranks that are looked at one by one if the greatest of them matters.
+const WORDS_AT_ONCE: usize = 16;
+/// The word from which on ranks are so few that their factors are sooner found one by one.
+const FIRST_WORD_OF_FEW: u32 = 3 << 30;
 /// Share of the exceedances that all ranks left out may add together.
 const NEGLIGIBLE_SHARE: f64 = 1e-7;
 
@@ -49,7 +53,11 @@ impl<'s> SlowRanks<'s> {
         for first in ranks.clone().step_by(RANKS_AT_ONCE as usize) {
             let cut = first_word_at_least(self.table, census.least_factor());
             let some = first..ranks.end.min(first.saturating_add(RANKS_AT_ONCE));
-            let factors = self.factors(some, cut);
+            let factors = if cut < FIRST_WORD_OF_FEW {
+                self.all_factors(some)
+            } else {
+                self.factors(some, cut)
+            };
             census.add(&factors);
             greatest = factors.iter().copied().fold(greatest, f32::max);
         }
@@ -107,12 +115,30 @@ impl<'s> SlowRanks<'s> {
                 return;
             }
             let row = &words.0[0][..gpus.len()];
-            for (unit, &word) in gpus.zip(row) {
-                if word >= cut {
-                    let refine = || slowdowns.refined(0, When::RUN, unit)[0];
-                    factors.push(self.table.value(word, refine));
+            let units = gpus.step_by(WORDS_AT_ONCE);
+            for (first, few) in units.zip(row.chunks(WORDS_AT_ONCE)) {
+                if few.iter().copied().fold(0, u32::max) < cut {
+                    continue;
+                }
+                for (unit, &word) in (first..).zip(few) {
+                    if word >= cut {
+                        let refine = || slowdowns.refined(0, When::RUN, unit)[0];
+                        factors.push(self.table.value(word, refine));
+                    }
                 }
             }
+        });
+        factors
+    }
+
+    /// Factors of all of `ranks`.
+    fn all_factors(&self, ranks: Range<u32>) -> Vec<f32> {
+        let mut factors = Vec::with_capacity(ranks.len());
+        let mut drawn = Drawn::Nothing;
+        for_each_tile(self.source.pool, ranks, |rank, gpus| {
+            let mut tile = Tile::NEUTRAL;
+            self.source.apply(rank, &gpus, &mut drawn, &mut tile);
+            factors.extend_from_slice(&tile.slowdown.0[0][..gpus.len()]);
         });
         factors
     }
