@@ -125,6 +125,23 @@ fn loops_over_a_tile_are_those_of_the_scalar_kernel() {
 }
 
 #[test]
+fn weighted_sums_are_those_of_the_scalar_kernel() {
+    // No multiple of what one instruction takes, and fewer terms than sums.
+    let terms: Vec<f64> = (0..61).map(|k| libm::exp(-0.3 * f64::from(k))).collect();
+    let by = |kernel: Kernel| {
+        let mut sums: Vec<f64> = (0..67).map(|k| 1.0 / f64::from(k + 3)).collect();
+        kernel.add_weighted(&mut sums, &terms, 0.1);
+        sums
+    };
+    let scalar = by(Kernel::new(SCALAR));
+    assert_eq!(scalar[60], 1.0 / 63.0 + 0.1 * terms[60]);
+    assert_eq!(scalar[61], 1.0 / 64.0);
+    for (set, kernel) in vector_kernels() {
+        assert_eq!(by(kernel), scalar, "{set:?}");
+    }
+}
+
+#[test]
 fn words_are_those_of_the_scalar_kernel() {
     for (set, kernel) in vector_kernels() {
         for seed in [0, 1, u64::MAX, 0x0123_4567_89ab_cdef] {

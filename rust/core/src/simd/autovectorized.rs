@@ -33,6 +33,11 @@ macro_rules! autovectorized_for {
         }
 
         #[target_feature(enable = $features)]
+        pub(super) fn add_weighted(sums: &mut [f64], terms: &[f64], weight: f64) {
+            super::scalar::add_weighted(sums, terms, weight);
+        }
+
+        #[target_feature(enable = $features)]
         pub(super) fn walk(
             schedule: &crate::schedule::Schedule,
             times: &crate::schedule::recursion::Times<{ super::tile_array::WALK_LANES }>,

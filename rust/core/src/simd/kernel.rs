@@ -97,6 +97,11 @@ impl Kernel {
         dispatch!(self, add_scaled(sums, terms, scale));
     }
 
+    /// Adds `weight` times each term to its sum, as far as there are both.
+    pub fn add_weighted(self, sums: &mut [f64], terms: &[f64], weight: f64) {
+        dispatch!(self, add_weighted(sums, terms, weight));
+    }
+
     /// Fills `times` with seconds of ranks whose slowdowns and stalls are in
     /// units of `unit_s`.
     pub fn seconds(self, slowdown: &[f32], stall: &[f32], unit_s: f64, times: &mut [f32]) {

@@ -73,6 +73,13 @@ pub(super) fn add_scaled(sums: &mut TileArray<f32>, terms: &TileArray<f32>, scal
 }
 
 #[inline(always)]
+pub(super) fn add_weighted(sums: &mut [f64], terms: &[f64], weight: f64) {
+    for (sum, term) in sums.iter_mut().zip(terms) {
+        *sum += weight * term;
+    }
+}
+
+#[inline(always)]
 pub(super) fn seconds(slowdown: &[f32], stall: &[f32], unit_s: f64, times: &mut [f32]) {
     for ((time, slowdown), stall) in times.iter_mut().zip(slowdown).zip(stall) {
         *time = (unit_s * f64::from(slowdown + stall)) as f32;

@@ -25,6 +25,7 @@ use crate::order_statistics::law::{
     refined,
 };
 use crate::plan::Pool;
+use crate::simd::Kernel;
 
 /// What was drawn from a bulk law.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -96,10 +97,9 @@ impl<'a> BulkLaw<'a> {
         let parts = match &pool_law.bulk {
             BulkKind::Fixed => None,
             BulkKind::Alike(laws) => alike(pool, pool_law, laws, surveyed),
-            BulkKind::Shifted { curve, grid } => surveyed
-                .census
-                .as_ref()
-                .map(|census| shifted(curve, grid, census, greatest)),
+            BulkKind::Shifted { curve, grid } => surveyed.census.as_ref().map(|census| {
+                shifted(curve, grid, census, greatest, persistent.slowdowns.kernel())
+            }),
             BulkKind::Nested(law) => {
                 let bulk = NestedBulk::new(law, pool, surveyed, persistent, control)?;
                 Some(nested(law, bulk, greatest))
@@ -186,13 +186,14 @@ fn shifted<'a>(
     grid: &LogGrid,
     census: &Census,
     greatest: f64,
+    kernel: Kernel,
 ) -> (Curve, Contributions<'a>) {
     // The greatest factor of all may be that of a separate block.
     let top = census
         .factors()
         .next()
         .map_or(greatest, |(factor, _)| factor);
-    let sums = Shifts::of(census, grid, top).slowest(grid);
+    let sums = Shifts::of(census, grid, top).slowest(grid, kernel);
     let (curve, most) = with_jumps(grid, census, top, &sums);
     let contributions = Contributions::Shifted {
         of_unit,

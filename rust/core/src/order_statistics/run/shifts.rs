@@ -2,6 +2,7 @@
 
 use super::census::Census;
 use crate::order_statistics::law::{CERTAIN_EXCEEDANCES, LogGrid, PADDING};
+use crate::simd::Kernel;
 
 /// How many units of a pool have a law shifted by how many steps of its grid: by how
 /// much faster than the slowest unit they persistently are.
@@ -40,15 +41,13 @@ impl Shifts {
 
     /// Exceedances of the slowest of all units at the steps of the grid, for x in units
     /// of the greatest factor.
-    pub fn slowest(&self, grid: &LogGrid) -> Vec<f64> {
+    pub fn slowest(&self, grid: &LogGrid, kernel: Kernel) -> Vec<f64> {
         let n = grid.exceedances.len() - PADDING;
         let mut sums = vec![0.0; n];
         for (index, &weight) in self.weights.iter().enumerate() {
             let from = (PADDING - 1 + index).min(grid.exceedances.len());
             if weight != 0.0 {
-                for (sum, exceedances) in sums.iter_mut().zip(&grid.exceedances[from..]) {
-                    *sum += weight * exceedances;
-                }
+                kernel.add_weighted(&mut sums, &grid.exceedances[from..], weight);
             }
         }
         // Cubics may undershoot in the far tail.

@@ -79,7 +79,7 @@ impl<'s> SlowRanks<'s> {
         greatest: f32,
     ) -> u32 {
         let top = f64::from(greatest);
-        let sums = Shifts::of(census, grid, top).slowest(grid);
+        let sums = Shifts::of(census, grid, top).slowest(grid, self.source.slowdowns.kernel());
         let n = f64::from(self.source.pool.n_ranks());
         let of_grid = &grid.exceedances[PADDING..];
         let can_be_left_out = |shift: usize| {
@@ -117,7 +117,7 @@ impl<'s> SlowRanks<'s> {
             let row = &words.0[0][..gpus.len()];
             let units = gpus.step_by(WORDS_AT_ONCE);
             for (first, few) in units.zip(row.chunks(WORDS_AT_ONCE)) {
-                if few.iter().copied().fold(0, u32::max) < cut {
+                if !few.iter().fold(false, |any, &word| any | (word >= cut)) {
                     continue;
                 }
                 for (unit, &word) in (first..).zip(few) {

@@ -80,14 +80,6 @@ impl Surveyed {
     }
 }
 
-/// What one task found.
-enum Part {
-    /// Factors of its slow ranks: so few that a census of their own would cost more than they do.
-    Slow(Vec<f32>),
-    /// What all of its ranks come to.
-    All(Surveyed),
-}
-
 /// A survey to be made.
 pub struct Survey<'s, 'a> {
     /// The law of the pool.
@@ -131,58 +123,103 @@ impl Survey<'_, '_> {
         effects: Option<&[PersistentEffects]>,
         control: &Control,
     ) -> Result<Surveyed> {
-        let n_ranks = self.n_ranks();
         if !self.persistent.differs() {
             return Ok(self.of_equal_ranks());
         }
-        let n_tasks = self.n_tasks();
         let mut all = self.nothing();
         let slow_ranks = self.slow_ranks().filter(|_| all.census.is_some());
-        let many_ranks = slow_ranks.as_ref().filter(|ranks| ranks.are_many());
-        let mut cut = 0;
-        let mut done = 0;
-        if let Some(slow_ranks) = many_ranks {
-            // What the first task finds tells which ranks of the others matter.
-            all.count(&self.slow_factors(0, slow_ranks, 0));
-            if let (BulkKind::Shifted { grid, .. }, Some(census)) = (&self.law.bulk, &all.census) {
-                cut = slow_ranks.first_word_that_matters(grid, census, all.greatest);
+        match &slow_ranks {
+            Some(slow_ranks) if slow_ranks.are_many() => {
+                self.survey_many(slow_ranks, &mut all, control)?;
             }
-            done = 1;
-        }
-        for first in (done..n_tasks).step_by(TASKS_AT_ONCE) {
-            let batch = first..n_tasks.min(first + TASKS_AT_ONCE as u32);
-            let parts: Vec<Part> = batch
-                .into_par_iter()
-                .map(|task| {
-                    let part = match (&slow_ranks, effects) {
-                        (Some(slow_ranks), _) if slow_ranks.are_many() => {
-                            Part::Slow(self.slow_factors(task, slow_ranks, cut))
-                        }
-                        (Some(slow_ranks), _) if self.without_means => {
-                            Part::All(self.slow_part(task, slow_ranks))
-                        }
-                        (_, Some(effects)) => Part::All(self.part(&effects[task as usize])),
-                        (_, None) => Part::All(self.part(&self.drawn(task))),
-                    };
-                    control.advance(u64::from(RANKS_PER_SURVEY_TASK))?;
-                    Ok(part)
-                })
-                .collect::<Result<_>>()?;
-            for part in parts {
-                match part {
-                    Part::Slow(factors) => all.count(&factors),
-                    Part::All(surveyed) => self.merge(&mut all, surveyed),
-                }
+            Some(slow_ranks) if self.without_means => {
+                self.survey_slow(slow_ranks, &mut all, control)?;
             }
+            _ => self.survey_all(effects, &mut all, control)?,
         }
         if self.has_no_bulk() {
             all.separate = SeparateBlocks::default();
-            all.separate.extend(self.blocks(0..n_ranks));
-        }
-        if let Some(slow_ranks) = many_ranks {
-            all.sum_slowdown = slow_ranks.expected_sum();
+            all.separate.extend(self.blocks(0..self.n_ranks()));
         }
         Ok(all)
+    }
+
+    /// Surveys all ranks.
+    fn survey_all(
+        &self,
+        effects: Option<&[PersistentEffects]>,
+        all: &mut Surveyed,
+        control: &Control,
+    ) -> Result<()> {
+        let part = |task: u32| match effects {
+            Some(effects) => self.part(&effects[task as usize]),
+            None => self.part(&self.drawn(task)),
+        };
+        self.each_task(0, control, part, |part| self.merge(all, part))
+    }
+
+    /// Surveys so many ranks that those are left out, too, that hardly matter.
+    fn survey_many(
+        &self,
+        slow_ranks: &SlowRanks,
+        all: &mut Surveyed,
+        control: &Control,
+    ) -> Result<()> {
+        let factors = |task, cut| slow_ranks.factors(self.start(task)..self.start(task + 1), cut);
+        // What the first task finds tells which ranks of the others matter.
+        all.count(&factors(0, 0));
+        let cut = match (&self.law.bulk, &all.census) {
+            (BulkKind::Shifted { grid, .. }, Some(census)) => {
+                slow_ranks.first_word_that_matters(grid, census, all.greatest)
+            }
+            _ => 0,
+        };
+        all.sum_slowdown = slow_ranks.expected_sum();
+        // So few factors that a census of each task would cost more than they do.
+        self.each_task(1, control, |task| factors(task, cut), |few| all.count(&few))
+    }
+
+    /// Surveys the ranks that a census keeps, one task after another: each tells the next ones
+    /// which these are. There are no means of all ranks.
+    fn survey_slow(
+        &self,
+        slow_ranks: &SlowRanks,
+        all: &mut Surveyed,
+        control: &Control,
+    ) -> Result<()> {
+        for task in 0..self.n_tasks() {
+            if let Some(census) = &mut all.census {
+                let greatest = slow_ranks.count(self.start(task)..self.start(task + 1), census);
+                all.greatest = all.greatest.max(greatest);
+            }
+            control.advance(u64::from(RANKS_PER_SURVEY_TASK))?;
+        }
+        Ok(())
+    }
+
+    /// Does the work of all tasks from the first one on, on the current rayon pool, and takes
+    /// what they find in their order.
+    fn each_task<T: Send>(
+        &self,
+        first: u32,
+        control: &Control,
+        work: impl Fn(u32) -> T + Sync,
+        mut take: impl FnMut(T),
+    ) -> Result<()> {
+        let n_tasks = self.n_tasks();
+        for first in (first..n_tasks).step_by(TASKS_AT_ONCE) {
+            let batch = first..n_tasks.min(first + TASKS_AT_ONCE as u32);
+            let found: Vec<T> = batch
+                .into_par_iter()
+                .map(|task| {
+                    let found = work(task);
+                    control.advance(u64::from(RANKS_PER_SURVEY_TASK))?;
+                    Ok(found)
+                })
+                .collect::<Result<_>>()?;
+            found.into_iter().for_each(&mut take);
+        }
+        Ok(())
     }
 
     fn n_ranks(&self) -> u32 {
@@ -269,21 +306,6 @@ impl Survey<'_, '_> {
     /// The blocks of ranks that begin and end with one.
     fn blocks(&self, ranks: Range<u32>) -> impl Iterator<Item = Range<u32>> {
         self.persistent.pool.units_of(self.law.block, ranks)
-    }
-
-    /// Factors of the slow ones among the ranks of a task: those whose words reach the cut.
-    fn slow_factors(&self, task: u32, slow_ranks: &SlowRanks, cut: u32) -> Vec<f32> {
-        slow_ranks.factors(self.start(task)..self.start(task + 1), cut)
-    }
-
-    /// What the ranks of a task come to, but for their means: the same census as that of all.
-    fn slow_part(&self, task: u32, slow_ranks: &SlowRanks) -> Surveyed {
-        let mut surveyed = self.nothing();
-        if let Some(census) = &mut surveyed.census {
-            let ranks = self.start(task)..self.start(task + 1);
-            surveyed.greatest = slow_ranks.count(ranks, census);
-        }
-        surveyed
     }
 
     /// What ranks with some persistent effects come to.
