@@ -300,18 +300,19 @@ def _mlperf(system: str, edition: str = "v3.1") -> Figures:
     return found.select("n_accel", "global_batch", "step_median_s").iter_rows()
 
 
+_EOS = Row(
+    gpu="h100-sxm",
+    fabric="infiniband-ndr",
+    model="gpt3-175b",
+    dtype="fp8",
+    stack="tuned",
+    tensor=4,
+)
+
+
 def _eos(figures: Figures, others: Figures = ()) -> Family:
     """Return the family of GPUs, sequences and median seconds of a step."""
-    base = Row(
-        gpu="h100-sxm",
-        fabric="infiniband-ndr",
-        model="gpt3-175b",
-        dtype="fp8",
-        stack="tuned",
-        tensor=4,
-        pipeline=8,
-        chunks=6,
-    )
+    base = replace(_EOS, pipeline=8, chunks=6)
 
     def rows(figures: Figures) -> tuple[Row, ...]:
         return tuple(
@@ -350,19 +351,11 @@ the GPUs that published batches and microbatches need, and chunks of four layers
 
 def _later_eos(edition: str, figures: Figures) -> Family:
     """Return the family of GPT-3 on Eos in a later round of MLPerf, with newer software."""
-    base = Row(
-        gpu="h100-sxm",
-        fabric="infiniband-ndr",
-        model="gpt3-175b",
-        dtype="fp8",
-        stack="tuned",
-        tensor=4,
-    )
     rows = []
     for n_gpus, batch, step_s in figures:
         pipeline, chunks = LATER_LAYOUTS[edition][n_gpus]
         of_row = {"n_gpus": n_gpus, "batch_seqs": int(batch), "published": step_s}
-        rows.append(replace(base, **of_row, pipeline=pipeline, chunks=chunks))
+        rows.append(replace(_EOS, **of_row, pipeline=pipeline, chunks=chunks))
     return Family(
         name=f"eos-{edition}",
         title=f"GPT-3 175B in FP8, NeMo on H100, {edition}",

@@ -14,6 +14,8 @@ OF_STEPS = ("causes.", "fabric.", "collective.", "workload.")
 OF_STEPS_IN_POOLS = (
     "software_efficiency",
     "kernel_efficiency",
+    "attention_efficiency",
+    "memory_efficiency",
     "scale_up_latency_s",
     "nic_bytes_per_s",
     "forward_s",

@@ -10,7 +10,7 @@ from hindmost.report.content import Table
 from hindmost.report.numbers import count, rounded, with_error
 from hindmost.result import Result
 from hindmost.scenario.models import BEST_STACK, Pool
-from hindmost.scenario.stack import classes_not_measured
+from hindmost.scenario.stack import classes_not_measured, has_fit
 
 BEST_SOFTWARE = 1.0
 """Software efficiency of a stack that is as good as the kernels that it calls."""
@@ -70,10 +70,12 @@ def forecast_lead(result: Result) -> tuple[str, ...]:
 def _of_values(result: Result, acting: list[str]) -> str:
     """Return what the scenario's own values come to, and whether that is a ceiling."""
     said = f"At the scenario's own values MFU is {rounded(*_value(result, 'mfu'))}"
-    runs = " So are all whole runs below." if result.scenario.enabled_failures else ""
+    has_runs = bool(result.scenario.enabled_failures)
     if not all(map(_is_best, result.scenario.pools.values())):
-        return f"{said}.{runs.replace('So are all', 'So are the')}"
+        runs = " So are the whole runs below." if has_runs else ""
+        return f"{said}.{runs}"
     if any(path.endswith(".software_efficiency") for path in acting):
+        runs = " All whole runs below are made there, too." if has_runs else ""
         return f"{said}: a ceiling as far as software goes, which is at its best there.{runs}"
     return (
         f"{said}. Software is at its best in both (software_efficiency 1): as far as that goes, "
@@ -83,8 +85,7 @@ def _of_values(result: Result, acting: list[str]) -> str:
 
 def _is_best(pool: Pool) -> bool:
     """Return whether software is as good as its kernels, and no fit or measurement says less."""
-    measured = (pool.kernel_efficiency, pool.products, pool.forward_s)
-    return pool.software_efficiency >= BEST_SOFTWARE and all(one is None for one in measured)
+    return pool.software_efficiency >= BEST_SOFTWARE and not has_fit(pool)
 
 
 def forecast_tables(result: Result) -> tuple[Table, ...]:

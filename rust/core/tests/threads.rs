@@ -19,82 +19,37 @@ const STEPS: u32 = 37;
 fn large_plan() -> Plan {
     let both = [0, 1];
     let law = || lognormal(1.0, 0.05);
+    let of = |name, scope, span, law| cause(name, scope, span, Effect::Slowdown, law, &both);
+    let drifting = |name, scope, correlation_steps| CauseSpec {
+        correlation_steps: Some(correlation_steps),
+        ..of(name, scope, Span::Step, law())
+    };
+    let stalling = |name, scope, span, law, pools: &[usize]| {
+        cause(name, scope, span, Effect::Stall, law, pools)
+    };
+    let only = |pool, spec: CauseSpec| CauseSpec {
+        pools: vec![pool],
+        ..spec
+    };
+    let link = of("link", Scope::Gpu, Span::Run, empirical(&[1.0, 1.5]));
+    let pause = stalling(
+        "pause",
+        Scope::Domain,
+        Span::Step,
+        exponential(0.3, 0.1),
+        &[0],
+    );
     let causes = vec![
         jitter("jitter", law(), &both),
-        cause(
-            "speed",
-            Scope::Gpu,
-            Span::Run,
-            Effect::Slowdown,
-            law(),
-            &both,
-        ),
-        cause(
-            "host",
-            Scope::Node,
-            Span::Run,
-            Effect::Stall,
-            uniform(0.0, 0.1),
-            &both,
-        ),
-        cause(
-            "data",
-            Scope::Replica,
-            Span::Step,
-            Effect::Slowdown,
-            law(),
-            &[1],
-        ),
-        cause(
-            "grid",
-            Scope::Cluster,
-            Span::Step,
-            Effect::Slowdown,
-            law(),
-            &both,
-        ),
-        CauseSpec {
-            correlation_steps: Some(50.0),
-            ..cause(
-                "weather",
-                Scope::Cluster,
-                Span::Step,
-                Effect::Slowdown,
-                law(),
-                &both,
-            )
-        },
-        CauseSpec {
-            correlation_steps: Some(7.0),
-            ..cause(
-                "heat",
-                Scope::Node,
-                Span::Step,
-                Effect::Slowdown,
-                law(),
-                &both,
-            )
-        },
-        with_probability(
-            cause(
-                "pause",
-                Scope::Domain,
-                Span::Step,
-                Effect::Stall,
-                exponential(0.3, 0.1),
-                &[0],
-            ),
-            0.01,
-        ),
+        of("speed", Scope::Gpu, Span::Run, law()),
+        stalling("host", Scope::Node, Span::Run, uniform(0.0, 0.1), &both),
+        only(1, of("data", Scope::Replica, Span::Step, law())),
+        of("grid", Scope::Cluster, Span::Step, law()),
+        drifting("weather", Scope::Cluster, 50.0),
+        drifting("heat", Scope::Node, 7.0),
+        with_probability(pause, 0.01),
         network(jitter("port", capped(pareto(1.0, 3.0), 20.0), &both)),
-        network(cause(
-            "link",
-            Scope::Gpu,
-            Span::Run,
-            Effect::Slowdown,
-            empirical(&[1.0, 1.5]),
-            &[1],
-        )),
+        network(only(1, link)),
     ];
     let communication = Communication {
         terms: vec![term(&[0.01, 0.02], &[0.1, 0.2], 0.5, 8)],

@@ -188,10 +188,9 @@ impl Communication {
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_exceeds_the_window_or_has_none_is_exposed() {
-        // T 1, window 0.9, tail 0.1: golden values 0.1, 1.1, 3.1.
-        let communication = Communication {
+    /// A transfer of a second in ten buckets behind a window of nine tenths of the compute time.
+    fn one_second(hidden_cost: f64) -> Communication {
+        Communication {
             terms: vec![Term {
                 latency_s: vec![0.0],
                 transfer_s: vec![1.0],
@@ -200,8 +199,14 @@ mod tests {
                 hops: None,
             }],
             overlap_fraction: 0.9,
-            hidden_cost: 0.0,
-        };
+            hidden_cost,
+        }
+    }
+
+    #[test]
+    fn what_exceeds_the_window_or_has_none_is_exposed() {
+        // T 1, window 0.9, tail 0.1: golden values 0.1, 1.1, 3.1.
+        let communication = one_second(0.0);
         for (slowdown, expected) in [(1.0, 0.1), (2.0, 1.1), (4.0, 3.1)] {
             let port = SlowestPort {
                 slowdown,
@@ -219,17 +224,6 @@ mod tests {
     #[test]
     fn what_hides_costs_its_share() {
         // T 1, window 0.9, tail 0.1: 0.9 of a second hides; then T 2, of which 0.9 hides.
-        let communication = |hidden_cost| Communication {
-            terms: vec![Term {
-                latency_s: vec![0.0],
-                transfer_s: vec![1.0],
-                window_share: vec![1.0],
-                n_buckets: 10,
-                hops: None,
-            }],
-            overlap_fraction: 0.9,
-            hidden_cost,
-        };
         for (hidden_cost, time_s, expected) in [
             (0.0, 1.0, 0.1),
             (0.5, 1.0, 0.1 + 0.5 * 0.9),
@@ -237,7 +231,7 @@ mod tests {
             (1.0, 2.0, 2.0),
         ] {
             let times_s = [time_s, 0.0, 0.0, 0.0];
-            let exposed_s = communication(hidden_cost).exposed_s(0, 1.0, &times_s);
+            let exposed_s = one_second(hidden_cost).exposed_s(0, 1.0, &times_s);
             assert!((exposed_s - expected).abs() < 1e-15, "{exposed_s}");
         }
     }

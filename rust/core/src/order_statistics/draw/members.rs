@@ -403,7 +403,6 @@ impl<'a> Members<'a> {
             ..
         } = scratch;
         let greatest = self.law.greatest * BOUND_MARGIN;
-        let greatest_persistent = greatest * f64::from(self.surveyed.greatest);
         let stall_of = |hit: &Hit| {
             let persistent = if self.persistent.stalls() {
                 self.persistent.stall(hit.rank)
@@ -413,7 +412,8 @@ impl<'a> Members<'a> {
             (hit.stall + f64::from(persistent)) as f32 + common.stall
         };
         hits.retain(|hit| {
-            let bound = (greatest_persistent * hit.slowdown) as f32 * common.slowdown;
+            let persistent = greatest * f64::from(self.surveyed.bound(hit.rank));
+            let bound = (persistent * hit.slowdown) as f32 * common.slowdown;
             best.yields_to(bound, stall_of(hit), hit.rank)
         });
         factors.clear();

@@ -163,7 +163,8 @@ impl<'a> Rare<'a> {
                     } else {
                         wait * self.gap
                     };
-                    *reached += 1.0 + libm::floor(n_without);
+                    // What rounds down to more than an i64 holds is beyond all units, too.
+                    *reached += 1.0 + (n_without as i64) as f64;
                     if *reached < n_units {
                         let unit = *reached as u32;
                         let size = match &sizes {

@@ -13,6 +13,7 @@ mod persistent_source;
 mod separate;
 mod shifts;
 mod slow_ranks;
+mod slow_set;
 mod survey;
 
 pub use bulk_law::{BulkDraw, BulkLaw};

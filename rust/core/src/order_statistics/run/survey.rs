@@ -14,6 +14,7 @@ use super::persistent_effects::PersistentEffects;
 use super::persistent_source::PersistentSource;
 use super::separate::SeparateBlocks;
 use super::slow_ranks::SlowRanks;
+use super::slow_set::SlowSet;
 use crate::control::Control;
 use crate::error::Result;
 use crate::order_statistics::law::{BulkKind, PoolLaw};
@@ -60,6 +61,8 @@ pub struct Surveyed {
     pub separate: SeparateBlocks,
     /// Persistent factors of all other units.
     pub census: Option<Census>,
+    /// Where each rank has a factor of its own: those ranks that the census keeps.
+    slow: Option<SlowSet>,
 }
 
 impl Surveyed {
@@ -69,6 +72,14 @@ impl Surveyed {
             census.add(factors);
         }
         self.greatest = factors.iter().copied().fold(self.greatest, f32::max);
+    }
+
+    /// What the persistent factor of a rank does not exceed.
+    pub fn bound(&self, rank: u32) -> f32 {
+        match &self.slow {
+            Some(slow) => slow.bound(rank, self.greatest),
+            None => self.greatest,
+        }
     }
 
     /// Mean slowdown and mean stall of the pool's `n` ranks.
@@ -322,6 +333,9 @@ impl Survey<'_, '_> {
             (_, Scope::Gpu) if !some_are_separate => {
                 if let Some(census) = &mut surveyed.census {
                     census.add(&effects.slowdowns);
+                    // Where ranks stall, some tasks come here and others do not.
+                    surveyed.slow = (!self.persistent.stalls())
+                        .then(|| SlowSet::of(&effects.slowdowns, census.least_factor()));
                 }
             }
             (_, block) => {
@@ -411,6 +425,9 @@ impl Survey<'_, '_> {
         if let (Some(all), Some(part)) = (&mut all.census, &part.census) {
             all.merge(part);
         }
+        if let Some(part) = part.slow {
+            all.slow.get_or_insert_default().extend(part);
+        }
         for leader in part.leaders {
             self.insert(&mut all.leaders, leader);
         }
@@ -494,6 +511,23 @@ mod tests {
             );
             let mean = 0.25 * stalled.len() as f64 / 10_000.0;
             assert!((found.means(10_000).1 - mean).abs() < 1e-9);
+            assert!((0..10_000).all(|rank| found.bound(rank) == found.greatest));
+        });
+    }
+
+    #[test]
+    fn no_factor_exceeds_its_bound_which_is_low_for_most() {
+        surveyed(&uneven(200_000, None), |found, persistent| {
+            let factors = persistent.factors(0..200_000);
+            let bounds: Vec<f32> = (0..200_000).map(|rank| found.bound(rank)).collect();
+            assert!(
+                factors
+                    .iter()
+                    .zip(&bounds)
+                    .all(|(factor, bound)| factor <= bound)
+            );
+            let low = bounds.iter().filter(|bound| **bound < found.greatest);
+            assert!(low.count() > 180_000);
         });
     }
 
