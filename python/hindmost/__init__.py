@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hindmost.analyses.explain import Explanation, explain
     from hindmost.analyses.forecast import forecast
     from hindmost.analyses.model_summary import ModelSummary, model_summary
+    from hindmost.analyses.serve import Served, serve
     from hindmost.compiled import Compiled, compile
     from hindmost.errors import HindmostError, OutputError, Problem, ScenarioError
     from hindmost.forecasted import Forecast
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from hindmost.result import Result
     from hindmost.scenario.load import load, with_changes
     from hindmost.scenario.models import Scenario
+    from hindmost.serving.fit import ServingFit, fit_serving
     from hindmost.simulation import rank_times, simulate, slowest_replicas
     from hindmost.terms import Terms
     from hindmost.whole_run.account import Account
@@ -53,6 +55,8 @@ __all__ = [
     "Result",
     "Scenario",
     "ScenarioError",
+    "Served",
+    "ServingFit",
     "Terms",
     "__version__",
     "attribute",
@@ -61,11 +65,13 @@ __all__ = [
     "compare",
     "compile",
     "explain",
+    "fit_serving",
     "forecast",
     "load",
     "model_summary",
     "rank_times",
     "read",
+    "serve",
     "simulate",
     "slowest_replicas",
     "with_changes",
@@ -91,6 +97,8 @@ _MODULES = {
     "Result": "result",
     "Scenario": "scenario.models",
     "ScenarioError": "errors",
+    "Served": "analyses.serve",
+    "ServingFit": "serving.fit",
     "Terms": "terms",
     "__version__": "_core",
     "attribute": "analyses.attribute",
@@ -99,11 +107,13 @@ _MODULES = {
     "compare": "analyses.compare",
     "compile": "compiled",
     "explain": "analyses.explain",
+    "fit_serving": "serving.fit",
     "forecast": "analyses.forecast",
     "load": "scenario.load",
     "model_summary": "analyses.model_summary",
     "rank_times": "simulation",
     "read": "reading",
+    "serve": "analyses.serve",
     "simulate": "simulation",
     "slowest_replicas": "simulation",
     "with_changes": "scenario.load",

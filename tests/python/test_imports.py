@@ -36,6 +36,7 @@ ORDER = [
     ["statistics"],
     ["forecasted"],
     ["renewal"],
+    ["serving"],
     ["whole_run"],
     ["files"],
     ["store"],

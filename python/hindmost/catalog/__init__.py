@@ -1,7 +1,19 @@
-"""The catalogue: GPUs, fabrics, models, software stacks and presets, one TOML file each."""
+"""The catalogue, one TOML file each: GPUs, fabrics, models, stacks, engines and presets."""
 
 from hindmost.catalog.encoder import Encoder
-from hindmost.catalog.entries import ALIASES, KINDS, Kind, fabric, gpu, model, names, stack, text
+from hindmost.catalog.engine import Engine, Software
+from hindmost.catalog.entries import (
+    ALIASES,
+    KINDS,
+    Kind,
+    engine,
+    fabric,
+    gpu,
+    model,
+    names,
+    stack,
+    text,
+)
 from hindmost.catalog.schema import (
     Accelerator,
     Basis,
@@ -33,6 +45,7 @@ __all__ = [
     "Dtype",
     "Efficiency",
     "Encoder",
+    "Engine",
     "Entry",
     "Experts",
     "Fabric",
@@ -41,8 +54,10 @@ __all__ = [
     "Layer",
     "Model",
     "Network",
+    "Software",
     "Stack",
     "Transformer",
+    "engine",
     "fabric",
     "gpu",
     "kinds_of_layers",

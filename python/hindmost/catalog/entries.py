@@ -8,17 +8,32 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import Any, Literal, TypeVar
 
+from hindmost.catalog.engine import Engine
 from hindmost.catalog.schema import Entry, Fabric, Gpu
 from hindmost.catalog.software import Stack
 from hindmost.catalog.transformer import Model
 
-Kind = Literal["gpus", "fabrics", "models", "stacks", "presets"]
+Kind = Literal["gpus", "fabrics", "models", "stacks", "engines", "presets"]
 """A folder of the catalogue."""
 
-KINDS: tuple[Kind, ...] = ("gpus", "fabrics", "models", "stacks", "presets")
+KINDS: tuple[Kind, ...] = ("gpus", "fabrics", "models", "stacks", "engines", "presets")
 """All folders, in the order in which they are listed."""
 
-ALIASES = {"llama3.3-70b": "llama3-70b"}
+ALIASES = {
+    "deepseek-r1": "deepseek-v3",
+    "llama-3.3-70b": "llama3-70b",
+    "llama-4-maverick": "llama4-maverick",
+    "llama-4-scout": "llama4-scout",
+    "llama-3.1-405b": "llama3-405b",
+    "llama-3.1-70b": "llama3-70b",
+    "llama-3.1-8b": "llama3-8b",
+    "llama3.1-405b": "llama3-405b",
+    "llama3.1-70b": "llama3-70b",
+    "llama3.1-8b": "llama3-8b",
+    "llama3.3-70b": "llama3-70b",
+    "qwen3-235b-a22b": "qwen3-235b",
+    "qwen3-30b-a3b": "qwen3-30b",
+}
 """Other names of models, by which they are found and not listed."""
 
 AnyEntry = TypeVar("AnyEntry", bound=Entry)
@@ -46,6 +61,12 @@ def model(name: str) -> Model:
 def stack(name: str) -> Stack:
     """Return the software stack called `name`; raises KeyError if there is none."""
     return _parsed("stacks", name, Stack)
+
+
+@cache
+def engine(name: str) -> Engine:
+    """Return the serving engine called `name`; raises KeyError if there is none."""
+    return _parsed("engines", name, Engine)
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -64,6 +65,30 @@ def _paths(table: dict[str, object], prefix: str = "") -> set[str]:
     return paths
 
 
+Ascending = Annotated[tuple[Positive, ...], Field(min_length=2, strict=False)]
+"""Numbers of a list, each greater than the one before."""
+
+
+class AllReduce(Strict):
+    """What all-reduces of small messages within one domain were measured to take."""
+
+    gpus: Annotated[int, Field(ge=2, lt=2**31)]
+    """GPUs that take part."""
+    bytes: Ascending
+    """Bytes of each GPU's numbers, one message after another."""
+    seconds: Annotated[tuple[Positive, ...], Field(strict=False)]
+    """Seconds, message by message."""
+
+    @model_validator(mode="after")
+    def _is_a_curve(self) -> AllReduce:
+        if any(low >= high for low, high in pairwise(self.bytes)):
+            raise domain_error("bytes", list(self.bytes), "in ascending order")
+        if len(self.seconds) != len(self.bytes):
+            requirement = f"as many as bytes ({len(self.bytes)})"
+            raise domain_error("seconds", list(self.seconds), requirement)
+        return self
+
+
 class Accelerator(Strict):
     """A type of GPU, with the host and the scale-up domain that it comes in.
 
@@ -104,6 +129,8 @@ class Accelerator(Strict):
     """Greatest power of one GPU at work, in watts."""
     idle_power_w: NotNegative | None = None
     """Power of one idle GPU, in watts."""
+    all_reduce: Annotated[tuple[AllReduce, ...], Field(min_length=1, strict=False)] | None = None
+    """Small all-reduces within a domain, by GPUs that take part, as they were measured."""
 
     def peak_flop_per_s(self, dtype: Dtype) -> float | None:
         """Return the dense peak of a number format, in FLOP/s, if the GPU has the format."""

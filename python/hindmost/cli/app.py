@@ -22,6 +22,7 @@ from hindmost.cli.model import model
 from hindmost.cli.options import close_stdout, debug_option, tell
 from hindmost.cli.run import run
 from hindmost.cli.schema import schema
+from hindmost.cli.serve import serve
 from hindmost.cli.validate import validate
 
 EXIT_WRONG_CALL = 2
@@ -44,6 +45,7 @@ def cli() -> None:
 
 COMMANDS = (
     run,
+    serve,
     compare,
     attribute,
     explain,

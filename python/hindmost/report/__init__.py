@@ -8,6 +8,7 @@ from hindmost.report.formats import (
     render_comparison,
     render_explanation,
     render_model,
+    render_served,
 )
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "render_comparison",
     "render_explanation",
     "render_model",
+    "render_served",
 ]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hindmost.analyses.compare import Comparison
     from hindmost.analyses.explain import Explanation
     from hindmost.analyses.model_summary import ModelSummary
+    from hindmost.analyses.serve import Served
 
 FORMATS = ("table", "json", "csv", "markdown")
 """Formats of a report; CSV holds the summary, and the forecast below it, alone."""
@@ -121,6 +122,22 @@ def render_collectives(found: CollectiveCosts, style: str) -> str:
         document=found.document,
         rows=lambda: found.rows,
         content=lambda: collective_content(found),
+    )
+
+
+def render_served(found: Served, style: str) -> str:
+    """Return what pools give at inference in one of `FORMATS`; CSV holds configurations alone."""
+    from hindmost.report.serving_content import layout, serving_content
+
+    def rows() -> list[dict[str, Any]]:
+        plain = ("shares", "prefill")
+        return [
+            {"layout": layout(one), **{key: each for key, each in one.items() if key not in plain}}
+            for one in found.configurations
+        ]
+
+    return _in_style(
+        style, document=found.document, rows=rows, content=lambda: serving_content(found)
     )
 
 

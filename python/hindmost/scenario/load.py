@@ -67,6 +67,21 @@ def load(
     >>> load("h100-1k", {"pools.h100.n_gpus": 2048}).pools["h100"].n_gpus
     2048
     """
+    return checked(document_of(name_or_path, changes, changes_from=changes_from))
+
+
+def document_of(
+    name_or_path: str | Path, changes: Changes | None = None, *, changes_from: str = "changes"
+) -> Document:
+    """Return the tables of a preset or a TOML file with changes laid over them, not checked yet.
+
+    Parameters are those of `load`.
+
+    Raises
+    ------
+    ScenarioError
+        If the file cannot be read or is no TOML, or a key path cannot be set.
+    """
     if not isinstance(name_or_path, str | Path):
         requirement = "must be the name of a preset or the path of a file"
         kind = Verbatim(f"a {type(name_or_path).__name__}")
@@ -81,7 +96,7 @@ def load(
         base = "llama3-405b-8192" if "layout" in document.table else "h100-1k"
         hint = f'in a file: extends = ["{base}", "{name_or_path}"]'
         raise _refused(str(name_or_path), requirement, hint=hint)
-    return checked(document)
+    return document
 
 
 def from_table(table: Mapping[str, Any], source: str = "scenario") -> Scenario:

@@ -35,6 +35,7 @@ from hindmost.scenario.ideal import FABRIC_NOISE, HOP_NOISE, NOTHING, Ideal
 from hindmost.scenario.merge import merged
 from hindmost.scenario.numbering import DIMENSIONS
 from hindmost.scenario.reliability import Checkpoint, Recovery, UnitFailures
+from hindmost.scenario.serving import Requests, Serving
 from hindmost.strict import Strict
 
 __all__ = ["BEST_STACK", "Collective", "Fabric", "Layout", "Pool", "Scenario", "Workload"]
@@ -441,6 +442,10 @@ class Scenario(Strict):
     workload: Workload
     layout: Layout = Field(default_factory=Layout)
     collective: Collective = Field(default_factory=Collective)
+    serving: Serving | None = None
+    """What the cluster serves when it does not train."""
+    requests: Requests | None = None
+    """Requests for it."""
     causes: dict[Name, Cause] = Field(default_factory=dict)
     """Causes by name."""
     failures: dict[Name, UnitFailures] = Field(default_factory=dict)

@@ -1,0 +1,97 @@
+"""Fields of what a cluster serves, and of the requests that come."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from hindmost import catalog
+from hindmost.catalog import Dtype
+from hindmost.catalog.schema import Count, Positive
+from hindmost.cause import Later
+from hindmost.law import Law, domain_error, number_or_law
+from hindmost.strict import Strict
+
+Tokens = Annotated[
+    Annotated[float, Field(ge=1), Tag("number")] | Annotated[Law, Tag("law")],
+    Discriminator(number_or_law),
+]
+"""Tokens of a prompt or an answer: a number, or their law, of which the mean counts here."""
+
+
+class Slo(Strict):
+    """What a user is to see at most."""
+
+    ttft_s: Positive | None = None
+    """Seconds to the first token."""
+    tpot_s: Positive | None = None
+    """Seconds of each of the others."""
+    percentile: Annotated[float, Field(gt=0, lt=100)] = 50.0
+    """Share of requests in percent that keep to them. Without a queue all requests are alike, so
+    that it changes nothing yet."""
+
+
+class Serving(Strict):
+    """A model that the pools serve, each replica within a domain."""
+
+    model: str
+    """Name of a model of the catalogue or of the scenario."""
+    dtype: Dtype = "fp8"
+    """Number format of the weights of layers."""
+    engine: str = "vllm"
+    """Serving engine of the catalogue, which names a fit."""
+    layout: Literal["best"] | None = None
+    """best: the one with most tokens a second, which is the default where no other key says one."""
+    tensor: Count | None = None
+    """GPUs of a replica that divide attention among them."""
+    attention_dp: Count | None = None
+    """Groups of such GPUs, each with requests of its own."""
+    expert: Count | None = None
+    """Ranks that divide the experts of a layer."""
+    prefix_hit: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of a prompt whose keys and values are there already."""
+    slo: Slo = Field(default_factory=Slo)
+    """What a user is to see at most; no limit by default."""
+
+    @field_validator("engine")
+    @classmethod
+    def _there_is_one(cls, name: str) -> str:
+        names = list(catalog.names("engines"))
+        if name not in names:
+            context = {"value": name, "kind": "engines", "known": names}
+            raise PydanticCustomError("catalog", "must be one of the catalogue's {kind}", context)
+        return name
+
+    @model_validator(mode="after")
+    def _has_one_layout(self) -> Serving:
+        if self.layout == "best":
+            for key in ("tensor", "attention_dp", "expert"):
+                if getattr(self, key) is not None:
+                    raise domain_error(key, getattr(self, key), 'absent: layout is "best"')
+        return self
+
+
+class Requests(Strict):
+    """Requests that come to all pools together."""
+
+    arrivals_per_s: Positive | None = None
+    """Requests a second."""
+    concurrency: Positive | None = None
+    """Requests that are there at once; as many as limits and memory allow by default."""
+    trace: Later = None
+    input_tokens: Tokens
+    """Tokens of a prompt."""
+    output_tokens: Tokens
+    """Tokens of an answer."""
+    routing: Literal["round-robin", "least-loaded", "speed-aware"] = "least-loaded"
+    """Which replica a request goes to. Without a queue each has what it can take, so that it
+    changes nothing yet."""
+
+    @model_validator(mode="after")
+    def _comes_one_way(self) -> Requests:
+        if self.arrivals_per_s is not None and self.concurrency is not None:
+            requirement = "absent where arrivals_per_s is given"
+            raise domain_error("concurrency", self.concurrency, requirement)
+        return self

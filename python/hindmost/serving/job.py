@@ -1,0 +1,123 @@
+"""What is to be served, on which GPUs, and within which limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from hindmost import catalog
+from hindmost.catalog import Accelerator, Dtype, Software, Transformer
+from hindmost.cause import Cause
+from hindmost.scenario.reliability import Recovery, UnitFailures
+from hindmost.serving.cycle import Load
+from hindmost.serving.replica import Replica
+from hindmost.serving.software import software_for
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a user is to see at most, in seconds; None for no limit.
+
+    Attributes
+    ----------
+    ttft_s, tpot_s : float or None
+        Time to the first token, and of each of the others.
+    """
+
+    ttft_s: float | None = None
+    tpot_s: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServingPool:
+    """GPUs of one type.
+
+    Attributes
+    ----------
+    name : str
+        Name of the pool.
+    gpu : str
+        Name of the type.
+    accelerator : Accelerator
+        Its figures.
+    n_gpus : int
+        How many there are.
+    causes : dict of str to Cause
+        What slows its GPUs down.
+    failures : dict of str to UnitFailures
+        What takes replicas out.
+    recovery : Recovery or None
+        How they come back.
+    """
+
+    name: str
+    gpu: str
+    accelerator: Accelerator
+    n_gpus: int
+    causes: Mapping[str, Cause] = field(default_factory=dict)
+    failures: Mapping[str, UnitFailures] = field(default_factory=dict)
+    recovery: Recovery | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServingJob:
+    """A model that pools serve.
+
+    Attributes
+    ----------
+    model_name : str
+        Name of the model.
+    model : Transformer
+        The model.
+    dtype : str
+        Format of the weights of layers.
+    engine : str
+        The serving engine.
+    pools : tuple of ServingPool
+        The pools.
+    load : Load
+        Requests.
+    limits : Limits
+        What a user is to see at most.
+    concurrency : float or None
+        Requests at once on all pools together; as many as limits and memory allow by default.
+    arrivals_per_s : float or None
+        Requests a second on all pools together.
+    tensor, attention_dp, expert : int or None
+        A given layout; the best one by default.
+    """
+
+    model_name: str
+    model: Transformer
+    dtype: Dtype
+    engine: str
+    pools: tuple[ServingPool, ...]
+    load: Load
+    limits: Limits = field(default_factory=Limits)
+    concurrency: float | None = None
+    arrivals_per_s: float | None = None
+    tensor: int | None = None
+    attention_dp: int | None = None
+    expert: int | None = None
+
+    @property
+    def software(self) -> tuple[Software, str]:
+        """The engine's numbers, and what is assumed of them."""
+        return software_for(self.engine, self.model_name, self.model)
+
+    @property
+    def memory_share(self) -> float:
+        """Share of the memory beside the weights that keys and values may take."""
+        return catalog.engine(self.engine).memory_share
+
+    def replica(self, pool: ServingPool, tensor: int, attention_dp: int, expert: int) -> Replica:
+        """Return a replica of the model on GPUs of a pool."""
+        return Replica(
+            model=self.model,
+            gpu=pool.accelerator,
+            dtype=self.dtype,
+            tensor=tensor,
+            attention_dp=attention_dp,
+            expert=expert,
+            kv_bytes=catalog.engine(self.engine).kv_bytes,
+        )

@@ -1,0 +1,46 @@
+"""Layouts of a replica that fit a domain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hindmost.catalog import Transformer
+
+
+def layouts(model: Transformer, domain_gpus: int) -> Iterator[tuple[int, int, int]]:
+    """Yield tensor ranks, groups of attention and expert ranks of all replicas of a domain.
+
+    Parameters
+    ----------
+    model
+        The model.
+    domain_gpus
+        GPUs of a domain.
+
+    Notes
+    -----
+    Tensor ranks divide the heads. Several groups of attention need experts, which all of them
+    divide. Experts lie whole on as many ranks as divide them, which changes no time here.
+    """
+    for tensor in divisors(domain_gpus):
+        if model.n_heads % tensor:
+            continue
+        most = domain_gpus // tensor if model.experts is not None else 1
+        for groups in divisors(domain_gpus):
+            if groups <= most:
+                yield tensor, groups, expert_ranks(model, tensor * groups)
+
+
+def divisors(domain_gpus: int) -> list[int]:
+    """Return the numbers up to those of a domain that divide it, or are powers of two."""
+    numbers = range(1, domain_gpus + 1)
+    return [n for n in numbers if domain_gpus % n == 0 or n & (n - 1) == 0]
+
+
+def expert_ranks(model: Transformer, n_gpus: int) -> int:
+    """Return the greatest number of ranks among some GPUs that divide the experts of a layer."""
+    if model.experts is None:
+        return 1
+    return max(
+        n for n in range(1, n_gpus + 1) if n_gpus % n == 0 and model.experts.n_experts % n == 0
+    )

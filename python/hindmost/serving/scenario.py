@@ -1,0 +1,179 @@
+"""Serving jobs from scenarios: files that serve, or that train and serve."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, PrivateAttr, ValidationError
+
+from hindmost import catalog
+from hindmost.catalog import Accelerator, Transformer
+from hindmost.cause import Cause, Name
+from hindmost.errors import Problem, ScenarioError, did_you_mean
+from hindmost.law import LawModel
+from hindmost.scenario.change import Changes
+from hindmost.scenario.fields import field_problems
+from hindmost.scenario.hardware import OwnFabric, OwnGpu, own_of
+from hindmost.scenario.load import document_of
+from hindmost.scenario.merge import Document
+from hindmost.scenario.models import Fabric, Pool
+from hindmost.scenario.reliability import Recovery, UnitFailures
+from hindmost.scenario.serving import Requests, Serving
+from hindmost.serving.cycle import Load
+from hindmost.serving.job import Limits, ServingJob, ServingPool
+from hindmost.strict import Strict
+
+OF_TRAINING = ("workload", "layout", "collective", "checkpoint", "ideal", "unknowns", "basis")
+"""Sections that serving does not read."""
+
+
+class ServingScenario(Strict):
+    """What serving reads of a scenario."""
+
+    name: str = "scenario"
+    pools: dict[Name, Pool]
+    fabric: Fabric | None = None
+    gpus: dict[Name, OwnGpu] = Field(default_factory=dict)
+    fabrics: dict[Name, OwnFabric] = Field(default_factory=dict)
+    models: dict[Name, Transformer] = Field(default_factory=dict)
+    serving: Serving
+    requests: Requests
+    causes: dict[Name, Cause] = Field(default_factory=dict)
+    failures: dict[Name, UnitFailures] = Field(default_factory=dict)
+    recovery: Recovery | None = None
+    not_modelled: list[str] = Field(default_factory=list)
+
+    _source: str = PrivateAttr(default="")
+
+
+def load_job(
+    name_or_path: str | Path, changes: Changes | None = None, *, changes_from: str = "changes"
+) -> tuple[ServingJob, ServingScenario]:
+    """Return the serving job of a preset or a TOML file, and what it was read from.
+
+    Raises
+    ------
+    ScenarioError
+        With every problem: a file without [serving] or [requests], wrong keys and values, layouts
+        that do not fit a domain, weights that do not fit into memory.
+    """
+    document = document_of(name_or_path, changes, changes_from=changes_from)
+    table = {key: value for key, value in document.table.items() if key not in OF_TRAINING}
+    try:
+        scenario = ServingScenario.model_validate(table, context=own_of(table))
+    except ValidationError as error:
+        raise _refused(document, [_plainer(one) for one in field_problems(error)]) from None
+    found = _problems(scenario)
+    if found:
+        raise _refused(document, found)
+    return _job(scenario), scenario
+
+
+def _plainer(problem: Problem) -> Problem:
+    if problem.path in ("serving", "requests") and problem.requirement == "is missing":
+        what = "model is served" if problem.path == "serving" else "requests come"
+        return replace(problem, requirement=f"is missing, which says what {what}")
+    return problem
+
+
+def _refused(document: Document, problems: list[Problem]) -> ScenarioError:
+    return ScenarioError(
+        replace(problem, source=document.origin(problem.path)) for problem in problems
+    )
+
+
+def _problems(scenario: ServingScenario) -> list[Problem]:
+    serving = scenario.serving
+    names = [*scenario.models, *catalog.names("models")]
+    if serving.model not in names and serving.model not in catalog.ALIASES:
+        return [
+            Problem(
+                path="serving.model",
+                requirement="must be one of the catalogue's models or the scenario's",
+                value=serving.model,
+                hint=did_you_mean(serving.model, names),
+            )
+        ]
+    return [*_layout_problems(scenario)]
+
+
+def _layout_problems(scenario: ServingScenario) -> Iterator[Problem]:
+    serving, model = scenario.serving, _model(scenario)
+    tensor, groups = serving.tensor or 1, serving.attention_dp or 1
+    if model.n_heads % tensor:
+        requirement = f"must divide the {model.n_heads} heads of {serving.model}"
+        yield Problem(path="serving.tensor", requirement=requirement, value=tensor)
+    if groups > 1 and model.experts is None:
+        requirement = f"must be 1: {serving.model} has no experts, which such groups would divide"
+        yield Problem(path="serving.attention_dp", requirement=requirement, value=groups)
+    if serving.expert is not None:
+        experts = 1 if model.experts is None else model.experts.n_experts
+        if tensor * groups % serving.expert or experts % serving.expert:
+            requirement = f"must divide the replica's {tensor * groups} GPUs, and {experts} experts"
+            yield Problem(path="serving.expert", requirement=requirement, value=serving.expert)
+    if serving.tensor is None and serving.attention_dp is None:
+        return
+    for name, pool in scenario.pools.items():
+        most = min(_accelerator(scenario, pool).domain_gpus, pool.n_gpus)
+        if tensor * groups > most:
+            requirement = f"must be such that a replica fits a domain of pool {name}: {most} GPUs"
+            value = tensor * groups
+            yield Problem(path="serving.tensor", requirement=requirement, value=value)
+
+
+def _model(scenario: ServingScenario) -> Transformer:
+    name = scenario.serving.model
+    return scenario.models[name] if name in scenario.models else catalog.model(name)
+
+
+def _accelerator(scenario: ServingScenario, pool: Pool) -> Accelerator:
+    return scenario.gpus[pool.gpu] if pool.gpu in scenario.gpus else catalog.gpu(pool.gpu)
+
+
+def _job(scenario: ServingScenario) -> ServingJob:
+    serving, requests = scenario.serving, scenario.requests
+    return ServingJob(
+        model_name=serving.model,
+        model=_model(scenario),
+        dtype=serving.dtype,
+        engine=serving.engine,
+        pools=tuple(
+            ServingPool(
+                name=name,
+                gpu=pool.gpu,
+                accelerator=_accelerator(scenario, pool),
+                n_gpus=pool.n_gpus,
+                causes={
+                    key: cause
+                    for key, cause in scenario.causes.items()
+                    if cause.pools is None or name in cause.pools
+                },
+                failures={
+                    key: one
+                    for key, one in scenario.failures.items()
+                    if one.enabled and (one.pools is None or name in one.pools)
+                },
+                recovery=scenario.recovery,
+            )
+            for name, pool in scenario.pools.items()
+        ),
+        load=Load(
+            input_tokens=_mean(requests.input_tokens),
+            output_tokens=_mean(requests.output_tokens),
+            prefix_hit=serving.prefix_hit,
+            pass_tokens=catalog.engine(serving.engine).pass_tokens,
+        ),
+        limits=Limits(ttft_s=serving.slo.ttft_s, tpot_s=serving.slo.tpot_s),
+        concurrency=requests.concurrency,
+        arrivals_per_s=requests.arrivals_per_s,
+        tensor=serving.tensor,
+        attention_dp=serving.attention_dp,
+        expert=serving.expert,
+    )
+
+
+def _mean(tokens: Any) -> float:
+    return float(tokens.core.mean() if isinstance(tokens, LawModel) else tokens)

@@ -1,0 +1,303 @@
+"""`hindmost serve` and `hm.serve`: the best configurations, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+import hindmost as hm
+from hindmost.cli.app import cli
+
+SCENARIO = """
+[pools.h100]
+gpu = "h100-sxm"
+n_gpus = 1_024
+[pools.gb200]
+gpu = "gb200-nvl72"
+n_gpus = 144
+[serving]
+model = "llama3-70b"
+slo = { ttft_s = 2.0, tpot_s = 0.05, percentile = 99 }
+[requests]
+input_tokens = { name = "uniform", low = 3000, high = 5000 }
+output_tokens = 1000
+routing = "least-loaded"
+"""
+TRAINS = """
+[fabric]
+name = "infiniband-ndr"
+[workload]
+model = "llama3-8b"
+seq_len = 4096
+microbatch_seqs = 1
+n_microbatches = 1
+[layout]
+tensor = 8
+"""
+CAUSES = """
+[causes.speed]
+law = { name = "lognormal", sigma = 0.0172 }
+affects = "compute"
+effect = "slowdown"
+scope = "gpu"
+span = "run"
+[failures.host]
+scope = "node"
+per_hour = 1e-4
+repair_hours = 12.0
+[recovery]
+detection_s = 60
+restart_s = 600
+"""
+
+
+@pytest.fixture
+def scenario(tmp_path: Path) -> Path:
+    path = tmp_path / "serving.toml"
+    path.write_text(SCENARIO)
+    return path
+
+
+def test_the_best_configurations_come_first_and_keep_to_limits() -> None:
+    found = hm.serve(
+        model="llama3-70b", gpus={"h200-sxm": 64}, input_tokens=4000, ttft_s=2.0, tpot_s=0.05
+    )
+    rate = [one["output_tokens_per_s_per_gpu"] for one in found.configurations]
+    assert len(rate) == 5
+    assert rate == sorted(rate, reverse=True)
+    assert all(one["ttft_s"] <= 2.0 and one["tpot_s"] <= 0.05 for one in found.configurations)
+    aggregated = [one for one in found.configurations if one["kind"] == "aggregated"]
+    best = aggregated[0]
+    # A larger batch would be too slow for a user.
+    assert best["tpot_s"] > 0.049
+    (pool,) = found.pools
+    assert pool["output_tokens_per_s_per_gpu"] == pytest.approx(best["output_tokens_per_s_per_gpu"])
+    assert found.total["output_tokens_per_s"] == pytest.approx(
+        64 * best["output_tokens_per_s_per_gpu"]
+    )
+    loose = hm.serve(model="llama3-70b", gpus={"h200-sxm": 64}, input_tokens=4000)
+    assert loose.total["output_tokens_per_s"] > found.total["output_tokens_per_s"]
+    assert found.frame.height == 5
+
+
+def test_no_point_of_the_frontier_exceeds_another() -> None:
+    found = hm.serve(model="qwen3-32b", gpus={"h100-sxm": 8, "b200-sxm": 8}, engine="trtllm")
+    by_user = [one["tokens_per_s_per_user"] for one in found.frontier]
+    by_gpu = [one["output_tokens_per_s_per_gpu"] for one in found.frontier]
+    assert by_user == sorted(by_user, reverse=True)
+    assert by_gpu == sorted(by_gpu)
+    best = max(
+        one["output_tokens_per_s_per_gpu"]
+        for one in found.configurations
+        if one["kind"] == "aggregated"
+    )
+    assert by_gpu[-1] == pytest.approx(best, rel=0.02)
+
+
+def test_a_split_divides_gpus_by_what_both_kinds_take() -> None:
+    found = hm.serve(model="llama3-70b", gpus={"h100-sxm": 64, "h200-sxm": 64}, tpot_s=0.03)
+    split = next(one for one in found.configurations if one["kind"] == "split")
+    prompts = split["prefill"]
+    assert 0 < prompts["gpu_share"] < 1
+    # Those that decode do nothing else: a batch gives each user a token an iteration.
+    decoding = split["batch"] / split["tpot_s"] / split["n_gpus"]
+    assert split["output_tokens_per_s_per_gpu"] == pytest.approx(
+        (1 - prompts["gpu_share"]) * decoding
+    )
+    one_replica = hm.serve(model="deepseek-v3", gpus={"h200-sxm": 8}, engine="sglang")
+    assert all(one["kind"] == "aggregated" for one in one_replica.configurations)
+
+
+def test_a_scenario_serves_on_all_of_its_pools(scenario: Path) -> None:
+    found = hm.serve(scenario)
+    assert [pool["pool"] for pool in found.pools] == ["h100", "gb200"]
+    assert found.inputs["input_tokens"] == pytest.approx(4000)
+    assert found.total["n_gpus"] == 1168
+    each = [pool["output_tokens_per_s"] for pool in found.pools]
+    assert found.total["output_tokens_per_s"] == pytest.approx(sum(each))
+    assert all(pool["pace"] == 1 and pool["availability"] == 1 for pool in found.pools)
+
+
+def test_stragglers_and_failures_take_what_they_cost_from_the_pools(scenario: Path) -> None:
+    plain = hm.serve(scenario)
+    scenario.write_text(SCENARIO + CAUSES)
+    found = hm.serve(scenario)
+    for before, after in zip(plain.pools, found.pools, strict=True):
+        assert 0.95 < after["pace"] < 1
+        assert 0.99 < after["availability"] < 1
+        expected = before["output_tokens_per_s"] * after["pace"] * after["availability"]
+        assert after["output_tokens_per_s"] == pytest.approx(expected)
+
+
+def test_a_scenario_may_train_and_serve(scenario: Path) -> None:
+    scenario.write_text(SCENARIO + TRAINS + CAUSES)
+    assert hm.load(scenario).serving is not None
+    assert hm.simulate(scenario, steps=10, runs=2, seed=1).value("mfu") > 0
+    assert hm.serve(scenario).total["n_gpus"] == 1168
+    scenario.write_text(SCENARIO)
+    with pytest.raises(hm.ScenarioError, match="workload"):
+        hm.load(scenario)
+
+
+def test_requests_a_second_are_served_with_the_smallest_batch(scenario: Path) -> None:
+    most = hm.serve(scenario).total["requests_per_s"]
+    found = hm.serve(scenario, changes={"requests.arrivals_per_s": most / 2})
+    assert found.total["requests_per_s"] == pytest.approx(most / 2)
+    assert found.total["most_requests_per_s"] == pytest.approx(most)
+    assert found.total["is_enough"]
+    assert found.total["tpot_s"] < hm.serve(scenario).total["tpot_s"]
+    too_many = hm.serve(scenario, changes={"requests.arrivals_per_s": 2 * most})
+    assert not too_many.total["is_enough"]
+    for one in found.configurations:
+        asked = most / 2 * 1000
+        assert one["gpus_needed"] * one["output_tokens_per_s_per_gpu"] >= asked
+        fewer = one["gpus_needed"] - one["n_gpus"]
+        assert fewer * one["output_tokens_per_s_per_gpu"] < asked
+
+
+def test_requests_at_once_beyond_memory_wait(tmp_path: Path) -> None:
+    path = tmp_path / "k.toml"
+    path.write_text(
+        '[pools.g]\ngpu = "b200-sxm"\nn_gpus = 8\n'
+        '[serving]\nmodel = "kimi-k2"\ndtype = "fp4"\ntensor = 8\n'
+        "[requests]\nconcurrency = 384\ninput_tokens = 8192\noutput_tokens = 1024\n"
+    )
+    (pool,) = hm.serve(path).pools
+    assert pool["batch"] < 200
+    assert pool["ttft_s"] > 30
+    few = hm.serve(path, changes={"requests.concurrency": 16}).pools[0]
+    assert few["batch"] == 16
+    assert few["ttft_s"] < 1
+
+
+def run(*words: str) -> Any:
+    return CliRunner().invoke(cli, ["serve", *words], catch_exceptions=True)
+
+
+def test_the_command_prints_tables_and_json(scenario: Path) -> None:
+    words = ["--model", "llama3-70b", "--gpus", "64xh200-sxm", "--isl", "4000", "--tpot", "0.05"]
+    shown = run(*words)
+    assert shown.exit_code == 0
+    assert "TP2" in shown.output
+    assert max(map(len, shown.output.splitlines()[2:12])) <= 80
+    document = json.loads(run(*words, "--format", "json").output)
+    assert {"pools", "total", "configurations"} <= set(document)
+    names = (
+        "output_tokens_per_s_per_gpu",
+        "input_tokens_per_s_per_gpu",
+        "tokens_per_s_per_user",
+        "ttft_s",
+        "tpot_s",
+        "batch",
+    )
+    for each in (*document["pools"], document["total"], *document["configurations"]):
+        assert all(each[name] > 0 for name in names)
+    assert run(str(scenario), "--format", "csv").output.startswith("layout,")
+    assert run(str(scenario), "--format", "markdown").exit_code == 0
+    assert (
+        "kernel efficiency of fp4"
+        in run("--model", "llama3-70b", "--gpus", "8xb200-sxm", "--dtype", "fp4").output
+    )
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        ({"model": "llama"}, "model is not there"),
+        ({"gpus": {}}, "gpus must name at least one"),
+        ({"gpus": {"h200": 8}}, "gpus is not there"),
+        ({"gpus": {"h200-sxm": 0}}, "gpus.h200-sxm must be >= 1"),
+        ({"engine": "vlm"}, "engine must be one of sglang, trtllm, vllm"),
+        ({"dtype": "int8"}, "dtype must be one of bf16, fp8, fp4"),
+        ({"input_tokens": 0}, "input_tokens must be >= 1"),
+        ({"output_tokens": float("nan")}, "output_tokens must be >= 1"),
+        ({"tpot_s": -1.0}, "tpot_s must be > 0"),
+        ({"tpot_s": 1e-4}, "none does"),
+        ({"prefix_hit": 1.0}, "prefix_hit must be >= 0 and < 1"),
+        ({"concurrency": 8, "arrivals_per_s": 1.0}, "concurrency must be absent"),
+        ({"model": "llama3-405b", "dtype": "bf16", "gpus": {"l40s": 8}}, "must have room"),
+    ],
+)
+def test_wrong_arguments_are_refused_with_what_would_do(call: dict[str, Any], words: str) -> None:
+    given: dict[str, Any] = {"model": "llama3-70b", "gpus": {"h200-sxm": 8}, **call}
+    with pytest.raises(hm.ScenarioError, match=words):
+        hm.serve(**given)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("serving.model=llama", "serving.model must be one of"),
+        ("serving.engine=vlm", "serving.engine must be one of the catalogue's engines"),
+        ("serving.tensor=0", "serving.tensor must be"),
+        ("serving.layout=best", ""),
+        ("requests.input_tokens=0", "requests.input_tokens"),
+        ("requests.concurrency=-1", "requests.concurrency must be > 0"),
+        ("requests.trace=FILE", "is not there yet"),
+        ("serving.slo.tpot_s=1e-6", "none does"),
+        ("pools.h100.gpu=h101", "pools.h100.gpu"),
+        ("serving.tensor=3", "serving.tensor"),
+        ("serving.tensor=16", "serving.tensor"),
+    ],
+)
+def test_wrong_scenarios_are_refused_with_their_key_paths(
+    scenario: Path, change: str, words: str
+) -> None:
+    path, _, value = change.partition("=")
+    parsed: Any = value
+    with suppress(ValueError):
+        parsed = json.loads(value)
+    if not words:
+        assert hm.serve(scenario, changes={path: parsed}).total["n_gpus"] == 1168
+        return
+    with pytest.raises(hm.ScenarioError, match=words):
+        hm.serve(scenario, changes={path: parsed})
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--gpus", "h200-sxm"],
+        ["--model", "llama3-70b", "--gpus", "64*h200-sxm"],
+        ["--model", "llama3-70b", "--gpus", "8xh200-sxm", "--set", "a.b=1"],
+        ["h100-1k"],
+        ["no-such-preset"],
+    ],
+)
+def test_wrong_calls_end_with_status_two(words: list[str]) -> None:
+    from subprocess import run as run_process
+    from sys import executable
+
+    found = run_process(
+        [executable, "-m", "hindmost", "serve", *words], capture_output=True, text=True
+    )
+    assert found.returncode == 2
+    assert found.stdout == ""
+    assert "Traceback" not in found.stderr
+    assert found.stderr.startswith("hindmost: ")
+
+
+def test_options_beside_a_scenario_are_refused(scenario: Path) -> None:
+    from subprocess import run as run_process
+    from sys import executable
+
+    words = [
+        executable,
+        "-m",
+        "hindmost",
+        "serve",
+        str(scenario),
+        "--isl",
+        "3",
+        "--gpus",
+        "8xh200-sxm",
+    ]
+    found = run_process(words, capture_output=True, text=True)
+    assert found.returncode == 2
+    assert "--isl must be absent with a SCENARIO" in found.stderr
+    assert "--gpus must be absent with a SCENARIO" in found.stderr
