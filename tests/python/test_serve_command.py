@@ -160,6 +160,16 @@ def test_requests_a_second_are_served_with_the_smallest_batch(scenario: Path) ->
         assert fewer * one["output_tokens_per_s_per_gpu"] < asked
 
 
+def test_experts_may_lie_in_several_domains_where_that_is_asked_for() -> None:
+    call: dict[str, Any] = {"model": "deepseek-v3", "gpus": {"h100-sxm": 64}, "engine": "sglang"}
+    narrow, wide = hm.serve(**call), hm.serve(**call, wide_domains=4)
+    assert all(one["n_gpus"] <= 8 for one in narrow.configurations)
+    assert wide.configurations[0]["n_gpus"] > 8
+    assert wide.total["output_tokens_per_s"] > 2 * narrow.total["output_tokens_per_s"]
+    assert any("between domains" in line for line in wide.assumed)
+    assert not any("between domains" in line for line in narrow.assumed)
+
+
 def test_requests_at_once_beyond_memory_wait(tmp_path: Path) -> None:
     path = tmp_path / "k.toml"
     path.write_text(
@@ -218,6 +228,7 @@ def test_the_command_prints_tables_and_json(scenario: Path) -> None:
         ({"output_tokens": float("nan")}, "output_tokens must be >= 1"),
         ({"tpot_s": -1.0}, "tpot_s must be > 0"),
         ({"tpot_s": 1e-4}, "none does"),
+        ({"wide_domains": 0}, "wide_domains must be >= 1 and <= 64"),
         ({"prefix_hit": 1.0}, "prefix_hit must be >= 0 and < 1"),
         ({"concurrency": 8, "arrivals_per_s": 1.0}, "concurrency must be absent"),
         ({"model": "llama3-405b", "dtype": "bf16", "gpus": {"l40s": 8}}, "must have room"),

@@ -13,6 +13,7 @@ import hindmost as hm
 from hindmost import catalog
 from hindmost.catalog import Dtype, Software
 from hindmost.cause import Cause
+from hindmost.physics.experts import domains_met
 from hindmost.scenario.reliability import Recovery, UnitFailures
 from hindmost.serving.cycle import Load, cycle, rates
 from hindmost.serving.exchange import all_reduce_s
@@ -191,6 +192,26 @@ def test_each_layer_has_two_all_reduces_and_groups_gather_all_tokens() -> None:
     assert decode(grouped, tokens, context=1.0).exchange_s == pytest.approx(once)
 
 
+def test_tokens_go_only_to_the_domains_of_their_experts() -> None:
+    wide = replica("deepseek-v3", tensor=8, attention_dp=4)
+    assert wide.n_domains == 4
+    tokens = np.array([1024.0])
+    n_bytes = 1024 * 7168 * 2
+    within = all_reduce_s(H200, 8, np.array([n_bytes / 4])) + all_reduce_s(
+        H200, 8, np.array([float(n_bytes)])
+    )
+    met = domains_met(catalog.model("deepseek-v3").experts, 4)
+    between = 4 * 14e-6 + 2 * met / 4 * 3 / 4 * n_bytes / 8 / 50e9
+    expected = 61 * (within[0] + between)
+    assert decode(wide, tokens, context=1.0).exchange_s[0] == pytest.approx(expected)
+    assert "between domains: 14 us a hop, and the ports' rate" in wide.assumed
+
+
+def test_a_layer_costs_once_for_each_of_up_to_eight_groups() -> None:
+    found = [replica("qwen3-235b", attention_dp=n).layers_in_step for n in (1, 4, 8, 32)]
+    assert found == [94, 4 * 94, 8 * 94, 8 * 94]
+
+
 def test_a_cycle_is_iterations_and_prompts_and_its_shares_add_up() -> None:
     one, load = replica(tensor=2), Load(input_tokens=1000, output_tokens=500)
     batch = np.array([1.0, 32.0, 2000.0])
@@ -314,6 +335,9 @@ def test_layouts_fit_a_domain_and_divide_heads() -> None:
     assert all(tensor * groups <= 72 for tensor, groups, _ in mixed)
     assert (1, 72, 8) in mixed
     assert (8, 8, 64) in mixed
+    wide = list(layouts(catalog.model("deepseek-v3"), 8, n_domains=4))
+    assert {tensor * groups for tensor, groups, _ in wide} == {1, 2, 4, 8, 16, 24, 32}
+    assert list(layouts(catalog.model("llama3-70b"), 8, n_domains=4)) == dense
 
 
 def test_every_batch_up_to_memory_is_tried_or_lies_within_a_hundredth() -> None:

@@ -25,6 +25,8 @@ from hindmost.serving.stragglers import pace
 if TYPE_CHECKING:
     import polars as pl
 
+MAX_DOMAINS = 64
+"""Domains over which experts may be spread, at most."""
 FRONTIER_POINTS = 200
 """Points of a frontier that are kept, at most."""
 
@@ -95,6 +97,7 @@ def serve(
     concurrency: float | None = None,
     arrivals_per_s: float | None = None,
     prefix_hit: float = 0.0,
+    wide_domains: int = 1,
     changes: Changes | None = None,
     changes_from: str = "changes",
 ) -> Served:
@@ -126,6 +129,8 @@ def serve(
         Requests a second on all pools together; how many GPUs they take is in each row.
     prefix_hit
         Share of a prompt whose keys and values are there already, 0 to below 1.
+    wide_domains
+        Whole domains over which the experts of a replica may be spread, 1 to 64 at most.
     changes
         With a scenario, key paths and their new values.
     changes_from
@@ -157,6 +162,7 @@ def serve(
             dtype=dtype,
             concurrency=concurrency,
             arrivals_per_s=arrivals_per_s,
+            wide_domains=wide_domains,
         )
         named = {"model": model, "gpus": dict(gpus or {})}
     return served(job, named)
@@ -196,6 +202,7 @@ def served(job: ServingJob, named: Mapping[str, Any]) -> Served:
             "input_tokens": job.load.input_tokens,
             "output_tokens": job.load.output_tokens,
             "prefix_hit": job.load.prefix_hit,
+            "wide_domains": job.wide_domains,
             "ttft_s": job.limits.ttft_s,
             "tpot_s": job.limits.tpot_s,
             "concurrency": job.concurrency,
@@ -395,6 +402,7 @@ def _job_of(
     dtype: str,
     concurrency: float | None,
     arrivals_per_s: float | None,
+    wide_domains: int,
 ) -> ServingJob:
     """Return the job of arguments, or refuse them with every problem."""
     input_tokens, output_tokens, prefix_hit = load
@@ -423,6 +431,9 @@ def _job_of(
     if concurrency is not None and arrivals_per_s is not None:
         requirement = "must be absent where arrivals_per_s is given"
         problems.append(Problem(path="concurrency", requirement=requirement, value=concurrency))
+    if not (isinstance(wide_domains, int) and 1 <= wide_domains <= MAX_DOMAINS):
+        requirement = f"must be >= 1 and <= {MAX_DOMAINS}"
+        problems.append(Problem(path="wide_domains", requirement=requirement, value=wide_domains))
     if not gpus:
         requirement = "must name at least one type of GPU and how many there are"
         problems.append(Problem(path="gpus", requirement=requirement))
@@ -452,6 +463,7 @@ def _job_of(
         limits=Limits(ttft_s=limits[0], tpot_s=limits[1]),
         concurrency=concurrency,
         arrivals_per_s=arrivals_per_s,
+        wide_domains=wide_domains,
     )
 
 

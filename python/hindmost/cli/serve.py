@@ -51,6 +51,11 @@ GPUS = re.compile(r"([0-9][0-9_,]*)x([a-z0-9-]+)")
     type=float,
     help="Share of a prompt whose keys and values are there already.  [default: 0]",
 )
+@click.option(
+    "--wide",
+    type=int,
+    help="Whole domains over which the experts of a replica may be spread, at most.  [default: 1]",
+)
 @set_option
 @format_option()
 @debug_option
@@ -80,6 +85,7 @@ def serve(
         "ttft": "ttft_s",
         "tpot": "tpot_s",
         "rate": "arrivals_per_s",
+        "wide": "wide_domains",
     }
     given = {names.get(key, key): value for key, value in call.items() if value is not None}
     if scenario is not None:
@@ -104,6 +110,8 @@ def _refuse_beside_a_file(**given: Any) -> None:
         "tpot": "serving.slo.tpot_s",
         "rate": "requests.arrivals_per_s",
         "concurrency": "requests.concurrency",
+        "wide": "serving.wide_domains",
+        "prefix_hit": "serving.prefix_hit",
     }
     found = [
         Problem(

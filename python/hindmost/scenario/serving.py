@@ -50,6 +50,8 @@ class Serving(Strict):
     """Groups of such GPUs, each with requests of its own."""
     expert: Count | None = None
     """Ranks that divide the experts of a layer."""
+    wide_domains: Annotated[int, Field(ge=1, le=64)] = 1
+    """Whole domains over which the experts of a replica may be spread, at most."""
     prefix_hit: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of a prompt whose keys and values are there already."""
     slo: Slo = Field(default_factory=Slo)

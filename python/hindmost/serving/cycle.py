@@ -59,7 +59,7 @@ class Cycle:
     prompt_products_s, prompt_exchange_s : array
         What it allows of the passes through prompts.
     layers : array
-        Layers of all passes, counted once for each group of attention.
+        Layers of all passes, as `Replica.layers_in_step` counts them.
     tokens : array
         Tokens that are streamed.
     n_gpus : int
@@ -144,8 +144,7 @@ def cycle(replica: Replica, load: Load, batch: Numbers) -> Cycle:
         exchange_s=steps * each.exchange_s,
         prompt_products_s=passes * one.products_s,
         prompt_exchange_s=passes * one.exchange_s,
-        # Groups of attention wait for each other in every layer: see docs/serving.md.
-        layers=replica.model.n_layers * groups * (steps + passes),
+        layers=replica.layers_in_step * (steps + passes),
         tokens=steps * batch,
         n_gpus=replica.n_gpus,
     )

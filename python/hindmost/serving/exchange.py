@@ -15,6 +15,10 @@ Numbers = NDArray[np.float64]
 UNMEASURED_LATENCY_S = 5e-6
 """Latency of a small all-reduce where none was measured: about that of all GPUs that were."""
 
+NETWORK_HOP_S = 14e-6
+"""Latency of a hop between domains: that of a network hop of a ring under NCCL's Simple protocol,
+as its tuner has it. No fabric is named where a model is served."""
+
 
 def all_reduce_s(gpu: Accelerator, n_gpus: int, n_bytes: Numbers) -> Numbers:
     """Return the seconds of an all-reduce of GPUs of one domain.
@@ -48,6 +52,31 @@ def all_reduce_s(gpu: Accelerator, n_gpus: int, n_bytes: Numbers) -> Numbers:
             below, above = _measured_s(low, n_bytes), _measured_s(high, n_bytes)
             return np.asarray(below + weight * (above - below))
     return _measured_s(measured[0] if n_gpus < measured[0].gpus else measured[-1], n_bytes)
+
+
+def between_domains_s(gpu: Accelerator, n_domains: int, n_bytes: Numbers, *, met: float) -> Numbers:
+    """Return the seconds in which tokens go to other domains and come back.
+
+    Parameters
+    ----------
+    gpu
+        Type of the GPUs, which fill their domains.
+    n_domains
+        Domains that a replica has.
+    n_bytes : array
+        Bytes of all tokens.
+    met
+        Domains that a token goes to, its own included.
+
+    Notes
+    -----
+    All ports of a domain share what it takes in, ``met / n_domains`` of the other domains' tokens,
+    and as much goes back. Latency is that of a tree's hops.
+    """
+    assert gpu.nic_bytes_per_s is not None
+    taken = met / n_domains * (n_domains - 1) / n_domains * n_bytes / gpu.domain_gpus
+    hops = 2 * np.ceil(np.log2(n_domains))
+    return np.asarray(hops * NETWORK_HOP_S + 2 * taken / gpu.nic_bytes_per_s)
 
 
 def _measured_s(measured: AllReduce, n_bytes: Numbers) -> Numbers:

@@ -85,6 +85,8 @@ class ServingJob:
         Requests a second on all pools together.
     tensor, attention_dp, expert : int or None
         A given layout; the best one by default.
+    wide_domains : int
+        Whole domains over which the experts of a replica may be spread, at most.
     """
 
     model_name: str
@@ -99,6 +101,7 @@ class ServingJob:
     tensor: int | None = None
     attention_dp: int | None = None
     expert: int | None = None
+    wide_domains: int = 1
 
     @property
     def software(self) -> tuple[Software, str]:

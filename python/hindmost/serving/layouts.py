@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from hindmost.catalog import Transformer
 
 
-def layouts(model: Transformer, domain_gpus: int) -> Iterator[tuple[int, int, int]]:
-    """Yield tensor ranks, groups of attention and expert ranks of all replicas of a domain.
+def layouts(
+    model: Transformer, domain_gpus: int, *, n_domains: int = 1
+) -> Iterator[tuple[int, int, int]]:
+    """Yield tensor ranks, groups of attention and expert ranks of all replicas that there can be.
 
     Parameters
     ----------
@@ -16,6 +18,8 @@ def layouts(model: Transformer, domain_gpus: int) -> Iterator[tuple[int, int, in
         The model.
     domain_gpus
         GPUs of a domain.
+    n_domains
+        Whole domains that experts may be spread over, at most.
 
     Notes
     -----
@@ -29,6 +33,10 @@ def layouts(model: Transformer, domain_gpus: int) -> Iterator[tuple[int, int, in
         for groups in divisors(domain_gpus):
             if groups <= most:
                 yield tensor, groups, expert_ranks(model, tensor * groups)
+        if model.experts is not None and domain_gpus % tensor == 0:
+            for several in range(2, n_domains + 1):
+                n_gpus = several * domain_gpus
+                yield tensor, n_gpus // tensor, expert_ranks(model, n_gpus)
 
 
 def divisors(domain_gpus: int) -> list[int]:

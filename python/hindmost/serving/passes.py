@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hindmost.serving.exchange import all_reduce_s
+from hindmost.serving.exchange import all_reduce_s, between_domains_s
 from hindmost.serving.replica import WEIGHT_BYTES, Product, Replica
 from hindmost.units import BF16_BYTES
 
@@ -100,13 +100,16 @@ def _exchange_s(replica: Replica, tokens: Numbers) -> Numbers:
 
     Tensor ranks add up what attention gives. What a feed-forward network gives is added up by all
     GPUs of the replica; groups of attention first gather each other's tokens, and then each adds
-    up its own: together as many bytes as an all-reduce of all tokens.
+    up its own: together as many bytes as an all-reduce of all tokens. Between domains tokens go
+    only where their experts are.
     """
     if replica.n_gpus == 1:
         return np.zeros_like(tokens)
     n_bytes = tokens * replica.model.hidden * BF16_BYTES
     own = n_bytes / replica.attention_dp
-    of_attention = all_reduce_s(replica.gpu, replica.tensor, own)
-    return replica.model.n_layers * (
-        of_attention + all_reduce_s(replica.gpu, replica.n_gpus, n_bytes)
-    )
+    each = all_reduce_s(replica.gpu, replica.tensor, own)
+    each = each + all_reduce_s(replica.gpu, min(replica.n_gpus, replica.gpu.domain_gpus), n_bytes)
+    if replica.n_domains > 1:
+        met = replica.domains_met
+        each = each + between_domains_s(replica.gpu, replica.n_domains, n_bytes, met=met)
+    return replica.model.n_layers * each

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hindmost.catalog import Accelerator, Dtype, Layer, Transformer, kinds_of_layers
+from hindmost.physics.experts import domains_met
 from hindmost.physics.matrices import Matrix, attention_matrices, network_matrices
 from hindmost.units import BF16_BYTES, FP32_BYTES
 
@@ -24,6 +25,10 @@ ASSUMED_EFFICIENCY = 0.75
 BANDWIDTH_SHARE = 0.8
 """Share of the memory's rate that reading weights, keys and values reaches: AIConfigurator's
 mem_bw_empirical_scaling_factor of all its systems."""
+
+
+MEASURED_GROUPS = 8
+"""Groups of attention up to which rows say what waiting for each other costs."""
 
 
 class Product(NamedTuple):
@@ -75,7 +80,7 @@ class Cache(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Replica:
-    """One serving copy of a model, on GPUs of one domain.
+    """One serving copy of a model, on GPUs of one domain or of several whole ones.
 
     Attributes
     ----------
@@ -110,6 +115,26 @@ class Replica:
     def n_gpus(self) -> int:
         """GPUs of the replica."""
         return self.tensor * self.attention_dp
+
+    @property
+    def layers_in_step(self) -> int:
+        """Layers of a pass, counted as often as groups of attention wait for each other in them.
+
+        Rows of one to eight groups take a layer's seconds once for each group; more than eight
+        are taken as eight.
+        """
+        return self.model.n_layers * min(self.attention_dp, MEASURED_GROUPS)
+
+    @property
+    def n_domains(self) -> int:
+        """Domains that it fills, or 1 that it is a part of."""
+        return max(1, self.n_gpus // self.gpu.domain_gpus)
+
+    @property
+    def domains_met(self) -> float:
+        """Domains of the replica that a token goes to, on average."""
+        experts = self.model.experts
+        return 1.0 if experts is None else domains_met(experts, self.n_domains)
 
     @cached_property
     def products(self) -> tuple[Product, ...]:
@@ -242,6 +267,10 @@ class Replica:
             found.append(f"kernel efficiency of {dtype}: {of}")
         if self.n_gpus > 1 and self.gpu.all_reduce is None:
             found.append("small all-reduces: 5 us, and the links' rate")
+        if self.attention_dp > MEASURED_GROUPS:
+            found.append(f"groups of attention beyond {MEASURED_GROUPS} wait no longer in a layer")
+        if self.n_domains > 1:
+            found.append("between domains: 14 us a hop, and the ports' rate")
         return tuple(found)
 
 

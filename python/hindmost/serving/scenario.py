@@ -117,11 +117,14 @@ def _layout_problems(scenario: ServingScenario) -> Iterator[Problem]:
     if serving.tensor is None and serving.attention_dp is None:
         return
     for name, pool in scenario.pools.items():
-        most = min(_accelerator(scenario, pool).domain_gpus, pool.n_gpus)
-        if tensor * groups > most:
+        domain, n_gpus = _accelerator(scenario, pool).domain_gpus, tensor * groups
+        is_wide = n_gpus > domain and n_gpus % domain == 0 and domain % tensor == 0
+        is_allowed = is_wide and n_gpus // domain <= serving.wide_domains
+        if n_gpus > pool.n_gpus or (n_gpus > domain and not is_allowed):
+            most = min(domain, pool.n_gpus)
             requirement = f"must be such that a replica fits a domain of pool {name}: {most} GPUs"
-            value = tensor * groups
-            yield Problem(path="serving.tensor", requirement=requirement, value=value)
+            hint = "serving.wide_domains lets experts be spread over several whole domains"
+            yield Problem(path="serving.tensor", requirement=requirement, value=n_gpus, hint=hint)
 
 
 def _model(scenario: ServingScenario) -> Transformer:
@@ -172,6 +175,7 @@ def _job(scenario: ServingScenario) -> ServingJob:
         tensor=serving.tensor,
         attention_dp=serving.attention_dp,
         expert=serving.expert,
+        wide_domains=serving.wide_domains,
     )
 
 

@@ -133,7 +133,9 @@ def replicas(job: ServingJob, pool: ServingPool) -> Iterator[Replica]:
         expert = job.expert or expert_ranks(job.model, tensor * groups)
         yield job.replica(pool, tensor, groups, expert)
         return
-    for tensor, groups, expert in layouts(job.model, domain):
+    whole = pool.n_gpus // domain if pool.accelerator.nic_bytes_per_s is not None else 1
+    n_domains = min(job.wide_domains, whole)
+    for tensor, groups, expert in layouts(job.model, domain, n_domains=n_domains):
         yield job.replica(pool, tensor, groups, expert)
 
 

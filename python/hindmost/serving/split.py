@@ -105,7 +105,7 @@ def _prompts(one: Searched, job: ServingJob) -> _Prompts | None:
         context=load.input_tokens,
         cached=load.input_tokens - new,
     )
-    layers_s = software.layer_s * replica.model.n_layers * replica.attention_dp
+    layers_s = software.layer_s * replica.layers_in_step
     pass_s = software.factor * float(each.products_s[0]) + float(each.exchange_s[0]) + layers_s
     busy_s = n_passes * pass_s
     ttft_s = software.first_s + busy_s + _moved_s(replica, job)
@@ -125,7 +125,7 @@ def _answers(one: Searched, job: ServingJob) -> tuple[Configuration, float] | No
     replica, load = one.replica, job.load
     software, _ = job.software
     each = decode(replica, one.batch, context=load.context)
-    layers_s = software.layer_s * replica.model.n_layers * replica.attention_dp
+    layers_s = software.layer_s * replica.layers_in_step
     token_s = software.token_s * one.batch
     parts = {
         "products": software.factor * each.products_s,
