@@ -200,7 +200,9 @@ def test_tokens_go_only_to_the_domains_of_their_experts() -> None:
     within = all_reduce_s(H200, 8, np.array([n_bytes / 4])) + all_reduce_s(
         H200, 8, np.array([float(n_bytes)])
     )
-    met = domains_met(catalog.model("deepseek-v3").experts, 4)
+    experts = catalog.model("deepseek-v3").experts
+    assert experts is not None
+    met = domains_met(experts, 4)
     between = 4 * 14e-6 + 2 * met / 4 * 3 / 4 * n_bytes / 8 / 50e9
     expected = 61 * (within[0] + between)
     assert decode(wide, tokens, context=1.0).exchange_s[0] == pytest.approx(expected)
