@@ -128,10 +128,12 @@ def test_stragglers_and_failures_take_what_they_cost_from_the_pools(scenario: Pa
     scenario.write_text(SCENARIO + CAUSES)
     found = hm.serve(scenario)
     for before, after in zip(plain.pools, found.pools, strict=True):
-        assert 0.95 < after["pace"] < 1
+        assert 0.95 < after["pace"] < 1.0002
         assert 0.99 < after["availability"] < 1
-        expected = before["output_tokens_per_s"] * after["pace"] * after["availability"]
-        assert after["output_tokens_per_s"] == pytest.approx(expected)
+        most = before["output_tokens_per_s"] * after["availability"]
+        # Limits hold with stragglers, so that batches are smaller, too.
+        assert 0.9 * most < after["output_tokens_per_s"] < most
+        assert after["tpot_s"] <= 0.05
 
 
 def test_a_scenario_may_train_and_serve(scenario: Path) -> None:
@@ -185,6 +187,99 @@ def test_requests_at_once_beyond_memory_wait(tmp_path: Path) -> None:
     assert few["ttft_s"] < 1
 
 
+@pytest.mark.parametrize("isl", [8192, 8193, 9000, 40_000])
+def test_long_prompts_are_served_in_several_passes(isl: int) -> None:
+    found = hm.serve(model="llama3-70b", gpus={"h200-sxm": 8}, input_tokens=isl)
+    assert found.total["output_tokens_per_s"] > 0
+
+
+def test_requests_a_second_never_break_the_limits() -> None:
+    call: dict[str, Any] = {"model": "llama3-70b", "tpot_s": 0.012}
+    call["gpus"] = {"h100-sxm": 8, "b200-sxm": 8}
+    most = hm.serve(**call).total["requests_per_s"]
+    rates = []
+    for share in (0.2, 0.6, 0.99, 1.01, 2.0):
+        found = hm.serve(**call, arrivals_per_s=share * most)
+        assert found.total["is_enough"] == (share < 1)
+        assert all(pool["tpot_s"] <= 0.012 for pool in found.pools)
+        rates.append(found.total["requests_per_s"])
+    assert rates == pytest.approx([0.2 * most, 0.6 * most, 0.99 * most, most, most])
+
+
+def test_requests_at_once_that_break_the_limits_are_said_to() -> None:
+    call: dict[str, Any] = {"model": "llama3-70b", "gpus": {"h200-sxm": 64}, "tpot_s": 0.05}
+    few, many = (hm.serve(**call, concurrency=n) for n in (320, 20_000))
+    assert few.total["keeps_limits"]
+    assert not few.notes
+    assert not many.total["keeps_limits"]
+    assert "no configuration of h200-sxm keeps to the limits" in many.notes[0]
+    assert {one["batch"] for one in few.configurations} <= {5.0, 10.0, 20.0, 40.0}
+
+
+def test_less_than_a_request_a_replica_leaves_some_idle() -> None:
+    found = hm.serve(model="deepseek-v3", gpus={"h200-sxm": 64}, engine="sglang", concurrency=2)
+    (pool,) = found.pools
+    assert pool["batch"] == 1
+    # Two of eight replicas have one request each.
+    per_s = pool["requests_per_s"]
+    request_s = pool["ttft_s"] + 999 * pool["tpot_s"]
+    assert per_s == pytest.approx(2 / request_s, rel=0.05)
+
+
+def test_where_a_split_alone_keeps_to_limits_the_total_is_its_own() -> None:
+    call: dict[str, Any] = {"model": "llama3-70b", "gpus": {"b300-sxm": 16}, "input_tokens": 5000}
+    waits = min(one["ttft_s"] for one in hm.serve(**call).frontier)
+    found = hm.serve(**call, ttft_s=waits * 0.995)
+    assert [one["kind"] for one in found.configurations] == ["split"]
+    assert found.pools == []
+    assert found.total["output_tokens_per_s"] == pytest.approx(
+        16 * found.configurations[0]["output_tokens_per_s_per_gpu"]
+    )
+    assert found.notes == ("Only the split keeps to the limits; the total is that of its pools.",)
+
+
+@pytest.mark.parametrize("model", ["gpt-oss-120b", "qwen3-235b", "llama3-70b"])
+def test_more_gpus_never_give_less(model: str) -> None:
+    rates = [
+        hm.serve(model=model, gpus={"h200-sxm": n}, tpot_s=0.05).total["output_tokens_per_s"]
+        for n in range(4, 17)
+    ]
+    assert rates == sorted(rates)
+
+
+def test_gpus_that_make_up_no_replica_serve_nothing() -> None:
+    found = hm.serve(model="deepseek-v3", gpus={"h200-sxm": 9}, engine="sglang")
+    (pool,) = found.pools
+    assert pool["replicas"] == 1
+    assert pool["most_requests_per_s"] == pool["requests_per_s"]
+    eight = hm.serve(model="deepseek-v3", gpus={"h200-sxm": 8}, engine="sglang")
+    assert pool["requests_per_s"] == pytest.approx(eight.pools[0]["requests_per_s"])
+
+
+def test_a_pool_that_cannot_hold_the_model_is_named() -> None:
+    found = hm.serve(model="deepseek-v3", gpus={"l40s": 8, "h200-sxm": 8}, engine="sglang")
+    assert [pool["pool"] for pool in found.pools] == ["h200-sxm"]
+    assert "l40s serves nothing: deepseek-v3 in fp8 fits into no domain's memory." in found.notes
+
+
+def test_arguments_beside_a_scenario_are_refused(scenario: Path) -> None:
+    with pytest.raises(hm.ScenarioError, match="input_tokens must be absent with a scenario"):
+        hm.serve(scenario, input_tokens=4.0, model="llama3-70b")
+
+
+def test_an_own_gpu_needs_its_bandwidth(scenario: Path) -> None:
+    own = (
+        "[gpus.mine]\npeak_bf16_flop_per_s = 1e15\nmemory_bytes = 100e9\n"
+        "scale_up_bytes_per_s = 1e11\nnode_gpus = 8\ndomain_gpus = 8\n"
+    )
+    scenario.write_text(SCENARIO.replace('"h100-sxm"', '"mine"') + own)
+    with pytest.raises(hm.ScenarioError, match=r"gpus\.mine\.hbm_bytes_per_s is missing"):
+        hm.serve(scenario)
+    scenario.write_text(scenario.read_text() + "hbm_bytes_per_s = 3e12\n")
+    found = hm.serve(scenario)
+    assert "mine: kernel efficiency of bf16: 0.75" in found.assumed
+
+
 def run(*words: str) -> Any:
     return CliRunner().invoke(cli, ["serve", *words], catch_exceptions=True)
 
@@ -218,17 +313,23 @@ def test_the_command_prints_tables_and_json(scenario: Path) -> None:
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        ({"model": "llama"}, "model is not there"),
-        ({"gpus": {}}, "gpus must name at least one"),
-        ({"gpus": {"h200": 8}}, "gpus is not there"),
-        ({"gpus": {"h200-sxm": 0}}, "gpus.h200-sxm must be >= 1"),
+        ({"model": "llama"}, 'model must be one of the catalogue\'s, got "llama"'),
+        ({"gpus": {}}, "gpus must say how many"),
+        ({"gpus": {"h200": 8}}, "gpus must be one of the catalogue's"),
+        ({"gpus": {"h200-sxm": 0}}, "gpus.h200-sxm must be a whole number >= 1"),
         ({"engine": "vlm"}, "engine must be one of sglang, trtllm, vllm"),
         ({"dtype": "int8"}, "dtype must be one of bf16, fp8, fp4"),
         ({"input_tokens": 0}, "input_tokens must be >= 1"),
         ({"output_tokens": float("nan")}, "output_tokens must be >= 1"),
         ({"tpot_s": -1.0}, "tpot_s must be > 0"),
-        ({"tpot_s": 1e-4}, "none does"),
-        ({"wide_domains": 0}, "wide_domains must be >= 1 and <= 64"),
+        ({"tpot_s": 1e-4}, "serving.slo is too narrow"),
+        ({"wide_domains": 0}, "wide_domains must be a whole number >= 1 and <= 64"),
+        ({"gpus": ["h200-sxm"]}, "gpus must say how many"),
+        ({"gpus": {"h200-sxm": 10**400}}, "gpus.h200-sxm must be a whole number"),
+        ({"gpus": {"h200-sxm": True}}, "gpus.h200-sxm must be a whole number"),
+        ({"input_tokens": 10**400}, "input_tokens must be >= 1 and <= 1e"),
+        ({"arrivals_per_s": 1e308}, "arrivals_per_s must be > 0 and <= 1e"),
+        ({"changes": {"pools.h100.n_gpus": 8}}, "changes must come with a scenario"),
         ({"prefix_hit": 1.0}, "prefix_hit must be >= 0 and < 1"),
         ({"concurrency": 8, "arrivals_per_s": 1.0}, "concurrency must be absent"),
         ({"model": "llama3-405b", "dtype": "bf16", "gpus": {"l40s": 8}}, "must have room"),
@@ -248,9 +349,12 @@ def test_wrong_arguments_are_refused_with_what_would_do(call: dict[str, Any], wo
         ("serving.tensor=0", "serving.tensor must be"),
         ("serving.layout=best", ""),
         ("requests.input_tokens=0", "requests.input_tokens"),
+        ("requests.arrivals_per_s=1e308", "requests.arrivals_per_s must be <= 1e"),
+        ('requests.output_tokens={"name": "constant", "value": 0.1}', "must have a mean >= 1"),
+        ('gpus.mine={"extends": "h100-sxm"}', ""),
         ("requests.concurrency=-1", "requests.concurrency must be > 0"),
         ("requests.trace=FILE", "is not there yet"),
-        ("serving.slo.tpot_s=1e-6", "none does"),
+        ("serving.slo.tpot_s=1e-6", "serving.slo is too narrow"),
         ("pools.h100.gpu=h101", "pools.h100.gpu"),
         ("serving.tensor=3", "serving.tensor"),
         ("serving.tensor=16", "serving.tensor"),

@@ -13,6 +13,7 @@ import hindmost as hm
 from hindmost import catalog
 from hindmost.catalog import Dtype, Software
 from hindmost.cause import Cause
+from hindmost.law import Constant
 from hindmost.physics.experts import domains_met
 from hindmost.scenario.reliability import Recovery, UnitFailures
 from hindmost.serving.cycle import Load, cycle, rates
@@ -126,8 +127,40 @@ def test_a_prompt_attends_to_half_of_itself() -> None:
 
 def test_windows_bound_what_is_read_and_scored() -> None:
     model = catalog.model("gpt-oss-20b")
-    kept = [cache.attended(5000) for cache in replica("gpt-oss-20b").caches]
-    assert sorted(kept) == [model.window, 5000]
+    for caches in ("kept", "read"):
+        found = [getattr(cache, caches)(5000) for cache in replica("gpt-oss-20b").caches]
+        assert sorted(found) == [model.window, 5000]
+
+
+def test_sparse_attention_keeps_all_tokens_and_reads_a_few() -> None:
+    one = replica("deepseek-v3.2", tensor=8)
+    of_token = 61 * (576 + 128) * 2
+    for context in (1000, 100_000):
+        assert one.sequence_bytes(context) == context * of_token
+    near, far = (decode(one, np.array([64.0]), context=each).products_s[0] for each in (4e3, 1e5))
+    # Keys of the indexer are read, of the others 2,048 alone.
+    read = 64 * 61 * (1e5 - 4e3) * 128 * 2 / (0.8 * 4.8e12)
+    assert far - near == pytest.approx(read, rel=0.01)
+    prompts = [
+        prefill(one, np.array([8192.0]), prompts=np.array([1.0]), context=8192.0, cached=cached)
+        for cached in (8192.0, 100_000.0)
+    ]
+    assert prompts[1].products_s > 1.2 * prompts[0].products_s
+
+
+def test_a_group_of_attention_has_whole_sequences_of_its_own() -> None:
+    one = replica("deepseek-v3", attention_dp=8)
+    assert one.sequences_that_fit(2e6, memory_share=0.9) == 0.0
+    assert one.sequences_that_fit(1e5, memory_share=0.9) % 8 == 0
+    # One busy group scores as many keys as each of eight would.
+    scores = 61 * (1e5 - 1e3) * 2 * 128 * (576 + 512) / (989e12 * 0.803)
+    far, near = (decode(one, np.array([1.0]), context=each).products_s[0] for each in (1e5, 1e3))
+    assert far - near == pytest.approx(scores)
+
+
+def test_heads_of_keys_are_whole() -> None:
+    assert replica("qwen3-235b", tensor=3).sequence_bytes(1) == 94 * 2 * 256 * 2
+    assert replica("gpt-oss-20b", tensor=4).sequence_bytes(1) == 24 * 2 * 2 * 64 * 2
 
 
 def test_a_gpu_without_fp4_reads_four_bits_and_computes_in_fp8() -> None:
@@ -257,6 +290,28 @@ def test_a_long_prompt_takes_several_passes_and_a_known_prefix_none() -> None:
     assert second.products_s == first.products_s
 
 
+def test_a_first_token_that_is_late_makes_no_other_one_early() -> None:
+    one, load = replica(tensor=8), Load(input_tokens=100, output_tokens=10)
+    batch = np.array([1.0, 64.0])
+    late = PLAIN.model_copy(update={"first_s": 0.5})
+    plain, found = (rates(cycle(one, load, batch), load, each) for each in (PLAIN, late))
+    assert found.tpot_s == pytest.approx(plain.tpot_s)
+    assert found.ttft_s == pytest.approx(plain.ttft_s + 0.5)
+    of = decode(one, batch, context=105.0)
+    assert (found.tpot_s >= (of.products_s + of.exchange_s) * (1 - 1e-12)).all()
+
+
+def test_stragglers_make_seconds_longer_as_they_make_rates_lower() -> None:
+    one, load = replica(), Load(input_tokens=1000, output_tokens=100)
+    of = cycle(one, load, np.array([10.0]))
+    plain, slow = (rates(of, load, PLAIN, pace=each) for each in (1.0, 0.8))
+    assert slow.tpot_s == pytest.approx(plain.tpot_s / 0.8)
+    assert slow.ttft_s == pytest.approx(plain.ttft_s / 0.8)
+    assert slow.output_tokens_per_s_per_gpu == pytest.approx(
+        0.8 * plain.output_tokens_per_s_per_gpu
+    )
+
+
 def test_requests_beyond_the_batch_wait_for_a_place() -> None:
     one, load = replica(), Load(input_tokens=1000, output_tokens=100)
     of = cycle(one, load, np.array([10.0]))
@@ -306,14 +361,23 @@ def test_several_causes_multiply_and_nodes_share_theirs() -> None:
         "grid": lognormal(0.3, scope="cluster"),
     }
     generator = np.random.default_rng(11)
-    n = 400_000
-    of_gpus = generator.normal(0, math.hypot(0.0172, 0.01), (n, 8))
-    hit = generator.random((n, 8)) < 0.02
-    of_gpus += np.where(hit, generator.normal(0, 0.1, (n, 8)), 0)
-    of_nodes = np.repeat(generator.normal(0, 0.02, (n, 2)), 4, axis=1)
-    drawn = np.exp(-(of_gpus + of_nodes).max(axis=1))
-    error = drawn.std() / math.sqrt(n)
-    assert pace(causes, n_gpus=8, node_gpus=4) == pytest.approx(drawn.mean(), abs=4 * error)
+    n, steps = 20_000, 50
+    lasts = generator.normal(0, 0.0172, (n, 1, 8))
+    lasts = lasts + np.repeat(generator.normal(0, 0.02, (n, 1, 2)), 4, axis=2)
+    changes = generator.normal(0, 0.01, (n, steps, 8))
+    hit = generator.random((n, steps, 8)) < 0.02
+    changes += np.where(hit, generator.normal(0, 0.1, (n, steps, 8)), 0)
+    # Each replica has the mean of its iterations.
+    drawn = 1 / np.exp((lasts + changes).max(axis=2)).mean(axis=1)
+    assert pace(causes, n_gpus=8, node_gpus=4) == pytest.approx(drawn.mean(), rel=1e-3)
+
+
+def test_what_changes_each_iteration_costs_the_mean_slowest() -> None:
+    twice = lognormal(0.0, span="step", probability=0.5)
+    twice = twice.model_copy(update={"law": Constant(value=2.0)})
+    assert pace({"x": twice}, n_gpus=1, node_gpus=8) == pytest.approx(1 / 1.5, rel=1e-4)
+    lasts = twice.model_copy(update={"span": "run"})
+    assert pace({"x": lasts}, n_gpus=1, node_gpus=8) == pytest.approx(0.75, rel=1e-4)
 
 
 def test_a_failure_takes_out_one_replica() -> None:
@@ -338,7 +402,7 @@ def test_layouts_fit_a_domain_and_divide_heads() -> None:
     assert (1, 72, 8) in mixed
     assert (8, 8, 64) in mixed
     wide = list(layouts(catalog.model("deepseek-v3"), 8, n_domains=4))
-    assert {tensor * groups for tensor, groups, _ in wide} == {1, 2, 4, 8, 16, 24, 32}
+    assert {tensor * groups for tensor, groups, _ in wide} == {*range(1, 9), 16, 24, 32}
     assert list(layouts(catalog.model("llama3-70b"), 8, n_domains=4)) == dense
 
 
@@ -410,6 +474,10 @@ def test_predictions_read_nothing_that_was_measured_and_say_why_there_is_none() 
         {**ROW, "concurrency": 8, "engine": "other"},
         {**ROW, "concurrency": 8, "n_gpus": 3},
         {**ROW, "concurrency": 8, "gpu": "l40s", "n_gpus": 1, "tensor": 1},
+        {**ROW, "concurrency": 8, "n_gpus": 5, "tensor": 5},
+        {**ROW, "concurrency": 8, "n_gpus": 4, "attention_dp": 2},
+        {**ROW, "concurrency": 8, "n_gpus": 64, "tensor": 64, "gpu": "l40s"},
+        {**ROW, "concurrency": 1e-300},
     ]
     found = fit.predict(wrong)
     assert found["output_tokens_per_s_per_gpu"].null_count() == len(wrong)
@@ -420,6 +488,10 @@ def test_predictions_read_nothing_that_was_measured_and_say_why_there_is_none() 
         "no row of h200-sxm has other with llama3-70b",
         "tensor x attention_dp is 2, and n_gpus 3",
         "no sequence fits into memory beside the weights",
+        "tensor must divide the 64 heads, and is 5",
+        "attention_dp is 2, and the model has no experts to divide",
+        "n_gpus is 64, and neither within a domain of l40s nor whole ones",
+        "concurrency must be between 1e-06 and 1e+09, and is 1e-300",
     ]
     at_once = fit.predict([{**ROW, "concurrency": "all requests at once (1,000-30,000)"}])
     one = replica(tensor=2, kv_bytes=1.0)

@@ -10,25 +10,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hindmost import catalog
 from hindmost._core import __version__
-from hindmost.errors import Problem, ScenarioError, did_you_mean
+from hindmost.analyses.serve_arguments import job_of
+from hindmost.errors import Problem, ScenarioError
 from hindmost.scenario.change import Changes
-from hindmost.serving.cycle import Load, cycle, rates
+from hindmost.serving.cycle import cycle, rates
 from hindmost.serving.job import Limits, ServingJob, ServingPool
 from hindmost.serving.outages import availability
 from hindmost.serving.scenario import load_job
 from hindmost.serving.search import BEST, Configuration, Searched, best_of, frontier, searched
 from hindmost.serving.split import best_split
-from hindmost.serving.stragglers import pace
 
 if TYPE_CHECKING:
     import polars as pl
 
-MAX_DOMAINS = 64
-"""Domains over which experts may be spread, at most."""
 FRONTIER_POINTS = 200
 """Points of a frontier that are kept, at most."""
+MEANS = ("tokens_per_s_per_user", "ttft_s", "tpot_s", "batch")
+"""Numbers of pools of which the total has the mean by tokens."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,14 +39,16 @@ class Served:
     inputs : mapping of str to object
         All that a repetition takes, and the version of the package.
     pools : list of dict
-        One a pool: its configuration, replicas, what stragglers and failures leave (pace,
-        availability), and what all of it gives.
+        One a pool that serves: its configuration, replicas, what failures leave of their time
+        (``availability``), and what all of it gives.
     total : dict
-        All pools together.
+        All pools together; of the split where only that keeps to the limits.
     configurations : list of dict
         The five best configurations, aggregated ones and the best split.
     frontier : list of dict
         Configurations that no other exceeds both in tokens a second by GPU and by user.
+    notes : tuple of str
+        What is to be known of it: limits that cannot be kept, pools that cannot serve.
     assumed : tuple of str
         What is assumed, because nobody has published it.
     """
@@ -57,6 +58,7 @@ class Served:
     total: dict[str, Any]
     configurations: list[dict[str, Any]]
     frontier: list[dict[str, Any]]
+    notes: tuple[str, ...]
     assumed: tuple[str, ...]
 
     @property
@@ -74,6 +76,7 @@ class Served:
             "total": self.total,
             "configurations": self.configurations,
             "frontier": self.frontier,
+            "notes": list(self.notes),
             "assumed": list(self.assumed),
         }
 
@@ -88,16 +91,16 @@ def serve(
     *,
     model: str | None = None,
     gpus: Mapping[str, int] | None = None,
-    input_tokens: float = 1000.0,
-    output_tokens: float = 1000.0,
+    input_tokens: float | None = None,
+    output_tokens: float | None = None,
     ttft_s: float | None = None,
     tpot_s: float | None = None,
-    engine: str = "vllm",
-    dtype: str = "fp8",
+    engine: str | None = None,
+    dtype: str | None = None,
     concurrency: float | None = None,
     arrivals_per_s: float | None = None,
-    prefix_hit: float = 0.0,
-    wide_domains: int = 1,
+    prefix_hit: float | None = None,
+    wide_domains: int | None = None,
     changes: Changes | None = None,
     changes_from: str = "changes",
 ) -> Served:
@@ -116,21 +119,21 @@ def serve(
     gpus
         How many there are of each type of GPU of the catalogue.
     input_tokens, output_tokens
-        Tokens of a prompt and of an answer, >= 1.
+        Tokens of a prompt and of an answer, >= 1; 1,000 by default.
     ttft_s, tpot_s
         Seconds to the first token, and of each of the others, at most; no limit by default.
     engine
-        A serving engine of the catalogue.
+        A serving engine of the catalogue; ``vllm`` by default.
     dtype
-        Format of the weights of layers: ``bf16``, ``fp8`` or ``fp4``.
+        Format of the weights of layers: ``bf16``, ``fp8`` (by default) or ``fp4``.
     concurrency
         Requests at once on all pools together; as many as limits and memory allow by default.
     arrivals_per_s
         Requests a second on all pools together; how many GPUs they take is in each row.
     prefix_hit
-        Share of a prompt whose keys and values are there already, 0 to below 1.
+        Share of a prompt whose keys and values are there already, 0 (by default) to below 1.
     wide_domains
-        Whole domains over which the experts of a replica may be spread, 1 to 64 at most.
+        Whole domains over which the experts of a replica may be spread, 1 (by default) to 64.
     changes
         With a scenario, key paths and their new values.
     changes_from
@@ -149,22 +152,30 @@ def serve(
     >>> found.total["n_gpus"], len(found.configurations)
     (64, 5)
     """
-    if scenario is not None:
-        job, _ = load_job(scenario, changes, changes_from=changes_from)
-        named: dict[str, Any] = {"scenario": str(scenario), "changes": dict(changes or {})}
+    arguments: dict[str, Any] = {
+        "model": model,
+        "gpus": gpus,
+        "input_tokens": input_tokens,
+        "output_tokens": output_tokens,
+        "ttft_s": ttft_s,
+        "tpot_s": tpot_s,
+        "engine": engine,
+        "dtype": dtype,
+        "concurrency": concurrency,
+        "arrivals_per_s": arrivals_per_s,
+        "prefix_hit": prefix_hit,
+        "wide_domains": wide_domains,
+    }
+    if scenario is None:
+        given = {**arguments, "changes": changes} if changes else arguments
+        job = job_of(given)
+        named: dict[str, Any] = {"gpus": {pool.gpu: pool.n_gpus for pool in job.pools}}
     else:
-        job = _job_of(
-            model=model,
-            gpus=gpus,
-            load=(input_tokens, output_tokens, prefix_hit),
-            limits=(ttft_s, tpot_s),
-            engine=engine,
-            dtype=dtype,
-            concurrency=concurrency,
-            arrivals_per_s=arrivals_per_s,
-            wide_domains=wide_domains,
-        )
-        named = {"model": model, "gpus": dict(gpus or {})}
+        requirement = "must be absent with a scenario, which has a key for it"
+        given = {key: value for key, value in arguments.items() if value is not None}
+        _refuse([Problem(path=key, requirement=requirement) for key in given])
+        job = load_job(scenario, changes, changes_from=changes_from)
+        named = {"scenario": str(scenario), "changes": dict(changes or {})}
     return served(job, named)
 
 
@@ -183,22 +194,24 @@ def served(job: ServingJob, named: Mapping[str, Any]) -> Served:
     bests = {name: best_of(each, job) for name, each in found.items()}
     everything = [one for each in found.values() for one in each]
     split = best_split(everything, job)
-    ranked = sorted(
-        [one for each in bests.values() for one in each],
-        key=lambda one: -one.output_tokens_per_s_per_gpu,
-    )
-    _refuse(_limit_problems(job, ranked, split))
-    rows = [_pool_row(job, pool, found[pool.name], bests) for pool in job.pools]
-    shown = ranked[: BEST - 1] + ([split] if split else ranked[BEST - 1 : BEST])
-    shown = sorted(shown, key=lambda one: -one.output_tokens_per_s_per_gpu)
-    edge = frontier(everything, job)
+    _refuse(_limit_problems(job, bests, split))
+    most = {pool.name: _most(pool, bests[pool.name]) for pool in job.pools if bests[pool.name]}
+    working = [
+        _working(job, pool, found[pool.name], most) for pool in job.pools if pool.name in most
+    ]
+    shown = [one for each in bests.values() for one in each]
+    if job.concurrency is not None:
+        shown, split = [one for each in working for one in each.others], None
+    shown = sorted(shown, key=_by_gpu)
+    shown = sorted([*shown[: BEST - bool(split)], *([split] if split else [])], key=_by_gpu)
+    rows = [each.row(job) for each in working]
     software, assumed = job.software
     return Served(
         inputs={
             **named,
+            "model": job.model_name,
             "engine": job.engine,
             "dtype": job.dtype,
-            "model": job.model_name,
             "input_tokens": job.load.input_tokens,
             "output_tokens": job.load.output_tokens,
             "prefix_hit": job.load.prefix_hit,
@@ -209,17 +222,226 @@ def served(job: ServingJob, named: Mapping[str, Any]) -> Served:
             "arrivals_per_s": job.arrivals_per_s,
             "software": software.model_dump(),
         },
-        pools=[row for row in rows if row is not None],
-        total=_total(job, [row for row in rows if row is not None]),
+        pools=rows,
+        total=_total(job, rows) if rows or split is None else _total_of_split(job, split),
         configurations=[_with_gpus_needed(job, one) for one in shown],
-        frontier=[one.row() for one in edge[:: max(1, math.ceil(len(edge) / FRONTIER_POINTS))]],
+        frontier=_thinned([one.row() for one in frontier(everything, job)]),
+        notes=tuple(_notes(job, found, working, rows)),
         assumed=_assumed(assumed, everything),
     )
 
 
-def _assumed(of_software: str, found: Sequence[Searched]) -> tuple[str, ...]:
-    of_gpus = [f"{one.pool.gpu}: {what}" for one in found for what in one.replica.assumed]
-    return tuple(dict.fromkeys([of_software, *of_gpus] if of_software else of_gpus))
+def _by_gpu(one: Configuration) -> float:
+    return -one.output_tokens_per_s_per_gpu
+
+
+def _thinned(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return at most so many rows, the first and the last among them."""
+    n = min(FRONTIER_POINTS, len(rows))
+    places = np.unique(np.linspace(0, len(rows) - 1, n).round().astype(int))
+    return [rows[place] for place in places]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Working:
+    """A pool as it works.
+
+    Attributes
+    ----------
+    pool : ServingPool
+        The pool.
+    chosen : Configuration
+        Its configuration.
+    others : list of Configuration
+        All of its layouts with as many requests at once, where these are given.
+    requests_per_s : float
+        Requests that it serves.
+    most_requests_per_s : float
+        Requests that it can serve within the limits.
+    availability : float
+        What failures leave of a replica's time.
+    keeps_limits : bool
+        Whether its users see no more than they are to see.
+    """
+
+    pool: ServingPool
+    chosen: Configuration
+    others: list[Configuration]
+    requests_per_s: float
+    most_requests_per_s: float
+    availability: float
+    keeps_limits: bool
+
+    def row(self, job: ServingJob) -> dict[str, Any]:
+        """Return the pool as a plain table."""
+        pool, load = self.pool, job.load
+        output_per_s = self.requests_per_s * load.output_tokens
+        return {
+            **self.chosen.row(),
+            "n_gpus": pool.n_gpus,
+            "replica_gpus": self.chosen.n_gpus,
+            "replicas": pool.n_gpus // self.chosen.n_gpus,
+            "availability": self.availability,
+            "output_tokens_per_s_per_gpu": output_per_s / pool.n_gpus,
+            "input_tokens_per_s_per_gpu": self.requests_per_s * load.input_tokens / pool.n_gpus,
+            "output_tokens_per_s": output_per_s,
+            "requests_per_s": self.requests_per_s,
+            "most_requests_per_s": self.most_requests_per_s,
+            "keeps_limits": self.keeps_limits,
+        }
+
+
+def _most(pool: ServingPool, best: Sequence[Configuration]) -> Configuration:
+    """Return the configuration with which all of a pool gives most: some leave GPUs over."""
+    return max(best, key=lambda one: _tokens_per_s(pool, one))
+
+
+def _tokens_per_s(pool: ServingPool, one: Configuration) -> float:
+    """Return the tokens of answers a second of all whole replicas of a pool."""
+    whole = pool.n_gpus // one.n_gpus * one.n_gpus
+    return one.output_tokens_per_s_per_gpu * whole * _availability(pool, one)
+
+
+def _availability(pool: ServingPool, one: Configuration) -> float:
+    # GPUs that make up no replica stand in for those that are repaired.
+    return availability(
+        pool.failures,
+        pool.recovery,
+        n_gpus=one.n_gpus,
+        gpu=pool.accelerator,
+        has_spares=pool.n_gpus % one.n_gpus > 0,
+    )
+
+
+def _working(
+    job: ServingJob,
+    pool: ServingPool,
+    found: Sequence[Searched],
+    most: Mapping[str, Configuration],
+) -> _Working:
+    """Return a pool as it works under the requests of a job.
+
+    Its part of the requests is that of what all pools can serve.
+    """
+    pools = {each.name: each for each in job.pools}
+    capacity = {name: _tokens_per_s(pools[name], one) for name, one in most.items()}
+    part = capacity[pool.name] / sum(capacity.values())
+    chosen, keeps_limits = most[pool.name], True
+    others: list[Configuration] = []
+    most_per_s = capacity[pool.name] / job.load.output_tokens
+    requests_per_s = most_per_s
+    if job.concurrency is not None:
+        others, idle, keeps_limits = _at_concurrency(job, pool, found, job.concurrency * part)
+        chosen = _most(pool, others)
+        requests_per_s = _tokens_per_s(pool, chosen) / job.load.output_tokens * idle
+    elif job.arrivals_per_s is not None:
+        requests_per_s = min(most_per_s, job.arrivals_per_s * part)
+        chosen = _at_arrivals(job, found, chosen, requests_per_s / most_per_s)
+    return _Working(
+        pool=pool,
+        chosen=chosen,
+        others=others,
+        requests_per_s=requests_per_s,
+        most_requests_per_s=most_per_s,
+        availability=_availability(pool, chosen),
+        keeps_limits=keeps_limits,
+    )
+
+
+def _at_concurrency(
+    job: ServingJob, pool: ServingPool, found: Sequence[Searched], asked: float
+) -> tuple[list[Configuration], float, bool]:
+    """Return the layouts of a pool with so many requests at once on all of it.
+
+    Returns
+    -------
+    layouts, share, keeps_limits
+        The share of replicas that have a request, and whether any layout keeps to the limits;
+        otherwise these are all layouts.
+    """
+    software, _ = job.software
+    fixed, shares = [], []
+    for one in found:
+        of_replica = asked / (pool.n_gpus // one.replica.n_gpus)
+        fits = one.replica.sequences_that_fit(job.load.context, memory_share=job.memory_share)
+        # No replica has a part of a request: some have none.
+        batch = np.array([min(max(of_replica, 1.0), fits)])
+        of = cycle(one.replica, job.load, batch)
+        at_once = max(of_replica, 1.0)
+        made = rates(of, job.load, software, asked=at_once, pace=one.pace)
+        fixed.append(replace(one, batch=batch, rates=made))
+        shares.append(min(of_replica, 1.0))
+    within = best_of(fixed, job)
+    best = within or best_of(fixed, replace(job, limits=Limits()))
+    chosen = _most(pool, best)
+    idle = next(
+        share
+        for one, share in zip(fixed, shares, strict=True)
+        if (one.replica.tensor, one.replica.attention_dp) == (chosen.tensor, chosen.attention_dp)
+    )
+    return best, idle, bool(within)
+
+
+def _at_arrivals(
+    job: ServingJob, found: Sequence[Searched], chosen: Configuration, share: float
+) -> Configuration:
+    """Return a configuration with the smallest batch that serves a share of what it can."""
+    layout = chosen.tensor, chosen.attention_dp
+    one = next(each for each in found if (each.replica.tensor, each.replica.attention_dp) == layout)
+    rate = one.rates.output_tokens_per_s_per_gpu
+    needed = share * chosen.output_tokens_per_s_per_gpu * (1 - 1e-9)
+    enough = np.flatnonzero((rate >= needed) & one.allowed(job))
+    return one.at(int(enough[0]))
+
+
+def _total(job: ServingJob, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    output = sum(row["output_tokens_per_s"] for row in rows)
+    asked = job.arrivals_per_s
+    means = {
+        key: float(sum(row[key] * row["output_tokens_per_s"] for row in rows) / output)
+        for key in MEANS
+    }
+    return {
+        **_rates_of(job, output),
+        **means,
+        "replicas": sum(row["replicas"] for row in rows),
+        "most_requests_per_s": sum(row["most_requests_per_s"] for row in rows),
+        "is_enough": None if asked is None else output / job.load.output_tokens >= asked * 0.999,
+        "keeps_limits": all(row["keeps_limits"] for row in rows),
+    }
+
+
+def _total_of_split(job: ServingJob, split: Configuration) -> dict[str, Any]:
+    """Return the total where only a split keeps to the limits."""
+    assert split.prefill is not None
+    taking_part = {split.pool, split.prefill["pool"]}
+    n_gpus = sum(pool.n_gpus for pool in job.pools if pool.name in taking_part)
+    output = split.output_tokens_per_s_per_gpu * n_gpus
+    asked = job.arrivals_per_s
+    most = output / job.load.output_tokens
+    if asked is not None:
+        output = min(output, asked * job.load.output_tokens)
+    return {
+        **_rates_of(job, output),
+        **{key: getattr(split, key) for key in MEANS},
+        "replicas": n_gpus // split.n_gpus,
+        "most_requests_per_s": most,
+        "is_enough": None if asked is None else most >= asked,
+        "keeps_limits": True,
+    }
+
+
+def _rates_of(job: ServingJob, output_per_s: float) -> dict[str, Any]:
+    n_gpus = sum(pool.n_gpus for pool in job.pools)
+    ratio = job.load.input_tokens / job.load.output_tokens
+    return {
+        "n_gpus": n_gpus,
+        "output_tokens_per_s": output_per_s,
+        "input_tokens_per_s": output_per_s * ratio,
+        "output_tokens_per_s_per_gpu": output_per_s / n_gpus,
+        "input_tokens_per_s_per_gpu": output_per_s * ratio / n_gpus,
+        "requests_per_s": output_per_s / job.load.output_tokens,
+    }
 
 
 def _with_gpus_needed(job: ServingJob, one: Configuration) -> dict[str, Any]:
@@ -232,128 +454,37 @@ def _with_gpus_needed(job: ServingJob, one: Configuration) -> dict[str, Any]:
     return {**row, "gpus_needed": n}
 
 
-def _pool_row(
+def _notes(
     job: ServingJob,
-    pool: ServingPool,
-    found: Sequence[Searched],
-    bests: Mapping[str, list[Configuration]],
-) -> dict[str, Any] | None:
-    """Return what a pool gives in its best configuration; None where it cannot keep to limits."""
-    best = bests[pool.name]
-    if not best:
-        return None
-    capacity = {
-        name: each[0].output_tokens_per_s_per_gpu * n_gpus
-        for name, each, n_gpus in (
-            (other.name, bests[other.name], other.n_gpus) for other in job.pools
+    found: Mapping[str, Sequence[Searched]],
+    working: Sequence[_Working],
+    rows: Sequence[Mapping[str, Any]],
+) -> list[str]:
+    notes = [
+        f"{name} serves nothing: {job.model_name} in {job.dtype} fits into no domain's memory."
+        for name, each in found.items()
+        if not each
+    ]
+    served_by = [each.pool.name for each in working]
+    notes += [
+        f"{name} serves nothing: no configuration of it keeps to the limits."
+        for name, each in found.items()
+        if each and name not in served_by and rows
+    ]
+    if not rows:
+        notes.append("Only the split keeps to the limits; the total is that of its pools.")
+    beyond = [each.pool.name for each in working if not each.keeps_limits]
+    if beyond:
+        notes.append(
+            f"With so many requests at once no configuration of {', '.join(beyond)} keeps to the "
+            "limits."
         )
-        if each
-    }
-    share = capacity[pool.name] / sum(capacity.values())
-    chosen = best[0]
-    paced, there = _left(pool, chosen)
-    if job.concurrency is not None:
-        chosen = _at_concurrency(job, pool, found, job.concurrency * share) or chosen
-        paced, there = _left(pool, chosen)
-    elif job.arrivals_per_s is not None:
-        asked_per_s = job.arrivals_per_s * share / (paced * there)
-        chosen = _at_arrivals(job, pool, found, chosen, asked_per_s)
-    n_replicas = pool.n_gpus // chosen.n_gpus
-    is_there = paced * there * n_replicas * chosen.n_gpus
-    output_per_s = chosen.output_tokens_per_s_per_gpu * is_there
-    if job.arrivals_per_s is not None:
-        output_per_s = min(output_per_s, job.arrivals_per_s * share * job.load.output_tokens)
-    ratio = job.load.input_tokens / job.load.output_tokens
-    return {
-        **chosen.row(),
-        "n_gpus": pool.n_gpus,
-        "replica_gpus": chosen.n_gpus,
-        "replicas": n_replicas,
-        "pace": paced,
-        "availability": there,
-        "output_tokens_per_s_per_gpu": output_per_s / pool.n_gpus,
-        "input_tokens_per_s_per_gpu": ratio * output_per_s / pool.n_gpus,
-        "output_tokens_per_s": output_per_s,
-        "requests_per_s": output_per_s / job.load.output_tokens,
-        "most_requests_per_s": best[0].output_tokens_per_s_per_gpu
-        * paced
-        * there
-        * pool.n_gpus
-        / job.load.output_tokens,
-    }
+    return notes
 
 
-def _left(pool: ServingPool, chosen: Configuration) -> tuple[float, float]:
-    """Return what stragglers leave of the pace of a pool's replicas, and failures of their time."""
-    gpu, n_gpus = pool.accelerator, chosen.n_gpus
-    paced = pace(pool.causes, n_gpus=n_gpus, node_gpus=gpu.node_gpus)
-    # GPUs that make up no replica stand in for those that are repaired.
-    there = availability(
-        pool.failures,
-        pool.recovery,
-        n_gpus=n_gpus,
-        gpu=gpu,
-        has_spares=pool.n_gpus % n_gpus > 0,
-    )
-    return paced, there
-
-
-def _at_concurrency(
-    job: ServingJob, pool: ServingPool, found: Sequence[Searched], asked: float
-) -> Configuration | None:
-    """Return the best layout of a pool with so many requests at once on all of it."""
-    software, _ = job.software
-    fixed = []
-    for one in found:
-        of_replica = asked / (pool.n_gpus // one.replica.n_gpus)
-        fits = one.replica.sequences_that_fit(job.load.context, memory_share=job.memory_share)
-        batch = np.array([min(of_replica, fits)])
-        of = rates(cycle(one.replica, job.load, batch), job.load, software, asked=of_replica)
-        fixed.append(replace(one, batch=batch, rates=of))
-    best = best_of(fixed, job) or best_of(fixed, replace(job, limits=Limits()))
-    return best[0] if best else None
-
-
-def _at_arrivals(
-    job: ServingJob,
-    pool: ServingPool,
-    found: Sequence[Searched],
-    chosen: Configuration,
-    asked_per_s: float,
-) -> Configuration:
-    """Return a configuration with the smallest batch that serves so many requests a second."""
-    layout = chosen.tensor, chosen.attention_dp
-    one = next(each for each in found if (each.replica.tensor, each.replica.attention_dp) == layout)
-    of_replica = asked_per_s / (pool.n_gpus // one.replica.n_gpus)
-    enough = np.flatnonzero(one.batch / one.rates.cycle_s >= of_replica)
-    place = int(enough[0]) if len(enough) else int(np.searchsorted(one.batch, chosen.batch))
-    return one.at(min(place, len(one.batch) - 1))
-
-
-def _total(job: ServingJob, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    n_gpus = sum(pool.n_gpus for pool in job.pools)
-    output = sum(row["output_tokens_per_s"] for row in rows)
-    ratio = job.load.input_tokens / job.load.output_tokens
-    asked = job.arrivals_per_s
-
-    def mean(key: str) -> float:
-        return float(sum(row[key] * row["output_tokens_per_s"] for row in rows) / output)
-
-    return {
-        "n_gpus": n_gpus,
-        "replicas": sum(row["replicas"] for row in rows),
-        "output_tokens_per_s": output,
-        "input_tokens_per_s": output * ratio,
-        "output_tokens_per_s_per_gpu": output / n_gpus,
-        "input_tokens_per_s_per_gpu": output * ratio / n_gpus,
-        "tokens_per_s_per_user": mean("tokens_per_s_per_user"),
-        "ttft_s": mean("ttft_s"),
-        "tpot_s": mean("tpot_s"),
-        "batch": mean("batch"),
-        "requests_per_s": output / job.load.output_tokens,
-        "most_requests_per_s": sum(row["most_requests_per_s"] for row in rows),
-        "is_enough": None if asked is None else output / job.load.output_tokens >= asked * 0.999,
-    }
+def _assumed(of_software: str, found: Sequence[Searched]) -> tuple[str, ...]:
+    of_gpus = [f"{one.pool.gpu}: {what}" for one in found for what in one.replica.assumed]
+    return tuple(dict.fromkeys([of_software, *of_gpus] if of_software else of_gpus))
 
 
 def _refuse(problems: list[Problem]) -> None:
@@ -364,114 +495,28 @@ def _refuse(problems: list[Problem]) -> None:
 def _memory_problems(job: ServingJob, found: Mapping[str, Sequence[Searched]]) -> list[Problem]:
     if any(found.values()):
         return []
-    problems = []
-    for pool in job.pools:
-        most = min(pool.accelerator.domain_gpus, pool.n_gpus)
-        problems.append(
-            Problem(
-                path=f"pools.{pool.name}",
-                requirement=f"must have room for {job.model_name} in {job.dtype} and a sequence of "
-                f"{job.load.context:,.0f} tokens in the layout, or in a domain's {most} GPUs",
-                hint="fewer bytes a weight, more GPUs a domain or shorter sequences would do",
-            )
+    where = "in the layout" if job.tensor or job.attention_dp else "in a domain"
+    return [
+        Problem(
+            path=f"pools.{pool.name}",
+            requirement=f"must have room {where} for {job.model_name} in {job.dtype} and one "
+            f"sequence of {job.load.context:,.0f} tokens",
+            value=f"{min(pool.accelerator.domain_gpus, pool.n_gpus)} x {pool.gpu}",
+            hint="fewer bytes a weight, more GPUs a replica or shorter sequences would do",
         )
-    return problems
+        for pool in job.pools
+    ]
 
 
 def _limit_problems(
-    job: ServingJob, ranked: Sequence[Configuration], split: Configuration | None
+    job: ServingJob, bests: Mapping[str, Sequence[Configuration]], split: Configuration | None
 ) -> list[Problem]:
-    if ranked or split:
+    if any(bests.values()) or split is not None:
         return []
     limits = [
         f"{name} {limit:g} s"
         for name, limit in (("ttft_s", job.limits.ttft_s), ("tpot_s", job.limits.tpot_s))
         if limit is not None
     ]
-    requirement = f"must be such that a configuration keeps to them, and none does: {limits}"
-    return [Problem(path="slo", requirement=requirement.replace("'", ""))]
-
-
-def _job_of(
-    *,
-    model: str | None,
-    gpus: Mapping[str, int] | None,
-    load: tuple[float, float, float],
-    limits: tuple[float | None, float | None],
-    engine: str,
-    dtype: str,
-    concurrency: float | None,
-    arrivals_per_s: float | None,
-    wide_domains: int,
-) -> ServingJob:
-    """Return the job of arguments, or refuse them with every problem."""
-    input_tokens, output_tokens, prefix_hit = load
-    problems = [
-        *_name_problems("model", model, [*catalog.names("models"), *catalog.ALIASES]),
-        *_name_problems("engine", engine, catalog.names("engines")),
-        *_name_problems("dtype", dtype, ("bf16", "fp8", "fp4")),
-    ]
-    for path, value, least in (
-        ("input_tokens", input_tokens, 1.0),
-        ("output_tokens", output_tokens, 1.0),
-    ):
-        if not (isinstance(value, int | float) and least <= value < math.inf):
-            problems.append(Problem(path=path, requirement="must be >= 1", value=value))
-    if not (isinstance(prefix_hit, int | float) and 0 <= prefix_hit < 1):
-        requirement = "must be >= 0 and < 1"
-        problems.append(Problem(path="prefix_hit", requirement=requirement, value=prefix_hit))
-    for path, limit in (
-        ("ttft_s", limits[0]),
-        ("tpot_s", limits[1]),
-        ("concurrency", concurrency),
-        ("arrivals_per_s", arrivals_per_s),
-    ):
-        if limit is not None and not (isinstance(limit, int | float) and 0 < limit < math.inf):
-            problems.append(Problem(path=path, requirement="must be > 0", value=limit))
-    if concurrency is not None and arrivals_per_s is not None:
-        requirement = "must be absent where arrivals_per_s is given"
-        problems.append(Problem(path="concurrency", requirement=requirement, value=concurrency))
-    if not (isinstance(wide_domains, int) and 1 <= wide_domains <= MAX_DOMAINS):
-        requirement = f"must be >= 1 and <= {MAX_DOMAINS}"
-        problems.append(Problem(path="wide_domains", requirement=requirement, value=wide_domains))
-    if not gpus:
-        requirement = "must name at least one type of GPU and how many there are"
-        problems.append(Problem(path="gpus", requirement=requirement))
-    for name, n_gpus in (gpus or {}).items():
-        problems += _name_problems("gpus", name, catalog.names("gpus"))
-        if not (isinstance(n_gpus, int) and n_gpus >= 1):
-            path = f"gpus.{name}"
-            problems.append(Problem(path=path, requirement="must be >= 1", value=n_gpus))
-    _refuse(problems)
-    assert model is not None
-    assert gpus is not None
-    return ServingJob(
-        model_name=model,
-        model=catalog.model(model),
-        dtype=dtype,  # type: ignore[arg-type]
-        engine=engine,
-        pools=tuple(
-            ServingPool(name=name, gpu=name, accelerator=catalog.gpu(name), n_gpus=n_gpus)
-            for name, n_gpus in gpus.items()
-        ),
-        load=Load(
-            input_tokens=float(input_tokens),
-            output_tokens=float(output_tokens),
-            prefix_hit=float(prefix_hit),
-            pass_tokens=catalog.engine(engine).pass_tokens,
-        ),
-        limits=Limits(ttft_s=limits[0], tpot_s=limits[1]),
-        concurrency=concurrency,
-        arrivals_per_s=arrivals_per_s,
-        wide_domains=wide_domains,
-    )
-
-
-def _name_problems(path: str, name: Any, known: Sequence[str]) -> list[Problem]:
-    if name in known:
-        return []
-    if name is None:
-        return [Problem(path=path, requirement="is missing")]
-    hint = did_you_mean(name, known) if isinstance(name, str) else ""
-    requirement = f"must be one of {', '.join(known)}" if len(known) < 8 else "is not there"
-    return [Problem(path=path, requirement=requirement, value=name, hint=hint)]
+    kept = f"keeps to {' and '.join(limits)}" if limits else "gives any token"
+    return [Problem(path="serving.slo", requirement=f"is too narrow: no configuration {kept}")]

@@ -1,7 +1,6 @@
 """The catalogue, one TOML file each: GPUs, fabrics, models, stacks, engines and presets."""
 
 from hindmost.catalog.encoder import Encoder
-from hindmost.catalog.engine import Engine, Software
 from hindmost.catalog.entries import (
     ALIASES,
     KINDS,
@@ -25,6 +24,7 @@ from hindmost.catalog.schema import (
     Gpu,
     Network,
 )
+from hindmost.catalog.serving import Engine, Software
 from hindmost.catalog.software import Efficiency, Stack
 from hindmost.catalog.transformer import (
     Experts,

@@ -8,8 +8,8 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import Any, Literal, TypeVar
 
-from hindmost.catalog.engine import Engine
 from hindmost.catalog.schema import Entry, Fabric, Gpu
+from hindmost.catalog.serving import Engine
 from hindmost.catalog.software import Stack
 from hindmost.catalog.transformer import Model
 

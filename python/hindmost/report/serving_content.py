@@ -34,6 +34,7 @@ def serving_content(found: Served) -> Content:
         "Steady load: every sequence is replaced when it ends, and no bursts come.",
         *_of_split(found),
     ]
+    notes += found.notes
     if needed and not total["is_enough"]:
         notes.append(f"That is less than the {inputs['arrivals_per_s']:g} requests/s that come.")
     return Content(

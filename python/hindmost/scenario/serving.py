@@ -14,8 +14,15 @@ from hindmost.cause import Later
 from hindmost.law import Law, domain_error, number_or_law
 from hindmost.strict import Strict
 
+MAX_TOKENS = 1e9
+"""Tokens of a prompt or an answer, at most."""
+MAX_REQUESTS = 1e12
+"""Requests at once or a second, at most."""
+MAX_DOMAINS = 64
+"""Domains over which experts may be spread, at most."""
+
 Tokens = Annotated[
-    Annotated[float, Field(ge=1), Tag("number")] | Annotated[Law, Tag("law")],
+    Annotated[float, Field(ge=1, le=MAX_TOKENS), Tag("number")] | Annotated[Law, Tag("law")],
     Discriminator(number_or_law),
 ]
 """Tokens of a prompt or an answer: a number, or their law, of which the mean counts here."""
@@ -50,7 +57,7 @@ class Serving(Strict):
     """Groups of such GPUs, each with requests of its own."""
     expert: Count | None = None
     """Ranks that divide the experts of a layer."""
-    wide_domains: Annotated[int, Field(ge=1, le=64)] = 1
+    wide_domains: Annotated[int, Field(ge=1, le=MAX_DOMAINS)] = 1
     """Whole domains over which the experts of a replica may be spread, at most."""
     prefix_hit: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of a prompt whose keys and values are there already."""
@@ -78,9 +85,9 @@ class Serving(Strict):
 class Requests(Strict):
     """Requests that come to all pools together."""
 
-    arrivals_per_s: Positive | None = None
+    arrivals_per_s: Annotated[float, Field(gt=0, le=MAX_REQUESTS)] | None = None
     """Requests a second."""
-    concurrency: Positive | None = None
+    concurrency: Annotated[float, Field(gt=0, le=MAX_REQUESTS)] | None = None
     """Requests that are there at once; as many as limits and memory allow by default."""
     trace: Later = None
     input_tokens: Tokens

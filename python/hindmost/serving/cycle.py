@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hindmost.catalog.engine import Software
+from hindmost.catalog.serving import Software
 from hindmost.serving.passes import decode, prefill
 from hindmost.serving.replica import Replica
 
@@ -171,7 +171,12 @@ def _in_queue_s(batch: Numbers, prompt_s: Numbers, decode_s: Numbers) -> Numbers
 
 
 def rates(
-    of: Cycle, load: Load, software: Software, *, asked: Numbers | float | None = None
+    of: Cycle,
+    load: Load,
+    software: Software,
+    *,
+    asked: Numbers | float | None = None,
+    pace: float = 1.0,
 ) -> Rates:
     """Return what a replica gives with an engine's software.
 
@@ -186,6 +191,8 @@ def rates(
     asked : array
         Requests that are there at once: those beyond the batch wait for a place, which is part of
         the time to the first token. As many as the batch by default.
+    pace
+        What stragglers leave of the replica's pace.
     """
     steps = load.output_tokens
     prompt_layers = of.layers * of.prefills / (steps + of.prefills)
@@ -195,18 +202,20 @@ def rates(
         "layers": software.layer_s * of.layers,
         "tokens": software.token_s * of.tokens,
     }
+    parts = {name: part / pace for name, part in parts.items()}
     cycle_s = np.sum(list(parts.values()), axis=0)
     prompts_s = (
         software.factor * of.prompt_products_s
         + of.prompt_exchange_s
         + software.layer_s * prompt_layers
-    )
+    ) / pace
     iteration_s = (cycle_s - prompts_s) / steps
     own_s = prompts_s / of.prefills * np.maximum(of.prefills / of.batch, 1.0)
     waited_s = _in_queue_s(of.batch, prompts_s / of.batch, cycle_s - prompts_s)
     # A prompt waits for the iteration that it arrives in, for other prompts, and takes its passes.
-    ttft_s = np.minimum(software.first_s + iteration_s / 2 + own_s + waited_s, cycle_s)
-    tpot_s = (cycle_s - ttft_s) / max(steps - 1, 1.0)
+    begun_s = np.minimum(iteration_s / 2 + own_s + waited_s, cycle_s)
+    tpot_s = np.maximum((cycle_s - begun_s) / max(steps - 1, 1.0), iteration_s)
+    ttft_s = software.first_s + begun_s
     if asked is not None:
         ttft_s = ttft_s + np.maximum(asked / of.batch - 1.0, 0.0) * cycle_s
     per_s = of.batch / cycle_s / of.n_gpus

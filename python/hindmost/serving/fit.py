@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hindmost.catalog.engine import Software
+from hindmost.catalog.serving import Software
 from hindmost.errors import Problem, ScenarioError
 from hindmost.serving.cycle import Cycle, Rates, cycle, rates
 from hindmost.serving.rows import NoRow, Row, is_absent, number, row_of, tables

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from hindmost import catalog
 from hindmost.catalog import Accelerator, Dtype, Software, Transformer
@@ -12,6 +13,7 @@ from hindmost.scenario.reliability import Recovery, UnitFailures
 from hindmost.serving.cycle import Load
 from hindmost.serving.replica import Replica
 from hindmost.serving.software import software_for
+from hindmost.serving.stragglers import pace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +59,17 @@ class ServingPool:
     causes: Mapping[str, Cause] = field(default_factory=dict)
     failures: Mapping[str, UnitFailures] = field(default_factory=dict)
     recovery: Recovery | None = None
+
+    def pace(self, n_gpus: int) -> float:
+        """Return what stragglers leave of the pace of a replica of so many GPUs."""
+        if n_gpus not in self._paces:
+            node_gpus = self.accelerator.node_gpus
+            self._paces[n_gpus] = pace(self.causes, n_gpus=n_gpus, node_gpus=node_gpus)
+        return self._paces[n_gpus]
+
+    @cached_property
+    def _paces(self) -> dict[int, float]:
+        return {}
 
 
 @dataclass(frozen=True, kw_only=True)

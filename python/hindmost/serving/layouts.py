@@ -26,23 +26,16 @@ def layouts(
     Tensor ranks divide the heads. Several groups of attention need experts, which all of them
     divide. Experts lie whole on as many ranks as divide them, which changes no time here.
     """
-    for tensor in divisors(domain_gpus):
+    for tensor in range(1, domain_gpus + 1):
         if model.n_heads % tensor:
             continue
         most = domain_gpus // tensor if model.experts is not None else 1
-        for groups in divisors(domain_gpus):
-            if groups <= most:
-                yield tensor, groups, expert_ranks(model, tensor * groups)
+        for groups in range(1, most + 1):
+            yield tensor, groups, expert_ranks(model, tensor * groups)
         if model.experts is not None and domain_gpus % tensor == 0:
             for several in range(2, n_domains + 1):
                 n_gpus = several * domain_gpus
                 yield tensor, n_gpus // tensor, expert_ranks(model, n_gpus)
-
-
-def divisors(domain_gpus: int) -> list[int]:
-    """Return the numbers up to those of a domain that divide it, or are powers of two."""
-    numbers = range(1, domain_gpus + 1)
-    return [n for n in numbers if domain_gpus % n == 0 or n & (n - 1) == 0]
 
 
 def expert_ranks(model: Transformer, n_gpus: int) -> int:

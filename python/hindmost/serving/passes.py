@@ -41,10 +41,11 @@ def decode(replica: Replica, sequences: Numbers, *, context: float) -> Pass:
     those that are touched. Attention reads the keys and values of a GPU's sequences.
     """
     found = _products_s(replica, sequences) + _product_s(replica, replica.output, sequences)
-    own = sequences / replica.attention_dp
+    # Of the group that has most of them.
+    own = sequences if replica.attention_dp == 1 else np.ceil(sequences / replica.attention_dp)
     for cache in replica.caches:
-        read = own * cache.attended(context) * cache.width * replica.kv_bytes
-        flops = own * cache.attended(context) * cache.scores
+        read = own * cache.read(context) * cache.width * replica.kv_bytes
+        flops = own * cache.read(context) * cache.scores
         found += cache.n * _longer(replica, read, flops)
     found += 2 * own * replica.state_bytes / replica.bytes_per_s
     return Pass(found, _exchange_s(replica, sequences))
@@ -72,7 +73,7 @@ def prefill(
     own = tokens / replica.attention_dp
     for cache in replica.caches:
         # A token attends to all before it: to half of the prompt on average.
-        seen = cache.attended(cached + (context - cached) / 2)
+        seen = cache.read(cached + (context - cached) / 2)
         found += cache.n * own * seen * cache.prompt_scores / replica.flop_per_s("bf16")
     return Pass(found, _exchange_s(replica, tokens))
 

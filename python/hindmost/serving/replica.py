@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -60,7 +61,7 @@ class Product(NamedTuple):
 
 
 class Cache(NamedTuple):
-    """Keys and values of one GPU, in each of some layers."""
+    """Keys of one GPU, with or without values, in each of some layers."""
 
     n: int
     """Layers that have them."""
@@ -70,12 +71,18 @@ class Cache(NamedTuple):
     """FLOPs of the GPU for each pair of a token and one that it attends to."""
     prompt_scores: float
     """The same in a prompt, where latent attention makes keys and values of all heads first."""
-    reach: int | None
+    keeps: int | None
+    """Tokens of a sequence that are kept, at most."""
+    reads: int | None
     """Tokens that a token attends to, at most."""
 
-    def attended(self, context: float) -> float:
+    def kept(self, context: float) -> float:
+        """Return the tokens that are kept of a sequence of so many."""
+        return context if self.keeps is None else min(context, self.keeps)
+
+    def read(self, context: float) -> float:
         """Return the tokens that one with so many before it attends to."""
-        return context if self.reach is None else min(context, self.reach)
+        return context if self.reads is None else min(context, self.reads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,24 +180,29 @@ class Replica:
     def caches(self) -> tuple[Cache, ...]:
         """Keys and values of the layers that have any."""
         layers = kinds_of_layers(self.model, range(self.model.n_layers))
-        return tuple(self._cache(layer, n) for layer, n in layers if _has_cache(layer))
+        return tuple(one for layer, n in layers for one in self._caches(layer, n))
 
-    def _cache(self, layer: Layer, n: int) -> Cache:
+    def _caches(self, layer: Layer, n: int) -> list[Cache]:
+        if layer.attention not in ("full", "window", "chunked", "sparse"):
+            return []
         model, heads = self.model, self.model.n_heads / self.tensor
-        reach, width = layer.reach, 0.0
+        keeps, reads, found = layer.reach, layer.reach, []
         if layer.attention == "sparse":
-            assert model.indexer is not None
-            reach = model.indexer.top_k
-            width = float(model.indexer.head_dim)
+            # The indexer scores all keys of its own, on every GPU, and few others are read.
+            indexer = model.indexer
+            assert indexer is not None
+            keeps, reads = None, indexer.top_k
+            scores = 2.0 * indexer.n_heads * indexer.head_dim
+            found.append(Cache(n, float(indexer.head_dim), scores, scores, None, None))
         both = model.head_dim + model.value_head_dim
         if model.latent is None:
             # Each GPU has whole heads of keys and values: some have copies of the same ones.
-            of_gpu = max(1.0, model.n_kv_heads / self.tensor)
-            return Cache(n, width + of_gpu * both, 2 * heads * both, 2 * heads * both, reach)
+            width = float(math.ceil(model.n_kv_heads / self.tensor) * both)
+            return [*found, Cache(n, width, 2 * heads * both, 2 * heads * both, keeps, reads)]
         # All heads read one vector, which every GPU keeps (DeepSeek-V2, arXiv 2405.04434).
         vector = model.latent.kv_rank + model.latent.rope_head_dim
         absorbed = 2 * heads * (vector + model.latent.kv_rank)
-        return Cache(n, width + vector, absorbed, 2 * heads * both, reach)
+        return [*found, Cache(n, float(vector), absorbed, 2 * heads * both, keeps, reads)]
 
     @cached_property
     def state_bytes(self) -> float:
@@ -205,7 +217,7 @@ class Replica:
 
     def sequence_bytes(self, context: float) -> float:
         """Return the bytes that a GPU keeps of a sequence with so many tokens."""
-        numbers = sum(one.n * one.width * one.attended(context) for one in self.caches)
+        numbers = sum(one.n * one.width * one.kept(context) for one in self.caches)
         return self.kv_bytes * numbers + self.state_bytes
 
     @cached_property
@@ -226,7 +238,9 @@ class Replica:
             Share of the memory beside the weights that keys and values may take.
         """
         room = memory_share * (self.gpu.memory_bytes - self.weight_bytes)
-        return max(0.0, self.attention_dp * room / self.sequence_bytes(context))
+        of_group = max(0.0, room / self.sequence_bytes(context))
+        # A group of several has whole sequences of its own.
+        return of_group if self.attention_dp == 1 else self.attention_dp * float(int(of_group))
 
     @cached_property
     def bytes_per_s(self) -> float:
@@ -272,7 +286,3 @@ class Replica:
         if self.n_domains > 1:
             found.append("between domains: 14 us a hop, and the ports' rate")
         return tuple(found)
-
-
-def _has_cache(layer: Layer) -> bool:
-    return layer.attention in ("full", "window", "chunked", "sparse")

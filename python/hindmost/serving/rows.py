@@ -18,6 +18,8 @@ LENGTH_SHARE = 0.9
 uniform between 0.8 and 1 of it (InferenceX)."""
 AT_ONCE = "all requests at once"
 """How rows begin to say that only memory bounds the batch."""
+LEAST, MOST = 1e-6, 1e9
+"""Numbers of a row, at least and at most."""
 UNKNOWN_ENGINE = {"kv_bytes": 1.0, "pass_tokens": 8192, "memory_share": 0.9}
 """What is taken of an engine that is not in the catalogue."""
 
@@ -94,6 +96,14 @@ def row_of(table: Mapping[str, Any]) -> Row:
     expert = 1 if is_absent(table.get("expert")) else _count(table, "expert")
     if tensor * groups != n_gpus:
         raise NoRow(f"tensor x attention_dp is {tensor * groups}, and n_gpus {n_gpus}")
+    found = catalog.model(model)
+    if found.n_heads % tensor:
+        raise NoRow(f"tensor must divide the {found.n_heads} heads, and is {tensor}")
+    if groups > 1 and found.experts is None:
+        raise NoRow(f"attention_dp is {groups}, and the model has no experts to divide")
+    domain = catalog.gpu(gpu).domain_gpus
+    if n_gpus > domain and (n_gpus % domain or catalog.gpu(gpu).nic_bytes_per_s is None):
+        raise NoRow(f"n_gpus is {n_gpus}, and neither within a domain of {gpu} nor whole ones")
     engine = _name(table, "engine")
     of_engine = engine_figures(engine)
     replica = Replica(
@@ -162,8 +172,8 @@ def number(table: Mapping[str, Any], key: str) -> float:
         found = float(str(value))
     except ValueError:
         raise NoRow(f"{key} is {value}, which is no number") from None
-    if not (found > 0 and math.isfinite(found)):
-        raise NoRow(f"{key} must be > 0, and is {value}")
+    if not LEAST <= found <= MOST:
+        raise NoRow(f"{key} must be between {LEAST:g} and {MOST:g}, and is {value}")
     return found
 
 

@@ -21,7 +21,7 @@ from hindmost.scenario.load import document_of
 from hindmost.scenario.merge import Document
 from hindmost.scenario.models import Fabric, Pool
 from hindmost.scenario.reliability import Recovery, UnitFailures
-from hindmost.scenario.serving import Requests, Serving
+from hindmost.scenario.serving import MAX_TOKENS, Requests, Serving
 from hindmost.serving.cycle import Load
 from hindmost.serving.job import Limits, ServingJob, ServingPool
 from hindmost.strict import Strict
@@ -51,8 +51,8 @@ class ServingScenario(Strict):
 
 def load_job(
     name_or_path: str | Path, changes: Changes | None = None, *, changes_from: str = "changes"
-) -> tuple[ServingJob, ServingScenario]:
-    """Return the serving job of a preset or a TOML file, and what it was read from.
+) -> ServingJob:
+    """Return the serving job of a preset or a TOML file.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def load_job(
     found = _problems(scenario)
     if found:
         raise _refused(document, found)
-    return _job(scenario), scenario
+    return _job(scenario)
 
 
 def _plainer(problem: Problem) -> Problem:
@@ -97,7 +97,25 @@ def _problems(scenario: ServingScenario) -> list[Problem]:
                 hint=did_you_mean(serving.model, names),
             )
         ]
-    return [*_layout_problems(scenario)]
+    return [*_pool_problems(scenario), *_token_problems(scenario), *_layout_problems(scenario)]
+
+
+def _pool_problems(scenario: ServingScenario) -> Iterator[Problem]:
+    if not scenario.pools:
+        yield Problem(path="pools", requirement="must hold at least one pool")
+    for name, gpu in scenario.gpus.items():
+        is_used = any(pool.gpu == name for pool in scenario.pools.values())
+        if is_used and gpu.hbm_bytes_per_s is None:
+            path = f"gpus.{name}.hbm_bytes_per_s"
+            yield Problem(path=path, requirement="is missing: serving reads memory")
+
+
+def _token_problems(scenario: ServingScenario) -> Iterator[Problem]:
+    for key in ("input_tokens", "output_tokens"):
+        mean = _mean(getattr(scenario.requests, key))
+        if not 1 <= mean <= MAX_TOKENS:
+            requirement = f"must have a mean >= 1 and <= {MAX_TOKENS:.0e}"
+            yield Problem(path=f"requests.{key}", requirement=requirement, value=mean)
 
 
 def _layout_problems(scenario: ServingScenario) -> Iterator[Problem]:
@@ -120,6 +138,10 @@ def _layout_problems(scenario: ServingScenario) -> Iterator[Problem]:
         domain, n_gpus = _accelerator(scenario, pool).domain_gpus, tensor * groups
         is_wide = n_gpus > domain and n_gpus % domain == 0 and domain % tensor == 0
         is_allowed = is_wide and n_gpus // domain <= serving.wide_domains
+        if is_allowed and _accelerator(scenario, pool).nic_bytes_per_s is None:
+            path = f"pools.{name}.gpu"
+            requirement = "must have nic_bytes_per_s where a replica has several domains"
+            yield Problem(path=path, requirement=requirement, value=pool.gpu)
         if n_gpus > pool.n_gpus or (n_gpus > domain and not is_allowed):
             most = min(domain, pool.n_gpus)
             requirement = f"must be such that a replica fits a domain of pool {name}: {most} GPUs"

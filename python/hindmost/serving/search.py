@@ -43,6 +43,8 @@ class Configuration:
         Rates; over all GPUs of both kinds of replicas in a split.
     ttft_s, tpot_s : float
         Seconds to the first token, and of each of the others.
+    pace : float
+        What stragglers leave of a replica's pace; rates and seconds hold it.
     shares : dict of str to float
         Shares of terms of a cycle, as `Rates` has them.
     prefill : dict of str to object
@@ -62,6 +64,7 @@ class Configuration:
     tokens_per_s_per_user: float
     ttft_s: float
     tpot_s: float
+    pace: float
     shares: dict[str, float]
     prefill: dict[str, Any] | None = None
 
@@ -86,12 +89,15 @@ class Searched:
         Batches that fit into memory, in ascending order.
     rates : Rates
         What it gives with each.
+    pace : float
+        What stragglers leave of its pace, which the rates hold.
     """
 
     pool: ServingPool
     replica: Replica
     batch: Numbers
     rates: Rates
+    pace: float = 1.0
 
     def allowed(self, job: ServingJob) -> NDArray[np.bool_]:
         """Return which batches keep to a job's limits."""
@@ -121,6 +127,7 @@ class Searched:
             tokens_per_s_per_user=float(of.tokens_per_s_per_user[place]),
             ttft_s=float(of.ttft_s[place]),
             tpot_s=float(of.tpot_s[place]),
+            pace=self.pace,
             shares={name: float(share[place]) for name, share in of.shares.items()},
         )
 
@@ -147,10 +154,15 @@ def searched(job: ServingJob, pool: ServingPool) -> list[Searched]:
         fits = replica.sequences_that_fit(job.load.context, memory_share=job.memory_share)
         if fits < 1:
             continue
-        batch = batches(fits)
-        of = cycle(replica, job.load, batch)
+        batch, paced = batches(fits), pool.pace(replica.n_gpus)
         found.append(
-            Searched(pool=pool, replica=replica, batch=batch, rates=rates(of, job.load, software))
+            Searched(
+                pool=pool,
+                replica=replica,
+                batch=batch,
+                rates=rates(cycle(replica, job.load, batch), job.load, software, pace=paced),
+                pace=paced,
+            )
         )
     return found
 

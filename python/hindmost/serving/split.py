@@ -97,7 +97,7 @@ def _prompts(one: Searched, job: ServingJob) -> _Prompts | None:
     of_group = max(new, min(new * max(load.pass_tokens // new, 1), load.pass_tokens))
     n_passes = max(new / load.pass_tokens, 1.0)
     n_prompts = max(of_group / new, 1.0) * replica.attention_dp
-    tokens = np.array([min(of_group, load.pass_tokens) * replica.attention_dp])
+    tokens = np.array([float(min(of_group, load.pass_tokens) * replica.attention_dp)])
     each = prefill(
         replica,
         tokens,
@@ -107,7 +107,7 @@ def _prompts(one: Searched, job: ServingJob) -> _Prompts | None:
     )
     layers_s = software.layer_s * replica.layers_in_step
     pass_s = software.factor * float(each.products_s[0]) + float(each.exchange_s[0]) + layers_s
-    busy_s = n_passes * pass_s
+    busy_s = n_passes * pass_s / one.pace
     ttft_s = software.first_s + busy_s + _moved_s(replica, job)
     if job.limits.ttft_s is not None and ttft_s > job.limits.ttft_s:
         return None
@@ -133,6 +133,7 @@ def _answers(one: Searched, job: ServingJob) -> tuple[Configuration, float] | No
         "layers": np.full_like(one.batch, layers_s),
         "tokens": token_s,
     }
+    parts = {name: part / one.pace for name, part in parts.items()}
     tpot_s = np.sum(list(parts.values()), axis=0)
     limit = job.limits.tpot_s
     rate = np.where(tpot_s <= (np.inf if limit is None else limit), one.batch / tpot_s, 0.0)
@@ -154,6 +155,7 @@ def _answers(one: Searched, job: ServingJob) -> tuple[Configuration, float] | No
         tokens_per_s_per_user=1 / float(tpot_s[place]),
         ttft_s=0.0,
         tpot_s=float(tpot_s[place]),
+        pace=one.pace,
         shares={
             **{name: float((part / tpot_s)[place]) for name, part in parts.items()},
             "prefill": 0.0,

@@ -12,6 +12,8 @@ from hindmost.cause import Cause
 from hindmost.law import LawModel
 
 Numbers = NDArray[np.float64]
+Masses = tuple[int, Numbers]
+"""Place of the first point of ln x, in steps, and the probability of each point."""
 
 POINTS = 2**15
 """Points of ln x between the least and the greatest product of slowdowns."""
@@ -35,26 +37,39 @@ def pace(causes: Mapping[str, Cause], *, n_gpus: int, node_gpus: int) -> float:
     Returns
     -------
     float
-        The mean of 1 / the slowest, over runs and iterations alike.
+        The mean of 1 / the slowest. What lasts a run makes replicas unlike, of which each has a
+        pace; of what changes from iteration to iteration the mean slowest counts.
 
     Notes
     -----
     With F the distribution of a GPU's product of slowdowns, that of the slowest of n is
     ``F ** n``. Laws are put on one grid of ln x and convolved; a cause that does not always occur
-    has an atom at 1.
+    has an atom at 1. With R of what lasts and S of the rest,
+    ``E[1 / max R] E[max R] / E[max R S]``, which is exact where only one of both varies.
     """
     slowing = [cause for cause in causes.values() if _slows(cause)]
     if not slowing:
         return 1.0
-    of_gpu = [cause for cause in slowing if cause.scope == "gpu"]
-    of_node = [cause for cause in slowing if cause.scope == "node"]
+    lasting = [cause for cause in slowing if cause.span == "run"]
     step = _step(slowing)
-    in_node = min(n_gpus, node_gpus)
-    one = _power(_product(of_gpu, step), in_node)
+
+    def mean(some: Sequence[Cause], power: float) -> float:
+        first, masses = _slowest(some, step, n_gpus=n_gpus, node_gpus=node_gpus)
+        places = first + np.arange(len(masses))
+        return float(np.sum(masses * np.exp(power * places * step)))
+
+    if len(lasting) == len(slowing):
+        return mean(slowing, -1.0)
+    return mean(lasting, -1.0) * mean(lasting, 1.0) / mean(slowing, 1.0)
+
+
+def _slowest(causes: Sequence[Cause], step: float, *, n_gpus: int, node_gpus: int) -> Masses:
+    """Return the law of the slowest GPU of a replica."""
+    of_gpu = [cause for cause in causes if cause.scope == "gpu"]
+    of_node = [cause for cause in causes if cause.scope == "node"]
+    one = _power(_product(of_gpu, step), min(n_gpus, node_gpus))
     node = _convolved(one, _product(of_node, step))
-    first, masses = _power(node, math.ceil(n_gpus / node_gpus))
-    places = first + np.arange(len(masses))
-    return float(np.sum(masses * np.exp(-places * step)))
+    return _power(node, math.ceil(n_gpus / node_gpus))
 
 
 def _slows(cause: Cause) -> bool:
@@ -75,10 +90,6 @@ def _step(causes: Sequence[Cause]) -> float:
     ends = [_range(cause.law) for cause in causes]
     widths = [math.log(max(high, 1.0)) - math.log(min(low, 1.0)) for low, high in ends]
     return max(sum(widths), 1e-9) / POINTS
-
-
-Masses = tuple[int, Numbers]
-"""Place of the first point of ln x, in steps, and the probability of each point."""
 
 
 def _product(causes: Sequence[Cause], step: float) -> Masses:
