@@ -172,6 +172,10 @@ def checked(document: Document, *, known: tuple[Scenario, Table] | None = None) 
     document.table.setdefault("name", Path(document.source).stem)
     lay_released_model(document)
     table = document.table
+    if "serving" in table and "workload" not in table:
+        requirement = "is missing, as in a scenario that only serves"
+        hint = "hindmost serve, or hm.serve, takes such a one"
+        raise _refused(document.source, requirement, path="workload", hint=hint)
     collective = table.get("collective", {})
     basis = table.setdefault("basis", {})
     tables = isinstance(collective, dict) and isinstance(basis, dict)

@@ -127,12 +127,12 @@ def cycle(replica: Replica, load: Load, batch: Numbers) -> Cycle:
     prompt = max(load.new_tokens, 1.0)
     per_pass = np.clip(batch / groups / steps, 1.0, max(load.pass_tokens / prompt, 1.0))
     of_group = np.minimum(per_pass * prompt, load.pass_tokens)
-    passes = prompt * batch / groups / of_group
-    prompts = np.maximum(per_pass, of_group / prompt) * groups
+    # Groups without a sequence wait for those that have one.
+    passes = prompt * batch / np.minimum(batch, groups) / of_group
     one = prefill(
         replica,
         of_group * groups,
-        prompts=prompts,
+        prompts=per_pass * groups,
         context=load.input_tokens,
         cached=load.input_tokens - prompt,
     )

@@ -162,6 +162,17 @@ impl<'a> Draws<'a> {
         self.source(cause, when).unit_values(unit)
     }
 
+    /// [`Draws::unit_values`] in row `step`, without looking the other rows up.
+    #[must_use]
+    pub fn unit_value(&self, cause: usize, when: When, unit: u32, step: usize) -> f32 {
+        let source = self.source(cause, when);
+        let own = source.cause;
+        if own.is_certain() && own.drift().is_none() && own.acts_on(unit) {
+            return source.size(unit, step, source.word(source.streams.value, unit, step));
+        }
+        source.unit_values(unit)[step]
+    }
+
     /// [`Draws::unit_values`], by way of what `paths` holds of earlier quads of the run.
     #[must_use]
     pub fn unit_values_along(

@@ -506,7 +506,7 @@ impl Run for DrawnRun<'_> {
         _: &Control,
     ) -> Result<SlowestAndFrontiers> {
         Slowest::of_pools_with_frontiers(self.plan, durations, |index| {
-            let nobody = [const { Frontier::NOBODY }; QUAD_STEPS];
+            let nobody = std::array::from_fn(|_| Frontier::with_room());
             Ok(self.ranks[index].best(nobody, quad, scratch))
         })
     }

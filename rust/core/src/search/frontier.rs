@@ -2,6 +2,9 @@
 
 use super::best::Best;
 
+/// Points that most frontiers do not exceed.
+const USUAL_POINTS: usize = 8;
+
 /// A slowdown, or seconds of compute, and a stall.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FrontierPoint<T> {
@@ -28,6 +31,14 @@ pub struct Frontier<T> {
 impl<T> Frontier<T> {
     /// The frontier before anything is visited.
     pub const NOBODY: Self = Self { points: Vec::new() };
+
+    /// The same with room for as many points as most frontiers have.
+    #[must_use]
+    pub fn with_room() -> Self {
+        Self {
+            points: Vec::with_capacity(USUAL_POINTS),
+        }
+    }
 }
 
 impl<T: Copy + PartialOrd> Frontier<T> {

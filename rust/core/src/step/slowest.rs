@@ -95,6 +95,7 @@ impl Slowest {
             let unit_s = plan.pools()[index].compute_s();
             let steps = slowest.iter_mut().zip(&mut frontiers).zip(find(index)?);
             for ((slowest, times), frontier) in steps {
+                times.reserve(frontier.points().len());
                 for point in frontier.points() {
                     if slowest.yields_to(point.compute, point.stall, point.rank) {
                         slowest.take(point.compute, point.stall, point.rank);

@@ -1,10 +1,15 @@
 //! What each step is made of: enough to say how long it would take with another network.
 
+use rayon::prelude::*;
+
 use super::columns::Rows;
 use super::slowest::FrontierTime;
 use crate::error::Result;
 use crate::plan::SlowestPort;
 use crate::room::{filled, reserved};
+
+/// Steps whose times one parallel task brings into columns.
+const STEPS_AT_ONCE: usize = 4096;
 
 /// What one step is made of.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +52,37 @@ pub(super) struct TermsBuffer {
     hops: Vec<f64>,
 }
 
+/// Times of replicas of some steps, in columns.
+struct Times {
+    n_times: Vec<u32>,
+    pool: Vec<u32>,
+    compute_s: Vec<f64>,
+    stall_s: Vec<f64>,
+}
+
+impl Times {
+    /// Takes the times out of the lists of some steps, each of which is freed.
+    fn of(frontiers: &mut [Vec<FrontierTime>]) -> Self {
+        let n_times = frontiers.iter().map(Vec::len).sum();
+        let mut times = Self {
+            n_times: Vec::with_capacity(frontiers.len()),
+            pool: Vec::with_capacity(n_times),
+            compute_s: Vec::with_capacity(n_times),
+            stall_s: Vec::with_capacity(n_times),
+        };
+        for frontier in frontiers {
+            let frontier = std::mem::take(frontier);
+            times.n_times.push(frontier.len() as u32);
+            for time in frontier {
+                times.pool.push(time.pool);
+                times.compute_s.push(time.compute_s);
+                times.stall_s.push(time.stall_s);
+            }
+        }
+        times
+    }
+}
+
 impl TermsBuffer {
     /// # Errors
     /// [`Error::Memory`](crate::Error::Memory) where there is none for them.
@@ -72,7 +108,7 @@ impl TermsBuffer {
 
     /// # Errors
     /// [`Error::Memory`](crate::Error::Memory) where there is none for the columns.
-    pub fn into_columns(self) -> Result<Terms> {
+    pub fn into_columns(mut self) -> Result<Terms> {
         let n_times = self.frontiers.iter().map(Vec::len).sum();
         let mut terms = Terms {
             n_times: reserved(self.frontiers.len())?,
@@ -83,13 +119,16 @@ impl TermsBuffer {
             port_stall_s: reserved(self.ports.len())?,
             hop_factor: self.hops,
         };
-        for frontier in self.frontiers {
-            terms.n_times.push(frontier.len() as u32);
-            for time in frontier {
-                terms.pool.push(time.pool);
-                terms.compute_s.push(time.compute_s);
-                terms.stall_s.push(time.stall_s);
-            }
+        let parts: Vec<Times> = self
+            .frontiers
+            .par_chunks_mut(STEPS_AT_ONCE)
+            .map(Times::of)
+            .collect();
+        for part in parts {
+            terms.n_times.extend(part.n_times);
+            terms.pool.extend(part.pool);
+            terms.compute_s.extend(part.compute_s);
+            terms.stall_s.extend(part.stall_s);
         }
         for port in self.ports {
             terms.port_slowdown.push(port.slowdown);

@@ -416,6 +416,11 @@ impl<'a> Members<'a> {
             let bound = (persistent * hit.slowdown) as f32 * common.slowdown;
             best.yields_to(bound, stall_of(hit), hit.rank)
         });
+        // The longest stall comes first: it rules out others, of which less is drawn then.
+        let longest = (0..hits.len()).max_by(|&a, &b| hits[a].stall.total_cmp(&hits[b].stall));
+        if let Some(longest) = longest {
+            hits.swap(0, longest);
+        }
         factors.clear();
         factors.resize(hits.len(), 1.0);
         ranks.clear();
@@ -441,8 +446,10 @@ impl<'a> Members<'a> {
         let mut factor = 1.0;
         for cause in 0..self.compiled.len() {
             let unit = self.pool.unit(self.compiled.cause(cause).scope(), gpu).0;
-            let values = self.compiled.unit_values(cause, When::quad(quad), unit);
-            factor *= f64::from(values[step]);
+            let value = self
+                .compiled
+                .unit_value(cause, When::quad(quad), unit, step);
+            factor *= f64::from(value);
         }
         factor
     }

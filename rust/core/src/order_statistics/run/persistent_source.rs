@@ -57,7 +57,7 @@ impl PersistentSource<'_> {
         let mut factor = 1.0;
         for cause in 0..self.slowdowns.len() {
             let unit = self.pool.unit(self.slowdowns.cause(cause).scope(), gpu).0;
-            factor *= self.slowdowns.unit_values(cause, When::RUN, unit)[0];
+            factor *= self.slowdowns.unit_value(cause, When::RUN, unit, 0);
         }
         factor
     }
@@ -93,7 +93,7 @@ impl PersistentSource<'_> {
         let mut stall = 0.0;
         for cause in 0..self.stalls.len() {
             let unit = self.pool.unit(self.stalls.cause(cause).scope(), gpu).0;
-            let value = self.stalls.unit_values(cause, When::RUN, unit)[0];
+            let value = self.stalls.unit_value(cause, When::RUN, unit, 0);
             stall += value * self.stalls.stall_scale();
         }
         stall
