@@ -12,7 +12,7 @@ use crate::curve::Curve;
 use crate::error::Result;
 use crate::plan::{Affects, Cause, Pipeline, Placement, Plan, Scope, SlowestPort};
 use crate::random::Random;
-use crate::search::{Frontier, WorstPorts};
+use crate::search::WorstPorts;
 use crate::simd::QUAD_STEPS;
 use crate::step::{
     Columns, Durations, Engine, ExpectedTime, OtherNetwork, Run, Slowest, SlowestAndFrontiers,
@@ -505,8 +505,7 @@ impl Run for DrawnRun<'_> {
         scratch: &mut Scratch,
         _: &Control,
     ) -> Result<SlowestAndFrontiers> {
-        Slowest::of_pools_with_frontiers(self.plan, durations, |index| {
-            let nobody = std::array::from_fn(|_| Frontier::with_room());
+        Slowest::of_pools_with_frontiers(self.plan, durations, |index, nobody| {
             Ok(self.ranks[index].best(nobody, quad, scratch))
         })
     }

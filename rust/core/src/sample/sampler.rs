@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::pipeline::Gangs;
 use crate::plan::{Affects, Plan, SlowestPort, Span, StepDuration};
 use crate::random::Random;
-use crate::search::{Frontier, Persistent, PoolSearch, SlowestReplicas};
+use crate::search::{Persistent, PoolSearch, SlowestReplicas};
 use crate::simd::QUAD_STEPS;
 use crate::step::{
     Columns, Durations, Engine, ExpectedTime, OtherNetwork, QuadNetwork, ReplicaTime, Run, Slowest,
@@ -241,8 +241,7 @@ impl Run for SampledRun<'_> {
     ) -> Result<SlowestAndFrontiers> {
         match &self.ranks {
             Ranks::Barrier(pools) => {
-                Slowest::of_pools_with_frontiers(self.plan, durations, |index| {
-                    let nobody = [const { Frontier::NOBODY }; QUAD_STEPS];
+                Slowest::of_pools_with_frontiers(self.plan, durations, |index, nobody| {
                     pools[index].search(nobody, quad, control)
                 })
             }

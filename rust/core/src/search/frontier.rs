@@ -2,9 +2,6 @@
 
 use super::best::Best;
 
-/// Points that most frontiers do not exceed.
-const USUAL_POINTS: usize = 8;
-
 /// A slowdown, or seconds of compute, and a stall.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FrontierPoint<T> {
@@ -32,12 +29,9 @@ impl<T> Frontier<T> {
     /// The frontier before anything is visited.
     pub const NOBODY: Self = Self { points: Vec::new() };
 
-    /// The same with room for as many points as most frontiers have.
-    #[must_use]
-    pub fn with_room() -> Self {
-        Self {
-            points: Vec::with_capacity(USUAL_POINTS),
-        }
+    /// Leaves out all points, and keeps their memory.
+    pub fn clear(&mut self) {
+        self.points.clear();
     }
 }
 
@@ -53,32 +47,28 @@ impl<T: Copy + PartialOrd> Frontier<T> {
     /// Monotone in both, like [`Best::yields_to`].
     #[inline(always)]
     fn lacks(&self, compute: T, stall: T, rank: u32) -> bool {
-        // Most ranks are told by the first point.
-        if let Some(first) = self.points.first()
-            && compute < first.compute
-            && stall <= first.stall
-        {
-            return false;
-        }
-        let n_longer = self
-            .points
-            .partition_point(|known| known.compute >= compute);
-        let Some(known) = self.points[..n_longer].last() else {
-            return true;
-        };
-        let is_alike = known.compute == compute && known.stall == stall;
-        known.stall < stall || (is_alike && rank < known.rank)
+        !self.points.iter().any(|known| {
+            known.compute >= compute
+                && known.stall >= stall
+                && (known.compute > compute || known.stall > stall || known.rank <= rank)
+        })
     }
 
     /// Takes in a point that the frontier lacks, and leaves out those that it exceeds.
     fn insert(&mut self, point: FrontierPoint<T>) {
-        let exceeds =
-            |known: &FrontierPoint<T>| known.compute <= point.compute && known.stall <= point.stall;
-        self.points.retain(|known| !exceeds(known));
         let place = self
             .points
             .partition_point(|known| known.compute > point.compute);
-        self.points.insert(place, point);
+        let exceeded = self.points[place..]
+            .iter()
+            .take_while(|known| known.stall <= point.stall)
+            .count();
+        if exceeded == 0 {
+            self.points.insert(place, point);
+        } else {
+            self.points[place] = point;
+            self.points.drain(place + 1..place + exceeded);
+        }
     }
 
     /// Takes in a point unless there is one with as much of both or more.

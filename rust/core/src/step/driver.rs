@@ -379,14 +379,15 @@ impl<R: Run> Drawing<'_, R> {
         &self,
         quad: u32,
         scratch: &mut R::Scratch,
-        find: impl FnOnce(Option<&QuadNetwork>, &Durations, &mut R::Scratch) -> Result<T>,
+        find: impl FnOnce(Option<QuadNetwork>, &Durations, &mut R::Scratch) -> Result<T>,
     ) -> Result<T> {
         if self.plan.communication().terms.is_empty() {
             return find(None, &self.idle, scratch);
         }
         let ports = self.job.slowest_ports(quad, scratch, self.control)?;
         let network = QuadNetwork::new(self.plan, ports, self.random, self.run, quad);
-        find(Some(&network), &network.durations(), scratch)
+        let durations = network.durations();
+        find(Some(network), &durations, scratch)
     }
 }
 
@@ -421,7 +422,7 @@ impl Draw for Lengths {
         let Drawing { job, control, .. } = *drawing;
         drawing.with_network(quad, scratch, |network, durations, scratch| {
             let slowest = job.slowest(quad, n_steps, durations, scratch, control)?;
-            Ok(rows(&slowest, network))
+            Ok(rows(&slowest, network.as_ref()))
         })
     }
 }
@@ -443,12 +444,15 @@ impl Draw for LengthsAndTerms {
         drawing.with_network(quad, scratch, |network, durations, scratch| {
             let (slowest, mut frontiers) =
                 job.slowest_and_frontiers(quad, n_steps, durations, scratch, control)?;
-            let rows = rows(&slowest, network);
+            let rows = rows(&slowest, network.as_ref());
+            let mut network =
+                network.map_or_else(Default::default, QuadNetwork::into_ports_and_hops);
             Ok(std::array::from_fn(|step| {
+                let (ports, hops) = std::mem::take(&mut network[step]);
                 let terms = TermsRow {
                     frontier: std::mem::take(&mut frontiers[step]),
-                    ports: network.map_or_else(Vec::new, |network| network.ports(step)),
-                    hops: network.map_or_else(Vec::new, |network| network.hops(step).to_vec()),
+                    ports,
+                    hops,
                 };
                 (rows[step], terms)
             }))

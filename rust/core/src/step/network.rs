@@ -11,8 +11,8 @@ pub type Durations = [[StepDuration; QUAD_STEPS]];
 /// Seconds of the communication terms in the steps of a quad.
 pub struct QuadNetwork<'p> {
     plan: &'p Plan,
-    /// The worst ports, by pool and step.
-    ports: Vec<[SlowestPort; QUAD_STEPS]>,
+    /// The worst ports, by step and pool.
+    ports: [Vec<SlowestPort>; QUAD_STEPS],
     /// Factors on the terms' latencies, by step and term.
     hops: [Vec<f64>; QUAD_STEPS],
     times_s: [[f64; MAX_TERMS]; QUAD_STEPS],
@@ -29,28 +29,16 @@ impl<'p> QuadNetwork<'p> {
         quad: u32,
     ) -> Self {
         let hops = plan.hops().factors(random, run, quad);
-        let times_s = std::array::from_fn(|step| {
-            let ports: Vec<SlowestPort> = ports.iter().map(|steps| steps[step]).collect();
-            plan.communication().times_s(&ports, &hops[step])
-        });
+        let of_step = |step: usize| ports.iter().map(|steps| steps[step]).collect();
+        let ports: [Vec<SlowestPort>; QUAD_STEPS] = std::array::from_fn(of_step);
+        let times_s =
+            std::array::from_fn(|step| plan.communication().times_s(&ports[step], &hops[step]));
         Self {
             plan,
             ports,
             hops,
             times_s,
         }
-    }
-
-    /// The worst ports of each pool in a step.
-    #[must_use]
-    pub fn ports(&self, step: usize) -> Vec<SlowestPort> {
-        self.ports.iter().map(|steps| steps[step]).collect()
-    }
-
-    /// Factors on the latencies of the terms in a step.
-    #[must_use]
-    pub fn hops(&self, step: usize) -> &[f64] {
-        &self.hops[step]
     }
 
     /// How long steps take by who is the slowest, for each pool that it may be in.
@@ -72,5 +60,13 @@ impl<'p> QuadNetwork<'p> {
         let pool = slowest.pool as usize;
         let communication = self.plan.communication();
         communication.exposed_s(pool, own_compute_s, &self.times_s[step])
+    }
+
+    /// The worst ports of each pool and the factors on the latencies of the terms, by step.
+    #[must_use]
+    pub fn into_ports_and_hops(self) -> [(Vec<SlowestPort>, Vec<f64>); QUAD_STEPS] {
+        let mut hops = self.hops.into_iter();
+        self.ports
+            .map(|ports| (ports, hops.next().unwrap_or_default()))
     }
 }

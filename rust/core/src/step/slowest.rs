@@ -35,6 +35,12 @@ pub struct FrontierTime {
 /// computes and is stalled at least as long.
 pub type SlowestAndFrontiers = ([Slowest; QUAD_STEPS], [Vec<FrontierTime>; QUAD_STEPS]);
 
+/// The frontiers of a pool in each step of a quad.
+pub type PoolFrontiers = [Frontier<f32>; QUAD_STEPS];
+
+/// Frontiers before anything is visited.
+const NOBODIES: PoolFrontiers = [const { Frontier::NOBODY }; QUAD_STEPS];
+
 impl Slowest {
     /// No replica yet.
     pub const NOBODY: Self = Self {
@@ -81,21 +87,24 @@ impl Slowest {
     }
 
     /// The slowest in each step of a quad where a step is one barrier, and the frontiers of all
-    /// pools: `find` gives that of a pool, by index.
+    /// pools: `find` gives that of a pool, by index, in the frontiers of nobody that it is given.
     ///
     /// # Errors
     /// Those of `find`.
     pub fn of_pools_with_frontiers(
         plan: &Plan,
         durations: &[[StepDuration; QUAD_STEPS]],
-        mut find: impl FnMut(usize) -> Result<[Frontier<f32>; QUAD_STEPS]>,
+        mut find: impl FnMut(usize, PoolFrontiers) -> Result<PoolFrontiers>,
     ) -> Result<SlowestAndFrontiers> {
-        let mut frontiers = [const { Vec::new() }; QUAD_STEPS];
+        let mut times_of = std::array::from_fn(|_| Vec::with_capacity(16));
+        let mut frontiers = NOBODIES;
         let slowest = Self::of_pools(plan, durations, |index, mut slowest| {
             let unit_s = plan.pools()[index].compute_s();
-            let steps = slowest.iter_mut().zip(&mut frontiers).zip(find(index)?);
+            // One memory for all pools.
+            frontiers.iter_mut().for_each(Frontier::clear);
+            frontiers = find(index, std::mem::replace(&mut frontiers, NOBODIES))?;
+            let steps = slowest.iter_mut().zip(&mut times_of).zip(&frontiers);
             for ((slowest, times), frontier) in steps {
-                times.reserve(frontier.points().len());
                 for point in frontier.points() {
                     if slowest.yields_to(point.compute, point.stall, point.rank) {
                         slowest.take(point.compute, point.stall, point.rank);
@@ -110,7 +119,7 @@ impl Slowest {
             }
             Ok(slowest)
         })?;
-        Ok((slowest, frontiers))
+        Ok((slowest, times_of))
     }
 
     /// Whether the step waits for another replica instead: one with which it takes longer or,

@@ -1,15 +1,10 @@
 //! What each step is made of: enough to say how long it would take with another network.
 
-use rayon::prelude::*;
-
 use super::columns::Rows;
 use super::slowest::FrontierTime;
 use crate::error::Result;
 use crate::plan::SlowestPort;
 use crate::room::{filled, reserved};
-
-/// Steps whose times one parallel task brings into columns.
-const STEPS_AT_ONCE: usize = 4096;
 
 /// What one step is made of.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,41 +40,30 @@ pub struct Terms {
 
 /// Rows of steps before they are brought into columns.
 pub(super) struct TermsBuffer {
-    frontiers: Vec<Vec<FrontierTime>>,
+    n_times: Vec<u32>,
+    /// The times of all steps of a parallel task are in the place of its first step: so many
+    /// short lists would take longer to make than to fill.
+    times: Vec<Option<Box<Times>>>,
     n_ports: usize,
-    ports: Vec<SlowestPort>,
+    port_slowdown: Vec<f64>,
+    port_stall_s: Vec<f64>,
     n_hops: usize,
     hops: Vec<f64>,
 }
 
-/// Times of replicas of some steps, in columns.
+/// Times of replicas, in columns.
+#[derive(Debug, Clone, Default)]
 struct Times {
-    n_times: Vec<u32>,
     pool: Vec<u32>,
     compute_s: Vec<f64>,
     stall_s: Vec<f64>,
 }
 
 impl Times {
-    /// Takes the times out of the lists of some steps, each of which is freed.
-    fn of(frontiers: &mut [Vec<FrontierTime>]) -> Self {
-        let n_times = frontiers.iter().map(Vec::len).sum();
-        let mut times = Self {
-            n_times: Vec::with_capacity(frontiers.len()),
-            pool: Vec::with_capacity(n_times),
-            compute_s: Vec::with_capacity(n_times),
-            stall_s: Vec::with_capacity(n_times),
-        };
-        for frontier in frontiers {
-            let frontier = std::mem::take(frontier);
-            times.n_times.push(frontier.len() as u32);
-            for time in frontier {
-                times.pool.push(time.pool);
-                times.compute_s.push(time.compute_s);
-                times.stall_s.push(time.stall_s);
-            }
-        }
-        times
+    fn push(&mut self, time: &FrontierTime) {
+        self.pool.push(time.pool);
+        self.compute_s.push(time.compute_s);
+        self.stall_s.push(time.stall_s);
     }
 }
 
@@ -88,9 +72,11 @@ impl TermsBuffer {
     /// [`Error::Memory`](crate::Error::Memory) where there is none for them.
     pub fn new(n_steps: usize, n_ports: usize, n_hops: usize) -> Result<Self> {
         Ok(Self {
-            frontiers: filled(Vec::new(), n_steps)?,
+            n_times: filled(0, n_steps)?,
+            times: filled(None, n_steps)?,
             n_ports,
-            ports: filled(SlowestPort::IDEAL, n_steps.saturating_mul(n_ports))?,
+            port_slowdown: filled(1.0, n_steps.saturating_mul(n_ports))?,
+            port_stall_s: filled(0.0, n_steps.saturating_mul(n_ports))?,
             n_hops,
             hops: filled(1.0, n_steps.saturating_mul(n_hops))?,
         })
@@ -98,9 +84,11 @@ impl TermsBuffer {
 
     pub fn rows(&mut self) -> TermsRows<'_> {
         TermsRows {
-            frontiers: &mut self.frontiers,
+            n_times: &mut self.n_times,
+            times: &mut self.times,
             n_ports: self.n_ports,
-            ports: &mut self.ports,
+            port_slowdown: &mut self.port_slowdown,
+            port_stall_s: &mut self.port_stall_s,
             n_hops: self.n_hops,
             hops: &mut self.hops,
         }
@@ -108,41 +96,44 @@ impl TermsBuffer {
 
     /// # Errors
     /// [`Error::Memory`](crate::Error::Memory) where there is none for the columns.
-    pub fn into_columns(mut self) -> Result<Terms> {
-        let n_times = self.frontiers.iter().map(Vec::len).sum();
-        let mut terms = Terms {
-            n_times: reserved(self.frontiers.len())?,
-            pool: reserved(n_times)?,
-            compute_s: reserved(n_times)?,
-            stall_s: reserved(n_times)?,
-            port_slowdown: reserved(self.ports.len())?,
-            port_stall_s: reserved(self.ports.len())?,
+    pub fn into_columns(self) -> Result<Terms> {
+        let n_times = self.n_times.iter().map(|&n| n as usize).sum();
+        let times: Vec<Box<Times>> = self.times.into_iter().flatten().collect();
+        let (pool, (compute_s, stall_s)) = rayon::join(
+            || joined(n_times, times.iter().map(|times| &times.pool)),
+            || {
+                rayon::join(
+                    || joined(n_times, times.iter().map(|times| &times.compute_s)),
+                    || joined(n_times, times.iter().map(|times| &times.stall_s)),
+                )
+            },
+        );
+        Ok(Terms {
+            n_times: self.n_times,
+            pool: pool?,
+            compute_s: compute_s?,
+            stall_s: stall_s?,
+            port_slowdown: self.port_slowdown,
+            port_stall_s: self.port_stall_s,
             hop_factor: self.hops,
-        };
-        let parts: Vec<Times> = self
-            .frontiers
-            .par_chunks_mut(STEPS_AT_ONCE)
-            .map(Times::of)
-            .collect();
-        for part in parts {
-            terms.n_times.extend(part.n_times);
-            terms.pool.extend(part.pool);
-            terms.compute_s.extend(part.compute_s);
-            terms.stall_s.extend(part.stall_s);
-        }
-        for port in self.ports {
-            terms.port_slowdown.push(port.slowdown);
-            terms.port_stall_s.push(port.stall_s);
-        }
-        Ok(terms)
+        })
     }
+}
+
+/// Columns one after another, which have `n` values together.
+fn joined<'t, T: Copy + 't>(n: usize, parts: impl Iterator<Item = &'t Vec<T>>) -> Result<Vec<T>> {
+    let mut column = reserved(n)?;
+    parts.for_each(|part| column.extend_from_slice(part));
+    Ok(column)
 }
 
 /// Rows of a [`TermsBuffer`].
 pub(super) struct TermsRows<'a> {
-    frontiers: &'a mut [Vec<FrontierTime>],
+    n_times: &'a mut [u32],
+    times: &'a mut [Option<Box<Times>>],
     n_ports: usize,
-    ports: &'a mut [SlowestPort],
+    port_slowdown: &'a mut [f64],
+    port_stall_s: &'a mut [f64],
     n_hops: usize,
     hops: &'a mut [f64],
 }
@@ -151,23 +142,29 @@ impl Rows for TermsRows<'_> {
     type Row = TermsRow;
 
     fn n_steps(&self) -> usize {
-        self.frontiers.len()
+        self.n_times.len()
     }
 
     fn split_at(self, steps: usize) -> (Self, Self) {
-        let frontiers = self.frontiers.split_at_mut(steps);
-        let ports = self.ports.split_at_mut(steps * self.n_ports);
+        let n_times = self.n_times.split_at_mut(steps);
+        let times = self.times.split_at_mut(steps);
+        let port_slowdown = self.port_slowdown.split_at_mut(steps * self.n_ports);
+        let port_stall_s = self.port_stall_s.split_at_mut(steps * self.n_ports);
         let hops = self.hops.split_at_mut(steps * self.n_hops);
         (
             Self {
-                frontiers: frontiers.0,
-                ports: ports.0,
+                n_times: n_times.0,
+                times: times.0,
+                port_slowdown: port_slowdown.0,
+                port_stall_s: port_stall_s.0,
                 hops: hops.0,
                 ..self
             },
             Self {
-                frontiers: frontiers.1,
-                ports: ports.1,
+                n_times: n_times.1,
+                times: times.1,
+                port_slowdown: port_slowdown.1,
+                port_stall_s: port_stall_s.1,
                 hops: hops.1,
                 ..self
             },
@@ -175,8 +172,14 @@ impl Rows for TermsRows<'_> {
     }
 
     fn write(&mut self, step: usize, row: TermsRow) {
-        self.frontiers[step] = row.frontier;
-        self.ports[step * self.n_ports..][..self.n_ports].copy_from_slice(&row.ports);
+        self.n_times[step] = row.frontier.len() as u32;
+        // A task writes its steps one after another.
+        let times = self.times[0].get_or_insert_default();
+        row.frontier.iter().for_each(|time| times.push(time));
+        for (place, port) in (step * self.n_ports..).zip(&row.ports) {
+            self.port_slowdown[place] = port.slowdown;
+            self.port_stall_s[place] = port.stall_s;
+        }
         self.hops[step * self.n_hops..][..self.n_hops].copy_from_slice(&row.hops);
     }
 }

@@ -327,7 +327,11 @@ impl<'a> Members<'a> {
             return;
         }
         let factors_of = |block: &Range<u32>| self.persistent.factors(block.clone());
-        match self.bulk.draw(descent, &scratch.blocks, factors_of) {
+        let bound_of = |block: &Range<u32>| self.surveyed.bound_of_all(block);
+        match self
+            .bulk
+            .draw(descent, &scratch.blocks, bound_of, factors_of)
+        {
             BulkDraw::Nobody => {}
             BulkDraw::Slowest(factor) => {
                 let slowdown = factor as f32 * common.slowdown;

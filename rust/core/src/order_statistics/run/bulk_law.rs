@@ -27,6 +27,9 @@ use crate::order_statistics::law::{
 use crate::plan::Pool;
 use crate::simd::Kernel;
 
+/// How far rounding may lift a product above its bound, with a margin.
+const BOUND_MARGIN: f64 = 1.0 + 1e-12;
+
 /// What was drawn from a bulk law.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum BulkDraw {
@@ -123,11 +126,12 @@ impl<'a> BulkLaw<'a> {
     }
 
     /// Draws the slowest of the bulk without the ranks of `hit_blocks`; `factors_of`
-    /// gives the persistent factors of a block's ranks.
+    /// gives the persistent factors of a block's ranks, and `bound_of` what none of them exceeds.
     pub fn draw(
         &self,
         descent: &mut Descent,
         hit_blocks: &[Range<u32>],
+        bound_of: impl Fn(&Range<u32>) -> f32,
         factors_of: impl Fn(&Range<u32>) -> Vec<f32>,
     ) -> BulkDraw {
         let Some(law) = &self.law else {
@@ -150,14 +154,18 @@ impl<'a> BulkLaw<'a> {
             if n_out == 0 || exceedances > CERTAIN_EXCEEDANCES {
                 return BulkDraw::Slowest(place.x);
             }
-            // The point belongs to a hit block if this falls below what these contribute.
-            let share = descent.share() * law.fall(place);
-            if share >= n_out as f64 * law.most(place) {
+            let reaches = |block: &&Range<u32>| law.reaches(place, bound_of(block));
+            let contributing = || hit_blocks.iter().filter(is_bulk).filter(reaches);
+            let n_contributing = contributing().count();
+            if n_contributing == 0 {
                 return BulkDraw::Slowest(place.x);
             }
-            let out: f64 = hit_blocks
-                .iter()
-                .filter(is_bulk)
+            // The point belongs to a hit block if this falls below what these contribute.
+            let share = descent.share() * law.fall(place);
+            if share >= n_contributing as f64 * law.most(place) {
+                return BulkDraw::Slowest(place.x);
+            }
+            let out: f64 = contributing()
                 .map(|block| law.contribution(place, block, &factors_of(block)))
                 .sum();
             if share >= out {
@@ -225,6 +233,22 @@ impl Law<'_> {
     fn fall(&self, place: Place) -> f64 {
         let knot = place.knot;
         self.curve.exceedances_of(knot) - self.curve.exceedances_of(knot + 1)
+    }
+
+    /// Whether a block whose factors do not exceed `bound` may contribute to that fall. Most
+    /// blocks do not: theirs are too small for the slowest of all.
+    fn reaches(&self, place: Place, bound: f32) -> bool {
+        let Contributions::Shifted {
+            of_unit,
+            atom_tolerance,
+            ..
+        } = &self.contributions
+        else {
+            return true;
+        };
+        let least = self.curve.xs()[place.knot] * (1.0 - atom_tolerance);
+        let greatest = of_unit.xs().last().copied().unwrap_or(f64::INFINITY);
+        least < f64::from(bound) * greatest * BOUND_MARGIN
     }
 
     /// The most that one block contributes to that fall, where it is known beforehand.
@@ -304,17 +328,30 @@ mod tests {
         SlowestStreams::new("pool", Affects::Compute)
     }
 
-    /// Draws of the slowest of all ranks but those of `hit` blocks.
+    /// Draws of the slowest of all ranks but those of `hit` blocks, which are the same whether
+    /// the bounds of factors are wide or narrow.
     fn drawn(plan: &Plan, hit: &[Range<u32>]) -> Vec<f64> {
         let (random, streams) = (random(), streams());
-        in_run(plan, &random, 0, |persistent, _, bulk| {
+        in_run(plan, &random, 0, |persistent, surveyed, bulk| {
             let mut slowest = Vec::new();
+            let factors_of = |block: &Range<u32>| persistent.factors(block.clone());
+            let greatest_of =
+                |block: &Range<u32>| factors_of(block).into_iter().fold(0.0, f32::max);
             for quad in 0..N_QUADS {
-                let mut descent = Descent::new(&random, &streams, quad, 0);
+                let [mut descent, mut again, mut once_more] =
+                    std::array::from_fn(|_| Descent::new(&random, &streams, quad, 0));
                 for step in 0..4 {
                     descent.start_step(step);
-                    let factors_of = |block: &Range<u32>| persistent.factors(block.clone());
-                    match bulk.draw(&mut descent, hit, factors_of) {
+                    again.start_step(step);
+                    once_more.start_step(step);
+                    let drawn = bulk.draw(&mut descent, hit, |_| f32::INFINITY, factors_of);
+                    let bound_of = |block: &Range<u32>| surveyed.bound_of_all(block);
+                    assert_eq!(bulk.draw(&mut again, hit, bound_of, factors_of), drawn);
+                    assert_eq!(
+                        bulk.draw(&mut once_more, hit, greatest_of, factors_of),
+                        drawn
+                    );
+                    match drawn {
                         BulkDraw::Slowest(factor) => slowest.push(factor),
                         other => panic!("{other:?}"),
                     }
@@ -416,9 +453,8 @@ mod tests {
             let hit: Vec<Range<u32>> = (0..n_hit).map(|rank| rank..rank + 1).collect();
             in_run(&plan, &random, 0, |persistent, _, bulk| {
                 let mut descent = Descent::new(&random, &streams, 0, 0);
-                bulk.draw(&mut descent, &hit, |block| {
-                    persistent.factors(block.clone())
-                })
+                let factors_of = |block: &Range<u32>| persistent.factors(block.clone());
+                bulk.draw(&mut descent, &hit, |_| f32::INFINITY, factors_of)
             })
         };
         assert!(matches!(draw(N_RANKS / 2), BulkDraw::Slowest(_)));

@@ -82,6 +82,17 @@ impl Surveyed {
         }
     }
 
+    /// What the persistent factors of some ranks do not exceed.
+    pub fn bound_of_all(&self, ranks: &Range<u32>) -> f32 {
+        match &self.slow {
+            Some(_) => ranks
+                .clone()
+                .map(|rank| self.bound(rank))
+                .fold(0.0, f32::max),
+            None => self.greatest,
+        }
+    }
+
     /// Mean slowdown and mean stall of the pool's `n` ranks.
     pub fn means(&self, n: u32) -> (f64, f64) {
         (
