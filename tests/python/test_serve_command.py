@@ -142,7 +142,7 @@ def test_a_scenario_may_train_and_serve(scenario: Path) -> None:
     assert hm.simulate(scenario, steps=10, runs=2, seed=1).value("mfu") > 0
     assert hm.serve(scenario).total["n_gpus"] == 1168
     scenario.write_text(SCENARIO)
-    with pytest.raises(hm.ScenarioError, match="workload is missing.*hindmost serve"):
+    with pytest.raises(hm.ScenarioError, match=r"workload is missing.*hindmost serve"):
         hm.load(scenario)
 
 

@@ -7,7 +7,9 @@ use super::tile::Tile;
 use crate::drift::{Drift, DriftPath};
 use crate::plan::{Affects, Cause, Effect, Period, Plan, Pool, Scope, Span, Streams};
 use crate::random::{Random, Stream, run_word};
-use crate::simd::{Kernel, QUAD_STEPS, SCATTERED_UNITS, TILE_UNITS, TileAddress, TileArray};
+use crate::simd::{
+    Kernel, QUAD_STEPS, SCATTERED_UNITS, ScatteredWords, TILE_UNITS, TileAddress, TileArray,
+};
 use crate::table::{Table, is_refined};
 
 /// The causes of one span that act on the ranks or the ports of a pool, under one
@@ -171,6 +173,34 @@ impl<'a> Draws<'a> {
             return source.size(unit, step, source.word(source.streams.value, unit, step));
         }
         source.unit_values(unit)[step]
+    }
+
+    /// Value words of up to [`SCATTERED_UNITS`] units for one cause, for
+    /// [`Draws::value_of_word`]; none where a value takes more than its word.
+    #[must_use]
+    pub fn value_words(&self, cause: usize, when: When, units: &[u32]) -> Option<ScatteredWords> {
+        let source = self.source(cause, when);
+        let own = source.cause;
+        if !own.is_certain() || own.drift().is_some() || own.names_units() {
+            return None;
+        }
+        let mut lanes = [0; SCATTERED_UNITS];
+        lanes[..units.len()].copy_from_slice(units);
+        let address = source.address(source.streams.value, 0);
+        Some(self.kernel.scattered_words(self.random, address, &lanes))
+    }
+
+    /// Value of one unit in row `step`, by its word of [`Draws::value_words`].
+    #[must_use]
+    pub fn value_of_word(
+        &self,
+        cause: usize,
+        when: When,
+        unit: u32,
+        step: usize,
+        word: u32,
+    ) -> f32 {
+        self.source(cause, when).size(unit, step, word)
     }
 
     /// [`Draws::unit_values`], by way of what `paths` holds of earlier quads of the run.

@@ -60,10 +60,11 @@ struct Times {
 }
 
 impl Times {
-    fn push(&mut self, time: &FrontierTime) {
-        self.pool.push(time.pool);
-        self.compute_s.push(time.compute_s);
-        self.stall_s.push(time.stall_s);
+    fn extend(&mut self, times: &[FrontierTime]) {
+        self.pool.extend(times.iter().map(|time| time.pool));
+        self.compute_s
+            .extend(times.iter().map(|time| time.compute_s));
+        self.stall_s.extend(times.iter().map(|time| time.stall_s));
     }
 }
 
@@ -174,8 +175,7 @@ impl Rows for TermsRows<'_> {
     fn write(&mut self, step: usize, row: TermsRow) {
         self.n_times[step] = row.frontier.len() as u32;
         // A task writes its steps one after another.
-        let times = self.times[0].get_or_insert_default();
-        row.frontier.iter().for_each(|time| times.push(time));
+        self.times[0].get_or_insert_default().extend(&row.frontier);
         for (place, port) in (step * self.n_ports..).zip(&row.ports) {
             self.port_slowdown[place] = port.slowdown;
             self.port_stall_s[place] = port.stall_s;

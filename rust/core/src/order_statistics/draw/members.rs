@@ -16,10 +16,14 @@ use crate::order_statistics::run::{
 use crate::plan::{Cause, Effect, Plan, Pool, Scope, Span};
 use crate::random::Random;
 use crate::search::Best;
-use crate::simd::QUAD_STEPS;
+use crate::simd::{QUAD_STEPS, SCATTERED_UNITS, ScatteredWords};
 
 /// How far rounding to f32 may lift a product above its bound, with a margin.
 const BOUND_MARGIN: f64 = 1.0 + 1e-6;
+
+/// Ranks from which on drawing the words of all of them at once takes less time than drawing
+/// those of the ones that turn out to matter.
+const MANY_CONTENDERS: usize = 4;
 
 /// The ranks or the ports of a pool in one run.
 pub struct Members<'a> {
@@ -51,11 +55,15 @@ pub struct Scratch {
     events: Events,
     /// Ranks that are drawn by themselves in the step at hand.
     hits: Vec<Hit>,
+    /// Those of all steps of a quad that may be the slowest, each with its step.
+    contenders: Vec<(usize, Hit)>,
     /// The blocks of these ranks, which are left out of the bulk, in order.
     blocks: Vec<Range<u32>>,
     ranks: Vec<u32>,
     units: Vec<u32>,
     factors: Vec<f32>,
+    /// Words of the compiled causes of some contenders, by cause.
+    words: Vec<Option<ScatteredWords>>,
     drifts: DriftPaths,
 }
 
@@ -220,6 +228,7 @@ impl<'a> Members<'a> {
             rare.draw(self.pool, self.random, self.run, quad, &mut scratch.events);
         }
         let mut descent = Descent::new(self.random, &self.streams, quad, self.run);
+        scratch.contenders.clear();
         for (step, best) in best.iter_mut().enumerate() {
             if self.is_exceeded(common[step], best) {
                 continue;
@@ -227,8 +236,9 @@ impl<'a> Members<'a> {
             self.gather(step, scratch);
             descent.start_step(step);
             self.meet_bulk(&mut descent, scratch, common[step], best);
-            self.meet_hits(quad, step, scratch, common[step], best);
+            self.keep_contenders(step, scratch, common[step], best);
         }
+        self.meet_contenders(quad, scratch, common, &mut best);
         best
     }
 
@@ -389,70 +399,139 @@ impl<'a> Members<'a> {
         }
     }
 
-    /// Draws the ranks that are drawn by themselves and compares them with the best so
-    /// far; what a rank needs is drawn only as long as it may still be the slowest.
-    fn meet_hits<B: Best>(
+    /// Keeps those ranks of [`Members::gather`] in a step that may be slower than the best so
+    /// far, the longest stalled before the others: they rule these out.
+    fn keep_contenders<B: Best>(
         &self,
-        quad: u32,
         step: usize,
         scratch: &mut Scratch,
         common: Common,
-        best: &mut B,
+        best: &B,
     ) {
         let Scratch {
-            hits,
+            hits, contenders, ..
+        } = scratch;
+        let first = contenders.len();
+        for &hit in hits.iter() {
+            let bound = self.surveyed.bound(hit.rank);
+            let slowdown = self.bound(&hit, bound, common);
+            if best.yields_to(slowdown, self.stall(&hit, common), hit.rank) {
+                contenders.push((step, hit));
+            }
+        }
+        contenders[first..].sort_unstable_by(|(_, a), (_, b)| b.stall.total_cmp(&a.stall));
+    }
+
+    /// Draws the ranks of [`Members::keep_contenders`] and compares them with the best so far;
+    /// what a rank needs is drawn only as long as it may still be the slowest.
+    fn meet_contenders<B: Best>(
+        &self,
+        quad: u32,
+        scratch: &mut Scratch,
+        common: [Common; QUAD_STEPS],
+        best: &mut [B; QUAD_STEPS],
+    ) {
+        let Scratch {
+            contenders,
             ranks,
             units,
             factors,
+            words,
             ..
         } = scratch;
-        let greatest = self.law.greatest * BOUND_MARGIN;
-        let stall_of = |hit: &Hit| {
-            let persistent = if self.persistent.stalls() {
-                self.persistent.stall(hit.rank)
-            } else {
-                0.0
-            };
-            (hit.stall + f64::from(persistent)) as f32 + common.stall
-        };
-        hits.retain(|hit| {
-            let persistent = greatest * f64::from(self.surveyed.bound(hit.rank));
-            let bound = (persistent * hit.slowdown) as f32 * common.slowdown;
-            best.yields_to(bound, stall_of(hit), hit.rank)
-        });
-        // The longest stall comes first: it rules out others, of which less is drawn then.
-        let longest = (0..hits.len()).max_by(|&a, &b| hits[a].stall.total_cmp(&hits[b].stall));
-        if let Some(longest) = longest {
-            hits.swap(0, longest);
+        if contenders.is_empty() {
+            return;
         }
         factors.clear();
-        factors.resize(hits.len(), 1.0);
+        factors.resize(contenders.len(), 1.0);
         ranks.clear();
-        ranks.extend(hits.iter().map(|hit| hit.rank));
+        ranks.extend(contenders.iter().map(|(_, hit)| hit.rank));
         self.persistent.multiply(ranks, units, factors);
-        for (hit, &persistent) in hits.iter().zip(factors.iter()) {
-            let stall = stall_of(hit);
-            let bound = (greatest * f64::from(persistent) * hit.slowdown) as f32 * common.slowdown;
-            if !best.yields_to(bound, stall, hit.rank) {
-                continue;
-            }
-            let factor = f64::from(persistent) * self.compiled_factor(hit.rank, quad, step);
-            let slowdown = (factor * hit.slowdown) as f32 * common.slowdown;
-            if best.yields_to(slowdown, stall, hit.rank) {
-                best.take(slowdown, stall, hit.rank);
+        let when = When::quad(quad);
+        for (contenders, factors) in contenders
+            .chunks(SCATTERED_UNITS)
+            .zip(factors.chunks(SCATTERED_UNITS))
+        {
+            self.draw_words(when, contenders, units, words);
+            for (place, (&(step, hit), &persistent)) in contenders.iter().zip(factors).enumerate() {
+                let (common, best) = (common[step], &mut best[step]);
+                let stall = self.stall(&hit, common);
+                if !best.yields_to(self.bound(&hit, persistent, common), stall, hit.rank) {
+                    continue;
+                }
+                let compiled = self.compiled_factor(hit.rank, when, step, place, words);
+                let slowdown =
+                    (f64::from(persistent) * compiled * hit.slowdown) as f32 * common.slowdown;
+                if best.yields_to(slowdown, stall, hit.rank) {
+                    best.take(slowdown, stall, hit.rank);
+                }
             }
         }
     }
 
-    /// The product of the compiled factors of a rank, drawn as the sampler draws them.
-    fn compiled_factor(&self, rank: u32, quad: u32, step: usize) -> f64 {
+    /// Draws the words of the compiled causes of some contenders at once, where these are so
+    /// many that most of them would be drawn one by one otherwise.
+    fn draw_words(
+        &self,
+        when: When,
+        contenders: &[(usize, Hit)],
+        units: &mut Vec<u32>,
+        words: &mut Vec<Option<ScatteredWords>>,
+    ) {
+        words.clear();
+        words.extend((0..self.compiled.len()).map(|cause| {
+            if contenders.len() < MANY_CONTENDERS {
+                return None;
+            }
+            let scope = self.compiled.cause(cause).scope();
+            let unit = |(_, hit): &(usize, Hit)| {
+                let gpu = self.pool.stretch(hit.rank).0;
+                self.pool.unit(scope, gpu).0
+            };
+            units.clear();
+            units.extend(contenders.iter().map(unit));
+            self.compiled.value_words(cause, when, units)
+        }));
+    }
+
+    /// What the slowdown of a rank does not exceed, where its persistent factor does not exceed
+    /// `persistent`.
+    fn bound(&self, hit: &Hit, persistent: f32, common: Common) -> f32 {
+        let greatest = self.law.greatest * BOUND_MARGIN;
+        (greatest * f64::from(persistent) * hit.slowdown) as f32 * common.slowdown
+    }
+
+    /// The stall of a rank.
+    fn stall(&self, hit: &Hit, common: Common) -> f32 {
+        let persistent = if self.persistent.stalls() {
+            self.persistent.stall(hit.rank)
+        } else {
+            0.0
+        };
+        (hit.stall + f64::from(persistent)) as f32 + common.stall
+    }
+
+    /// The product of the compiled factors of a rank in a step, drawn as the sampler draws them:
+    /// by the words in its `place` where there are some.
+    fn compiled_factor(
+        &self,
+        rank: u32,
+        when: When,
+        step: usize,
+        place: usize,
+        words: &[Option<ScatteredWords>],
+    ) -> f64 {
         let gpu = self.pool.stretch(rank).0;
         let mut factor = 1.0;
-        for cause in 0..self.compiled.len() {
+        for (cause, words) in words.iter().enumerate() {
             let unit = self.pool.unit(self.compiled.cause(cause).scope(), gpu).0;
-            let value = self
-                .compiled
-                .unit_value(cause, When::quad(quad), unit, step);
+            let value = match words {
+                Some(words) => {
+                    let word = words[step][place];
+                    self.compiled.value_of_word(cause, when, unit, step, word)
+                }
+                None => self.compiled.unit_value(cause, when, unit, step),
+            };
             factor *= f64::from(value);
         }
         factor
