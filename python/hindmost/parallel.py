@@ -98,7 +98,7 @@ def in_parallel(
                 progress(number + 1, len(items))
         return found
     # Imported where it is needed, for a quick start without it.
-    from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+    from concurrent.futures import ThreadPoolExecutor, as_completed
 
     n_workers = min(threads, len(items))
     stop = threading.Event()
@@ -114,13 +114,10 @@ def in_parallel(
     with ThreadPoolExecutor(n_workers) as pool:
         futures: list[Future[Any]] = [pool.submit(one, item) for item in items]
         try:
-            pending = set(futures)
-            while pending:
-                done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                for future in done:
-                    future.result()
+            for n_done, future in enumerate(as_completed(futures), start=1):
+                future.result()
                 if progress is not None:
-                    progress(len(items) - len(pending), len(items))
+                    progress(n_done, len(items))
         except BaseException:
             stop.set()
             for future in futures:
