@@ -172,7 +172,7 @@ def checked(document: Document, *, known: tuple[Scenario, Table] | None = None) 
     document.table.setdefault("name", Path(document.source).stem)
     lay_released_model(document)
     table = document.table
-    if "serving" in table and "workload" not in table:
+    if table.get("serving") is not None and "workload" not in table:
         requirement = "is missing, as in a scenario that only serves"
         hint = "hindmost serve, or hm.serve, takes such a one"
         raise _refused(document.source, requirement, path="workload", hint=hint)

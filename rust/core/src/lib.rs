@@ -6,7 +6,7 @@
 //!
 //! Modules use only those that stand before them: `error`, `room`, `control`, `random`, `law`,
 //! `table`, `curve`, `schedule`, `simd`, `drift`, `plan`, `draw`, `search`, `step`, `pipeline`,
-//! `sample`, `order_statistics`, `renewal`, `fleet`. Between files it is the same; a folder's `mod.rs` is its
+//! `sample`, `order_statistics`, `renewal`, `fleet`, `queue`. Between files it is the same; a folder's `mod.rs` is its
 //! table of contents.
 
 pub mod control;
@@ -19,6 +19,7 @@ pub mod law;
 pub mod order_statistics;
 mod pipeline;
 pub mod plan;
+pub mod queue;
 pub mod random;
 pub mod renewal;
 mod room;

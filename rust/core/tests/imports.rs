@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Top-level modules: each may use those that stand before it.
-const ORDER: [&str; 19] = [
+const ORDER: [&str; 20] = [
     "error",
     "room",
     "control",
@@ -27,6 +27,7 @@ const ORDER: [&str; 19] = [
     "order_statistics",
     "renewal",
     "fleet",
+    "queue",
 ];
 
 const FORBIDDEN: [&str; 14] = [

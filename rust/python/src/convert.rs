@@ -125,7 +125,7 @@ impl Cause {
     }
 }
 
-fn choose<T: Copy>(
+pub fn choose<T: Copy>(
     field: &str,
     name: &str,
     known: &'static [&'static str],

@@ -11,6 +11,7 @@ mod memory;
 mod networks;
 mod plans;
 mod probe;
+mod queue;
 mod renewal;
 mod schedules;
 mod watch;
@@ -35,6 +36,8 @@ mod _core {
     };
     #[pymodule_export]
     use crate::probe::{probe_walks, probe_words};
+    #[pymodule_export]
+    use crate::queue::queue_runs;
     #[pymodule_export]
     use crate::renewal::renewal;
     #[pymodule_export]
