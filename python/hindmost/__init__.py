@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from hindmost.compiled import Compiled, compile
     from hindmost.errors import HindmostError, OutputError, Problem, ScenarioError
     from hindmost.forecasted import Forecast
+    from hindmost.queues.queue import Queue, queue
+    from hindmost.queues.runs import QueueRuns
     from hindmost.reading import read
     from hindmost.renewal.job import Failures, GlobalLevel, Renewal
     from hindmost.renewal.runs import RenewalRuns
@@ -50,6 +52,8 @@ __all__ = [
     "ModelSummary",
     "OutputError",
     "Problem",
+    "Queue",
+    "QueueRuns",
     "Renewal",
     "RenewalRuns",
     "Result",
@@ -69,6 +73,7 @@ __all__ = [
     "forecast",
     "load",
     "model_summary",
+    "queue",
     "rank_times",
     "read",
     "serve",
@@ -92,6 +97,8 @@ _MODULES = {
     "ModelSummary": "analyses.model_summary",
     "OutputError": "errors",
     "Problem": "errors",
+    "Queue": "queues.queue",
+    "QueueRuns": "queues.runs",
     "Renewal": "renewal.job",
     "RenewalRuns": "renewal.runs",
     "Result": "result",
@@ -111,6 +118,7 @@ _MODULES = {
     "forecast": "analyses.forecast",
     "load": "scenario.load",
     "model_summary": "analyses.model_summary",
+    "queue": "queues.queue",
     "rank_times": "simulation",
     "read": "reading",
     "serve": "analyses.serve",

@@ -255,6 +255,15 @@ def rank_times(
     threads: int,
     progress: Callable[[int], object] | None = None,
 ) -> None: ...
+def queue_runs(
+    queue: dict[str, Any],
+    *,
+    seed: int,
+    runs: int,
+    requests: int,
+    threads: int,
+    progress: Callable[[int], None] | None = None,
+) -> list[dict[str, Any]]: ...
 def renewal(
     job: Mapping[str, Any],
     *,

@@ -11,7 +11,15 @@ from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from hindmost import _core
@@ -322,6 +330,13 @@ Law = Annotated[
 def number_or_law(value: Any) -> str:
     """Return what a value is to be taken for that may be a number or a law."""
     return "number" if isinstance(value, int | float) else "law"
+
+
+PositiveOrLaw = Annotated[
+    Annotated[float, Field(gt=0), Tag("number")] | Annotated[Law, Tag("law")],
+    Discriminator(number_or_law),
+]
+"""A number > 0, or the law of such numbers."""
 
 
 Component.model_rebuild()

@@ -36,6 +36,7 @@ ORDER = [
     ["statistics"],
     ["forecasted"],
     ["renewal"],
+    ["queues"],
     ["serving"],
     ["whole_run"],
     ["files"],

@@ -10,10 +10,11 @@ from pydantic import BaseModel, ValidationError
 
 from hindmost.cause import PhaseSteps
 from hindmost.errors import UNSET, Problem, Verbatim, did_you_mean
-from hindmost.law import Law
+from hindmost.law import Law, PositiveOrLaw
 from hindmost.scenario.models import Scenario
 from hindmost.scenario.numbering import DIMENSIONS
 from hindmost.scenario.reliability import FailureLaw, RepairHours
+from hindmost.scenario.serving import Tokens
 
 _TYPES = {
     "int_type": "must be an integer",
@@ -57,14 +58,16 @@ _ANY_LAW = get_args(Law)[0]
 _NUMBER_OR_LAW = {
     "must be a whole number, or a law": get_args(PhaseSteps)[0],
     "must be a number of hours >= 0, or a law": get_args(RepairHours)[0],
+    "must be a number of tokens >= 1, or a law": get_args(Tokens)[0],
+    "must be a number > 0, or a law": get_args(PositiveOrLaw)[0],
 }
 """Types of values that may be a number or a law, by what is required of a value."""
 _LAWS = {model.model_fields["name"].default: model for model in get_args(_ANY_LAW)}
 
 
-def field_problems(error: ValidationError) -> list[Problem]:
-    """Return one problem for each error that a validation found."""
-    found = [_problem(details) for details in error.errors(include_url=False)]
+def field_problems(error: ValidationError, root: type[BaseModel] = Scenario) -> list[Problem]:
+    """Return one problem for each error that a validation of a table found: of a scenario's."""
+    found = [_problem(details, root) for details in error.errors(include_url=False)]
     # What an entry would have if there were the one that it extends is not missing.
     without_base = [
         problem.path.removesuffix("extends")
@@ -83,14 +86,14 @@ def field_problems(error: ValidationError) -> list[Problem]:
     ]
 
 
-def _problem(details: Mapping[str, Any]) -> Problem:
+def _problem(details: Mapping[str, Any], root: type[BaseModel]) -> Problem:
     kind: str = details["type"]
     context: Mapping[str, Any] = details.get("ctx", {})
     value = details.get("input", UNSET)
     location = details["loc"]
     if kind == "string_pattern_mismatch" and location[-1] == "[key]":
         location = location[:-1]
-    parts, table, number_or_law = _walk(location)
+    parts, table, number_or_law = _walk(location, root)
     path = ".".join(parts)
     if number_or_law is not None and kind in _TYPES:
         return Problem(path=path, requirement=number_or_law, value=value)
@@ -143,15 +146,15 @@ def _problem(details: Mapping[str, Any]) -> Problem:
     if kind in ("int_type", "int_from_float") and isinstance(value, float):
         value = Verbatim(repr(value))
     requirement = _TYPES.get(kind, f"is wrong: {details['msg']}")
-    hint = f"[{parts[0]}.NAME] holds such keys" if _is_an_entry(parts, requirement) else ""
+    hint = f"[{parts[0]}.NAME] holds such keys" if _is_an_entry(parts, requirement, root) else ""
     return Problem(path=path, requirement=requirement, value=value, hint=hint)
 
 
-def _is_an_entry(parts: list[str], requirement: str) -> bool:
+def _is_an_entry(parts: list[str], requirement: str, root: type[BaseModel]) -> bool:
     """Return whether a table by name was found to be no table."""
     if requirement != _TABLE or len(parts) != 2:
         return False
-    return get_origin(_plain_type(Scenario.model_fields[parts[0]].annotation)) is dict
+    return get_origin(_plain_type(root.model_fields[parts[0]].annotation)) is dict
 
 
 def _law_problem(path: str, value: Any) -> Problem:
@@ -182,7 +185,9 @@ def _catalogue_hint(name: str, known: list[str]) -> str:
     return did_you_mean(name, alike, or_list=False) or did_you_mean("", known)
 
 
-def _walk(location: tuple[int | str, ...]) -> tuple[list[str], Any, str | None]:
+def _walk(
+    location: tuple[int | str, ...], root: type[BaseModel]
+) -> tuple[list[str], Any, str | None]:
     """Return the key path of a location, its last table, and what a number or law there must be.
 
     Pydantic's locations contain the name of a law below its table, and which of a number and a law
@@ -200,7 +205,7 @@ def _walk(location: tuple[int | str, ...]) -> tuple[list[str], Any, str | None]:
     parts: list[str] = []
     table: Any = None
     requirement: str | None = None
-    here: Any = Scenario
+    here: Any = root
     for part in location:
         requirement = _number_or_law(here)
         if requirement is not None:

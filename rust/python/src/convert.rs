@@ -6,6 +6,7 @@ use hindmost_core::plan::{
     RankOrder, Scope, Span, StageTimes, Term,
 };
 use hindmost_core::schedule::{Kind, Shape};
+use numpy::{PyArray1, PyArrayMethods};
 use pyo3::prelude::*;
 
 use crate::errors::{OrRaise, to_python};
@@ -125,6 +126,16 @@ impl Cause {
     }
 }
 
+/// An array of ours, which Python may read only.
+pub fn freeze<T: numpy::Element>(column: Bound<'_, PyArray1<T>>) -> Bound<'_, PyArray1<T>> {
+    column.readwrite().make_nonwriteable();
+    column
+}
+
+/// The value of a name.
+///
+/// # Errors
+/// The Python error of a name that is none of the known ones, with the field that has it.
 pub fn choose<T: Copy>(
     field: &str,
     name: &str,

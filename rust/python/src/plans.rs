@@ -6,13 +6,13 @@ use hindmost_core::order_statistics::LawMemory;
 use hindmost_core::plan::{Communication, ReplicaSpec};
 use hindmost_core::simd::InstructionSet;
 use hindmost_core::step::{Columns, Terms};
-use numpy::{IntoPyArray, PyArray1, PyArrayMethods, PyReadwriteArray2};
+use numpy::{IntoPyArray, PyArray1, PyReadwriteArray2};
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::again::{Reduced, call_again};
-use crate::convert::{Cause, CommunicationTerm, Pipeline, Pool, rank_order};
+use crate::convert::{Cause, CommunicationTerm, Pipeline, Pool, freeze, rank_order};
 use crate::errors::{OrRaise, not_exact};
 use crate::memory::Memory;
 use crate::networks::{Network, other_networks};
@@ -493,11 +493,6 @@ fn frozen_columns(py: Python<'_>, columns: Vec<Vec<f64>>) -> Vec<Bound<'_, PyArr
     columns
         .map(|column| freeze(column.into_pyarray(py)))
         .collect()
-}
-
-fn freeze<T: numpy::Element>(column: Bound<'_, PyArray1<T>>) -> Bound<'_, PyArray1<T>> {
-    column.readwrite().make_nonwriteable();
-    column
 }
 
 /// Replays the compute time of every rank in some steps of a run, in seconds,

@@ -1,11 +1,11 @@
 //! Requests that queue for servers.
 
 use hindmost_core::queue::{Arrivals, Group, Pace, Prefill, Queue, Routing, Served, serve};
-use numpy::{IntoPyArray, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
+use numpy::{IntoPyArray, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::convert::choose;
+use crate::convert::{choose, freeze};
 use crate::errors::OrRaise;
 use crate::laws::LawArgument;
 use crate::watch::watch;
@@ -121,12 +121,10 @@ fn columns(py: Python<'_>, served: Served) -> PyResult<Bound<'_, PyDict>> {
         ("output", served.output),
     ];
     for (name, values) in numbers {
-        let array = values.into_pyarray(py);
-        array.readwrite().make_nonwriteable();
-        columns.set_item(name, array)?;
+        columns.set_item(name, freeze(values.into_pyarray(py)))?;
     }
-    columns.set_item("found", served.found.into_pyarray(py))?;
-    columns.set_item("group", served.group.into_pyarray(py))?;
+    columns.set_item("found", freeze(served.found.into_pyarray(py)))?;
+    columns.set_item("group", freeze(served.group.into_pyarray(py)))?;
     columns.set_item("counted", served.counted)?;
     columns.set_item("mean_number", served.mean_number)?;
     Ok(columns)

@@ -1,0 +1,1 @@
+"""Requests that queue for servers."""

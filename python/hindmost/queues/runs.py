@@ -1,0 +1,227 @@
+"""Simulated queues: what requests saw, with errors over runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import polars as pl
+
+STATISTICS: Mapping[str, float | None] = {"mean": None, "p50": 50.0, "p90": 90.0, "p99": 99.0}
+"""Statistics of times, and the percentiles that they are."""
+FEWEST_BEYOND = 10
+"""Requests of a run beyond a percentile, under which it has no number."""
+
+Run = Mapping[str, Any]
+"""Columns of one run, by request."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueEstimate:
+    """One statistic of one metric.
+
+    Attributes
+    ----------
+    metric, statistic : str
+        Names.
+    value : float
+        Mean over runs.
+    std_error : float or None
+        Standard error of it, by the scatter of runs; None for one run.
+    """
+
+    metric: str
+    statistic: str
+    value: float
+    std_error: float | None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class QueueRuns:
+    """Simulated runs of a queue.
+
+    Each run begins with no request in the system. Of those of a law, the first fifth and the last
+    twentieth of a run's requests do not count: at the beginning and at the end there are fewer in
+    the system than in the long run.
+
+    Attributes
+    ----------
+    runs : tuple of mappings
+        Of each run, columns by request: ``at_s`` when it came, ``wait_s`` until its service began,
+        ``first_s`` until its prompt had been read, ``response_s`` until it left, ``output``
+        tokens (seconds of service with the disciplines fcfs and ps), ``found`` requests at its
+        server, the ``group`` of the server; and ``counted``, the first request that counts and the
+        one after the last, and ``mean_number`` of requests in the system in between.
+    discipline : str
+        That of the queue.
+    has_prompts : bool
+        Whether prompts take time.
+    seed : int
+        The seed.
+    """
+
+    runs: tuple[Run, ...]
+    discipline: str
+    has_prompts: bool
+    seed: int
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether all columns of all runs are equal."""
+        return (
+            isinstance(other, QueueRuns)
+            and (self.discipline, self.has_prompts, self.seed, len(self.runs))
+            == (other.discipline, other.has_prompts, other.seed, len(other.runs))
+            and all(
+                np.array_equal(one[name], another[name])
+                for one, another in zip(self.runs, other.runs, strict=True)
+                for name in one
+            )
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def estimates(self) -> list[QueueEstimate]:
+        """Each statistic of each metric, over all runs."""
+        found = []
+        for metric, statistic, of_run in self._statistics():
+            values = [of_run(run) for run in self.runs]
+            if any(value is None for value in values):
+                continue
+            found.append(_over_runs(metric, statistic, np.array(values, dtype=np.float64)))
+        return found
+
+    def value(self, metric: str, statistic: str = "mean") -> float:
+        """Return one statistic of one metric; raises KeyError where there is none."""
+        return self._estimate(metric, statistic).value
+
+    def std_error(self, metric: str, statistic: str = "mean") -> float | None:
+        """Return the standard error of one statistic; raises KeyError where there is none."""
+        return self._estimate(metric, statistic).std_error
+
+    def _estimate(self, metric: str, statistic: str) -> QueueEstimate:
+        for one in self.estimates:
+            if (one.metric, one.statistic) == (metric, statistic):
+                return one
+        raise KeyError(f"{metric}, {statistic}")
+
+    @property
+    def frame(self) -> pl.DataFrame:
+        """One row a statistic: metric, statistic, value and std_error."""
+        import polars as pl
+
+        found = self.estimates
+        return pl.DataFrame(
+            {
+                "metric": [one.metric for one in found],
+                "statistic": [one.statistic for one in found],
+                "value": [one.value for one in found],
+                "std_error": pl.Series([one.std_error for one in found], dtype=pl.Float64),
+            }
+        )
+
+    @property
+    def requests(self) -> pl.DataFrame:
+        """One row a request that counts: run, and its columns."""
+        import polars as pl
+
+        names = "at_s", "wait_s", "first_s", "response_s", "output", "found", "group"
+        frames = [
+            pl.DataFrame({"run": np.full(end - first, number, dtype=np.uint32)}).with_columns(
+                pl.Series(name, run[name][first:end]) for name in names
+            )
+            for number, run in enumerate(self.runs)
+            for first, end in (run["counted"],)
+        ]
+        return pl.concat(frames)
+
+    def _statistics(self) -> Iterator[tuple[str, str, Callable[[Run], float | None]]]:
+        """Yield metrics, statistics, and what a run gives for them."""
+        yield "requests_per_s", "mean", _rate
+        yield "waits", "mean", lambda run: float((_counted(run, "wait_s") > 0).mean())
+        yield "empty", "mean", lambda run: float((_counted(run, "found") == 0).mean())
+        yield "number", "mean", lambda run: float(run["mean_number"])
+        names = ["wait_s", "response_s"]
+        if self.discipline == "batch" and self.has_prompts:
+            names.insert(1, "first_s")
+        for name in names:
+            for statistic, percentile in STATISTICS.items():
+                yield name, statistic, _of_column(name, percentile)
+        if self.discipline == "ps":
+            yield "slowdown", "mean", lambda run: _ratio(run, "response_s", None)
+        if self.discipline == "batch":
+            yield "s_per_token", "mean", lambda run: _ratio(run, "response_s", "first_s")
+            for statistic, percentile in STATISTICS.items():
+                if percentile is not None:
+                    yield "s_per_token", statistic, _pace_of_requests(percentile)
+            yield "tokens_per_s", "mean", _tokens_rate
+
+
+def _counted(run: Run, name: str) -> NDArray[Any]:
+    first, end = run["counted"]
+    column: NDArray[Any] = run[name][first:end]
+    return column
+
+
+def _seconds(run: Run) -> float:
+    """Return the seconds from when the first request that counts comes until the last one."""
+    at_s = _counted(run, "at_s")
+    return float(at_s[-1] - at_s[0])
+
+
+def _rate(run: Run) -> float | None:
+    seconds = _seconds(run)
+    return (len(_counted(run, "at_s")) - 1) / seconds if seconds > 0 else None
+
+
+def _tokens_rate(run: Run) -> float | None:
+    seconds = _seconds(run)
+    return float(_counted(run, "output")[1:].sum()) / seconds if seconds > 0 else None
+
+
+def _ratio(run: Run, name: str, without: str | None) -> float | None:
+    """Return the seconds of all requests over all of their tokens."""
+    seconds = _counted(run, name)
+    if without is not None:
+        seconds = seconds - _counted(run, without)
+    tokens = float(_counted(run, "output").sum())
+    return float(seconds.sum()) / tokens if tokens > 0 else None
+
+
+def _percentile(values: NDArray[np.float64], percentile: float) -> float | None:
+    if len(values) * (1 - percentile / 100) < FEWEST_BEYOND:
+        return None
+    return float(np.percentile(values, percentile))
+
+
+def _of_column(name: str, percentile: float | None) -> Callable[[Run], float | None]:
+    def of_run(run: Run) -> float | None:
+        values = _counted(run, name)
+        return float(values.mean()) if percentile is None else _percentile(values, percentile)
+
+    return of_run
+
+
+def _pace_of_requests(percentile: float) -> Callable[[Run], float | None]:
+    """Return what gives a percentile over requests of the seconds of each of a request's tokens."""
+
+    def of_run(run: Run) -> float | None:
+        seconds = _counted(run, "response_s") - _counted(run, "first_s")
+        tokens = _counted(run, "output")
+        return _percentile(seconds[tokens > 0] / tokens[tokens > 0], percentile)
+
+    return of_run
+
+
+def _over_runs(metric: str, statistic: str, values: NDArray[np.float64]) -> QueueEstimate:
+    n = len(values)
+    error = float(values.std(ddof=1)) / math.sqrt(n) if n > 1 else None
+    return QueueEstimate(
+        metric=metric, statistic=statistic, value=float(values.mean()), std_error=error
+    )
