@@ -11,6 +11,7 @@ from hindmost.serving.cycle import Load
 from hindmost.serving.job import Limits, ServingJob, ServingPool
 from hindmost.serving.search import best_of, frontier, searched
 from hindmost.serving.split import best_split
+from hindmost.serving.stream import stream_of
 
 POOLS = {"h100-sxm": 64, "h200-sxm": 64, "gb200-nvl72": 72}
 
@@ -28,6 +29,7 @@ def test_a_model_on_three_pools_is_searched_in_half_a_second(benchmark: Any) -> 
         engine="sglang",
         pools=tuple(pools),
         load=Load(input_tokens=4000, output_tokens=1000),
+        stream=stream_of(4000, 1000),
         limits=Limits(ttft_s=2.0, tpot_s=0.05),
     )
 

@@ -155,6 +155,7 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
         ({"service": 0}, "service must be > 0"),
         ({"service": {"name": "constat", "value": 1}}, "service.name"),
         ({"service": math.nan}, "service"),
+        ({"service": {"name": "pareto", "minimum": 1, "alpha": 1.5}}, "service.alpha must be"),
         ({"arrivals_per_s": math.inf}, "arrivals_per_s"),
         ({"arrivals_per_s": 1.0}, "arrivals_per_s must be < 1, which is what the servers can take"),
         ({"a_s": 1.0}, 'a_s must be left out with the discipline "fcfs"'),

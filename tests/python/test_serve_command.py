@@ -353,7 +353,7 @@ def test_wrong_arguments_are_refused_with_what_would_do(call: dict[str, Any], wo
         ('requests.output_tokens={"name": "constant", "value": 0.1}', "must have a mean >= 1"),
         ('gpus.mine={"extends": "h100-sxm"}', ""),
         ("requests.concurrency=-1", "requests.concurrency must be > 0"),
-        ("requests.trace=FILE", "is not there yet"),
+        ("requests.trace=FILE", "requests.trace cannot be read"),
         ("serving.slo.tpot_s=1e-6", "serving.slo is too narrow"),
         ("pools.h100.gpu=h101", "pools.h100.gpu"),
         ("serving.tensor=3", "serving.tensor"),

@@ -12,6 +12,14 @@ import numpy as np
 
 from hindmost._core import __version__
 from hindmost.analyses.serve_arguments import job_of
+from hindmost.analyses.serve_queue import (
+    Serving,
+    Simulation,
+    queue_of,
+    simulation_of,
+    stream_inputs,
+)
+from hindmost.engines import Progress
 from hindmost.errors import Problem, ScenarioError
 from hindmost.scenario.change import Changes
 from hindmost.serving.cycle import cycle, rates
@@ -20,6 +28,7 @@ from hindmost.serving.outages import availability
 from hindmost.serving.scenario import load_job
 from hindmost.serving.search import BEST, Configuration, Searched, best_of, frontier, searched
 from hindmost.serving.split import best_split
+from hindmost.serving.under_load import REQUESTS
 
 if TYPE_CHECKING:
     import polars as pl
@@ -47,6 +56,10 @@ class Served:
         The five best configurations, aggregated ones and the best split.
     frontier : list of dict
         Configurations that no other exceeds both in tokens a second by GPU and by user.
+    queue : dict or None
+        What requests see that queue for the replicas of all pools: statistics with errors, and
+        whether as many of them as asked for keep to the limits. None without a rate or a trace, and
+        where more come than replicas can take.
     notes : tuple of str
         What is to be known of it: limits that cannot be kept, pools that cannot serve.
     assumed : tuple of str
@@ -58,6 +71,7 @@ class Served:
     total: dict[str, Any]
     configurations: list[dict[str, Any]]
     frontier: list[dict[str, Any]]
+    queue: dict[str, Any] | None
     notes: tuple[str, ...]
     assumed: tuple[str, ...]
 
@@ -76,6 +90,7 @@ class Served:
             "total": self.total,
             "configurations": self.configurations,
             "frontier": self.frontier,
+            "queue": self.queue,
             "notes": list(self.notes),
             "assumed": list(self.assumed),
         }
@@ -101,13 +116,22 @@ def serve(
     arrivals_per_s: float | None = None,
     prefix_hit: float | None = None,
     wide_domains: int | None = None,
+    variation: float | None = None,
+    trace: str | Path | None = None,
+    routing: str | None = None,
+    percentile: float | None = None,
+    seed: int | None = None,
+    requests: int = REQUESTS,
+    threads: int | None = None,
+    progress: Progress | None = None,
     changes: Changes | None = None,
     changes_from: str = "changes",
 ) -> Served:
     """Return what a cluster gives at inference.
 
     Every layout that fits a domain is tried with every batch that fits into memory, aggregated and
-    split; the best of each pool, and the best of all.
+    split; the best of each pool, and the best of all. Where requests come at a rate or by a trace,
+    they queue for the replicas of all pools, request by request.
 
     Parameters
     ----------
@@ -134,6 +158,25 @@ def serve(
         Share of a prompt whose keys and values are there already, 0 (by default) to below 1.
     wide_domains
         Whole domains over which the experts of a replica may be spread, 1 (by default) to 64.
+    variation
+        Coefficient of variation of the gaps between requests: 1, the default, for a Poisson
+        process.
+    trace
+        File of requests with their times and tokens: Azure's CSV, BurstGPT's, or Mooncake's lines
+        of JSON. With `arrivals_per_s` its times are stretched or compressed to that rate.
+    routing
+        Replica that a request goes to: ``least-loaded`` by default, ``round-robin`` or
+        ``speed-aware``.
+    percentile
+        Share of requests in percent that are to keep to the limits under load; 50 by default.
+    seed
+        Seed of the queue; drawn by default.
+    requests
+        Requests of the queue, 10,000 or more; those of a trace are as many as it has.
+    threads
+        Threads; by default as many as this process may use.
+    progress
+        Called with the requests that have come and all of them.
     changes
         With a scenario, key paths and their new values.
     changes_from
@@ -165,21 +208,39 @@ def serve(
         "arrivals_per_s": arrivals_per_s,
         "prefix_hit": prefix_hit,
         "wide_domains": wide_domains,
+        "variation": variation,
+        "trace": trace,
+        "routing": routing,
+        "percentile": percentile,
     }
+    simulation, found = simulation_of(seed, requests, threads, progress)
+    try:
+        job, named = _job_of(scenario, arguments, changes, changes_from)
+    except ScenarioError as error:
+        _refuse([*error.problems, *found])
+        raise
+    _refuse(found)
+    return served(job, named, simulation)
+
+
+def _job_of(
+    scenario: str | Path | None,
+    arguments: Mapping[str, Any],
+    changes: Changes | None,
+    changes_from: str,
+) -> tuple[ServingJob, dict[str, Any]]:
+    """Return the job of the arguments of `serve`, and what it was made from."""
     if scenario is None:
-        given = {**arguments, "changes": changes} if changes else arguments
-        job = job_of(given)
-        named: dict[str, Any] = {"gpus": {pool.gpu: pool.n_gpus for pool in job.pools}}
-    else:
-        requirement = "must be absent with a scenario, which has a key for it"
-        given = {key: value for key, value in arguments.items() if value is not None}
-        _refuse([Problem(path=key, requirement=requirement) for key in given])
-        job = load_job(scenario, changes, changes_from=changes_from)
-        named = {"scenario": str(scenario), "changes": dict(changes or {})}
-    return served(job, named)
+        job = job_of({**arguments, "changes": changes} if changes else arguments)
+        return job, {"gpus": {pool.gpu: pool.n_gpus for pool in job.pools}}
+    requirement = "must be absent with a scenario, which has a key for it"
+    given = [key for key, value in arguments.items() if value is not None]
+    _refuse([Problem(path=key, requirement=requirement) for key in given])
+    job = load_job(scenario, changes, changes_from=changes_from)
+    return job, {"scenario": str(scenario), "changes": dict(changes or {})}
 
 
-def served(job: ServingJob, named: Mapping[str, Any]) -> Served:
+def served(job: ServingJob, named: Mapping[str, Any], simulation: Simulation) -> Served:
     """Return what the pools of a job give.
 
     Parameters
@@ -188,6 +249,8 @@ def served(job: ServingJob, named: Mapping[str, Any]) -> Served:
         The job, whose names and numbers are right.
     named
         What it was made from, for the inputs.
+    simulation
+        How its queue is simulated.
     """
     found = {pool.name: searched(job, pool) for pool in job.pools}
     _refuse(_memory_problems(job, found))
@@ -206,6 +269,19 @@ def served(job: ServingJob, named: Mapping[str, Any]) -> Served:
     shown = sorted([*shown[: BEST - bool(split)], *([split] if split else [])], key=_by_gpu)
     rows = [each.row(job) for each in working]
     software, assumed = job.software
+    total = _total(job, rows) if rows or split is None else _total_of_split(job, split)
+    serving = [
+        Serving(
+            name=pool.name,
+            replicas=pool.n_gpus // most[pool.name].n_gpus,
+            layout=_layout_of(found[pool.name], most[pool.name]),
+            chosen=most[pool.name],
+            availability=_availability(pool, most[pool.name]),
+        )
+        for pool in job.pools
+        if pool.name in most
+    ]
+    queue, of_queue = queue_of(job, serving, simulation)
     return Served(
         inputs={
             **named,
@@ -220,13 +296,15 @@ def served(job: ServingJob, named: Mapping[str, Any]) -> Served:
             "tpot_s": job.limits.tpot_s,
             "concurrency": job.concurrency,
             "arrivals_per_s": job.arrivals_per_s,
+            **stream_inputs(job),
             "software": software.model_dump(),
         },
         pools=rows,
-        total=_total(job, rows) if rows or split is None else _total_of_split(job, split),
+        total=total,
         configurations=[_with_gpus_needed(job, one) for one in shown],
         frontier=_thinned([one.row() for one in frontier(everything, job)]),
-        notes=tuple(_notes(job, found, working, rows)),
+        queue=queue,
+        notes=(*_notes(job, found, working, rows), *of_queue),
         assumed=_assumed(assumed, everything),
     )
 
@@ -386,12 +464,19 @@ def _at_arrivals(
     job: ServingJob, found: Sequence[Searched], chosen: Configuration, share: float
 ) -> Configuration:
     """Return a configuration with the smallest batch that serves a share of what it can."""
-    layout = chosen.tensor, chosen.attention_dp
-    one = next(each for each in found if (each.replica.tensor, each.replica.attention_dp) == layout)
+    one = _layout_of(found, chosen)
     rate = one.rates.output_tokens_per_s_per_gpu
     needed = share * chosen.output_tokens_per_s_per_gpu * (1 - 1e-9)
     enough = np.flatnonzero((rate >= needed) & one.allowed(job))
     return one.at(int(enough[0]))
+
+
+def _layout_of(found: Sequence[Searched], chosen: Configuration) -> Searched:
+    """Return the layout of a configuration with all of its batches."""
+    layout = chosen.tensor, chosen.attention_dp
+    return next(
+        each for each in found if (each.replica.tensor, each.replica.attention_dp) == layout
+    )
 
 
 def _total(job: ServingJob, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

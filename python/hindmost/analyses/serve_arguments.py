@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, get_args
 
 from hindmost import catalog
 from hindmost.arguments import as_float, as_int
 from hindmost.errors import Problem, ScenarioError, did_you_mean
-from hindmost.scenario.serving import MAX_DOMAINS, MAX_REQUESTS, MAX_TOKENS
+from hindmost.queues.trace import read_trace
+from hindmost.scenario.serving import (
+    MAX_DOMAINS,
+    MAX_REQUESTS,
+    MAX_TOKENS,
+    VARIATIONS,
+    Routing,
+)
 from hindmost.serving.cycle import Load
 from hindmost.serving.job import Limits, ServingJob, ServingPool
+from hindmost.serving.stream import stream_of
 
 DEFAULTS: dict[str, Any] = {
     "input_tokens": 1000.0,
@@ -20,6 +29,9 @@ DEFAULTS: dict[str, Any] = {
     "dtype": "fp8",
     "prefix_hit": 0.0,
     "wide_domains": 1,
+    "variation": 1.0,
+    "routing": "least-loaded",
+    "percentile": 50.0,
 }
 """What holds where nothing is given."""
 DTYPES = ("bf16", "fp8", "fp4")
@@ -42,19 +54,42 @@ def job_of(given: Mapping[str, Any]) -> ServingJob:
         *_name_problems("model", of["model"], [*catalog.names("models"), *catalog.ALIASES]),
         *_name_problems("engine", of["engine"], catalog.names("engines")),
         *_name_problems("dtype", of["dtype"], DTYPES),
+        *_name_problems("routing", of["routing"], get_args(Routing)),
         *_number_problems(of),
         *_gpu_problems(of["gpus"]),
     ]
     if of.get("changes"):
         requirement = "must come with a scenario, which they change"
         problems.append(Problem(path="changes", requirement=requirement))
-    if of["concurrency"] is not None and of["arrivals_per_s"] is not None:
-        requirement = "must be absent where arrivals_per_s is given"
-        problems.append(
-            Problem(path="concurrency", requirement=requirement, value=of["concurrency"])
-        )
+    for key in ("arrivals_per_s", "trace"):
+        if of["concurrency"] is not None and of[key] is not None:
+            requirement = f"must be absent where {key} is given"
+            value = of["concurrency"]
+            problems.append(Problem(path="concurrency", requirement=requirement, value=value))
+    trace = None
+    if of["trace"] is not None:
+        requirement = "must be absent where trace is given, which has its own"
+        own = ("input_tokens", "output_tokens", "variation")
+        problems += [
+            Problem(path=key, requirement=requirement, value=given[key])
+            for key in own
+            if given[key] is not None
+        ]
+        try:
+            trace = read_trace(of["trace"])
+        except ScenarioError as error:
+            problems += [replace(one, path=_without_table(one.path)) for one in error.problems]
     if problems:
         raise ScenarioError(problems)
+    stream = stream_of(
+        of["input_tokens"],
+        of["output_tokens"],
+        variation=of["variation"],
+        trace=trace,
+        routing=of["routing"],
+    )
+    if trace is not None and of["arrivals_per_s"] is None:
+        of["arrivals_per_s"] = trace.per_s
     return ServingJob(
         model_name=of["model"],
         model=catalog.model(of["model"]),
@@ -65,12 +100,13 @@ def job_of(given: Mapping[str, Any]) -> ServingJob:
             for name, n_gpus in of["gpus"].items()
         ),
         load=Load(
-            input_tokens=of["input_tokens"],
-            output_tokens=of["output_tokens"],
+            input_tokens=stream.input_tokens.core.mean(),
+            output_tokens=stream.output_tokens.core.mean(),
             prefix_hit=of["prefix_hit"],
             pass_tokens=catalog.engine(of["engine"]).pass_tokens,
         ),
-        limits=Limits(ttft_s=of["ttft_s"], tpot_s=of["tpot_s"]),
+        stream=stream,
+        limits=Limits(ttft_s=of["ttft_s"], tpot_s=of["tpot_s"], percentile=of["percentile"]),
         concurrency=of["concurrency"],
         arrivals_per_s=of["arrivals_per_s"],
         wide_domains=int(of["wide_domains"]),
@@ -81,6 +117,8 @@ def _number_problems(of: Mapping[str, Any]) -> list[Problem]:
     tokens = f"must be >= 1 and <= {MAX_TOKENS:.0e}"
     domains = f"must be a whole number >= 1 and <= {MAX_DOMAINS}"
     requests = f"must be > 0 and <= {MAX_REQUESTS:.0e}"
+    least, most = VARIATIONS
+    variations = f"must be 0, or >= {least:g} and <= {most:g}"
     rules: dict[str, tuple[Callable[[float], bool], str]] = {
         "input_tokens": (lambda x: 1 <= x <= MAX_TOKENS, tokens),
         "output_tokens": (lambda x: 1 <= x <= MAX_TOKENS, tokens),
@@ -90,12 +128,18 @@ def _number_problems(of: Mapping[str, Any]) -> list[Problem]:
         "concurrency": (lambda x: 0 < x <= MAX_REQUESTS, requests),
         "arrivals_per_s": (lambda x: 0 < x <= MAX_REQUESTS, requests),
         "wide_domains": (lambda x: x in range(1, MAX_DOMAINS + 1), domains),
+        "variation": (lambda x: x == 0 or least <= x <= most, variations),
+        "percentile": (lambda x: 0 < x < 100, "must be > 0 and < 100"),
     }
     return [
         Problem(path=path, requirement=requirement, value=of[path])
         for path, (is_right, requirement) in rules.items()
         if of[path] is not None and not (_is_number(of[path]) and is_right(of[path]))
     ]
+
+
+def _without_table(path: str) -> str:
+    return path.removeprefix("requests.")
 
 
 def _is_number(value: Any) -> bool:

@@ -9,11 +9,14 @@ import click
 
 from hindmost.cli.completion import scenarios
 from hindmost.cli.options import (
+    MAX_SEED,
     debug_option,
     echo_data,
     format_option,
     parsed_settings,
+    progress_bar,
     set_option,
+    tell,
 )
 
 GPUS = re.compile(r"([0-9][0-9_,]*)x([a-z0-9-]+)")
@@ -45,7 +48,31 @@ GPUS = re.compile(r"([0-9][0-9_,]*)x([a-z0-9-]+)")
     type=float,
     help="Requests at once on all GPUs.  [default: as many as limits and memory allow]",
 )
-@click.option("--rate", type=float, help="Requests a second on all GPUs: how many GPUs they take.")
+@click.option(
+    "--rate",
+    type=float,
+    help="Requests a second on all GPUs: how many they take, and what is seen.",
+)
+@click.option(
+    "--variation",
+    type=float,
+    help="Coefficient of variation of the gaps between requests.  [default: 1]",
+)
+@click.option(
+    "--trace",
+    type=click.Path(),
+    help="File of requests with times and tokens: Azure's, BurstGPT's or Mooncake's.",
+)
+@click.option(
+    "--routing",
+    type=click.Choice(["least-loaded", "round-robin", "speed-aware"]),
+    help="Replica that a request goes to.  [default: least-loaded]",
+)
+@click.option(
+    "--percentile",
+    type=float,
+    help="Percentage of requests that are to keep to limits under load.  [default: 50]",
+)
 @click.option(
     "--prefix-hit",
     type=float,
@@ -56,6 +83,13 @@ GPUS = re.compile(r"([0-9][0-9_,]*)x([a-z0-9-]+)")
     type=int,
     help="Whole domains over which the experts of a replica may be spread, at most.  [default: 1]",
 )
+@click.option("--requests", type=int, help="Requests of the queue.  [default: 1000000]")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0, max=MAX_SEED),
+    help="Seed of the queue; drawn from the operating system and printed when omitted.",
+)
+@click.option("--threads", type=click.IntRange(min=1, max=1024), help="Threads.  [default: all]")
 @set_option
 @format_option()
 @debug_option
@@ -63,6 +97,9 @@ def serve(
     scenario: str | None,
     model: str | None,
     gpus: tuple[str, ...],
+    requests: int | None,
+    seed: int | None,
+    threads: int | None,
     settings: tuple[str, ...],
     style: str,
     **call: Any,
@@ -72,7 +109,8 @@ def serve(
     Every layout that fits a domain is tried with every batch that fits into
     memory: the five best, tokens a second by GPU over those by user, what all
     pools give together, and replicas that only take prompts or only decode
-    beside those that do both.
+    beside those that do both. With a rate or a trace, what requests see that
+    queue for all replicas.
 
     SCENARIO is a TOML file with [serving] and [requests]; it may train, too.
     """
@@ -88,12 +126,24 @@ def serve(
         "wide": "wide_domains",
     }
     given = {names.get(key, key): value for key, value in call.items() if value is not None}
+    queue: dict[str, Any] = {"seed": seed, "threads": threads}
+    if requests is not None:
+        queue["requests"] = requests
     if scenario is not None:
         _refuse_beside_a_file(model=model, gpus=gpus or None, **call)
-        found = served(scenario, changes=parsed_settings(settings), changes_from="--set")
+        changes = parsed_settings(settings)
+        with progress_bar("requests") as progress:
+            found = served(
+                scenario, changes=changes, changes_from="--set", progress=progress, **queue
+            )
     else:
         _refuse_settings(settings)
-        found = served(model=model, gpus=_counted(gpus), **given)
+        counted = _counted(gpus)
+        with progress_bar("requests") as progress:
+            found = served(model=model, gpus=counted, progress=progress, **queue, **given)
+    if found.queue is not None and style in ("table", "markdown", "csv"):
+        # JSON contains it.
+        tell(f"seed {found.queue['seed']}")
     echo_data(render_served(found, style))
 
 
@@ -109,6 +159,10 @@ def _refuse_beside_a_file(**given: Any) -> None:
         "ttft": "serving.slo.ttft_s",
         "tpot": "serving.slo.tpot_s",
         "rate": "requests.arrivals_per_s",
+        "variation": "requests.variation",
+        "trace": "requests.trace",
+        "routing": "requests.routing",
+        "percentile": "serving.slo.percentile",
         "concurrency": "requests.concurrency",
         "wide": "serving.wide_domains",
         "prefix_hit": "serving.prefix_hit",

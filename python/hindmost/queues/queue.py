@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from hindmost import _core
 from hindmost.arguments import (
@@ -27,6 +27,7 @@ from hindmost.queues import exact
 from hindmost.queues.exact import ExactValue
 from hindmost.queues.runs import QueueRuns
 from hindmost.scenario.fields import field_problems
+from hindmost.scenario.serving import VARIATIONS, Routing
 from hindmost.strict import Strict
 
 REQUESTS = 1_000_000
@@ -37,8 +38,6 @@ FEWEST_REQUESTS = 100
 """Requests of a run, at least."""
 MOST_REQUESTS = 100_000_000
 """Requests of all runs together, at most; these take about 5 GB."""
-VARIATIONS = (0.011, 1e3)
-"""Coefficients of variation of gaps, at least and at most, but for 0."""
 
 Seconds = Annotated[float, Field(ge=0)]
 
@@ -58,7 +57,12 @@ class Queue(Strict):
     cap: Count | None = None
     prefill_s: Seconds = 0.0
     variation: Annotated[float, Field(ge=0, le=VARIATIONS[1])] = 1.0
-    routing: Literal["round-robin", "least-loaded", "speed-aware"] = "least-loaded"
+    routing: Routing = "least-loaded"
+
+    @model_validator(mode="after")
+    def _can_be_drawn(self) -> Queue:
+        self.law.check_drawable("service")
+        return self
 
     @property
     def law(self) -> LawModel:
@@ -180,7 +184,7 @@ class Queue(Strict):
             runs=runs,
             requests=of_each,
             threads=threads,
-            progress=_told(progress, of_each * runs),
+            progress=told(progress, of_each * runs),
         )
         return QueueRuns(
             runs=tuple(found),
@@ -220,15 +224,15 @@ class Queue(Strict):
         }
 
 
-def _told(progress: Progress | None, n: int) -> Callable[[int], None] | None:
+def told(progress: Progress | None, n: int) -> Callable[[int], None] | None:
     """Return what the core calls with the requests that have come."""
     if progress is None:
         return None
 
-    def told(come: int) -> None:
-        progress(min(come, n), n)
+    def come(done: int) -> None:
+        progress(min(done, n), n)
 
-    return told
+    return come
 
 
 def queue(
@@ -340,14 +344,6 @@ def _problems(made: Queue) -> Iterator[Problem]:
     if 0 < made.variation < VARIATIONS[0]:
         requirement = f"must be 0, or >= {VARIATIONS[0]:g}"
         yield Problem(path="variation", requirement=requirement, value=made.variation)
-    try:
-        made.law.check_drawable("service")
-    except ValueError as error:
-        context = getattr(error, "context", None) or {}
-        yield Problem(
-            path=str(context.get("field", "service")),
-            requirement=f"must be {context.get('requirement', 'a law that tables hold')}",
-        )
     if made.discipline != "batch" or (made.a_s is not None and made.b_s is not None):
         capacity = made.capacity_per_s
         if made.arrivals_per_s >= capacity:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ STATISTICS: Mapping[str, float | None] = {"mean": None, "p50": 50.0, "p90": 90.0
 """Statistics of times, and the percentiles that they are."""
 FEWEST_BEYOND = 10
 """Requests of a run beyond a percentile, under which it has no number."""
+PARTS = 8
+"""Consecutive parts of known requests, whose scatter gives errors: there is one run of them."""
 
 Run = Mapping[str, Any]
 """Columns of one run, by request."""
@@ -48,7 +51,8 @@ class QueueRuns:
 
     Each run begins with no request in the system. Of those of a law, the first fifth and the last
     twentieth of a run's requests do not count: at the beginning and at the end there are fewer in
-    the system than in the long run.
+    the system than in the long run. Errors are by the scatter of runs, those of known requests by
+    the scatter of eight consecutive parts of them.
 
     Attributes
     ----------
@@ -64,19 +68,22 @@ class QueueRuns:
         Whether prompts take time.
     seed : int
         The seed.
+    is_known : bool
+        Whether requests are those of a trace.
     """
 
     runs: tuple[Run, ...]
     discipline: str
     has_prompts: bool
     seed: int
+    is_known: bool = False
 
     def __eq__(self, other: object) -> bool:
         """Return whether all columns of all runs are equal."""
         return (
             isinstance(other, QueueRuns)
-            and (self.discipline, self.has_prompts, self.seed, len(self.runs))
-            == (other.discipline, other.has_prompts, other.seed, len(other.runs))
+            and (self.discipline, self.has_prompts, self.seed, self.is_known, len(self.runs))
+            == (other.discipline, other.has_prompts, other.seed, other.is_known, len(other.runs))
             and all(
                 np.array_equal(one[name], another[name])
                 for one, another in zip(self.runs, other.runs, strict=True)
@@ -89,13 +96,43 @@ class QueueRuns:
     @property
     def estimates(self) -> list[QueueEstimate]:
         """Each statistic of each metric, over all runs."""
-        found = []
-        for metric, statistic, of_run in self._statistics():
-            values = [of_run(run) for run in self.runs]
-            if any(value is None for value in values):
-                continue
-            found.append(_over_runs(metric, statistic, np.array(values, dtype=np.float64)))
-        return found
+        found = (self.estimate(*statistic) for statistic in self._statistics())
+        return [one for one in found if one is not None]
+
+    def estimate(
+        self, metric: str, statistic: str, of_run: Callable[[Run], float | None]
+    ) -> QueueEstimate | None:
+        """Return what a function of a run comes to; None if some run has no value.
+
+        Parameters
+        ----------
+        metric, statistic
+            Names for it.
+        of_run
+            The function. It reads the columns of requests that count by `counted`.
+        """
+        values = [of_run(run) for run in self.runs]
+        if any(value is None for value in values):
+            return None
+        scattered = values
+        if self.is_known:
+            scattered = [of_run(part) for part in self._parts]
+        return QueueEstimate(
+            metric=metric,
+            statistic=statistic,
+            value=float(np.mean(np.array(values, dtype=np.float64))),
+            std_error=_error(scattered),
+        )
+
+    @property
+    def _parts(self) -> list[Run]:
+        """Consecutive parts of the requests of the only run."""
+        (run,) = self.runs
+        first, end = run["counted"]
+        bounds = np.linspace(first, end, min(PARTS, end - first) + 1).astype(int)
+        parts = [{**run, "counted": pair} for pair in itertools.pairwise(bounds.tolist())]
+        # By Little's law, because the core knows the number in the whole run only.
+        return [{**part, "mean_number": _number(part)} for part in parts]
 
     def value(self, metric: str, statistic: str = "mean") -> float:
         """Return one statistic of one metric; raises KeyError where there is none."""
@@ -106,9 +143,11 @@ class QueueRuns:
         return self._estimate(metric, statistic).std_error
 
     def _estimate(self, metric: str, statistic: str) -> QueueEstimate:
-        for one in self.estimates:
-            if (one.metric, one.statistic) == (metric, statistic):
-                return one
+        for name, other, of_run in self._statistics():
+            if (name, other) == (metric, statistic):
+                found = self.estimate(metric, statistic, of_run)
+                if found is not None:
+                    return found
         raise KeyError(f"{metric}, {statistic}")
 
     @property
@@ -144,9 +183,9 @@ class QueueRuns:
     def _statistics(self) -> Iterator[tuple[str, str, Callable[[Run], float | None]]]:
         """Yield metrics, statistics, and what a run gives for them."""
         yield "requests_per_s", "mean", _rate
-        yield "waits", "mean", lambda run: float((_counted(run, "wait_s") > 0).mean())
-        yield "empty", "mean", lambda run: float((_counted(run, "found") == 0).mean())
-        yield "number", "mean", lambda run: float(run["mean_number"])
+        yield "waits", "mean", lambda run: float((counted(run, "wait_s") > 0).mean())
+        yield "empty", "mean", lambda run: float((counted(run, "found") == 0).mean())
+        yield "number", "mean", lambda run: run["mean_number"]
         names = ["wait_s", "response_s"]
         if self.discipline == "batch" and self.has_prompts:
             names.insert(1, "first_s")
@@ -163,7 +202,8 @@ class QueueRuns:
             yield "tokens_per_s", "mean", _tokens_rate
 
 
-def _counted(run: Run, name: str) -> NDArray[Any]:
+def counted(run: Run, name: str) -> NDArray[Any]:
+    """Return a column of the requests that count."""
     first, end = run["counted"]
     column: NDArray[Any] = run[name][first:end]
     return column
@@ -171,30 +211,31 @@ def _counted(run: Run, name: str) -> NDArray[Any]:
 
 def _seconds(run: Run) -> float:
     """Return the seconds from when the first request that counts comes until the last one."""
-    at_s = _counted(run, "at_s")
+    at_s = counted(run, "at_s")
     return float(at_s[-1] - at_s[0])
 
 
 def _rate(run: Run) -> float | None:
     seconds = _seconds(run)
-    return (len(_counted(run, "at_s")) - 1) / seconds if seconds > 0 else None
+    return (len(counted(run, "at_s")) - 1) / seconds if seconds > 0 else None
 
 
 def _tokens_rate(run: Run) -> float | None:
     seconds = _seconds(run)
-    return float(_counted(run, "output")[1:].sum()) / seconds if seconds > 0 else None
+    return float(counted(run, "output")[1:].sum()) / seconds if seconds > 0 else None
 
 
 def _ratio(run: Run, name: str, without: str | None) -> float | None:
     """Return the seconds of all requests over all of their tokens."""
-    seconds = _counted(run, name)
+    seconds = counted(run, name)
     if without is not None:
-        seconds = seconds - _counted(run, without)
-    tokens = float(_counted(run, "output").sum())
+        seconds = seconds - counted(run, without)
+    tokens = float(counted(run, "output").sum())
     return float(seconds.sum()) / tokens if tokens > 0 else None
 
 
-def _percentile(values: NDArray[np.float64], percentile: float) -> float | None:
+def percentile_of(values: NDArray[np.float64], percentile: float) -> float | None:
+    """Return a percentile, or None with too few values beyond it."""
     if len(values) * (1 - percentile / 100) < FEWEST_BEYOND:
         return None
     return float(np.percentile(values, percentile))
@@ -202,26 +243,33 @@ def _percentile(values: NDArray[np.float64], percentile: float) -> float | None:
 
 def _of_column(name: str, percentile: float | None) -> Callable[[Run], float | None]:
     def of_run(run: Run) -> float | None:
-        values = _counted(run, name)
-        return float(values.mean()) if percentile is None else _percentile(values, percentile)
+        values = counted(run, name)
+        return float(values.mean()) if percentile is None else percentile_of(values, percentile)
 
     return of_run
+
+
+def token_seconds(run: Run) -> NDArray[np.float64]:
+    """Return the seconds of each of a request's tokens, by requests that count and have any."""
+    seconds = counted(run, "response_s") - counted(run, "first_s")
+    tokens = counted(run, "output")
+    found: NDArray[np.float64] = seconds[tokens > 0] / tokens[tokens > 0]
+    return found
 
 
 def _pace_of_requests(percentile: float) -> Callable[[Run], float | None]:
-    """Return what gives a percentile over requests of the seconds of each of a request's tokens."""
-
-    def of_run(run: Run) -> float | None:
-        seconds = _counted(run, "response_s") - _counted(run, "first_s")
-        tokens = _counted(run, "output")
-        return _percentile(seconds[tokens > 0] / tokens[tokens > 0], percentile)
-
-    return of_run
+    return lambda run: percentile_of(token_seconds(run), percentile)
 
 
-def _over_runs(metric: str, statistic: str, values: NDArray[np.float64]) -> QueueEstimate:
-    n = len(values)
-    error = float(values.std(ddof=1)) / math.sqrt(n) if n > 1 else None
-    return QueueEstimate(
-        metric=metric, statistic=statistic, value=float(values.mean()), std_error=error
-    )
+def _number(run: Run) -> float | None:
+    """Return the mean number of requests in the system, by Little's law."""
+    seconds = _seconds(run)
+    return float(counted(run, "response_s")[1:].sum()) / seconds if seconds > 0 else None
+
+
+def _error(values: list[float | None]) -> float | None:
+    """Return the standard error of the mean of independent values; None if one is missing."""
+    known = [value for value in values if value is not None]
+    if len(known) < max(len(values), 2):
+        return None
+    return float(np.std(known, ddof=1)) / math.sqrt(len(known))

@@ -6,12 +6,26 @@ from collections.abc import Mapping
 from typing import Any
 
 from hindmost.analyses.serve import Served
+from hindmost.queues.runs import STATISTICS
 from hindmost.report.content import Content, Listing, Table
-from hindmost.report.numbers import count, rounded
+from hindmost.report.numbers import count, rounded, with_error
 
 FRONTIER_ROWS = 8
 """Points of the frontier that are shown."""
 _MILLI = 1e-3
+SEEN = {
+    "ttft_s": ("TTFT ms", _MILLI),
+    "tpot_s": ("TPOT ms", _MILLI),
+    "wait_s": ("wait ms", _MILLI),
+    "response_s": ("response s", 1.0),
+}
+"""What requests see under load, in which unit."""
+ROUTED = {
+    "least-loaded": "the replica with the fewest requests",
+    "round-robin": "the next replica",
+    "speed-aware": "the replica where a token takes least",
+}
+"""Where each request goes."""
 
 
 def serving_content(found: Served) -> Content:
@@ -33,6 +47,7 @@ def serving_content(found: Served) -> Content:
         "their own.",
         "Steady load: every sequence is replaced when it ends, and no bursts come.",
         *_of_split(found),
+        *_of_queue(found),
     ]
     notes += found.notes
     if needed and not total["is_enough"]:
@@ -46,6 +61,7 @@ def serving_content(found: Served) -> Content:
                 tuple(map(_pool, found.pools)),
             ),
             Table(("a user", "a GPU", "layout", "batch"), _frontier(found)),
+            *_under_load(found),
         ),
         notes=tuple(notes),
         listings=tuple(
@@ -62,6 +78,50 @@ def _of_split(found: Served) -> list[str]:
         for one in found.configurations
         if one["kind"] == "split"
     ]
+
+
+def _of_queue(found: Served) -> list[str]:
+    """Return what is to be known of the table of what requests see."""
+    queue, inputs = found.queue, found.inputs
+    if queue is None:
+        return []
+    comes = "by the trace" if inputs["trace"] else "at random"
+    if inputs["variation"] != 1:
+        comes = f"with gaps that vary by {inputs['variation']:g} times their mean"
+    notes = [
+        f"Under load: {rounded(inputs['arrivals_per_s'], None)} requests/s come {comes}, "
+        f"{queue['used']:.1%} of what replicas can take, each to {ROUTED[queue['routing']]}."
+    ]
+    if queue["slo"] is not None:
+        slo = queue["slo"]
+        share = with_error(100 * slo["share_within"], _percent(slo["std_error"]))
+        verdict = "as" if slo["keeps_limits"] else "not as"
+        notes.append(
+            f"{share}% of requests keep to the limits, {verdict} {slo['percentile']:g}% are to."
+        )
+    return notes
+
+
+def _under_load(found: Served) -> list[Table]:
+    """Return the table of what requests see that queue."""
+    if found.queue is None:
+        return []
+    cells: dict[str, dict[str, str]] = {}
+    for row in found.queue["summary"]:
+        if row["metric"] in SEEN:
+            unit = SEEN[row["metric"]][1]
+            error = None if row["std_error"] is None else row["std_error"] / unit
+            text = with_error(row["value"] / unit, error)
+            cells.setdefault(row["metric"], {})[row["statistic"]] = text
+    rows = tuple(
+        (SEEN[metric][0], *(by_statistic.get(name, "") for name in STATISTICS))
+        for metric, by_statistic in cells.items()
+    )
+    return [Table(("under load", *STATISTICS), rows)]
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share
 
 
 def _configurations(found: Served, *, needed: bool) -> Table:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from hindmost.catalog.serving import Software
 from hindmost.errors import Problem, ScenarioError
 from hindmost.serving.cycle import Cycle, Rates, cycle, rates
+from hindmost.serving.least_squares import not_negative
 from hindmost.serving.rows import NoRow, Row, is_absent, number, row_of, tables
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Numbers = NDArray[np.float64]
 
+MIN_FACTOR = 0.05
+"""Least factor of a fit: one of rows that exchange explains alone."""
 MEASURED = "output_tokens_per_s_per_gpu"
 """Column that is fitted."""
 TTFT = "ttft_ms"
@@ -239,7 +241,8 @@ def _fitted(engine: str, model: str, rows: Sequence[_Measured]) -> Fitted:
         [[of.products_s[0] + of.prompt_products_s[0], of.layers[0], of.tokens[0]] for of in cycles]
     )
     fixed = np.array([of.exchange_s[0] + of.prompt_exchange_s[0] for of in cycles])
-    found = _not_negative(terms / measured_s[:, np.newaxis], 1 - fixed / measured_s)
+    weighted, target = terms / measured_s[:, np.newaxis], 1 - fixed / measured_s
+    found = not_negative(weighted, target, lowest=(MIN_FACTOR, 0.0, 0.0))
     errors = measured_s / (terms @ found + fixed) - 1
     factor, layer_s, token_s = map(float, found)
     software = Software(factor=factor, layer_s=layer_s, token_s=token_s)
@@ -261,30 +264,3 @@ def _fitted(engine: str, model: str, rows: Sequence[_Measured]) -> Fitted:
 
 def _cycle(row: Row) -> Cycle:
     return cycle(row.replica, row.load, np.array([row.batch]))
-
-
-MIN_FACTOR = 0.05
-"""Least factor of a fit: one of rows that exchange explains alone."""
-
-
-def _not_negative(terms: Numbers, target: Numbers) -> Numbers:
-    """Return the least squares of three numbers that are not negative, the first one positive.
-
-    There are so few that all ways to leave some at 0 are tried.
-    """
-    best, least = np.array([MIN_FACTOR, 0.0, 0.0]), np.inf
-    for others in itertools.product((False, True), repeat=2):
-        kept = np.array([True, *others])
-        if kept.sum() > len(target):
-            continue
-        # Columns differ by orders of magnitude.
-        scale = np.linalg.norm(terms[:, kept], axis=0)
-        some, *_ = np.linalg.lstsq(terms[:, kept] / scale, target, rcond=None)
-        numbers = np.zeros(3)
-        numbers[kept] = some / scale
-        if numbers[0] < MIN_FACTOR or (numbers < 0).any():
-            continue
-        error = float(np.sum((terms @ numbers - target) ** 2))
-        if error < least:
-            best, least = numbers, error
-    return best

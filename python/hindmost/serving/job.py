@@ -9,7 +9,10 @@ from functools import cached_property
 from hindmost import catalog
 from hindmost.catalog import Accelerator, Dtype, Software, Transformer
 from hindmost.cause import Cause
+from hindmost.law import LawModel
+from hindmost.queues.trace import RequestTrace
 from hindmost.scenario.reliability import Recovery, UnitFailures
+from hindmost.scenario.serving import Routing
 from hindmost.serving.cycle import Load
 from hindmost.serving.replica import Replica
 from hindmost.serving.software import software_for
@@ -24,10 +27,36 @@ class Limits:
     ----------
     ttft_s, tpot_s : float or None
         Time to the first token, and of each of the others.
+    percentile : float
+        Share of requests in percent that are to see no more, where requests queue.
     """
 
     ttft_s: float | None = None
     tpot_s: float | None = None
+    percentile: float = 50.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stream:
+    """How requests come, and what each of them asks for.
+
+    Attributes
+    ----------
+    input_tokens, output_tokens : LawModel
+        Laws of the tokens of prompts and answers.
+    variation : float
+        Coefficient of variation of the gaps between requests.
+    trace : RequestTrace or None
+        Requests as they came, instead of laws.
+    routing : str
+        Which replica a request goes to.
+    """
+
+    input_tokens: LawModel
+    output_tokens: LawModel
+    variation: float = 1.0
+    trace: RequestTrace | None = None
+    routing: Routing = "least-loaded"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +125,8 @@ class ServingJob:
         Requests at once on all pools together; as many as limits and memory allow by default.
     arrivals_per_s : float or None
         Requests a second on all pools together.
+    stream : Stream
+        How requests come.
     tensor, attention_dp, expert : int or None
         A given layout; the best one by default.
     wide_domains : int
@@ -108,6 +139,7 @@ class ServingJob:
     engine: str
     pools: tuple[ServingPool, ...]
     load: Load
+    stream: Stream
     limits: Limits = field(default_factory=Limits)
     concurrency: float | None = None
     arrivals_per_s: float | None = None

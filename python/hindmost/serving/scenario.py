@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from pydantic import Field, PrivateAttr, ValidationError
+from pydantic import Field, ValidationError
 
 from hindmost import catalog
 from hindmost.catalog import Accelerator, Transformer
 from hindmost.cause import Cause, Name
 from hindmost.errors import Problem, ScenarioError, did_you_mean
-from hindmost.law import LawModel
+from hindmost.queues.trace import RequestTrace, read_trace
 from hindmost.scenario.change import Changes
 from hindmost.scenario.fields import field_problems
 from hindmost.scenario.hardware import OwnFabric, OwnGpu, own_of
@@ -24,6 +23,7 @@ from hindmost.scenario.reliability import Recovery, UnitFailures
 from hindmost.scenario.serving import MAX_TOKENS, Requests, Serving
 from hindmost.serving.cycle import Load
 from hindmost.serving.job import Limits, ServingJob, ServingPool
+from hindmost.serving.stream import law_of, stream_of
 from hindmost.strict import Strict
 
 OF_TRAINING = ("workload", "layout", "collective", "checkpoint", "ideal", "unknowns", "basis")
@@ -46,8 +46,6 @@ class ServingScenario(Strict):
     recovery: Recovery | None = None
     not_modelled: list[str] = Field(default_factory=list)
 
-    _source: str = PrivateAttr(default="")
-
 
 def load_job(
     name_or_path: str | Path, changes: Changes | None = None, *, changes_from: str = "changes"
@@ -67,9 +65,17 @@ def load_job(
     except ValidationError as error:
         raise _refused(document, [_plainer(one) for one in field_problems(error)]) from None
     found = _problems(scenario)
+    trace = None
+    if scenario.requests.trace is not None:
+        # Beside the file that names it.
+        beside = Path(document.origin("requests.trace")).parent
+        try:
+            trace = read_trace(beside / scenario.requests.trace)
+        except ScenarioError as error:
+            found += error.problems
     if found:
         raise _refused(document, found)
-    return _job(scenario)
+    return _job(scenario, trace)
 
 
 def _plainer(problem: Problem) -> Problem:
@@ -112,7 +118,16 @@ def _pool_problems(scenario: ServingScenario) -> Iterator[Problem]:
 
 def _token_problems(scenario: ServingScenario) -> Iterator[Problem]:
     for key in ("input_tokens", "output_tokens"):
-        mean = _mean(getattr(scenario.requests, key))
+        tokens = getattr(scenario.requests, key)
+        if scenario.requests.trace is not None:
+            if tokens is not None:
+                requirement = "must be absent where trace is given, which has its own"
+                yield Problem(path=f"requests.{key}", requirement=requirement)
+            continue
+        if tokens is None:
+            yield Problem(path=f"requests.{key}", requirement="is missing")
+            continue
+        mean = law_of(tokens).core.mean()
         if not 1 <= mean <= MAX_TOKENS:
             requirement = f"must have a mean >= 1 and <= {MAX_TOKENS:.0e}"
             yield Problem(path=f"requests.{key}", requirement=requirement, value=mean)
@@ -158,8 +173,18 @@ def _accelerator(scenario: ServingScenario, pool: Pool) -> Accelerator:
     return scenario.gpus[pool.gpu] if pool.gpu in scenario.gpus else catalog.gpu(pool.gpu)
 
 
-def _job(scenario: ServingScenario) -> ServingJob:
+def _job(scenario: ServingScenario, trace: RequestTrace | None) -> ServingJob:
     serving, requests = scenario.serving, scenario.requests
+    stream = stream_of(
+        requests.input_tokens,
+        requests.output_tokens,
+        variation=requests.variation,
+        trace=trace,
+        routing=requests.routing,
+    )
+    arrivals_per_s = requests.arrivals_per_s
+    if trace is not None and arrivals_per_s is None:
+        arrivals_per_s = trace.per_s
     return ServingJob(
         model_name=serving.model,
         model=_model(scenario),
@@ -186,20 +211,21 @@ def _job(scenario: ServingScenario) -> ServingJob:
             for name, pool in scenario.pools.items()
         ),
         load=Load(
-            input_tokens=_mean(requests.input_tokens),
-            output_tokens=_mean(requests.output_tokens),
+            input_tokens=stream.input_tokens.core.mean(),
+            output_tokens=stream.output_tokens.core.mean(),
             prefix_hit=serving.prefix_hit,
             pass_tokens=catalog.engine(serving.engine).pass_tokens,
         ),
-        limits=Limits(ttft_s=serving.slo.ttft_s, tpot_s=serving.slo.tpot_s),
+        stream=stream,
+        limits=Limits(
+            ttft_s=serving.slo.ttft_s,
+            tpot_s=serving.slo.tpot_s,
+            percentile=serving.slo.percentile,
+        ),
         concurrency=requests.concurrency,
-        arrivals_per_s=requests.arrivals_per_s,
+        arrivals_per_s=arrivals_per_s,
         tensor=serving.tensor,
         attention_dp=serving.attention_dp,
         expert=serving.expert,
         wide_domains=serving.wide_domains,
     )
-
-
-def _mean(tokens: Any) -> float:
-    return float(tokens.core.mean() if isinstance(tokens, LawModel) else tokens)
