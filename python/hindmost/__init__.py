@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hindmost.analyses.caps import caps
     from hindmost.analyses.collectives import CollectiveCost, CollectiveCosts, collective_costs
     from hindmost.analyses.compare import Comparison, compare
+    from hindmost.analyses.economics import Worth, economics
     from hindmost.analyses.explain import Explanation, explain
     from hindmost.analyses.forecast import forecast
     from hindmost.analyses.model_summary import ModelSummary, model_summary
@@ -62,12 +63,14 @@ __all__ = [
     "Served",
     "ServingFit",
     "Terms",
+    "Worth",
     "__version__",
     "attribute",
     "caps",
     "collective_costs",
     "compare",
     "compile",
+    "economics",
     "explain",
     "fit_serving",
     "forecast",
@@ -107,12 +110,14 @@ _MODULES = {
     "Served": "analyses.serve",
     "ServingFit": "serving.fit",
     "Terms": "terms",
+    "Worth": "analyses.economics",
     "__version__": "_core",
     "attribute": "analyses.attribute",
     "caps": "analyses.caps",
     "collective_costs": "analyses.collectives",
     "compare": "analyses.compare",
     "compile": "compiled",
+    "economics": "analyses.economics",
     "explain": "analyses.explain",
     "fit_serving": "serving.fit",
     "forecast": "analyses.forecast",

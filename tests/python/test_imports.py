@@ -38,6 +38,7 @@ ORDER = [
     ["renewal"],
     ["queues"],
     ["serving"],
+    ["money"],
     ["whole_run"],
     ["files"],
     ["store"],

@@ -112,8 +112,8 @@ ELSEWHERE = {
     'basis.layout = { kind = "assumed", wher = "x", where = "x" }': "mine.toml: "
     f'basis.layout.wher {NO_KEY} "where"?',
     '"[key]" = 8': "mine.toml: [key] is not a known key; there is name, pools, fabric, gpus, "
-    "fabrics, models, workload, layout, collective, serving, requests, causes, failures, "
-    "recovery, checkpoint, ideal, unknowns, basis, not_modelled",
+    "fabrics, models, workload, layout, collective, serving, requests, economics, causes, "
+    "failures, recovery, checkpoint, ideal, unknowns, basis, not_modelled",
 }
 
 # What is said of a law, after `causes.own.law.`.

@@ -240,7 +240,9 @@ def _job_of(
     return job, {"scenario": str(scenario), "changes": dict(changes or {})}
 
 
-def served(job: ServingJob, named: Mapping[str, Any], simulation: Simulation) -> Served:
+def served(
+    job: ServingJob, named: Mapping[str, Any], simulation: Simulation | None = None
+) -> Served:
     """Return what the pools of a job give.
 
     Parameters
@@ -250,7 +252,7 @@ def served(job: ServingJob, named: Mapping[str, Any], simulation: Simulation) ->
     named
         What it was made from, for the inputs.
     simulation
-        How its queue is simulated.
+        How its queue is simulated; by default there is none.
     """
     found = {pool.name: searched(job, pool) for pool in job.pools}
     _refuse(_memory_problems(job, found))
@@ -281,7 +283,7 @@ def served(job: ServingJob, named: Mapping[str, Any], simulation: Simulation) ->
         for pool in job.pools
         if pool.name in most
     ]
-    queue, of_queue = queue_of(job, serving, simulation)
+    queue, of_queue = (None, []) if simulation is None else queue_of(job, serving, simulation)
     return Served(
         inputs={
             **named,

@@ -1,5 +1,6 @@
-"""The catalogue, one TOML file each: GPUs, fabrics, models, stacks, engines and presets."""
+"""The catalogue, one TOML file each: GPUs, fabrics, models, software, prices and presets."""
 
+from hindmost.catalog.costs import Ownership, Prices, Range, Whose, as_range
 from hindmost.catalog.encoder import Encoder
 from hindmost.catalog.entries import (
     ALIASES,
@@ -10,6 +11,8 @@ from hindmost.catalog.entries import (
     gpu,
     model,
     names,
+    ownership,
+    prices,
     stack,
     text,
 )
@@ -54,9 +57,14 @@ __all__ = [
     "Layer",
     "Model",
     "Network",
+    "Ownership",
+    "Prices",
+    "Range",
     "Software",
     "Stack",
     "Transformer",
+    "Whose",
+    "as_range",
     "engine",
     "fabric",
     "gpu",
@@ -64,6 +72,8 @@ __all__ = [
     "layers_of",
     "model",
     "names",
+    "ownership",
+    "prices",
     "stack",
     "text",
 ]

@@ -6,17 +6,18 @@ import tomllib
 from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
-from hindmost.catalog.schema import Entry, Fabric, Gpu
+from hindmost.catalog.costs import Ownership, Prices
+from hindmost.catalog.schema import Fabric, Gpu, Named
 from hindmost.catalog.serving import Engine
 from hindmost.catalog.software import Stack
 from hindmost.catalog.transformer import Model
 
-Kind = Literal["gpus", "fabrics", "models", "stacks", "engines", "presets"]
+Kind = Literal["gpus", "fabrics", "models", "stacks", "engines", "prices", "ownership", "presets"]
 """A folder of the catalogue."""
 
-KINDS: tuple[Kind, ...] = ("gpus", "fabrics", "models", "stacks", "engines", "presets")
+KINDS: tuple[Kind, ...] = get_args(Kind)
 """All folders, in the order in which they are listed."""
 
 ALIASES = {
@@ -36,7 +37,7 @@ ALIASES = {
 }
 """Other names of models, by which they are found and not listed."""
 
-AnyEntry = TypeVar("AnyEntry", bound=Entry)
+AnyEntry = TypeVar("AnyEntry", bound=Named)
 
 
 @cache
@@ -67,6 +68,18 @@ def stack(name: str) -> Stack:
 def engine(name: str) -> Engine:
     """Return the serving engine called `name`; raises KeyError if there is none."""
     return _parsed("engines", name, Engine)
+
+
+@cache
+def prices(name: str) -> Prices:
+    """Return the prices called `name`; raises KeyError if there are none."""
+    return _parsed("prices", name, Prices)
+
+
+@cache
+def ownership(name: str) -> Ownership:
+    """Return what owning GPUs takes by `name`; raises KeyError if there is no such entry."""
+    return _parsed("ownership", name, Ownership)
 
 
 @cache

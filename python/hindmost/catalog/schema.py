@@ -33,13 +33,18 @@ class Basis(Strict):
     """The source, the derivation or the reason."""
 
 
-class Entry(Strict):
+class Named(Strict):
     """A catalogue entry: one TOML file."""
 
     name: str
     """Name in scenarios, which is also the file's name."""
     title: str
     """Full name."""
+
+
+class Entry(Named):
+    """A catalogue entry whose numbers have a basis each."""
+
     basis: dict[str, Basis]
     """Basis of every number, by key path."""
 

@@ -16,6 +16,7 @@ from hindmost.cli.attribute import attribute
 from hindmost.cli.catalog import catalog
 from hindmost.cli.collective import collective
 from hindmost.cli.compare import compare
+from hindmost.cli.economics import economics
 from hindmost.cli.explain import explain
 from hindmost.cli.init import init
 from hindmost.cli.model import model
@@ -46,6 +47,7 @@ def cli() -> None:
 COMMANDS = (
     run,
     serve,
+    economics,
     compare,
     attribute,
     explain,

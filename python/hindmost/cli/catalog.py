@@ -13,7 +13,16 @@ from hindmost.cli.options import debug_option, echo_data
 if TYPE_CHECKING:
     from hindmost.catalog import Kind
 
-KINDS: tuple[Kind, ...] = ("gpus", "fabrics", "models", "stacks", "engines", "presets")
+KINDS: tuple[Kind, ...] = (
+    "gpus",
+    "fabrics",
+    "models",
+    "stacks",
+    "engines",
+    "prices",
+    "ownership",
+    "presets",
+)
 
 
 @click.command()

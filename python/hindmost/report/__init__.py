@@ -9,6 +9,7 @@ from hindmost.report.formats import (
     render_explanation,
     render_model,
     render_served,
+    render_worth,
 )
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "render_explanation",
     "render_model",
     "render_served",
+    "render_worth",
 ]

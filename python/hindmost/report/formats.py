@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hindmost.analyses.attribute import Attribution
     from hindmost.analyses.collectives import CollectiveCosts
     from hindmost.analyses.compare import Comparison
+    from hindmost.analyses.economics import Worth
     from hindmost.analyses.explain import Explanation
     from hindmost.analyses.model_summary import ModelSummary
     from hindmost.analyses.serve import Served
@@ -122,6 +123,18 @@ def render_collectives(found: CollectiveCosts, style: str) -> str:
         document=found.document,
         rows=lambda: found.rows,
         content=lambda: collective_content(found),
+    )
+
+
+def render_worth(found: Worth, style: str) -> str:
+    """Return what a cluster is worth in one of `FORMATS`; CSV holds prices by source alone."""
+    from hindmost.report.worth_content import worth_content
+
+    return _in_style(
+        style,
+        document=found.document,
+        rows=lambda: found.rows,
+        content=lambda: worth_content(found),
     )
 
 

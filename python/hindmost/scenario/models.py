@@ -30,6 +30,7 @@ from hindmost.catalog.schema import (
 from hindmost.catalog.transformer import Transformer
 from hindmost.cause import Cause, Later, Name
 from hindmost.law import Law
+from hindmost.scenario.economics import Economics
 from hindmost.scenario.hardware import OwnFabric, OwnGpu, known, own, own_of
 from hindmost.scenario.ideal import FABRIC_NOISE, HOP_NOISE, NOTHING, Ideal
 from hindmost.scenario.merge import merged
@@ -446,6 +447,8 @@ class Scenario(Strict):
     """What the cluster serves when it does not train."""
     requests: Requests | None = None
     """Requests for it."""
+    economics: Economics | None = None
+    """What it is worth: prices, what is outside, and what it would serve."""
     causes: dict[Name, Cause] = Field(default_factory=dict)
     """Causes by name."""
     failures: dict[Name, UnitFailures] = Field(default_factory=dict)

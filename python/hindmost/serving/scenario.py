@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, ValidationError
 
@@ -16,9 +17,9 @@ from hindmost.queues.trace import RequestTrace, read_trace
 from hindmost.scenario.change import Changes
 from hindmost.scenario.fields import field_problems
 from hindmost.scenario.hardware import OwnFabric, OwnGpu, own_of
-from hindmost.scenario.load import document_of
-from hindmost.scenario.merge import Document
-from hindmost.scenario.models import Fabric, Pool
+from hindmost.scenario.load import document_of, to_table
+from hindmost.scenario.merge import Document, Table
+from hindmost.scenario.models import Fabric, Pool, Scenario
 from hindmost.scenario.reliability import Recovery, UnitFailures
 from hindmost.scenario.serving import MAX_TOKENS, Requests, Serving
 from hindmost.serving.cycle import Load
@@ -26,7 +27,16 @@ from hindmost.serving.job import Limits, ServingJob, ServingPool
 from hindmost.serving.stream import law_of, stream_of
 from hindmost.strict import Strict
 
-OF_TRAINING = ("workload", "layout", "collective", "checkpoint", "ideal", "unknowns", "basis")
+NOT_READ = (
+    "workload",
+    "layout",
+    "collective",
+    "checkpoint",
+    "ideal",
+    "economics",
+    "unknowns",
+    "basis",
+)
 """Sections that serving does not read."""
 
 
@@ -59,23 +69,52 @@ def load_job(
         that do not fit a domain, weights that do not fit into memory.
     """
     document = document_of(name_or_path, changes, changes_from=changes_from)
-    table = {key: value for key, value in document.table.items() if key not in OF_TRAINING}
-    try:
-        scenario = ServingScenario.model_validate(table, context=own_of(table))
-    except ValidationError as error:
-        raise _refused(document, [_plainer(one) for one in field_problems(error)]) from None
-    found = _problems(scenario)
+    scenario, found = _judged(document.table)
     trace = None
-    if scenario.requests.trace is not None:
+    if scenario is not None and scenario.requests.trace is not None:
         # Beside the file that names it.
         beside = Path(document.origin("requests.trace")).parent
         try:
             trace = read_trace(beside / scenario.requests.trace)
         except ScenarioError as error:
             found += error.problems
-    if found:
+    if scenario is None or found:
         raise _refused(document, found)
     return _job(scenario, trace)
+
+
+def job_of_scenario(
+    scenario: Scenario, serving: Mapping[str, Any], requests: Mapping[str, Any]
+) -> ServingJob:
+    """Return the job of serving on the pools of a scenario, with its causes and failures.
+
+    Parameters
+    ----------
+    scenario
+        The scenario.
+    serving, requests
+        Tables of what is served, and of laws of requests, in place of its own.
+
+    Raises
+    ------
+    ScenarioError
+        As `load_job`.
+    """
+    table = {**to_table(scenario), "serving": dict(serving), "requests": dict(requests)}
+    judged, found = _judged(table)
+    if judged is None or found:
+        raise ScenarioError(replace(one, source=scenario.source) for one in found)
+    return _job(judged, None)
+
+
+def _judged(table: Table) -> tuple[ServingScenario | None, list[Problem]]:
+    """Return what serving reads of a table, if its fields are right, and what is wrong with it."""
+    read = {key: value for key, value in table.items() if key not in NOT_READ}
+    try:
+        scenario = ServingScenario.model_validate(read, context=own_of(read))
+    except ValidationError as error:
+        return None, [_plainer(one) for one in field_problems(error)]
+    return scenario, _problems(scenario)
 
 
 def _plainer(problem: Problem) -> Problem:

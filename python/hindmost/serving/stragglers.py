@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hindmost.cause import Cause
 from hindmost.law import LawModel
+from hindmost.memo import Memo, digest
 
 Numbers = NDArray[np.float64]
 Masses = tuple[int, Numbers]
@@ -99,19 +100,28 @@ def _product(causes: Sequence[Cause], step: float) -> Masses:
     return found
 
 
+_MASSES: Memo[Masses] = Memo(64)
+"""Laws on grids. Each size of a replica asks for those of its pool's causes again."""
+
+
 def _of_cause(cause: Cause, step: float) -> Masses:
-    low, high = _range(cause.law)
+    key = digest((cause.law.model_dump(exclude_none=True), step))
+    first, masses = _MASSES.get(key, lambda: _of_law(cause.law, step))
+    share = _probability(cause)
+    masses = masses * share
+    masses[-first] += 1 - share
+    return first, masses
+
+
+def _of_law(law: LawModel, step: float) -> Masses:
+    low, high = _range(law)
     first = math.floor(math.log(min(low, 1.0)) / step) - 1
     last = math.ceil(math.log(max(high, 1.0)) / step) + 1
     # Half a step around each point.
     edges = np.exp((np.arange(first, last + 2) - 0.5) * step)
-    below = np.array([cause.law.cdf(float(edge)) for edge in edges])
+    below = np.array([law.cdf(float(edge)) for edge in edges])
     below[0], below[-1] = 0.0, 1.0
-    masses = np.diff(below)
-    share = _probability(cause)
-    masses *= share
-    masses[-first] += 1 - share
-    return first, masses
+    return first, np.diff(below)
 
 
 def _probability(cause: Cause) -> float:

@@ -1,0 +1,1 @@
+"""What GPUs cost, and what they are worth."""

@@ -1,0 +1,121 @@
+"""Several readings of one number, each by another source, of which any may be right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.float64]
+
+POINTS = 16
+"""Values of a reading that its source gives as a range: the middles of as many equal parts."""
+PERCENTILES = (("p5", 0.05), ("p50", 0.5), ("p95", 0.95))
+"""Percentiles over readings."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """A number as one source gives it.
+
+    Attributes
+    ----------
+    name : str
+        Name of the source: an entry of the catalogue, or ``given``.
+    whose : str
+        Whose number it is.
+    date : str
+        Year and month, or nothing.
+    low, high : float
+        The number, or both ends of its range.
+    where : str
+        Where it comes from.
+    """
+
+    name: str
+    whose: str
+    date: str
+    low: float
+    high: float
+    where: str
+
+    @property
+    def middle(self) -> float:
+        """The number, or the middle of its range."""
+        return (self.low + self.high) / 2
+
+    def values(self) -> Numbers:
+        """Return values of equal probability: of a range, anywhere in it."""
+        if self.low == self.high:
+            return np.full(POINTS, self.low)
+        places = (np.arange(POINTS) + 0.5) / POINTS
+        return self.low + (self.high - self.low) * places
+
+    def document(self) -> dict[str, object]:
+        """Return it as a plain table."""
+        return {key: getattr(self, key) for key in self.__dataclass_fields__}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Readings:
+    """All readings of one number, each as good as any other.
+
+    Attributes
+    ----------
+    readings : tuple of Reading
+        One or more.
+    """
+
+    readings: tuple[Reading, ...]
+
+    @property
+    def at(self) -> float:
+        """The median of the readings' middles."""
+        return float(np.median([one.middle for one in self.readings]))
+
+    @property
+    def low(self) -> float:
+        """The least of all."""
+        return min(one.low for one in self.readings)
+
+    @property
+    def high(self) -> float:
+        """The greatest of all."""
+        return max(one.high for one in self.readings)
+
+    def values(self) -> Numbers:
+        """Return values of equal probability."""
+        return np.concatenate([one.values() for one in self.readings])
+
+    def documents(self) -> list[dict[str, object]]:
+        """Return all as plain tables."""
+        return [one.document() for one in self.readings]
+
+
+def given(value: float, where: str) -> Readings:
+    """Return the one reading of a number that is known."""
+    reading = Reading(name="given", whose="given", date="", low=value, high=value, where=where)
+    return Readings(readings=(reading,))
+
+
+def percentiles(values: Numbers) -> dict[str, float]:
+    """Return p5, p50 and p95 of values of equal probability.
+
+    Examples
+    --------
+    >>> percentiles(np.arange(101.0))
+    {'p5': 5.0, 'p50': 50.0, 'p95': 95.0}
+    """
+    ordered = np.sort(values, axis=None)
+    places = np.arange(len(ordered))
+    return {
+        name: float(np.interp(share * places[-1], places, ordered)) for name, share in PERCENTILES
+    }
+
+
+def combined(first: Numbers, *others: Numbers) -> Sequence[Numbers]:
+    """Return arrays that hold all combinations of some values, to be multiplied with each other."""
+    grids = np.meshgrid(first, *others, indexing="ij", sparse=True)
+    return [np.asarray(grid) for grid in grids]
