@@ -235,6 +235,27 @@ def test_percentiles_say_whether_limits_are_kept() -> None:
     assert served(arrivals_per_s=0.9 * most).queue["slo"] is None  # type: ignore[index]
 
 
+def test_the_most_requests_that_keep_to_limits_are_where_they_cease_to() -> None:
+    most = served(tpot_s=0.04, ttft_s=1.0).total["requests_per_s"]
+    call = {"tpot_s": 0.04, "ttft_s": 1.0, "percentile": 95, "variation": 4}
+
+    def slo(per_s: float, requests: int = 50_000) -> dict[str, Any]:
+        found = served(**call, arrivals_per_s=per_s, requests=requests).queue
+        assert found is not None
+        table: dict[str, Any] = found["slo"]
+        return table
+
+    limit = slo(0.5 * most, requests=250_000)["most_requests_per_s"]
+    assert 0.05 * most < limit < 0.95 * most
+    # Looked at with a fifth of the requests.
+    assert slo(limit)["keeps_limits"]
+    assert not slo(1.01 * limit)["keeps_limits"]
+    # No rate is low enough for what no request keeps to.
+    never = served(arrivals_per_s=1.0, ttft_s=1.0, tpot_s=1.0, percentile=99.999, variation=200)
+    assert never.queue is not None
+    assert never.queue["slo"]["most_requests_per_s"] is None
+
+
 def test_a_fast_pool_takes_more_where_speed_is_looked_at() -> None:
     gpus = {"h100-sxm": 16, "b200-sxm": 16}
     most = served(gpus=gpus).total["requests_per_s"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,15 +25,19 @@ from hindmost.serving.search import Configuration, Searched
 from hindmost.serving.servers import PROMPTS, servers
 from hindmost.serving.under_load import (
     FEWEST_REQUESTS,
+    MOST_SETTLED,
     MOST_USED,
     UnderLoad,
     capacity_per_s,
     document,
+    most_within,
     under_load,
 )
 
 Numbers = NDArray[np.float64]
 
+LOOKS = 5
+"""Each look for the most requests a second that keep to limits has as few requests of a queue."""
 FEWEST_STAYS = 20
 """A trace lasts as long as a median request so many times, or it is said."""
 
@@ -131,16 +135,25 @@ def queue_of(
     trace = job.stream.trace
     if trace is None and job.arrivals_per_s > MOST_USED * capacity_per_s(pools):
         return None, ["More requests come than replicas can take: they would wait without end."]
-    of = under_load(
-        job,
-        software,
-        pools,
-        seed=simulation.seed,
-        requests=simulation.requests,
-        threads=simulation.threads,
-        progress=simulation.progress,
-    )
-    return document(of, job, [one.name for one in serving]), _notes(job, of)
+
+    def at(per_s: float, requests: int, progress: Progress | None) -> UnderLoad:
+        return under_load(
+            replace(job, arrivals_per_s=per_s),
+            software,
+            pools,
+            seed=simulation.seed,
+            requests=requests,
+            threads=simulation.threads,
+            progress=progress,
+        )
+
+    of = at(job.arrivals_per_s, simulation.requests, simulation.progress)
+    found = document(of, job, [one.name for one in serving])
+    if found["slo"] is not None:
+        few = max(simulation.requests // LOOKS, FEWEST_REQUESTS)
+        most = most_within(job, pools, lambda per_s: at(per_s, few, None))
+        found["slo"]["most_requests_per_s"] = most
+    return found, _notes(job, of)
 
 
 def _prompts(job: ServingJob) -> Numbers:
@@ -167,6 +180,8 @@ def _notes(job: ServingJob, of: UnderLoad) -> list[str]:
         notes.append(f"{trace.left_out:,} requests of the trace have no prompt or no answer.")
     if of.trace_s is not None and of.used >= MOST_USED:
         notes.append("More requests come than replicas can take: they wait until the trace ends.")
+    elif of.used > MOST_SETTLED:
+        notes.append("So close to what replicas can take, waits still grow when runs end.")
     median = of.percentile("response_s", 50)
     if of.trace_s is not None and median is not None and of.trace_s < FEWEST_STAYS * median.value:
         notes.append(

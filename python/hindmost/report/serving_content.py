@@ -96,8 +96,11 @@ def _of_queue(found: Served) -> list[str]:
         slo = queue["slo"]
         share = with_error(100 * slo["share_within"], _percent(slo["std_error"]))
         verdict = "as" if slo["keeps_limits"] else "not as"
+        most = slo["most_requests_per_s"]
+        at_most = "at no rate" if most is None else f"at up to {rounded(most, None)} requests/s"
         notes.append(
-            f"{share}% of requests keep to the limits, {verdict} {slo['percentile']:g}% are to."
+            f"{share}% of requests keep to the limits, {verdict} {slo['percentile']:g}% are to; "
+            f"that many do {at_most}."
         )
     return notes
 

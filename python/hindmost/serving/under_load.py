@@ -37,6 +37,12 @@ RUNS = 16
 """Runs, whose scatter gives errors."""
 STAYS = 20
 """A run has as many requests as are there at once, times so many: it begins with none."""
+HALVINGS = 10
+"""Halvings in looking for the most requests a second that keep to limits."""
+FEWEST_USED = 0.01
+"""Share of what replicas can take at which limits are kept, or at no rate."""
+MOST_SETTLED = 0.99
+"""Share of what replicas can take above which waits settle more slowly than runs last."""
 MOST_USED = 0.999
 """Share of what replicas can take above which a queue has no end within any run."""
 
@@ -220,6 +226,47 @@ def _drawable(variation: float) -> float:
     return variation if variation >= VARIATIONS[0] else 0.0
 
 
+def limits_of(job: ServingJob) -> dict[str, float]:
+    """Return the limits of a job that there are, in seconds by metric."""
+    both = {"ttft_s": job.limits.ttft_s, "tpot_s": job.limits.tpot_s}
+    return {metric: limit for metric, limit in both.items() if limit is not None}
+
+
+def most_within(
+    job: ServingJob, pools: Sequence[Servers], at: Callable[[float], UnderLoad]
+) -> float | None:
+    """Return the most requests a second of which as many as asked for keep to the limits.
+
+    None if not even few of them do. It is found by halving, to a thousandth of what replicas can
+    take; the same random numbers at each rate make what is kept fall as it grows.
+
+    Parameters
+    ----------
+    job
+        The job, with limits.
+    pools
+        Replicas, by pool.
+    at
+        Lets requests come at so many a second.
+    """
+    limits = limits_of(job)
+
+    def keeps(per_s: float) -> bool:
+        share = at(per_s).share_within(limits).value
+        return share >= job.limits.percentile / 100
+
+    high = MOST_SETTLED * capacity_per_s(pools)
+    if keeps(high):
+        return high
+    low = FEWEST_USED * high
+    if not keeps(low):
+        return None
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if keeps(middle) else (low, middle)
+    return low
+
+
 def document(found: UnderLoad, job: ServingJob, names: Sequence[str]) -> dict[str, Any]:
     """Return what requests see as plain tables.
 
@@ -232,9 +279,7 @@ def document(found: UnderLoad, job: ServingJob, names: Sequence[str]) -> dict[st
     names
         Names of the pools, in order.
     """
-    limits = job.limits
-    both = {"ttft_s": limits.ttft_s, "tpot_s": limits.tpot_s}
-    asked = {metric: limit for metric, limit in both.items() if limit is not None}
+    limits, asked = job.limits, limits_of(job)
     of_limits: dict[str, Any] | None = None
     if asked:
         within = found.share_within(asked)
