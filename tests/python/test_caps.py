@@ -332,7 +332,8 @@ def test_the_command_prints_them(
     small: hm.Result, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     half, double = hm.caps(small).iter_rows(named=True)
-    text = printed(monkeypatch, capsys, "--format", "table")
+    monkeypatch.setenv("COLUMNS", "200")
+    text = printed(monkeypatch, capsys, "--format", "table", "--assumed")
     (block,) = [block for block in text.split("\n\n") if block.startswith("Caps (mean step time")]
     _, line = block.splitlines()
     assert line.startswith("  causes.gpu-speed.law.cap 1.062: at 1.031 step time 4.5")

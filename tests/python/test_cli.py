@@ -110,11 +110,11 @@ def test_csv_is_the_summary(in_process: Run, small: hm.Result) -> None:
 
 
 def test_a_table_says_what_was_simulated_and_how(small: hm.Result) -> None:
-    done = call("run", *SMALL)
+    done = call("run", *SMALL, "--assumed")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("h100-1k: 1,024 GPUs")
     method = "method order-statistics (exact: each step is a tree of maxima)"
-    assert f"\nSeed 4, 2 runs of 6 steps, {method}.\n" in done.stdout
+    assert f" Seed 4, 2 runs of 6 steps, {method}. " in " ".join(done.stdout.split())
     assert f"{small.value('mfu'):.4f} ± " in done.stdout
     for block in ("Assumed:", "Unknown:", "Not modelled:", "few rows lie beyond it"):
         assert block in done.stdout
@@ -142,19 +142,74 @@ def test_tables_take_80_columns_and_all_percentiles_where_it_may_be_wide(
     in_process: Run, words: tuple[str, ...]
 ) -> None:
     tables = {}
-    for more in ((), ("--wide",)):
+    for more in (("--assumed",), ("--wide",)):
         done = in_process("run", *words, "--seed", "1", *more)
         assert done.returncode == 0
         blocks = done.stdout.split("\n\n")[2:5]
         assert blocks[0].startswith("forecast ")
         tables[more] = [line for block in blocks for line in block.splitlines()]
-    assert all(len(line) <= 80 for line in tables[()]), tables[()]
+    narrow = tables[("--assumed",)]
+    assert all(len(line) <= 80 for line in narrow), narrow
     title = ["at", "its", "values", "mean"]
-    assert tables[()][6].split() == [*title, "p5", "p50", "p95", "p99"]
+    assert narrow[6].split() == [*title, "p5", "p50", "p95", "p99"]
     assert tables[("--wide",)][6].split() == [*title, *PERCENTILES]
-    blocks = in_process("run", *words, "--seed", "1").stdout.split("\n\n")
+    blocks = in_process("run", *words, "--seed", "1", "--assumed").stdout.split("\n\n")
     (notes,) = (block for block in blocks if block.startswith("MFU: "))
-    assert ("few rows lie beyond it" in notes) == any("*" in line for line in tables[()])
+    assert ("few rows lie beyond it" in notes) == any("*" in line for line in narrow)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("h100-1k",),
+        ("h100-1k", "--at-values"),
+        ("colossus-1",),
+        ("colossus-1", "--tokens", "15e12"),
+        ("colossus-1-pp16",),
+        ("colossus-2",),
+        ("gpt3-h100-10752",),
+        ("deepseek-v3-2048",),
+        ("palm-tpu-v4",),
+        ("h100-1k", "--steps", "200", "--set", HUGE),
+    ],
+)
+def test_what_is_to_be_known_first_takes_30_lines_of_80_columns(
+    in_process: Run, words: tuple[str, ...]
+) -> None:
+    done = in_process("run", *words, "--seed", "1")
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    assert len(lines) <= 30
+    assert max(map(len, lines)) <= 80
+    said = " ".join(done.stdout.split())
+    for part in ("slowest in", "Not modelled: ", "nothing counted twice", "Seed 1, ", "--assumed"):
+        assert part in said
+    stands_out = "matters most" in said or "No unknown stands out among 16 draws" in said
+    assert stands_out == ("--at-values" not in words)
+    if "--tokens" in words:
+        assert "tokens take" in said
+
+
+def test_lines_are_as_long_as_the_terminal_is_wide(
+    in_process: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes = {}
+    for columns in (50, 120):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        blocks = in_process("run", *SMALL, "--assumed").stdout.split("\n\n")
+        notes[columns] = blocks[-1].splitlines()
+        assert max(map(len, notes[columns])) <= columns
+    assert len(notes[50]) > len(notes[120])
+
+
+def test_what_many_pools_are_is_shortened(in_process: Run, tmp_path: Path) -> None:
+    pools = "".join(f'[pools.p{k}]\ngpu = "h100-sxm"\nn_gpus = 64\n' for k in range(12))
+    path = tmp_path / "many.toml"
+    path.write_text('extends = ["h100-1k"]\n' + pools)
+    done = in_process("run", str(path), "--seed", "1", "--steps", "10")
+    assert done.returncode == 0, done.stderr
+    assert "8 more" in done.stdout
+    assert len(done.stdout.splitlines()) <= 30
 
 
 def test_markdown_tables_have_as_many_cells_in_every_row(in_process: Run) -> None:

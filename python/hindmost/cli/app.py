@@ -32,7 +32,33 @@ EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+SECTIONS = {
+    "Predict": (run, serve, economics),
+    "Explain": (compare, attribute, explain),
+    "Look up": (collective, model, catalog, schema),
+    "Write": (init, validate),
+}
+"""Commands by what they are for, in the order in which the help lists them."""
+
+
+class _Sections(click.Group):
+    """A group whose help lists commands by what they are for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands, in the order of their sections."""
+        return [str(command.name) for commands in SECTIONS.values() for command in commands]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands of each section."""
+        limit = formatter.width - 6 - max(map(len, self.list_commands(ctx)))
+        for section, commands in SECTIONS.items():
+            with formatter.section(section):
+                formatter.write_dl(
+                    [(str(one.name), one.get_short_help_str(limit)) for one in commands]
+                )
+
+
+@click.group(cls=_Sections, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="hindmost")
 @debug_option
 def cli() -> None:
@@ -44,23 +70,9 @@ def cli() -> None:
     """
 
 
-COMMANDS = (
-    run,
-    serve,
-    economics,
-    compare,
-    attribute,
-    explain,
-    collective,
-    model,
-    init,
-    validate,
-    schema,
-    catalog,
-)
-
-for command in COMMANDS:
-    cli.add_command(command)
+for section in SECTIONS.values():
+    for command in section:
+        cli.add_command(command)
 
 
 def main() -> NoReturn:

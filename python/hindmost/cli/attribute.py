@@ -20,7 +20,7 @@ from hindmost.cli.options import (
 )
 
 
-@click.command()
+@click.command(short_help="What each mechanism costs of the MFU, by Shapley values.")
 @click.argument("scenario", shell_complete=scenarios(".toml"))
 @set_option
 @click.option(

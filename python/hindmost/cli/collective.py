@@ -17,7 +17,7 @@ from hindmost.cli.options import (
 OPERATIONS = ("all-reduce", "reduce-scatter", "all-gather", "all-to-all")
 
 
-@click.command()
+@click.command(short_help="Time and bus bandwidth of one collective, by algorithm.")
 @click.argument("operation", shell_complete=one_of(*OPERATIONS))
 @click.option(
     "--gpus",

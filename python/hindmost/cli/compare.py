@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hindmost.scenario import Changes
 
 
-@click.command()
+@click.command(short_help="Paired differences between scenarios, or changes of one.")
 @click.argument("scenario", shell_complete=scenarios(".toml"))
 @click.argument("others", nargs=-1, shell_complete=scenarios(".toml"))
 @click.option(

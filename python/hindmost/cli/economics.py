@@ -27,7 +27,7 @@ OPTIONS = {
 """Keys of [economics] that options set."""
 
 
-@click.command()
+@click.command(short_help="What a cluster is worth: let it, train on it, or serve.")
 @click.argument("scenario", shell_complete=scenarios(".toml"))
 @click.option(
     "--lease-price",

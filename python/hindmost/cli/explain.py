@@ -24,7 +24,7 @@ from hindmost.cli.options import (
 ESS = re.compile(r"\s*ess\s*<\s*(\d+(?:\.\d+)?)\s*")
 
 
-@click.command()
+@click.command(short_help="What one would have to believe for an observed MFU.")
 @click.argument("scenario", shell_complete=scenarios(".toml"))
 @click.option("--mfu", type=float, help="MFU of steps that was observed; or --fleet-mfu.")
 @click.option("--fleet-mfu", type=float, help="Fleet MFU that was observed.")

@@ -81,8 +81,8 @@ STYLES_WITH_CAPS = ("table", "markdown")
     "--caps",
     "with_caps",
     is_flag=True,
-    help="Put the analysis of caps into --format json and into -o FILE.json or .parquet; table and "
-    "markdown print it wherever the method is order-statistics, and exact.",
+    help="Put the analysis of caps into --format json and into -o FILE.json or .parquet; markdown "
+    "and tables with --assumed print it wherever the method is order-statistics, and exact.",
 )
 @click.option(
     "--terms",
@@ -97,10 +97,17 @@ STYLES_WITH_CAPS = ("table", "markdown")
     help="Make no forecast: say only what the scenario comes to at its own values.",
 )
 @click.option(
+    "--assumed",
+    "whole",
+    is_flag=True,
+    help="Show all of it in tables, as markdown does: what is assumed and unknown, with sources, "
+    "percentiles and errors, and where the time goes.",
+)
+@click.option(
     "--wide",
     is_flag=True,
-    help="Show p1, p99.9 and p99.99 in tables, too, which then take more than 80 columns; other "
-    "formats always hold them.",
+    help="Show p1, p99.9 and p99.99 in tables, too, which then take more than 80 columns, and all "
+    "else; other formats always hold them.",
 )
 @click.option(
     "--fail-if",
@@ -118,6 +125,7 @@ def run(
     output: Path | None,
     with_caps: bool,
     at_values: bool,
+    whole: bool,
     wide: bool,
     thresholds: tuple[str, ...],
     **call: Any,
@@ -160,7 +168,9 @@ def run(
         check_method(loaded, call["method"])
     with progress_bar("simulating") as progress:
         result = simulate(loaded, progress=progress, **call)
-    prints_caps = style in STYLES_WITH_CAPS and can_move_caps(result)
+    whole = whole or wide or with_caps
+    is_short = style == "table" and not whole
+    prints_caps = style in STYLES_WITH_CAPS and not is_short and can_move_caps(result)
     tasks = [caps_task(result)] if with_caps or prints_caps else []
     threads = result.machine["threads"]
     if makes_forecast:
@@ -181,7 +191,7 @@ def run(
         # All other formats contain the seed.
         tell(f"seed {result.inputs['seed']}")
     shown_caps = stored_caps if style == "json" else caps
-    echo_data(render(result, style, caps=shown_caps, wide=wide))
+    echo_data(render(result, style, caps=shown_caps, wide=wide, whole=whole))
     if _any_holds(limits, result):
         sys.exit(EXIT_THRESHOLD)
 

@@ -23,7 +23,7 @@ GPUS = re.compile(r"([0-9][0-9_,]*)x([a-z0-9-]+)")
 """How many GPUs of which type."""
 
 
-@click.command()
+@click.command(short_help="What SCENARIO, or a model on some GPUs, gives at inference.")
 @click.argument("scenario", required=False, shell_complete=scenarios(".toml"))
 @click.option("--model", metavar="NAME", help="Model of the catalogue, without a SCENARIO.")
 @click.option(

@@ -14,7 +14,7 @@ from hindmost.cli.options import (
 )
 
 
-@click.command()
+@click.command(short_help="Check SCENARIO, and print its cluster and job.")
 @click.argument("scenario", shell_complete=scenarios(".toml"))
 @set_option
 @debug_option

@@ -82,6 +82,11 @@ def account_notes(result: Result) -> Iterator[str]:
     )
     yield f"Interruptions a day: {stops}."
     yield from _interval(result, account)
+    yield from verdicts(account)
+
+
+def verdicts(account: Account) -> Iterator[str]:
+    """Yield the days that tokens take, where these were asked for, and why a job gets nowhere."""
     yield from _budget(account)
     if account.warning is not None:
         yield f"{account.warning[0].upper()}{account.warning[1:]}."

@@ -21,10 +21,13 @@ class Table:
         One a column.
     rows : tuple of tuple of str
         Cells, as many in each row as there are headings.
+    has_rule : bool
+        Whether a line is drawn below the headings where there is nothing else to tell them by.
     """
 
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    has_rule: bool = True
 
     def __post_init__(self) -> None:
         if any(len(row) != len(self.headings) for row in self.rows):

@@ -71,7 +71,7 @@ def _of_values(result: Result, acting: list[str]) -> str:
     """Return what the scenario's own values come to, and whether that is a ceiling."""
     said = f"At the scenario's own values MFU is {rounded(*_value(result, 'mfu'))}"
     has_runs = bool(result.scenario.enabled_failures)
-    if not all(map(_is_best, result.scenario.pools.values())):
+    if not is_ceiling(result):
         runs = " So are the whole runs below." if has_runs else ""
         return f"{said}.{runs}"
     if any(path.endswith(".software_efficiency") for path in acting):
@@ -81,6 +81,11 @@ def _of_values(result: Result, acting: list[str]) -> str:
         f"{said}. Software is at its best in both (software_efficiency 1): as far as that goes, "
         "both are ceilings."
     )
+
+
+def is_ceiling(result: Result) -> bool:
+    """Return whether software is at its best in all pools at the scenario's own values."""
+    return all(map(_is_best, result.scenario.pools.values()))
 
 
 def _is_best(pool: Pool) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hindmost.analyses.caps import MovedCap
 from hindmost.report import csv, json, markdown, table
+from hindmost.report.brief_content import brief_content
 from hindmost.report.content import Content
 from hindmost.report.forecast_content import summary_and_forecast
 from hindmost.report.result_content import result_content
@@ -32,6 +33,7 @@ def render(
     *,
     caps: Sequence[MovedCap] | None = None,
     wide: bool = False,
+    whole: bool = True,
 ) -> str:
     """Return a result in one of `FORMATS`.
 
@@ -45,6 +47,8 @@ def render(
         What the analysis of caps found, for all formats but CSV.
     wide
         Whether the summary of ``table`` has all percentiles, or those that fit into 80 columns.
+    whole
+        Whether ``table`` says all, or what is to be known first.
     """
     moved = None if caps is None else [asdict(row) for row in caps]
     return _in_style(
@@ -52,7 +56,11 @@ def render(
         document=lambda: result.document(caps=moved),
         rows=lambda: summary_and_forecast(result),
         # Only what is read in a terminal has to fit into its width.
-        content=lambda: result_content(result, caps=caps or (), wide=wide or style != "table"),
+        content=lambda: (
+            brief_content(result)
+            if style == "table" and not whole
+            else result_content(result, caps=caps or (), wide=wide or style != "table")
+        ),
     )
 
 
@@ -170,6 +178,6 @@ def _in_style(
         case "markdown":
             return markdown.text(content())
         case "table":
-            return table.text(content())
+            return table.text(content(), table.terminal_width())
         case _:
             raise ValueError(f"style must be one of {', '.join(FORMATS)}, got {style!r}")
