@@ -56,33 +56,32 @@ def head() -> str:
     lease, even = found.lease, found.break_even["lease_usd_per_gpu_hour"]
     same = found.break_even["with_own_software"]
     pays = found.break_even["share_where_training_pays"]
+    cheap = changed(outside_usd_per_gpu_hour=1.78).break_even["share_where_training_pays"]
     spread = lease["usd_per_year_over_readings"]
     return _filled(f"""# Train or serve?
 
 In May 2026 the 220,000 mixed GPUs of Colossus 1, said to train badly, were let to a company that
 serves: for $2.60 a GPU-hour by one analyst, 3 to 4 billion dollars a year by another; a filing then
-named 1.25 billion a month for two sites. Is such a cluster worth more let than training on it?
-This page is what `hindmost economics {NAME} --seed {SEED}` says, in words; `make references`
-renders
-it.
+named 1.25 billion a month for two sites. Is such a cluster worth more let than training on it? This
+page is what `hindmost economics {NAME} --seed {SEED}` says, in words; `make references` renders it.
 
-**In short.** At the median of all readings letting pays: ${lease["usd_per_gpu_hour"]:.2f} a
-GPU-hour,
-{_amount(lease["usd_per_year"])} dollars a year ({_amount(spread["p5"])} to {_amount(spread["p95"])}
-over readings). For that money others' H100 can be rented that train as much as the cluster would at
-an MFU of {needed["at_values"]:.3f} ({needed["p5"]:.2f} to {needed["p95"]:.2f}), and one job on
-all of
-it is forecast at {own["p50"]:.3f} ({own["p5"]:.3f} to {own["p95"]:.3f}). Training pays in
-{pays:.0%} of
-all combinations of readings and draws, and wherever the cluster is let for less than
-${even["at_values"]:.2f} ({even["p5"]:.2f} to {even["p95"]:.2f}).
+**In short.** Three sources have a price of this lease. Their median is one analyst's own rate,
+${lease["usd_per_gpu_hour"]:.2f} a GPU-hour: {_amount(lease["usd_per_year"])} dollars a year
+({_amount(spread["p5"])} to {_amount(spread["p95"])} over readings). For that money others' H100 can
+be rented, at the median of seven published prices, that train as much as the cluster would at an
+MFU of {needed["at_values"]:.3f} ({needed["p5"]:.2f} to {needed["p95"]:.2f}). One job on all of it
+is
+forecast at {own["p50"]:.3f} ({own["p5"]:.3f} to {own["p95"]:.3f}), so that letting pays. Training
+pays in {pays:.0%} of all combinations of readings and draws, nearly all of these with list prices
+on demand, which nobody pays for so many GPUs: with the price of a three-year rental, $1.78, in
+{cheap:.0%}. It pays wherever the cluster is let for less than ${even["at_values"]:.2f}
+({even["p5"]:.2f} to {even["p95"]:.2f}).
 
-**That is a statement about software more than about the mix.** The rented GPUs are taken to train
-as
-published of Llama 3, at 0.41 to 0.43. If they trained no better than the cluster's own H100 are
-forecast to, at {same["outside_mfu"]:.3f}, it would take an MFU of {same["mfu"]:.3f} here, and
-letting
-would pay above ${same["lease_usd_per_gpu_hour"]:.2f}: close to what GPUs are rented for anyway.""")
+**That says more of software than of the mix.** The rented GPUs are taken to train as published of
+Llama 3 on 8,192 and 16,384 H100, at 0.41 to 0.43. With the same software on both sides, where the
+cluster's own H100 are forecast at {same["outside_mfu"]:.3f}, hardly anything is left but the two
+prices: letting pays where a GPU here brings more than ${same["lease_usd_per_gpu_hour"]:.2f}, within
+a percent of what an H100 is rented for.""")
 
 
 def changes() -> str:
@@ -109,7 +108,7 @@ def changes() -> str:
         ),
         *(
             (f"let for ${price:.2f}", changed(lease_usd_per_gpu_hour=price))
-            for price in (1.56, 2.08, 2.60, 5.27)
+            for price in (1.56, 1.92, 2.08, 2.60, 5.27)
         ),
         *(
             (
@@ -172,11 +171,16 @@ PFLOP-day is a PFLOP/s of model FLOPs for a day, at the forecast's median; on re
 ${train["usd_per_pflop_day"]["outside"]:.0f}. To buy such a cluster takes
 {_amount(table["capital_usd"])} dollars, and to run it {table["power_w"] / MEGA:.0f} MW, all in.
 
-The filing's $5.27 is 1.25 billion a month over some 325,000 GPUs of *both* sites. Several reports
-divide by the 220,000 of one, which gives $7.78 and is wrong. The contract has 90 days' notice after
-its first three months, so that it is no rent for years. A contract that was filed in June, $11.46
-for 110,000 GPUs whose site is not stated, is in the catalogue (`lease-filing-2026-06`) and not
-counted."""),
+The filing's $5.27 is 1.25 billion a month over some 325,000 GPUs of *both* sites. The other
+one has newer GPUs, so that one of these brings less of it; nothing that is published says how
+much. It is the reading that sets the upper ends above. Several reports divide by the 220,000 of
+one site, which gives $7.78 and is wrong. The contract has 90 days' notice after its first three
+months, so that it is no rent for years. A contract that was filed in June, $11.46 for 110,000 GPUs
+whose site is not stated, is in the catalogue (`lease-filing-2026-06`) and not counted. Nor is what
+such a mix is offered for in a three-year rental, which is no reading of this lease; with that
+price letting pays less, as the table above shows for $1.92. The analyst of $2.60 also has 5 to 6
+billion dollars a year, which would be $2.59 to $3.11; his rate is taken. Owners' costs are those
+of large buyers, and no reading of a price."""),
         ]
     )
 
@@ -196,17 +200,17 @@ def equivalents() -> str:
     return "\n\n".join(
         [
             "## How many H100 it is",
-            _filled(f"""It depends on what is counted. As one training job the mix is worth fewer
-than
-220,000 H100, because all wait for the slowest; at inference each GPU counts for what it is.
-"{mixed:.0%}
-of the fleet", 220,000 of {FLEET_H100:,} H100-equivalents, divides GPUs by equivalents: by peak it
-is
+            _filled(f"""It depends on what is counted. One training job gets next to nothing from
+its
+GB200, because all wait for the slowest: the mix is worth what as many H100 are, where its peak is
+that of {table["bf16"]:,.0f}. At inference each GPU counts for what it is. "{mixed:.0%} of the
+fleet", 220,000 of {FLEET_H100:,} H100-equivalents, divides GPUs by equivalents: by peak it is
 {share:.1%}."""),
             _table(("H100-equivalents", "GPUs"), rows),
-            _filled("""Published ratios of H200 and GB200 to H100 at inference give 264,000
-(Qwen3-32B,
-AIConfigurator) to 304,000 (Llama 3.1 405B, MLPerf v5.1, FP4 on GB200)."""),
+            _filled("""Published ratios of H200 and GB200 to H100 at inference, 1.17 and 2.76
+(Qwen3-32B in
+FP8, predicted by AIConfigurator), 1.12 and 3.32 (Llama 2 70B) and 1.40 and 4.20 (Llama 3.1 405B;
+both MLPerf v5.1 offline, FP4 on GB200), make 264,000, 272,000 and 304,000 of this mix."""),
         ]
     )
 
@@ -228,11 +232,11 @@ def serving() -> str:
     return "\n\n".join(
         [
             "## What it would serve",
-            _filled("""Prompts and answers of 1,000 tokens, as many requests as fit; what a
-million tokens
-have to bring so that serving is worth the median price of letting. Only GPU-hours are counted,
-all of
-them busy; prompts bear the time of their passes."""),
+            _filled("""Prompts and answers of 1,000 tokens, at the batch that gives most, without
+any limit
+on how long a user waits: floors of what a million tokens have to bring so that serving is worth the
+median price of letting. Only GPU-hours are counted, all of them busy; prompts bear the time of
+their passes."""),
             _table(
                 ("model", "by", "million tokens/s", "tokens/s a GPU", "$ a M in", "$ a M out"), rows
             ),
@@ -248,20 +252,22 @@ def sceptic() -> str:
 
 - **Is the forecast too low?** It takes the software of published baselines, in one job on all GPUs
   whose batch is not known. Benchmark recipes come to {tuned.train["mfu_of_all_gpus"]["p50"]:.3f}.
-- **Do failures count?** On neither side. At published rates they would leave
-  R = {account["R"]:.2f} of the held time of one job on all of it; jobs on rented GPUs are smaller,
-  and lose less. That favours letting.
-- **Must it be one job?** No. Three jobs, one for each generation, wait for no other generation
-  ([three jobs](colossus.md)); GB200 would be used for what they are.
-- **Are there so many H100 to rent?** At the median, the money rents
-  {_rented():,.0f} of them. Nobody offers that many at a list price, so that the price of renting
-would
-  rise, which favours training on one's own.
-- **Are readings independent?** They are taken to be, each as good as any other. Those of one year
-  and one market are not: where renting is dear, letting brings more.
-- **What is left out?** Taxes, sales, staff, networks and storage of tenants, empty months, and
-the worth
-  of having a model earlier.""")
+- **Are both sides of one size?** No. The MFU on rented GPUs is of jobs of 8,192 to 16,384, of which
+  the money rents some fifteen; the cluster is one job of 220,000.
+- **Do failures count?** On neither side, and they would weigh on the large job: at published rates
+  and with restarts of ten minutes one job on all of it keeps R = {account["R"]:.2f} of its time, a
+  fleet MFU of {account["fleet_mfu_at_forecast"]:.3f}. Counting them makes letting pay more.
+- **Must it be one job?** No. [Three jobs](colossus.md), one for each generation, wait for no other
+  generation, and use GB200 for what they are.
+- **Are there so many H100 to rent?** At the median, the money rents {_rented():,.0f} of them.
+Nobody
+  offers that many at a list price, so that the price of renting would rise, which favours training
+  on one's own.
+- **Are readings independent?** Each is as good as any other, and those of letting go with all of
+  renting. Those of one year and one market are not independent: where renting is dear, letting
+  brings more, which makes extremes less likely than they are here.
+- **What is left out?** Taxes, sales, staff, networks and storage of tenants, empty months, and the
+  worth of having a model earlier.""")
 
 
 def _rented() -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from hindmost.money.equivalents import Part, by_hardware
 from hindmost.money.market import market
 from hindmost.money.ownership import owned
 from hindmost.money.prices import all_of_cluster, blended
-from hindmost.money.readings import POINTS, Reading, Readings, percentiles
+from hindmost.money.readings import POINTS, Reading, Readings, paired, percentiles
 from hindmost.money.train_or_lease import Comparison
 from hindmost.scenario import from_table, to_table
 from hindmost.scenario.economics import Economics
@@ -187,7 +188,7 @@ def test_a_file_that_trains_and_serves_gives_what_serve_gives(tmp_path: Path) ->
 
 
 def test_every_reading_counts_and_ranges_are_anywhere() -> None:
-    prices, problems = market(Economics(leases=LEASES), MIX)
+    prices, problems = market(Economics(leases=LEASES), MIX, peak_over_bf16=1.0)
     assert problems == []
     assert prices is not None
     mfu = np.array([0.18, 0.24, 0.31, 0.42])
@@ -215,6 +216,66 @@ def test_every_reading_counts_and_ranges_are_anywhere() -> None:
     assert found["share_where_training_pays"] == pytest.approx(
         pays, abs=4 * 0.5 / math.sqrt(n) + 0.005
     )
+
+
+def test_a_source_of_both_prices_gives_them_together() -> None:
+    """Of one type of GPU, each rental is the price of letting and of renting in one market."""
+    found = hm.economics("h100-1k", models=[], outside_mfu=0.42, **SIZE).break_even["mfu"]
+    for name in ("p5", "p50", "p95", "at_values"):
+        assert found[name] == pytest.approx(0.42, rel=1e-9), name
+    low = Reading(name="a", whose="rental", date="2026-01", low=1.0, high=3.0, where="")
+    other = Reading(name="b", whose="filing", date="2026-01", low=4.0, high=4.0, where="")
+    lease, outside, weight = paired(
+        Readings(readings=(low, other)), Readings(readings=(low, replace(other, name="c")))
+    )
+    assert weight.sum() == pytest.approx(1.0)
+    # Both of source a are at one place of its range; b goes with all of the other's.
+    of_a = lease < 3.5
+    assert weight[of_a].sum() == pytest.approx(0.5)
+    np.testing.assert_array_equal(lease[of_a], outside[of_a])
+    of_b = ~of_a
+    assert weight[of_b & (outside == 4.0)].sum() == pytest.approx(0.25)
+
+
+def test_weighted_percentiles_are_those_of_repeated_values() -> None:
+    values, counts = np.array([3.0, 1.0, 2.0]), np.array([100, 700, 200])
+    found = percentiles(values, counts.astype(float))
+    repeated = np.repeat(values, counts)
+    for name, share in (("p5", 5), ("p50", 50), ("p95", 95)):
+        assert found[name] == np.percentile(repeated, share, method="inverted_cdf")
+    many = np.random.default_rng(1).normal(size=4000)
+    expected = percentiles(many)
+    assert expected["p5"] == pytest.approx(np.percentile(many, 5))
+    assert percentiles(many, np.full(4000, 0.3)) == pytest.approx(expected, abs=0.01)
+
+
+def test_the_published_mfu_is_of_peaks_in_bf16() -> None:
+    """The same FLOPs are half of a peak that is twice as high, on both sides."""
+    bf16, fp8 = worth(), worth(changes={"workload.mfu_dtype": "fp8"})
+    assert fp8.train["mfu"]["p50"] == pytest.approx(bf16.train["mfu"]["p50"] / 2, rel=0.01)
+    for key in ("at_lease", "outside"):
+        cost = fp8.train["usd_per_pflop_day"][key]
+        assert cost == pytest.approx(bf16.train["usd_per_pflop_day"][key], rel=1e-2), key
+    lease = [one.break_even["lease_usd_per_gpu_hour"]["at_values"] for one in (bf16, fp8)]
+    assert lease[0] == pytest.approx(lease[1], rel=1e-2)
+
+
+def test_failures_leave_a_share_of_what_is_forecast() -> None:
+    account = worth().train["account"]
+    mfu = worth().train["mfu"]["p50"]
+    assert account["fleet_mfu_at_forecast"] == pytest.approx(account["S"] * account["R"] * mfu)
+    assert 0.3 < account["R"] < 0.5
+    assert hm.economics("h100-1k", models=[], **SIZE).train["account"] is None
+
+
+def test_gpus_of_the_scenario_can_be_rented() -> None:
+    changes = {"gpus.mine": {"extends": "h100-sxm", "peak_bf16_flop_per_s": 500e12}}
+    found = worth(changes=changes, outside_gpu="mine", outside_usd_per_gpu_hour=1.0)
+    sides = N * 2.60 * 0.42 * 500e12 / PEAK
+    assert found.break_even["mfu"]["at_values"] == pytest.approx(sides)
+    # What the cluster's own H100 reach is not what these would.
+    assert found.break_even["with_own_software"] is None
+    assert any("on mine as on H100" in what for what in found.assumed)
 
 
 def test_a_reading_that_is_a_range_is_its_equal_parts() -> None:
@@ -266,7 +327,7 @@ def test_prices_without_a_reading_must_be_given() -> None:
         **SIZE,
     )
     # At the same price the MFU that it takes is that of others.
-    assert given.break_even["mfu"]["p50"] == pytest.approx(0.42, rel=1e-9)
+    assert given.break_even["mfu"]["p50"] == pytest.approx(0.42, abs=1e-3)
     assert given.h100_equivalents["training"] is None
     assert any("No pool of h100-sxm" in note for note in given.notes)
 
@@ -274,10 +335,18 @@ def test_prices_without_a_reading_must_be_given() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"lease_usd_per_gpu_hour": -1}, "economics.lease_usd_per_gpu_hour must be > 0, got -1"),
-        ({"outside_usd_per_gpu_hour": 0}, "economics.outside_usd_per_gpu_hour must be > 0"),
+        (
+            {"lease_usd_per_gpu_hour": -1},
+            "economics.lease_usd_per_gpu_hour must be >= 1e-06, got -1",
+        ),
+        ({"outside_usd_per_gpu_hour": 0}, "economics.outside_usd_per_gpu_hour must be >= 1e-06"),
         ({"outside_mfu": 45.9}, "economics.outside_mfu must be <= 1, got 45.9"),
         ({"outside_gpu": "h100"}, 'did you mean "h100-'),
+        ({"lease_usd_per_gpu_hour": 1e300}, "economics.lease_usd_per_gpu_hour must be <= 1e+06"),
+        (
+            {"changes": {"economics.leases": ["lease-mirae-2026-05"] * 2}},
+            "economics.leases must name each source once",
+        ),
         ({"models": ["llama3-7b"]}, "economics.models must be one of the catalogue's models"),
         ({"outside_gpu": "v100-sxm", "outside_usd_per_gpu_hour": 1}, "economics.outside_gpu"),
         ({"changes": {"economics.leases": ["x"]}}, "must be one of the catalogue's prices"),

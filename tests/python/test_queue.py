@@ -137,7 +137,7 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
         )
     text = str(refused.value)
     for said in (
-        "arrivals_per_s must be > 0, got -1",
+        "arrivals_per_s must be >= 1e-12, got -1",
         "service.sigma must be",
         "servers must be >= 1, got 0",
         'discipline must be fcfs, ps or batch, got "lifo"',
@@ -166,6 +166,9 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
         ({**PASS, "service": 200, "arrivals_per_s": 30}, "arrivals_per_s must be < 25"),
         ({"variation": 0.001}, "variation must be 0, or >= 0.011"),
         ({"variation": 1e9}, "variation must be <= 1000"),
+        ({"routing": "round-robin"}, "routing must be left out with one queue"),
+        ({"arrivals_per_s": 1e-300}, "arrivals_per_s must be >= 1e-12"),
+        ({**PASS, "service": 200, "cap": 10**7}, "cap must be <= 1000000"),
     ],
 )
 def test_what_no_queue_has_is_refused(arguments: dict[str, Any], said: str) -> None:
@@ -230,6 +233,20 @@ def test_a_rare_percentile_has_no_number() -> None:
         .std_error("wait_s")
         is None
     )
+
+
+def test_runs_that_are_too_short_say_so() -> None:
+    def is_settled(arguments: dict[str, Any], **size: Any) -> bool | None:
+        return hm.queue(**arguments).simulate(seed=1, **size).is_settled
+
+    assert is_settled({"arrivals_per_s": 0.8, "service": SECOND}) is True
+    # Near saturation a queue grows for longer than runs last.
+    assert is_settled({"arrivals_per_s": 0.999, "service": SECOND}) is False
+    # More would be there at once than come in a run.
+    many = {"servers": 10**6, "arrivals_per_s": 8e5, "service": SECOND}
+    assert is_settled(many) is False
+    short = {"requests": 1_600}
+    assert is_settled({"arrivals_per_s": 0.8, "service": SECOND}, **short) is False
 
 
 def test_progress_is_told_up_to_the_end() -> None:

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 import hindmost as hm
 from hindmost import catalog
 from hindmost.cli.app import cli
-from hindmost.queues.trace import read_trace
+from hindmost.queues.trace import RequestTrace, read_trace
 from hindmost.serving.cycle import Load, cycle, rates
 from hindmost.serving.passes import decode
 from hindmost.serving.replica import Replica
@@ -60,12 +60,43 @@ def test_columns_say_whose_trace_a_file_is(tmp_path: Path) -> None:
     assert azure.spread(seed=1) is azure.at_s
     np.testing.assert_allclose(found["z"].at_s, [0, 0.5])
     burst = found["b"]
-    assert (burst.format, burst.left_out, burst.tick_s) == ("burstgpt", 1, 1.0)
+    # Most of its requests have a second of their own.
+    assert (burst.format, burst.left_out, burst.tick_s) == ("burstgpt", 1, 0.0)
     np.testing.assert_array_equal(burst.at_s, [0, 40, 40, 113])
     np.testing.assert_array_equal(burst.output_tokens, [18, 230, 276, 647])
     mooncake = found["m"]
     assert (mooncake.format, mooncake.tick_s) == ("mooncake", 2.999)
     np.testing.assert_array_equal(mooncake.output_tokens, [500, 490, 794, 316])
+    # Zones of dates are looked at: a trace may cross a change of its clocks.
+    path = tmp_path / "zones"
+    path.write_text(ZONED.replace("00:00:00.509930+00:00", "02:00:01.009930+02:00"))
+    np.testing.assert_allclose(read_trace(path).at_s, [0, 1])
+
+
+def test_bursts_of_users_are_no_ticks_of_a_clock(tmp_path: Path) -> None:
+    head = "Timestamp,Request tokens,Response tokens\n"
+    path = tmp_path / "bursts"
+    for text in (
+        # One coincidence among many times, and fifty requests at once each minute.
+        "".join(f"{600 * k},1,1\n" for k in range(100)) + "0,1,1\n",
+        "".join(f"{60 * k},1,1\n" * 50 for k in range(5)),
+    ):
+        path.write_text(head + text)
+        assert read_trace(path).tick_s == 0
+
+
+def test_files_as_they_come_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "trace"
+    plain = read_trace_of(path, AZURE.encode())
+    for data in (
+        b"\xef\xbb\xbf" + AZURE.encode(),
+        AZURE.replace("\n", "\r\n").encode(),
+        AZURE.encode() + b"\n\n",
+        AZURE.replace("TIMESTAMP", "extra,TIMESTAMP").replace("2023", "x,2023").encode(),
+    ):
+        np.testing.assert_array_equal(read_trace_of(path, data).at_s, plain.at_s)
+    lines = b"\xef\xbb\xbf\n" + MOONCAKE.encode()
+    assert read_trace_of(path, lines).format == "mooncake"
 
 
 def test_a_clock_that_ticks_is_spread_over_its_ticks(tmp_path: Path) -> None:
@@ -106,6 +137,10 @@ def test_published_traces_have_their_variation(
         ("", "must be a CSV file or lines of JSON"),
         ("{wrong", "must be a CSV file or lines of JSON"),
         (AZURE.replace("2023-11-16 18:17:04.0319600", "noon"), "trace, row 2 must have a time"),
+        (AZURE.replace(",", ";"), "columns are separated by commas"),
+        (AZURE.replace(",27", ",27,1"), "must be a CSV file or lines of JSON"),
+        (MOONCAKE.replace("2999", "[1]"), "trace"),
+        (MOONCAKE.replace("7322", "true"), "trace"),
         (AZURE.replace(",27", ",-27"), "trace, row 3 must have a number >= 0 in GeneratedTokens"),
         (AZURE.replace("4808", ""), "trace, row 1 must have a number >= 0 in ContextTokens"),
         (AZURE.replace("4808", "many"), "trace, row 1 must have a number >= 0 in ContextTokens"),
@@ -168,6 +203,11 @@ def test_a_full_server_gives_what_a_cycle_of_its_replica_gives(
     assert made.prefill @ [1.0, 9000, 9000.0**2] == pytest.approx(float(seconds[0]), rel=0.1)
 
 
+def read_trace_of(path: Path, data: bytes) -> RequestTrace:
+    path.write_bytes(data)
+    return read_trace(path)
+
+
 def served(**arguments: Any) -> hm.Served:
     plain: dict[str, Any] = {
         "model": "llama3-70b",
@@ -208,6 +248,9 @@ def test_requests_queue_where_they_come_at_a_rate() -> None:
     assert value(bursts, "ttft_s", "p99") > value(calm, "ttft_s", "p99")
     steady = served(arrivals_per_s=0.4 * most)
     assert steady.queue == calm.queue
+    # An idle replica has no pass that a request would have to wait for.
+    idle = served(arrivals_per_s=1e-3, requests=10_000)
+    assert value(idle, "ttft_s", "p90") == pytest.approx(value(idle, "ttft_s", "p50"), rel=1e-6)
 
 
 def test_more_requests_than_can_be_served_have_no_queue() -> None:
@@ -272,8 +315,8 @@ def test_a_fast_pool_takes_more_where_speed_is_looked_at() -> None:
 def test_fewer_replicas_stand_for_many() -> None:
     """Half as many replicas and requests give the same, up to what chance is among fewer."""
     rate = 0.7 * served().total["requests_per_s"]
-    whole = served(arrivals_per_s=rate, variation=2, routing="round-robin", requests=3_200_000)
-    part = served(arrivals_per_s=rate, variation=2, routing="round-robin", requests=320_000)
+    whole = served(arrivals_per_s=rate, variation=2, routing="round-robin", requests=1_600_000)
+    part = served(arrivals_per_s=rate, variation=2, routing="round-robin", requests=80_000)
     assert whole.queue is not None
     assert part.queue is not None
     n_whole, n_part = (of.queue["pools"][0]["replicas"] for of in (whole, part))  # type: ignore[index]
@@ -283,6 +326,54 @@ def test_fewer_replicas_stand_for_many() -> None:
         assert value(part, metric, statistic) == pytest.approx(
             value(whole, metric, statistic), rel=0.05
         )
+
+
+def test_pools_keep_their_proportions_where_fewer_replicas_stand_for_many() -> None:
+    gpus = {"h200-sxm": 960, "h100-sxm": 320, "a100-sxm": 2}
+    most = served(gpus=gpus).total["requests_per_s"]
+    found = served(gpus=gpus, arrivals_per_s=0.7 * most, requests=200_000)
+    assert found.queue is not None
+    replicas = {one["pool"]: one["replicas"] for one in found.queue["pools"]}
+    assert replicas["h200-sxm"] > 10
+    by_h100 = {row["pool"]: row["replicas"] for row in found.pools}
+    expected = by_h100["h100-sxm"] / by_h100["h200-sxm"]
+    assert replicas["h100-sxm"] / replicas["h200-sxm"] == pytest.approx(expected, rel=0.2)
+    # One of the few would stand for more than there are.
+    assert replicas["a100-sxm"] == 0
+    assert any("Too few replicas to be simulated" in note for note in found.notes)
+
+
+def test_options_that_would_do_nothing_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(hm.ScenarioError) as refused:
+        served(variation=2, routing="round-robin", percentile=99)
+    for key in ("variation", "routing", "percentile"):
+        assert f"{key} must come with arrivals_per_s or trace" in str(refused.value)
+    with pytest.raises(hm.ScenarioError, match="percentile must come with ttft_s or tpot_s"):
+        served(arrivals_per_s=1, percentile=99)
+    path = tmp_path / "trace.csv"
+    path.write_text(AZURE)
+    with pytest.raises(hm.ScenarioError, match="requests must be absent where trace is given"):
+        hm.serve(model="llama3-8b", gpus=GPUS, trace=path, requests=20_000)
+
+
+def test_requests_that_no_memory_holds_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "trace.csv"
+    path.write_text(
+        AZURE
+        + AZURE.partition("\n")[2] * 5000
+        + AZURE.splitlines()[1].replace("4808", "9000000")
+        + "\n"
+    )
+    found = hm.serve(model="llama3-8b", gpus=GPUS, trace=path, seed=1)
+    assert any("1 requests of the trace are longer than the memory" in one for one in found.notes)
+
+
+def test_waits_that_have_not_settled_are_told() -> None:
+    most = served().total["requests_per_s"]
+    found = served(arrivals_per_s=0.995 * most)
+    assert any("Waits still change when runs end" in note for note in found.notes)
+    calm = served(arrivals_per_s=0.5 * most, requests=1_000_000)
+    assert not any("Waits still change" in note for note in calm.notes)
 
 
 def test_a_trace_is_followed_at_its_rate_or_another(tmp_path: Path) -> None:
@@ -388,5 +479,6 @@ def test_the_command_prints_what_is_seen_under_load() -> None:
     assert table["queue"]["slo"]["percentile"] == 99
     wrong = CliRunner().invoke(cli, [*call, "--requests", "5", "--variation", "-1"])
     assert isinstance(wrong.exception, hm.ScenarioError)
-    assert "variation must be 0, or >= 0.011" in str(wrong.exception)
-    assert "requests must be an integer from 10000" in str(wrong.exception)
+    # By the names of the options.
+    assert "--variation must be 0, or >= 0.011" in str(wrong.exception)
+    assert "--requests must be an integer from 10000" in str(wrong.exception)

@@ -21,14 +21,15 @@ from hindmost.errors import Problem, ScenarioError
 from hindmost.forecasted import Forecast
 from hindmost.money.break_even import HOURS_PER_YEAR, Sides
 from hindmost.money.equivalents import HARDWARE, Part, by_hardware
-from hindmost.money.market import PUBLISHED_MFU, market
-from hindmost.money.ownership import Owned, owned
+from hindmost.money.market import PUBLISHED_MFU, Market, market
+from hindmost.money.ownership import Owned, owned, ownership_assumed
 from hindmost.money.prices import all_of_cluster
 from hindmost.money.readings import Reading, Readings, percentiles
 from hindmost.money.train_or_lease import Comparison, Flip
 from hindmost.scenario import Changes, Scenario, to_table, with_changes
 from hindmost.scenario.change import as_changes
 from hindmost.scenario.economics import Economics
+from hindmost.scenario.fields import gpu_hint
 from hindmost.scenario.load import load
 from hindmost.scenario.some_pools import with_pools
 
@@ -216,14 +217,20 @@ def worth(scenario: Scenario, *, size: Mapping[str, Any], progress: Progress | N
         Called with the runs that are done and all of them.
     """
     table = scenario.economics or Economics()
-    prices, found = market(table, _by_type(scenario))
-    found += [*request_problems(scenario), *_peak_problems(scenario, table)]
+    found = list(_gpu_problems(scenario, table))
+    refuse([replace(one, source=scenario.source) for one in found])
+    rented = _rented(scenario, table)
+    over_bf16 = _peak(rented, scenario) / rented.peak_bf16_flop_per_s
+    prices, found = market(table, _by_type(scenario), peak_over_bf16=over_bf16)
+    found += request_problems(scenario)
     refuse([replace(one, source=scenario.source) for one in found])
     assert prices is not None
     trained = forecast(scenario, progress=progress, **size)
     own = _Trained.of(scenario, trained)
     compared = Comparison(sides=_sides(scenario, table), market=prices, mfu=own.mfu)
     alone, of_alone = _alone(scenario, {**size, "seed": trained.inputs["seed"]})
+    # What an H100 reaches says nothing of another type.
+    own_software = _with(alone, compared) if table.outside_gpu == UNIT else None
     models, of_models = serving_worth(scenario, models_of(scenario, table.models), UNIT)
     owner = owned(_by_type(scenario), table)
     return Worth(
@@ -239,13 +246,21 @@ def worth(scenario: Scenario, *, size: Mapping[str, Any], progress: Progress | N
         lease=_lease(prices.lease, compared.sides),
         train=_train(scenario, own, compared, owner, size.get("threads")),
         serve=[one.document(prices.lease.at) for one in models],
-        break_even={**compared.break_even(), "with_own_software": _with(alone, compared)},
+        break_even={**compared.break_even(), "with_own_software": own_software},
         h100_equivalents=_equivalents(scenario, own, alone, models),
         cluster=_cluster(scenario, owner),
         prices=_by_source(scenario, table, compared, owner, models),
-        notes=(*of_alone, *of_models),
+        notes=(*of_alone, *of_models, *_of_readings(prices)),
         assumed=tuple(_assumed(scenario, table, models)),
     )
+
+
+def _of_readings(prices: Market) -> Iterator[str]:
+    """Yield what is to be known of prices of which there is one reading, though none was given."""
+    for words, readings in (("letting", prices.lease), ("renting", prices.outside)):
+        (first, *others) = readings.readings
+        if not others and first.whose != "given":
+            yield f"One source has a price of {words}: {first.name}."
 
 
 def _by_type(scenario: Scenario) -> dict[str, int]:
@@ -255,12 +270,22 @@ def _by_type(scenario: Scenario) -> dict[str, int]:
     return found
 
 
-def _peak_problems(scenario: Scenario, table: Economics) -> Iterator[Problem]:
-    dtype = scenario.workload.mfu_dtype
-    if catalog.gpu(table.outside_gpu).peak_flop_per_s(dtype) is None:
+def _rented(scenario: Scenario, table: Economics) -> Accelerator:
+    """Return the type of GPU that is rented: the scenario's own, or the catalogue's."""
+    name = table.outside_gpu
+    return scenario.gpus[name] if name in scenario.gpus else catalog.gpu(name)
+
+
+def _gpu_problems(scenario: Scenario, table: Economics) -> Iterator[Problem]:
+    dtype, name, path = scenario.workload.mfu_dtype, table.outside_gpu, "economics.outside_gpu"
+    known = [*scenario.gpus, *catalog.names("gpus")]
+    if name not in known:
+        hint = gpu_hint(name, known)
+        requirement = "must be one of the catalogue's gpus or the scenario's"
+        yield Problem(path=path, requirement=requirement, value=name, hint=hint)
+    elif _rented(scenario, table).peak_flop_per_s(dtype) is None:
         requirement = f"must have a peak in {dtype} (workload.mfu_dtype)"
-        path = "economics.outside_gpu"
-        yield Problem(path=path, requirement=requirement, value=table.outside_gpu)
+        yield Problem(path=path, requirement=requirement, value=name)
 
 
 def _peak(gpu: Accelerator, scenario: Scenario) -> float:
@@ -273,7 +298,7 @@ def _sides(scenario: Scenario, table: Economics) -> Sides:
     return Sides(
         n_gpus=sum(_by_type(scenario).values()),
         peak_flop_per_s=_peak_of_all(scenario),
-        outside_peak_flop_per_s=_peak(catalog.gpu(table.outside_gpu), scenario),
+        outside_peak_flop_per_s=_peak(_rented(scenario, table), scenario),
     )
 
 
@@ -385,18 +410,24 @@ def _train(
             "outside": outside * HOURS_PER_DAY / (rented_flop_per_s / PETA),
         },
         "outside_usd_per_year": sides.rent_per_year(compared.at_mfu, outside, outside_mfu),
-        "account": _account(scenario, own.forecast.inputs["seed"], threads),
+        "account": _account(scenario, document["mfu"]["p50"], own.forecast.inputs["seed"], threads),
     }
 
 
-def _account(scenario: Scenario, seed: int, threads: int | None) -> dict[str, float | None] | None:
-    """Return what failures leave of whole runs at the scenario's own values, if anything fails."""
+def _account(
+    scenario: Scenario, mfu: float, seed: int, threads: int | None
+) -> dict[str, float] | None:
+    """Return what failures leave, if anything fails: S and R at the scenario's own values.
+
+    Steps take longer in a forecast, so that slightly more of them are lost there. The fleet MFU is
+    that of the forecast.
+    """
     if not scenario.enabled_failures:
         return None
     size: dict[str, Any] = {"runs": ACCOUNT_RUNS, "steps": ACCOUNT_STEPS}
     found = compile(scenario).simulate(seed=seed, threads=threads, **size).account
     assert found is not None
-    return {"S": found.S, "R": found.R, "P": found.P, "fleet_mfu": found.fleet_mfu}
+    return {"S": found.S, "R": found.R, "fleet_mfu_at_forecast": found.S * found.R * mfu}
 
 
 def _cluster(scenario: Scenario, owner: Owned) -> dict[str, Any]:
@@ -477,5 +508,7 @@ def _assumed(scenario: Scenario, table: Economics, models: Sequence[ModelWorth])
             yield f"{path}: {basis.where}"
     if table.outside_mfu is None:
         (one,) = PUBLISHED_MFU.readings
-        yield f"MFU on rented GPUs: that of {one.where}, whatever they train"
+        of = "" if table.outside_gpu == UNIT else f", on {table.outside_gpu} as on H100"
+        yield f"MFU on rented GPUs: that of {one.where}, whatever they train{of}"
+    yield from ownership_assumed(_by_type(scenario))
     yield from dict.fromkeys(what for one in models for what in one.served.assumed)

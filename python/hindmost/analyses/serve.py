@@ -28,7 +28,6 @@ from hindmost.serving.outages import availability
 from hindmost.serving.scenario import load_job
 from hindmost.serving.search import BEST, Configuration, Searched, best_of, frontier, searched
 from hindmost.serving.split import best_split
-from hindmost.serving.under_load import REQUESTS
 
 if TYPE_CHECKING:
     import polars as pl
@@ -121,7 +120,7 @@ def serve(
     routing: str | None = None,
     percentile: float | None = None,
     seed: int | None = None,
-    requests: int = REQUESTS,
+    requests: int | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
     changes: Changes | None = None,
@@ -172,7 +171,8 @@ def serve(
     seed
         Seed of the queue; drawn by default.
     requests
-        Requests of the queue, 10,000 or more; those of a trace are as many as it has.
+        Requests of the queue, 10,000 or more, by default 2 million; those of a trace are as many as
+        it has.
     threads
         Threads; by default as many as this process may use.
     progress
@@ -214,6 +214,9 @@ def serve(
         "percentile": percentile,
     }
     simulation, found = simulation_of(seed, requests, threads, progress)
+    if requests is not None and trace is not None:
+        requirement = "must be absent where trace is given, which has as many as it has"
+        found.append(Problem(path="requests", requirement=requirement, value=requests))
     try:
         job, named = _job_of(scenario, arguments, changes, changes_from)
     except ScenarioError as error:

@@ -66,6 +66,18 @@ def job_of(given: Mapping[str, Any]) -> ServingJob:
             requirement = f"must be absent where {key} is given"
             value = of["concurrency"]
             problems.append(Problem(path="concurrency", requirement=requirement, value=value))
+    if given["arrivals_per_s"] is None and given["trace"] is None:
+        requirement = "must come with arrivals_per_s or trace: no requests queue without"
+        problems += [
+            Problem(path=key, requirement=requirement, value=given[key])
+            for key in ("variation", "routing", "percentile")
+            if given[key] is not None
+        ]
+    elif given["percentile"] is not None and given["ttft_s"] is None and given["tpot_s"] is None:
+        requirement = "must come with ttft_s or tpot_s, which it is a percentile of"
+        problems.append(
+            Problem(path="percentile", requirement=requirement, value=given["percentile"])
+        )
     trace = None
     if of["trace"] is not None:
         requirement = "must be absent where trace is given, which has its own"

@@ -20,6 +20,7 @@ from hindmost.arguments import (
 from hindmost.engines import Progress
 from hindmost.errors import Problem
 from hindmost.queues.queue import MOST_REQUESTS
+from hindmost.queues.trace import RequestTrace
 from hindmost.serving.job import ServingJob
 from hindmost.serving.search import Configuration, Searched
 from hindmost.serving.servers import PROMPTS, servers
@@ -27,6 +28,7 @@ from hindmost.serving.under_load import (
     FEWEST_REQUESTS,
     MOST_SETTLED,
     MOST_USED,
+    REQUESTS,
     UnderLoad,
     capacity_per_s,
     document,
@@ -61,9 +63,10 @@ class Simulation:
 
 
 def simulation_of(
-    seed: int | None, requests: int, threads: int | None, progress: Progress | None
+    seed: int | None, requests: int | None, threads: int | None, progress: Progress | None
 ) -> tuple[Simulation, list[Problem]]:
     """Return how a queue is simulated by the arguments of `serve`, and what is wrong with them."""
+    requests = REQUESTS if requests is None else requests
     seed, requests, threads = (as_int(one) for one in (seed, requests, threads))
     seed = drawn_seed() if seed is None else seed
     threads = available_threads() if threads is None else threads
@@ -153,7 +156,26 @@ def queue_of(
         few = max(simulation.requests // LOOKS, FEWEST_REQUESTS)
         most = most_within(job, pools, lambda per_s: at(per_s, few, None))
         found["slo"]["most_requests_per_s"] = most
-    return found, _notes(job, of)
+    return found, _notes(job, serving, of)
+
+
+def _n_too_long(job: ServingJob, serving: Sequence[Serving], trace: RequestTrace) -> int:
+    """Return how many requests have more context at their end than any replica's memory holds."""
+    lengths = trace.input_tokens + trace.output_tokens
+    low, high = 0, len(lengths)
+    ordered = np.sort(lengths)
+
+    def fits(tokens: float) -> bool:
+        return any(
+            one.layout.replica.sequences_that_fit(tokens, memory_share=job.memory_share) >= 1
+            for one in serving
+        )
+
+    # What holds a sequence holds shorter ones.
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (middle + 1, high) if fits(float(ordered[middle])) else (low, middle)
+    return len(ordered) - low
 
 
 def _prompts(job: ServingJob) -> Numbers:
@@ -165,23 +187,34 @@ def _prompts(job: ServingJob) -> Numbers:
     return np.array([core.quantile(share) for share in shares])
 
 
-def _notes(job: ServingJob, of: UnderLoad) -> list[str]:
+def _notes(job: ServingJob, serving: Sequence[Serving], of: UnderLoad) -> list[str]:
     notes = []
     trace = job.stream.trace
     if of.is_thinned:
+        others = "" if job.stream.routing == "round-robin" else ", which are less evenly loaded"
         notes.append(
-            f"{sum(of.servers):,} replicas were simulated for all, with as many fewer requests."
+            f"{sum(of.servers):,} replicas were simulated for all, with as many fewer requests"
+            f"{others}; more --requests simulate more of them."
         )
+        gone = [one.name for one, n in zip(serving, of.servers, strict=True) if n == 0]
+        if gone:
+            notes.append(f"Too few replicas to be simulated among the others: {', '.join(gone)}.")
     if trace is not None and trace.tick_s > 0:
         notes.append(
             f"The trace's clock ticks every {trace.tick_s:.3g} s, over which requests are spread."
+        )
+    n_long = 0 if trace is None else _n_too_long(job, serving, trace)
+    if n_long:
+        notes.append(
+            f"{n_long:,} requests of the trace are longer than the memory of any replica holds; "
+            "they are served as if it held them."
         )
     if trace is not None and trace.left_out:
         notes.append(f"{trace.left_out:,} requests of the trace have no prompt or no answer.")
     if of.trace_s is not None and of.used >= MOST_USED:
         notes.append("More requests come than replicas can take: they wait until the trace ends.")
-    elif of.used > MOST_SETTLED:
-        notes.append("So close to what replicas can take, waits still grow when runs end.")
+    elif of.used > MOST_SETTLED or of.runs.is_settled is False:
+        notes.append("Waits still change when runs end: more --requests make them longer.")
     median = of.percentile("response_s", 50)
     if of.trace_s is not None and median is not None and of.trace_s < FEWEST_STAYS * median.value:
         notes.append(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -83,7 +86,7 @@ GPUS = re.compile(r"([0-9][0-9_,]*)x([a-z0-9-]+)")
     type=int,
     help="Whole domains over which the experts of a replica may be spread, at most.  [default: 1]",
 )
-@click.option("--requests", type=int, help="Requests of the queue.  [default: 1000000]")
+@click.option("--requests", type=int, help="Requests of the queue.  [default: 2000000]")
 @click.option(
     "--seed",
     type=click.IntRange(min=0, max=MAX_SEED),
@@ -126,9 +129,8 @@ def serve(
         "wide": "wide_domains",
     }
     given = {names.get(key, key): value for key, value in call.items() if value is not None}
-    queue: dict[str, Any] = {"seed": seed, "threads": threads}
-    if requests is not None:
-        queue["requests"] = requests
+    queue: dict[str, Any] = {"seed": seed, "threads": threads, "requests": requests}
+    options = {names.get(key, key): f"--{key.replace('_', '-')}" for key in (*call, *queue)}
     if scenario is not None:
         _refuse_beside_a_file(model=model, gpus=gpus or None, **call)
         changes = parsed_settings(settings)
@@ -139,12 +141,30 @@ def serve(
     else:
         _refuse_settings(settings)
         counted = _counted(gpus)
-        with progress_bar("requests") as progress:
+        with progress_bar("requests") as progress, _named(options):
             found = served(model=model, gpus=counted, progress=progress, **queue, **given)
     if found.queue is not None and style in ("table", "markdown", "csv"):
         # JSON contains it.
         tell(f"seed {found.queue['seed']}")
     echo_data(render_served(found, style))
+
+
+@contextmanager
+def _named(options: dict[str, str]) -> Iterator[None]:
+    """Give problems of arguments the names of the options that they come from."""
+    from hindmost.errors import ScenarioError
+
+    try:
+        yield
+    except ScenarioError as error:
+        raise ScenarioError(
+            replace(one, path=_option(one.path, options)) for one in error.problems
+        ) from None
+
+
+def _option(path: str, options: dict[str, str]) -> str:
+    name, comma, rest = path.partition(",")
+    return f"{options.get(name, name)}{comma}{rest}"
 
 
 def _refuse_beside_a_file(**given: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hindmost import catalog
 from hindmost.errors import Problem
@@ -45,7 +45,9 @@ class Market:
     outside_mfu: Readings
 
 
-def market(table: Economics, n_gpus: Mapping[str, int]) -> tuple[Market | None, list[Problem]]:
+def market(
+    table: Economics, n_gpus: Mapping[str, int], *, peak_over_bf16: float
+) -> tuple[Market | None, list[Problem]]:
     """Return the market of a cluster, or what is missing for it.
 
     Parameters
@@ -54,10 +56,13 @@ def market(table: Economics, n_gpus: Mapping[str, int]) -> tuple[Market | None, 
         What is given.
     n_gpus
         GPUs of the cluster by type.
+    peak_over_bf16
+        Peak of a rented GPU that MFU is of, over its peak in BF16: the published MFU is of the
+        latter, and as many FLOPs are a smaller share of a higher peak.
     """
     found = list(_lease_problems(table))
     lease = None if found else leases(table.leases, n_gpus)
-    outside, outside_mfu = rentals(table.outside_gpu), PUBLISHED_MFU
+    outside, outside_mfu = rentals(table.outside_gpu), _of_peak(peak_over_bf16)
     if table.lease_usd_per_gpu_hour is not None:
         lease = given(table.lease_usd_per_gpu_hour, "economics.lease_usd_per_gpu_hour")
     if table.outside_usd_per_gpu_hour is not None:
@@ -73,7 +78,20 @@ def market(table: Economics, n_gpus: Mapping[str, int]) -> tuple[Market | None, 
     return Market(lease=lease, outside=outside, outside_mfu=outside_mfu), []
 
 
+def _of_peak(over_bf16: float) -> Readings:
+    """Return the published MFU as a share of another peak."""
+    return Readings(
+        readings=tuple(
+            replace(one, low=one.low / over_bf16, high=one.high / over_bf16)
+            for one in PUBLISHED_MFU.readings
+        )
+    )
+
+
 def _lease_problems(table: Economics) -> Iterator[Problem]:
+    for name in sorted({name for name in table.leases if table.leases.count(name) > 1}):
+        requirement = "must name each source once, or it would count twice"
+        yield Problem(path="economics.leases", requirement=requirement, value=name)
     for name in table.leases:
         if catalog.prices(name).blended_usd_per_gpu_hour is None:
             requirement = "must be prices of a whole cluster"

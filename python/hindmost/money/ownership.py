@@ -11,6 +11,7 @@ from hindmost.scenario.economics import Economics
 
 SOURCE = "all-in"
 """Entry of the catalogue with capital and power by type of GPU."""
+ASSUMED = "capital: H200 servers cost what H100 servers do, and staff and software are left out"
 WATTS_PER_KW = 1e3
 
 
@@ -54,6 +55,11 @@ def owned(n_gpus: Mapping[str, int], prices: Economics) -> Owned:
     if prices.hosting_usd_per_gpu_hour is not None:
         parts["hosting"] = prices.hosting_usd_per_gpu_hour
     return Owned(capital_usd=capital_usd, power_w=power_w, usd_per_gpu_hour=parts)
+
+
+def ownership_assumed(n_gpus: Mapping[str, int]) -> list[str]:
+    """Return what is assumed of capital, of the types of GPU that a cluster has."""
+    return [ASSUMED] if "h200-sxm" in n_gpus else []
 
 
 def _sum(each: Mapping[str, float], n_gpus: Mapping[str, int]) -> float | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,22 +99,61 @@ def given(value: float, where: str) -> Readings:
     return Readings(readings=(reading,))
 
 
-def percentiles(values: Numbers) -> dict[str, float]:
-    """Return p5, p50 and p95 of values of equal probability.
+def percentiles(values: Numbers, weights: Numbers | None = None) -> dict[str, float]:
+    """Return p5, p50 and p95 of values.
+
+    Parameters
+    ----------
+    values : array
+        The values.
+    weights : array
+        Their probabilities, which need not add up to 1; without them percentiles are linear between
+        values.
 
     Examples
     --------
     >>> percentiles(np.arange(101.0))
     {'p5': 5.0, 'p50': 50.0, 'p95': 95.0}
     """
-    ordered = np.sort(values, axis=None)
-    places = np.arange(len(ordered))
+    order = np.argsort(values, axis=None, kind="stable")
+    ordered = np.ravel(values)[order]
+    if weights is None:
+        places = np.arange(len(ordered))
+        return {
+            name: float(np.interp(share * places[-1], places, ordered))
+            for name, share in PERCENTILES
+        }
+    reached = np.cumsum(np.ravel(weights)[order])
+    # The least value below which, itself included, lies as much.
+    found = (np.searchsorted(reached, share * reached[-1]) for _, share in PERCENTILES)
     return {
-        name: float(np.interp(share * places[-1], places, ordered)) for name, share in PERCENTILES
+        name: float(ordered[min(int(place), len(ordered) - 1)])
+        for (name, _), place in zip(PERCENTILES, found, strict=True)
     }
 
 
-def combined(first: Numbers, *others: Numbers) -> Sequence[Numbers]:
-    """Return arrays that hold all combinations of some values, to be multiplied with each other."""
-    grids = np.meshgrid(first, *others, indexing="ij", sparse=True)
-    return [np.asarray(grid) for grid in grids]
+def paired(first: Readings, second: Readings) -> tuple[Numbers, Numbers, Numbers]:
+    """Return values of two numbers together, and their probabilities.
+
+    A source that has both gives them together: what it says of the one and of the other holds in
+    one market, and a range of both has one place. Sources that have one of them only go with all
+    of the other's.
+
+    Returns
+    -------
+    first, second, weight : array
+        All combinations; weights add up to 1.
+    """
+    names = {one.name: one for one in second.readings}
+    found: list[tuple[Numbers, Numbers, Numbers]] = []
+    for one in first.readings:
+        if one.name in names:
+            pair = one.values(), names[one.name].values()
+        else:
+            grid = np.meshgrid(one.values(), second.values(), indexing="ij")
+            pair = grid[0].ravel(), grid[1].ravel()
+        weight = np.full(len(pair[0]), 1 / len(pair[0]) / len(first.readings))
+        found.append((*pair, weight))
+    columns = zip(*found, strict=True)
+    together, others, weights = (np.concatenate(column) for column in columns)
+    return together, others, weights

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hindmost.money.break_even import Sides
 from hindmost.money.market import Market
-from hindmost.money.readings import combined, percentiles
+from hindmost.money.readings import paired, percentiles
 
 Numbers = NDArray[np.float64]
 
@@ -74,20 +74,25 @@ class Comparison:
         """Return where both cost the same: over all readings and draws, and at their medians."""
         market, sides = self.market, self.sides
         lease, outside, outside_mfu = self.at_prices
-        rented = market.outside.values(), market.outside_mfu.values()
-        of_mfu = np.asarray(sides.mfu(*combined(market.lease.values(), *rented)))
-        of_lease = np.asarray(sides.lease(*combined(self.mfu, *rented)))
-        # Of all combinations of readings and draws.
-        below = np.searchsorted(np.sort(of_mfu, axis=None), self.mfu)
+        others = market.outside_mfu.values()
+        leases, rents, weights = paired(market.lease, market.outside)
+        # All combinations of prices, and of these with the MFU on rented GPUs.
+        of_mfu = sides.mfu(leases[:, np.newaxis], rents[:, np.newaxis], others)
+        weight = np.broadcast_to(weights[:, np.newaxis] / len(others), of_mfu.shape)
+        own, rent, other = np.meshgrid(self.mfu, market.outside.values(), others, indexing="ij")
+        of_lease = sides.lease(own, rent, other)
+        order = np.argsort(of_mfu, axis=None)
+        reached = np.concatenate([[0.0], np.cumsum(weight.ravel()[order])])
+        below = reached[np.searchsorted(of_mfu.ravel()[order], self.mfu)]
         mfu = sides.mfu(lease, outside, outside_mfu)
         return {
-            "mfu": {**percentiles(of_mfu), "at_values": mfu},
+            "mfu": {**percentiles(of_mfu, weight), "at_values": mfu},
             "lease_usd_per_gpu_hour": {
                 **percentiles(of_lease),
                 "at_values": sides.lease(self.at_mfu, outside, outside_mfu),
             },
             "training_pays_at_values": self.at_mfu > mfu,
-            "share_where_training_pays": float(below.mean() / of_mfu.size),
+            "share_where_training_pays": float(below.mean()),
         }
 
     def flips(self) -> tuple[Flip, ...]:

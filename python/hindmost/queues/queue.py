@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal, cast
 
@@ -34,10 +35,15 @@ REQUESTS = 1_000_000
 """Requests of all runs together, by default."""
 RUNS = 16
 """Runs, by default: their scatter gives errors."""
+MAX_CAP = 1_000_000
+"""Requests that a server has in service, at most."""
 FEWEST_REQUESTS = 100
 """Requests of a run, at least."""
 MOST_REQUESTS = 100_000_000
 """Requests of all runs together, at most; these take about 5 GB."""
+
+LEAST_PER_S, MOST_PER_S = 1e-12, 1e12
+"""Requests a second, at least and at most."""
 
 Seconds = Annotated[float, Field(ge=0)]
 
@@ -49,12 +55,12 @@ class Queue(Strict):
     """
 
     servers: Count = 1
-    arrivals_per_s: Annotated[float, Field(gt=0)]
+    arrivals_per_s: Annotated[float, Field(ge=LEAST_PER_S, le=MOST_PER_S)]
     service: PositiveOrLaw
     discipline: Literal["fcfs", "ps", "batch"] = "fcfs"
     a_s: Seconds | None = None
     b_s: Seconds | None = None
-    cap: Count | None = None
+    cap: Annotated[int, Field(ge=1, le=MAX_CAP)] | None = None
     prefill_s: Seconds = 0.0
     variation: Annotated[float, Field(ge=0, le=VARIATIONS[1])] = 1.0
     routing: Routing = "least-loaded"
@@ -191,7 +197,23 @@ class Queue(Strict):
             discipline=self.discipline,
             has_prompts=self.prefill_s > 0,
             seed=seed,
+            settling_requests=self._settling_requests,
         )
+
+    @property
+    def _settling_requests(self) -> float:
+        """Requests in which the queue forgets that it began with none, roughly.
+
+        The relaxation of a heavily loaded queue, ``2 (c_a^2 + c_s^2) / (1 - load)^2``, which is
+        that of M/M/1 near a load of 1.
+        """
+        capacity = self.capacity_per_s
+        if math.isinf(capacity):
+            return 0.0
+        core = self.law.core
+        variations = self.variation**2 + core.variance() / core.mean() ** 2
+        load = self.arrivals_per_s / capacity
+        return 2 * variations * load / (1 - load) ** 2
 
     def _core_arguments(self) -> dict[str, Any]:
         # One queue for servers that take one request each is a server with a place for each of
@@ -341,6 +363,9 @@ def _problems(made: Queue) -> Iterator[Problem]:
         if made.prefill_s > 0:
             requirement = f'must be left out with the discipline "{made.discipline}"'
             yield Problem(path="prefill_s", requirement=requirement, value=made.prefill_s)
+    if made.routing != "least-loaded" and (made.discipline == "fcfs" or made.servers == 1):
+        requirement = "must be left out with one queue, or with one server"
+        yield Problem(path="routing", requirement=requirement, value=made.routing)
     if 0 < made.variation < VARIATIONS[0]:
         requirement = f"must be 0, or >= {VARIATIONS[0]:g}"
         yield Problem(path="variation", requirement=requirement, value=made.variation)

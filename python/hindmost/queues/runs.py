@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hindmost.student import student_quantile
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -20,6 +22,13 @@ FEWEST_BEYOND = 10
 """Requests of a run beyond a percentile, under which it has no number."""
 PARTS = 8
 """Consecutive parts of known requests, whose scatter gives errors: there is one run of them."""
+
+LENGTHS = 10.0
+"""A run is long enough with so many times the requests in which a queue settles."""
+FEWEST_TO_COMPARE = 4
+"""Runs of which both halves are compared, at least."""
+CHANCE = 1e-3
+"""Probability that runs seem not to have settled when they have."""
 
 Run = Mapping[str, Any]
 """Columns of one run, by request."""
@@ -70,6 +79,8 @@ class QueueRuns:
         The seed.
     is_known : bool
         Whether requests are those of a trace.
+    settling_requests : float
+        Requests in which the queue forgets its beginning, as far as that is known.
     """
 
     runs: tuple[Run, ...]
@@ -77,6 +88,7 @@ class QueueRuns:
     has_prompts: bool
     seed: int
     is_known: bool = False
+    settling_requests: float = 0.0
 
     def __eq__(self, other: object) -> bool:
         """Return whether all columns of all runs are equal."""
@@ -123,6 +135,29 @@ class QueueRuns:
             value=float(np.mean(np.array(values, dtype=np.float64))),
             std_error=_error(scattered),
         )
+
+    @property
+    def is_settled(self) -> bool | None:
+        """Whether runs are long enough for what waits come to in the long run.
+
+        False where a run has fewer than ten times the requests that are there at once, or in which
+        a queue forgets its beginning; and where responses of the second half of those that count
+        differ from those of the first half by more than chance. None for known requests.
+        """
+        if self.is_known:
+            return None
+        at_once = np.mean([(_rate(run) or math.inf) * _response_s(run) for run in self.runs])
+        fewest = LENGTHS * max(float(at_once), self.settling_requests)
+        if len(self.runs[0]["at_s"]) < fewest:
+            return False
+        if len(self.runs) < FEWEST_TO_COMPARE:
+            return True
+        changes = np.array([_change(run) for run in self.runs])
+        if np.ptp(changes) == 0:
+            return bool(changes[0] == 0)
+        n = len(changes)
+        score = abs(float(changes.mean())) / (float(changes.std(ddof=1)) / math.sqrt(n))
+        return score <= student_quantile(1 - CHANCE / 2, n - 1)
 
     @property
     def _parts(self) -> list[Run]:
@@ -185,7 +220,7 @@ class QueueRuns:
         yield "requests_per_s", "mean", _rate
         yield "waits", "mean", lambda run: float((counted(run, "wait_s") > 0).mean())
         yield "empty", "mean", lambda run: float((counted(run, "found") == 0).mean())
-        yield "number", "mean", lambda run: run["mean_number"]
+        yield "number", "mean", _mean_number
         names = ["wait_s", "response_s"]
         if self.discipline == "batch" and self.has_prompts:
             names.insert(1, "first_s")
@@ -261,10 +296,26 @@ def _pace_of_requests(percentile: float) -> Callable[[Run], float | None]:
     return lambda run: percentile_of(token_seconds(run), percentile)
 
 
+def _mean_number(run: Run) -> float | None:
+    number: float | None = run["mean_number"]
+    return number if number is not None and math.isfinite(number) else None
+
+
 def _number(run: Run) -> float | None:
     """Return the mean number of requests in the system, by Little's law."""
     seconds = _seconds(run)
     return float(counted(run, "response_s")[1:].sum()) / seconds if seconds > 0 else None
+
+
+def _response_s(run: Run) -> float:
+    return float(counted(run, "response_s").mean())
+
+
+def _change(run: Run) -> float:
+    """Return by how much responses of the second half are longer than those of the first."""
+    responses = counted(run, "response_s")
+    half = len(responses) // 2
+    return float(responses[half:].mean() - responses[:half].mean())
 
 
 def _error(values: list[float | None]) -> float | None:

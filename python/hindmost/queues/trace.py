@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 
 Numbers = NDArray[np.float64]
 
+BOM = b"\xef\xbb\xbf"
 MICROSECONDS = 10**6
 FEWEST_REQUESTS = 2
 """Requests of a trace, at least."""
-LEAST_TICK_S = 1e-3
-"""Ticks of a clock that are shorter are taken as none."""
+TICKS_S = (1e-3, 5.0)
+"""Ticks of a clock that are shorter are taken as none, and longer ones as bursts of users."""
+SHARE_ALIKE = 0.5
+"""Share of requests that have one time with others where a clock ticks, at least."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,8 +40,8 @@ class RequestTrace:
     input_tokens, output_tokens : array
         Tokens of prompts and answers, >= 1.
     tick_s : float
-        Seconds between two readings of the clock that times are from, where several requests have
-        one reading; 0 where times are as fine as need be.
+        Seconds between two readings of the clock that times are from, where most requests have one
+        reading with others and it ticks at least every 5 s; 0 where times are as fine as need be.
     left_out : int
         Requests without an answer or a prompt.
     """
@@ -86,25 +89,42 @@ class _Format(NamedTuple):
     """Times as whole microseconds; null for what is no time."""
 
 
+ZONE = r"(Z|[+-]\d\d:?\d\d)$"
+"""Time zone at the end of a date."""
+
+
 def _of_dates(times: pl.Series) -> pl.Series:
     import polars as pl
 
-    # With or without a time zone, which is the same one in all rows.
-    plain = times.cast(pl.String).str.replace(r"(Z|[+-]\d\d:?\d\d)$", "")
-    plain = plain.str.replace("T", " ", literal=True)
+    texts = times.cast(pl.String, strict=False)
+    plain = texts.str.replace(ZONE, "").str.replace("T", " ", literal=True)
     dates = plain.str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="ns", strict=False)
-    return dates.dt.timestamp("us")
+    zones = texts.str.extract(ZONE).str.replace("Z", "+0000").str.replace(":", "")
+    hours = zones.str.slice(1, 2).cast(pl.Int64).fill_null(0)
+    minutes = zones.str.slice(3, 2).cast(pl.Int64).fill_null(0)
+    sign = pl.select(pl.when(zones.str.starts_with("-")).then(-1).otherwise(1)).to_series()
+    off = sign * (hours * 60 + minutes) * 60 * MICROSECONDS
+    return dates.dt.timestamp("us") - off
 
 
 def _of_numbers(unit: int) -> Callable[[pl.Series], pl.Series]:
     def microseconds(times: pl.Series) -> pl.Series:
         import polars as pl
 
-        numbers = times.cast(pl.Float64, strict=False)
+        numbers = _numbers(times)
         is_time = numbers.is_finite().fill_null(value=False)
         return (numbers * unit).round().set(~is_time, None).cast(pl.Int64, strict=False)
 
     return microseconds
+
+
+def _numbers(column: pl.Series) -> pl.Series:
+    """Return a column as numbers, null for what is none: lists, tables and truth values, too."""
+    import polars as pl
+
+    if column.dtype == pl.String or column.dtype.is_numeric():
+        return column.cast(pl.Float64, strict=False)
+    return pl.Series(column.name, [None] * len(column), dtype=pl.Float64)
 
 
 FORMATS: Mapping[str, _Format] = {
@@ -137,8 +157,11 @@ def read_trace(path: str | Path) -> RequestTrace:
     table = _table(Path(path))
     found = [name for name, of in FORMATS.items() if set(of.columns) <= set(table.columns)]
     if not found:
-        known = "; ".join(", ".join(of.columns) for of in FORMATS.values())
-        _refuse(f"must have the columns of a trace: {known}", ", ".join(table.columns[:8]))
+        known = "; or ".join(", ".join(of.columns) for of in FORMATS.values())
+        columns = ", ".join(table.columns[:8])
+        other = next((mark for mark in (";", "\t") if mark in columns), None)
+        hint = "columns are separated by commas, and by nothing else" if other else ""
+        _refuse(f"must have the columns of a trace, {known}", columns, hint=hint)
     name = found[0]
     times, *tokens = FORMATS[name].columns
     microseconds = FORMATS[name].microseconds(table[times])
@@ -167,22 +190,26 @@ def _table(path: Path) -> pl.DataFrame:
     import polars as pl
 
     try:
-        with path.open("rb") as file:
-            is_json = file.read(1) == b"{"
-        if is_json:
-            return pl.read_ndjson(path, infer_schema_length=None)
+        data = path.read_bytes().removeprefix(BOM)
+        if data.lstrip().startswith(b"{"):
+            return pl.read_ndjson(data.lstrip(), infer_schema_length=None)
         # All as texts, so that what is no number is said of its row.
-        return pl.read_csv(path, infer_schema=False)
+        table = pl.read_csv(data, infer_schema=False)
     except OSError as error:
         _refuse(f"cannot be read: {error.strerror}", str(path))
-    except pl.exceptions.PolarsError:
-        _refuse("must be a CSV file or lines of JSON", str(path))
+    except pl.exceptions.PolarsError as error:
+        hint = str(error).strip().partition("\n")[0]
+        _refuse("must be a CSV file or lines of JSON", str(path), hint=hint)
+    is_empty = pl.all_horizontal(pl.all().is_null())
+    # Empty lines at the end; those in between are rows without anything.
+    n = len(table) - int(
+        table.select(is_empty.reverse().cum_min().sum()).item() if len(table) else 0
+    )
+    return table.head(n)
 
 
 def _tokens(table: pl.DataFrame, column: str) -> Numbers:
-    import polars as pl
-
-    numbers = table[column].cast(pl.Float64, strict=False)
+    numbers = _numbers(table[column])
     is_none = numbers.is_null() | ~numbers.is_finite() | (numbers < 0)
     _check(table, column, is_none.fill_null(value=True), "a number >= 0")
     return numbers.to_numpy().astype(np.float64)
@@ -192,7 +219,8 @@ def _check(table: pl.DataFrame, column: str, is_wrong: pl.Series, what: str) -> 
     places = is_wrong.arg_true()
     if len(places) > 0:
         place = int(places[0])
-        _refuse(f"must have {what} in {column} of each request", table[column][place], place + 1)
+        value = table[column].to_list()[place]
+        _refuse(f"must have {what} in {column} of each request", value, place + 1)
 
 
 def _tick_s(at: NDArray[np.int64]) -> float:
@@ -200,13 +228,15 @@ def _tick_s(at: NDArray[np.int64]) -> float:
 
     The least of them: Mooncake's clock ticks every 3 s, give or take a millisecond.
     """
-    gaps = np.diff(at)
-    if (gaps > 0).all():
+    readings, counts = np.unique(at, return_counts=True)
+    alike = counts[counts > 1].sum() / len(at)
+    if alike < SHARE_ALIKE or len(readings) < 2:
         return 0.0
-    tick_s = float(gaps[gaps > 0].min()) / MICROSECONDS
-    return tick_s if tick_s >= LEAST_TICK_S else 0.0
+    tick_s = float(np.diff(readings).min()) / MICROSECONDS
+    low, high = TICKS_S
+    return tick_s if low <= tick_s <= high else 0.0
 
 
-def _refuse(requirement: str, value: object, row: int | None = None) -> NoReturn:
+def _refuse(requirement: str, value: object, row: int | None = None, *, hint: str = "") -> NoReturn:
     path = "requests.trace" if row is None else f"requests.trace, row {row}"
-    raise ScenarioError([Problem(path=path, requirement=requirement, value=value)])
+    raise ScenarioError([Problem(path=path, requirement=requirement, value=value, hint=hint)])

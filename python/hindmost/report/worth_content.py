@@ -63,10 +63,14 @@ def _lead(found: Worth) -> tuple[str, ...]:
     mfu, lease = found.break_even["mfu"], found.break_even["lease_usd_per_gpu_hour"]
     own, let = found.train["mfu_of_all_gpus"], found.lease
     spread = let["usd_per_year_over_readings"]
+    over = (
+        f" (p5 to p95 over readings {_amount(spread['p5'])} to {_amount(spread['p95'])})"
+        if spread["p5"] < spread["p95"]
+        else ""
+    )
     lines = [
         f"Let at ${_two(let['usd_per_gpu_hour'])} a GPU-hour it brings "
-        f"${_amount(let['usd_per_year'])} a year (p5 to p95 over readings "
-        f"{_amount(spread['p5'])} to {_amount(spread['p95'])}).",
+        f"${_amount(let['usd_per_year'])} a year{over}.",
         f"Training on it costs as much as letting it and renting GPUs at an MFU of "
         f"{_mfu(mfu['at_values'])} ({_mfu(mfu['p5'])} to {_mfu(mfu['p95'])}); it is forecast at "
         f"{_mfu(own['p50'])} ({_mfu(own['p5'])} to {_mfu(own['p95'])}).",
@@ -165,7 +169,8 @@ def _notes(found: Worth) -> list[str]:
     if account is not None:
         notes.append(
             f"MFU is that of steps. Failures at the scenario's rates would leave R = "
-            f"{account['R']:.3f} of the held time; rented GPUs fail, too."
+            f"{account['R']:.3f} of the held time, a fleet MFU of "
+            f"{_mfu(account['fleet_mfu_at_forecast'])}; rented GPUs fail, too."
         )
     if table["capital_usd"] is not None:
         power = f", {table['power_w'] / MEGA:.1f} MW all in" if table["power_w"] else ""

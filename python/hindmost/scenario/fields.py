@@ -167,6 +167,11 @@ def _law_problem(path: str, value: Any) -> Problem:
     return Problem(path=f"{path}.name", requirement=requirement, value=name, hint=hint)
 
 
+def gpu_hint(name: str, known: list[str]) -> str:
+    """Return a hint at types of GPU that may be meant."""
+    return _catalogue_hint(name, known)
+
+
 def _catalogue_hint(name: str, known: list[str]) -> str:
     """Return a hint at entries of the catalogue: longer names of the same, or similar ones.
 

@@ -29,13 +29,15 @@ from hindmost.serving.servers import Servers
 
 Numbers = NDArray[np.float64]
 
-REQUESTS = 1_000_000
+GOLDEN = (math.sqrt(5) - 1) / 2
+"""Multiples of it, modulo 1, fill the unit interval evenly."""
+REQUESTS = 2_000_000
 """Requests of all runs together, by default."""
 FEWEST_REQUESTS = 10_000
 """Requests of all runs together, at least."""
-RUNS = 16
-"""Runs, whose scatter gives errors."""
-STAYS = 20
+RUNS = 8
+"""Runs, whose scatter gives errors: few, so that each has time for many replicas."""
+STAYS = 12
 """A run has as many requests as are there at once, times so many: it begins with none."""
 HALVINGS = 10
 """Halvings in looking for the most requests a second that keep to limits."""
@@ -122,9 +124,12 @@ class UnderLoad:
         }
 
     def _ttft_s(self, run: Run) -> Numbers:
-        # A request joins between two passes: half a pass after it came, on average.
-        joined_s = 0.5 * token_seconds(run)
-        found: Numbers = self.software_first_s + joined_s + counted(run, "first_s")
+        # A request joins between two passes: anywhere within one, where others are decoded. The
+        # places are those of a sequence that fills all of it evenly.
+        first_s = counted(run, "first_s")
+        place = np.arange(len(first_s)) * GOLDEN % 1.0
+        joined_s = place * token_seconds(run) * (counted(run, "found") > 0)
+        found: Numbers = self.software_first_s + joined_s + first_s
         return found
 
 
@@ -162,9 +167,11 @@ def under_load(
     Notes
     -----
     Where more requests would be there at once than runs have time for, fewer replicas are
-    simulated, at least one of each pool, with a share of the requests that uses them as much. With
-    the coefficient of variation times the root of that share, bursts are as large for each of them
-    as they are for all: over n replicas in turn, gaps of one have that of all over the root of n.
+    simulated, in the proportions of their pools, with a share of the requests that uses them as
+    much. With the coefficient of variation times the root of that share, bursts are as large for
+    each of them as they are for all: over n replicas in turn, gaps of one have that of all over the
+    root of n. Where requests go to the replica with the fewest, fewer replicas are rarely as evenly
+    loaded as many, and waits are somewhat other ones.
     """
     per_s, stream = job.arrivals_per_s or 0.0, job.stream
     most_per_s, variation = capacity_per_s(pools), stream.variation
@@ -175,7 +182,7 @@ def under_load(
     if trace is None:
         at_once = used * sum(of.n * of.cap for of in pools)
         share = min(1.0, of_each / STAYS / max(at_once, 1.0))
-        servers = [max(1, round(n * share)) for n in servers]
+        servers = _thinned(servers, share)
         share = sum(n * of.capacity_per_s for n, of in zip(servers, pools, strict=True))
         share /= most_per_s
         per_s, variation = per_s * share, _drawable(variation * math.sqrt(share))
@@ -219,6 +226,18 @@ def under_load(
 def capacity_per_s(pools: Sequence[Servers]) -> float:
     """Return the mean requests a second that replicas of all pools can take."""
     return sum(of.n * of.capacity_per_s for of in pools)
+
+
+def _thinned(servers: Sequence[int], share: float) -> list[int]:
+    """Return a share of the servers of each pool, in all one at least.
+
+    Those of a pool of which that is less than half of one are left out: one of them would be more
+    than its part.
+    """
+    found = [round(n * share) for n in servers]
+    if not any(found):
+        found[int(np.argmax(servers))] = 1
+    return found
 
 
 def _drawable(variation: float) -> float:

@@ -1,8 +1,10 @@
 //! When requests come.
 
+use crate::control::Control;
 use crate::error::{Error, Result};
 use crate::law::{Exponential, Gamma, Law};
 use crate::random::{Random, Stream, Use, run_word};
+use crate::room::filled;
 use crate::table::Table;
 
 /// The least coefficient of variation of gaps that differ: that of a gamma law whose shape the
@@ -10,6 +12,9 @@ use crate::table::Table;
 const LEAST_VARIATION: f64 = 0.011;
 /// The greatest: of a gamma law of gaps nearly all of which are nothing.
 const GREATEST_VARIATION: f64 = 1e3;
+
+/// Requests between two looks at the stop flag.
+const REQUESTS_BETWEEN_LOOKS: u32 = 1 << 16;
 
 /// When requests come: by a law of the gaps between them, or at known times.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,11 +87,20 @@ impl Arrivals {
 
     /// The seconds at which the first `n` requests of a run come; of known times, no more than there
     /// are.
-    pub(super) fn seconds(&self, random: &Random, run: u32, n: u32) -> Vec<f64> {
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] once `control` asks for it, and [`Error::Memory`] where there is none.
+    pub(super) fn seconds(
+        &self,
+        random: &Random,
+        run: u32,
+        n: u32,
+        control: &Control,
+    ) -> Result<Vec<f64>> {
         let stream = Stream::new("", "arrivals", Use::Value);
         let words = |request: u32| random.words(stream, request, 0, run_word(run, 0));
         let gap: &dyn Fn(u32) -> f64 = match &self.0 {
-            Kind::At(seconds) => return seconds.iter().copied().take(n as usize).collect(),
+            Kind::At(seconds) => return Ok(seconds.iter().copied().take(n as usize).collect()),
             Kind::Even { gap_s } => &|_| *gap_s,
             Kind::Poisson { gap_s, table } => &move |request| {
                 let [word, more, ..] = words(request);
@@ -103,12 +117,15 @@ impl Arrivals {
             },
         };
         let mut at_s = 0.0;
-        (0..n)
-            .map(|request| {
-                at_s += gap(request);
-                at_s
-            })
-            .collect()
+        let mut seconds = filled(0.0, n as usize)?;
+        for (request, second) in (0..n).zip(&mut seconds) {
+            if request.is_multiple_of(REQUESTS_BETWEEN_LOOKS) {
+                control.advance(0)?;
+            }
+            at_s += gap(request);
+            *second = at_s;
+        }
+        Ok(seconds)
     }
 }
 
@@ -127,7 +144,9 @@ mod tests {
     /// Mean and coefficient of variation of the gaps.
     fn gaps(variation: f64) -> (f64, f64) {
         let arrivals = Arrivals::renewal(4.0, variation).unwrap();
-        let seconds = arrivals.seconds(&Random::new(5), 3, N);
+        let seconds = arrivals
+            .seconds(&Random::new(5), 3, N, &Control::default())
+            .unwrap();
         let mut before = 0.0;
         let gaps = seconds
             .iter()
@@ -169,7 +188,7 @@ mod tests {
             table,
         });
         let random = Random::new(7);
-        let mut seconds = power.seconds(&random, 0, N);
+        let mut seconds = power.seconds(&random, 0, N, &Control::default()).unwrap();
         let n = seconds.len() as f64;
         // The times of a Poisson process, given the last one, are uniform.
         let last = seconds.pop().unwrap();
@@ -185,7 +204,9 @@ mod tests {
     #[test]
     fn known_times_are_kept_and_must_not_fall() {
         let arrivals = Arrivals::at(vec![0.0, 0.5, 0.5, 9.0]).unwrap();
-        assert_eq!(arrivals.seconds(&Random::new(1), 0, 3), [0.0, 0.5, 0.5]);
+        let control = Control::default();
+        let seconds = |n| arrivals.seconds(&Random::new(1), 0, n, &control);
+        assert_eq!(seconds(3).unwrap(), [0.0, 0.5, 0.5]);
         let error = Arrivals::at(vec![1.0, 0.5]).unwrap_err();
         assert!(error.to_string().contains("arrivals_s.1"), "{error}");
         assert!(Arrivals::renewal(0.0, 1.0).is_err());

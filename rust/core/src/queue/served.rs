@@ -19,6 +19,15 @@ pub(super) struct Request {
     pub output: f64,
 }
 
+/// What requests ask for on average.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct MeanRequest {
+    /// Tokens of a prompt.
+    pub input: f64,
+    /// Tokens of an answer, positive.
+    pub output: f64,
+}
+
 /// What one run gave, by request in the order in which they came.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Served {

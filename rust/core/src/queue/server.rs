@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::{BinaryHeap, VecDeque};
 
 use super::pace::{Pace, Prefill};
-use super::served::{Request, Served};
+use super::served::{MeanRequest, Request, Served};
 
 /// A request in service.
 #[derive(Debug, Clone, Copy)]
@@ -93,17 +93,18 @@ impl<'a> Server<'a> {
         self.request_seconds
     }
 
-    /// Seconds of the passes for one request's token, were it the next to come, prompts and waiting
-    /// aside: those of all that wait before it take their share.
-    pub fn seconds_a_token_of_next(&self) -> f64 {
+    /// Seconds for one token of a request, were it the next to come and all others like the mean:
+    /// of a pass, of the prompts that come with it, and of those that wait before it.
+    ///
+    /// It grows with every request that the server is given. Were it of the contexts that there are,
+    /// a server whose requests have just begun would look fast, and get more of them.
+    pub fn seconds_a_token_of_next(&self, mean: MeanRequest) -> f64 {
         let n = self.number() + 1;
-        let in_service = n.min(self.cap);
-        let each = match self.in_service.len() {
-            0 => 0.0,
-            known => self.context / known as f64,
-        };
-        let pass_s = self.pace.pass_s(in_service, each * in_service as f64);
-        pass_s * (n as f64 / in_service as f64)
+        let in_service = n.min(self.cap) as f64;
+        let context = mean.input + 0.5 * mean.output;
+        let pass_s = self.pace.pass_s(n.min(self.cap), context * in_service);
+        let prompts_s = in_service * self.prefill.seconds(mean.input) / mean.output;
+        (pass_s + prompts_s) * (n as f64 / in_service)
     }
 
     /// Seconds at which the next request leaves, if none comes before.

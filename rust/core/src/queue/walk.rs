@@ -9,7 +9,7 @@ use super::arrivals::Arrivals;
 use super::numbers::Numbers;
 use super::pace::{Pace, Prefill};
 use super::routing::{Routing, Tournament};
-use super::served::{Request, Served};
+use super::served::{MeanRequest, Request, Served};
 use super::server::Server;
 use crate::control::Control;
 use crate::error::{Error, Result};
@@ -71,11 +71,31 @@ pub fn serve(
         return Err(Error::domain("requests", 0.0, ">= 1"));
     }
     let random = Random::new(seed);
-    let run = |run| Walk::new(queue, &random, run, requests)?.go(control);
+    let run = |run| Walk::new(queue, &random, run, requests, control)?.go(control);
     (0..runs).into_par_iter().map(run).collect()
 }
 
 impl Queue {
+    /// What requests ask for on average: at least a small part of a token, so that nothing is
+    /// divided by 0.
+    fn mean(&self) -> MeanRequest {
+        let [input, output] = match &self.known {
+            Some(known) => {
+                let n = known.len().max(1) as f64;
+                let mean = |place: usize| known.iter().map(|one| one[place]).sum::<f64>() / n;
+                [mean(0), mean(1)]
+            }
+            None => [
+                self.input.as_ref().map_or(0.0, DrawnLaw::mean),
+                self.output.mean(),
+            ],
+        };
+        MeanRequest {
+            input,
+            output: output.max(f64::MIN_POSITIVE.sqrt()),
+        }
+    }
+
     fn check(&self) -> Result<()> {
         let n_servers: u64 = self.groups.iter().map(|of| u64::from(of.n_servers)).sum();
         if n_servers == 0 || n_servers > u64::from(u32::MAX) {
@@ -140,8 +160,14 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(queue: &'a Queue, random: &'a Random, run: u32, requests: u32) -> Result<Self> {
-        let at_s = queue.arrivals.seconds(random, run, requests);
+    fn new(
+        queue: &'a Queue,
+        random: &'a Random,
+        run: u32,
+        requests: u32,
+        control: &Control,
+    ) -> Result<Self> {
+        let at_s = queue.arrivals.seconds(random, run, requests, control)?;
         if at_s.is_empty() {
             return Err(Error::domain("arrivals_s", 0.0, "of one request or more"));
         }
@@ -178,6 +204,7 @@ impl<'a> Walk<'a> {
             self.by_key(control)?;
         }
         for server in &mut self.servers {
+            control.advance(0)?;
             server.advance(f64::INFINITY, &mut self.served);
         }
         let [first_s, last_s] = self.served.counted_s();
@@ -201,9 +228,9 @@ impl<'a> Walk<'a> {
 
     /// A request goes to the server with the least key, which changes whenever one comes or leaves.
     fn by_key(&mut self, control: &Control) -> Result<()> {
-        let routing = self.queue.routing;
+        let (routing, mean) = (self.queue.routing, self.queue.mean());
         let key = |server: &Server| match routing {
-            Routing::SpeedAware => server.seconds_a_token_of_next(),
+            Routing::SpeedAware => server.seconds_a_token_of_next(mean),
             _ => server.number() as f64,
         };
         let mut keys = Tournament::new(self.servers.iter().map(key).collect());
@@ -504,6 +531,22 @@ mod tests {
                 servers[server].1.push(at_s + served.response_s[request]);
             }
         }
+    }
+
+    #[test]
+    fn servers_that_are_alike_are_as_fast_as_they_have_few_requests() {
+        // Whatever the contexts of those in service, and the prompts that are being read.
+        let passes = (1..=8).map(|n| [0.01 + 0.001 * f64::from(n), 1e-6]);
+        let mut alike = group(6, Pace::of_numbers(passes.collect()).unwrap(), Some(8));
+        alike.prefill.token_s = 2e-5;
+        let found = |routing| {
+            let mut queue = queue(40.0, lognormal(60.0, 0.9), vec![alike.clone()], routing);
+            queue.input = Some(lognormal(2000.0, 1.0));
+            go(&queue, 20_000)
+        };
+        let (number, speed) = (found(Routing::LeastLoaded), found(Routing::SpeedAware));
+        assert_eq!(number, speed);
+        assert!(number.wait_s.iter().any(|&wait_s| wait_s > 0.0));
     }
 
     #[test]
