@@ -316,9 +316,7 @@ def queue(
     >>> servers = hm.queue(servers=10, arrivals_per_s=8, service=service)
     >>> round(servers.exact["wait_s"], 7)
     0.2045901
-    >>> served = hm.queue(
-    ...     arrivals_per_s=12, service=200, discipline="batch", a_s=20e-3, b_s=0.2e-3
-    ... )
+    >>> served = hm.queue(arrivals_per_s=12, service=200, discipline="batch", a_s=20e-3, b_s=0.2e-3)
     >>> round(served.exact["s_per_token"], 8)
     0.03884615
     >>> found = served.simulate(seed=1, requests=20_000)
