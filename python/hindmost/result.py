@@ -29,6 +29,7 @@ from hindmost.terms import Terms, has_terms, terms_of
 if TYPE_CHECKING:
     import polars as pl
 
+    from hindmost.plots.plot import Plot
     from hindmost.store import Parts
     from hindmost.whole_run.account import Account
     from hindmost.whole_run.hours import RunHours
@@ -361,6 +362,34 @@ class Result:
                 ),
             ],
         }
+
+    def plot(self, kind: str = "mfu") -> Plot:
+        """Return a plot, which shows itself in a notebook.
+
+        Parameters
+        ----------
+        kind
+            ``mfu`` or ``step_time``: their distributions over steps. ``forecast``: draws of what is
+            not known. ``waiting`` and ``slowest``: by pool. ``account``: from the peak of all GPUs
+            and hours to the fleet MFU.
+
+        Raises
+        ------
+        ScenarioError
+            If there is no such kind, or the result has no forecast or no whole runs.
+        """
+        from hindmost.plots.of_result import Plotted, result_plot
+
+        runs, steps = self.inputs["runs"], self.inputs["steps"]
+        of = Plotted(
+            name=self.scenario.name,
+            sizes=f"{runs:,} runs of {steps:,} steps",
+            rows=self._rows,
+            pools=self.pool_rows,
+            forecast=self.forecast,
+            account=self.account,
+        )
+        return result_plot(kind, of)
 
     def write(self, path: str | Path, *, caps: pl.DataFrame | None = None) -> None:
         """Write the result to a file, in full or not at all.

@@ -41,6 +41,7 @@ ORDER = [
     ["money"],
     ["whole_run"],
     ["files"],
+    ["plots"],
     ["store"],
     ["result"],
     ["reading"],

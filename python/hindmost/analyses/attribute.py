@@ -27,7 +27,9 @@ from hindmost.arguments import (
 )
 from hindmost.compiled import Compiled, compile
 from hindmost.engines import Method, Progress, Reason
-from hindmost.errors import Problem, UnknownNameError, did_you_mean
+from hindmost.errors import Problem, ScenarioError, UnknownNameError, did_you_mean
+from hindmost.plots.bars import Fall, waterfall
+from hindmost.plots.plot import Plot
 from hindmost.scenario import Changes, Scenario
 from hindmost.scenario.ideal import MECHANISMS, SIDES, in_words
 from hindmost.statistics import jackknife
@@ -45,6 +47,9 @@ MOST_PLAYERS = 20
 """Mechanisms, or causes of them, at most: there are two to their power of coalitions."""
 
 Metric = Literal["mfu", "fleet_mfu"]
+
+SHOWN = 5e-5
+"""Costs below it are written as 0 in plots."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,6 +214,41 @@ class Attribution:
     def rows(self) -> list[dict[str, Any]]:
         """Rows of `frame`, made without Polars."""
         return [asdict(share) for share in self.shares]
+
+    def plot(self, metric: str = "mfu") -> Plot:
+        """Return a waterfall from the metric of the scenario to that of its ideal.
+
+        Parameters
+        ----------
+        metric
+            ``mfu`` or, with failures, ``fleet_mfu``.
+
+        Raises
+        ------
+        ScenarioError
+            If there is no such metric.
+        """
+        if metric not in self.metrics:
+            requirement = f"must be one of {', '.join(self.metrics)}"
+            raise ScenarioError([Problem(path="metric", requirement=requirement, value=metric)])
+        shares = [one for one in self.shares if one.metric == metric and one.shapley != 0]
+        shares.sort(key=lambda one: -one.shapley)
+        (value, _), (ideal, _) = self.ends(metric)
+        names = {"mfu": "MFU", "fleet_mfu": "fleet MFU"}
+        rows, at = [Fall(names[metric], 0.0, value, f"{value:.4f}", "total")], value
+        for one in shares:
+            low, high = sorted((at, at + one.shapley))
+            kind = "gain" if one.shapley > 0 else "loss"
+            text = f"{one.shapley:+.4f}" if abs(one.shapley) >= SHOWN else "0"
+            rows.append(Fall(one.mechanism, low, high, text, kind))
+            at += one.shapley
+        rows.append(Fall("with all of them ideal", 0.0, ideal, f"{ideal:.4f}", "total"))
+        return waterfall(
+            rows,
+            title=f"What each mechanism costs, {self.scenario.name}",
+            subtitle="Shapley values: gained where it costs nothing, on average over all orders",
+            axis=names[metric],
+        )
 
     @property
     def interaction_frame(self) -> pl.DataFrame:

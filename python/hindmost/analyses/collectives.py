@@ -30,6 +30,8 @@ from hindmost.collective.algorithm import Operation
 from hindmost.errors import Problem, ScenarioError, did_you_mean
 from hindmost.physics.collectives import on_torus, over_ports, torus_of
 from hindmost.physics.links import links
+from hindmost.plots.lines import Point, lines
+from hindmost.plots.plot import Plot
 from hindmost.scenario.areas import tier_sizes
 from hindmost.scenario.change import Changes
 from hindmost.scenario.cluster import Cluster
@@ -38,6 +40,7 @@ from hindmost.scenario.models import Layout
 from hindmost.scenario.one_pool import POOL, one_pool
 from hindmost.scenario.places import places
 from hindmost.spread import Spread
+from hindmost.units import shown_bytes
 
 if TYPE_CHECKING:
     import polars as pl
@@ -106,6 +109,28 @@ class CollectiveCosts:
         import polars as pl
 
         return pl.DataFrame(self.rows, schema_overrides={"bus_bytes_per_s": pl.Float64})
+
+    def plot(self) -> Plot:
+        """Return seconds over GPUs by algorithm; over bytes where there is one number of GPUs."""
+        over_gpus = len({one.n_gpus for one in self.costs}) > 1
+        several = len({one.bytes if over_gpus else one.n_gpus for one in self.costs}) > 1
+        rows = []
+        for one in self.costs:
+            size = shown_bytes(one.bytes)
+            of = f", {size}" if over_gpus and several else ""
+            x = one.n_gpus if over_gpus else one.bytes
+            rows.append(Point(float(x), one.time_s, f"{one.algorithm}{of}"))
+        operation = self.inputs["operation"]
+        at = "" if several else f" of {shown_bytes(self.costs[0].bytes)}"
+        return lines(
+            rows,
+            title=f"{operation}{at if over_gpus else f' over {self.costs[0].n_gpus:,} GPUs'}",
+            subtitle="without noise, by algorithm",
+            x="GPUs" if over_gpus else "bytes of a rank",
+            y="seconds",
+            legend="algorithm",
+            is_log=(True, True),
+        )
 
     def document(self) -> dict[str, Any]:
         """Return the costs as plain tables, as ``collective --format json`` prints them."""

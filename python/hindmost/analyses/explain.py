@@ -39,6 +39,8 @@ from hindmost.arguments import (
 from hindmost.compiled import Compiled, compile
 from hindmost.engines import Method, Progress, Reason
 from hindmost.errors import Problem, ScenarioError
+from hindmost.plots.intervals import Interval, intervals
+from hindmost.plots.plot import Plot
 from hindmost.scenario import Changes, Scenario
 
 if TYPE_CHECKING:
@@ -135,6 +137,31 @@ class Explanation:
     n_refused: int
     ess: float | None
     idle: tuple[str, ...]
+
+    def plot(self) -> Plot:
+        """Return what is believed of each unknown before and after the observation.
+
+        Raises
+        ------
+        ScenarioError
+            If the observation is not reached, so that nothing follows from it.
+        """
+        if not self.beliefs:
+            requirement = "must be reached: nothing follows from an observation that is not"
+            raise ScenarioError([Problem(path="observed", requirement=requirement)])
+        panels = []
+        for one in self.beliefs:
+            rows = [
+                Interval("", kind, of.p5, of.p50, of.p95)
+                for kind, of in (("before", one.prior), ("after", one.posterior))
+            ]
+            panels.append((one.path, rows))
+        name = {"mfu": "MFU", "fleet_mfu": "fleet MFU"}[self.metric]
+        return intervals(
+            panels,
+            title=f"What {name} {self.observed.value:g} says, {self.scenario.name}",
+            subtitle="median and 90% interval of each unknown, before and after",
+        )
 
     @property
     def unexplained_factor(self) -> float | None:

@@ -21,6 +21,8 @@ from hindmost.analyses.serve_queue import (
 )
 from hindmost.engines import Progress
 from hindmost.errors import Problem, ScenarioError
+from hindmost.plots.lines import Point, lines
+from hindmost.plots.plot import Plot
 from hindmost.scenario.change import Changes
 from hindmost.serving.cycle import cycle, rates
 from hindmost.serving.job import Limits, ServingJob, ServingPool
@@ -80,6 +82,29 @@ class Served:
         import polars as pl
 
         return pl.DataFrame([_flat(row) for row in self.configurations])
+
+    def plot(self) -> Plot:
+        """Return the frontier: tokens a second by GPU over those by user."""
+        rows = [
+            Point(
+                one["tokens_per_s_per_user"],
+                one["output_tokens_per_s_per_gpu"],
+                str(one["gpu"]),
+                f"TP{one['tensor']} DP{one['attention_dp']}",
+            )
+            for one in self.frontier
+        ]
+        inputs = self.inputs
+        return lines(
+            rows,
+            title=f"{inputs['model']} in {inputs['dtype']} by {inputs['engine']}, "
+            f"{' and '.join(dict.fromkeys(one.line for one in rows))}",
+            subtitle=f"prompts of {inputs['input_tokens']:,.0f} tokens, answers of "
+            f"{inputs['output_tokens']:,.0f}; no configuration gives more of both",
+            x="tokens a second of a user",
+            y="tokens a second of a GPU",
+            legend="GPU",
+        )
 
     def document(self) -> dict[str, Any]:
         """Return all of it as plain tables, as ``serve --format json`` prints it."""

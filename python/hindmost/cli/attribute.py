@@ -12,11 +12,14 @@ from hindmost.cli.options import (
     debug_option,
     echo_data,
     format_option,
+    parsed_plots,
     parsed_settings,
+    plot_option,
     progress_bar,
     set_option,
     tell,
     tell_warnings,
+    write_plots,
 )
 
 
@@ -53,12 +56,14 @@ from hindmost.cli.options import (
 )
 @click.option("--threads", type=click.IntRange(min=1, max=1024), help="Threads.  [default: all]")
 @click.option("--days", type=float, help="Days of whole runs, where there are failures.")
+@plot_option()
 @format_option("; CSV holds the shares alone")
 @debug_option
 def attribute(
     scenario: str,
     settings: tuple[str, ...],
     interactions: bool,
+    plots: tuple[str, ...],
     style: str,
     **call: Any,
 ) -> None:
@@ -70,6 +75,7 @@ def attribute(
     from hindmost.report import render_attribution
     from hindmost.scenario.load import load
 
+    wanted = parsed_plots(plots)
     base = load(scenario, parsed_settings(settings), changes_from="--set")
     tell_warnings(base)
 
@@ -84,6 +90,7 @@ def attribute(
         tell(f"seed {found.inputs['seed']}")
     if found.grouped and style in ("csv", "json"):
         tell(f"hindmost: {found.grouped}")
+    write_plots(wanted, lambda _: found.plot())
     echo_data(render_attribution(found, style, interactions=interactions))
 
 

@@ -11,7 +11,10 @@ from hindmost.cli.options import (
     debug_option,
     echo_data,
     format_option,
+    parsed_plots,
     parsed_settings,
+    plot_option,
+    write_plots,
 )
 
 OPERATIONS = ("all-reduce", "reduce-scatter", "all-gather", "all-to-all")
@@ -83,6 +86,7 @@ OPERATIONS = ("all-reduce", "reduce-scatter", "all-gather", "all-to-all")
     help="Change a figure, such as pools.job.nic_bytes_per_s or fabric.latency_s; may be given "
     "several times.",
 )
+@plot_option()
 @format_option()
 @debug_option
 def collective(
@@ -92,6 +96,7 @@ def collective(
     algorithms: str | None,
     shape: str | None,
     settings: tuple[str, ...],
+    plots: tuple[str, ...],
     style: str,
     **call: Any,
 ) -> None:
@@ -103,6 +108,7 @@ def collective(
     from hindmost.analyses.collectives import collective_costs
     from hindmost.report import render_collectives
 
+    wanted = parsed_plots(plots)
     found = collective_costs(
         operation,
         gpus=[_number(part) for part in gpus.split(",")],
@@ -113,6 +119,7 @@ def collective(
         changes_from="--set",
         **call,
     )
+    write_plots(wanted, lambda _: found.plot())
     echo_data(render_collectives(found, style))
 
 

@@ -14,11 +14,14 @@ from hindmost.cli.options import (
     debug_option,
     echo_data,
     format_option,
+    parsed_plots,
     parsed_settings,
+    plot_option,
     progress_bar,
     set_option,
     tell,
     tell_warnings,
+    write_plots,
 )
 
 ESS = re.compile(r"\s*ess\s*<\s*(\d+(?:\.\d+)?)\s*")
@@ -59,11 +62,13 @@ ESS = re.compile(r"\s*ess\s*<\s*(\d+(?:\.\d+)?)\s*")
     metavar="'ess<NUMBER'",
     help="Exit with status 1 if the effective sample size is below this.",
 )
+@plot_option()
 @format_option("; CSV holds the posterior alone")
 @debug_option
 def explain(
     scenario: str,
     settings: tuple[str, ...],
+    plots: tuple[str, ...],
     style: str,
     threshold: str | None,
     **call: Any,
@@ -74,6 +79,7 @@ def explain(
     from hindmost.report import render_explanation
     from hindmost.scenario.load import load
 
+    wanted = parsed_plots(plots)
     base = load(scenario, parsed_settings(settings), changes_from="--set")
     tell_warnings(base)
     with progress_bar("simulating") as progress:
@@ -82,6 +88,7 @@ def explain(
         tell(f"seed {found.inputs['seed']}")
         if not found.beliefs:
             tell("hindmost: not reached, so that there is no posterior")
+    write_plots(wanted, lambda _: found.plot())
     echo_data(render_explanation(found, style))
     if least is not None and found.ess is not None and found.ess < least:
         tell(f"hindmost: {threshold} holds: the effective sample size is {found.ess:.0f}")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
 if TYPE_CHECKING:
+    from hindmost.errors import Problem
+    from hindmost.plots.plot import Plot
     from hindmost.scenario import Changes, Scenario
 
 T = TypeVar("T")
@@ -33,6 +36,71 @@ set_option = click.option(
     metavar="KEY.PATH=VALUE",
     help="Change a value of the scenario; may be given several times.",
 )
+
+
+def plot_option(kinds: tuple[str, ...] = ()) -> Callable[[Decorated], Decorated]:
+    """Return the option ``--plot``; with several kinds of plots it may say which."""
+    metavar = "[KIND=]FILE" if kinds else "FILE"
+    which = f"; KIND is {', '.join(kinds)}, by default {kinds[0]}" if kinds else ""
+    return click.option(
+        "--plot",
+        "plots",
+        multiple=True,
+        metavar=metavar,
+        help=f"Draw a plot to a .svg, .png or .json file (Vega-Lite){which}.",
+    )
+
+
+def parsed_plots(plots: tuple[str, ...], kinds: tuple[str, ...] = ()) -> dict[Path, str]:
+    """Return the kind of plot that each file is to hold.
+
+    Raises
+    ------
+    ScenarioError
+        With a problem for each file that could not be written, and each kind that there is not.
+    """
+    from hindmost.errors import Problem, did_you_mean
+    from hindmost.plots.plot import check_plot
+
+    found: dict[Path, str] = {}
+    with collected_problems() as collect:
+        for text in plots:
+            kind, is_named, name = text.partition("=")
+            if not is_named:
+                kind, name = kinds[0] if kinds else "", text
+            elif kind not in kinds:
+                hint = did_you_mean(kind, kinds)
+                requirement = f"must be KIND=FILE with one of {', '.join(kinds)}"
+                if not kinds:
+                    requirement = "must be a file: there is one kind of plot"
+                problem = Problem(path="--plot", requirement=requirement, value=text, hint=hint)
+                collect(_refuse, problem)
+                continue
+            path = Path(name)
+            collect(lambda path=path: check_plot(path, name="--plot"))
+            found[path] = kind
+    return found
+
+
+def write_plots(plots: Mapping[Path, str], draw: Callable[[str], Plot]) -> None:
+    """Write each plot to its file, and say so.
+
+    Parameters
+    ----------
+    plots
+        The kind of plot of each file.
+    draw
+        Returns the plot of a kind.
+    """
+    for path, kind in plots.items():
+        draw(kind).write(path)
+        tell(f"wrote {path}")
+
+
+def _refuse(problem: Problem) -> None:
+    from hindmost.errors import ScenarioError
+
+    raise ScenarioError([problem])
 
 
 STYLES = ("table", "json", "csv", "markdown")
@@ -59,7 +127,7 @@ def parsed_settings(settings: tuple[str, ...]) -> Changes:
     ScenarioError
         With a problem for each option that is not of the form ``KEY.PATH=VALUE``.
     """
-    from hindmost.errors import Problem, ScenarioError
+    from hindmost.errors import ScenarioError
     from hindmost.scenario import parse_change
 
     changes = {}
@@ -91,7 +159,7 @@ def collected_problems() -> Iterator[Collect]:
     ScenarioError
         If any call raised a problem.
     """
-    from hindmost.errors import Problem, ScenarioError
+    from hindmost.errors import ScenarioError
 
     found: list[Problem] = []
 

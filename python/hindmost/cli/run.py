@@ -16,12 +16,16 @@ from hindmost.cli.options import (
     debug_option,
     echo_data,
     format_option,
+    parsed_plots,
     parsed_settings,
+    plot_option,
     progress_bar,
     set_option,
     tell,
     tell_warnings,
+    write_plots,
 )
+from hindmost.plots.kinds import KINDS
 
 if TYPE_CHECKING:
     from hindmost.cli.threshold import Threshold
@@ -69,6 +73,7 @@ STYLES_WITH_CAPS = ("table", "markdown")
     "with failures.",
 )
 @set_option
+@plot_option(KINDS)
 @format_option()
 @click.option(
     "-o",
@@ -121,6 +126,7 @@ STYLES_WITH_CAPS = ("table", "markdown")
 def run(
     scenario: str,
     settings: tuple[str, ...],
+    plots: tuple[str, ...],
     style: str,
     output: Path | None,
     with_caps: bool,
@@ -153,6 +159,7 @@ def run(
             collect(_check_place_for_caps, style, output)
         if call["terms"]:
             collect(_check_place_for_terms, output)
+        wanted = collect(parsed_plots, plots, KINDS) or {}
         loaded = collect(_loaded, scenario, settings, call)
         if at_values:
             collect(_check_no_forecast, limits)
@@ -160,6 +167,7 @@ def run(
     makes_forecast = not at_values and _asks_for_forecast(scenario, limits)
     with collected_problems() as collect:
         collect(_check_whole_runs, loaded, limits, call)
+        collect(_check_plots, wanted, loaded, makes_forecast)
     tell_warnings(loaded)
     call["method"] = call["method"] or "auto"
     call["terms"] = call["terms"] or False
@@ -187,6 +195,7 @@ def run(
     if output is not None:
         result.write(output, caps=None if stored_caps is None else as_table(stored_caps))
         tell(f"wrote {output}")
+    write_plots(wanted, result.plot)
     if style == "csv":
         # All other formats contain the seed.
         tell(f"seed {result.inputs['seed']}")
@@ -194,6 +203,21 @@ def run(
     echo_data(render(result, style, caps=shown_caps, wide=wide, whole=whole))
     if _any_holds(limits, result):
         sys.exit(EXIT_THRESHOLD)
+
+
+def _check_plots(wanted: dict[Path, str], scenario: Scenario, makes_forecast: bool) -> None:
+    """Refuse plots of what there will not be, before the simulation, which may take long."""
+    from hindmost.errors import ScenarioError
+    from hindmost.plots.of_result import kind_problem
+
+    has_runs = bool(scenario.enabled_failures)
+    found = [
+        kind_problem(kind, has_forecast=makes_forecast, has_runs=has_runs)
+        for kind in wanted.values()
+    ]
+    problems = [replace(one, path="--plot") for one in found if one is not None]
+    if problems:
+        raise ScenarioError(problems)
 
 
 def _check_no_forecast(limits: list[Threshold]) -> None:

@@ -16,10 +16,13 @@ from hindmost.cli.options import (
     debug_option,
     echo_data,
     format_option,
+    parsed_plots,
     parsed_settings,
+    plot_option,
     progress_bar,
     set_option,
     tell,
+    write_plots,
 )
 
 GPUS = re.compile(r"([0-9][0-9_,]*)x([a-z0-9-]+)")
@@ -94,6 +97,7 @@ GPUS = re.compile(r"([0-9][0-9_,]*)x([a-z0-9-]+)")
 )
 @click.option("--threads", type=click.IntRange(min=1, max=1024), help="Threads.  [default: all]")
 @set_option
+@plot_option()
 @format_option()
 @debug_option
 def serve(
@@ -104,6 +108,7 @@ def serve(
     seed: int | None,
     threads: int | None,
     settings: tuple[str, ...],
+    plots: tuple[str, ...],
     style: str,
     **call: Any,
 ) -> None:
@@ -120,6 +125,7 @@ def serve(
     from hindmost.analyses.serve import serve as served
     from hindmost.report import render_served
 
+    wanted = parsed_plots(plots)
     names = {
         "isl": "input_tokens",
         "osl": "output_tokens",
@@ -146,6 +152,7 @@ def serve(
     if found.queue is not None and style in ("table", "markdown", "csv"):
         # JSON contains it.
         tell(f"seed {found.queue['seed']}")
+    write_plots(wanted, lambda _: found.plot())
     echo_data(render_served(found, style))
 
 

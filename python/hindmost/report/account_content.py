@@ -10,6 +10,7 @@ from hindmost.metrics import RUN_METRICS
 from hindmost.report.content import Table
 from hindmost.report.numbers import count, large_count, rounded, with_error
 from hindmost.result import Result
+from hindmost.whole_run.hours import WORDS
 
 if TYPE_CHECKING:
     from hindmost.whole_run.account import Account
@@ -18,22 +19,6 @@ SHOWN = ("goodput", "fleet_mfu", "tokens_per_day", "n_interruptions")
 """Metrics of whole runs, in the order of a table."""
 SCALES = {"tokens_per_day": (1e9, ", 1e9")}
 """What values are divided by in the table, and what its heading says then."""
-
-WORDS = {
-    "kept": "steps kept",
-    "redone": "steps done again",
-    "checkpoint": "checkpoints",
-    "detection": "failures not noticed yet",
-    "restart": "restarts",
-    "waiting": "waiting for a repair",
-    "spare": "spares",
-    "leftover": "GPUs without a replica",
-    "drained": "drained",
-    "repair": "in repair",
-    "cut_off": "cut off by failures",
-    "other_jobs": "other jobs",
-}
-"""Names of GPU-hours for people."""
 
 
 def account_tables(result: Result) -> tuple[Table, ...]:

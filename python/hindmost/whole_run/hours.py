@@ -29,6 +29,22 @@ NAMES = (
 HELD = 6
 """How many of them, the first ones, the job holds."""
 
+WORDS = {
+    "kept": "steps kept",
+    "redone": "steps done again",
+    "checkpoint": "checkpoints",
+    "detection": "failures not noticed yet",
+    "restart": "restarts",
+    "waiting": "waiting for a repair",
+    "spare": "spares",
+    "leftover": "GPUs without a replica",
+    "drained": "drained",
+    "repair": "in repair",
+    "cut_off": "cut off by failures",
+    "other_jobs": "other jobs",
+}
+"""Names of GPU-hours for people."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunHours:
