@@ -43,6 +43,8 @@ from tests.validation.typed import BLOOM_STEP_S
 
 PAGE = Path(__file__).parents[2] / "docs" / "validation.md"
 ROWS = PAGE.with_suffix(".csv")
+IN_PACKAGE = Path(__file__).parents[2] / "python" / "hindmost" / "report" / "validation.csv"
+"""The same rows, which reports look up the nearest in."""
 
 NOT_VERIFIED = "Result not verified by MLCommons Association"
 JUMP = "megascale-6144"
@@ -669,3 +671,4 @@ def rows() -> str:
 if __name__ == "__main__":
     PAGE.write_text(render(), encoding="utf-8")
     ROWS.write_text(rows(), encoding="utf-8")
+    IN_PACKAGE.write_text(rows(), encoding="utf-8")

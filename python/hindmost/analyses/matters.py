@@ -43,6 +43,14 @@ class Matter:
     effect: float
     effect_error: float
 
+    @property
+    def name(self) -> str:
+        """Its key path, with a star for what others that are drawn as it is have instead."""
+        first = self.paths[0]
+        if len(self.paths) == 1:
+            return first
+        return f"{first.split('.')[0]}.*.{first.rsplit('.', 1)[-1]}"
+
 
 def matters(forecast: Forecast) -> list[Matter]:
     """Return the unknowns that a forecast clearly moves with, most important first.

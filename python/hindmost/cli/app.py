@@ -21,6 +21,7 @@ from hindmost.cli.explain import explain
 from hindmost.cli.init import init
 from hindmost.cli.model import model
 from hindmost.cli.options import close_stdout, debug_option, tell
+from hindmost.cli.report import report
 from hindmost.cli.run import run
 from hindmost.cli.schema import schema
 from hindmost.cli.serve import serve
@@ -36,7 +37,7 @@ SECTIONS = {
     "Predict": (run, serve, economics),
     "Explain": (compare, attribute, explain),
     "Look up": (collective, model, catalog, schema),
-    "Write": (init, validate),
+    "Write": (report, init, validate),
 }
 """Commands by what they are for, in the order in which the help lists them."""
 

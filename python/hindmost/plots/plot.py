@@ -108,6 +108,18 @@ def check_plot(path: Path, *, name: str = "path") -> None:
         raise ScenarioError([_missing(name, str(path))])
 
 
+def check_drawable(name: str) -> None:
+    """Refuse to draw where nothing is installed that does; problems are of `name`.
+
+    Raises
+    ------
+    ScenarioError
+        If vl-convert is not installed.
+    """
+    if not is_drawable():
+        raise ScenarioError([_missing(name, None)])
+
+
 def is_drawable() -> bool:
     """Return whether vl-convert is installed."""
     from importlib.util import find_spec
@@ -116,8 +128,7 @@ def is_drawable() -> bool:
 
 
 def _vl_convert() -> Any:
-    if not is_drawable():
-        raise ScenarioError([_missing("plot", None)])
+    check_drawable("plot")
     import vl_convert
 
     return vl_convert

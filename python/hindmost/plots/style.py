@@ -42,6 +42,8 @@ def plot(title: str, subtitle: str, body: Mapping[str, Any]) -> Plot:
             **body,
             "config": {
                 "font": "sans-serif",
+                # A label of each mark would be most of a file; whoever embeds a plot describes it.
+                "aria": False,
                 "axis": axis,
                 "legend": {"labelColor": INK, "titleColor": INK},
                 "title": {"color": INK, "subtitleColor": INK, "fontSize": 14},

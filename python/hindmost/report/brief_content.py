@@ -149,10 +149,8 @@ def _matter(one: Matter, scenario: Scenario) -> tuple[str, ...]:
     known = "its stack"
     if path in scenario.unknowns:
         known = "the scenario" if basis is None else basis.kind
-    if len(one.paths) > 1:
-        path = f"{path.split('.')[0]}.*.{path.rsplit('.', 1)[-1]}"
     effect = f"{'+' * (one.effect > 0)}{with_error(one.effect, one.effect_error)}"
-    return path, f"{one.low:.3g}", f"{one.high:.3g}", effect, known
+    return one.name, f"{one.low:.3g}", f"{one.high:.3g}", effect, known
 
 
 def _notes(result: Result) -> Iterator[str]:

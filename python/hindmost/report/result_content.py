@@ -43,7 +43,7 @@ def result_content(result: Result, *, caps: Sequence[MovedCap] = (), wide: bool 
     listings = (
         Listing(_caps_title(result), _caps_lines(caps)),
         Listing("Assumed", tuple(f"{one['path']}: {one['where']}" for one in result.assumed)),
-        Listing("Unknown", _unknown_lines(result)),
+        Listing("Unknown", unknown_lines(result)),
         Listing("Not modelled", tuple(not_modelled(result.scenario))),
     )
     return Content(
@@ -51,8 +51,8 @@ def result_content(result: Result, *, caps: Sequence[MovedCap] = (), wide: bool 
         lead=forecast_lead(result),
         tables=(
             *forecast_tables(result),
-            _summary_table(result, percentiles),
-            _pools_table(result),
+            summary_table(result, percentiles),
+            pools_table(result),
             *account_tables(result),
         ),
         notes=tuple(_notes(result, percentiles)),
@@ -108,7 +108,8 @@ def _by_key(result: Result) -> dict[tuple[str, str], tuple[float, float | None]]
     }
 
 
-def _summary_table(result: Result, percentiles: tuple[str, ...]) -> Table:
+def summary_table(result: Result, percentiles: tuple[str, ...]) -> Table:
+    """Return metrics of steps at the scenario's values, with some percentiles."""
     by_key = _by_key(result)
     rows = []
     for metric in SHOWN_METRICS:
@@ -122,7 +123,8 @@ def _summary_table(result: Result, percentiles: tuple[str, ...]) -> Table:
     return Table((title, "mean", *percentiles), tuple(rows))
 
 
-def _pools_table(result: Result) -> Table:
+def pools_table(result: Result) -> Table:
+    """Return pools: who computes, who waits, and who is waited for."""
     mfu, mfu_error = _by_key(result)["mfu", "mean"]
     headings = ["pool", "GPUs", "spares", "busy", "waiting", "slowest in", "MFU"]
     has_energy = any(row["energy_j"] is not None for row in result.pool_rows)
@@ -170,7 +172,8 @@ def _moved_cap(row: MovedCap) -> str:
     )
 
 
-def _unknown_lines(result: Result) -> tuple[str, ...]:
+def unknown_lines(result: Result) -> tuple[str, ...]:
+    """Return a line for each unknown, with its law."""
     laws = {
         path: law.model_dump(exclude_none=True) for path, law in result.scenario.unknowns.items()
     }
