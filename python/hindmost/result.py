@@ -18,8 +18,9 @@ from hindmost.engines import Deviation
 from hindmost.errors import Problem, UnknownNameError, plain
 from hindmost.file_terms import with_terms
 from hindmost.files import check_writable, replace
-from hindmost.forecasted import Forecast
+from hindmost.forecasted import FORECAST_METRICS, Forecast
 from hindmost.metrics import METRICS, RUN_METRICS, name_problems
+from hindmost.notebook import Cells, shown
 from hindmost.order import Rows
 from hindmost.plan import Plan, PoolPlan
 from hindmost.scenario import Scenario, bases, not_modelled, scenario_warnings
@@ -110,6 +111,19 @@ class Result:
     def __repr__(self) -> str:
         name = plain(self.inputs["scenario"]["name"])
         return f"<Result of {name}: {self.inputs['runs']} runs of {self.inputs['steps']} steps>"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: forecast, metrics of steps, and pools."""
+        tables = []
+        if self.forecast is not None:
+            of_draws, names = self.forecast.summary_rows, ["p5", "p50", "p95"]
+            tables.append(_pivoted("forecast", of_draws, FORECAST_METRICS, names))
+        names = ["mean", "p5", "p50", "p95", "p99"]
+        tables.append(_pivoted("at its values", self.summary_rows, tuple(METRICS), names))
+        keys = ("pool", "n_gpus", "busy_frac", "wait_frac", "slowest_frac", "mfu")
+        tables.append(Cells(keys, [[row[key] for key in keys] for row in self.pool_rows]))
+        runs, steps = self.inputs["runs"], self.inputs["steps"]
+        return shown(f"{self.scenario.name}: {runs:,} runs of {steps:,} steps", *tables)
 
     @cached_property
     def steps(self) -> pl.DataFrame:
@@ -489,3 +503,15 @@ def _energy_j(pool: PoolPlan, n_ranks: int, busy_s: float, step_time_s: float) -
     energy_j = pool.n_gpus * pool.idle_power_w * step_time_s + n_ranks * above_idle_w * busy_s
     # JSON knows no number that is not finite.
     return energy_j if math.isfinite(energy_j) else None
+
+
+def _pivoted(
+    title: str, rows: Sequence[Row], metrics: Sequence[str], statistics: Sequence[str]
+) -> Cells:
+    """Return rows of metrics and statistics as one row a metric."""
+    values = {(row["metric"], row["statistic"]): row["value"] for row in rows}
+    cells = [
+        [METRICS[metric].heading, *(values[metric, name] for name in statistics)]
+        for metric in metrics
+    ]
+    return Cells([title, *statistics], cells)

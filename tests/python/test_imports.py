@@ -17,7 +17,7 @@ import hindmost as hm
 PACKAGE = Path(hm.__file__).parent
 
 ORDER = [
-    ["errors", "memo", "student", "units", "strict"],
+    ["errors", "memo", "notebook", "student", "units", "strict"],
     ["_core"],
     ["law"],
     ["cause"],

@@ -28,6 +28,7 @@ from hindmost.arguments import (
 from hindmost.compiled import Compiled, compile
 from hindmost.engines import Method, Progress, Reason
 from hindmost.errors import Problem, ScenarioError, UnknownNameError, did_you_mean
+from hindmost.notebook import Cells, shown
 from hindmost.plots.bars import Fall, waterfall
 from hindmost.plots.plot import Plot
 from hindmost.scenario import Changes, Scenario
@@ -214,6 +215,13 @@ class Attribution:
     def rows(self) -> list[dict[str, Any]]:
         """Rows of `frame`, made without Polars."""
         return [asdict(share) for share in self.shares]
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: what each mechanism costs, most first."""
+        keys = ("metric", "mechanism", "shapley", "std_error", "alone", "last")
+        shares = sorted(self.shares, key=lambda one: (one.metric != "mfu", -one.shapley))
+        rows = [[getattr(one, key) for key in keys] for one in shares if one.shapley != 0]
+        return shown(f"What each mechanism costs, {self.scenario.name}", Cells(keys, rows))
 
     def plot(self, metric: str = "mfu") -> Plot:
         """Return a waterfall from the metric of the scenario to that of its ideal.

@@ -13,6 +13,7 @@ from hindmost.compiled import DEFAULT_SIZES, Compiled, scenario_of
 from hindmost.engines import Method, Progress, Reason
 from hindmost.errors import Problem, ScenarioError
 from hindmost.metrics import METRICS, RUN_METRICS
+from hindmost.notebook import Cells, shown
 from hindmost.parallel import in_parallel
 from hindmost.result import Result
 from hindmost.scenario import Changes, Scenario, with_changes
@@ -94,6 +95,16 @@ class Comparison:
             for name, side in self.sides.items()
             for difference in _differences(name, self.base, side)
         )
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: differences of means."""
+        keys = ("side", "metric", "base", "value", "difference", "std_error", "is_clear")
+        rows = [
+            [getattr(one, key) for key in keys]
+            for one in self.differences
+            if one.statistic == "mean"
+        ]
+        return shown(f"{self.base.scenario.name} and others: means", Cells(keys, rows))
 
     @property
     def frame(self) -> pl.DataFrame:

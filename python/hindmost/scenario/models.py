@@ -30,6 +30,7 @@ from hindmost.catalog.schema import (
 from hindmost.catalog.transformer import Transformer
 from hindmost.cause import Cause, Later, Name
 from hindmost.law import Law
+from hindmost.notebook import Cells, shown
 from hindmost.scenario.economics import Economics
 from hindmost.scenario.hardware import OwnFabric, OwnGpu, known, own, own_of
 from hindmost.scenario.ideal import FABRIC_NOISE, HOP_NOISE, NOTHING, Ideal
@@ -471,6 +472,25 @@ class Scenario(Strict):
     _source: str = PrivateAttr(default="")
     _judged: dict[str, Any] | None = PrivateAttr(default=None)
     """The fields as they were when they were found to fit together."""
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: pools and job."""
+        pools = [[name, pool.gpu, pool.n_gpus] for name, pool in self.pools.items()]
+        workload, layout = self.workload, self.layout
+        job = {
+            "fabric": self.fabric.name,
+            "model": workload.model,
+            "tokens of a sequence": workload.seq_len,
+            "number format": workload.dtype,
+            "layout": f"tensor {layout.tensor}, pipeline {layout.pipeline}, {layout.sharding}",
+            "causes": ", ".join(self.enabled_causes),
+            "failures": ", ".join(self.enabled_failures),
+        }
+        return shown(
+            self.name,
+            Cells(["pool", "gpu", "GPUs"], pools),
+            Cells(["job", ""], list(map(list, job.items()))),
+        )
 
     @property
     def source(self) -> str:
