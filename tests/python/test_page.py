@@ -94,9 +94,15 @@ def test_nothing_leaves_the_page_and_nothing_runs_in_it(result: hm.Result) -> No
 
 def test_names_stay_texts() -> None:
     made = hm.simulate("h100-1k", seed=1, runs=2, steps=5, changes={"name": NAME})
-    text = page(replace(made, forecast=forecast_beside(made)))
+    made = replace(made, forecast=forecast_beside(made))
+    text = page(made)
     assert "<script" not in text
     assert Reader(text).headings[0] == NAME
+    # Nor do they end the scripts of a page that has some.
+    living = page(made, is_interactive=True)
+    assert living.count("<script") == living.count("</script>") == 2
+    assert "alert(" in living
+    assert len(living.encode()) <= 1_200_000
 
 
 def test_the_scenario_in_it_makes_an_equal_result(result: hm.Result, tmp_path: Path) -> None:
@@ -158,9 +164,12 @@ def test_without_what_draws_plots_it_is_refused_at_once(
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
-def test_a_browser_shows_it_without_an_error(result: hm.Result, tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_interactive", [False, True])
+def test_a_browser_shows_it_without_an_error(
+    result: hm.Result, tmp_path: Path, is_interactive: bool
+) -> None:
     path, shot = tmp_path / "page.html", tmp_path / "page.png"
-    path.write_text(page(result), encoding="utf-8")
+    path.write_text(page(result, is_interactive=is_interactive), encoding="utf-8")
     words = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--v=0"]
     words += [f"--user-data-dir={tmp_path / 'profile'}", f"--screenshot={shot}"]
     # Every request fails, so that one would be told.
@@ -170,3 +179,12 @@ def test_a_browser_shows_it_without_an_error(result: hm.Result, tmp_path: Path) 
     )
     assert shot.stat().st_size > 10_000, done.stderr
     assert ":CONSOLE" not in done.stderr
+    dumped = subprocess.run(
+        [str(CHROMIUM), *words[:-1], "--virtual-time-budget=10000", "--dump-dom", words[-1]],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    ).stdout
+    assert dumped.count("vega-embed has-actions") == 0
+    assert ("vega-embed" in dumped.partition("<script")[0]) == is_interactive

@@ -48,12 +48,19 @@ SUFFIXES = (".html",)
     is_flag=True,
     help="Say what each mechanism costs, too, which takes longer.",
 )
+@click.option(
+    "--interactive",
+    "is_interactive",
+    is_flag=True,
+    help="Let plots be pointed at, by a script within the file, which then has 1 MB.",
+)
 @debug_option
 def report(
     scenario: str,
     output: Path,
     settings: tuple[str, ...],
     with_attribution: bool,
+    is_interactive: bool,
     **call: Any,
 ) -> None:
     """Write one page on SCENARIO: forecast, whole runs, who is waited for, what matters most.
@@ -89,7 +96,7 @@ def report(
                 threads=call["threads"],
                 progress=progress,
             )
-    text = page(result, attribution=attribution, source=scenario)
+    text = page(result, attribution=attribution, source=scenario, is_interactive=is_interactive)
     write_file(output, memoryview(text.encode()))
     tell(f"wrote {output}")
 

@@ -14,7 +14,9 @@ from hindmost.files import check_writable, replace
 SUFFIXES = (".svg", ".png", ".json")
 """Suffixes of the files that a plot is written to; JSON holds its specification."""
 VEGA_LITE = "5.21"
-"""Version of Vega-Lite that specifications are written for."""
+"""Version of Vega-Lite that specifications are written for: notebooks know the fifth."""
+IN_BROWSERS = "6.4"
+"""Version that pages draw them with: the bundle of an older one has a newer Vega, and warns."""
 PNG_SCALE = 2.0
 """Pixels of a PNG for each point of a plot."""
 
@@ -33,6 +35,11 @@ class Plot:
     """
 
     spec: Mapping[str, Any]
+
+    @property
+    def browser_spec(self) -> dict[str, Any]:
+        """The specification for `vega_bundle`."""
+        return {**self.spec, "$schema": schema(IN_BROWSERS)}
 
     def svg(self) -> str:
         """Return the plot as SVG.
@@ -88,6 +95,11 @@ class Plot:
         return shown
 
 
+def schema(version: str) -> str:
+    """Return the name of the schema of a version of Vega-Lite."""
+    return f"https://vega.github.io/schema/vega-lite/v{version}.json"
+
+
 def check_plot(path: Path, *, name: str = "path") -> None:
     """Refuse a file to which no plot could be written.
 
@@ -125,6 +137,18 @@ def is_drawable() -> bool:
     from importlib.util import find_spec
 
     return find_spec("vl_convert") is not None
+
+
+def vega_bundle() -> str:
+    """Return the script that draws specifications in a browser, whole: some 0.9 MB.
+
+    Raises
+    ------
+    ScenarioError
+        If vl-convert, which has it, is not installed.
+    """
+    bundle: str = _vl_convert().javascript_bundle(vl_version=IN_BROWSERS)
+    return bundle
 
 
 def _vl_convert() -> Any:

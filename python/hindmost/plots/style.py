@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hindmost.plots.plot import VEGA_LITE, Plot
+from hindmost.plots.plot import VEGA_LITE, Plot, schema
 
 BLUE, ORANGE, GREEN, RED = "#0072b2", "#e69f00", "#009e73", "#d55e00"
 SKY, PINK = "#56b4e9", "#cc79a7"
@@ -35,7 +35,7 @@ def plot(title: str, subtitle: str, body: Mapping[str, Any]) -> Plot:
     }
     return Plot(
         spec={
-            "$schema": f"https://vega.github.io/schema/vega-lite/v{VEGA_LITE}.json",
+            "$schema": schema(VEGA_LITE),
             # No background of its own, so that it suits a dark page, too.
             "background": None,
             "title": {**lines, "anchor": "start"},

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from html import escape
 
-from hindmost.plots.plot import Plot
+from hindmost.plots.plot import Plot, vega_bundle
 from hindmost.report.content import Listing, Table
 
 STYLE = """
@@ -84,12 +86,44 @@ def listing(of: Listing) -> str:
     return f"<details open><summary>{name}</summary>\n<ul>\n{lines}\n</ul>\n</details>"
 
 
-def figure(plot: Plot, caption: str) -> str:
-    """Return a plot within the page, with what it shows for those who do not see it."""
-    return (
-        f'<figure role="img" aria-label="{escape(caption)}">\n{plot.svg()}\n'
-        f"<figcaption>{escape(caption)}</figcaption>\n</figure>"
-    )
+@dataclass
+class Figures:
+    """Plots of one page: pictures, which a script may bring to life.
+
+    Attributes
+    ----------
+    are_interactive : bool
+        Whether a script replaces each picture by one that can be pointed at.
+    """
+
+    are_interactive: bool = False
+    _specs: list[str] = field(default_factory=list)
+
+    def figure(self, plot: Plot, caption: str) -> str:
+        """Return a plot within the page, with what it shows for those who do not see it."""
+        name = ""
+        if self.are_interactive:
+            name = f' id="plot-{len(self._specs)}"'
+            # A text that ends a script must not stand within one.
+            self._specs.append(
+                json.dumps(plot.browser_spec, allow_nan=False).replace("<", "\\u003c")
+            )
+        return (
+            f'<figure role="img" aria-label="{escape(caption)}">\n'
+            f"<div{name}>{plot.svg()}</div>\n"
+            f"<figcaption>{escape(caption)}</figcaption>\n</figure>"
+        )
+
+    def script(self) -> str:
+        """Return what brings the pictures to life, with all that it needs; nothing otherwise."""
+        if not self.are_interactive:
+            return ""
+        specs = ",".join(self._specs)
+        return (
+            f"<script>{vega_bundle()}</script>\n"
+            f"<script>[{specs}].forEach((spec, k) => "
+            'vegaEmbed(`#plot-${k}`, spec, {renderer: "svg", actions: false}));</script>'
+        )
 
 
 def code(lines: Sequence[str]) -> str:

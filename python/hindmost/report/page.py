@@ -29,7 +29,11 @@ MILLION = 1e6
 
 
 def page(
-    result: Result, *, attribution: Attribution | None = None, source: str | None = None
+    result: Result,
+    *,
+    attribution: Attribution | None = None,
+    source: str | None = None,
+    is_interactive: bool = False,
 ) -> str:
     """Return the page of a result.
 
@@ -41,27 +45,29 @@ def page(
         What each mechanism costs.
     source
         Name of the file that the result is stored in, if it is.
+    is_interactive
+        Whether plots can be pointed at, by a script of 0.9 MB in the page.
 
     Raises
     ------
     ScenarioError
         If vl-convert, which draws the plots, is not installed.
     """
-    name = result.scenario.name
+    name, figures = result.scenario.name, html.Figures(are_interactive=is_interactive)
     parts = [
         html.title(name),
         *_lead(result),
         *_cluster(result),
-        *_forecast(result),
-        *_whole_runs(result),
-        *_pools(result),
-        *_why(attribution),
-        *_matters(result),
+        *_forecast(result, figures),
+        *_whole_runs(result, figures),
+        *_pools(result, figures),
+        *_why(attribution, figures),
+        *_matters(result, figures),
         *_assumed(result),
         *_trust(result),
         *_again(result, source),
     ]
-    return html.document(f"{name}: hindmost", parts)
+    return html.document(f"{name}: hindmost", [*parts, figures.script()])
 
 
 def _lead(result: Result) -> Iterator[str]:
@@ -100,29 +106,29 @@ def _cluster(result: Result) -> Iterator[str]:
     )
 
 
-def _forecast(result: Result) -> Iterator[str]:
+def _forecast(result: Result, figures: html.Figures) -> Iterator[str]:
     found = result.forecast
     if found is not None:
         yield html.heading("Forecast")
-        yield html.figure(
+        yield figures.figure(
             result.plot("forecast"), "Draws of what is not known: median and 90% interval."
         )
         yield from map(html.table, forecast_tables(result))
         yield from (html.paragraph(line, "note") for line in forecast_lead(result)[1:])
     yield html.heading("Steps at the scenario's own values")
-    yield html.figure(
+    yield figures.figure(
         result.plot("step_time"),
         "Step time: where most steps lie, and what share of steps takes longer than each value.",
     )
     yield html.table(summary_table(result, tuple(PERCENTILES)))
 
 
-def _whole_runs(result: Result) -> Iterator[str]:
+def _whole_runs(result: Result, figures: html.Figures) -> Iterator[str]:
     account = result.account
     if account is None:
         return
     yield html.heading("Whole runs: S x R x P")
-    yield html.figure(
+    yield figures.figure(
         result.plot("account"), "From the peak of all GPUs and hours to the fleet MFU."
     )
     yield from map(html.table, account_tables(result))
@@ -151,29 +157,29 @@ def _prices(result: Result) -> Iterator[float]:
         yield from (one.low, one.high)
 
 
-def _pools(result: Result) -> Iterator[str]:
+def _pools(result: Result, figures: html.Figures) -> Iterator[str]:
     yield html.heading("Who is waited for")
     yield html.table(pools_table(result))
     if len(result.pool_rows) > 1:
-        yield html.figure(
+        yield figures.figure(
             result.plot("slowest"), "Share of steps in which the slowest replica is of a pool."
         )
-        yield html.figure(result.plot("waiting"), "Share of time in which a rank waits, by pool.")
+        yield figures.figure(result.plot("waiting"), "Share of time in which a rank waits.")
 
 
-def _why(attribution: Attribution | None) -> Iterator[str]:
+def _why(attribution: Attribution | None, figures: html.Figures) -> Iterator[str]:
     if attribution is None:
         return
     yield html.heading("Why")
     content = attribution_content(attribution, interactions=False)
-    yield html.figure(
+    yield figures.figure(
         attribution.plot(), "From MFU to the ideal: what each mechanism costs (Shapley values)."
     )
     yield from map(html.table, content.tables)
     yield from (html.paragraph(line, "note") for line in content.notes)
 
 
-def _matters(result: Result) -> Iterator[str]:
+def _matters(result: Result, figures: html.Figures) -> Iterator[str]:
     if result.forecast is None:
         return
     yield html.heading("What matters most")
@@ -192,7 +198,7 @@ def _matters(result: Result) -> Iterator[str]:
         subtitle="MFU at p95 of an unknown less that at its p5, over the forecast's own draws",
         axis="MFU",
     )
-    yield html.figure(plot, f"By {draws} draws, with standard errors.")
+    yield figures.figure(plot, f"By {draws} draws, with standard errors.")
     yield html.table(
         Table(
             ("unknown", "p5", "p95", "where its value comes from"),
