@@ -14,9 +14,6 @@ MIN_ROUNDS = 7
 MIN_DURATION_S = 3.0
 """Seconds that a measurement takes, at least."""
 
-LONGEST_YARDSTICK_S = 1.0
-"""Seconds of one round of a yardstick, about, at most."""
-
 clock: Callable[[], float] = time.perf_counter
 """Seconds since some moment: where all gates take the time from."""
 
@@ -88,29 +85,14 @@ def gate_of_a_count(
         speed, as much less is asked.
     """
 
-    # A short yardstick finds a quiet moment of a machine that others use, too; what takes long
-    # finds none. So a round of the yardstick takes about as long as one of ours, up to a second.
-    ours_s, theirs_s = _timed(ours), _timed(yardstick.work)
-    repeats = max(1, round(min(ours_s, LONGEST_YARDSTICK_S) / max(theirs_s, 1e-9)))
-
-    def theirs() -> None:
-        for _ in range(repeats):
-            yardstick.work()
-
     def measured(rounds: int) -> Ratio:
-        best = _measured(ours, theirs, 1.0, rounds)
-        asked_per_s = at_least_per_s * yardstick.share(best.theirs_s / repeats)
+        best = _measured(ours, yardstick.work, 1.0, rounds)
+        asked_per_s = at_least_per_s * yardstick.share(best.theirs_s)
         benchmark.extra_info["share"] = round(asked_per_s / at_least_per_s, 2)
         return Ratio(ours_s=best.ours_s, theirs_s=count / asked_per_s, rounds=best.rounds, work=1.0)
 
     benchmark.extra_info["per_s"] = at_least_per_s
     _hold(benchmark, ours, 1.0, measured)
-
-
-def _timed(work: Callable[[], object]) -> float:
-    started = clock()
-    work()
-    return clock() - started
 
 
 def _hold(
