@@ -10,13 +10,16 @@ type Entry = (u64, u32, u32);
 /// The next failure of each unit, taken in the order of time.
 ///
 /// A heap of all units reaches over so much memory that each failure waits for it several times.
-/// So only failures up to a horizon are kept in a heap, which is small; the others lie in no order
-/// until the horizon moves on.
+/// So only failures up to a horizon are in order; the others lie in none until the horizon moves on.
+/// Those that it reaches are sorted once, which takes less than to take each of them from a heap.
 #[derive(Debug, Clone)]
 pub(super) struct Agenda {
-    soon: BinaryHeap<Reverse<Entry>>,
+    /// Failures that the horizon has reached, the first one last.
+    due: Vec<Entry>,
+    /// Failures before the horizon that were added since: few, of units that fail again soon.
+    added: BinaryHeap<Reverse<Entry>>,
     later: Vec<Entry>,
-    /// Entries of the heap are below it, all others are not.
+    /// Entries in order are below it, all others are not.
     horizon_s: f64,
     /// How far the horizon moves.
     stride_s: f64,
@@ -26,7 +29,8 @@ impl Agenda {
     /// Failures of units; the horizon moves by a stride, best the time in which few of them fail.
     pub fn new(entries: Vec<Entry>, stride_s: f64) -> Self {
         let mut agenda = Self {
-            soon: BinaryHeap::new(),
+            due: Vec::new(),
+            added: BinaryHeap::new(),
             later: entries,
             horizon_s: 0.0,
             stride_s,
@@ -37,14 +41,27 @@ impl Agenda {
 
     /// When the first one comes; infinite if there is none.
     pub fn first_s(&self) -> f64 {
-        let first = self.soon.peek();
-        first.map_or(f64::INFINITY, |Reverse((bits, ..))| f64::from_bits(*bits))
+        let first = match (self.due.last(), self.added.peek()) {
+            (Some(due), Some(Reverse(added))) => due.0.min(added.0),
+            (Some(due), None) => due.0,
+            (None, Some(Reverse(added))) => added.0,
+            (None, None) => return f64::INFINITY,
+        };
+        f64::from_bits(first)
     }
 
     /// Takes the first one: its unit, and the number of the unit's next event.
     pub fn take(&mut self) -> Option<(u32, u32)> {
-        let Reverse((_, unit, number)) = self.soon.pop()?;
-        if self.soon.is_empty() {
+        let is_added = match (self.due.last(), self.added.peek()) {
+            (Some(due), Some(Reverse(added))) => added < due,
+            (due, _) => due.is_none(),
+        };
+        let (_, unit, number) = if is_added {
+            self.added.pop()?.0
+        } else {
+            self.due.pop()?
+        };
+        if self.is_used_up() {
             self.refill();
         }
         Some((unit, number))
@@ -54,33 +71,38 @@ impl Agenda {
     pub fn add(&mut self, at_s: f64, unit: u32, number: u32) {
         let entry = (at_s.to_bits(), unit, number);
         if at_s < self.horizon_s {
-            self.soon.push(Reverse(entry));
+            self.added.push(Reverse(entry));
             return;
         }
         self.later.push(entry);
-        if self.soon.is_empty() {
+        if self.is_used_up() {
             self.refill();
         }
     }
 
+    fn is_used_up(&self) -> bool {
+        self.due.is_empty() && self.added.is_empty()
+    }
+
     /// Moves the horizon beyond the first of the failures that lie behind it.
     fn refill(&mut self) {
-        let Some(&(first, ..)) = self.later.iter().min() else {
+        let Some(first) = self.later.iter().map(|entry| entry.0).min() else {
             return;
         };
         let first_s = f64::from_bits(first);
         // A stride that rounding swallows still lets the first one through.
         self.horizon_s = (first_s + self.stride_s).max(first_s.next_up());
-        let mut due = std::mem::take(&mut self.soon).into_vec();
-        let horizon_s = self.horizon_s;
+        // Bits order as seconds do.
+        let horizon = self.horizon_s.to_bits();
+        let due = &mut self.due;
         self.later.retain(|&entry| {
-            let waits = f64::from_bits(entry.0) >= horizon_s;
+            let waits = entry.0 >= horizon;
             if !waits {
-                due.push(Reverse(entry));
+                due.push(entry);
             }
             waits
         });
-        self.soon = BinaryHeap::from(due);
+        due.sort_unstable_by(|a, b| b.cmp(a));
     }
 }
 
