@@ -48,7 +48,7 @@ RACKS = {
         "repair_hours": 24.0,
     },
 }
-"""The same with racks that fail as a whole."""
+"""The nodes of `WEIBULL`, in racks that fail as a whole."""
 
 
 @cache

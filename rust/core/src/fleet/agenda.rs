@@ -80,6 +80,11 @@ impl Agenda {
         }
     }
 
+    /// The units that come first, as far as they are in order: up to `most` of them.
+    pub fn upcoming(&self, most: usize) -> impl Iterator<Item = u32> {
+        self.due.iter().rev().take(most).map(|entry| entry.1)
+    }
+
     fn is_used_up(&self) -> bool {
         self.due.is_empty() && self.added.is_empty()
     }
@@ -157,5 +162,19 @@ mod tests {
             [agenda.take(), agenda.take(), agenda.take()],
             [Some((2, 1)), Some((3, 1)), None]
         );
+    }
+
+    #[test]
+    fn units_that_come_first_are_known_ahead() {
+        let entries = (0..9_u32).map(|unit| (f64::from(unit * 7 % 9).to_bits(), unit, 0));
+        let mut agenda = Agenda::new(entries.collect(), 5.0);
+        let ahead: Vec<u32> = agenda.upcoming(4).collect();
+        let taken: Vec<u32> = (0..4)
+            .filter_map(|_| agenda.take())
+            .map(|(unit, _)| unit)
+            .collect();
+        assert_eq!(ahead, taken);
+        // One more is in order, and no other.
+        assert_eq!(agenda.upcoming(4).count(), 1);
     }
 }

@@ -400,6 +400,14 @@ impl<'a> Clocks<'a> {
         }
     }
 
+    /// Units that are known to fail next, up to `most` of them; none if all share a clock.
+    pub fn upcoming(&self, most: usize) -> Option<impl Iterator<Item = u32>> {
+        match &self.units {
+            Units::Pooled(_) => None,
+            Units::Each(agenda) => Some(agenda.upcoming(most)),
+        }
+    }
+
     /// Lets the clock of a unit run anew, which has been repaired.
     ///
     /// Units with one clock for all need nothing: a constant rate has no memory.

@@ -1,5 +1,7 @@
 //! Which nodes are up, and what they work as.
 
+use std::hint::black_box;
+
 use super::clock::UnitFailures;
 use super::ledger::{Duty, Ledger, Tally};
 use super::parts::Parts;
@@ -325,6 +327,27 @@ impl<'a> Nodes<'a> {
             gpu + 1
         } else {
             (group + 1) * shape.tensor - first
+        }
+    }
+
+    /// Reads what the next failures of a kind will need, for all of them at once.
+    ///
+    /// The state of a large cluster is beyond the caches: one failure waits for memory several
+    /// times, each time for an address that it has just read. Many wait together for as long.
+    pub fn read_ahead(&self, failures: &UnitFailures, units: impl Iterator<Item = u32>) {
+        let Some(pool) = failures.pool() else { return };
+        let shape = &self.shape.pools[pool];
+        for unit in units {
+            let first_gpu = u64::from(unit) * u64::from(failures.unit_gpus());
+            let number = (first_gpu / u64::from(shape.node_gpus)) as u32;
+            let place = self.nodes[(shape.base.node + number) as usize].place;
+            if place == NONE {
+                continue;
+            }
+            let slot = self.blocks[self.shape.block_of(shape, place) as usize].slot;
+            if slot != NONE {
+                black_box((self.block_of_slot[slot as usize], self.most_vacant(slot)));
+            }
         }
     }
 

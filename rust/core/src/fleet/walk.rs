@@ -20,6 +20,9 @@ use crate::random::Random;
 /// Failures between two looks at the stop flag.
 const FAILURES_BETWEEN_LOOKS: u64 = 1 << 14;
 
+/// Failures of a kind whose state is read at a time.
+const READ_AHEAD: u64 = 64;
+
 /// Simulates some runs of a job, each on a thread of the current pool.
 ///
 /// `keeps_log` keeps each failure and each stretch between interruptions.
@@ -360,6 +363,11 @@ impl<'a> Walk<'a> {
         if failures.pool().is_some() && self.nodes.is_down(kind, failure.unit) {
             // One clock for all units: that of a unit in repair stands.
             return Ok(());
+        }
+        if self.hours.failures[kind].is_multiple_of(READ_AHEAD)
+            && let Some(units) = self.clocks[kind].upcoming(READ_AHEAD as usize)
+        {
+            self.nodes.read_ahead(failures, units);
         }
         self.hours.failures[kind] += 1;
         self.hit.clear();
