@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from hindmost.serving.fit import ServingFit, fit_serving
     from hindmost.simulation import rank_times, simulate, slowest_replicas
     from hindmost.terms import Terms
+    from hindmost.timelines.draw import timeline
+    from hindmost.timelines.timeline import Timeline
     from hindmost.whole_run.account import Account
 
 __all__ = [
@@ -63,6 +65,7 @@ __all__ = [
     "Served",
     "ServingFit",
     "Terms",
+    "Timeline",
     "Worth",
     "__version__",
     "attribute",
@@ -82,6 +85,7 @@ __all__ = [
     "serve",
     "simulate",
     "slowest_replicas",
+    "timeline",
     "with_changes",
 ]
 
@@ -110,6 +114,7 @@ _MODULES = {
     "Served": "analyses.serve",
     "ServingFit": "serving.fit",
     "Terms": "terms",
+    "Timeline": "timelines.timeline",
     "Worth": "analyses.economics",
     "__version__": "_core",
     "attribute": "analyses.attribute",
@@ -129,6 +134,7 @@ _MODULES = {
     "serve": "analyses.serve",
     "simulate": "simulation",
     "slowest_replicas": "simulation",
+    "timeline": "timelines.draw",
     "with_changes": "scenario.load",
 }
 """The module that defines each public name."""

@@ -255,6 +255,60 @@ def rank_times(
     threads: int,
     progress: Callable[[int], object] | None = None,
 ) -> None: ...
+
+GpuPlace = tuple[int, int]
+"""Index of a pool, and the number of a GPU in it."""
+
+class OneStep(TypedDict):
+    """All replicas, or gangs, of one sampled step by column, and the network."""
+
+    pool: NDArray[np.uint32]
+    replica: NDArray[np.uint32]
+    compute_s: NDArray[np.float64]
+    stall_s: NDArray[np.float64]
+    gpu: NDArray[np.uint32]
+    slowest: int
+    waiting_s: NDArray[np.float64]
+    hidden_s: NDArray[np.float64]
+    cost_s: NDArray[np.float64]
+    port_slowdown: NDArray[np.float64]
+    port_stall_s: NDArray[np.float64]
+    hop_factor: NDArray[np.float64]
+
+class GangPasses(TypedDict):
+    """All passes of one gang in one sampled step.
+
+    A pass is its stage, direction, microbatch and chunk; when it is ready, begins and ends; and its
+    slowdown. A stage is its pool, its slowdown and slowest GPU, its stall and most stalled GPU, and
+    its overhead.
+    """
+
+    passes: list[tuple[tuple[int, str, int, int], float, float, float, float]]
+    stages: list[tuple[int, tuple[float, GpuPlace], tuple[float, GpuPlace], float]]
+    step_stall: tuple[float, GpuPlace]
+    microbatch_stall_s: float
+
+def one_step(
+    plan: Plan,
+    *,
+    seed: int,
+    run: int,
+    step: int,
+    threads: int,
+    progress: Callable[[int], object] | None = None,
+) -> OneStep: ...
+def gang_passes(
+    plan: Plan,
+    *,
+    seed: int,
+    run: int,
+    step: int,
+    gangs: Sequence[tuple[int, int]],
+    threads: int,
+) -> list[GangPasses]: ...
+def gpu_effects(
+    plan: Plan, *, seed: int, run: int, step: int, pool: int, gpu: int
+) -> list[tuple[str, bool, float]]: ...
 def queue_runs(
     queue: dict[str, Any],
     *,

@@ -46,7 +46,7 @@ ORDER = [
     ["result"],
     ["reading"],
     ["compiled"],
-    ["simulation"],
+    ["simulation", "timelines"],
     ["analyses"],
     ["report"],
     ["cli"],

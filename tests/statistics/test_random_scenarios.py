@@ -6,6 +6,7 @@ Examples are drawn from a fixed seed, so that every run of these tests has the s
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,28 @@ def test_sampled_rows_do_not_depend_on_threads(table: Table) -> None:
     core = compile(from_table(table)).core
     once, *others = (_core.sample(core, threads=n, **SMALL) for n in (*THREADS, THREADS[0]))
     assert all(same_bytes(once, other) for other in others)
+
+
+@fixed_examples
+@given(table=one_barrier() | with_waits(), step=st.integers(0, 6))
+def test_a_timeline_is_that_of_the_sampled_step(table: Table, step: int) -> None:
+    scenario = from_table(table)
+    found = hm.timeline(scenario, seed=SEED, run=1, step=step)
+    columns = _core.sample(compile(scenario).core, seed=SEED, runs=2, steps=step + 1, threads=2)
+    assert found.compute_s == columns["compute_s"][-1]
+    assert found.stall_s == columns["stall_s"][-1]
+    assert found.step_time_s == pytest.approx(columns["step_time_s"][-1], rel=1e-12)
+    events = [event for event in found.trace()["traceEvents"] if "ts" in event]
+    last_us = [event["ts"] + event.get("dur", 0.0) for event in events]
+    assert max(last_us) / 1e6 == pytest.approx(columns["step_time_s"][-1], rel=1e-9)
+    for one in found.replicas:
+        ends_s = [
+            passes[-1].ends_s + stage.overhead_s
+            for stage, passes in zip(one.stages, one.by_stage, strict=True)
+        ]
+        assert one.whole_stall_s + max(ends_s) == pytest.approx(one.compute_s, rel=1e-12)
+        for passes in one.by_stage:
+            assert all(a.ends_s <= b.ready_s <= b.begins_s for a, b in pairwise(passes))
 
 
 @fixed_examples

@@ -9,6 +9,7 @@ from hindmost.report.formats import (
     render_explanation,
     render_model,
     render_served,
+    render_timeline,
     render_worth,
 )
 
@@ -21,5 +22,6 @@ __all__ = [
     "render_explanation",
     "render_model",
     "render_served",
+    "render_timeline",
     "render_worth",
 ]

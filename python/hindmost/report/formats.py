@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hindmost.analyses.explain import Explanation
     from hindmost.analyses.model_summary import ModelSummary
     from hindmost.analyses.serve import Served
+    from hindmost.timelines.timeline import Timeline
 
 FORMATS = ("table", "json", "csv", "markdown")
 """Formats of a report; CSV holds the summary, and the forecast below it, alone."""
@@ -159,6 +160,18 @@ def render_served(found: Served, style: str) -> str:
 
     return _in_style(
         style, document=found.document, rows=rows, content=lambda: serving_content(found)
+    )
+
+
+def render_timeline(found: Timeline, style: str) -> str:
+    """Return a step in one of `FORMATS`; CSV holds the replicas that are drawn alone."""
+    from hindmost.report.timeline_content import timeline_content
+
+    return _in_style(
+        style,
+        document=found.document,
+        rows=lambda: found.rows,
+        content=lambda: timeline_content(found),
     )
 
 

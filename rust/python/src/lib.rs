@@ -9,6 +9,7 @@ mod law_table;
 mod laws;
 mod memory;
 mod networks;
+mod one_step;
 mod plans;
 mod probe;
 mod queue;
@@ -30,6 +31,8 @@ mod _core {
     use crate::laws::{Law, fit_tabulated, tail_probabilities};
     #[pymodule_export]
     use crate::memory::Memory;
+    #[pymodule_export]
+    use crate::one_step::{gang_passes, gpu_effects, one_step};
     #[pymodule_export]
     use crate::plans::{
         Curve, OrderStatistics, Plan, rank_times, sample, sample_step_times, slowest_replicas,

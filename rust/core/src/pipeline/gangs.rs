@@ -1,15 +1,18 @@
 //! Steps in which gangs wait inside: pipelines, and causes that change within a
 //! step.
 
+use std::ops::Range;
+
+use super::gang_passes::{GangPasses, GangStage, GpuPlace, TimedPass};
 use super::pool_causes::PoolCauses;
-use super::rank_map::{Batch, BatchPart, RankMap};
+use super::rank_map::{Batch, BatchPart, RankMap, StageRanks};
 use super::stage_factors::{BatchTile, StageFactors, greatest};
 use crate::control::Control;
 use crate::draw::{Drawn, Tile, When, for_each_tile};
 use crate::error::Result;
 use crate::plan::{Pipeline, Placement, Plan, StageTimes};
 use crate::random::Random;
-use crate::schedule::recursion::{Lanes, WalkScratch};
+use crate::schedule::recursion::{Lanes, WalkScratch, walk_observed};
 use crate::search::{Frontier, FrontierPoint};
 use crate::simd::{Kernel, QUAD_STEPS, WALK_LANES};
 use crate::step::{
@@ -50,6 +53,22 @@ impl Walked {
     /// Seconds of these that stalls cost.
     fn stall_s(&self, lane: usize) -> f64 {
         self.compute_s(lane) - self.free_s.0[lane]
+    }
+}
+
+/// The greatest of some values that are not negative, and the GPU that has it; of equals the first.
+#[derive(Default)]
+struct Greatest {
+    value: f64,
+    at: GpuPlace,
+}
+
+impl Greatest {
+    fn offer(&mut self, value: f64, pool: usize, gpu: u32) {
+        if value > self.value {
+            let pool = pool as u32;
+            (self.value, self.at) = (value, GpuPlace { pool, gpu });
+        }
     }
 }
 
@@ -237,6 +256,97 @@ impl<'a> Gangs<'a> {
         Ok(times)
     }
 
+    /// All passes of one gang in one step of the run: of the gangs that begin in a pool, or of
+    /// those of the job where stages are spread over pools. None where there is no such gang.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`](crate::Error::Stopped) once `control` asks for it.
+    pub fn passes(
+        &self,
+        pool: usize,
+        gang: u32,
+        step: u32,
+        control: &Control,
+    ) -> Result<Option<GangPasses>> {
+        let is_mixed = self.pipeline.spec().placement == Placement::Mixed;
+        let holds = |batch: &&Batch| {
+            let gangs = batch.first_gang..batch.first_gang + batch.n_gangs as u32;
+            gangs.contains(&gang) && (is_mixed || batch.parts[0].pool == pool)
+        };
+        let Some(batch) = self.batches.iter().find(holds) else {
+            return Ok(None);
+        };
+        let lane = (gang - batch.first_gang) as usize;
+        let quad = step / QUAD_STEPS as u32;
+        let row = step as usize % QUAD_STEPS;
+        let schedule = self.pipeline.schedule();
+        let tiles = self.draw(batch, quad);
+        let mut factors = StageFactors::new(self.pipeline, &self.causes, self.stalls_stages);
+        factors.draw(batch, &tiles, step, row, control)?;
+        let (base_s, transfers_s) = (self.base_s(batch), self.transfers_s(batch));
+        let times = factors.times(&base_s, &transfers_s);
+        let mut passes = Vec::with_capacity(schedule.passes().len());
+        walk_observed(
+            schedule,
+            &times,
+            &mut WalkScratch::new(schedule),
+            |pass, walked| {
+                passes.push(TimedPass {
+                    op: pass.op,
+                    stage: pass.stage,
+                    ready_s: walked.ready_s[lane],
+                    begins_s: walked.begins_s[lane],
+                    ends_s: walked.ends_s[lane],
+                    slowdown: factors.of_pass(pass, lane),
+                });
+            },
+        );
+        let stages = 0..self.pipeline.spec().shape.stages as usize;
+        let longest = self.longest_gang_stall(batch, lane, quad, row);
+        Ok(Some(GangPasses {
+            passes,
+            stages: stages
+                .map(|stage| self.stage(batch, lane, stage, &tiles, row))
+                .collect(),
+            step_stall_s: longest.value,
+            step_stalled: longest.at,
+            microbatch_stall_s: factors.gang_stall_s().0[lane],
+        }))
+    }
+
+    /// One stage of a gang, whose ranks' effects are in `row` of the tiles.
+    fn stage(
+        &self,
+        batch: &Batch,
+        lane: usize,
+        stage: usize,
+        tiles: &[BatchTile],
+        row: usize,
+    ) -> GangStage {
+        let (mut slowest, mut stalled) = (Greatest::default(), Greatest::default());
+        for tile in tiles {
+            let is_here = |ranks: &&StageRanks| (ranks.lane, ranks.stage) == (lane, stage);
+            for ranks in tile.stage_ranks.iter().filter(is_here) {
+                for place in ranks.places.clone() {
+                    let gpu = tile.gpus.start + place as u32;
+                    let unit_s = self.plan.pools()[tile.pool].compute_s();
+                    let (slowdown, stall) = (&tile.effects.slowdown.0, &tile.effects.stall.0);
+                    slowest.offer(f64::from(slowdown[row][place]), tile.pool, gpu);
+                    stalled.offer(unit_s * f64::from(stall[row][place]), tile.pool, gpu);
+                }
+            }
+        }
+        let pool = self.ranks.pool_of(batch, lane, stage);
+        GangStage {
+            pool: pool as u32,
+            slowdown: slowest.value,
+            slowest: slowest.at,
+            stall_s: stalled.value,
+            stalled: stalled.at,
+            overhead_s: self.pipeline.spec().times[pool].overhead_s * slowest.value,
+        }
+    }
+
     /// Walks the gangs of a batch through the first `n_steps` steps of a quad, and
     /// calls `met` with each step, what the walk gave and the stages' factors.
     fn walk_batch(
@@ -318,6 +428,36 @@ impl<'a> Gangs<'a> {
     /// longest of the stalls that reach several of its stages.
     fn step_stall_s(&self, batch: &Batch, quad: u32, step: usize) -> Lanes<WALK_LANES> {
         let mut stall_s = Lanes::all(0.0);
+        self.for_each_gang_stall(batch, quad, |part, ranks, _, effects| {
+            let unit_s = self.plan.pools()[part.pool].compute_s();
+            let longest = greatest(&effects.stall.0[step][ranks.places.clone()]);
+            let lane = &mut stall_s.0[ranks.lane];
+            *lane = lane.max(unit_s * longest);
+        });
+        stall_s
+    }
+
+    /// The GPU whose stall stops a gang longest as a whole, if any does.
+    fn longest_gang_stall(&self, batch: &Batch, lane: usize, quad: u32, row: usize) -> Greatest {
+        let mut longest = Greatest::default();
+        self.for_each_gang_stall(batch, quad, |part, ranks, gpus, effects| {
+            let unit_s = self.plan.pools()[part.pool].compute_s();
+            for place in ranks.places.clone().filter(|_| ranks.lane == lane) {
+                let stall_s = unit_s * f64::from(effects.stall.0[row][place]);
+                longest.offer(stall_s, part.pool, gpus.start + place as u32);
+            }
+        });
+        longest
+    }
+
+    /// Calls `met` with the ranks of each gang in each tile of a batch, and with what stops
+    /// several stages at once in the steps of a quad.
+    fn for_each_gang_stall(
+        &self,
+        batch: &Batch,
+        quad: u32,
+        mut met: impl FnMut(&BatchPart, &StageRanks, &Range<u32>, &Tile),
+    ) {
         let mut drawn = Drawn::Nothing;
         for part in &batch.parts {
             let causes = &self.causes[part.pool];
@@ -335,13 +475,10 @@ impl<'a> Gangs<'a> {
                     .gang_stalls
                     .apply_all(When::quad(quad), &gpus, &mut drawn, &mut effects);
                 for ranks in self.ranks.stage_ranks(batch, part, rank, gpus.len()) {
-                    let longest = greatest(&effects.stall.0[step][ranks.places]);
-                    let lane = &mut stall_s.0[ranks.lane];
-                    *lane = lane.max(pool.compute_s() * longest);
+                    met(part, &ranks, &gpus, &effects);
                 }
             });
         }
-        stall_s
     }
 
     /// Seconds of each class of passes, without any cause.

@@ -10,6 +10,7 @@ use crate::control::Control;
 use crate::draw::{Drawn, Tile, When};
 use crate::error::Result;
 use crate::plan::{Effect, Pipeline, Placement, Scope};
+use crate::schedule::Pass;
 use crate::schedule::recursion::{Detail, Lanes, Times};
 use crate::simd::{QUAD_STEPS, TILE_UNITS, TileArray, WALK_LANES};
 
@@ -84,6 +85,21 @@ impl<'a> StageFactors<'a> {
     /// Seconds for which gangs stop as a whole by causes of span microbatch.
     pub(super) fn gang_stall_s(&self) -> &Lanes<WALK_LANES> {
         &self.gang_stall_s
+    }
+
+    /// The factor of one pass of a lane: that of its slowest ranks.
+    pub(super) fn of_pass(&self, pass: &Pass, lane: usize) -> f64 {
+        let (microbatch, stage) = (pass.op.microbatch as usize, pass.stage as usize);
+        let n_stages = self.stages.len();
+        let factors = match self.pipeline.detail() {
+            Detail::Stage => self.stages[stage],
+            Detail::Microbatch => self.microbatches[microbatch * n_stages + stage],
+            Detail::Pass => {
+                let n_classes = self.passes.len() / self.n_microbatches();
+                self.passes[microbatch * n_classes + pass.class as usize]
+            }
+        };
+        factors.0[lane]
     }
 
     /// The times that a walk through the schedule takes.

@@ -173,15 +173,43 @@ impl Communication {
     #[must_use]
     pub fn exposed_s(&self, slowest: usize, own_compute_s: f64, times_s: &[f64; MAX_TERMS]) -> f64 {
         let mut exposed_s = 0.0;
-        for (term, &time_s) in self.terms.iter().zip(times_s) {
-            let own_s = own_compute_s.max(0.0);
-            let window_s = self.overlap_fraction * term.window_share[slowest] * own_s;
-            let tail_s = time_s / f64::from(term.n_buckets);
-            let waiting_s = tail_s.max(time_s - window_s);
-            exposed_s += waiting_s + self.hidden_cost * (time_s - waiting_s);
+        for exposure in self.exposures(slowest, own_compute_s, times_s) {
+            exposed_s += exposure.waiting_s + exposure.cost_s;
         }
         exposed_s
     }
+
+    /// The terms of [`Communication::exposed_s`], one by one.
+    pub fn exposures(
+        &self,
+        slowest: usize,
+        own_compute_s: f64,
+        times_s: &[f64; MAX_TERMS],
+    ) -> impl Iterator<Item = Exposure> {
+        let own_s = own_compute_s.max(0.0);
+        self.terms.iter().zip(times_s).map(move |(term, &time_s)| {
+            let window_s = self.overlap_fraction * term.window_share[slowest] * own_s;
+            let tail_s = time_s / f64::from(term.n_buckets);
+            let waiting_s = tail_s.max(time_s - window_s);
+            let hidden_s = time_s - waiting_s;
+            Exposure {
+                waiting_s,
+                hidden_s,
+                cost_s: self.hidden_cost * hidden_s,
+            }
+        })
+    }
+}
+
+/// What one step sees of a communication term.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Exposure {
+    /// Seconds for which compute waits.
+    pub waiting_s: f64,
+    /// Seconds behind compute.
+    pub hidden_s: f64,
+    /// Seconds that compute takes longer for these.
+    pub cost_s: f64,
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ mod step_duration;
 mod units;
 
 pub use cause::{Cause, CauseSpec, Streams};
-pub use communication::{Communication, MAX_TERMS, SlowestPort, Term};
+pub use communication::{Communication, Exposure, MAX_TERMS, SlowestPort, Term};
 pub use drawn_law::{DrawnLaw, Tables};
 pub use gang_plans::{GangLaw, one_rank_per_gang, with_random_gangs};
 pub use hops::Hops;

@@ -186,15 +186,54 @@ impl<'a> SampledRun<'a> {
         Ok(slowest.map(|placed| placed.into_iter().map(|placed| placed.time).collect()))
     }
 
-    /// Durations of the steps of a quad, by pool.
-    fn durations(&self, quad: u32, control: &Control) -> Result<Vec<[StepDuration; QUAD_STEPS]>> {
+    /// The network in the steps of a quad, if anything goes through it.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`](crate::Error::Stopped) once `control` asks for it.
+    pub(super) fn network(&self, quad: u32, control: &Control) -> Result<Option<QuadNetwork<'a>>> {
         if self.plan.communication().terms.is_empty() {
-            let of_pool = [StepDuration::COMPUTE_ALONE; QUAD_STEPS];
-            return Ok(vec![of_pool; self.plan.pools().len()]);
+            return Ok(None);
         }
         let ports = self.slowest_ports(quad, &mut (), control)?;
         let network = QuadNetwork::new(self.plan, ports, self.random, self.run, quad);
-        Ok(network.durations())
+        Ok(Some(network))
+    }
+
+    /// The ranks of each pool where a step is one barrier.
+    pub(super) fn ranks_of_pools(&self) -> Option<&[PoolSearch<'a>]> {
+        match &self.ranks {
+            Ranks::Barrier(pools) => Some(pools),
+            Ranks::Gangs(_) => None,
+        }
+    }
+
+    /// Times of all gangs in a row of a quad, pools one after another; none where a step is one
+    /// barrier.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`](crate::Error::Stopped) once `control` asks for it.
+    pub(super) fn gang_times(
+        &self,
+        quad: u32,
+        row: usize,
+        control: &Control,
+    ) -> Result<Vec<ReplicaTime>> {
+        let mut times = Vec::new();
+        if let Ranks::Gangs(gangs) = &self.ranks {
+            gangs.for_each_time(quad, row + 1, control, |step, time| {
+                if step == row {
+                    times.push(time);
+                }
+            })?;
+        }
+        Ok(times)
+    }
+
+    /// Durations of the steps of a quad, by pool.
+    fn durations(&self, quad: u32, control: &Control) -> Result<Vec<[StepDuration; QUAD_STEPS]>> {
+        let idle = || vec![[StepDuration::COMPUTE_ALONE; QUAD_STEPS]; self.plan.pools().len()];
+        let network = self.network(quad, control)?;
+        Ok(network.map_or_else(idle, |network| network.durations()))
     }
 }
 

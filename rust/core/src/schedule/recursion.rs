@@ -16,7 +16,7 @@
 //! one replica wait for each other while replicas do not.
 
 use super::op::Direction;
-use super::schedule::{NO_DATA, Schedule};
+use super::schedule::{NO_DATA, Pass, Schedule};
 use crate::error::{Error, Result};
 
 /// One number for each of `L` replicas, aligned for vector loads.
@@ -90,6 +90,29 @@ impl<const L: usize> WalkScratch<L> {
 /// Inlined, so that callers compile it for the instruction set that they have.
 #[inline(always)]
 pub fn walk<const L: usize>(schedule: &Schedule, times: &Times<L>, scratch: &mut WalkScratch<L>) {
+    walk_observed(schedule, times, scratch, |_, _| {});
+}
+
+/// When a pass has what it needs, when its stage has stopped stalling, and when it ends, in seconds
+/// of each replica.
+#[derive(Debug, Clone, Copy)]
+pub struct PassWalk<const L: usize> {
+    /// Its stage is free and its data have arrived.
+    pub ready_s: [f64; L],
+    /// It begins, after stalls.
+    pub begins_s: [f64; L],
+    /// It ends.
+    pub ends_s: [f64; L],
+}
+
+/// [`walk`], and calls `met` with each pass.
+#[inline(always)]
+pub fn walk_observed<const L: usize>(
+    schedule: &Schedule,
+    times: &Times<L>,
+    scratch: &mut WalkScratch<L>,
+    mut met: impl FnMut(&Pass, &PassWalk<L>),
+) {
     let shape = schedule.shape();
     let stages = shape.stages as usize;
     // Virtual stages of a single stage hand over in place.
@@ -117,6 +140,7 @@ pub fn walk<const L: usize>(schedule: &Schedule, times: &Times<L>, scratch: &mut
             // A comparison, not `f64::max`: it is one vector instruction.
             *time = if arrived > *time { arrived } else { *time };
         }
+        let ready_s = time;
         if !times.stalls_s.is_empty()
             && pass.op.direction == Direction::Forward
             && pass.op.chunk == 0
@@ -126,10 +150,20 @@ pub fn walk<const L: usize>(schedule: &Schedule, times: &Times<L>, scratch: &mut
                 *time += stall;
             }
         }
+        let begins_s = time;
         for ((time, base), factor) in time.iter_mut().zip(base).zip(factor) {
             *time += base * factor;
         }
         slots[pass.end as usize].0 = time;
+        let ends_s = time;
+        met(
+            pass,
+            &PassWalk {
+                ready_s,
+                begins_s,
+                ends_s,
+            },
+        );
     }
     for (end, &last) in ends_s.iter_mut().zip(schedule.last()) {
         *end = slots[last as usize];

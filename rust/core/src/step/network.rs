@@ -1,7 +1,7 @@
 //! The network in the steps of a quad: what its transfers take, and what of that steps see.
 
 use super::slowest::Slowest;
-use crate::plan::{MAX_TERMS, Plan, SlowestPort, StepDuration};
+use crate::plan::{Exposure, MAX_TERMS, Plan, SlowestPort, StepDuration};
 use crate::random::Random;
 use crate::simd::QUAD_STEPS;
 
@@ -60,6 +60,16 @@ impl<'p> QuadNetwork<'p> {
         let pool = slowest.pool as usize;
         let communication = self.plan.communication();
         communication.exposed_s(pool, own_compute_s, &self.times_s[step])
+    }
+
+    /// What a step sees of each term, given the replica that it waits for.
+    #[must_use]
+    pub fn exposures(&self, step: usize, slowest: &Slowest) -> Vec<Exposure> {
+        let own_compute_s = slowest.compute_s - slowest.stall_s;
+        let communication = self.plan.communication();
+        let pool = slowest.pool as usize;
+        let exposures = communication.exposures(pool, own_compute_s, &self.times_s[step]);
+        exposures.collect()
     }
 
     /// The worst ports of each pool and the factors on the latencies of the terms, by step.
