@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hindmost._core import __version__
-    from hindmost.analyses.attribute import Attribution, attribute
+    from hindmost.analyses.attribute import attribute
     from hindmost.analyses.caps import caps
     from hindmost.analyses.collectives import CollectiveCost, CollectiveCosts, collective_costs
     from hindmost.analyses.compare import Comparison, compare
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hindmost.analyses.forecast import forecast
     from hindmost.analyses.model_summary import ModelSummary, model_summary
     from hindmost.analyses.serve import Served, serve
+    from hindmost.attributed import Attribution
     from hindmost.compiled import Compiled, compile
     from hindmost.errors import HindmostError, OutputError, Problem, ScenarioError
     from hindmost.forecasted import Forecast
@@ -91,7 +92,7 @@ __all__ = [
 
 _MODULES = {
     "Account": "whole_run.account",
-    "Attribution": "analyses.attribute",
+    "Attribution": "attributed",
     "CollectiveCost": "analyses.collectives",
     "CollectiveCosts": "analyses.collectives",
     "Comparison": "analyses.compare",

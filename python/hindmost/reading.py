@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hindmost import _core
 from hindmost.arguments import seed_problems, size_problems
+from hindmost.attributed import Attribution
 from hindmost.engines import METHODS
 from hindmost.file_terms import columns_of_lists, list_types, lists_fit, without_terms
 from hindmost.forecasted import Forecast
@@ -50,6 +51,9 @@ def read(path: str | Path) -> Result:
         deviation=rest.deviation,
         hours=rest.hours,
         forecast=None if rest.forecast is None else rest.forecast.with_scenario(inputs["scenario"]),
+        attribution=None
+        if rest.attribution is None
+        else rest.attribution.with_scenario(inputs["scenario"]),
     )
     if not result.steps.equals(without_terms(parts.table)):
         raise damaged(path, "other steps than its inputs and its plan make")
@@ -92,6 +96,8 @@ def _check_fit(path: Path, parts: Parts, scenario: Scenario) -> None:
         raise damaged(path, "no hours for each run and pool")
     if not _forecast_fits(rest.forecast, parts.document.get("forecast")):
         raise damaged(path, "a forecast of other runs than its document's")
+    if not _attribution_fits(rest.attribution, parts.document):
+        raise damaged(path, "an attribution other than its document's")
     for name in BY_RUN_AND_POOL:
         if [len(row) for row in getattr(rest, name)] != [len(names)] * runs:
             raise damaged(path, f"no {name} for each run and pool")
@@ -122,6 +128,15 @@ def _forecast_fits(found: Forecast | None, document: Any) -> bool:
         and min(found.step_time_s) > 0
         and found.document() == document
     )
+
+
+def _attribution_fits(found: Attribution | None, document: dict[str, Any]) -> bool:
+    """Return whether an attribution is that of the document."""
+    known = document.get("attribution")
+    if found is None:
+        return known is None
+    whole = found.with_scenario(document["inputs"]["scenario"])
+    return whole.totals.keys() >= {"mfu"} and whole.document() == known
 
 
 def _columns(parts: Parts) -> _core.Columns:

@@ -30,6 +30,7 @@ from hindmost.terms import Terms, has_terms, terms_of
 if TYPE_CHECKING:
     import polars as pl
 
+    from hindmost.attributed import Attribution
     from hindmost.plots.plot import Plot
     from hindmost.store import Parts
     from hindmost.whole_run.account import Account
@@ -50,7 +51,8 @@ class Result:
 
     A result is a value: plain data that pickles, copies, and is written to a file and read back.
     It is equal to a result of the same numbers, whatever machine made them and in whatever time:
-    `machine` is not compared, nor a `forecast` that lies beside it; all the rest is.
+    `machine` is not compared, nor are `forecast` and `attribution`, which lie beside it; all the
+    rest is.
 
     Attributes
     ----------
@@ -75,6 +77,8 @@ class Result:
         Where the time of whole runs went, if the scenario has failures; `account` adds it up.
     forecast : Forecast or None
         What ``hindmost run`` forecast beside, with what is not known drawn anew in every run.
+    attribution : Attribution or None
+        What each mechanism costs, if ``hindmost run --attribute`` found it beside.
     """
 
     scenario: Scenario
@@ -86,6 +90,7 @@ class Result:
     deviation: Deviation | None = None
     hours: RunHours | None = None
     forecast: Forecast | None = None
+    attribution: Attribution | None = None
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Result):
@@ -362,6 +367,7 @@ class Result:
             "pools": self.pool_rows,
             **({} if self.account is None else {"account": self.account.document()}),
             **({} if caps is None else {"caps": list(caps)}),
+            **({} if self.attribution is None else {"attribution": self.attribution.document()}),
             "assumed": self.assumed,
             "unknowns": self.inputs["scenario"]["unknowns"],
             "not_modelled": not_modelled(self.scenario),
@@ -469,6 +475,7 @@ class Result:
             deviation=self.deviation,
             hours=self.hours,
             forecast=None if self.forecast is None else self.forecast.without_scenario(),
+            attribution=None if self.attribution is None else self.attribution.without_scenario(),
             busy_s=self.columns["busy_s"].reshape(by_run_and_pool).tolist(),
             own_stall_s=self.columns["own_stall_s"].reshape(by_run_and_pool).tolist(),
         )

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 from pydantic import ValidationError
 
+from hindmost.attributed import Attribution
 from hindmost.engines import Deviation
 from hindmost.errors import Problem, ScenarioError
 from hindmost.forecasted import Forecast
@@ -69,6 +70,8 @@ class Rest(Strict):
     """Where the time of whole runs went; files of format 1 have none."""
     forecast: Forecast | None = None
     """What was forecast beside, without its scenario; files of formats 1 and 2 have none."""
+    attribution: Attribution | None = None
+    """What each mechanism costs, without its scenario; files of formats 1 and 2 have none."""
 
 
 @dataclass(frozen=True, kw_only=True)

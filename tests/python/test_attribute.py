@@ -20,10 +20,10 @@ from tests.scenarios import COLOSSUS_1_BARE
 
 import hindmost as hm
 from hindmost import _core
-from hindmost.analyses.attribute import Attribution
-from hindmost.analyses.lattice import coalitions
+from hindmost.analyses.lattice import Lattice, Size, coalitions, lattice
 from hindmost.analyses.mechanisms import changes_of, players
 from hindmost.analyses.shapley import shapley
+from hindmost.attributed import Attribution
 from hindmost.cli import cli
 from hindmost.compiled import Compiled
 from hindmost.engines import Method, Reason
@@ -59,13 +59,27 @@ KINDS: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
 }
 
 
+def lattice_of(found: Attribution) -> Lattice:
+    """Return the values of all coalitions that an attribution was made of."""
+    base, inputs = hm.compile(found.scenario), found.inputs
+    size = Size(
+        method=inputs["method"],
+        seed=inputs["seed"],
+        runs=inputs["runs"],
+        steps=inputs["steps"],
+        days=inputs["days"] or 1.0,
+    )
+    return lattice(base, players(base.scenario, base.plan, inputs["by"]), size, threads=2)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_coalitions_are_fresh_simulations_byte_for_byte(kind: str) -> None:
     given, changes, call = KINDS[kind]
     found = hm.attribute(given, changes=changes, **SIZE, **call)
     base = hm.compile(given, changes)
     method = found.inputs["method"]
-    everyone = coalitions(found.lattice.step_players)
+    values = lattice_of(found)
+    everyone = coalitions(values.step_players)
     chosen = [everyone[0], everyone[-1], *random.Random(7).sample(everyone, min(20, len(everyone)))]
     for coalition in chosen:
         fresh = hm.simulate(
@@ -75,9 +89,9 @@ def test_coalitions_are_fresh_simulations_byte_for_byte(kind: str) -> None:
         (times,) = step_times(base, coalition, method)
         assert times.tobytes() == fresh.columns["step_time_s"].tobytes()
         assert compiled.plan == fresh.plan
-        place = tuple(int(player in coalition) for player in found.lattice.step_players)
+        place = tuple(int(player in coalition) for player in values.step_players)
         mfu = next(fresh.replicates("mfu"))
-        np.testing.assert_allclose(found.lattice.mfu[place], [mfu.value, *mfu.left_out], rtol=1e-13)
+        np.testing.assert_allclose(values.mfu[place], [mfu.value, *mfu.left_out], rtol=1e-13)
 
 
 def step_times(base: Compiled, coalition: Any, method: Method) -> list[Any]:
@@ -107,21 +121,22 @@ def step_times(base: Compiled, coalition: Any, method: Method) -> list[Any]:
 def test_fleet_mfu_of_coalitions_is_that_of_fresh_simulations() -> None:
     changes = {**FAILURES, **STALLING_PORTS}
     found = hm.attribute("h100-1k", changes=changes, days=3.0, **SIZE)
-    assert found.lattice.fleet_mfu is not None
-    everyone = (*found.lattice.step_players, *found.lattice.run_players)
-    assert [player.name for player in found.lattice.run_players] == ["failures", "idle"]
+    values = lattice_of(found)
+    assert values.fleet_mfu is not None
+    everyone = (*values.step_players, *values.run_players)
+    assert [player.name for player in values.run_players] == ["failures", "idle"]
     base = hm.load("h100-1k", changes)
     for coalition in random.Random(3).sample(coalitions(everyone), 20):
         fresh = hm.simulate(base, changes=changes_of(base, coalition), days=3.0, **SIZE)
         place = tuple(int(player in coalition) for player in everyone)
         fleet_mfu = next(fresh.replicates("fleet_mfu"))
         expected = [fleet_mfu.value, *fleet_mfu.left_out]
-        np.testing.assert_allclose(found.lattice.fleet_mfu[place], expected, rtol=1e-13)
+        np.testing.assert_allclose(values.fleet_mfu[place], expected, rtol=1e-13)
         account = fresh.account
         assert account is not None
         assert account.P is not None
         product = account.S * account.R * account.P
-        assert found.lattice.fleet_mfu[place][0] == pytest.approx(product, rel=1e-13)
+        assert values.fleet_mfu[place][0] == pytest.approx(product, rel=1e-13)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -226,10 +241,11 @@ def constant(value: float) -> dict[str, Any]:
 def test_a_planted_case_has_its_worked_values() -> None:
     scenario = planted()
     found = hm.attribute(scenario, by="cause", seed=1, runs=8, steps=STEPS)
-    names = [player.name for player in found.lattice.step_players]
+    of_coalitions = lattice_of(found)
+    names = [player.name for player in of_coalitions.step_players]
     assert names == ["kernel_efficiency", "stalls: stall", "stalls: pause", "collective_latency"]
     # Half of the peak is what the worked case begins with.
-    values = found.lattice.mfu[0]
+    values = of_coalitions.mfu[0]
     assert values[1, 1, 1][0] == pytest.approx(0.5, rel=1e-12)
     shares = shapley(values)
     errors = np.sqrt(7 / 8 * ((shares[:, 1:] - shares[:, 1:].mean(axis=1)[:, None]) ** 2).sum(1))
@@ -244,7 +260,8 @@ def test_errors_are_those_of_leaving_out_each_run_of_all_coalitions() -> None:
     scenario = planted()
     found = hm.attribute(scenario, by="cause", seed=1, runs=5, steps=50)
     base = hm.compile(scenario)
-    everyone = coalitions(found.lattice.step_players)
+    step_players = lattice_of(found).step_players
+    everyone = coalitions(step_players)
     times = [
         base.with_changes(changes_of(scenario, coalition))
         .simulate_steps(seed=1, runs=5, steps=50)
@@ -256,7 +273,7 @@ def test_errors_are_those_of_leaving_out_each_run_of_all_coalitions() -> None:
 
     def of(runs: list[int]) -> Any:
         values = np.array([peak_s / rows[runs].mean() for rows in times])
-        return shapley(values.reshape(*(2,) * len(found.lattice.step_players), 1))[:, 0]
+        return shapley(values.reshape(*(2,) * len(step_players), 1))[:, 0]
 
     left_out = np.array([of([run for run in range(5) if run != out]) for out in range(5)])
     errors = np.sqrt(4 / 5 * ((left_out - left_out.mean(axis=0)) ** 2).sum(axis=0))
@@ -317,7 +334,7 @@ def test_what_is_ideal_already_is_told_apart_from_what_is_not_there() -> None:
 def test_it_is_divided_by_causes() -> None:
     by_mechanism = hm.attribute(COLOSSUS_1_BARE, **SIZE)
     by_cause = hm.attribute(COLOSSUS_1_BARE, by="cause", **SIZE)
-    names = [player.name for player in by_cause.lattice.step_players]
+    names = [player.name for player in lattice_of(by_cause).step_players]
     assert [name for name in names if name.startswith("stalls")] == [
         "stalls: stall",
         "stalls: pause",
@@ -325,7 +342,7 @@ def test_it_is_divided_by_causes() -> None:
     # All of a mechanism's causes gone is the mechanism ideal.
     assert by_cause.ends("mfu") == by_mechanism.ends("mfu")
     noisy = hm.attribute("h100-1k", changes=STALLING_PORTS, by="cause", **SIZE)
-    names = [player.name for player in noisy.lattice.step_players]
+    names = [player.name for player in lattice_of(noisy).step_players]
     assert "network_noise: fabric.hop_noise" in names
     assert noisy.share("network_noise: fabric.hop_noise").shapley > 0
 
@@ -333,7 +350,7 @@ def test_it_is_divided_by_causes() -> None:
 def test_what_is_ideal_already_is_no_player() -> None:
     changes = {"ideal.kernel_efficiency": True, "ideal.causes": ["pause"]}
     found = hm.attribute(COLOSSUS_1_BARE, changes=changes, by="cause", **SIZE)
-    names = [player.name for player in found.lattice.step_players]
+    names = [player.name for player in lattice_of(found).step_players]
     assert "kernel_efficiency" not in names
     assert "stalls" in names
     assert found.ends("mfu")[1][0] == pytest.approx(1, abs=1e-12)

@@ -42,6 +42,7 @@ ORDER = [
     ["whole_run"],
     ["files"],
     ["plots"],
+    ["attributed"],
     ["store"],
     ["result"],
     ["reading"],

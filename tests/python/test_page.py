@@ -141,11 +141,18 @@ def test_the_command_writes_a_scenario_or_a_stored_run(tmp_path: Path) -> None:
     done = run("report", "h100-1k", "-o", str(first), *small, "--attribute")
     assert done.exit_code == 0, done.output
     assert "Why" in Reader(first.read_text()).headings
+    done = run("run", "h100-1k", *small, "--attribute", "-o", str(stored))
+    assert done.exit_code == 0, done.output
+    assert "MFU: exchange inside replicas costs most" in " ".join(done.stdout.split())
+    assert hm.read(stored).attribution == hm.attribute("h100-1k", seed=1)
+    assert run("report", str(stored), "-o", str(second)).exit_code == 0
+    assert "Why" in Reader(second.read_text()).headings
     assert run("run", "h100-1k", *small, "-o", str(stored)).exit_code == 0
     done = run("report", str(stored), "-o", str(second))
     assert done.exit_code == 0, done.output
     again = Reader(second.read_text())
     assert "Forecast" in again.headings
+    assert "Why" not in again.headings
     assert f"hindmost run {stored}" in again.codes[0]
     wrong = run("report", str(stored), "-o", str(tmp_path / "c.pdf"), "--seed", "3")
     assert isinstance(wrong.exception, hm.ScenarioError)

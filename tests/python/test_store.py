@@ -8,6 +8,7 @@ import pickle
 import pickletools
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from threading import Event, Thread
@@ -71,11 +72,19 @@ def with_terms() -> hm.Result:
     return hm.simulate("colossus-1", seed=1, runs=2, steps=3, terms=True)
 
 
+@cache
+def with_attribution() -> hm.Result:
+    result = preset("h100-1k")
+    found = hm.attribute(result.scenario, seed=1, runs=2, steps=3)
+    return replace(result, attribution=found)
+
+
 RESULTS: dict[str, Callable[[], hm.Result]] = {
     **{name: partial(preset, name) for name in WHOLE},
     "approximate": approximate,
     "one run": one_run,
     "with terms": with_terms,
+    "with an attribution": with_attribution,
 }
 
 
@@ -110,6 +119,7 @@ def test_a_result_is_equal_to_its_copies_in_all_parts(name: str) -> None:
         again = copied(result)
         assert again == result, way
         assert again.machine == result.machine, way
+        assert again.attribution == result.attribution, way
         for column, array in arrays(result):
             theirs = dict(arrays(again))[column]
             assert (theirs.dtype, theirs.shape) == (array.dtype, array.shape), (way, column)
@@ -502,6 +512,17 @@ NOT_FITTING: dict[str, tuple[dict[str, Any], str]] = {
             "result": with_terms(),
         },
         "steps without numbers",
+    ),
+    "another attribution": (
+        {
+            "rest": lambda rest: rest["attribution"]["totals"]["mfu"].update(value=0.5),
+            "result": with_attribution(),
+        },
+        "an attribution other than its document's",
+    ),
+    "no attribution": (
+        {"rest": lambda rest: rest.pop("attribution"), "result": with_attribution()},
+        "an attribution other than its document's",
     ),
     "a null within": (
         {

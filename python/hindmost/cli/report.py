@@ -46,7 +46,8 @@ SUFFIXES = (".html",)
     "--attribute",
     "with_attribution",
     is_flag=True,
-    help="Say what each mechanism costs, too, which takes longer.",
+    help="Say what each mechanism costs, too, which takes longer; a run that was stored with "
+    "--attribute says it anyway.",
 )
 @click.option(
     "--interactive",
@@ -85,18 +86,18 @@ def report(
         result = read(scenario)
     else:
         result = _simulated(scenario, settings, call)
-    attribution = None
-    if with_attribution:
+    if with_attribution and result.attribution is None:
         from hindmost.analyses.attribute import attribute
 
         with progress_bar("attributing") as progress:
-            attribution = attribute(
+            found = attribute(
                 result.scenario,
                 seed=result.inputs["seed"],
                 threads=call["threads"],
                 progress=progress,
             )
-    text = page(result, attribution=attribution, source=scenario, is_interactive=is_interactive)
+        result = replace(result, attribution=found)
+    text = page(result, source=scenario, is_interactive=is_interactive)
     write_file(output, memoryview(text.encode()))
     tell(f"wrote {output}")
 

@@ -28,6 +28,7 @@ from hindmost.cli.options import (
 from hindmost.plots.kinds import KINDS
 
 if TYPE_CHECKING:
+    from hindmost.attributed import Attribution
     from hindmost.cli.threshold import Threshold
     from hindmost.result import Result
     from hindmost.scenario import Scenario
@@ -90,6 +91,13 @@ STYLES_WITH_CAPS = ("table", "markdown")
     "and tables with --assumed print it wherever the method is order-statistics, and exact.",
 )
 @click.option(
+    "--attribute",
+    "with_attribution",
+    is_flag=True,
+    help="Say what each mechanism costs, too, as `hindmost attribute` does, and keep it in "
+    "-o FILE.parquet for `hindmost report`.",
+)
+@click.option(
     "--terms",
     is_flag=True,
     default=None,
@@ -130,6 +138,7 @@ def run(
     style: str,
     output: Path | None,
     with_caps: bool,
+    with_attribution: bool,
     at_values: bool,
     whole: bool,
     wide: bool,
@@ -190,6 +199,8 @@ def run(
         result = replace(result, forecast=forecast)
     else:
         moved = all_of(tasks, threads=threads)
+    if with_attribution:
+        result = replace(result, attribution=_attribution(result, days=call["days"]))
     caps = moved[0] if moved else None
     stored_caps = caps if with_caps else None
     if output is not None:
@@ -203,6 +214,20 @@ def run(
     echo_data(render(result, style, caps=shown_caps, wide=wide, whole=whole))
     if _any_holds(limits, result):
         sys.exit(EXIT_THRESHOLD)
+
+
+def _attribution(result: Result, *, days: float | None) -> Attribution:
+    """Return what each mechanism of a result's scenario costs, under its seed."""
+    from hindmost.analyses.attribute import attribute
+
+    with progress_bar("attributing") as progress:
+        return attribute(
+            result.scenario,
+            seed=result.inputs["seed"],
+            threads=result.machine["threads"],
+            days=days,
+            progress=progress,
+        )
 
 
 def _check_plots(wanted: dict[Path, str], scenario: Scenario, makes_forecast: bool) -> None:

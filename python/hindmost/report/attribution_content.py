@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from hindmost.analyses.attribute import Attribution, Interaction, Share
+from hindmost.attributed import Attribution, Interaction, Share
 from hindmost.report.content import Content, Listing, Table
 from hindmost.report.numbers import count
 from hindmost.scenario.ideal import in_words
@@ -21,7 +21,7 @@ def attribution_content(found: Attribution, *, interactions: bool = False) -> Co
     """Return the content of an attribution's report: a table a metric, and sentences."""
     inputs = found.inputs
     tables = [_shares(found, metric) for metric in found.metrics]
-    if interactions and len(found.lattice.step_players) > 1:
+    if interactions and found.interactions:
         tables += [_interactions(found, metric) for metric in found.metrics]
     one_run = "One run: values are given this cluster, and have no errors."
     notes = [

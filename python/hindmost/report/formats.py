@@ -15,13 +15,13 @@ from hindmost.report.result_content import result_content
 from hindmost.result import Result
 
 if TYPE_CHECKING:
-    from hindmost.analyses.attribute import Attribution
     from hindmost.analyses.collectives import CollectiveCosts
     from hindmost.analyses.compare import Comparison
     from hindmost.analyses.economics import Worth
     from hindmost.analyses.explain import Explanation
     from hindmost.analyses.model_summary import ModelSummary
     from hindmost.analyses.serve import Served
+    from hindmost.attributed import Attribution
     from hindmost.timelines.timeline import Timeline
 
 FORMATS = ("table", "json", "csv", "markdown")
@@ -52,7 +52,7 @@ def render(
         Whether ``table`` says all, or what is to be known first.
     """
     moved = None if caps is None else [asdict(row) for row in caps]
-    return _in_style(
+    text = _in_style(
         style,
         document=lambda: result.document(caps=moved),
         rows=lambda: summary_and_forecast(result),
@@ -63,6 +63,9 @@ def render(
             else result_content(result, caps=caps or (), wide=wide or style != "table")
         ),
     )
+    if result.attribution is not None and style in ("table", "markdown"):
+        text += f"\n{render_attribution(result.attribution, style)}"
+    return text
 
 
 def render_comparison(comparison: Comparison, style: str) -> str:

@@ -23,7 +23,7 @@ from hindmost.scenario import not_modelled, to_table
 from hindmost.whole_run.hours import WORDS
 
 if TYPE_CHECKING:
-    from hindmost.analyses.attribute import Attribution
+    from hindmost.attributed import Attribution
 
 MILLION = 1e6
 
@@ -31,7 +31,6 @@ MILLION = 1e6
 def page(
     result: Result,
     *,
-    attribution: Attribution | None = None,
     source: str | None = None,
     is_interactive: bool = False,
 ) -> str:
@@ -40,9 +39,7 @@ def page(
     Parameters
     ----------
     result
-        The result, with its forecast if it has one.
-    attribution
-        What each mechanism costs.
+        The result, with its forecast and its attribution if it has them.
     source
         Name of the file that the result is stored in, if it is.
     is_interactive
@@ -61,7 +58,7 @@ def page(
         *_forecast(result, figures),
         *_whole_runs(result, figures),
         *_pools(result, figures),
-        *_why(attribution, figures),
+        *_why(result.attribution, figures),
         *_matters(result, figures),
         *_assumed(result),
         *_trust(result),

@@ -110,6 +110,10 @@ def result_schema() -> Schema:
                 "Statistics whose standard errors are not to be trusted, with path null; and what "
                 "in the scenario is probably not meant, with metric and statistic null.",
             ),
+            "attribution": {
+                **_described("object", "What `hindmost attribute --format json` prints of it."),
+                "required": ["inputs", "from", "to", "mechanisms"],
+            },
             "steps": _table(_steps(), "One list a column of the steps; only in files."),
             "terms": _table(
                 _terms(),
@@ -119,7 +123,7 @@ def result_schema() -> Schema:
             ),
         },
         "What `hindmost run` says of a scenario.",
-        optional=("forecast", "account", "caps", "steps", "terms"),
+        optional=("forecast", "account", "caps", "attribution", "steps", "terms"),
     )
     return {
         "$schema": DIALECT,
