@@ -266,6 +266,8 @@ class OneStep(TypedDict):
     replica: NDArray[np.uint32]
     compute_s: NDArray[np.float64]
     stall_s: NDArray[np.float64]
+    duration_s: NDArray[np.float64]
+    end_s: NDArray[np.float64]
     gpu: NDArray[np.uint32]
     slowest: int
     waiting_s: NDArray[np.float64]
@@ -279,12 +281,12 @@ class GangPasses(TypedDict):
     """All passes of one gang in one sampled step.
 
     A pass is its stage, direction, microbatch and chunk; when it is ready, begins and ends; and its
-    slowdown. A stage is its pool, its slowdown and slowest GPU, its stall and most stalled GPU, and
-    its overhead.
+    slowdown. A stage is the GPU that works longest, its stall and most stalled GPU, and its
+    overhead.
     """
 
     passes: list[tuple[tuple[int, str, int, int], float, float, float, float]]
-    stages: list[tuple[int, tuple[float, GpuPlace], tuple[float, GpuPlace], float]]
+    stages: list[tuple[GpuPlace, tuple[float, GpuPlace], float]]
     step_stall: tuple[float, GpuPlace]
     microbatch_stall_s: float
 
@@ -308,7 +310,7 @@ def gang_passes(
 ) -> list[GangPasses]: ...
 def gpu_effects(
     plan: Plan, *, seed: int, run: int, step: int, pool: int, gpu: int
-) -> list[tuple[str, bool, float]]: ...
+) -> list[tuple[str, float, bool, bool, bool]]: ...
 def queue_runs(
     queue: dict[str, Any],
     *,

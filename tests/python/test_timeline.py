@@ -20,7 +20,6 @@ from hindmost.cli.app import cli
 from hindmost.compiled import Compiled
 from hindmost.errors import ScenarioError
 from hindmost.timelines import timeline as timelines
-from hindmost.timelines.trace import Trace
 
 SMALL = {"pools.h100.n_gpus": 256}
 STALL = {"affects": "compute", "effect": "stall", "probability": 0.3}
@@ -153,7 +152,9 @@ def test_three_replicas_are_those_of_all_rank_times() -> None:
         assert one.compute_s == pytest.approx(by_replica[one.first], rel=1e-6)
         assert one.stages[0].gpu == 8 * one.first + times[one.first].argmax()
         assert one.stages[0].node == one.first
-    np.testing.assert_allclose(found.computing["h100"], np.sort(by_replica), rtol=1e-6)
+    ends_s = [one.end_s for one in found.computing["h100"]]
+    np.testing.assert_allclose(ends_s, np.sort(by_replica), rtol=1e-6)
+    # All of it hides, so that a step is shorter by what a replica computes less.
     assert found.mean_wait_s == pytest.approx(by_replica.max() - by_replica.mean(), rel=1e-4)
 
 
@@ -162,10 +163,13 @@ def test_causes_make_up_what_slows_and_stalls_a_gpu(case: tuple[hm.Scenario, Tim
     for one in found.replicas:
         for stage, passes in zip(one.stages, one.by_stage, strict=True):
             product = float(np.prod([each.slowdown for each in stage.effects]))
-            assert stage.slowdown == pytest.approx(product, rel=1e-5)
+            assert stage.slowdown == pytest.approx(product, rel=2e-3)
             stalled_s = passes[0].begins_s - passes[0].ready_s
-            if passes[0].microbatch == 0 and not found.within_step:
-                assert stalled_s == pytest.approx(sum(each.stall_s for each in stage.stalls))
+            assert stage.stall_s == pytest.approx(sum(each.stall_s for each in stage.stalls))
+            if not stage.pass_stalls:
+                assert stalled_s == pytest.approx(stage.stall_s, rel=1e-6)
+        whole_s = sum(each.stall_s for each in one.whole_stalls)
+        assert one.whole_stall_s == pytest.approx(whole_s, rel=1e-6)
 
 
 def test_a_planted_slow_gpu_and_a_stalled_node_are_named() -> None:
@@ -184,12 +188,12 @@ def test_a_planted_slow_gpu_and_a_stalled_node_are_named() -> None:
     }
     pause |= {"law": {"name": "constant", "value": 0.125}, "units": [9]}
     found = hm.timeline(calm("h100-1k", None, slow=slow, pause=pause), seed=1)
-    slowest, median, _ = found.replicas
+    slowest, fastest = found.replicas
     assert (slowest.stages[0].gpu, slowest.stages[0].why) == (77, "slow 1.25, pause 0.125 s")
     assert slowest.stall_s == pytest.approx(0.125, rel=1e-6)
-    assert median.stages[0].why == ""
+    assert fastest.why == ""
     [stall] = [event for event in spans(found.trace()) if event["cat"] == "stall"]
-    assert stall["name"] == "stall: pause"
+    assert (stall["name"], stall["args"]) == ("stall: pause", {"by": "pause 0.125 s"})
     assert stall["dur"] == pytest.approx(125_000, rel=1e-6)
 
 
@@ -208,14 +212,121 @@ def test_a_stall_of_all_stages_stands_before_their_passes() -> None:
     assert [str(each) for each in slowest.whole_stalls] == ["pause 0.125 s"]
     trace = hm.timeline(scenario, seed=1).trace()
     stalls = [event for event in spans(trace) if event["cat"] == "stall"]
-    assert [event["tid"] for event in stalls] == [1, 2, 3, 4]
+    assert {event["name"] for event in stalls} == {"stall of all stages: pause"}
+    assert [event["tid"] - event["pid"] for event in stalls] == [1, 2, 3, 4]
+
+
+def cause(effect: str, scope: str, span: str, value: float, **more: Any) -> dict[str, Any]:
+    law = {"name": "constant", "value": value}
+    return {
+        "affects": "compute",
+        "effect": effect,
+        "scope": scope,
+        "span": span,
+        "law": law,
+        **more,
+    }
+
+
+@pytest.mark.parametrize("span", ["microbatch", "layer"])
+@pytest.mark.parametrize("pipeline", [1, 4])
+def test_what_is_slow_within_a_step_is_named(span: str, pipeline: int) -> None:
+    causes = {
+        "speed": cause("slowdown", "gpu", "run", 1.01, units=[9]),
+        "busy": cause("slowdown", "gpu", span, 1.5, units=[3]),
+    }
+    stages = STAGES if pipeline > 1 else {"workload.n_microbatches": 2}
+    found = hm.timeline(calm("h100-1k", {**SMALL, **stages}, **causes), seed=1)
+    slowest = found.replicas[0]
+    stage = slowest.stages[slowest.busiest]
+    assert (stage.gpu, stage.why) == (3, "busy 1.5")
+    assert stage.slowdown == pytest.approx(1.5, rel=1e-6)
+    of_pass = next(event for event in spans(found.trace()) if event["cat"] == "forward")
+    assert of_pass["args"]["by"] == "busy 1.5"
+
+
+def test_each_stall_has_the_names_of_its_own_causes() -> None:
+    causes = {
+        "whole": cause("stall", "replica", "step", 0.5, units=[3]),
+        "own": cause("stall", "gpu", "step", 0.25, units=[24]),
+        "batch": cause("stall", "gpu", "microbatch", 0.125, units=[24]),
+        "all": cause("stall", "cluster", "microbatch", 0.0625),
+        "slow": cause("slowdown", "gpu", "microbatch", 1.001, units=[24]),
+    }
+    found = hm.timeline(calm("h100-1k", {**SMALL, **STAGES}, **causes), seed=1)
+    slowest = found.replicas[0]
+    assert slowest.first == 3
+    assert [str(one) for one in slowest.whole_stalls] == ["whole 0.5 s", "all 0.5 s"]
+    assert slowest.whole_stall_s == pytest.approx(0.5 + 8 * 0.0625)
+    assert [str(one) for one in slowest.stages[0].stalls] == ["own 0.25 s"]
+    assert [one.stalls for one in slowest.stages[1:]] == [()] * 3
+    stalls: dict[str, list[float]] = {}
+    trace = spans(found.trace())
+    process = min(event["pid"] for event in trace if event["cat"] == "forward")
+    for event in trace:
+        if event["cat"] == "stall" and event["pid"] == process:
+            stalls.setdefault(event["name"], []).append(event["dur"] / 1e6)
+    assert stalls.pop("stall of all stages: whole and all") == pytest.approx([1.0] * 4)
+    assert stalls.pop("stall: own") == pytest.approx([0.25], rel=1e-6)
+    assert stalls.pop("stall: batch") == pytest.approx([0.125] * 8, rel=1e-6)
+    assert not stalls
+
+
+def test_who_computes_longer_than_the_slowest_never_waits() -> None:
+    """While a replica stalls nothing hides, so that a step may wait for one that is done sooner."""
+    changes = {"fabric.bandwidth_efficiency": 0.3}
+    for step in (35, 36):
+        found = hm.timeline("colossus-1", seed=1, step=step, changes=changes)
+        assert all(one.wait_s >= 0 for one in found.replicas)
+        assert 0 <= found.mean_wait_s < found.step_time_s
+        ends_s = [one.end_s for pool in found.computing.values() for one in pool]
+        counters = [event for event in found.trace()["traceEvents"] if event["ph"] == "C"]
+        times_us = [event["ts"] for event in counters]
+        assert times_us == sorted(times_us)
+        n_done = sum(end_s < found.compute_s for end_s in ends_s)
+        assert sum(counters[-2]["args"].values()) == n_done
+        assert sum(counters[-1]["args"].values()) == 0
+
+
+def test_the_last_passes_hide_what_hides_of_gradients() -> None:
+    changes = {**SMALL, **STAGES, "workload.overhead_s": 0.5}
+    found = hm.timeline(calm("h100-1k", changes), seed=1)
+    passes_end_us = 1e6 * (found.begins_s + max(one.ends_s for one in found.replicas[0].passes))
+    hidden = [event for event in spans(found.trace()) if event["cat"] == "hidden exchange"]
+    assert hidden[-1]["name"].startswith("reduce-scatter")
+    assert hidden[-1]["ts"] + hidden[-1]["dur"] == pytest.approx(passes_end_us, abs=0.01)
+
+
+def test_ports_are_named_by_their_causes() -> None:
+    causes = {
+        "stuck": cause("stall", "gpu", "step", 0.7, units=[5]) | {"affects": "network"},
+        "narrow": cause("slowdown", "gpu", "run", 1.5, units=[5]) | {"affects": "network"},
+    }
+    found = hm.timeline(calm("h100-1k", SMALL, **causes), seed=1)
+    assert found.slow_port == "a port of h100 1.5 x slower (narrow)"
+    assert found.stalled_port == "a port of h100 stalls 0.7 s (stuck)"
+    exchange = [event for event in spans(found.trace()) if "exchange" in event["cat"]]
+    stalled = [event for event in exchange if "stuck" in event["args"].get("port", "")]
+    assert [event["name"] for event in stalled] == [f"{found.exchanges[-1].name}, exposed"]
+
+
+@pytest.mark.parametrize(
+    ("n_gpus", "roles"),
+    [(8, ["slowest"]), (16, ["slowest", "fastest"]), (24, ["slowest", "median", "fastest"])],
+)
+def test_roles_are_those_of_different_times(n_gpus: int, roles: list[str]) -> None:
+    small = {"pools.h100.n_gpus": n_gpus, "workload.model": "llama3-8b"}
+    found = hm.timeline("h100-1k", seed=1, changes=small)
+    assert [one.role for one in found.replicas] == roles
+    same = hm.timeline(calm("h100-1k", small), seed=1)
+    assert [one.role for one in same.replicas] == ["slowest"]
 
 
 def test_gangs_are_named_by_their_replicas() -> None:
     found = hm.timeline(CASES["barriers in every layer"], seed=1)
     named = {(one.first, one.last) for one in found.replicas}
-    assert named <= {(0, 11), (12, 23), (24, 31)}
-    assert found.replicas_of_time == 12
+    assert named == {(0, 11), (12, 23), (24, 31)}
+    assert sorted(one.n_replicas for one in found.computing["h100"]) == [8, 12, 12]
     assert "replicas " in found.replicas[0].name
 
 
@@ -290,17 +401,21 @@ def test_exchange_that_hides_lies_beside_passes_and_the_rest_outside() -> None:
 def test_the_counter_says_how_many_replicas_wait(name: str) -> None:
     found = hm.timeline(CASES[name], seed=3)
     counters = [event for event in found.trace()["traceEvents"] if event["ph"] == "C"]
-    assert 2 < len(counters) <= timelines.WAITING_POINTS + 3 or len(found.computing) == 1
+    assert 2 < len(counters) <= 2 * timelines.WAITING_POINTS
     assert all(set(event["args"]) == set(found.computing) for event in counters)
     waiting = [sum(event["args"].values()) for event in counters]
     assert waiting[0] == waiting[-1] == 0
     assert waiting[:-1] == sorted(waiting[:-1])
-    n_times = sum(map(len, found.computing.values()))
-    assert waiting[-2] == (n_times - 1) * found.replicas_of_time
+    of_all = [one for pool in found.computing.values() for one in pool]
+    slowest = found.replicas[0]
+    assert waiting[-2] == found.n_replicas - (slowest.last - slowest.first + 1)
     for event, n in zip(counters[1:-1], waiting[1:-1], strict=True):
-        at_s = event["ts"] / 1e6 - found.begins_s + 1e-9
-        done = sum(sum(s <= at_s for s in times) for times in found.computing.values())
-        assert n == pytest.approx(done * found.replicas_of_time, abs=found.replicas_of_time)
+        at_s = event["ts"] / 1e6 - found.begins_s
+        before, upto = (
+            sum(one.n_replicas for one in of_all if one.end_s <= at_s + some_s)
+            for some_s in (-2e-9, 2e-9)
+        )
+        assert before <= n <= upto
 
 
 @pytest.mark.parametrize("threads", [1, 7])
@@ -322,23 +437,32 @@ def test_what_is_too_much_is_left_out_and_said(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     found = hm.timeline("h100-1k", seed=1, changes={**SMALL, **STAGES})
-    whole = len(Trace.text(found._trace(found.replicas, has_arrows=True)))
     path = tmp_path / "step.json"
-    for most, arrows, n_processes, said in (
-        (whole, True, 4, ""),
-        (whole - 1, False, 4, "arrows"),
-        (whole // 3, False, 2, "all replicas but the slowest"),
-    ):
+
+    def size(detail: timelines.Detail) -> int:
+        return len(timelines._Drawing(found, detail).trace().text())
+
+    sizes = [size(detail) for detail in timelines.DETAILS]
+    assert sizes == sorted(sizes, reverse=True)
+    for most, detail in zip(sizes, timelines.DETAILS, strict=True):
         monkeypatch.setattr(timelines, "MOST_BYTES", most)
-        left_out = found.write(path)
-        events = json.loads(path.read_text())["traceEvents"]
-        assert said in left_out
-        assert bool(said) == bool(left_out)
-        assert any(event["ph"] == "s" for event in events) == arrows
-        assert len({event["pid"] for event in events}) == n_processes
-    monkeypatch.setattr(timelines, "MOST_BYTES", 1000)
-    with pytest.raises(ScenarioError, match=r"workload.n_microbatches makes 64 passes"):
-        found.write(path)
+        assert found.write(path) == detail.left_out
+        trace = json.loads(path.read_text())
+        events = trace["traceEvents"]
+        arrows = {event["pid"] for event in events if event["ph"] == "s"}
+        assert len(arrows) == detail.n_with_arrows
+        assert len({event["pid"] for event in events}) == 1 + detail.n_replicas
+        assert trace["otherData"]["left out"] == detail.left_out
+
+
+def test_more_passes_than_fit_are_refused_at_once() -> None:
+    changes = {**SMALL, **STAGES, "workload.n_microbatches": 20_000}
+    with pytest.raises(ScenarioError, match=r"workload.n_microbatches makes 160,000 passes"):
+        hm.timeline("h100-1k", changes=changes)
+    changes = {**SMALL, **STAGES, "workload.n_microbatches": 10_000}
+    found = hm.timeline("h100-1k", changes=changes, seed=1)
+    assert len(found.replicas[0].passes) == timelines.MOST_PASSES
+    assert len(timelines._Drawing(found, timelines.DETAILS[-1]).trace().text()) < 10e6
 
 
 def test_the_command_writes_a_trace_and_prints_three_replicas(tmp_path: Path) -> None:
@@ -384,7 +508,8 @@ def test_wrong_calls_are_refused(call: dict[str, Any], said: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["-o", "step.txt"], "--output must end in .json, .gz"),
+        (["-o", "step.txt"], "--output must end in .json or .json.gz"),
+        (["-o", "step.txt", "--step", "-1"], "step must be an integer from 0"),
         (["-o", "step.gz"], "--output must end in .json or .json.gz"),
         (["-o", "none/step.json"], "--output must lie in a folder that exists"),
         (["-o", "step.json", "--step", "-3"], "step must be an integer from 0"),

@@ -53,13 +53,16 @@ def timeline(
     --method sample` under the same seed: passes and stalls of each stage, arrows
     of transfers, exchange exposed and hidden, and how many replicas wait.
     """
+    from hindmost.arguments import refuse
     from hindmost.report import render_timeline
     from hindmost.scenario.load import load
+    from hindmost.timelines.draw import step_problems
     from hindmost.timelines.draw import timeline as draw
     from hindmost.timelines.timeline import check_path
 
     with collected_problems() as collect:
         collect(lambda: check_path(output, name="--output"))
+        collect(lambda: refuse(step_problems(call["step"], call["run"])))
         loaded = collect(
             lambda: load(scenario, parsed_settings(settings), changes_from="--set"),
         )

@@ -9,25 +9,33 @@ from hindmost.timelines.timeline import Exchange, ReplicaTimeline, Timeline
 
 def timeline_content(found: Timeline) -> Content:
     """Return the content of a report of a step: its parts, and three replicas."""
-    n_drawn = sum(len(times) for times in found.computing.values())
-    whose = "replica" if found.replicas_of_time == 1 else "group of replicas"
+    are_single = all(one.first == one.last for one in found.replicas)
+    whose = "replica" if are_single else "replicas"
     lead = (
-        f"It takes {_seconds(found.step_time_s)}: the slowest {whose} computes for "
-        f"{_seconds(found.compute_s)} ({_seconds(found.stall_s)} of these are stalls), and "
-        f"{_seconds(found.exposed_comm_s)} of exchange are not hidden.",
-        f"The average {whose} of {count(n_drawn)} waits {_seconds(found.mean_wait_s)} for it.",
-    )
-    rows = tuple(
-        _cells(found, one, row) for one, row in zip(found.replicas, found.rows, strict=True)
+        f"It takes {_seconds(found.step_time_s)}: the slowest of {count(found.n_replicas)} "
+        f"replicas computes for {_seconds(found.compute_s)} ({_seconds(found.stall_s)} of these "
+        f"are stalls), and {_seconds(found.exposed_comm_s)} of exchange are not hidden.",
+        f"With the average replica it would take {_seconds(found.mean_wait_s)} less.",
     )
     listings = [Listing("What slows them", tuple(map(_why, found.replicas)))]
     if found.exchanges:
         listings.append(
             Listing("Exchange between replicas", tuple(map(_exchange, found.exchanges)))
         )
-    notes = ["GPU is that of the slowest rank of the stage that works longest."]
-    if found.port:
-        notes.append(f"Exchange goes at the pace of the worst ports: {found.port}.")
+    notes = [
+        "Waits: by how much sooner the step would end with it. GPU is that of the rank that works "
+        "longest in the stage that works longest, and slowdown that of the stage."
+    ]
+    if not are_single:
+        notes.append("Replicas that wait for each other within the step are told together.")
+    ports = ", ".join(filter(None, (found.slow_port, found.stalled_port)))
+    if ports:
+        notes.append(f"Exchange goes at the pace of the worst ports: {ports}.")
+    match len(found.replicas):
+        case 1:
+            notes.append("With any other replica it would take as long.")
+        case 2:
+            notes.append("With the median replica it would take as long as with one of these.")
     return Content(
         headline=(
             f"{found.scenario.name}: step {found.step:,} of run {found.run:,}, seed {found.seed}"
@@ -36,7 +44,7 @@ def timeline_content(found: Timeline) -> Content:
         tables=(
             Table(
                 ("", "pool", whose, "compute s", "waits s", "stage", "GPU", "slowdown"),
-                rows,
+                tuple(map(_cells, found.replicas)),
             ),
         ),
         notes=tuple(notes),
@@ -44,7 +52,7 @@ def timeline_content(found: Timeline) -> Content:
     )
 
 
-def _cells(found: Timeline, one: ReplicaTimeline, row: dict[str, object]) -> tuple[str, ...]:
+def _cells(one: ReplicaTimeline) -> tuple[str, ...]:
     stage = one.stages[one.busiest]
     who = f"{one.first:,}" if one.first == one.last else f"{one.first:,}-{one.last:,}"
     return (
@@ -52,7 +60,7 @@ def _cells(found: Timeline, one: ReplicaTimeline, row: dict[str, object]) -> tup
         one.pool,
         who,
         f"{one.compute_s:.4f}",
-        f"{found.compute_s - one.compute_s:.4f}",
+        f"{one.wait_s:.4f}",
         str(one.busiest),
         f"{stage.pool} {stage.gpu:,}" if stage.pool != one.pool else f"{stage.gpu:,}",
         f"{stage.slowdown:.4f}",
@@ -60,10 +68,7 @@ def _cells(found: Timeline, one: ReplicaTimeline, row: dict[str, object]) -> tup
 
 
 def _why(one: ReplicaTimeline) -> str:
-    stage = one.stages[one.busiest]
-    whole = ", ".join(f"{each} (all stages)" for each in one.whole_stalls)
-    why = ", ".join(filter(None, (whole, stage.why))) or "nothing that lasts for a whole step"
-    return f"{one.role}: {why}"
+    return f"{one.role}: {one.why or 'nothing'}"
 
 
 def _exchange(one: Exchange) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,38 +12,43 @@ from typing import Any, Literal, NamedTuple
 from hindmost import files
 from hindmost.errors import Problem, ScenarioError
 from hindmost.scenario import Scenario
-from hindmost.timelines.trace import Trace
+from hindmost.timelines.trace import NANOSECONDS, Trace
 
 Role = Literal["slowest", "median", "fastest"]
-"""Why a replica is drawn: the step waits for it, or it computes for the median or least time."""
+"""Why a replica is drawn: the step waits for it, or would take the median or least time with it."""
 
-SUFFIXES = (".json", ".gz")
-"""Suffixes of files that a timeline is written to."""
+SUFFIXES = (".json", ".json.gz")
+"""What names of files end in that a timeline is written to."""
 
 MOST_BYTES = 10_000_000
 """Bytes of a trace, at most, before it is compressed: viewers become slow beyond."""
 
+MOST_PASSES = 80_000
+"""Passes of a replica, at most: so many fit into a trace."""
+
 WAITING_POINTS = 200
 """Times at which waiting replicas are counted, about."""
 
-JOB = 0
-"""Number of the process that stands for the whole job."""
-
+PROCESS = 10_000
+"""Distance between the numbers of two processes, whose threads have numbers between these."""
 
 EXCHANGE_STREAM = 1_000_000
 """Stream of exchange between replicas; passes have the number of their stage. Analysers of traces
 take spans with a stream for what a GPU does."""
 
+ROUNDING = 1e-9
+"""Share of a step below which seconds are those of rounding."""
+
 
 class Effect(NamedTuple):
-    """What a cause does to a GPU for a whole step."""
+    """What a cause does to a GPU in a step."""
 
     cause: str
     """Its name."""
     slowdown: float
-    """Factor on the time of its work; 1 for a stall."""
+    """Factor on the time of its work, the mean where it changes within the step; 1 for a stall."""
     stall_s: float
-    """Seconds for which it stops; 0 for a slowdown."""
+    """Seconds for which it stops, in all; 0 for a slowdown."""
 
     def __str__(self) -> str:
         if self.stall_s:
@@ -52,20 +57,24 @@ class Effect(NamedTuple):
 
 
 class Stage(NamedTuple):
-    """A stage of a replica, which goes at the pace of its slowest rank."""
+    """A stage of a replica, which goes at the pace of its slowest ranks."""
 
     pool: str
-    """Pool of that rank."""
+    """Pool of the rank that works longest."""
     gpu: int
     """Number of its GPU in the pool."""
     node: int
     """Number of its node in the pool."""
     slowdown: float
-    """Its slowdown in the whole step."""
+    """Slowdown of the stage's passes."""
     effects: tuple[Effect, ...]
-    """What slows it, the greatest first."""
+    """What slows that rank, the greatest first; and waiting for other ranks within the step."""
+    stall_s: float
+    """Seconds for which the stage stalls before its first pass."""
     stalls: tuple[Effect, ...]
-    """What stalls the rank of the stage that is stalled longest."""
+    """What stalls the rank of the stage that is stalled longest there."""
+    pass_stalls: tuple[str, ...]
+    """Names of causes that may stall the stage before any pass."""
     overhead_s: float
     """Seconds after its last pass: optimizer, gradient norm, data."""
 
@@ -95,6 +104,11 @@ class Pass(NamedTuple):
     slowdown: float
     """Slowdown of its slowest ranks."""
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it lasts no nanosecond, as of a stage without layers."""
+        return (self.ends_s - self.begins_s) * NANOSECONDS < 1
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReplicaTimeline:
@@ -113,6 +127,8 @@ class ReplicaTimeline:
         Seconds that it computes, stalls included.
     stall_s : float
         Seconds of these that stalls cost.
+    wait_s : float
+        Seconds by which the step would be shorter if it waited for this replica instead.
     whole_stall_s : float
         Seconds for which all of its stages stop at once, before the first pass.
     whole_stalls : tuple of Effect
@@ -129,6 +145,7 @@ class ReplicaTimeline:
     last: int
     compute_s: float
     stall_s: float
+    wait_s: float
     whole_stall_s: float
     whole_stalls: tuple[Effect, ...]
     stages: tuple[Stage, ...]
@@ -158,6 +175,12 @@ class ReplicaTimeline:
         ]
         return busy.index(max(busy))
 
+    @property
+    def why(self) -> str:
+        """What stops all stages, and what slows and stalls the busiest one, in words."""
+        whole = (f"{one} (all stages)" for one in self.whole_stalls)
+        return ", ".join(filter(None, (*whole, self.stages[self.busiest].why)))
+
 
 class Exchange(NamedTuple):
     """The collectives between replicas in one phase of the step."""
@@ -179,9 +202,20 @@ class Exchange(NamedTuple):
         return self.waiting_s + self.cost_s
 
 
+class Computing(NamedTuple):
+    """When a replica has computed, or replicas that wait for each other within a step."""
+
+    end_s: float
+    """Seconds after which its last rank has."""
+    wait_s: float
+    """Seconds by which the step would be shorter if it waited for it."""
+    n_replicas: int
+    """How many replicas it is."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Timeline:
-    """One step of a job, drawn by ``sample``, with three of its replicas in detail.
+    """One step of a job, drawn by ``sample``, with up to three of its replicas in detail.
 
     It is a value: it compares, pickles and is written.
 
@@ -196,17 +230,15 @@ class Timeline:
     n_replicas : int
         Replicas of the job.
     replicas : tuple of ReplicaTimeline
-        The slowest replica, one with the median time, and the fastest one.
+        The slowest replica, one with the median time, and the fastest one; fewer where there are
+        no others, or where all take as long.
     exchanges : tuple of Exchange
         What replicas exchange, in order of time.
-    port : str
-        What the worst port does to it, in words; empty where no cause acts on the network.
-    within_step : tuple of str
-        Names of causes that change within a step, and so from pass to pass.
-    computing : dict of str to tuple of float
-        Seconds that the replicas of each pool compute, stalls included, in ascending order.
-    replicas_of_time : int
-        Replicas of each of these times: above 1 where they wait for each other within a step.
+    slow_port, stalled_port : str
+        What the worst ports do to it, in words; empty where no cause acts on them.
+    computing : dict of str to tuple of Computing
+        When the replicas of each pool have computed, in ascending order; where stages are spread
+        over pools, of those whose busiest stage is there.
     has_transfers : bool
         Whether stages wait for data of each other.
     """
@@ -222,10 +254,9 @@ class Timeline:
     n_replicas: int
     replicas: tuple[ReplicaTimeline, ...]
     exchanges: tuple[Exchange, ...]
-    port: str
-    within_step: tuple[str, ...]
-    computing: dict[str, tuple[float, ...]]
-    replicas_of_time: int
+    slow_port: str
+    stalled_port: str
+    computing: dict[str, tuple[Computing, ...]]
     has_transfers: bool
 
     @property
@@ -235,14 +266,31 @@ class Timeline:
 
     @property
     def mean_wait_s(self) -> float:
-        """Seconds that the average replica waits for the slowest one."""
-        times = [seconds for pool in self.computing.values() for seconds in pool]
-        return self.compute_s - sum(times) / len(times)
+        """Mean `ReplicaTimeline.wait_s` of all replicas."""
+        of_all = [one for pool in self.computing.values() for one in pool]
+        return sum(one.n_replicas * one.wait_s for one in of_all) / self.n_replicas
 
     @property
     def rows(self) -> list[dict[str, Any]]:
         """One dictionary for each replica that is drawn."""
-        return [self._row(one) for one in self.replicas]
+        return [
+            {
+                "role": one.role,
+                "pool": one.pool,
+                "replica": one.first,
+                "last_replica": one.last,
+                "compute_s": one.compute_s,
+                "stall_s": one.stall_s,
+                "wait_s": one.wait_s,
+                "stage": one.busiest,
+                "gpu_pool": one.stages[one.busiest].pool,
+                "gpu": one.stages[one.busiest].gpu,
+                "node": one.stages[one.busiest].node,
+                "slowdown": one.stages[one.busiest].slowdown,
+                "why": one.why,
+            }
+            for one in self.replicas
+        ]
 
     def document(self) -> dict[str, Any]:
         """Return all but the single passes, for JSON."""
@@ -268,13 +316,7 @@ class Timeline:
         }
 
     def trace(self) -> dict[str, Any]:
-        """Return the timeline in the event format of Chrome, as `write` writes it.
-
-        Raises
-        ------
-        ScenarioError
-            If even the slowest replica alone has more passes than fit into 10 MB.
-        """
+        """Return the timeline in the event format of Chrome, as `write` writes it."""
         return self._smaller_trace()[0].document()
 
     def write(self, path: str | Path) -> str:
@@ -293,7 +335,7 @@ class Timeline:
         Raises
         ------
         ScenarioError
-            If the path could not be written, or as `trace`.
+            If the path could not be written.
         OutputError
             If writing fails.
         """
@@ -307,190 +349,252 @@ class Timeline:
         files.replace(path, memoryview(data))
         return left_out
 
-    def _row(self, one: ReplicaTimeline) -> dict[str, Any]:
-        stage = one.stages[one.busiest]
-        whole = ", ".join(map(str, one.whole_stalls))
-        return {
-            "role": one.role,
-            "pool": one.pool,
-            "replica": one.first,
-            "compute_s": one.compute_s,
-            "stall_s": one.stall_s,
-            "wait_s": self.compute_s - one.compute_s,
-            "stage": one.busiest,
-            "gpu": stage.gpu,
-            "node": stage.node,
-            "slowdown": stage.slowdown,
-            "why": ", ".join(filter(None, (whole, stage.why))),
-        }
-
     def _smaller_trace(self) -> tuple[Trace, str]:
         """Return the first trace that fits into `MOST_BYTES`, and what it leaves out."""
-        for n_replicas, has_arrows, left_out in (
-            (len(self.replicas), True, ""),
-            (len(self.replicas), False, "the arrows of transfers"),
-            (1, False, "the arrows of transfers, and all replicas but the slowest"),
-        ):
-            trace = self._trace(self.replicas[:n_replicas], has_arrows=has_arrows)
+        for detail in DETAILS:
+            trace = _Drawing(self, detail).trace()
             if len(trace.text()) <= MOST_BYTES:
-                return trace, left_out
-        n_passes = len(self.replicas[0].passes)
-        requirement = (
-            f"makes {n_passes:,} passes of a replica in a step, more than fit into a trace of "
-            f"{MOST_BYTES // 10**6} MB"
-        )
-        problem = Problem(
-            path="workload.n_microbatches",
-            requirement=requirement,
-            hint="fewer microbatches show the same schedule",
-        )
-        raise ScenarioError([problem])
+                break
+        return trace, detail.left_out
 
-    def _trace(self, replicas: Sequence[ReplicaTimeline], *, has_arrows: bool) -> Trace:
-        trace = Trace(
+
+class Detail(NamedTuple):
+    """How much of a timeline is drawn."""
+
+    n_replicas: int
+    """Replicas, at most."""
+    n_with_arrows: int
+    """Those of them with arrows, at most."""
+    has_args: bool
+    """Whether passes say what slows them."""
+    left_out: str
+    """What is left out, in words."""
+
+
+DETAILS = (
+    Detail(3, 3, True, ""),
+    Detail(3, 1, True, "arrows of all replicas but the slowest"),
+    Detail(3, 0, True, "arrows"),
+    Detail(3, 0, False, "arrows, and what slows single passes"),
+    Detail(1, 0, True, "arrows, and all replicas but the slowest"),
+    Detail(1, 0, False, "arrows, what slows single passes, and all replicas but the slowest"),
+)
+"""In how much detail a timeline may be drawn, from all of it to as little as always fits."""
+
+
+class _Drawing:
+    """A trace that is made of a timeline."""
+
+    def __init__(self, found: Timeline, detail: Detail) -> None:
+        self._found = found
+        self._detail = detail
+        self._trace = Trace(
             {
-                "scenario": self.scenario.name,
-                "seed": self.seed,
-                "run": self.run,
-                "step": self.step,
-                "step_time_s": self.step_time_s,
-                "note": "What is exposed of exchange stands before or after all passes.",
+                "scenario": found.scenario.name,
+                "seed": found.seed,
+                "run": found.run,
+                "step": found.step,
+                "step_time_s": found.step_time_s,
+                "left out": detail.left_out,
+                "note": "What is exposed of exchange stands before or after all that computes.",
             }
         )
-        self._draw_job(trace)
-        for number, one in enumerate(replicas, 1):
-            self._draw_replica(trace, number, one)
-            if has_arrows and self.has_transfers:
-                self._draw_arrows(trace, number, one)
-        return trace
 
-    def _draw_job(self, trace: Trace) -> None:
+    def trace(self) -> Trace:
+        self._draw_job()
+        for number, one in enumerate(self._found.replicas[: self._detail.n_replicas]):
+            process = PROCESS * (number + 2)
+            self._draw_replica(process, one)
+            if self._found.has_transfers and number < self._detail.n_with_arrows:
+                self._draw_arrows(process, one)
+        return self._trace
+
+    def _draw_job(self) -> None:
         """Draw the whole step, what replicas exchange and how many of them wait."""
-        trace.process(JOB, f"job: {self.scenario.name}, {self.n_replicas:,} replicas", place=0)
-        trace.thread(JOB, 1, "step")
+        found, trace, job = self._found, self._trace, PROCESS
+        step, exchange = (job, job + 1), (job, job + 2)
+        trace.process(job, f"job: {found.scenario.name}, {found.n_replicas:,} replicas", place=0)
+        trace.thread(*step, "step")
         trace.span(
-            f"step {self.step}",
+            f"step {found.step}",
             "step",
-            (JOB, 1),
+            step,
             begins_s=0.0,
-            ends_s=self.step_time_s,
+            ends_s=found.step_time_s,
             args={
-                "compute_s": self.compute_s,
-                "exposed_comm_s": self.exposed_comm_s,
-                "stall_s": self.stall_s,
-                "mean_wait_s": self.mean_wait_s,
+                "compute_s": found.compute_s,
+                "exposed_comm_s": found.exposed_comm_s,
+                "stall_s": found.stall_s,
+                "mean_wait_s": found.mean_wait_s,
             },
             is_exact=True,
         )
-        if self.exchanges:
-            trace.thread(JOB, 2, "exchange between replicas")
-        for name, kind, begins_s, ends_s in self._exchange_spans():
+        if found.exchanges:
+            trace.thread(*exchange, "exchange between replicas")
+        for name, kind, port, begins_s, ends_s in self._exchange_spans():
             args: dict[str, Any] = {"stream": EXCHANGE_STREAM}
-            if self.port:
-                args["port"] = self.port
-            trace.span(name, kind, (JOB, 2), begins_s=begins_s, ends_s=ends_s, args=args)
+            if port:
+                args["port"] = port
+            trace.span(name, kind, exchange, begins_s=begins_s, ends_s=ends_s, args=args)
         for at_s, waiting in self._waiting():
-            trace.counter("replicas that wait", JOB, at_s=at_s, values=waiting)
+            trace.counter("replicas that wait", job, at_s=at_s, values=waiting)
 
-    def _exchange_spans(self) -> Iterator[tuple[str, str, float, float]]:
-        """Yield name, kind, begin and end of all parts of exchange that take any time."""
-        forward = [one for one in self.exchanges if one.is_forward]
-        backward = [one for one in self.exchanges if not one.is_forward]
+    def _exchange_spans(self) -> Iterator[tuple[str, str, str, float, float]]:
+        """Yield name, kind, worst port, begin and end of all parts of exchange."""
+        found = self._found
+        slowest = found.replicas[0]
+        first_s = found.begins_s + slowest.whole_stall_s
+        passes_end_s = first_s + max(one.ends_s for one in slowest.passes)
+        first_s += min(one.begins_s for one in slowest.passes)
+        forward = [one for one in found.exchanges if one.is_forward]
+        backward = [one for one in found.exchanges if not one.is_forward]
         hidden_s = sum(one.hidden_s for one in backward)
-        ends_s = self.begins_s + self.compute_s
         at_s = 0.0
         # Each group begins at its time, or where the one before it ends.
         for since_s, group in (
-            (0.0, [part for one in forward for part in _exposed_parts(one)]),
-            (self.begins_s, [_hidden_part(one) for one in forward]),
-            (ends_s - hidden_s, [_hidden_part(one) for one in backward]),
-            (ends_s, [part for one in backward for part in _exposed_parts(one)]),
+            (0.0, [part for one in forward for part in self._exposed_parts(one)]),
+            (first_s, [self._hidden_part(one) for one in forward]),
+            (passes_end_s - hidden_s, [self._hidden_part(one) for one in backward]),
+            (
+                found.begins_s + found.compute_s,
+                [part for one in backward for part in self._exposed_parts(one)],
+            ),
         ):
             at_s = max(at_s, since_s)
-            for name, kind, seconds in group:
-                if seconds > 0:
-                    yield name, kind, at_s, at_s + seconds
+            for name, kind, port, seconds in group:
+                yield name, kind, port, at_s, at_s + seconds
                 at_s += seconds
 
-    def _waiting(self) -> Iterator[tuple[float, dict[str, int]]]:
-        """Yield times, and how many replicas of each pool wait for the slowest from then on."""
-        done = sorted((at_s, pool) for pool, times in self.computing.items() for at_s in times)
-        every = max(1, len(done) // WAITING_POINTS)
-        waiting = dict.fromkeys(self.computing, 0)
-        yield 0.0, dict(waiting)
-        # Who is done last waits for nobody.
-        for number, (at_s, pool) in enumerate(done[:-1]):
-            waiting[pool] += self.replicas_of_time
-            if number % every == every - 1 or number == len(done) - 2:
-                yield self.begins_s + at_s, dict(waiting)
-        yield self.begins_s + self.compute_s, dict.fromkeys(self.computing, 0)
+    def _exposed_parts(self, one: Exchange) -> list[tuple[str, str, str, float]]:
+        """Return name, kind, worst port and seconds of what a step sees of an exchange."""
+        # A stall of a port holds the last exchange of a step.
+        is_last = one is self._found.exchanges[-1]
+        ports = (self._found.slow_port, self._found.stalled_port if is_last else "")
+        port = ", ".join(filter(None, ports))
+        return [
+            (f"{one.name}, exposed", "exposed exchange", port, one.waiting_s),
+            (f"{one.name}, what hides slows compute", "cost of hidden exchange", "", one.cost_s),
+        ]
 
-    def _draw_replica(self, trace: Trace, process: int, one: ReplicaTimeline) -> None:
+    def _hidden_part(self, one: Exchange) -> tuple[str, str, str, float]:
+        """Return name, kind, worst port and seconds of what a step does not see of an exchange."""
+        return f"{one.name}, hidden", "hidden exchange", self._found.slow_port, one.hidden_s
+
+    def _waiting(self) -> Iterator[tuple[float, dict[str, int]]]:
+        """Yield times, and how many replicas of each pool wait for the slowest from then on.
+
+        A replica that computes longer than the one that the step waits for, because that one is
+        stalled and hides less exchange meanwhile, never waits.
+        """
+        found = self._found
+        done = sorted(
+            (one.end_s, pool, one.n_replicas)
+            for pool, of_pool in found.computing.items()
+            for one in of_pool
+            if one.end_s < found.compute_s
+        )
+        every = max(1, len(done) // WAITING_POINTS)
+        waiting = dict.fromkeys(found.computing, 0)
+        yield 0.0, dict(waiting)
+        for number, (at_s, pool, n_replicas) in enumerate(done):
+            waiting[pool] += n_replicas
+            if number % every == every - 1 or number == len(done) - 1:
+                yield found.begins_s + at_s, dict(waiting)
+        yield found.begins_s + found.compute_s, dict.fromkeys(found.computing, 0)
+
+    def _draw_replica(self, process: int, one: ReplicaTimeline) -> None:
         """Draw the stages of a replica: passes, stalls, overhead and waiting for the slowest."""
-        trace.process(process, f"{one.role}: {one.pool}, {one.name}", place=process)
-        begins_s = self.begins_s + one.whole_stall_s
-        ends_s = self.begins_s + one.compute_s
+        found, trace = self._found, self._trace
+        place = process // PROCESS
+        trace.process(process, f"{one.role}: {one.pool}, {one.name}", place=place)
+        begins_s = found.begins_s + one.whole_stall_s
+        slowest_ends_s = found.begins_s + found.compute_s
         for number, (stage, passes) in enumerate(zip(one.stages, one.by_stage, strict=True)):
-            thread = process, number + 1
+            thread = process, process + 1 + number
             trace.thread(*thread, f"stage {number} ({stage.pool} GPU {stage.gpu:,})")
-            if one.whole_stall_s:
-                name = " and ".join(each.cause for each in one.whole_stalls) or "microbatches"
-                trace.span(
-                    f"stall: {name}", "stall", thread, begins_s=self.begins_s, ends_s=begins_s
-                )
-            by = {"gpu": stage.gpu, "by": ", ".join(map(str, stage.effects))}
+            names = " and ".join(each.cause for each in one.whole_stalls)
+            trace.span(
+                f"stall of all stages: {names}",
+                "stall",
+                thread,
+                begins_s=found.begins_s,
+                ends_s=begins_s,
+                args={"by": ", ".join(map(str, one.whole_stalls))},
+            )
+            args = {"gpu": stage.gpu, "by": ", ".join(map(str, stage.effects)), "stream": number}
             for each in passes:
-                if each.begins_s > each.ready_s:
-                    trace.span(
-                        self._stall_name(stage, each),
-                        "stall",
-                        thread,
-                        begins_s=begins_s + each.ready_s,
-                        ends_s=begins_s + each.begins_s,
-                    )
-                args = {"microbatch": each.microbatch, "slowdown": each.slowdown, **by}
-                args["stream"] = number
-                if each.slowdown != stage.slowdown and self.within_step:
-                    args["within the step"] = ", ".join(self.within_step)
+                self._draw_stalls(thread, begins_s, stage, each)
+                of_pass: dict[str, Any] = {"microbatch": each.microbatch}
+                if each.chunk:
+                    of_pass["chunk"] = each.chunk
+                of_pass["slowdown"] = round(each.slowdown, 6)
                 trace.span(
                     _pass_name(each),
                     each.direction,
                     thread,
                     begins_s=begins_s + each.begins_s,
                     ends_s=begins_s + each.ends_s,
-                    args=args,
+                    args={**of_pass, **args} if self._detail.has_args else None,
                 )
             done_s = begins_s + passes[-1].ends_s
-            if stage.overhead_s:
-                name = "overhead: optimizer, gradient norm, data"
-                spent_s = done_s + stage.overhead_s
-                trace.span(name, "overhead", thread, begins_s=done_s, ends_s=spent_s)
-            if one.role != "slowest" and one.compute_s < self.compute_s:
-                name = f"waits for the slowest: {self.replicas[0].pool}, {self.replicas[0].name}"
-                slowest_s = self.begins_s + self.compute_s
-                trace.span(name, "wait", thread, begins_s=ends_s, ends_s=slowest_s)
+            spent_s = done_s + stage.overhead_s
+            name = "overhead: optimizer, gradient norm, data"
+            trace.span(name, "overhead", thread, begins_s=done_s, ends_s=spent_s)
+            ends_s = found.begins_s + one.compute_s
+            if one.role != "slowest" and ends_s < slowest_ends_s:
+                slowest = found.replicas[0]
+                name = f"waits for the slowest: {slowest.pool}, {slowest.name}"
+                trace.span(name, "wait", thread, begins_s=ends_s, ends_s=slowest_ends_s)
 
-    def _stall_name(self, stage: Stage, one: Pass) -> str:
-        """Name the causes that stop a stage before a pass."""
-        names = [each.cause for each in stage.stalls] if one.microbatch == 0 else []
-        return f"stall: {' and '.join(names or self.within_step)}"
+    def _draw_stalls(
+        self, thread: tuple[int, int], begins_s: float, stage: Stage, one: Pass
+    ) -> None:
+        """Draw what stops a stage before a pass: causes of the whole step, then of the pass."""
+        if one.begins_s <= one.ready_s:
+            return
+        of_step_s = 0.0
+        if one.microbatch == 0 and one.chunk == 0 and one.direction == "forward":
+            of_step_s = min(stage.stall_s, one.begins_s - one.ready_s)
+        middle_s = one.ready_s + of_step_s
+        # What is left by rounding is no stall.
+        if one.begins_s - middle_s < ROUNDING * one.begins_s or not stage.pass_stalls:
+            middle_s = one.begins_s
+        for names, by, first_s, last_s in (
+            (
+                [each.cause for each in stage.stalls],
+                ", ".join(map(str, stage.stalls)),
+                one.ready_s,
+                middle_s,
+            ),
+            (stage.pass_stalls, ", ".join(stage.pass_stalls), middle_s, one.begins_s),
+        ):
+            self._trace.span(
+                f"stall: {' and '.join(names)}",
+                "stall",
+                thread,
+                begins_s=begins_s + first_s,
+                ends_s=begins_s + last_s,
+                args={"by": by},
+            )
 
-    def _draw_arrows(self, trace: Trace, process: int, one: ReplicaTimeline) -> None:
+    def _draw_arrows(self, process: int, one: ReplicaTimeline) -> None:
         """Draw an arrow from each pass to the one of the next stage that needs its data."""
         n_stages = len(one.stages)
-        begins_s = self.begins_s + one.whole_stall_s
+        begins_s = self._found.begins_s + one.whole_stall_s
         done: dict[tuple[str, int, int], Pass] = {}
         for each in one.passes:
+            if each.direction == "weight":
+                continue
             virtual = each.chunk * n_stages + each.stage
             before = virtual - 1 if each.direction == "forward" else virtual + 1
             source = done.get((each.direction, before, each.microbatch))
             done[each.direction, virtual, each.microbatch] = each
-            if source is None or each.direction == "weight" or source.ends_s > each.begins_s:
+            if source is None or source.is_empty or each.is_empty:
                 continue
-            trace.flow(
+            self._trace.flow(
                 "activations" if each.direction == "forward" else "gradients",
-                begins=(process, source.stage + 1, _within(begins_s, source)),
-                ends=(process, each.stage + 1, _within(begins_s, each)),
+                begins=(process, process + 1 + source.stage, _middle(begins_s, source)),
+                ends=(process, process + 1 + each.stage, _middle(begins_s, each)),
             )
 
 
@@ -502,23 +606,10 @@ def check_path(path: Path, *, name: str = "path") -> None:
     ScenarioError
         If it ends in another suffix than .json or .json.gz, or could not be written.
     """
-    files.check_writable(path, SUFFIXES, name=name)
-    if path.suffix == ".gz" and not path.name.endswith(".json.gz"):
-        requirement = "must end in .json or .json.gz"
+    if not path.name.endswith(SUFFIXES):
+        requirement = f"must end in {' or '.join(SUFFIXES)}"
         raise ScenarioError([Problem(path=name, requirement=requirement, value=str(path))])
-
-
-def _exposed_parts(one: Exchange) -> list[tuple[str, str, float]]:
-    """Return name, kind and seconds of what a step sees of an exchange."""
-    return [
-        (f"{one.name}, exposed", "exposed exchange", one.waiting_s),
-        (f"{one.name}, what hides slows compute", "cost of hidden exchange", one.cost_s),
-    ]
-
-
-def _hidden_part(one: Exchange) -> tuple[str, str, float]:
-    """Return name, kind and seconds of what a step does not see of an exchange."""
-    return f"{one.name}, hidden", "hidden exchange", one.hidden_s
+    files.check_writable(path, (".json", ".gz"), name=name)
 
 
 def _pass_name(one: Pass) -> str:
@@ -527,6 +618,6 @@ def _pass_name(one: Pass) -> str:
     return f"{one.direction} {one.microbatch}{chunk}"
 
 
-def _within(begins_s: float, one: Pass) -> float:
+def _middle(begins_s: float, one: Pass) -> float:
     """Return a time in the middle of a pass, which is within it after rounding, too."""
     return begins_s + (one.begins_s + one.ends_s) / 2

@@ -33,9 +33,9 @@ class Trace:
     Examples
     --------
     >>> trace = Trace({"seed": 1})
-    >>> trace.process(0, "replica", place=0)
-    >>> trace.thread(0, 1, "stage 0")
-    >>> trace.span("forward 0", "forward", (0, 1), begins_s=0.0, ends_s=2e-6)
+    >>> trace.process(10, "replica", place=0)
+    >>> trace.thread(10, 11, "stage 0")
+    >>> trace.span("forward 0", "forward", (10, 11), begins_s=0.0, ends_s=2e-6)
     >>> trace.document()["traceEvents"][-1]["dur"]
     2.0
     """
@@ -46,7 +46,11 @@ class Trace:
         self._n_flows = 0
 
     def process(self, process: int, name: str, *, place: int) -> None:
-        """Name a process and say at which place it stands."""
+        """Name a process and say at which place it stands.
+
+        No thread has the number of a process: viewers take such a one for its main thread, and put
+        it before all others.
+        """
         self._say("process_name", (process, 0), {"name": name})
         self._say("process_sort_index", (process, 0), {"sort_index": place})
 
@@ -66,7 +70,7 @@ class Trace:
         args: Mapping[str, Any] | None = None,
         is_exact: bool = False,
     ) -> None:
-        """Add a span of a thread.
+        """Add a span of a thread, unless it lasts no nanosecond.
 
         Parameters
         ----------
@@ -83,9 +87,12 @@ class Trace:
         is_exact
             Whether its times are not rounded.
         """
-        begins, ends = (_exact if is_exact else _floored)(begins_s, ends_s)
+        begins_us, lasts_us = (_exact if is_exact else _floored)(begins_s, ends_s)
+        if lasts_us == 0:
+            # Nothing to see, and viewers mistake what belongs to it.
+            return
         event: dict[str, Any] = {"ph": "X", "name": name, "cat": kind}
-        event |= {"ts": begins, "dur": ends, "pid": thread[0], "tid": thread[1]}
+        event |= {"ts": begins_us, "dur": lasts_us, "pid": thread[0], "tid": thread[1]}
         if args:
             event["args"] = dict(args)
         self._events.append(event)

@@ -38,6 +38,8 @@ pub fn one_step<'py>(
     columns.set_item("compute_s", real(compute.collect()))?;
     let stalls = times.iter().map(|time| time.stall_s);
     columns.set_item("stall_s", real(stalls.collect()))?;
+    columns.set_item("duration_s", real(found.durations_s))?;
+    columns.set_item("end_s", real(found.ends_s))?;
     columns.set_item("gpu", whole(found.gpus))?;
     columns.set_item("slowest", found.slowest)?;
     let waiting = terms.iter().map(|term| term.waiting_s);
@@ -100,9 +102,8 @@ fn passes_dictionary<'py>(py: Python<'py>, gang: &GangPasses) -> PyResult<Bound<
         .stages
         .iter()
         .map(|stage| {
-            let slowest = (stage.slowdown, place(stage.slowest));
             let stalled = (stage.stall_s, place(stage.stalled));
-            (stage.pool, slowest, stalled, stage.overhead_s)
+            (place(stage.slowest), stalled, stage.overhead_s)
         })
         .collect();
     let dictionary = PyDict::new(py);
@@ -113,8 +114,12 @@ fn passes_dictionary<'py>(py: Python<'py>, gang: &GangPasses) -> PyResult<Bound<
     Ok(dictionary)
 }
 
-/// Causes that do anything to one GPU for a whole sampled step: name, whether it is a stall, and
-/// its slowdown or seconds.
+/// Name, value, whether it is a stall, whether it changes within the step, and whether it stops all
+/// stages.
+type GpuEffect = (String, f64, bool, bool, bool);
+
+/// Causes that do anything to one GPU in a sampled step: name, slowdown or seconds, whether it is a
+/// stall, whether it changes within the step, and whether it stops all stages of a replica.
 #[pyfunction]
 #[pyo3(signature = (plan, *, seed, run, step, pool, gpu))]
 pub fn gpu_effects(
@@ -125,12 +130,16 @@ pub fn gpu_effects(
     step: u32,
     pool: u32,
     gpu: u32,
-) -> PyResult<Vec<(String, bool, f64)>> {
+) -> PyResult<Vec<GpuEffect>> {
     let plan = &plan.get().compiled;
     let at = GpuPlace { pool, gpu };
     let found = py.detach(|| hindmost_core::sample::gpu_effects(plan, seed, run, step, at));
     let effects = found.or_raise()?.into_iter();
     Ok(effects
-        .map(|one| (one.cause, one.effect == Effect::Stall, one.value))
+        .map(|one| {
+            let is_stall = one.effect == Effect::Stall;
+            let (within, all) = (one.is_within_step, one.stops_all_stages);
+            (one.cause, one.value, is_stall, within, all)
+        })
         .collect())
 }

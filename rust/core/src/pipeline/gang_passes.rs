@@ -46,11 +46,7 @@ pub struct TimedPass {
 /// One stage of a gang in one step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GangStage {
-    /// Index of the pool that it lies in; where it lies in several, the first.
-    pub pool: u32,
-    /// Slowdown of its slowest rank in the whole step.
-    pub slowdown: f64,
-    /// The GPU of that rank.
+    /// The GPU of the rank that works longest in the step, by itself.
     pub slowest: GpuPlace,
     /// Seconds for which causes of the whole step stall it.
     pub stall_s: f64,

@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::gang_passes::{GangPasses, GangStage, GpuPlace, TimedPass};
 use super::pool_causes::PoolCauses;
 use super::rank_map::{Batch, BatchPart, RankMap, StageRanks};
+use super::rank_work::RankWork;
 use super::stage_factors::{BatchTile, StageFactors, greatest};
 use crate::control::Control;
 use crate::draw::{Drawn, Tile, When, for_each_tile};
@@ -25,6 +26,8 @@ pub struct Gangs<'a> {
     pipeline: &'a Pipeline,
     ranks: RankMap<'a>,
     batches: Vec<Batch>,
+    /// Number of the run.
+    run: u32,
     /// By pool.
     causes: Vec<PoolCauses<'a>>,
     /// Whether a stage may stall by itself.
@@ -93,6 +96,7 @@ impl<'a> Gangs<'a> {
             pipeline,
             batches: ranks.batches(),
             ranks,
+            run,
             stalls_stages: causes.iter().any(PoolCauses::stalls_stages),
             causes,
         })
@@ -302,11 +306,12 @@ impl<'a> Gangs<'a> {
             },
         );
         let stages = 0..self.pipeline.spec().shape.stages as usize;
+        let own_work_s = self.own_work_s(&tiles, step);
         let longest = self.longest_gang_stall(batch, lane, quad, row);
         Ok(Some(GangPasses {
             passes,
             stages: stages
-                .map(|stage| self.stage(batch, lane, stage, &tiles, row))
+                .map(|stage| self.stage((batch, lane, stage), &tiles, &own_work_s, row))
                 .collect(),
             step_stall_s: longest.value,
             step_stalled: longest.at,
@@ -314,36 +319,51 @@ impl<'a> Gangs<'a> {
         }))
     }
 
+    /// Seconds that each rank of some tiles works in one step, each for itself: stalls of the whole
+    /// step excluded.
+    fn own_work_s(&self, tiles: &[BatchTile], step: u32) -> Vec<Vec<f32>> {
+        let of_tile = |tile: &BatchTile| {
+            let random = self.causes[tile.pool].step.random();
+            let work = RankWork::new(self.plan, self.pipeline, tile.pool, random, self.run);
+            let mut without_stalls = tile.effects.clone();
+            without_stalls.stall = Tile::NEUTRAL.stall;
+            let mut work_s = vec![0.0; tile.gpus.len()];
+            let rank = self.plan.pools()[tile.pool].rank_from(tile.gpus.start);
+            work.write(rank, &tile.gpus, step, &without_stalls, &mut work_s);
+            work_s
+        };
+        tiles.iter().map(of_tile).collect()
+    }
+
     /// One stage of a gang, whose ranks' effects are in `row` of the tiles.
     fn stage(
         &self,
-        batch: &Batch,
-        lane: usize,
-        stage: usize,
+        (batch, lane, stage): (&Batch, usize, usize),
         tiles: &[BatchTile],
+        own_work_s: &[Vec<f32>],
         row: usize,
     ) -> GangStage {
         let (mut slowest, mut stalled) = (Greatest::default(), Greatest::default());
-        for tile in tiles {
+        let mut slowdown = 0.0_f64;
+        for (tile, work_s) in tiles.iter().zip(own_work_s) {
             let is_here = |ranks: &&StageRanks| (ranks.lane, ranks.stage) == (lane, stage);
             for ranks in tile.stage_ranks.iter().filter(is_here) {
                 for place in ranks.places.clone() {
                     let gpu = tile.gpus.start + place as u32;
                     let unit_s = self.plan.pools()[tile.pool].compute_s();
-                    let (slowdown, stall) = (&tile.effects.slowdown.0, &tile.effects.stall.0);
-                    slowest.offer(f64::from(slowdown[row][place]), tile.pool, gpu);
-                    stalled.offer(unit_s * f64::from(stall[row][place]), tile.pool, gpu);
+                    slowdown = slowdown.max(f64::from(tile.effects.slowdown.0[row][place]));
+                    slowest.offer(f64::from(work_s[place]), tile.pool, gpu);
+                    let stall_s = unit_s * f64::from(tile.effects.stall.0[row][place]);
+                    stalled.offer(stall_s, tile.pool, gpu);
                 }
             }
         }
         let pool = self.ranks.pool_of(batch, lane, stage);
         GangStage {
-            pool: pool as u32,
-            slowdown: slowest.value,
             slowest: slowest.at,
             stall_s: stalled.value,
             stalled: stalled.at,
-            overhead_s: self.pipeline.spec().times[pool].overhead_s * slowest.value,
+            overhead_s: self.pipeline.spec().times[pool].overhead_s * slowdown,
         }
     }
 

@@ -86,6 +86,73 @@ impl<'a> RankWork<'a> {
         }
     }
 
+    /// What each cause that changes within a step does to one rank: its mean slowdown over
+    /// microbatches or layers, or its stalls in all microbatches together, in seconds.
+    #[must_use]
+    pub fn within_step(&self, rank: u32, gpu: u32, step: u32) -> Vec<(&'a Cause, f64)> {
+        let mut found = Vec::new();
+        let gpus = gpu..gpu + 1;
+        let microbatch = self.passes.microbatch();
+        for index in 0..microbatch.len() {
+            let cause = microbatch.cause(index);
+            let values = self.in_microbatches(
+                |when| {
+                    let (mut drawn, mut tile) = (Drawn::Nothing, Tile::NEUTRAL);
+                    microbatch.draw(index, when, &gpus, &mut drawn);
+                    microbatch.apply(index, when, &gpus, &drawn, &mut tile);
+                    match cause.effect() {
+                        Effect::Slowdown => tile.slowdown.0.map(|row| f64::from(row[0])),
+                        Effect::Stall => tile.stall.0.map(|row| self.compute_s * f64::from(row[0])),
+                    }
+                },
+                step,
+            );
+            found.push((cause, mean_or_sum(cause, &values)));
+        }
+        let replica = self.ranks.replica_of(self.pool, rank);
+        for index in 0..self.mixed_replicas.len() {
+            let cause = self.mixed_replicas.cause(index);
+            let values = self.in_microbatches(
+                |when| {
+                    let values = self.mixed_replicas.unit_values(index, when, replica);
+                    values.map(f64::from)
+                },
+                step,
+            );
+            found.push((cause, mean_or_sum(cause, &values)));
+        }
+        let (n_stages, stage) = (
+            self.pipeline.spec().shape.stages as usize,
+            self.ranks.stage_of(self.pool, rank) as usize,
+        );
+        let layer = self.passes.layer();
+        for index in 0..layer.len() {
+            let mut values = Vec::new();
+            for (first, four) in self.layers.fours() {
+                let when = When::within_step(step, first);
+                let (mut drawn, mut tile) = (Drawn::Nothing, Tile::NEUTRAL);
+                layer.draw(index, when, &gpus, &mut drawn);
+                layer.apply(index, when, &gpus, &drawn, &mut tile);
+                let here = four.as_slice().iter().zip(&tile.slowdown.0);
+                let here = here.filter(|(layer, _)| layer.virtual_stage % n_stages == stage);
+                values.extend(here.map(|(_, row)| f64::from(row[0])));
+            }
+            found.push((layer.cause(index), mean_or_sum(layer.cause(index), &values)));
+        }
+        found
+    }
+
+    /// What a function gives of each four microbatches, of all microbatches of a step.
+    fn in_microbatches(&self, of: impl Fn(When) -> [f64; QUAD_STEPS], step: u32) -> Vec<f64> {
+        let n = self.pipeline.spec().shape.microbatches as usize;
+        let fours = (0..n).step_by(QUAD_STEPS);
+        let mut values: Vec<f64> = fours
+            .flat_map(|first| of(When::within_step(step, first)))
+            .collect();
+        values.truncate(n);
+        values
+    }
+
     /// Seconds of a virtual stage's passes in one direction; weight-gradient passes
     /// count with backward passes.
     fn pass_s(&self, virtual_stage: usize, is_backward: bool) -> f64 {
@@ -196,5 +263,15 @@ impl<'a> RankWork<'a> {
                 }
             }
         }
+    }
+}
+
+/// The mean of slowdowns, or the sum of stalls.
+fn mean_or_sum(cause: &Cause, values: &[f64]) -> f64 {
+    let sum: f64 = values.iter().sum();
+    match cause.effect() {
+        Effect::Slowdown if values.is_empty() => 1.0,
+        Effect::Slowdown => sum / values.len() as f64,
+        Effect::Stall => sum,
     }
 }

@@ -6,7 +6,7 @@ use super::sampler::SampledRun;
 use crate::control::Control;
 use crate::draw::{Drawn, Draws, Tile, When};
 use crate::error::{Error, Result};
-use crate::pipeline::{GangPasses, Gangs, GpuPlace};
+use crate::pipeline::{GangPasses, Gangs, GpuPlace, RankWork};
 use crate::plan::{Affects, Effect, Exposure, Plan, SlowestPort, Span, StepDuration};
 use crate::random::{MAX_RUNS, Random};
 use crate::search::{Best, PoolSearch, SlowestRank};
@@ -25,6 +25,10 @@ pub struct OneStep {
     /// By replica, the GPU of the rank that it waits for; empty where a step is more than one
     /// barrier.
     pub gpus: Vec<u32>,
+    /// Seconds of the step if it waited for each of them.
+    pub durations_s: Vec<f64>,
+    /// Seconds after which each of them has computed: those of its last rank.
+    pub ends_s: Vec<f64>,
     /// The one that the step waits for, by its place in `times`.
     pub slowest: usize,
     /// The communication terms, in order of time.
@@ -42,8 +46,13 @@ pub struct GpuEffect {
     pub cause: String,
     /// What it changes.
     pub effect: Effect,
-    /// Its slowdown, or its stall in seconds.
+    /// Its slowdown, or its stall in seconds; of what changes within the step the mean slowdown,
+    /// or all stalls together.
     pub value: f64,
+    /// Whether it changes within the step.
+    pub is_within_step: bool,
+    /// Whether it stops all stages of a replica at once.
+    pub stops_all_stages: bool,
 }
 
 /// Draws one step of a run, as [`sample`](super::sample) does.
@@ -60,14 +69,20 @@ pub fn one_step(plan: &Plan, seed: u64, run: u32, step: u32, control: &Control) 
         || vec![[StepDuration::COMPUTE_ALONE; QUAD_STEPS]; plan.pools().len()],
         QuadNetwork::durations,
     );
-    let (times, gpus) = match job.ranks_of_pools() {
+    let (times, gpus, ends_s) = match job.ranks_of_pools() {
         Some(pools) => replica_times(plan, pools, (quad, row), &durations, control)?,
-        None => (job.gang_times(quad, row, control)?, Vec::new()),
+        None => {
+            let times = job.gang_times(quad, row, control)?;
+            let ends_s = times.iter().map(|time| time.compute_s).collect();
+            (times, Vec::new(), ends_s)
+        }
     };
     let mut slowest = (0, Slowest::NOBODY);
+    let mut durations_s = Vec::with_capacity(times.len());
     for (place, time) in times.iter().enumerate() {
         let duration = &durations[time.pool as usize][row];
         let duration_s = duration.seconds(time.compute_s - time.stall_s, time.stall_s);
+        durations_s.push(duration_s);
         if slowest.1.yields_to(duration_s, time.compute_s) {
             let found = Slowest {
                 pool: time.pool,
@@ -87,6 +102,8 @@ pub fn one_step(plan: &Plan, seed: u64, run: u32, step: u32, control: &Control) 
     Ok(OneStep {
         times,
         gpus,
+        durations_s,
+        ends_s,
         slowest: slowest.0,
         terms,
         ports,
@@ -123,8 +140,7 @@ pub fn gang_passes(
     gangs.iter().map(passes).collect()
 }
 
-/// What causes that last at least a step do to one GPU in one step of a run; those that do nothing
-/// are left out.
+/// What causes do to one GPU in one step of a run; those that do nothing are left out.
 ///
 /// # Errors
 /// [`Error::Domain`] for a run without an address, and for a GPU that the job has not.
@@ -171,13 +187,33 @@ pub fn gpu_effects(
                 }
             };
             if value != neutral {
+                let pipeline = plan.pipeline().filter(|_| cause.effect() == Effect::Stall);
                 found.push(GpuEffect {
                     cause: cause.name().to_owned(),
                     effect: cause.effect(),
                     value,
+                    is_within_step: false,
+                    stops_all_stages: pipeline.is_some_and(|pipeline| {
+                        pipeline.reaches_several_stages(cause, pool_index, pool)
+                    }),
                 });
             }
         }
+    }
+    if let Some(pipeline) = plan.pipeline() {
+        let work = RankWork::new(plan, pipeline, at.pool as usize, &random, run);
+        let within = work.within_step(pool.rank_from(at.gpu), at.gpu, step);
+        let acting = within.into_iter().filter(|(cause, value)| {
+            let neutral = f64::from(cause.effect().neutral());
+            *value != neutral
+        });
+        found.extend(acting.map(|(cause, value)| GpuEffect {
+            cause: cause.name().to_owned(),
+            effect: cause.effect(),
+            value,
+            is_within_step: true,
+            stops_all_stages: cause.effect() == Effect::Stall && pipeline.is_shared(cause),
+        }));
     }
     Ok(found)
 }
@@ -190,22 +226,29 @@ fn check_run(run: u32) -> Result<()> {
     Err(Error::domain("run", f64::from(run), requirement))
 }
 
-/// Times of all replicas where a step is one barrier, and the GPU that each of them waits for.
+/// Times of all replicas, by the rank that a step would wait for; the GPUs of these ranks; and when
+/// the last rank of each has computed.
+type ReplicaTimes = (Vec<ReplicaTime>, Vec<u32>, Vec<f64>);
+
+/// Times of all replicas where a step is one barrier.
 fn replica_times(
     plan: &Plan,
     pools: &[PoolSearch],
     (quad, row): (u32, usize),
     durations: &[[StepDuration; QUAD_STEPS]],
     control: &Control,
-) -> Result<(Vec<ReplicaTime>, Vec<u32>)> {
-    let (mut times, mut gpus) = (Vec::new(), Vec::new());
+) -> Result<ReplicaTimes> {
+    let (mut times, mut gpus, mut ends_s) = (Vec::new(), Vec::new(), Vec::new());
     for (index, ranks) in pools.iter().enumerate() {
         let pool = &plan.pools()[index];
         let nobody = SlowestRank::nobody(rank_durations(plan, index, durations)[row]);
         let mut slowest = vec![nobody; pool.n_replicas() as usize];
+        let mut ends_rel = vec![0.0_f32; slowest.len()];
         let effects = rank_effects(ranks, quad, row, control)?;
         for ((slowdown, stall), rank) in effects.into_iter().zip(0..) {
-            let replica = &mut slowest[pool.replica_of(rank) as usize];
+            let place = pool.replica_of(rank) as usize;
+            ends_rel[place] = ends_rel[place].max(slowdown + stall);
+            let replica = &mut slowest[place];
             if replica.yields_to(slowdown, stall, rank) {
                 replica.take(slowdown, stall, rank);
             }
@@ -219,8 +262,10 @@ fn replica_times(
             });
             gpus.push(pool.stretch(rank.rank).0);
         }
+        let ends = ends_rel.into_iter().map(f64::from);
+        ends_s.extend(ends.map(|end| pool.compute_s() * end));
     }
-    Ok((times, gpus))
+    Ok((times, gpus, ends_s))
 }
 
 /// Slowdown and stall of each rank of a pool in one step.
