@@ -99,6 +99,21 @@ def test_a_named_node_costs_a_quarter_of_a_sampled_step_at_most(benchmark: Any) 
     )
 
 
+def test_episodes_cost_a_third_of_a_sampled_step_at_most(benchmark: Any) -> None:
+    """Of 0.5% of 27,500 nodes at a time; so mild that few of them rule others out."""
+    slow = {"law": {"name": "uniform", "low": 1.0, "high": 1.05}, "affects": "compute"}
+    often = {"per_hour": 0.03, "duration": {"name": "exponential", "mean": 600.0}}
+    episodes = {**slow, **often, "effect": "slowdown", "scope": "node", "span": "episode"}
+    without = hm.load(COLOSSUS_1_BARE)
+    scenario = hm.load(COLOSSUS_1_BARE, {"causes.fail-slow": episodes})
+    gate(
+        benchmark,
+        ours=lambda: sampled(scenario),
+        theirs=lambda: sampled(without),
+        at_least=1 / 1.3,
+    )
+
+
 def test_steps_of_its_own_cost_every_gpu_little_more_than_a_probability(benchmark: Any) -> None:
     collect = {"law": {"name": "constant", "value": 0.2}, "affects": "compute", "effect": "stall"}
     collect |= {"scope": "gpu", "span": "step"}

@@ -11,7 +11,6 @@ from pydantic import (
     Field,
     Tag,
     WithJsonSchema,
-    field_validator,
     model_validator,
 )
 from pydantic.json_schema import SkipJsonSchema
@@ -23,10 +22,7 @@ from hindmost.strict import Strict
 Affects = Literal["compute", "network"]
 Effect = Literal["slowdown", "stall"]
 Scope = Literal["gpu", "node", "domain", "rack", "replica", "pool", "cluster"]
-Span = Literal["run", "drift", "step", "microbatch", "layer"]
-
-LATER_SPANS = ("episode",)
-"""Spans whose names are reserved."""
+Span = Literal["run", "drift", "episode", "step", "microbatch", "layer"]
 
 MAX_UNITS = 2**31
 """Number that those of units stay below."""
@@ -37,6 +33,9 @@ FEWEST_CORRELATION_STEPS = 1e-300
 """Correlation time in steps that all shorter ones count as: it is none at all."""
 SMALLEST_TAIL = 2.0**-65
 """Tail probability of the greatest number that is drawn."""
+
+SECONDS_PER_HOUR = 3600.0
+"""Seconds of an hour."""
 
 MAX_STEPS = 2**31
 """Number that periods and phases stay below, in steps."""
@@ -113,7 +112,8 @@ class Cause(Strict):
     scope: Scope
     """Who shares one draw: one GPU, all GPUs of a node, and so on."""
     span: Span
-    """How long one draw lasts; drift: a draw for each step, alike within a correlation time."""
+    """How long one draw lasts; drift: a draw for each step, alike within a correlation time;
+    episode: for some time, from any step of a run on."""
     correlation_s: Annotated[float, Field(gt=0)] | None = None
     """For span drift, seconds in which the correlation of two steps falls to 1/e. A step counts as
     long as it takes without any cause."""
@@ -121,7 +121,10 @@ class Cause(Strict):
     """Probability that it occurs, for each draw; 1 by default."""
     per_hour: Annotated[float, Field(ge=0)] | None = None
     """How often it occurs in an hour to each who shares a draw, instead of a probability: for
-    what goes with time. A step counts as long as it takes without any cause."""
+    what goes with time. A step counts as long as it takes without any cause. For span episode,
+    how many episodes begin."""
+    duration: Law | None = None
+    """For span episode, law of the seconds that an episode lasts."""
     pools: list[Name] | None = None
     """Pools in which it acts; all by default."""
     units: Units = None
@@ -137,20 +140,13 @@ class Cause(Strict):
     enabled: bool = True
     """false removes the cause."""
 
-    starts_per_node_hour: Later = None
-    mean_duration_s: Later = None
     trend_per_hour: Later = None
-
-    @field_validator("span", mode="before")
-    @classmethod
-    def _no_span_that_is_not_there_yet(cls, span: Any) -> Any:
-        if span in LATER_SPANS:
-            raise not_there_yet()
-        return span
 
     @model_validator(mode="after")
     def _law_can_be_drawn(self) -> Cause:
         self.law.check_drawable()
+        if self.duration is not None:
+            self.duration.check_drawable("duration")
         if isinstance(self.phase_steps, LawModel):
             self.phase_steps.check_drawable("phase_steps")
             latest = self.phase_steps.isf(SMALLEST_TAIL)
@@ -196,6 +192,13 @@ class Cause(Strict):
         # A quotient may be too small for a number; steps are independent long before.
         return max(self.correlation_s / step_s, FEWEST_CORRELATION_STEPS)
 
+    @property
+    def episodes_at_a_time(self) -> float:
+        """Episodes of a unit at a time, on average; 0 for causes of other spans."""
+        if self.duration is None or self.per_hour is None:
+            return 0.0
+        return self.per_hour / SECONDS_PER_HOUR * self.duration.core.mean()
+
     def probability_in(self, step_s: float) -> float:
         """Return the probability that it occurs, for each draw.
 
@@ -203,10 +206,12 @@ class Cause(Strict):
         ----------
         step_s
             Seconds of a step without any cause. What occurs with a rate does so as a Poisson
-            process; once or more often in a step is the same.
+            process; once or more often in a step is the same. Episodes have none.
         """
+        if self.span == "episode":
+            return 1.0
         if self.per_hour is not None:
-            return -math.expm1(-self.per_hour * step_s / 3600)
+            return -math.expm1(-self.per_hour * step_s / SECONDS_PER_HOUR)
         return 1.0 if self.probability is None else self.probability
 
 

@@ -160,6 +160,7 @@ def test_what_is_called_absent_changes_no_step() -> None:
     found = hm.attribute(COLOSSUS_1_BARE, **SIZE)
     base = hm.compile(COLOSSUS_1_BARE)
     assert set(found.absent) == {
+        "fail_slow",
         "software_mismatch",
         "sequence_imbalance",
         "layer_barriers",

@@ -341,8 +341,8 @@ def test_another_number_is_another_gpu() -> None:
 
 
 def test_a_key_of_a_later_part_is_not_offered() -> None:
-    said = refusal({"causes.stall.mean_duration": 3})
+    said = refusal({"causes.stall.trend": 3})
     assert said.endswith(
         "; there is law, affects, effect, scope, span, correlation_s, probability, per_hour, "
-        "pools, units, period_steps, phase_steps, enabled"
+        "duration, pools, units, period_steps, phase_steps, enabled"
     )

@@ -135,9 +135,18 @@ def causes(
     law = draw(laws(SLOWDOWN_SPREAD if effect == "slowdown" else STALL_SPREAD))
     if effect == "stall":
         law = scaled(law, draw(st.floats(0.01, 0.5)))
-    cause = {"law": law, "affects": affects, "effect": effect, "scope": scope, "span": span}
+    cause: Table = {"law": law, "affects": affects, "effect": effect}
+    cause |= {"scope": scope, "span": span}
     cause["probability"] = draw(st.sampled_from(PROBABILITIES))
     everywhere = is_mixed and span == "microbatch" and scope in ("replica", "cluster")
+    if span == "episode":
+        duration = scaled(draw(laws(SLOWDOWN_SPREAD)), draw(st.floats(1.0, 100.0)))
+        at_a_time = draw(st.sampled_from([0.001, 0.01, 0.1, 0.9]))
+        per_hour = 3600 * at_a_time / _core.Law(duration).mean()
+        severity = draw(laws(SLOWDOWN_SPREAD))
+        cause |= {"effect": "slowdown", "law": severity, "duration": duration}
+        cause |= {"per_hour": per_hour, "scope": draw(st.sampled_from(SCOPES[:4]))}
+        del cause["probability"]
     if len(pools) > 1 and not everywhere and draw(st.booleans()):
         cause["pools"] = draw(st.lists(st.sampled_from(pools), min_size=1, unique=True))
     return cause

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from hindmost.cause import Cause
+from hindmost.cause import SECONDS_PER_HOUR, Cause
 from hindmost.collective.hops import total as hop_total
 from hindmost.law import LawModel
 from hindmost.physics.job import Job
@@ -123,6 +123,7 @@ def _core_cause(
         "units": cause.unit_ranges,
         **_period(cause),
         **({} if correlation_steps is None else {"correlation_steps": correlation_steps}),
+        **_episode(cause, step_s),
     }
 
 
@@ -158,6 +159,18 @@ def _of_sequences(pools: tuple[PoolPlan, ...], *, spread: bool) -> Iterator[dict
             "pools": places,
             "units": None,
         }
+
+
+def _episode(cause: Cause, step_s: float) -> dict[str, Any]:
+    if cause.duration is None or cause.per_hour is None:
+        return {}
+    return {
+        "episode": {
+            "per_s": cause.per_hour / SECONDS_PER_HOUR,
+            "duration": cause.duration.model_dump(exclude_none=True),
+            "step_s": step_s,
+        }
+    }
 
 
 def _period(cause: Cause) -> dict[str, Any]:

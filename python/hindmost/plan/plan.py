@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hindmost import _core
+from hindmost.cause import SECONDS_PER_HOUR
 from hindmost.errors import Problem, ScenarioError, Verbatim
 from hindmost.plan.core_arguments import core_arguments
 from hindmost.plan.pool_plan import PoolPlan, job_of, n_seqs_of, pool_plans
@@ -20,6 +21,9 @@ MIN_STEP_S = 1e-9
 
 MAX_STEP_S = 1e9
 """Seconds of a step, at most; this is about thirty years."""
+
+MOST_EPISODES_PER_STEP = 16
+"""Episodes that a unit begins in a step, at most, on average."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +149,7 @@ def make_plan(scenario: Scenario, *, known: tuple[Scenario, Plan] | None = None)
             else _real_step_s(scenario)
         )
     rate_step_s = step_s if real_step_s is None else real_step_s
-    found = list(_drift_problems(scenario, rate_step_s))
+    found = [*_drift_problems(scenario, rate_step_s), *_episode_problems(scenario, rate_step_s)]
     if found:
         raise ScenarioError(found)
     return Plan(
@@ -315,6 +319,29 @@ def _drift_problems(scenario: Scenario, step_s: float) -> Iterator[Problem]:
                 ),
                 value=cause.correlation_s,
                 hint='span = "run" lasts for a whole run',
+                source=scenario.source,
+            )
+
+
+def _episode_problems(scenario: Scenario, step_s: float) -> Iterator[Problem]:
+    """Yield a problem for each cause of which a unit begins too many episodes in a step."""
+    causes = {f"causes.{name}": cause for name, cause in scenario.acting_causes.items()}
+    if scenario.acting_noise is not None:
+        causes["fabric.noise"] = scenario.acting_noise
+    for path, cause in causes.items():
+        if cause.span != "episode" or cause.per_hour is None:
+            continue
+        most = MOST_EPISODES_PER_STEP * SECONDS_PER_HOUR / step_s
+        if cause.per_hour > most:
+            requirement = (
+                f"must be at most {most:.3g}: more than {MOST_EPISODES_PER_STEP} episodes would "
+                f"begin in a step of {step_s:.3g} s"
+            )
+            yield Problem(
+                path=f"{path}.per_hour",
+                requirement=requirement,
+                value=cause.per_hour,
+                hint='span = "step" has a draw for each step',
                 source=scenario.source,
             )
 

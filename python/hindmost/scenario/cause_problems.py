@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 
 from hindmost import _core
-from hindmost.cause import Cause
+from hindmost.cause import SECONDS_PER_HOUR, Cause
 from hindmost.errors import Problem, did_you_mean
 from hindmost.scenario.batch import Batch
 from hindmost.scenario.counts import Counts, is_mixed, numbered_gpus, replica_gpus
@@ -16,6 +17,9 @@ WITHIN_STEP = ("microbatch", "layer")
 
 DRIFTING_SCOPES = ("node", "pool", "cluster")
 """Scopes whose units may drift."""
+
+EPISODE_SCOPES = ("gpu", "node", "domain", "rack")
+"""Scopes whose units may be slow for a while."""
 
 
 def cause_problems(
@@ -66,6 +70,7 @@ def _cause(scenario: Scenario, path: str, cause: Cause, counts: Counts) -> Itera
     yield from _rate(path, cause)
     yield from _period(path, cause)
     yield from _drift(scenario, path, cause)
+    yield from _episode(path, cause)
     if cause.unit_ranges is not None:
         yield from _named_units(scenario, path, cause, cause.unit_ranges, counts)
     if cause.span in WITHIN_STEP:
@@ -89,7 +94,7 @@ def _rate(path: str, cause: Cause) -> Iterator[Problem]:
         requirement = "must be left out where probability is given"
         hint = "probability is that of one draw, and per_hour becomes one of a step"
         yield Problem(path=f"{path}.per_hour", requirement=requirement, value=value, hint=hint)
-    if cause.span != "step":
+    if cause.span not in ("step", "episode"):
         requirement = f"must be left out where span is {cause.span}"
         hint = "give probability, that of one draw"
         if cause.span == "drift":
@@ -120,6 +125,55 @@ def _period(path: str, cause: Cause) -> Iterator[Problem]:
     if isinstance(cause.phase_steps, int) and cause.phase_steps >= value:
         requirement = f"must be < {value:,}, the period"
         yield Problem(path=f"{path}.phase_steps", requirement=requirement, value=cause.phase_steps)
+
+
+def _episode(path: str, cause: Cause) -> Iterator[Problem]:
+    """Yield a problem where a cause cannot come in episodes, or has durations and does not."""
+    if cause.span != "episode":
+        if cause.duration is not None:
+            requirement = f"must be left out where span is {cause.span}"
+            hint = 'span = "episode" has one'
+            yield Problem(path=f"{path}.duration", requirement=requirement, hint=hint)
+        return
+    for key, what in (
+        ("per_hour", "how many begin in an hour"),
+        ("duration", "how long they last"),
+    ):
+        if getattr(cause, key) is None:
+            requirement = f"is missing, and {path} has span episode"
+            yield Problem(path=f"{path}.{key}", requirement=requirement, hint=f"it says {what}")
+    if cause.probability is not None:
+        requirement = "must be left out where span is episode"
+        hint = "per_hour says how many begin"
+        yield Problem(
+            path=f"{path}.probability", requirement=requirement, value=cause.probability, hint=hint
+        )
+    if cause.period_steps is not None:
+        requirement = "must be left out where span is episode, which may begin in any step"
+        yield Problem(
+            path=f"{path}.period_steps", requirement=requirement, value=cause.period_steps
+        )
+    if cause.effect != "slowdown":
+        requirement = "must be slowdown where span is episode"
+        hint = "stalls of span step with a rate come at any time"
+        yield Problem(path=f"{path}.effect", requirement=requirement, value=cause.effect, hint=hint)
+    if cause.scope not in EPISODE_SCOPES:
+        scopes = f"{', '.join(EPISODE_SCOPES[:-1])} or {EPISODE_SCOPES[-1]}"
+        requirement = f"must be {scopes} where span is episode"
+        yield Problem(path=f"{path}.scope", requirement=requirement, value=cause.scope)
+    if cause.duration is None or cause.per_hour is None:
+        return
+    mean_s = cause.duration.core.mean()
+    if not (0 < mean_s < math.inf):
+        requirement = "must have a finite mean > 0 where span is episode"
+        yield Problem(path=f"{path}.duration", requirement=requirement, hint="a cap would do")
+    elif cause.episodes_at_a_time > 1:
+        most = SECONDS_PER_HOUR / mean_s
+        requirement = f"must be at most {most:.6g}: more episodes of {mean_s:.6g} s would overlap"
+        hint = "what is always there lasts a run or drifts"
+        yield Problem(
+            path=f"{path}.per_hour", requirement=requirement, value=cause.per_hour, hint=hint
+        )
 
 
 def _drift(scenario: Scenario, path: str, cause: Cause) -> Iterator[Problem]:

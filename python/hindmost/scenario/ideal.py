@@ -33,6 +33,8 @@ class Ideal(Strict):
     """No slowdown of compute that is of no other mechanism, such as those of GPUs and steps."""
     step_common: bool = False
     """No slowdown of compute that a whole pool or the cluster shares."""
+    fail_slow: bool = False
+    """No episodes in which GPUs compute slowly for a while."""
     stalls: bool = False
     """No stalls of ranks or ports. Those longer than a watchdog waits belong to failures."""
     stage_imbalance: bool = False
@@ -131,7 +133,11 @@ def in_words(name: str) -> str:
     return f"{words}{colon}{cause}"
 
 
-WORDS = {"gpu_spread": "GPU spread", "exchange_inside": "exchange inside replicas"}
+WORDS = {
+    "gpu_spread": "GPU spread",
+    "exchange_inside": "exchange inside replicas",
+    "fail_slow": "fail-slow",
+}
 """Names of mechanisms that say more as words."""
 
 
@@ -153,6 +159,7 @@ MECHANISMS = (
     _of_causes("variation", "residual"),
     _of_causes("variation", "step_common"),
     _of_causes("variation", "stalls"),
+    _of_causes("variation", "fail_slow"),
     Mechanism(
         name="sequence_imbalance",
         side="compute",
@@ -178,6 +185,8 @@ def mechanism_of(cause: Cause) -> str:
         return "stalls"
     if cause.affects == "network":
         return "network_noise"
+    if cause.span == "episode":
+        return "fail_slow"
     if cause.scope in ("pool", "cluster"):
         return "step_common"
     if cause.span == "run":

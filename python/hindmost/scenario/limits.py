@@ -7,11 +7,13 @@ from hindmost.scenario.models import Scenario
 
 def not_modelled(scenario: Scenario) -> list[str]:
     """Return the effects that a run leaves out: those of hindmost, and the scenario's own."""
-    found = ["fail-slow episodes (GPUs and links that are slow for minutes)"]
+    spans = {cause.span for cause in scenario.enabled_causes.values()}
+    found = []
+    if "episode" not in spans:
+        found.append("fail-slow episodes of GPUs and links (no cause has span episode)")
     if not scenario.enabled_failures:
         found.append("failures, restarts and checkpoints (no [failures] are given)")
     layout = scenario.layout
-    spans = {cause.span for cause in scenario.enabled_causes.values()}
     shards = layout.sharding in ("zero3", "hybrid")
     there = {
         "tensor": layout.tensor > 1,

@@ -246,6 +246,7 @@ fn a_tile_border_changes_nothing() {
             units: None,
             period: None,
             correlation_steps: None,
+            episode: None,
         });
         let draft = Draft {
             pools: vec![pool],
@@ -400,6 +401,7 @@ fn any_cause(n_pools: usize) -> impl Strategy<Value = CauseSpec> {
                     units: units.filter(|_| pools.len() == 1 && !scope.is_pool_wide()),
                     period: period.filter(|_| may_come),
                     correlation_steps,
+                    episode: None,
                     pools,
                 }
             },

@@ -2,8 +2,8 @@
 
 use hindmost_core::Error;
 use hindmost_core::plan::{
-    Affects, CauseSpec, Dimension, Effect, PeriodSpec, Phase, PipelineSpec, Placement, PoolSpec,
-    RankOrder, Scope, Span, StageTimes, Term,
+    Affects, CauseSpec, Dimension, Effect, EpisodeSpec, PeriodSpec, Phase, PipelineSpec, Placement,
+    PoolSpec, RankOrder, Scope, Span, StageTimes, Term,
 };
 use hindmost_core::schedule::{Kind, Shape};
 use numpy::{PyArray1, PyArrayMethods};
@@ -68,6 +68,28 @@ pub struct Cause {
     phase_law: Option<LawArgument>,
     #[pyo3(default)]
     correlation_steps: Option<f64>,
+    #[pyo3(default)]
+    episode: Option<Episode>,
+}
+
+/// How often episodes begin and how long they last, as a dictionary of the fields of
+/// [`EpisodeSpec`].
+#[derive(Clone, PartialEq, FromPyObject, IntoPyObject)]
+#[pyo3(from_item_all)]
+pub struct Episode {
+    per_s: f64,
+    duration: LawArgument,
+    step_s: f64,
+}
+
+impl Episode {
+    fn to_spec(&self) -> EpisodeSpec {
+        EpisodeSpec {
+            per_s: self.per_s,
+            duration: self.duration.drawn().clone(),
+            step_s: self.step_s,
+        }
+    }
 }
 
 impl Cause {
@@ -106,7 +128,7 @@ impl Cause {
             span: choose(
                 "span",
                 &self.span,
-                &["run", "step", "microbatch", "layer"],
+                &["run", "episode", "step", "microbatch", "layer"],
                 &Span::ALL,
             )?,
             probability: self.probability,
@@ -122,6 +144,7 @@ impl Cause {
                 },
             }),
             correlation_steps: self.correlation_steps,
+            episode: self.episode.as_ref().map(Episode::to_spec),
         })
     }
 }

@@ -2,7 +2,9 @@
 
 mod draws;
 mod drift_words;
+mod episodes;
 mod tile;
 
 pub use draws::{Drawn, Draws, DriftPaths, When};
+pub use episodes::{Episodes, SlowRanks, episode_factor};
 pub use tile::{Tile, for_each_tile};

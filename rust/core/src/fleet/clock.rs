@@ -1,10 +1,9 @@
 //! Clocks of units: when the next one fails.
 
 use super::agenda::Agenda;
-use super::residual::Repair;
 use crate::error::{Error, Result};
 use crate::law::{Exponential, Gamma, Law, Weibull};
-use crate::plan::DrawnLaw;
+use crate::plan::{DrawnLaw, Duration};
 use crate::random::{Random, Stream, Use, run_word};
 use crate::table::Table;
 
@@ -46,7 +45,7 @@ pub struct UnitFailures {
     /// Of what [`Begin`] and [`rate_factor`] need; none of a constant rate for all.
     ages_table: Option<Table>,
     spread: Option<(f64, Table)>,
-    repair: Option<Repair>,
+    repair: Option<Duration>,
 }
 
 /// What a caller says of failures.
@@ -139,7 +138,7 @@ impl UnitFailures {
             spread,
             repair: kind
                 .repair
-                .map(|(law, unit_s)| Repair::new(law, unit_s))
+                .map(|(law, unit_s)| Duration::new(law, unit_s))
                 .transpose()
                 .map_err(|error| error.within("repair_hours"))?,
         })
@@ -221,7 +220,7 @@ impl UnitFailures {
     /// Seconds of a repair; 0 where a unit is back at once.
     fn repair_s(&self, words: [u32; 4]) -> f64 {
         let repair = self.repair.as_ref();
-        repair.map_or(0.0, |repair| repair.seconds(words[2], words[1]))
+        repair.map_or(0.0, |repair| repair.seconds(words[1], || words[2]))
     }
 }
 

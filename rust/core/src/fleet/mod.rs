@@ -12,7 +12,6 @@ mod hours;
 mod ledger;
 mod nodes;
 mod parts;
-mod residual;
 mod shape;
 mod sum;
 mod vacancies;

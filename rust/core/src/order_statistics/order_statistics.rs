@@ -48,6 +48,12 @@ fn unlike_others(plan: &Plan) -> std::result::Result<(), Reason> {
                 cause: cause_name(),
             });
         }
+        let within_replicas = plan.pipeline().is_some() && cause.affects() == Affects::Compute;
+        if within_replicas && cause.episode().is_some() {
+            return Err(Reason::Episodes {
+                cause: cause_name(),
+            });
+        }
     }
     Ok(())
 }
@@ -245,7 +251,7 @@ impl OrderStatistics {
             None => Origin::OfSlowest,
         };
         let (plan, law) = (self.plan_of_ranks(), &self.ranks[pool]);
-        let members = Members::new(plan, law, pool, &random, run, origin, control)?;
+        let members = Members::new(plan, law, pool, &random, (run, &(0..0)), origin, control)?;
         Ok(members.bulk_curve().cloned())
     }
 
@@ -317,10 +323,11 @@ impl Engine for OrderStatistics {
         &'a self,
         random: &'a Random,
         run: u32,
+        n_steps: u32,
         control: &Control,
     ) -> Result<DrawnRun<'a>> {
         let drawn = |_: usize| Origin::Drawn;
-        DrawnRun::new(self, [&drawn, &drawn], random, run, control)
+        DrawnRun::new(self, [&drawn, &drawn], random, run, n_steps, control)
     }
 }
 
@@ -346,10 +353,18 @@ impl Engine for OfSlowest<'_> {
         &'a self,
         random: &'a Random,
         run: u32,
+        n_steps: u32,
         control: &Control,
     ) -> Result<DrawnRun<'a>> {
         let of_slowest = |_: usize| Origin::OfSlowest;
-        DrawnRun::new(self.0, [&of_slowest, &of_slowest], random, run, control)
+        DrawnRun::new(
+            self.0,
+            [&of_slowest, &of_slowest],
+            random,
+            run,
+            n_steps,
+            control,
+        )
     }
 }
 
@@ -412,11 +427,12 @@ impl Engine for Remembering<'_> {
         &'a self,
         random: &'a Random,
         run: u32,
+        n_steps: u32,
         control: &Control,
     ) -> Result<DrawnRun<'a>> {
         let ranks = |pool: usize| Origin::of_memory(self.ranks[pool].as_deref());
         let ports = |pool: usize| Origin::of_memory(self.ports[pool].as_deref());
-        DrawnRun::new(self.engine, [&ranks, &ports], random, run, control)
+        DrawnRun::new(self.engine, [&ranks, &ports], random, run, n_steps, control)
     }
 }
 
@@ -440,13 +456,22 @@ impl<'a> DrawnRun<'a> {
         [of_ranks, of_ports]: [OriginOfPool<'_, '_>; 2],
         random: &'a Random,
         run: u32,
+        n_steps: u32,
         control: &Control,
     ) -> Result<Self> {
         let members = |plan: &'a Plan, laws: &'a [Arc<PoolLaw>], origin: OriginOfPool<'_, '_>| {
             laws.iter()
                 .enumerate()
                 .map(|(index, law)| {
-                    Members::new(plan, law, index, random, run, origin(index), control)
+                    Members::new(
+                        plan,
+                        law,
+                        index,
+                        random,
+                        (run, &(0..n_steps)),
+                        origin(index),
+                        control,
+                    )
                 })
                 .collect::<Result<Vec<_>>>()
         };

@@ -47,6 +47,11 @@ pub enum Reason {
         /// The cause.
         cause: String,
     },
+    /// Ranks of a replica wait for each other within a step, and some are slow for a while.
+    Episodes {
+        /// The cause.
+        cause: String,
+    },
     /// The units of two causes overlap without nesting.
     Nesting {
         /// Name of the pool.
@@ -115,6 +120,7 @@ impl Reason {
             Self::Named { .. } => "units-named",
             Self::Periodic { .. } => "comes-regularly",
             Self::Drifting { .. } => "units-drift",
+            Self::Episodes { .. } => "episodes-within-replicas",
             Self::Nesting { .. } => "units-overlap",
             Self::Rough { .. } => "law-too-rough",
             Self::Stalls { .. } => "too-many-stalls",
@@ -184,6 +190,10 @@ impl fmt::Display for Reason {
                      slow before"
                 )
             }
+            Self::Episodes { cause } => write!(
+                f,
+                "pipeline: {cause} makes some ranks of a replica slow for a while"
+            ),
             Self::Nesting {
                 pool,
                 causes: [first, second],

@@ -53,7 +53,7 @@ impl RunGangTimes {
         let Some(pipeline) = persistent.pipeline() else {
             return Ok(None);
         };
-        let gangs = Gangs::new(persistent, pipeline, random, run, control)?;
+        let gangs = Gangs::new(persistent, pipeline, random, run, &(0..1), control)?;
         let times = gangs.times_by_pool(control)?;
         let of_pool = |times: Vec<ReplicaTime>| times.into_iter().map(GangTime::from).collect();
         Ok(Some(Self {
@@ -93,7 +93,14 @@ pub fn gang_steps(
     let Some(pipeline) = plan.pipeline() else {
         return Ok(Vec::new());
     };
-    let mut gangs = Gangs::new(plan, pipeline, random, run, control)?;
+    let mut gangs = Gangs::new(
+        plan,
+        pipeline,
+        random,
+        run,
+        &(0..n_quads * QUAD_STEPS as u32),
+        control,
+    )?;
     gangs.retain(|of, first, n| match which {
         Which::Every(n) => (first as usize / WALK_LANES).is_multiple_of(n),
         Which::One { pool, gang } => {

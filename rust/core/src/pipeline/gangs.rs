@@ -76,7 +76,8 @@ impl Greatest {
 }
 
 impl<'a> Gangs<'a> {
-    /// The gangs of a plan with its `pipeline`; draws what persists through the run.
+    /// The gangs of a plan with its `pipeline`; draws what lasts longer than a step, for some
+    /// steps.
     ///
     /// # Errors
     /// [`Error::Stopped`](crate::Error::Stopped) once `control` asks for it.
@@ -85,10 +86,11 @@ impl<'a> Gangs<'a> {
         pipeline: &'a Pipeline,
         random: &'a Random,
         run: u32,
+        steps: &Range<u32>,
         control: &Control,
     ) -> Result<Self> {
         let causes = (0..plan.pools().len())
-            .map(|index| PoolCauses::new(plan, pipeline, index, random, run, control))
+            .map(|index| PoolCauses::new(plan, pipeline, index, random, run, steps, control))
             .collect::<Result<Vec<_>>>()?;
         let ranks = RankMap::new(plan, pipeline);
         Ok(Self {
@@ -422,6 +424,8 @@ impl<'a> Gangs<'a> {
                 let mut effects = Tile::NEUTRAL;
                 let ranks = rank as usize..rank as usize + gpus.len();
                 causes.persistent.load(ranks, true, &mut effects);
+                let ranks = rank..rank + gpus.len() as u32;
+                causes.episodes.apply(quad, &ranks, &mut effects);
                 causes
                     .step
                     .apply_all(When::quad(quad), &gpus, &mut drawn, &mut effects);

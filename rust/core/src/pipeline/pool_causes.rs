@@ -1,8 +1,10 @@
 //! The causes that act on the ranks of one pool whose gangs wait within a step.
 
+use std::ops::Range;
+
 use super::pass_factors::PassFactors;
 use crate::control::Control;
-use crate::draw::Draws;
+use crate::draw::{Draws, Episodes};
 use crate::error::Result;
 use crate::plan::{Affects, Cause, Effect, Pipeline, Plan, Span};
 use crate::random::Random;
@@ -18,6 +20,8 @@ pub(super) struct PoolCauses<'a> {
     pub(super) persistent: Persistent,
     /// Of span run: stalls that stop several stages of a gang at once.
     pub(super) persistent_gang_stalls: Persistent,
+    /// Of span episode.
+    pub(super) episodes: Episodes,
     /// Of span microbatch, where ranks of a gang differ, and of span layer.
     pub(super) passes: PassFactors<'a>,
     /// Of span microbatch, where a whole gang shares each draw.
@@ -31,6 +35,7 @@ impl<'a> PoolCauses<'a> {
         index: usize,
         random: &'a Random,
         run: u32,
+        steps: &Range<u32>,
         control: &Control,
     ) -> Result<Self> {
         let pool = &plan.pools()[index];
@@ -46,6 +51,7 @@ impl<'a> PoolCauses<'a> {
             gang_stalls: draws(Span::Step).only(stops_gang),
             persistent: Persistent::draw(&persistent, control)?,
             persistent_gang_stalls: Persistent::draw(&persistent_gang_stalls, control)?,
+            episodes: Episodes::draw(plan, index, Affects::Compute, random, run, steps, control)?,
             passes: PassFactors::new(
                 draws(Span::Microbatch).only(|cause| !is_shared(cause)),
                 draws(Span::Layer),

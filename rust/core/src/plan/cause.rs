@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::drawn_law::{DrawnLaw, Tables};
+use super::episode::{Episode, EpisodeSpec};
 use super::kinds::{Affects, Effect, Scope, Span};
 use super::names::check_name;
 use super::period::{Period, PeriodSpec};
@@ -12,9 +13,12 @@ use super::share::Share;
 use super::units::Units;
 use crate::drift::Drift;
 use crate::error::{Error, Result};
-use crate::law::Law;
+use crate::law::{Distribution, Law};
 use crate::random::{Stream, Use};
 use crate::table::Table;
+
+/// Tail probability of a severity that several episodes of a unit at once may have.
+const ORDINARY: f64 = 1e-3;
 
 /// A cause in plain numbers.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +46,8 @@ pub struct CauseSpec {
     /// Steps in which the correlation of its draws with each other falls to 1/e, where these
     /// drift; by default each step has a draw of its own.
     pub correlation_steps: Option<f64>,
+    /// How often episodes begin and how long they last, for span episode only.
+    pub episode: Option<EpisodeSpec>,
 }
 
 /// The random streams of a cause in one pool.
@@ -59,6 +65,8 @@ pub struct Streams {
     pub phase: Stream,
     /// Words of the units in which a rare cause occurs, one after another.
     pub slowest: Stream,
+    /// Words of a unit's episodes: gaps between them, durations and severities.
+    pub event: Stream,
 }
 
 /// A cause with its law compiled into tables.
@@ -84,6 +92,8 @@ pub struct Cause {
     period: Option<Period>,
     /// How its draws follow each other from step to step, where they drift.
     drift: Option<Drift>,
+    /// How often its episodes begin and how long they last, if it has any.
+    episode: Option<Episode>,
 }
 
 impl Cause {
@@ -107,6 +117,7 @@ impl Cause {
             None => None,
             Some(steps) => Some(drifting(steps, &spec).map_err(|error| error.within(&path))?),
         };
+        let episode = episode_of(&spec).map_err(|error| error.within(&path))?;
         let mut streams = vec![None; pools.len()];
         for &index in &spec.pools {
             let Some(pool) = pools.get(index) else {
@@ -130,6 +141,7 @@ impl Cause {
                 refine: stream(Use::Refine),
                 phase: stream(Use::Phase),
                 slowest: stream(Use::Slowest),
+                event: stream(Use::Event),
             });
         }
         let tables = spec.law.tables();
@@ -154,6 +166,7 @@ impl Cause {
             units,
             period,
             drift,
+            episode,
         })
     }
 
@@ -248,35 +261,56 @@ impl Cause {
         self.drift.as_ref()
     }
 
+    /// How often its episodes begin and how long they last, if it has any.
+    #[must_use]
+    pub fn episode(&self) -> Option<&Episode> {
+        self.episode.as_ref()
+    }
+
     /// Expected factor or expected seconds of one draw for the average rank and step; what does
     /// not occur is neutral.
     #[must_use]
     pub fn mean(&self) -> f64 {
         let neutral = f64::from(self.effect.neutral());
-        neutral + self.acting_share * (self.law.mean() - neutral)
+        let of_unit = match &self.episode {
+            // Episodes of a unit at a time have a Poisson law, and multiply.
+            Some(episode) => libm::exp(episode.at_a_time() * (self.law.mean() - 1.0)),
+            None => self.law.mean(),
+        };
+        neutral + self.acting_share * (of_unit - neutral)
     }
 
-    /// The least factor that a draw can give; 0 for a stall.
+    /// The least factor that a draw can give; 0 for a stall. Of episodes that of as many as come
+    /// together, of which one has the least and the others an ordinary one.
     #[must_use]
     pub fn least(&self) -> f32 {
         let least = self.tables.least();
-        match (self.effect, self.occurrence) {
-            (Effect::Stall, _) => 0.0,
-            (Effect::Slowdown, None) => 1.0,
-            (Effect::Slowdown, Some(_)) if self.is_certain() => least,
-            (Effect::Slowdown, Some(_)) => least.min(1.0),
+        match (self.effect, self.occurrence, &self.episode) {
+            (_, _, Some(episode)) => {
+                let ordinary = self.law.law().quantile(ORDINARY) as f32;
+                least.min(1.0) * libm::powf(ordinary.min(1.0), episode.most_others() as f32)
+            }
+            (Effect::Stall, ..) => 0.0,
+            (Effect::Slowdown, None, _) => 1.0,
+            (Effect::Slowdown, Some(_), _) if self.is_certain() => least,
+            (Effect::Slowdown, Some(_), _) => least.min(1.0),
         }
     }
 
-    /// The greatest factor or the most seconds that a draw can give.
+    /// The greatest factor or the most seconds that a draw can give. Of episodes that of as many as
+    /// come together, of which one has the greatest and the others an ordinary one.
     #[must_use]
     pub fn greatest(&self) -> f32 {
         let neutral = self.effect.neutral();
         let greatest = self.tables.greatest();
-        match self.occurrence {
-            None => neutral,
-            Some(_) if self.is_certain() => greatest,
-            Some(_) => greatest.max(neutral),
+        match (self.occurrence, &self.episode) {
+            (_, Some(episode)) => {
+                let ordinary = self.law.law().upper_quantile(ORDINARY) as f32;
+                greatest.max(1.0) * libm::powf(ordinary.max(1.0), episode.most_others() as f32)
+            }
+            (None, _) => neutral,
+            (Some(_), _) if self.is_certain() => greatest,
+            (Some(_), _) => greatest.max(neutral),
         }
     }
 
@@ -355,6 +389,45 @@ fn periodic(period: &PeriodSpec, spec: &CauseSpec) -> Result<Period> {
     Period::compile(period)
 }
 
+/// Returns how often the episodes of a cause begin and how long they last; none of another span.
+fn episode_of(spec: &CauseSpec) -> Result<Option<Episode>> {
+    let Some(episode) = &spec.episode else {
+        if spec.span == Span::Episode {
+            return Err(Error::Field {
+                field: "episode".to_owned(),
+                missing: true,
+            });
+        }
+        return Ok(None);
+    };
+    let refuse = |field: &str, value: f64, requirement: &str| {
+        Err(Error::domain(field, value, requirement.to_owned()))
+    };
+    if spec.span != Span::Episode {
+        return Err(Error::Field {
+            field: "episode".to_owned(),
+            missing: false,
+        });
+    }
+    if spec.effect != Effect::Slowdown {
+        return refuse("effect", 0.0, "slowdown for episodes");
+    }
+    if !matches!(
+        spec.scope,
+        Scope::Gpu | Scope::Node | Scope::Domain | Scope::Rack
+    ) {
+        return refuse("scope", 0.0, "gpu, node, domain or rack for episodes");
+    }
+    if spec.probability != 1.0 {
+        return refuse("probability", spec.probability, "1 for episodes");
+    }
+    if let Some(period) = &spec.period {
+        let steps = f64::from(period.steps);
+        return refuse("period_steps", steps, "absent for episodes");
+    }
+    Episode::compile(episode).map(Some)
+}
+
 /// Returns how the draws of a cause follow each other from step to step.
 fn drifting(correlation_steps: f64, spec: &CauseSpec) -> Result<Drift> {
     let refuse = |requirement: &str| {
@@ -403,6 +476,7 @@ mod tests {
             units: None,
             period: None,
             correlation_steps: None,
+            episode: None,
         };
         Cause::compile(spec, &[]).unwrap()
     }

@@ -75,6 +75,7 @@ pub fn with_random_gangs(plan: &Plan, pipeline: &Pipeline, laws: Vec<GangLaw>) -
             units: None,
             period: None,
             correlation_steps: None,
+            episode: None,
         })?;
     }
     Ok(derived)

@@ -66,6 +66,8 @@ impl Scope {
 pub enum Span {
     /// A whole run: a persistent effect.
     Run,
+    /// Some time, which may begin and end at any step of a run.
+    Episode,
     /// One step.
     Step,
     /// One microbatch of a step, in both directions.
@@ -76,7 +78,13 @@ pub enum Span {
 
 impl Span {
     /// Every span, from the longest to the shortest.
-    pub const ALL: [Self; 4] = [Self::Run, Self::Step, Self::Microbatch, Self::Layer];
+    pub const ALL: [Self; 5] = [
+        Self::Run,
+        Self::Episode,
+        Self::Step,
+        Self::Microbatch,
+        Self::Layer,
+    ];
 
     /// Whether draws change within a step.
     #[must_use]

@@ -7,6 +7,8 @@
 mod cause;
 mod communication;
 mod drawn_law;
+mod duration;
+mod episode;
 mod gang_plans;
 mod hops;
 mod kinds;
@@ -23,6 +25,8 @@ mod units;
 pub use cause::{Cause, CauseSpec, Streams};
 pub use communication::{Communication, Exposure, MAX_TERMS, SlowestPort, Term};
 pub use drawn_law::{DrawnLaw, Tables};
+pub use duration::Duration;
+pub use episode::{Episode, EpisodeSpec};
 pub use gang_plans::{GangLaw, one_rank_per_gang, with_random_gangs};
 pub use hops::Hops;
 pub use kinds::{Affects, Effect, Scope, Span};

@@ -187,7 +187,7 @@ impl Pipeline {
 
     fn check_cause(&self, cause: &Cause, pools: &[Pool]) -> Result<()> {
         let indices = match cause.span() {
-            Span::Run | Span::Step => 0,
+            Span::Run | Span::Episode | Span::Step => 0,
             Span::Microbatch => u64::from(self.spec.shape.microbatches),
             Span::Layer => 2 * u64::from(self.spec.shape.microbatches) * u64::from(self.n_layers()),
         };

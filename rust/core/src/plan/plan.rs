@@ -254,7 +254,7 @@ impl Plan {
 
     fn draws_of(&self, cause: &Cause) -> u64 {
         let per_rank = match (cause.span(), &self.pipeline) {
-            (Span::Run, _) => 0,
+            (Span::Run | Span::Episode, _) => 0,
             (Span::Step, _) | (_, None) => 1,
             (Span::Microbatch, Some(pipeline)) => u64::from(pipeline.spec().shape.microbatches),
             (Span::Layer, Some(pipeline)) => {

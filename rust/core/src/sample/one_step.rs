@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::sampler::SampledRun;
 use crate::control::Control;
-use crate::draw::{Drawn, Draws, Tile, When};
+use crate::draw::{Drawn, Draws, Tile, When, episode_factor};
 use crate::error::{Error, Result};
 use crate::pipeline::{GangPasses, Gangs, GpuPlace, RankWork};
 use crate::plan::{Affects, Effect, Exposure, Plan, SlowestPort, Span, StepDuration};
@@ -62,7 +62,7 @@ pub struct GpuEffect {
 pub fn one_step(plan: &Plan, seed: u64, run: u32, step: u32, control: &Control) -> Result<OneStep> {
     check_run(run)?;
     let random = Random::new(seed);
-    let job = SampledRun::new(plan, &random, run, control)?;
+    let job = SampledRun::new(plan, &random, run, &(step..step.saturating_add(1)), control)?;
     let (quad, row) = (step / QUAD_STEPS as u32, step as usize % QUAD_STEPS);
     let network = job.network(quad, control)?;
     let durations = network.as_ref().map_or_else(
@@ -132,7 +132,14 @@ pub fn gang_passes(
         return Err(missing(gang));
     };
     let random = Random::new(seed);
-    let all = Gangs::new(plan, pipeline, &random, run, control)?;
+    let all = Gangs::new(
+        plan,
+        pipeline,
+        &random,
+        run,
+        &(step..step.saturating_add(1)),
+        control,
+    )?;
     let passes = |&(pool, gang): &(u32, u32)| {
         let found = all.passes(pool as usize, gang, step, control)?;
         found.ok_or_else(|| missing(gang))
@@ -164,6 +171,7 @@ pub fn gpu_effects(
     }
     let random = Random::new(seed);
     let gpus = at.gpu..at.gpu + 1;
+    let pool_index = at.pool as usize;
     let mut found = Vec::new();
     for (span, when, row) in [
         (Span::Run, When::RUN, 0),
@@ -173,7 +181,6 @@ pub fn gpu_effects(
             step as usize % QUAD_STEPS,
         ),
     ] {
-        let pool_index = at.pool as usize;
         let draws = Draws::new(plan, pool_index, Affects::Compute, span, &random, run);
         for (index, cause) in draws.causes().enumerate() {
             let (mut drawn, mut tile) = (Drawn::Nothing, Tile::NEUTRAL);
@@ -198,6 +205,18 @@ pub fn gpu_effects(
                     }),
                 });
             }
+        }
+    }
+    for cause in plan.causes(pool_index, Affects::Compute, Span::Episode) {
+        let value = episode_factor(plan, pool_index, cause, &random, (run, step), at.gpu);
+        if value != 1.0 {
+            found.push(GpuEffect {
+                cause: cause.name().to_owned(),
+                effect: cause.effect(),
+                value: f64::from(value),
+                is_within_step: false,
+                stops_all_stages: false,
+            });
         }
     }
     if let Some(pipeline) = plan.pipeline() {

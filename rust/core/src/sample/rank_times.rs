@@ -45,7 +45,9 @@ pub fn rank_times(
         return Err(Error::domain("times", times.len() as f64, requirement));
     }
     let random = Random::new(seed);
-    let pools = searches(plan, Affects::Compute, &random, run, control)?;
+    let first = steps.iter().min().copied().unwrap_or(0);
+    let end = steps.iter().max().map_or(0, |last| last.saturating_add(1));
+    let pools = searches(plan, Affects::Compute, &random, run, &(first..end), control)?;
     let ranges: Vec<(usize, TileRange)> = pools
         .iter()
         .enumerate()

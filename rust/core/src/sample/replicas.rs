@@ -69,7 +69,7 @@ pub fn slowest_replicas(
         control,
     };
     fill_runs(rows, runs, false, &|run, rows| {
-        let job = SampledRun::new(plan, &random, run, control)?;
+        let job = SampledRun::new(plan, &random, run, &(0..steps), control)?;
         tasks.fill(rows, |quad, n_steps, (): &mut ()| {
             job.slowest_replicas(k, quad, n_steps, control)
         })

@@ -1,10 +1,11 @@
 //! The sampler: a job whose ranks are all drawn.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 
 use super::worst_ports::worst_ports;
 use crate::control::Control;
-use crate::draw::Draws;
+use crate::draw::{Draws, Episodes};
 use crate::error::Result;
 use crate::pipeline::Gangs;
 use crate::plan::{Affects, Plan, SlowestPort, Span, StepDuration};
@@ -87,9 +88,10 @@ impl Engine for Sampler<'_> {
         &'a self,
         random: &'a Random,
         run: u32,
+        n_steps: u32,
         control: &Control,
     ) -> Result<SampledRun<'a>> {
-        SampledRun::new(self.plan, random, run, control)
+        SampledRun::new(self.plan, random, run, &(0..n_steps), control)
     }
 }
 
@@ -112,7 +114,7 @@ enum Ranks<'a> {
 }
 
 impl<'a> SampledRun<'a> {
-    /// Draws all that lasts longer than a step.
+    /// Draws all that lasts longer than a step, for some steps.
     ///
     /// # Errors
     /// [`Error::Stopped`](crate::Error::Stopped) once `control` asks for it.
@@ -120,16 +122,26 @@ impl<'a> SampledRun<'a> {
         plan: &'a Plan,
         random: &'a Random,
         run: u32,
+        steps: &Range<u32>,
         control: &Control,
     ) -> Result<Self> {
         let ranks = match plan.pipeline() {
-            None => Ranks::Barrier(searches(plan, Affects::Compute, random, run, control)?),
-            Some(pipeline) => Ranks::Gangs(Gangs::new(plan, pipeline, random, run, control)?),
+            None => Ranks::Barrier(searches(
+                plan,
+                Affects::Compute,
+                random,
+                run,
+                steps,
+                control,
+            )?),
+            Some(pipeline) => {
+                Ranks::Gangs(Gangs::new(plan, pipeline, random, run, steps, control)?)
+            }
         };
         let ports = if plan.communication().terms.is_empty() {
             Vec::new()
         } else {
-            searches(plan, Affects::Network, random, run, control)?
+            searches(plan, Affects::Network, random, run, steps, control)?
         };
         Ok(Self {
             plan,
@@ -301,12 +313,13 @@ impl Run for SampledRun<'_> {
     }
 }
 
-/// The ranks or ports of all pools, ready to be searched.
+/// The ranks or ports of all pools, ready to be searched in some steps.
 pub(super) fn searches<'a>(
     plan: &'a Plan,
     affects: Affects,
     random: &'a Random,
     run: u32,
+    steps: &Range<u32>,
     control: &Control,
 ) -> Result<Vec<PoolSearch<'a>>> {
     (0..plan.pools().len())
@@ -314,7 +327,8 @@ pub(super) fn searches<'a>(
             let of_run = Draws::new(plan, pool, affects, Span::Run, random, run);
             let of_steps = Draws::new(plan, pool, affects, Span::Step, random, run);
             let persistent = Persistent::draw(&of_run, control)?;
-            Ok(PoolSearch::new(of_steps, persistent))
+            let episodes = Episodes::draw(plan, pool, affects, random, run, steps, control)?;
+            Ok(PoolSearch::new(of_steps, persistent, episodes))
         })
         .collect()
 }

@@ -12,7 +12,7 @@ use std::ops::Range;
 use super::best::Best;
 use super::persistent::Persistent;
 use crate::control::{Control, DRAWS_BETWEEN_LOOKS};
-use crate::draw::{Drawn, Draws, Tile, When, for_each_tile};
+use crate::draw::{Drawn, Draws, Episodes, SlowRanks, Tile, When, for_each_tile};
 use crate::error::Result;
 use crate::plan::{Cause, Effect};
 use crate::simd::{Kernel, QUAD_STEPS};
@@ -41,6 +41,10 @@ impl SearchTile {
     fn ranks(&self) -> Range<usize> {
         self.rank as usize..(self.rank + self.n) as usize
     }
+
+    fn all_ranks(&self) -> Range<u32> {
+        self.rank..self.rank + self.n
+    }
 }
 
 /// Some consecutive tiles of a pool.
@@ -57,6 +61,7 @@ pub struct TileRange {
 pub struct PoolSearch<'a> {
     draws: Draws<'a>,
     persistent: Persistent,
+    episodes: Episodes,
     tiles: Vec<SearchTile>,
     /// The tile with the greatest persistent effects, which is visited first: a
     /// high bar from the start lets most others be skipped.
@@ -72,9 +77,9 @@ pub struct PoolSearch<'a> {
 }
 
 impl<'a> PoolSearch<'a> {
-    /// A pool whose causes of span step are `draws`, with its persistent effects.
+    /// A pool whose causes of span step are `draws`, with its persistent effects and its episodes.
     #[must_use]
-    pub fn new(draws: Draws<'a>, persistent: Persistent) -> Self {
+    pub fn new(draws: Draws<'a>, persistent: Persistent, episodes: Episodes) -> Self {
         let greatest = |column: &[f32], ranks: Range<usize>, neutral: f32| {
             column
                 .get(ranks)
@@ -109,6 +114,7 @@ impl<'a> PoolSearch<'a> {
             stalls: !persistent.stall.is_empty()
                 || draws.causes().any(|cause| cause.effect() == Effect::Stall),
             persistent,
+            episodes,
             kernel: draws.kernel(),
             draws,
         }
@@ -133,6 +139,7 @@ impl<'a> PoolSearch<'a> {
         self.draws.is_empty()
             && self.persistent.slowdown.is_empty()
             && self.persistent.stall.is_empty()
+            && self.episodes.is_empty()
     }
 
     /// What the search keeps in each of the four steps of a quad, starting from
@@ -150,7 +157,7 @@ impl<'a> PoolSearch<'a> {
         let mut draws = 0;
         for index in self.in_order() {
             let tile = &self.tiles[index];
-            search.visit(tile);
+            search.visit(index, tile);
             draws += u64::from(tile.n) * QUAD_STEPS as u64 * self.draws_per_rank();
             if draws > DRAWS_BETWEEN_LOOKS / 4 {
                 control.advance(std::mem::take(&mut draws))?;
@@ -177,8 +184,12 @@ impl<'a> PoolSearch<'a> {
         let mut effects = Tile::NEUTRAL;
         let when = When::quad(quad);
         let mut drawn = self.pool_wide(when);
-        for tile in &self.tiles[range.tiles.clone()] {
+        let episodes = self.tiles_of_episodes(quad);
+        for (index, tile) in range.tiles.clone().zip(&self.tiles[range.tiles.clone()]) {
             self.load(tile, &mut effects);
+            for slow in self.slow_in(&episodes, index) {
+                slow.apply(quad, &tile.all_ranks(), &mut effects);
+            }
             for (cause, drawn) in drawn.iter_mut().enumerate() {
                 if !matches!(drawn, Drawn::Common(_)) {
                     self.draws.draw(cause, when, &tile.gpus(), drawn);
@@ -202,6 +213,34 @@ impl<'a> PoolSearch<'a> {
         drawn
     }
 
+    /// Tiles with ranks that are slow in any step of a quad, each with the place of these among all
+    /// episodes; by tile.
+    fn tiles_of_episodes(&self, quad: u32) -> Vec<(u32, u32)> {
+        let mut found = Vec::new();
+        for (place, slow) in self.episodes.in_quad(quad) {
+            let first = self
+                .tiles
+                .partition_point(|tile| tile.rank + tile.n <= slow.ranks.start);
+            for (index, tile) in self.tiles.iter().enumerate().skip(first) {
+                if tile.rank >= slow.ranks.end {
+                    break;
+                }
+                found.push((index as u32, place as u32));
+            }
+        }
+        found.sort_unstable();
+        found
+    }
+
+    /// The slow ranks of a tile, among those of [`PoolSearch::tiles_of_episodes`].
+    fn slow_in(&self, found: &[(u32, u32)], tile: usize) -> impl Iterator<Item = &SlowRanks> {
+        let first = found.partition_point(|&(index, _)| index < tile as u32);
+        found[first..]
+            .iter()
+            .take_while(move |&&(index, _)| index == tile as u32)
+            .map(|&(_, place)| &self.episodes.all()[place as usize])
+    }
+
     /// The most promising tile, then the others by rank.
     fn in_order(&self) -> impl Iterator<Item = usize> {
         let first = self.first;
@@ -221,7 +260,12 @@ impl<'a> PoolSearch<'a> {
 /// One search through the four steps of a quad.
 struct QuadSearch<'a, 's, B> {
     pool: &'s PoolSearch<'a>,
+    quad: u32,
     when: When,
+    /// Tiles with slow ranks, as [`PoolSearch::tiles_of_episodes`] gives them.
+    episodes: Vec<(u32, u32)>,
+    /// By step, what the factors of the episodes in the tile at hand do not exceed.
+    slow: [f32; QUAD_STEPS],
     best: [B; QUAD_STEPS],
     /// Upper bound of each cause in the tile at hand, by step.
     upper: Vec<[f32; QUAD_STEPS]>,
@@ -252,7 +296,10 @@ impl<'a, 's, B: Best> QuadSearch<'a, 's, B> {
         }
         Self {
             pool,
+            quad,
             when,
+            episodes: pool.tiles_of_episodes(quad),
+            slow: [1.0; QUAD_STEPS],
             best: nothing,
             upper: limits.clone(),
             limits,
@@ -264,13 +311,17 @@ impl<'a, 's, B: Best> QuadSearch<'a, 's, B> {
         }
     }
 
-    fn visit(&mut self, tile: &SearchTile) {
+    fn visit(&mut self, index: usize, tile: &SearchTile) {
+        self.bound_episodes(index);
         if self.skips(tile) {
             return;
         }
         let pool = self.pool;
         let effects = &mut self.effects;
         pool.load(tile, effects);
+        for slow in pool.slow_in(&self.episodes, index) {
+            slow.apply(self.quad, &tile.all_ranks(), effects);
+        }
         for (index, drawn) in self.drawn.iter().enumerate() {
             pool.draws
                 .apply(index, self.when, &tile.gpus(), drawn, effects);
@@ -288,6 +339,22 @@ impl<'a, 's, B: Best> QuadSearch<'a, 's, B> {
             }
             if changed {
                 best.settle();
+            }
+        }
+    }
+
+    /// Finds what the factors of the episodes in a tile do not exceed.
+    fn bound_episodes(&mut self, index: usize) {
+        if self.episodes.is_empty() {
+            return;
+        }
+        self.slow = [1.0; QUAD_STEPS];
+        let first = self.quad * QUAD_STEPS as u32;
+        for slow in self.pool.slow_in(&self.episodes, index) {
+            for (bound, step) in self.slow.iter_mut().zip(first..) {
+                if slow.steps.contains(&step) {
+                    *bound = bound.max(slow.greatest());
+                }
             }
         }
     }
@@ -347,7 +414,7 @@ impl<'a, 's, B: Best> QuadSearch<'a, 's, B> {
     /// because only then does rounding keep them above the values.
     fn cannot_change(&self, tile: &SearchTile) -> bool {
         (0..QUAD_STEPS).all(|step| {
-            let (mut slowdown, mut stall) = (tile.slowdown, tile.stall);
+            let (mut slowdown, mut stall) = (tile.slowdown * self.slow[step], tile.stall);
             for (cause, upper) in self.pool.draws.causes().zip(&self.upper) {
                 match cause.effect() {
                     Effect::Slowdown => slowdown *= upper[step],

@@ -35,7 +35,7 @@ pub trait Engine: Sync {
     /// What is simulated.
     fn plan(&self) -> &Plan;
 
-    /// Draws all that lasts longer than a step.
+    /// Draws all that lasts longer than a step, in the first `n_steps` steps of a run.
     ///
     /// # Errors
     /// [`Error::Stopped`] once `control` asks for it.
@@ -43,6 +43,7 @@ pub trait Engine: Sync {
         &'a self,
         random: &'a Random,
         run: u32,
+        n_steps: u32,
         control: &Control,
     ) -> Result<Self::Run<'a>>;
 }
@@ -220,8 +221,8 @@ fn draw_runs<E: Engine, R: Rows, T: Send>(
 ) -> Result<Vec<T>> {
     let plan = engine.plan();
     let random = Random::new(seed);
-    let draw_run = |run: u32, rows| {
-        let job = engine.begin(&random, run, control)?;
+    let draw_run = |run: u32, rows: R| {
+        let job = engine.begin(&random, run, rows.n_steps() as u32, control)?;
         let drawing = Drawing {
             plan,
             job: &job,

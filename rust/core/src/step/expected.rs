@@ -23,7 +23,7 @@ impl ExpectedTime {
             .map_or(compute_s, |pipeline| pipeline.mean_busy_s(index));
         let mut busy_s = work_s * mean_slowdown;
         let mut stall_s = compute_s * mean_stall;
-        for span in [Span::Step, Span::Microbatch, Span::Layer] {
+        for span in [Span::Episode, Span::Step, Span::Microbatch, Span::Layer] {
             let times = match (span, plan.pipeline()) {
                 (Span::Microbatch, Some(pipeline)) => f64::from(pipeline.spec().shape.microbatches),
                 _ => 1.0,

@@ -48,6 +48,7 @@ pub fn cause(
         units: None,
         period: None,
         correlation_steps: None,
+        episode: None,
     }
 }
 

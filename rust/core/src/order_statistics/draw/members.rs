@@ -4,9 +4,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::rare::{Events, Hit, Rare};
+use super::slow::{Slow, SlowInStep};
 use crate::control::Control;
 use crate::curve::Curve;
-use crate::draw::{Draws, DriftPaths, When};
+use crate::draw::{Draws, DriftPaths, Episodes, When};
 use crate::error::Result;
 use crate::order_statistics::descent::{Descent, SlowestStreams};
 use crate::order_statistics::law::{BulkKind, Handling, PoolLaw, handling};
@@ -24,6 +25,9 @@ const BOUND_MARGIN: f64 = 1.0 + 1e-6;
 /// Ranks from which on drawing the words of all of them at once takes less time than drawing
 /// those of the ones that turn out to matter.
 const MANY_CONTENDERS: usize = 4;
+
+/// How much further than all other ranks episodes reach, as a factor, where they decide most steps.
+const FAR: f64 = 1.03;
 
 /// The ranks or the ports of a pool in one run.
 pub struct Members<'a> {
@@ -44,6 +48,7 @@ pub struct Members<'a> {
     compiled: Draws<'a>,
     surveyed: Surveyed,
     bulk: BulkLaw<'a>,
+    slow: Slow,
     /// None where ranks have persistent stalls.
     bound: Option<Bound>,
     streams: SlowestStreams,
@@ -101,7 +106,7 @@ struct Bound {
 }
 
 impl<'a> Members<'a> {
-    /// The members of pool number `index` of a plan.
+    /// The members of pool number `index` of a plan, in some steps of a run.
     ///
     /// # Errors
     /// [`Error::Stopped`](crate::Error::Stopped) once `control` asks for it.
@@ -110,7 +115,7 @@ impl<'a> Members<'a> {
         law: &'a PoolLaw,
         index: usize,
         random: &'a Random,
-        run: u32,
+        (run, of_steps): (u32, &Range<u32>),
         origin: Origin,
         control: &Control,
     ) -> Result<Self> {
@@ -136,10 +141,16 @@ impl<'a> Members<'a> {
                 Rare::new(draws(Span::Step).only(|other| other.name() == name))
             })
             .collect();
+        let episodes = Episodes::draw(plan, index, law.affects, random, run, of_steps, control)?;
         let survey = Survey {
             law,
             persistent: &persistent,
-            steps_differ: !steps.is_empty(),
+            // By the plan, not by what this run drew, as laws are.
+            steps_differ: !steps.is_empty()
+                || plan
+                    .causes(index, law.affects, Span::Episode)
+                    .next()
+                    .is_some(),
             all_separate: rare.iter().any(Rare::is_certain) && !matches!(law.bulk, BulkKind::Fixed),
             without_means,
         };
@@ -176,6 +187,7 @@ impl<'a> Members<'a> {
                 stall: bound.stall + rare.greatest().stall * BOUND_MARGIN,
             })
         });
+        let slow = Slow::new(episodes, law, &persistent, &surveyed);
         Ok(Self {
             law,
             pool,
@@ -187,6 +199,7 @@ impl<'a> Members<'a> {
             common: draws(Span::Step).only(handled(Handling::Common)),
             rare,
             compiled: draws(Span::Step).only(handled(Handling::Compiled)),
+            slow,
             surveyed,
             bulk,
             bound,
@@ -197,7 +210,8 @@ impl<'a> Members<'a> {
     /// Whether nothing acts on the pool.
     pub fn is_ideal(&self) -> bool {
         let n_steps = self.common.len() + self.rare.len() + self.compiled.len();
-        self.persistent.is_ideal() && n_steps == 0 && !self.has_common_stall
+        let is_slow = self.has_common_stall || !self.slow.is_empty();
+        self.persistent.is_ideal() && n_steps == 0 && !is_slow
     }
 
     /// Means of the persistent slowdowns and stalls of the ranks.
@@ -220,7 +234,16 @@ impl<'a> Members<'a> {
     ) -> [B; QUAD_STEPS] {
         let mut best = nobody;
         let common = self.common(quad, &mut scratch.drifts);
-        if (0..QUAD_STEPS).all(|step| self.is_exceeded(common[step], &best[step])) {
+        let mut lifts = [1.0; QUAD_STEPS];
+        let slow = |step: usize| {
+            let number = quad * QUAD_STEPS as u32 + step as u32;
+            self.slow.in_step(self.pool, self.law.block, number)
+        };
+        if !self.slow.is_empty() {
+            lifts = std::array::from_fn(|step| slow(step).lift());
+        }
+        let is_exceeded = |step: usize, best: &B| self.is_exceeded(common[step], lifts[step], best);
+        if (0..QUAD_STEPS).all(|step| is_exceeded(step, &best[step])) {
             return best;
         }
         scratch.events.clear();
@@ -230,12 +253,29 @@ impl<'a> Members<'a> {
         let mut descent = Descent::new(self.random, &self.streams, quad, self.run);
         scratch.contenders.clear();
         for (step, best) in best.iter_mut().enumerate() {
-            if self.is_exceeded(common[step], best) {
+            if is_exceeded(step, best) {
                 continue;
             }
-            self.gather(step, scratch);
+            self.gather(step, slow(step), scratch);
             descent.start_step(step);
-            self.meet_bulk(&mut descent, scratch, common[step], best);
+            // Where episodes reach far, the bulk need not be looked at closely after them; else few
+            // of them need be after the bulk.
+            let slow_first = lifts[step] > FAR;
+            let n_hit = scratch.hits.len();
+            let meet_slow = |n_hit: usize, scratch: &mut Scratch, best: &mut B| {
+                let Scratch {
+                    hits, contenders, ..
+                } = scratch;
+                let (at, hits) = ((quad, step), &hits[..n_hit]);
+                self.meet_slow(at, slow(step), hits, contenders, common[step], best);
+            };
+            if slow_first {
+                meet_slow(n_hit, scratch, best);
+            }
+            self.meet_bulk(slow(step), &mut descent, scratch, common[step], best);
+            if !slow_first {
+                meet_slow(n_hit, scratch, best);
+            }
             self.keep_contenders(step, scratch, common[step], best);
         }
         self.meet_contenders(quad, scratch, common, &mut best);
@@ -262,17 +302,17 @@ impl<'a> Members<'a> {
     }
 
     /// Whether no rank can change what is the best in a step so far: the ranks of a pool with
-    /// faster GPUs seldom can.
-    fn is_exceeded<B: Best>(&self, common: Common, best: &B) -> bool {
+    /// faster GPUs seldom can. Episodes lift the slowdowns of some of them by a factor at most.
+    fn is_exceeded<B: Best>(&self, common: Common, lift: f64, best: &B) -> bool {
         self.bound.is_some_and(|bound| {
-            let slowdown = bound.slowdown as f32 * common.slowdown;
+            let slowdown = (bound.slowdown * lift) as f32 * common.slowdown;
             !best.yields_to(slowdown, bound.stall as f32 + common.stall, 0)
         })
     }
 
     /// Collects the ranks that are drawn by themselves in a step: those that rare causes
     /// hit, the other ranks of their blocks, and the separate blocks.
-    fn gather(&self, step: usize, scratch: &mut Scratch) {
+    fn gather(&self, step: usize, slow: SlowInStep, scratch: &mut Scratch) {
         let Scratch {
             events,
             hits,
@@ -314,6 +354,83 @@ impl<'a> Members<'a> {
             blocks.clear();
             blocks.extend(hits.iter().map(|hit| hit.rank..hit.rank + 1));
         }
+        self.slow_down(slow, hits);
+    }
+
+    /// Multiplies the slowdowns of those hit ranks that are slow in a step.
+    fn slow_down(&self, slow: SlowInStep, hits: &mut [Hit]) {
+        if self.slow.is_empty() {
+            return;
+        }
+        for hit in hits {
+            if let Some(factor) = slow.factor(hit.rank) {
+                hit.slowdown *= f64::from(factor);
+            }
+        }
+    }
+
+    /// Compares the rank of blocks that are slow in a step which is the slowest by all that lasts
+    /// longer than a step with the best so far, and adds those others that may still be slower to
+    /// the contenders. Those of `hits` are met with these.
+    fn meet_slow<B: Best>(
+        &self,
+        (quad, step): (u32, usize),
+        slow: SlowInStep,
+        hits: &[Hit],
+        contenders: &mut Vec<(usize, Hit)>,
+        common: Common,
+        best: &mut B,
+    ) {
+        let bound = |factor: f32| {
+            (self.law.greatest * BOUND_MARGIN * f64::from(factor)) as f32 * common.slowdown
+        };
+        let mut is_first = true;
+        for (place, reach) in slow.by_reach() {
+            if !best.yields_to(bound(reach), common.stall, 0) {
+                break;
+            }
+            let ranks = self.slow.ranks(place);
+            let persistent = || self.persistent.factors(ranks.clone());
+            for &(factor, rank) in self.slow.factors(place, persistent) {
+                if !best.yields_to(bound(factor), common.stall, 0) {
+                    break;
+                }
+                if hits.binary_search_by_key(&rank, |hit| hit.rank).is_ok()
+                    || !self.slow.is_of(place, rank) && slow.factor(rank).is_some()
+                {
+                    continue;
+                }
+                if is_first {
+                    // It rules most of the others out.
+                    let slowdown = f64::from(factor) * self.compiled_factor_of(rank, quad, step);
+                    let slowdown = slowdown as f32 * common.slowdown;
+                    if best.yields_to(slowdown, common.stall, rank) {
+                        best.take(slowdown, common.stall, rank);
+                    }
+                    is_first = false;
+                } else {
+                    let slowdown = f64::from(self.slow.factor_of(place, rank));
+                    let hit = Hit {
+                        slowdown,
+                        ..Hit::untouched(rank)
+                    };
+                    contenders.push((step, hit));
+                }
+            }
+        }
+    }
+
+    /// The product of the compiled factors of a rank in a step.
+    fn compiled_factor_of(&self, rank: u32, quad: u32, step: usize) -> f64 {
+        let gpu = self.pool.stretch(rank).0;
+        let factor = |cause: usize| {
+            let unit = self.pool.unit(self.compiled.cause(cause).scope(), gpu).0;
+            f64::from(
+                self.compiled
+                    .unit_value(cause, When::quad(quad), unit, step),
+            )
+        };
+        (0..self.compiled.len()).map(factor).product()
     }
 
     /// The ranks of the block of a rank.
@@ -327,21 +444,30 @@ impl<'a> Members<'a> {
     /// Compares the slowest of the bulk with the best so far.
     fn meet_bulk<B: Best>(
         &self,
+        slow: SlowInStep,
         descent: &mut Descent,
         scratch: &mut Scratch,
         common: Common,
         best: &mut B,
     ) {
         if matches!(self.law.bulk, BulkKind::Fixed) {
-            self.meet_leaders(scratch, common, best);
+            self.meet_leaders(slow, scratch, common, best);
             return;
         }
         let factors_of = |block: &Range<u32>| self.persistent.factors(block.clone());
         let bound_of = |block: &Range<u32>| self.surveyed.bound_of_all(block);
-        match self
-            .bulk
-            .draw(descent, &scratch.blocks, bound_of, factors_of)
-        {
+        let matters = |factor: f64| {
+            let slowdown = factor as f32 * common.slowdown;
+            best.yields_to(slowdown, common.stall, u32::MAX)
+        };
+        match self.bulk.draw(
+            descent,
+            &scratch.blocks,
+            slow,
+            bound_of,
+            factors_of,
+            matters,
+        ) {
             BulkDraw::Nobody => {}
             BulkDraw::Slowest(factor) => {
                 let slowdown = factor as f32 * common.slowdown;
@@ -351,6 +477,7 @@ impl<'a> Members<'a> {
             }
             BulkDraw::TooFewLeft => {
                 let drawn = std::mem::take(&mut scratch.blocks);
+                let n_hit = scratch.hits.len();
                 let all = 0..self.pool.n_ranks();
                 for block in self.pool.units_of(self.law.block, all) {
                     let is_drawn = drawn.binary_search_by_key(&block.start, |block| block.start);
@@ -359,6 +486,7 @@ impl<'a> Members<'a> {
                     }
                 }
                 scratch.blocks = drawn;
+                self.slow_down(slow, &mut scratch.hits[n_hit..]);
             }
         }
     }
@@ -368,11 +496,20 @@ impl<'a> Members<'a> {
     ///
     /// A rank that rare causes can only slow is met again as a hit, with at least the time
     /// that it has here; so hits matter here only if they may be faster.
-    fn meet_leaders<B: Best>(&self, scratch: &mut Scratch, common: Common, best: &mut B) {
+    fn meet_leaders<B: Best>(
+        &self,
+        slow: SlowInStep,
+        scratch: &mut Scratch,
+        common: Common,
+        best: &mut B,
+    ) {
         if !self.law.only_slows {
-            let hits = &mut scratch.hits;
+            let Scratch { hits, .. } = scratch;
             hits.sort_by_key(|hit| hit.rank);
-            let is_hit = |rank: u32| hits.binary_search_by_key(&rank, |hit| hit.rank).is_ok();
+            let is_hit = |rank: u32| {
+                let is_slow = slow.factor(rank).is_some();
+                is_slow || hits.binary_search_by_key(&rank, |hit| hit.rank).is_ok()
+            };
             let leaders = &self.surveyed.leaders;
             match leaders.iter().find(|leader| !is_hit(leader.rank)) {
                 Some(leader) => {

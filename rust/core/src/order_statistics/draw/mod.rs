@@ -2,5 +2,6 @@
 
 mod members;
 mod rare;
+mod slow;
 
 pub use members::{Members, Origin, Scratch};

@@ -47,7 +47,7 @@ impl Kind {
     /// Spans of the causes that its law depends on.
     fn spans(self) -> &'static [Span] {
         match self {
-            Self::Ranks | Self::Gangs(_) => &[Span::Step, Span::Run],
+            Self::Ranks | Self::Gangs(_) => &[Span::Step, Span::Episode, Span::Run],
             Self::Layers(_) => &[Span::Layer],
         }
     }

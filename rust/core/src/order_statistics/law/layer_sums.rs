@@ -26,7 +26,7 @@ pub fn is_sum_of_maxima(plan: &Plan, pipeline: &Pipeline) -> bool {
     let shared = |cause: &Cause| match cause.span() {
         Span::Layer => cause.scope() == Scope::Gpu && cause.effect() == Effect::Slowdown,
         Span::Run | Span::Step => cause.scope().is_pool_wide(),
-        Span::Microbatch => false,
+        Span::Episode | Span::Microbatch => false,
     };
     let all_shared = pools.into_iter().all(|index| {
         let spans = Span::ALL.into_iter();

@@ -67,9 +67,11 @@ pub fn levels(
     let pool = &plan.pools()[index];
     let steps = || plan.causes(index, affects, Span::Step);
     // Where steps differ, ranks with persistent stalls are drawn one by one, too.
+    let mut of_steps = steps().chain(plan.causes(index, affects, Span::Episode));
+    let steps_differ = of_steps.next().is_some();
     let persistent = plan
         .causes(index, affects, Span::Run)
-        .filter(|_| steps().next().is_some());
+        .filter(|_| steps_differ);
     for cause in steps().chain(persistent) {
         let n_ranks = f64::from(pool.n_ranks()) * cause.probability();
         let is_common = cause.span() == Span::Step && handling(pool, cause) == Handling::Common;

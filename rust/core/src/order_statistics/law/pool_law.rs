@@ -146,7 +146,7 @@ pub struct PoolLaw {
     pub block: Scope,
     /// The greatest product of all compiled factors.
     pub greatest: f64,
-    /// Whether rare causes can only make ranks slower.
+    /// Whether rare causes and episodes can only make ranks slower.
     pub only_slows: bool,
 }
 
@@ -212,6 +212,7 @@ impl PoolLaw {
         let only_slows = plan
             .causes(index, affects, Span::Step)
             .filter(is_rare)
+            .chain(plan.causes(index, affects, Span::Episode))
             .all(|cause| cause.effect() == Effect::Stall || cause.least() >= 1.0);
         let are_gangs = gang_spread.is_some();
         let is_same_in_block = |cause: &&Cause| pool.nests(block, cause.scope());

@@ -110,7 +110,7 @@ pub(super) fn changes_within_gangs<'a>(plan: &'a Plan, pipeline: &Pipeline) -> O
             && match cause.span() {
                 Span::Run => is_multiplied_stall(cause),
                 Span::Step => !is_shared(cause) || (has_transfers && is_changing_slowdown(cause)),
-                Span::Microbatch | Span::Layer => true,
+                Span::Episode | Span::Microbatch | Span::Layer => true,
             }
     })
 }

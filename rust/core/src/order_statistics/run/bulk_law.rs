@@ -1,5 +1,5 @@
 //! The law of the slowest of the bulk in one run, and how a draw from it leaves out
-//! blocks that rare causes hit.
+//! blocks that rare causes hit, and those that are slow for a while.
 //!
 //! The exceedances of the slowest are a Poisson process of points in x whose highest one
 //! is the slowest. Without some blocks it is the process without their points: a point at
@@ -39,6 +39,22 @@ pub enum BulkDraw {
     Slowest(f64),
     /// So many blocks are left out that drawing the others rank by rank is cheaper.
     TooFewLeft,
+}
+
+/// Blocks that are slow in one step, which it does not look at one by one if it need not.
+pub trait SlowBlocks: Copy {
+    /// How many there are, at most.
+    fn n_at_most(self) -> usize;
+
+    /// Those whose persistent factors are greatest, each with what these do not exceed, in
+    /// descending order of that. A block may come twice.
+    fn by_bound(self) -> impl Iterator<Item = (Range<u32>, f32)>;
+
+    /// What the persistent factors of all others do not exceed.
+    fn rest_bound(self) -> f32;
+
+    /// All of them. A block may come twice.
+    fn all(self) -> impl Iterator<Item = Range<u32>>;
 }
 
 /// The law of the slowest of a pool's bulk in one run.
@@ -125,50 +141,66 @@ impl<'a> BulkLaw<'a> {
         self.law.as_ref().map(|law| &law.curve)
     }
 
-    /// Draws the slowest of the bulk without the ranks of `hit_blocks`; `factors_of`
-    /// gives the persistent factors of a block's ranks, and `bound_of` what none of them exceeds.
+    /// Draws the slowest of the bulk without the ranks of `hit_blocks`, in order, and without those
+    /// of `slow` ones; `factors_of` gives the persistent factors of a block's ranks, and `bound_of`
+    /// what none of them exceeds. A factor that does not matter, nor do lower ones, is looked at no
+    /// further.
     pub fn draw(
         &self,
         descent: &mut Descent,
         hit_blocks: &[Range<u32>],
+        slow: impl SlowBlocks,
         bound_of: impl Fn(&Range<u32>) -> f32,
         factors_of: impl Fn(&Range<u32>) -> Vec<f32>,
+        matters: impl Fn(f64) -> bool,
     ) -> BulkDraw {
         let Some(law) = &self.law else {
             return BulkDraw::Nobody;
         };
         let is_bulk = |block: &&Range<u32>| !law.separate.contains(block);
-        let mut n_out = hit_blocks.len();
-        if n_out > 0 && !law.separate.is_empty() {
-            n_out = hit_blocks.iter().filter(is_bulk).count();
+        let mut n_hit = hit_blocks.len();
+        if n_hit > 0 && !law.separate.is_empty() {
+            n_hit = hit_blocks.iter().filter(is_bulk).count();
         }
-        if n_out as f64 >= law.n_blocks {
+        if n_hit as f64 >= law.n_blocks {
             return BulkDraw::Nobody;
         }
-        if 2.0 * n_out as f64 > law.n_blocks {
+        let mut n_slow = slow.n_at_most();
+        if 2.0 * (n_hit + n_slow) as f64 > law.n_blocks {
+            // Slow blocks may be hit, too, and so be counted twice.
+            n_slow = slow.all().count();
+        }
+        if 2.0 * (n_hit + n_slow) as f64 > law.n_blocks {
             return BulkDraw::TooFewLeft;
         }
         loop {
             let exceedances = descent.next();
             let place = law.curve.place(exceedances);
-            if n_out == 0 || exceedances > CERTAIN_EXCEEDANCES {
+            if n_hit + n_slow == 0 || exceedances > CERTAIN_EXCEEDANCES || !matters(place.x) {
                 return BulkDraw::Slowest(place.x);
             }
             let reaches = |block: &&Range<u32>| law.reaches(place, bound_of(block));
             let contributing = || hit_blocks.iter().filter(is_bulk).filter(reaches);
             let n_contributing = contributing().count();
-            if n_contributing == 0 {
+            if n_contributing + n_slow == 0 {
                 return BulkDraw::Slowest(place.x);
             }
-            // The point belongs to a hit block if this falls below what these contribute.
+            // The point belongs to a block that is left out if this falls below what these
+            // contribute.
             let share = descent.share() * law.fall(place);
-            if share >= n_contributing as f64 * law.most(place) {
+            let may_be_slow = n_slow > 0;
+            if !may_be_slow && share >= n_contributing as f64 * law.most(place) {
                 return BulkDraw::Slowest(place.x);
             }
             let out: f64 = contributing()
                 .map(|block| law.contribution(place, block, &factors_of(block)))
                 .sum();
-            if share >= out {
+            let is_left_out = if may_be_slow {
+                law.is_slow(place, share - out, hit_blocks, slow, &factors_of)
+            } else {
+                share < out
+            };
+            if !is_left_out {
                 return BulkDraw::Slowest(place.x);
             }
         }
@@ -233,6 +265,78 @@ impl Law<'_> {
     fn fall(&self, place: Place) -> f64 {
         let knot = place.knot;
         self.curve.exceedances_of(knot) - self.curve.exceedances_of(knot + 1)
+    }
+
+    /// Whether what slow blocks contribute to that fall, but for hit ones, exceeds some share of it:
+    /// from those on that contribute most, until the others can no longer matter.
+    fn is_slow(
+        &self,
+        place: Place,
+        share: f64,
+        hit_blocks: &[Range<u32>],
+        slow: impl SlowBlocks,
+        factors_of: impl Fn(&Range<u32>) -> Vec<f32>,
+    ) -> bool {
+        if share < 0.0 {
+            return true;
+        }
+        let is_hit = |block: &Range<u32>| {
+            let start = |hit: &Range<u32>| hit.start;
+            hit_blocks.binary_search_by_key(&block.start, start).is_ok()
+        };
+        let is_other = |block: &Range<u32>| !is_hit(block) && !self.separate.contains(block);
+        let contribution = |block: &Range<u32>| {
+            if is_other(block) {
+                self.contribution(place, block, &factors_of(block))
+            } else {
+                0.0
+            }
+        };
+        let (mut out, mut left) = (0.0, slow.n_at_most());
+        let mut seen: Vec<u32> = Vec::new();
+        for (block, bound) in slow.by_bound() {
+            if share >= out + left as f64 * self.most_of(place, bound) {
+                return false;
+            }
+            if !seen.contains(&block.start) {
+                out += contribution(&block);
+                seen.push(block.start);
+            }
+            if share < out {
+                return true;
+            }
+            left = left.saturating_sub(1);
+        }
+        if left == 0 || share >= out + left as f64 * self.most_of(place, slow.rest_bound()) {
+            return share < out;
+        }
+        let mut rest: Vec<Range<u32>> = slow.all().collect();
+        rest.sort_by_key(|block| block.start);
+        rest.dedup();
+        seen.sort_unstable();
+        rest.retain(|block| seen.binary_search(&block.start).is_err());
+        out += rest.iter().map(contribution).sum::<f64>();
+        share < out
+    }
+
+    /// The most that a block contributes to that fall whose persistent factors do not exceed
+    /// `bound`; infinite where that is not known.
+    fn most_of(&self, place: Place, bound: f32) -> f64 {
+        match &self.contributions {
+            Contributions::Alike { laws, .. } if laws.laws.len() == 1 => {
+                self.fall(place) / self.n_blocks
+            }
+            Contributions::Shifted {
+                of_unit,
+                atom_tolerance,
+                ..
+            } => {
+                let low = self.curve.xs()[place.knot] * (1.0 - atom_tolerance);
+                let exceedances = of_unit.exceedances(low / f64::from(bound) / BOUND_MARGIN);
+                exceedances.min(CERTAIN_EXCEEDANCES)
+            }
+            _ => f64::INFINITY,
+        }
     }
 
     /// Whether a block whose factors do not exceed `bound` may contribute to that fall. Most
@@ -317,6 +421,28 @@ mod tests {
     use crate::plan::{Affects, Plan, Scope, Span};
     use crate::random::Random;
 
+    /// No slow blocks.
+    #[derive(Clone, Copy)]
+    struct NoSlow;
+
+    impl SlowBlocks for NoSlow {
+        fn n_at_most(self) -> usize {
+            0
+        }
+
+        fn by_bound(self) -> impl Iterator<Item = (Range<u32>, f32)> {
+            std::iter::empty()
+        }
+
+        fn rest_bound(self) -> f32 {
+            0.0
+        }
+
+        fn all(self) -> impl Iterator<Item = Range<u32>> {
+            std::iter::empty()
+        }
+    }
+
     const N_RANKS: u32 = 128;
     const N_QUADS: u32 = 5_000;
 
@@ -344,11 +470,23 @@ mod tests {
                     descent.start_step(step);
                     again.start_step(step);
                     once_more.start_step(step);
-                    let drawn = bulk.draw(&mut descent, hit, |_| f32::INFINITY, factors_of);
+                    let drawn = bulk.draw(
+                        &mut descent,
+                        hit,
+                        NoSlow,
+                        |_| f32::INFINITY,
+                        factors_of,
+                        |_| true,
+                    );
                     let bound_of = |block: &Range<u32>| surveyed.bound_of_all(block);
-                    assert_eq!(bulk.draw(&mut again, hit, bound_of, factors_of), drawn);
                     assert_eq!(
-                        bulk.draw(&mut once_more, hit, greatest_of, factors_of),
+                        bulk.draw(&mut again, hit, NoSlow, bound_of, factors_of, |_| true),
+                        drawn
+                    );
+                    assert_eq!(
+                        bulk.draw(&mut once_more, hit, NoSlow, greatest_of, factors_of, |_| {
+                            true
+                        }),
                         drawn
                     );
                     match drawn {
@@ -454,7 +592,14 @@ mod tests {
             in_run(&plan, &random, 0, |persistent, _, bulk| {
                 let mut descent = Descent::new(&random, &streams, 0, 0);
                 let factors_of = |block: &Range<u32>| persistent.factors(block.clone());
-                bulk.draw(&mut descent, &hit, |_| f32::INFINITY, factors_of)
+                bulk.draw(
+                    &mut descent,
+                    &hit,
+                    NoSlow,
+                    |_| f32::INFINITY,
+                    factors_of,
+                    |_| true,
+                )
             })
         };
         assert!(matches!(draw(N_RANKS / 2), BulkDraw::Slowest(_)));

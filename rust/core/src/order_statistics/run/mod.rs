@@ -16,7 +16,7 @@ mod slow_ranks;
 mod slow_set;
 mod survey;
 
-pub use bulk_law::{BulkDraw, BulkLaw};
+pub use bulk_law::{BulkDraw, BulkLaw, SlowBlocks};
 pub use memory::{PoolMemory, RunMemory};
 pub use persistent_source::{Persistent, PersistentSource, RankEffects};
 pub use survey::{Survey, Surveyed};

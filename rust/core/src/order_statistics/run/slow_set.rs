@@ -1,5 +1,7 @@
 //! Which ranks of a pool are persistently slow.
 
+use std::ops::Range;
+
 /// Ranks whose persistent factors reach a limit.
 #[derive(Debug, Clone, Default)]
 pub struct SlowSet {
@@ -34,8 +36,24 @@ impl SlowSet {
         if bits >> (rank % u64::BITS) & 1 == 1 {
             greatest
         } else {
-            self.greatest_of_others.min(greatest)
+            self.bound_of_others(greatest)
         }
+    }
+
+    /// Whether any of some ranks is in the set.
+    pub fn has_any(&self, ranks: &Range<u32>) -> bool {
+        let (first, last) = (ranks.start / u64::BITS, ranks.end.div_ceil(u64::BITS));
+        (first..last).any(|word| {
+            let start = ranks.start.saturating_sub(word * u64::BITS);
+            let end = (ranks.end - word * u64::BITS).min(u64::BITS);
+            let mask = u64::MAX >> (u64::BITS - (end - start)) << start;
+            self.bits[word as usize] & mask != 0
+        })
+    }
+
+    /// What the factors of ranks that are not in the set do not exceed.
+    pub fn bound_of_others(&self, greatest: f32) -> f32 {
+        self.greatest_of_others.min(greatest)
     }
 }
 
@@ -57,5 +75,9 @@ mod tests {
             assert!(factor <= bound);
         }
         assert_eq!(set.bound(0, 1.02), 1.02);
+        for (start, end) in [(0, 3), (60, 70), (100, 200), (127, 129), (5, 6), (6, 7)] {
+            let any = (start..end).any(|rank| set.bound(rank, 1.099) == 1.099);
+            assert_eq!(set.has_any(&(start..end)), any, "{start}..{end}");
+        }
     }
 }

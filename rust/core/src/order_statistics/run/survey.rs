@@ -82,6 +82,18 @@ impl Surveyed {
         }
     }
 
+    /// What the persistent factors of most ranks do not exceed, if it is known which of them: those
+    /// whose [`Surveyed::bound`] is no greater.
+    pub fn bound_of_others(&self) -> Option<f32> {
+        let slow = self.slow.as_ref()?;
+        Some(slow.bound_of_others(self.greatest))
+    }
+
+    /// Whether any of some ranks may exceed [`Surveyed::bound_of_others`].
+    pub fn has_large(&self, ranks: &Range<u32>) -> bool {
+        self.slow.as_ref().is_none_or(|slow| slow.has_any(ranks))
+    }
+
     /// What the persistent factors of some ranks do not exceed.
     pub fn bound_of_all(&self, ranks: &Range<u32>) -> f32 {
         match &self.slow {

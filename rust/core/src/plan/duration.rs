@@ -1,26 +1,28 @@
-//! What is left of a time that is under way.
+//! Laws of how long something lasts, and of what is left of it while it is under way.
 
 use std::sync::Arc;
 
+use super::drawn_law::{DrawnLaw, Tables};
 use crate::error::Result;
 use crate::law::{Distribution, Law};
-use crate::plan::{DrawnLaw, Tables};
 
 /// Points at which the law of what is left is known.
 const POINTS: usize = 4096;
 
-/// Repairs of one kind: how long they take, and how much is left of one that is under way.
+/// How long something lasts, such as a repair or an episode, and how much is left of one that is
+/// under way.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Repair {
+pub struct Duration {
     tables: Arc<Tables>,
     unit_s: f64,
+    /// Mean seconds.
     pub mean_s: f64,
     /// Weights of the components of the law, by mean, and what is left of each.
     residuals: Vec<(f64, Vec<[f64; 2]>)>,
 }
 
-impl Repair {
-    /// Repairs whose time has a law, in units of some seconds.
+impl Duration {
+    /// That of a law, in units of some seconds.
     ///
     /// # Errors
     /// [`Error::Domain`](crate::Error::Domain) for a law that no table holds.
@@ -41,19 +43,25 @@ impl Repair {
         })
     }
 
-    /// Seconds of a whole repair: of a word for its component, and one for its length.
-    pub fn seconds(&self, component: u32, word: u32) -> f64 {
-        // The component's word has bits to spare for the one repair in 2^15 that needs more.
-        let refine = || component.rotate_left(16);
-        let table = self.tables.chosen(component, refine);
+    /// Seconds of a whole one: of a word for its length, and one for its component, which is asked for
+    /// where the law is a mixture.
+    #[must_use]
+    pub fn seconds(&self, word: u32, component: impl Fn() -> u32) -> f64 {
+        // The component's word has bits to spare for the one in 2^15 that needs more.
+        let refine = || component().rotate_left(16);
+        let table = match self.tables.only() {
+            Some(table) => table,
+            None => self.tables.chosen(component(), refine),
+        };
         self.unit_s * f64::from(table.value(word, refine))
     }
 
-    /// Seconds that are left of a repair that somebody meets at a random time.
+    /// Seconds that are left of one that is met at a random time.
     ///
-    /// Its density is `P(repair longer than x) / mean` (renewal theory's forward recurrence time).
+    /// Its density is `P(longer than x) / mean` (renewal theory's forward recurrence time).
+    #[must_use]
     pub fn left_s(&self, mut uniform: f64) -> f64 {
-        // Those of a component are met by its share of all time in repair.
+        // Those of a component are met by its share of all time.
         let mut residual = &self.residuals[0].1;
         for (share, points) in &self.residuals {
             residual = points;
@@ -75,7 +83,7 @@ impl Repair {
     }
 }
 
-/// Times, and the probability that no more of a repair than these is left.
+/// Times, and the probability that no more than these is left.
 fn residual(law: &Law) -> Vec<[f64; 2]> {
     let quantile = |index: usize| {
         // Both tails close up where steps of probability would be coarse.
@@ -114,10 +122,10 @@ mod tests {
     use crate::law::{Constant, Exponential, Mixture, Uniform};
 
     fn largest_miss(law: Law, left_at: impl Fn(f64) -> f64) -> f64 {
-        let repair = Repair::new(&law.into(), 1.0).unwrap();
+        let duration = Duration::new(&law.into(), 1.0).unwrap();
         (1..1000)
             .map(|index| f64::from(index) / 1000.0)
-            .map(|p| (repair.left_s(p) / left_at(p) - 1.0).abs())
+            .map(|p| (duration.left_s(p) / left_at(p) - 1.0).abs())
             .fold(0.0, f64::max)
     }
 
@@ -138,7 +146,7 @@ mod tests {
         let short = Law::Constant(Constant::new(1.0).unwrap());
         let long = Law::Constant(Constant::new(9.0).unwrap());
         let law = Mixture::new(vec![(0.9, short), (0.1, long)]).unwrap();
-        // Half of all time in repair is of either.
+        // Half of all time is of either.
         let left_at = |p: f64| {
             if p < 0.5 {
                 2.0 * p
@@ -146,10 +154,10 @@ mod tests {
                 9.0 * (2.0 * p - 1.0)
             }
         };
-        let repair = Repair::new(&Law::Mixture(law).into(), 1.0).unwrap();
-        assert!((repair.mean_s - 1.8).abs() < 1e-12);
+        let duration = Duration::new(&Law::Mixture(law).into(), 1.0).unwrap();
+        assert!((duration.mean_s - 1.8).abs() < 1e-12);
         for p in [0.1, 0.3, 0.6, 0.9] {
-            assert!((repair.left_s(p) - left_at(p)).abs() < 1e-9);
+            assert!((duration.left_s(p) - left_at(p)).abs() < 1e-9);
         }
     }
 
