@@ -11,6 +11,7 @@ PARTS = (
     "sequence-imbalance",
     "heavy-last-stage",
     "unplanned-gc",
+    "fail-slow",
     "llama3-failures",
 )
 """Presets that only complete others and are no scenarios by themselves."""

@@ -173,11 +173,31 @@ class Cause(Strict):
             Seconds of a stall above which it is a failure of the job; None for no watchdog.
         step_s
             Seconds of a step without any cause.
+
+        Notes
+        -----
+        What it lets pass of episodes is a law and a share of them: those with which a step takes no
+        longer.
         """
         probability = self.probability_in(step_s)
-        if watchdog_s is None or self.effect != "stall":
+        limit = self.limit(watchdog_s, step_s)
+        if limit is None:
             return self.law, probability
-        return self.law.below(watchdog_s), probability * self.law.cdf(watchdog_s)
+        return self.law.below(limit), probability * self.law.cdf(limit)
+
+    def limit(self, watchdog_s: float | None, step_s: float) -> float | None:
+        """Return the value of its law above which a watchdog stops the job; None if it never does.
+
+        Parameters
+        ----------
+        watchdog_s, step_s
+            As in `below`.
+        """
+        if watchdog_s is None:
+            return None
+        if self.effect == "stall":
+            return watchdog_s
+        return watchdog_s / step_s if self.span == "episode" else None
 
     def correlation_steps_in(self, step_s: float) -> float | None:
         """Return the steps in which a correlation falls to 1/e; None where each has its own draw.

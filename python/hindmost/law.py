@@ -100,6 +100,14 @@ class LawModel(Strict):
         least = min(inner[0], max(self.ppf(share / QUANTILES_BELOW**2), limit * LEAST_SHARE))
         return Empirical(samples=[least, *inner, limit])
 
+    def at_most(self, limit: float) -> LawModel:
+        """Return the law of the lesser one of its values and a positive number."""
+        if self.sf(limit) == 0:
+            return self
+        if self.cdf(limit) == 0:
+            return Constant(value=limit)
+        return self.model_copy(update={"cap": limit})
+
     def check_drawable(self, key: str = "law") -> None:
         """Refuse a law that no table of quantiles can hold, such as one of infinite variance.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from tests.scenarios import COLOSSUS_1_BARE
 
 import hindmost as hm
-from hindmost import cli
+from hindmost import catalog, cli
 from hindmost.analyses import caps as analysis
 from hindmost.engines import Method
 from hindmost.report import render
@@ -397,3 +399,22 @@ def test_a_table_of_a_sampled_run_has_no_block(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert "Caps" not in printed(monkeypatch, capsys, "--method", "sample")
+
+
+def test_the_cap_of_a_severity_decides_where_many_nodes_may_be_slow() -> None:
+    preset = tomllib.loads(catalog.text("presets", "fail-slow"))
+    slow = {**preset["causes"]["fail-slow"], "per_hour": 0.03}
+    result = hm.simulate(
+        COLOSSUS_1_BARE,
+        changes={"causes.fail-slow": slow},
+        seed=2,
+        runs=4,
+        steps=1_000,
+    )
+    moved = hm.caps(result).filter(pl.col("cause") == "fail-slow")
+    assert moved["path"].unique().to_list() == ["causes.fail-slow.law.cap"]
+    down, up = moved.sort("moved_to").iter_rows(named=True)
+    # Some of 27,500 nodes always have the greatest severity, so steps move as it does.
+    step_s = result.value("step_time_s")
+    assert down["step_time_change_s"] == pytest.approx(-step_s * 0.138 / 1.276, rel=0.2)
+    assert up["step_time_change_s"] > 0.05 * step_s

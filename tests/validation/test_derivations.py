@@ -269,6 +269,54 @@ def test_unplanned_collection_costs_what_planning_it_gained() -> None:
 
 
 @needs_data
+def test_episodes_are_as_long_and_as_frequent_as_was_published() -> None:
+    table = pl.read_csv(DATA / "straggler_stats.csv")
+
+    def published(metric: str) -> float:
+        return float(table.filter(pl.col("metric") == metric)["value"].item())
+
+    preset: Any = part("fail-slow")
+    cause, unknowns = preset["causes"]["fail-slow"], preset["unknowns"]
+    law, rate = cause["law"], unknowns["causes.fail-slow.per_hour"]
+    assert law["shift"] == 1
+    excess = published("1-node: avg JCT slowdown of affected") / 100
+    assert law["mean"] == pytest.approx(excess, rel=5e-3)
+    drop = published("CPU contention case max drop") / 100
+    assert law["cap"] == pytest.approx(1 / (1 - drop), rel=1e-3)
+    assert cause["duration"]["mean"] == 60 * published("compute fail-slow mean duration")
+    share = published("1-node: GPU degradation") / published("1-node probes: jobs total")
+    per_hour = -math.log1p(-share) * 3600 / cause["duration"]["mean"]
+    assert rate["high"] == pytest.approx(per_hour, rel=5e-3)
+    assert cause["per_hour"] == pytest.approx(math.sqrt(rate["low"] * rate["high"]), rel=0.01)
+
+
+@needs_data
+def test_no_ten_minutes_of_published_runs_were_slow() -> None:
+    """Episodes of nodes as frequent as a shared cluster's would have been seen 200 times."""
+    large = pl.read_csv(DATA / "mlperf_405b_steps.csv").select(
+        pl.concat_str("round", "system", "n_gpus", "run", separator="/").alias("run"),
+        (pl.col("n_gpus") / 8).alias("nodes"),
+        "step_time_s",
+    )
+    small = pl.read_csv(DATA / "mlperf_gpt3_h100_steps.csv").select(
+        pl.concat_str("round", "system", "run", separator="/").alias("run"),
+        pl.col("system").str.extract(r"_n(\d+)_").cast(pl.Float64).alias("nodes"),
+        pl.col("train_step_time_s").alias("step_time_s"),
+    )
+    node_hours = 0.0
+    for _, run in pl.concat([large, small]).drop_nulls().group_by("run"):
+        step_s = run["step_time_s"].to_numpy()
+        median = np.median(step_s)
+        node_hours += run["nodes"][0] * step_s.sum() / 3600
+        n = max(1, int(600 / median))
+        windows = np.lib.stride_tricks.sliding_window_view(step_s, min(n, len(step_s)))
+        assert np.median(windows, axis=1).max() < 1.05 * median
+    assert node_hours == pytest.approx(6_675, rel=1e-3)
+    low = part("fail-slow")["unknowns"]["causes.fail-slow.per_hour"]["low"]
+    assert low == pytest.approx(3 / node_hours, rel=5e-3)
+
+
+@needs_data
 def test_the_last_stage_is_as_heavy_as_in_the_study() -> None:
     table = pl.read_csv(DATA / "straggler_stats.csv")
     layout: Any = part("heavy-last-stage")["layout"]

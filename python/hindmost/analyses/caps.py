@@ -350,7 +350,7 @@ def _variants(scenario: Scenario, plan: Plan, where: str, cause: Cause) -> Itera
                 continue
             low, high = sorted((cap, moved_to))
             longer = moved if moved_to == high else capped.law
-            probability = cause.probability_in(plan.rate_step_s) * capped.weight
+            probability = _occurs(cause, plan.rate_step_s) * capped.weight
             beyond = [
                 -math.expm1(n_draws * math.log1p(-min(probability * longer.sf(x), 1 - 1e-16)))
                 for x in np.linspace(low, high, 65)[:-1].tolist()
@@ -364,6 +364,13 @@ def _variants(scenario: Scenario, plan: Plan, where: str, cause: Cause) -> Itera
                 reach_s=most_s * (high - low) * float(np.mean(beyond)),
                 share=beyond[0],
             )
+
+
+def _occurs(cause: Cause, step_s: float) -> float:
+    """Return the probability that a cause acts on a unit in a step."""
+    if cause.span == "episode":
+        return -math.expm1(-cause.episodes_at_a_time)
+    return cause.probability_in(step_s)
 
 
 def _capped(law: LawModel, path: str) -> Iterator[_Capped]:

@@ -22,6 +22,8 @@ OF_STEPS_IN_POOLS = (
     "backward_s",
 )
 """Keys of pools that do the same."""
+STOPS = ("recovery.watchdog_s", "recovery.evict_after_s")
+"""Key paths of what makes causes of steps stop the job."""
 
 
 def sides(scenario: Scenario, unknowns: Sequence[Unknown]) -> tuple[list[str], list[str]]:
@@ -30,11 +32,12 @@ def sides(scenario: Scenario, unknowns: Sequence[Unknown]) -> tuple[list[str], l
     Some act on both.
     """
     on_steps, on_runs = [], []
-    may_have_watchdog = scenario.watchdog_s is not None or any(
-        unknown.path == "recovery.watchdog_s" for unknown in unknowns
+    given = (scenario.watchdog_s, scenario.evict_after_s)
+    may_stop = any(seconds is not None for seconds in given) or any(
+        unknown.path in STOPS for unknown in unknowns
     )
     for unknown in unknowns:
-        of_steps, of_runs = _acts_on(unknown.path, may_have_watchdog=may_have_watchdog)
+        of_steps, of_runs = _acts_on(unknown.path, may_stop=may_stop)
         if of_steps:
             on_steps.append(unknown.path)
         if of_runs:
@@ -42,13 +45,13 @@ def sides(scenario: Scenario, unknowns: Sequence[Unknown]) -> tuple[list[str], l
     return on_steps, on_runs
 
 
-def _acts_on(path: str, *, may_have_watchdog: bool) -> tuple[bool, bool]:
+def _acts_on(path: str, *, may_stop: bool) -> tuple[bool, bool]:
     """Return whether a key path acts on steps, and whether it acts on whole runs."""
     first, _, rest = path.partition(".")
     key = rest.rpartition(".")[2]
     if path.startswith(OF_RUNS):
-        # Spares are no ranks, and a watchdog ends stalls.
-        return key in ("spares", "watchdog_s"), True
+        # Spares are no ranks, a watchdog ends stalls, and an eviction ends an episode.
+        return key == "spares" or path in STOPS, True
     in_steps = path.startswith(OF_STEPS) or (first == "pools" and key in OF_STEPS_IN_POOLS)
-    # Stalls that a watchdog ends are failures.
-    return True, not in_steps or may_have_watchdog
+    # Stalls that a watchdog ends are failures, and evictions come by episodes.
+    return True, not in_steps or may_stop

@@ -37,10 +37,7 @@ def core_arguments(
     return {
         "pools": [_core_pool(scenario, pool, counts.pools[pool.name]) for pool in pools],
         "causes": [
-            *(
-                _core_cause(name, cause, places, step_s, scenario.watchdog_s)
-                for name, cause in named
-            ),
+            *(_core_cause(name, cause, places, step_s, scenario) for name, cause in named),
             *of_sequences,
         ],
         "terms": [
@@ -105,9 +102,9 @@ def _core_pipeline(
 
 
 def _core_cause(
-    name: str, cause: Cause, places: dict[str, int], step_s: float, watchdog_s: float | None
+    name: str, cause: Cause, places: dict[str, int], step_s: float, scenario: Scenario
 ) -> dict[str, object]:
-    law, probability = cause.below(watchdog_s, step_s)
+    law, probability = cause.below(scenario.watchdog_s, step_s)
     correlation_steps = cause.correlation_steps_in(step_s)
     return {
         "name": name,
@@ -116,14 +113,15 @@ def _core_cause(
         "scope": cause.scope,
         # To the core it is a draw for each step, whose words follow each other.
         "span": "step" if cause.span == "drift" else cause.span,
-        "probability": probability,
+        # Of episodes it is a share of those that begin.
+        "probability": 1.0 if cause.span == "episode" else probability,
         # A law of which nothing passes never occurs.
         "law": (law or cause.law).model_dump(exclude_none=True),
         "pools": [places[pool] for pool in dict.fromkeys(cause.pools or places)],
         "units": cause.unit_ranges,
         **_period(cause),
         **({} if correlation_steps is None else {"correlation_steps": correlation_steps}),
-        **_episode(cause, step_s),
+        **_episode(cause, probability, step_s, scenario.evict_after_s),
     }
 
 
@@ -161,13 +159,18 @@ def _of_sequences(pools: tuple[PoolPlan, ...], *, spread: bool) -> Iterator[dict
         }
 
 
-def _episode(cause: Cause, step_s: float) -> dict[str, Any]:
+def _episode(
+    cause: Cause, share: float, step_s: float, evict_after_s: float | None
+) -> dict[str, Any]:
     if cause.duration is None or cause.per_hour is None:
         return {}
+    duration: LawModel = cause.duration
+    if evict_after_s is not None:
+        duration = duration.at_most(evict_after_s)
     return {
         "episode": {
-            "per_s": cause.per_hour / SECONDS_PER_HOUR,
-            "duration": cause.duration.model_dump(exclude_none=True),
+            "per_s": share * cause.per_hour / SECONDS_PER_HOUR,
+            "duration": duration.model_dump(exclude_none=True),
             "step_s": step_s,
         }
     }

@@ -10,7 +10,7 @@ def not_modelled(scenario: Scenario) -> list[str]:
     spans = {cause.span for cause in scenario.enabled_causes.values()}
     found = []
     if "episode" not in spans:
-        found.append("fail-slow episodes of GPUs and links (no cause has span episode)")
+        found.append("fail-slow episodes (the preset fail-slow adds them)")
     if not scenario.enabled_failures:
         found.append("failures, restarts and checkpoints (no [failures] are given)")
     layout = scenario.layout

@@ -601,6 +601,13 @@ class Scenario(Strict):
         return self.recovery.watchdog_s
 
     @property
+    def evict_after_s(self) -> float | None:
+        """Seconds after which a unit in an episode is replaced, where failures count."""
+        if self.recovery is None or not self.enabled_failures:
+            return None
+        return self.recovery.evict_after_s
+
+    @property
     def noise(self) -> Cause | None:
         """The fabric's noise, unless it is switched off."""
         return self.fabric.enabled_noise

@@ -151,7 +151,11 @@ class Recovery(Strict):
     replica_stall_s: NotNegative = REPLICA_STALL_S
     """Seconds for which the others stand meanwhile, where replica_level is true."""
     watchdog_s: Positive | None = None
-    """Seconds of a stall above which it is a failure of the job; by default none is."""
+    """Seconds of a stall above which it is a failure of the job, as is an episode that makes a step
+    take longer; by default none is."""
+    evict_after_s: Positive | None = None
+    """Seconds after which a unit in an episode is replaced: the job saves its state and restarts.
+    By default episodes end by themselves."""
 
 
 class GlobalCheckpoint(Strict):

@@ -10,7 +10,9 @@ from hindmost.scenario.models import Scenario
 from hindmost.scenario.reliability import UnitFailures
 
 WATCHDOG = "watchdog"
-"""Name of the failures that are stalls which take too long."""
+"""Name of the failures that are stalls and episodes which take too long."""
+EVICTION = "eviction"
+"""Name of the restarts that replace a slow unit."""
 
 
 def reliability_problems(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
@@ -19,6 +21,10 @@ def reliability_problems(scenario: Scenario, counts: Counts) -> Iterator[Problem
         hint = "it is the name of stalls that recovery.watchdog_s makes failures; choose another"
         requirement = "must not be the name of failures"
         yield Problem(path=f"failures.{WATCHDOG}", requirement=requirement, hint=hint)
+    if EVICTION in scenario.failures and scenario.evict_after_s is not None:
+        hint = "it is the name of restarts that recovery.evict_after_s makes; choose another"
+        requirement = "must not be the name of failures"
+        yield Problem(path=f"failures.{EVICTION}", requirement=requirement, hint=hint)
     for name, failures in scenario.enabled_failures.items():
         yield from _failures(scenario, f"failures.{name}", failures)
     recovery = scenario.recovery

@@ -275,6 +275,11 @@ def _reliability(scenario: Scenario) -> Iterator[ScenarioWarning]:
     if recovery.replica_stall_s != REPLICA_STALL_S and not recovery.replica_level:
         warning = "changes nothing where recovery.replica_level is false"
         yield ScenarioWarning(path="recovery.replica_stall_s", warning=warning)
+    spans = {cause.span for cause in scenario.enabled_causes.values()}
+    noise = scenario.noise
+    if recovery.evict_after_s is not None and "episode" not in spans | {noise and noise.span}:
+        warning = "changes nothing where no cause has span episode"
+        yield ScenarioWarning(path="recovery.evict_after_s", warning=warning)
     yield from _ages(scenario)
     yield from _levels(scenario)
     if any(each.are_repaired for each in failures):

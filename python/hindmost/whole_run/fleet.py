@@ -15,11 +15,11 @@ from hindmost.plan import Plan
 from hindmost.renewal.interval import of_constant_rate
 from hindmost.scenario import Counts, Scenario
 from hindmost.scenario.reliability import Checkpoint, FailureScope, Recovery, UnitFailures
-from hindmost.scenario.reliability_problems import WATCHDOG
+from hindmost.scenario.reliability_problems import EVICTION, WATCHDOG
 from hindmost.whole_run.best_interval import best_of_stretches
 from hindmost.whole_run.cluster import PoolCluster, clusters
 from hindmost.whole_run.parts import part_replicas, parts_of_groups
-from hindmost.whole_run.watchdog import stalls_per_hour
+from hindmost.whole_run.stops import evictions_per_hour, watchdog_per_hour
 
 SEARCH_SEED = 0
 """Seed of the run whose stretches a search for the best interval goes by."""
@@ -75,12 +75,17 @@ class Fleet:
             for name, failures in self.scenario.enabled_failures.items()
             for index, pool in _pools(failures, self.clusters)
         ]
-        per_hour = stalls_per_hour(self.scenario, self.plan, self._counts, self.clusters)
-        if per_hour:
-            stalls = UnitFailures(scope="job", per_hour=per_hour)
-            kind = _kind(WATCHDOG, stalls, None, None, keeps_local=self._keeps_local("job"))
-            found.append({**kind, "hang_s": self.scenario.watchdog_s})
+        given = (self.scenario, self.plan, self._counts, self.clusters)
+        if per_hour := watchdog_per_hour(*given):
+            found.append({**self._of_job(WATCHDOG, per_hour), "hang_s": self.scenario.watchdog_s})
+        if per_hour := evictions_per_hour(*given):
+            found.append({**self._of_job(EVICTION, per_hour), "saves_first": True})
         return found
+
+    def _of_job(self, name: str, per_hour: float) -> dict[str, Any]:
+        """Return what stops the job without breaking a unit of it, as the core takes it."""
+        of_job = UnitFailures(scope="job", per_hour=per_hour)
+        return _kind(name, of_job, None, None, keeps_local=self._keeps_local("job"))
 
     @property
     def _saves(self) -> Checkpoint | None:

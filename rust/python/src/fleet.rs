@@ -48,6 +48,8 @@ pub struct KindArgument {
     keeps_local: bool,
     #[pyo3(default)]
     hang_s: f64,
+    #[pyo3(default)]
+    saves_first: bool,
 }
 
 /// What happens after a failure, as a dictionary.
@@ -112,6 +114,7 @@ impl FleetArgument<'_> {
                     .map(|law| (law.drawn(), SECONDS_PER_HOUR)),
                 keeps_local: kind.keeps_local,
                 hang_s: kind.hang_s,
+                saves_first: kind.saves_first,
             })
         });
         let recovery = &self.recovery;

@@ -39,6 +39,7 @@ pub struct UnitFailures {
     ages: Ages,
     keeps_local: bool,
     hang_s: f64,
+    saves_first: bool,
     event: Stream,
     /// Seconds to a failure of a unit whose mean is one second.
     gaps: Table,
@@ -73,6 +74,9 @@ pub struct Kind<'a> {
     pub keeps_local: bool,
     /// Seconds for which the job hangs before detection begins.
     pub hang_s: f64,
+    /// Whether the job, which runs on meanwhile, saves its state before it restarts; only for those
+    /// of the job itself.
+    pub saves_first: bool,
 }
 
 impl UnitFailures {
@@ -98,6 +102,13 @@ impl UnitFailures {
                 "rate_spread",
                 kind.rate_spread,
                 ">= 0 and <= 100",
+            ));
+        }
+        if kind.saves_first && kind.pool.is_some() {
+            return Err(Error::domain(
+                "saves_first",
+                1.0,
+                "absent for units of a pool",
             ));
         }
         if !(kind.hang_s >= 0.0 && kind.hang_s.is_finite()) {
@@ -132,6 +143,7 @@ impl UnitFailures {
             ages: kind.ages,
             keeps_local: kind.keeps_local,
             hang_s: kind.hang_s,
+            saves_first: kind.saves_first,
             event: Stream::new(pool_name, kind.name, Use::Event),
             gaps: Table::compile(&gaps)?,
             ages_table,
@@ -172,6 +184,12 @@ impl UnitFailures {
     #[must_use]
     pub fn hang_s(&self) -> f64 {
         self.hang_s
+    }
+
+    /// Whether the job saves its state before it restarts.
+    #[must_use]
+    pub fn saves_first(&self) -> bool {
+        self.saves_first
     }
 
     /// The stream of their events.

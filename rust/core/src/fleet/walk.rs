@@ -384,14 +384,24 @@ impl<'a> Walk<'a> {
                 .fleet
                 .checkpoints
                 .is_some_and(|all| all.global.is_some());
+        let saves = failures.saves_first() && self.fleet.checkpoints.is_some();
         let interrupts = match self.state {
+            // What is to be replaced with a restart is, with one that is under way.
+            State::Saving(_) | State::Stalled(_) if saves => false,
             State::Running | State::Saving(_) | State::Stalled(_) => loss.is_held,
             State::Detecting(_) | State::Restarting(_) | State::Waiting => false,
         };
         if interrupts {
             self.hours.interruptions[kind] += 1;
             self.n_interruptions += 1;
-            self.interrupt(failures, is_far);
+            if saves {
+                self.save();
+                self.swaps = true;
+            } else {
+                self.interrupt(failures, is_far);
+            }
+        } else if saves {
+            // A restart that is under way serves for it.
         } else if loss.is_held {
             self.fail_again(loss.is_of_whole, is_far);
         } else if self.state == State::Running {
@@ -641,13 +651,18 @@ impl<'a> Walk<'a> {
                 }
             }
             (Regrow::Restart, Some(_)) => {
-                self.run_s = run_s;
-                self.swaps = false;
                 self.hours.regrows += 1;
-                let save_s = self.work.save_s(run_s);
-                self.enter(State::Saving(self.now_s + save_s));
+                self.save();
+                self.swaps = false;
             }
         }
+    }
+
+    /// Saves the state of the job, which runs, and restarts it then.
+    fn save(&mut self) {
+        self.run_s = self.run_now_s();
+        let save_s = self.work.save_s(self.run_s);
+        self.enter(State::Saving(self.now_s + save_s));
     }
 
     /// Adds everything up.
