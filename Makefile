@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUST := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
 STAMP := $(VENV)/built
+# Two files of tests at a time; those of one file share what they compile.
+TWO := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test quick bench memcheck lint fmt references colossus wheel clean
@@ -21,14 +23,15 @@ demo: $(STAMP)
 
 ## Every check, the slow ones last.
 test: lint quick
-	$(BIN)/pytest -q tests/statistics tests/validation tests/docs tests/package
+	$(BIN)/pytest -q $(TWO) tests/statistics tests/validation tests/docs tests/package
 	$(BIN)/pytest -q --doctest-modules python/hindmost
 	$(BIN)/pytest -q benches
 
-## The checks that take about two minutes.
+## The checks that take about five minutes.
 quick: $(STAMP)
 	cargo test --locked --quiet
-	$(BIN)/pytest -q tests/python
+	$(BIN)/pytest -q $(TWO) -m "not timed" tests/python
+	$(BIN)/pytest -q -m timed tests/python
 
 ## Speed against NumPy: the table of docs/performance.md.
 bench: $(STAMP)

@@ -414,6 +414,7 @@ def test_measured_passes_are_those_of_the_software() -> None:
     assert "software_mismatch" in found[1].absent
 
 
+@pytest.mark.timed
 def test_what_stops_a_simulation_stops_all_of_them_soon() -> None:
     class StopError(Exception):
         pass
@@ -430,6 +431,7 @@ def test_what_stops_a_simulation_stops_all_of_them_soon() -> None:
     assert first_s < 10
 
 
+@pytest.mark.timed
 def test_an_error_stops_the_others() -> None:
     compiled = hm.compile(COLOSSUS_1_BARE)
     slow = {"causes.gpu-speed.law.cap": 1.07}

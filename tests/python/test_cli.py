@@ -395,6 +395,7 @@ def in_a_terminal(words: tuple[str, ...], until: bytes, then: Callable[[int], No
     return shown + f"status {process.wait()}".encode()
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("preset", ["h100-1k", "colossus-1-pp16"])
 def test_an_interrupt_ends_a_long_run_within_a_second_without_a_trace(preset: str) -> None:
     interrupted = []

@@ -229,6 +229,7 @@ def test_files_of_json_hold_the_forecast_and_csv_the_steps(run: Run) -> None:
     assert head.split(",") == hm.simulate("h100-1k", seed=4, runs=2, steps=6).steps.columns
 
 
+@pytest.mark.timed
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_an_interrupt_ends_a_forecast_within_a_second() -> None:
     code = "import hindmost as hm; print(1, flush=True); hm.forecast('colossus-1', runs=60000)"

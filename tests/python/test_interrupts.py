@@ -59,6 +59,7 @@ def cause(number: int, pools: list[int]) -> dict[str, Any]:
     return {"name": f"c{number}", **kind, "probability": 1.0, "law": law, "pools": pools}
 
 
+@pytest.mark.timed
 def test_an_interrupt_ends_the_compiling_of_many_laws_within_a_second() -> None:
     causes = [cause(number, [0]) for number in range(900)]
     plan = _core.Plan(pools=[pool("a")], causes=causes, terms=[], overlap_fraction=0.0)
@@ -69,6 +70,7 @@ def test_an_interrupt_ends_the_compiling_of_many_laws_within_a_second() -> None:
     assert time.monotonic() - started < 2.5
 
 
+@pytest.mark.timed
 def test_an_interrupt_ends_the_compiling_of_a_large_plan_within_a_second() -> None:
     pools = [pool(f"p{number}") for number in range(100)]
     causes = [cause(number, list(range(100))) for number in range(700)]
@@ -78,6 +80,7 @@ def test_an_interrupt_ends_the_compiling_of_a_large_plan_within_a_second() -> No
     assert time.monotonic() - started < 5
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("delay_s", [0.001, 0.005, 0.02, 0.05])
 def test_an_interrupt_of_the_first_call_of_a_process_is_no_panic(delay_s: float) -> None:
     call = [sys.executable, "-c", FIRST_CALL, str(delay_s)]
@@ -96,6 +99,7 @@ sys.meta_path.insert(0, Interrupts())
 """Python code after which the import of one module is interrupted."""
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("name", ["hindmost.cli", "hindmost.cli.app", "click"])
 def test_a_command_that_is_interrupted_while_it_is_loaded_says_so_by_its_status(name: str) -> None:
     code = INTERRUPTED.format(name=name) + "import runpy; runpy.run_module('hindmost')"
@@ -103,6 +107,7 @@ def test_a_command_that_is_interrupted_while_it_is_loaded_says_so_by_its_status(
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("name", ["numpy", "numpy._core.multiarray"])
 def test_the_core_is_interrupted_while_it_loads_numpy_and_does_not_panic(name: str) -> None:
     code = INTERRUPTED.format(name=name) + "import hindmost._core"

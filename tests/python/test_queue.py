@@ -259,6 +259,7 @@ def test_progress_is_told_up_to_the_end() -> None:
     assert told[-1][0] <= 3_000_000
 
 
+@pytest.mark.timed
 def test_a_simulation_stops_within_a_second_of_an_interrupt() -> None:
     code = (
         "import hindmost as hm\n"
