@@ -23,9 +23,11 @@
 //! IEEE 754 rounds correctly, and no product is fused with a sum, so that all
 //! instruction sets give the same bits.
 
+use std::sync::LazyLock;
+
 use crate::error::{Error, Result};
 use crate::law::{
-    Distribution, Empirical, Law, MAX_BINS, MIN_BINS, Quantiles, TABLE_LINE_TOLERANCE,
+    Distribution, Empirical, Exponential, Law, MAX_BINS, MIN_BINS, Quantiles, TABLE_LINE_TOLERANCE,
     straight_line_miss,
 };
 
@@ -275,6 +277,19 @@ impl Table {
             Grid::Even { .. } => None,
         }
     }
+}
+
+/// The exponential law with mean one, of the gaps between points of a Poisson process.
+static UNIT_EXPONENTIAL: LazyLock<Table> = LazyLock::new(|| {
+    let law = Exponential::new(1.0, 0.0).map(Law::Exponential);
+    let table = law.and_then(|law| Table::compile(&law));
+    table.unwrap_or_else(|error| unreachable!("{error}"))
+});
+
+/// The table of the exponential law with mean one.
+#[must_use]
+pub fn unit_exponential() -> &'static Table {
+    &UNIT_EXPONENTIAL
 }
 
 /// Whether a word lies on the upper side.

@@ -13,18 +13,16 @@ use rayon::prelude::*;
 use super::tile::Tile;
 use crate::control::Control;
 use crate::error::Result;
-use crate::plan::{Affects, Cause, Episode, Plan, Span};
+use crate::plan::{Affects, Cause, Episode, Plan, Pool, Span};
 use crate::random::{Random, Stream, run_word};
 use crate::simd::{Kernel, QUAD_STEPS, SCATTERED_UNITS, TileAddress};
+use crate::table::{Table, unit_exponential};
 
 /// Steps for which the slow ranks are listed together.
 const STEPS_PER_LIST: u32 = 64;
 
 /// Units whose episodes one parallel task draws.
 const UNITS_PER_TASK: usize = 1024;
-
-/// By which share a number lies below a limit at least, so that no rounding decides.
-const WORD_MARGIN: f64 = 1e-9;
 
 /// Index in counter word 2 of the words of an event, of their refining bits, and of those that
 /// choose components of mixtures.
@@ -55,16 +53,17 @@ pub fn episode_factor(
     let Some(stream) = cause.streams(index).map(|streams| streams.event) else {
         return 1.0;
     };
-    let unit = plan.pools()[index].unit(cause.scope(), gpu).0;
+    let pool = &plan.pools()[index];
+    let unit = pool.unit(cause.scope(), gpu).0;
     if !cause.acts_on(unit) {
         return 1.0;
     }
     let steps = step..step.saturating_add(1);
-    let Some(clock) = Clock::new(cause, random, stream, run, &steps) else {
+    let Some(clock) = Clock::new(pool, cause, random, stream, run, &steps) else {
         return 1.0;
     };
     let mut found = Vec::new();
-    clock.events((unit, &(0..1)), clock.words(unit, 0, WORDS), &mut found);
+    clock.events(unit, clock.words(unit, 0, WORDS), &mut found);
     found.iter().map(|event| event.severity).product()
 }
 
@@ -135,21 +134,22 @@ impl Episodes {
             let Some(stream) = cause.streams(index).map(|streams| streams.event) else {
                 continue;
             };
-            let Some(clock) = Clock::new(cause, random, stream, run, steps) else {
+            let Some(clock) = Clock::new(pool, cause, random, stream, run, steps) else {
                 continue;
             };
-            let units = pool.units_of(cause.scope(), 0..pool.n_ranks());
-            let units = units.map(|ranks| {
-                let unit = pool.unit(cause.scope(), pool.stretch(ranks.start).0).0;
-                (unit, ranks)
-            });
-            let units: Vec<(u32, Range<u32>)> =
-                units.filter(|&(unit, _)| cause.acts_on(unit)).collect();
-            let of_tasks = units.par_chunks(UNITS_PER_TASK).map(|units| {
+            let last_gpu = pool.stretch(pool.n_ranks() - 1).0;
+            let n_units = pool.unit(cause.scope(), last_gpu).0 + 1;
+            let tasks: Vec<Range<u32>> = (0..n_units)
+                .step_by(UNITS_PER_TASK)
+                .map(|first| first..n_units.min(first + UNITS_PER_TASK as u32))
+                .collect();
+            let of_tasks = tasks.into_par_iter().map(|units| {
                 control.advance(0)?;
                 Ok(clock.events_of(units, kernel))
             });
-            events.extend(of_tasks.collect::<Result<Vec<_>>>()?.into_iter().flatten());
+            for found in of_tasks.collect::<Result<Vec<_>>>()? {
+                events.extend(found);
+            }
         }
         Ok(Self::of(events))
     }
@@ -223,7 +223,7 @@ impl Episodes {
     fn of(mut events: Vec<Event>) -> Self {
         // Of equal ranks in the order of causes and events, which is that of multiplication.
         events.sort_by_key(|event| event.ranks.start);
-        let mut slow = Vec::new();
+        let mut slow = Vec::with_capacity(events.len());
         let mut rest = events.as_slice();
         while !rest.is_empty() {
             let (these, others) = rest.split_at(n_joined(rest.iter()));
@@ -244,7 +244,13 @@ impl Episodes {
         let first_list = first_list.unwrap_or(0);
         let end_list = slow.iter().map(|slow| of_lists(slow).end).max();
         let n_lists = end_list.map_or(0, |end| end - first_list);
-        let mut lists = vec![Vec::new(); n_lists as usize];
+        let mut sizes = vec![0; n_lists as usize];
+        for slow in &slow {
+            for list in of_lists(slow) {
+                sizes[(list - first_list) as usize] += 1;
+            }
+        }
+        let mut lists: Vec<Vec<u32>> = sizes.into_iter().map(Vec::with_capacity).collect();
         for (place, slow) in (0..).zip(&slow) {
             for list in of_lists(slow) {
                 lists[(list - first_list) as usize].push(place);
@@ -332,19 +338,24 @@ fn n_joined<'e>(events: impl Iterator<Item = &'e Event>) -> usize {
 
 /// The episodes of units under one cause that are under way at the beginning of any of some steps.
 struct Clock<'a> {
+    pool: &'a Pool,
     cause: &'a Cause,
     episode: &'a Episode,
     random: &'a Random,
     stream: Stream,
     run: u32,
     steps: Range<u32>,
-    /// Uniform numbers below which the first gap of a unit ends after all steps.
-    without: f64,
+    gaps: &'static Table,
+    /// Sum of gaps after which no episode begins in time.
+    last: f64,
+    /// Words above it are those of first gaps that are longer.
+    last_word: u32,
 }
 
 impl<'a> Clock<'a> {
     /// That of a cause; none where there are no episodes.
     fn new(
+        pool: &'a Pool,
         cause: &'a Cause,
         random: &'a Random,
         stream: Stream,
@@ -353,47 +364,51 @@ impl<'a> Clock<'a> {
     ) -> Option<Self> {
         let episode = cause.episode().filter(|episode| episode.per_s() > 0.0)?;
         let end_s = f64::from(steps.end) * episode.step_s();
-        let of_all = libm::exp(-(episode.at_a_time() + end_s * episode.per_s()));
+        let last = episode.at_a_time() + end_s * episode.per_s();
+        let gaps = unit_exponential();
         Some(Self {
+            pool,
             cause,
             episode,
             random,
             stream,
             run,
             steps: steps.clone(),
-            without: of_all * (1.0 - WORD_MARGIN),
+            gaps,
+            last,
+            last_word: last_word(gaps, last),
         })
     }
 
-    /// Those of some units, each given with its ranks.
-    fn events_of(&self, units: &[(u32, Range<u32>)], kernel: Kernel) -> Vec<Event> {
+    /// Those of some consecutive units.
+    fn events_of(&self, units: Range<u32>, kernel: Kernel) -> Vec<Event> {
         let mut found = Vec::new();
-        for units in units.chunks(SCATTERED_UNITS) {
-            let of_unit = |lane: usize| units.get(lane).map_or(0, |&(unit, _)| unit);
+        for first in units.clone().step_by(SCATTERED_UNITS) {
+            let lanes = std::array::from_fn(|lane| first + lane as u32);
             let address = TileAddress {
                 stream: self.stream,
                 first_unit: 0,
                 c1: 0,
                 c2: run_word(self.run, WORDS),
             };
-            let lanes = std::array::from_fn(of_unit);
             let words = kernel.scattered_words(self.random, address, &lanes);
-            for (lane, (unit, ranks)) in units.iter().enumerate() {
-                let first = words.map(|of_lanes| of_lanes[lane]);
-                self.events((*unit, ranks), first, &mut found);
+            for (lane, unit) in (first..units.end).take(SCATTERED_UNITS).enumerate() {
+                if self.cause.acts_on(unit) {
+                    let first = words.map(|of_lanes| of_lanes[lane]);
+                    self.events(unit, first, &mut found);
+                }
             }
         }
         found
     }
 
     /// Adds those of one unit, the words of whose first one are known.
-    fn events(&self, (unit, ranks): (u32, &Range<u32>), first: [u32; 4], found: &mut Vec<Event>) {
-        // Most units have none, which is known without a logarithm.
-        if uniform(first[0]) < self.without {
+    fn events(&self, unit: u32, first: [u32; 4], found: &mut Vec<Event>) {
+        // Most units have none, which their word shows without a look at the table.
+        if first[0] > self.last_word {
             return;
         }
         let (episode, steps) = (self.episode, &self.steps);
-        let end_s = f64::from(steps.end) * episode.step_s();
         let mut sum = 0.0;
         let mut words = first;
         for number in 0..u32::MAX {
@@ -401,30 +416,40 @@ impl<'a> Clock<'a> {
                 words = self.words(unit, number, WORDS);
             }
             let [gap, duration, severity, _] = words;
-            sum -= libm::log(uniform(gap));
+            let refine = || self.words(unit, number, REFINE)[0];
+            sum += f64::from(self.gaps.value(gap, refine));
+            if sum > self.last {
+                break;
+            }
             let (begin_s, end_of_it_s) = if sum <= episode.at_a_time() {
                 (0.0, episode.duration().left_s(uniform(duration)))
             } else {
                 let begin_s = (sum - episode.at_a_time()) / episode.per_s();
-                if begin_s > end_s {
-                    break;
-                }
                 let component = || self.words(unit, number, COMPONENTS)[1];
-                (
-                    begin_s,
-                    begin_s + episode.duration().seconds(duration, component),
-                )
+                let lasts_s = episode.duration().seconds(duration, component);
+                (begin_s, begin_s + lasts_s)
             };
             let step = |at_s: f64| libm::ceil(at_s / episode.step_s()) as u32;
             let here = step(begin_s).max(steps.start)..step(end_of_it_s).min(steps.end);
-            if !here.is_empty() {
+            let ranks = self.ranks(unit);
+            // A unit may hold no rank of the job.
+            if !here.is_empty() && !ranks.is_empty() {
                 found.push(Event {
-                    ranks: ranks.clone(),
+                    ranks,
                     steps: here,
                     severity: self.severity(unit, number, severity),
                 });
             }
         }
+    }
+
+    /// The ranks of a unit.
+    fn ranks(&self, unit: u32) -> Range<u32> {
+        let rank_of = |unit: u32| {
+            let gpu = self.pool.first_gpu(self.cause.scope(), unit);
+            self.pool.rank_from(gpu)
+        };
+        rank_of(unit)..rank_of(unit + 1)
     }
 
     /// The factor of an episode, by its word.
@@ -445,6 +470,24 @@ impl<'a> Clock<'a> {
         let c2 = run_word(self.run, index);
         self.random.words(self.stream, unit, number, c2)
     }
+}
+
+/// A word above which all values of a table exceed a limit.
+fn last_word(table: &Table, limit: f64) -> u32 {
+    let exceeds = |word: u32| {
+        let bits = [0, u32::MAX].map(|more| table.value(word, || more));
+        bits.into_iter().all(|value| f64::from(value) > limit)
+    };
+    let (mut low, mut high) = (0, u32::MAX);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if exceeds(middle) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    low
 }
 
 /// A uniform number in (0, 1) of a word.

@@ -1,13 +1,10 @@
 //! Random numbers of the slowest of a pool: points of a Poisson process, from the highest
 //! one down.
 
-use std::sync::LazyLock;
-
-use crate::law::{Exponential, Law};
 use crate::plan::Affects;
 use crate::random::{Random, Stream, Use, run_word};
 use crate::simd::QUAD_STEPS;
-use crate::table::{Table, is_refined, is_upper, magnitude};
+use crate::table::{Table, is_refined, is_upper, magnitude, unit_exponential};
 
 /// The random streams of a pool's slowest rank or port.
 #[derive(Debug, Clone, Copy)]
@@ -29,18 +26,6 @@ impl SlowestStreams {
             },
         }
     }
-}
-
-/// The exponential law with mean one, of the exceedances between two points.
-static UNIT_EXPONENTIAL: LazyLock<Table> = LazyLock::new(|| {
-    let law = Exponential::new(1.0, 0.0).map(Law::Exponential);
-    let table = law.and_then(|law| Table::compile(&law));
-    table.unwrap_or_else(|error| unreachable!("{error}"))
-});
-
-/// The table of the exponential law with mean one.
-pub fn unit_exponential() -> &'static Table {
-    &UNIT_EXPONENTIAL
 }
 
 /// The exponential number with mean one of a word, in f64: for numbers that need more than

@@ -406,6 +406,7 @@ impl<'a> Members<'a> {
                     let slowdown = slowdown as f32 * common.slowdown;
                     if best.yields_to(slowdown, common.stall, rank) {
                         best.take(slowdown, common.stall, rank);
+                        best.settle();
                     }
                     is_first = false;
                 } else {

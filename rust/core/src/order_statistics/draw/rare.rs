@@ -3,10 +3,11 @@
 use std::ops::Range;
 
 use crate::draw::{Draws, When};
-use crate::order_statistics::descent::{unit_exponential, unit_exponential_f64};
+use crate::order_statistics::descent::unit_exponential_f64;
 use crate::plan::{Effect, Pool};
 use crate::random::{Random, run_word};
 use crate::simd::{QUAD_STEPS, SCATTERED_UNITS, TileAddress};
+use crate::table::unit_exponential;
 
 /// Units up to which the 24 bits of a table's f32 tell all gaps between occurrences
 /// apart.
