@@ -15,7 +15,7 @@ use crate::control::Control;
 use crate::error::Result;
 use crate::plan::{Affects, Cause, Episode, Plan, Pool, Span};
 use crate::random::{Random, Stream, run_word};
-use crate::simd::{Kernel, QUAD_STEPS, SCATTERED_UNITS, TileAddress};
+use crate::simd::{Kernel, QUAD_STEPS, TILE_UNITS, TileAddress, TileArray};
 use crate::table::{Table, unit_exponential};
 
 /// Steps for which the slow ranks are listed together.
@@ -383,19 +383,20 @@ impl<'a> Clock<'a> {
     /// Those of some consecutive units.
     fn events_of(&self, units: Range<u32>, kernel: Kernel) -> Vec<Event> {
         let mut found = Vec::new();
-        for first in units.clone().step_by(SCATTERED_UNITS) {
-            let lanes = std::array::from_fn(|lane| first + lane as u32);
+        let mut words = TileArray([[0; TILE_UNITS]; QUAD_STEPS]);
+        for first_unit in units.clone().step_by(TILE_UNITS) {
             let address = TileAddress {
                 stream: self.stream,
-                first_unit: 0,
+                first_unit,
                 c1: 0,
                 c2: run_word(self.run, WORDS),
             };
-            let words = kernel.scattered_words(self.random, address, &lanes);
-            for (lane, unit) in (first..units.end).take(SCATTERED_UNITS).enumerate() {
-                if self.cause.acts_on(unit) {
-                    let first = words.map(|of_lanes| of_lanes[lane]);
-                    self.events(unit, first, &mut found);
+            kernel.words(self.random, address, &mut words);
+            let [gaps, ..] = &words.0;
+            for ((lane, &gap), unit) in gaps.iter().enumerate().zip(first_unit..units.end) {
+                // Most units have none, which their word shows without a look at the table.
+                if gap <= self.last_word && self.cause.acts_on(unit) {
+                    self.events(unit, words.0.map(|row| row[lane]), &mut found);
                 }
             }
         }
@@ -404,10 +405,6 @@ impl<'a> Clock<'a> {
 
     /// Adds those of one unit, the words of whose first one are known.
     fn events(&self, unit: u32, first: [u32; 4], found: &mut Vec<Event>) {
-        // Most units have none, which their word shows without a look at the table.
-        if first[0] > self.last_word {
-            return;
-        }
         let (episode, steps) = (self.episode, &self.steps);
         let mut sum = 0.0;
         let mut words = first;
