@@ -177,7 +177,8 @@ class Columns(TypedDict):
     of a step in which a rank computes, and those of its own stalls. With terms there is what each
     step is made of: frontier_times is how many rows of frontier_pool, frontier_compute_s (stalls
     excluded) and frontier_stall_s belong to it; port_slowdown and port_stall_s have one row a step
-    and pool, hop_factor one a step and communication term.
+    and pool, hop_factor one a step and communication term. Where computing may be slow in episodes
+    there is in_episode: whether any rank of the slowest replica is, or its only rank that matters.
     """
 
     step_time_s: NDArray[np.float64]
@@ -185,6 +186,7 @@ class Columns(TypedDict):
     exposed_comm_s: NDArray[np.float64]
     stall_s: NDArray[np.float64]
     slowest: NDArray[np.uint32]
+    in_episode: NotRequired[NDArray[np.bool_]]
     busy_s: NDArray[np.float64]
     own_stall_s: NDArray[np.float64]
     frontier_times: NotRequired[NDArray[np.uint32]]

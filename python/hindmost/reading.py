@@ -15,7 +15,7 @@ from hindmost.engines import METHODS
 from hindmost.file_terms import columns_of_lists, list_types, lists_fit, without_terms
 from hindmost.forecasted import Forecast
 from hindmost.metrics import METRICS
-from hindmost.result import BY_RUN_AND_POOL, Result
+from hindmost.result import BY_RUN_AND_POOL, IN_EPISODE, Result
 from hindmost.scenario import Scenario, from_table
 from hindmost.store import Parts, damaged, read_parts, wants_terms
 from hindmost.whole_run.hours import NAMES, RunHours
@@ -79,6 +79,7 @@ def _check_fit(path: Path, parts: Parts, scenario: Scenario) -> None:
         **dict.fromkeys(("run", "step"), pl.UInt32),
         **dict.fromkeys(METRICS, pl.Float64),
         "slowest_pool": pl.Enum(names),
+        **({IN_EPISODE: pl.Boolean} if plan.has_episodes else {}),
     }
     with_terms = wants_terms(inputs)
     if with_terms:
@@ -146,6 +147,8 @@ def _columns(parts: Parts) -> _core.Columns:
         for name in ("step_time_s", "compute_s", "exposed_comm_s", "stall_s")
     }
     columns["slowest"] = parts.table["slowest_pool"].to_physical().to_numpy().astype(np.uint32)
+    if IN_EPISODE in parts.table.columns:
+        columns["in_episode"] = parts.table[IN_EPISODE].to_numpy()
     for name in BY_RUN_AND_POOL:
         columns[name] = np.array(getattr(parts.rest, name), dtype=np.float64).ravel()
     if wants_terms(parts.document["inputs"]):

@@ -43,6 +43,10 @@ SUFFIXES = (".parquet", ".csv", ".json")
 
 BY_RUN_AND_POOL = ("busy_s", "own_stall_s")
 """Columns with one row a run and pool."""
+IN_EPISODE = "slowest_in_episode"
+"""Column of steps that tells whether the slowest replica is in an episode."""
+EPISODES_OF_POOLS = ("slowest_in_episode_frac", "wait_for_episodes_frac")
+"""Columns of pools that tell what episodes make of others."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -138,7 +142,9 @@ class Result:
         slowest_pool and mfu. ``step_time_s = compute_s + exposed_comm_s``. compute_s is the
         time of the slowest replica, the one with which the step takes longest, and stall_s the
         part of it that stalls cost: the stalls of its slowest rank or, with stages, what its
-        schedule would save without stalls.
+        schedule would save without stalls. Where computing may be slow in episodes there is
+        slowest_in_episode after slowest_pool: whether the slowest rank of that replica or, with
+        stages, any of its ranks is in one.
         """
         import polars as pl
 
@@ -156,6 +162,7 @@ class Result:
                 "step": step,
                 **seconds,
                 "slowest_pool": pools.gather(columns["slowest"]),
+                **({IN_EPISODE: columns["in_episode"]} if self.has_episodes else {}),
                 **rows,
             }
         )
@@ -171,6 +178,10 @@ class Result:
         belonged to the pool. Spares do not count in these; all are 0 of a pool without ranks.
         energy_j is the energy of all GPUs of the pool in a step, spares included: peak power
         while a rank computes, idle power otherwise; null where one of the two is not known.
+
+        Where computing may be slow in episodes, slowest_in_episode_frac is the part of
+        slowest_frac in which the slowest replica was in one, and wait_for_episodes_frac the part
+        of wait_frac in the steps that waited for such a replica, of whatever pool.
         """
         import polars as pl
 
@@ -191,7 +202,8 @@ class Result:
         # Mixed stages may leave a pool without ranks.
         works = np.array(plan.ranks) > 0
         # Expected seconds less sampled ones: waiting that is zero may come out below it.
-        waited_s = np.maximum(columns["compute_s"].mean() - busy_s - own_stall_s, 0.0)
+        own_s = busy_s + own_stall_s
+        waited_s = np.maximum(columns["compute_s"].mean() - own_s, 0.0)
         slowest = np.bincount(columns["slowest"], minlength=len(plan.pools))
         by_pool = zip(
             plan.pools,
@@ -199,6 +211,7 @@ class Result:
             (works * busy_s).tolist(),
             (works * waited_s).tolist(),
             slowest.tolist(),
+            self._of_episodes(own_s, works * waited_s),
             strict=True,
         )
         return [
@@ -211,8 +224,32 @@ class Result:
                 "slowest_frac": n_slowest / len(columns["slowest"]),
                 "mfu": (n_ranks > 0) * pool.rank_model_flops / (pool.peak_flop_per_s * step_time_s),
                 "energy_j": _energy_j(pool, n_ranks, busy, step_time_s),
+                **of_episodes,
             }
-            for pool, n_ranks, busy, waited, n_slowest in by_pool
+            for pool, n_ranks, busy, waited, n_slowest, of_episodes in by_pool
+        ]
+
+    @property
+    def has_episodes(self) -> bool:
+        """Whether computing may be slow in episodes."""
+        return "in_episode" in self.columns
+
+    def _of_episodes(self, own_s: Rows, waited_s: Rows) -> list[Row]:
+        """Return by pool what episodes make of two of its columns, if there can be any.
+
+        Of a rank's mean seconds of computing and stalls, and of waiting.
+        """
+        columns, n_pools = self.columns, len(self.plan.pools)
+        if "in_episode" not in columns:
+            return [{}] * n_pools
+        is_slow = columns["in_episode"]
+        slowest = np.bincount(columns["slowest"][is_slow], minlength=n_pools) / len(is_slow)
+        # Expected seconds less sampled ones, as all that is waited.
+        there_s = (columns["compute_s"] * is_slow).mean() - is_slow.mean() * own_s
+        waited = np.clip(there_s, 0.0, waited_s) / columns["step_time_s"].mean()
+        return [
+            dict(zip(EPISODES_OF_POOLS, shares, strict=True))
+            for shares in zip(slowest.tolist(), waited.tolist(), strict=True)
         ]
 
     @cached_property

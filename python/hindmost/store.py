@@ -126,6 +126,8 @@ def digests(table: pl.DataFrame, metadata: dict[str, str]) -> str:
         # How wide the numbers of an enumeration are depends on the version of Polars.
         if numbers.dtype == pl.Enum:
             numbers = numbers.to_physical().cast(pl.UInt32)
+        if numbers.dtype == pl.Boolean:
+            numbers = numbers.cast(pl.UInt8)
         if numbers.dtype.is_numeric():
             found.update(numbers.to_numpy().data)
     return f"{of_document} {found.hexdigest()}"

@@ -193,6 +193,18 @@ def test_the_schema_of_results_refuses_others(of_results: Schema, wrong: str) ->
     assert fits(document, of_results, of_results)
 
 
+def test_the_schema_of_results_takes_episodes(of_results: Schema, tmp_path: Path) -> None:
+    path = tmp_path / "slow.toml"
+    path.write_text('extends = ["h100-1k", "fail-slow"]\n')
+    result = hm.simulate(path, seed=4, runs=2, steps=2)
+    document = json.loads(json.dumps(result.document()))
+    assert fits(document, of_results, of_results)
+    [pool] = document["pools"]
+    assert {"slowest_in_episode_frac", "wait_for_episodes_frac"} <= pool.keys()
+    pool["slowest_in_episode_frac"] = "often"
+    assert not fits(document, of_results, of_results)
+
+
 def test_a_validator_agrees_where_one_is_installed(of_files: Schema, of_results: Schema) -> None:
     jsonschema = pytest.importorskip("jsonschema")
     result = hm.simulate("h100-1k", seed=4, runs=2, steps=2)

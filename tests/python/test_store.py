@@ -73,6 +73,21 @@ def with_terms() -> hm.Result:
 
 
 @cache
+def with_episodes() -> hm.Result:
+    """Return steps of which some wait for a replica in an episode, and others do not."""
+    slow: Table = {
+        "span": "episode",
+        "law": {"name": "constant", "value": 1.2},
+        "affects": "compute",
+        "effect": "slowdown",
+        "scope": "node",
+        "per_hour": 0.05,
+        "duration": {"name": "constant", "value": 600},
+    }
+    return hm.simulate("h100-1k", changes={"causes.slow-nodes": slow}, seed=1, runs=2, steps=300)
+
+
+@cache
 def with_attribution() -> hm.Result:
     result = preset("h100-1k")
     found = hm.attribute(result.scenario, seed=1, runs=2, steps=3)
@@ -84,6 +99,7 @@ RESULTS: dict[str, Callable[[], hm.Result]] = {
     "approximate": approximate,
     "one run": one_run,
     "with terms": with_terms,
+    "with episodes": with_episodes,
     "with an attribution": with_attribution,
 }
 
@@ -577,6 +593,14 @@ def test_inputs_that_were_changed_are_not_repeated() -> None:
     message = "x.parquet: is damaged: its document holds other values than were written"
     assert said(lambda: read_inputs(Path("x.parquet"))) == message
     assert read_inputs(Path("result.parquet"))["seed"] == 1
+
+
+def test_other_truth_values_are_refused() -> None:
+    with_episodes().write("result.parquet")
+    rows, texts = pl.read_parquet("result.parquet"), pl.read_parquet_metadata("result.parquet")
+    changed = rows.with_columns(~pl.col("slowest_in_episode"))
+    changed.write_parquet("x.parquet", metadata=texts)
+    assert "holds other values than were written" in said(lambda: hm.read("x.parquet"))
 
 
 def test_a_number_beyond_all_numbers_is_refused() -> None:

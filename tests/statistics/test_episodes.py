@@ -19,6 +19,7 @@ from hindmost.compiled import compile
 from hindmost.engines import Method
 from hindmost.scenario import from_table
 from tests.statistics.panel import (
+    BASE,
     NESTED,
     NOISY,
     RESIDUAL,
@@ -370,6 +371,77 @@ def test_ranks_are_busy_for_as_long_as_episodes_make_them() -> None:
         result = hm.simulate(scenario(table_of(cause)), method=method, seed=SEED, runs=2, steps=100)
         busy_s = result.pool_rows[0]["busy_frac"] * result.value("step_time_s")
         assert busy_s == pytest.approx(math.exp(0.2 * 0.5), rel=1e-6)
+
+
+def some_are_slow(share: float) -> Table:
+    """Return a cause that makes a unit twice as slow at a time with a probability."""
+    rate = -math.log(1 - share)
+    return episodes(constant(2.0), at_a_time=rate, duration=constant(50.0), mean_s=50.0)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_steps_are_told_that_wait_for_an_episode(method: Method) -> None:
+    """Where nothing else acts, these are all in which any unit is in one."""
+    found = scenario(table_of(some_are_slow(0.01)))
+    runs = 4_000
+    result = hm.simulate(found, method=method, seed=SEED, runs=runs, steps=2)
+    rows = result.steps
+    is_slow = rows["slowest_in_episode"].to_numpy()
+    np.testing.assert_array_equal(is_slow, rows["compute_s"].to_numpy() > 1.5)
+    share = 1 - 0.99**100
+    error = math.sqrt(share * (1 - share) / runs)
+    assert abs(is_slow.mean() - share) < MAX_ERRORS * error
+    [pool] = result.pool_rows
+    assert pool["slowest_frac"] == 1
+    assert pool["slowest_in_episode_frac"] == is_slow.mean()
+    # A step takes 1 s without one; all that ranks wait, they wait in steps with one.
+    compute_s = rows["compute_s"].to_numpy()
+    own_s = math.exp(-math.log(0.99))
+    waited_s = (compute_s[is_slow] - own_s).sum() / len(compute_s)
+    expected = waited_s / result.value("step_time_s")
+    assert pool["wait_for_episodes_frac"] == pytest.approx(min(expected, pool["wait_frac"]))
+
+
+def test_engines_agree_in_how_often_steps_wait_for_an_episode() -> None:
+    runs = 6_000
+    for name in ("of nodes among persistent speeds", "of racks, beside rare stalls"):
+        shares = []
+        for method, seed in zip(METHODS, (SEED, OTHER_SEED), strict=True):
+            result = hm.simulate(
+                scenario(TOGETHER[name]), method=method, seed=seed, runs=runs, steps=3
+            )
+            rows = result.steps.filter(result.steps["step"] == 2)
+            shares.append(float(rows["slowest_in_episode"].to_numpy().mean()))
+        one, other = shares
+        assert 0.05 < one < 0.95, name
+        error = math.sqrt((one * (1 - one) + other * (1 - other)) / runs)
+        assert abs(one - other) < MAX_ERRORS * error, name
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_terms_change_nothing_of_who_is_in_an_episode(method: Method) -> None:
+    found = scenario(TOGETHER["of nodes among persistent speeds"])
+    size: dict[str, Any] = {"method": method, "seed": SEED, "runs": 2, "steps": 200}
+    without, with_them = (hm.simulate(found, terms=terms, **size) for terms in (False, True))
+    assert without.steps.equals(with_them.steps)
+    assert 0 < without.steps["slowest_in_episode"].to_numpy().mean() < 1
+
+
+@pytest.mark.parametrize("terms", [False, True])
+def test_a_replica_with_stages_is_in_an_episode_if_any_of_its_ranks_is(terms: bool) -> None:
+    """Two replicas of two nodes: the step waits for an episode unless all four are in none."""
+    layout = {"tensor": 8, "pipeline": 2}
+    workload = {**BASE["workload"], "n_microbatches": 4}
+    table = table_of(some_are_slow(0.2), pools={"a": h100(32)}, layout=layout, workload=workload)
+    runs = 3_000
+    result = hm.simulate(
+        scenario(table), method="sample", seed=SEED, runs=runs, steps=1, terms=terms
+    )
+    is_slow = result.steps["slowest_in_episode"].to_numpy()
+    compute_s = result.steps["compute_s"].to_numpy()
+    np.testing.assert_array_equal(is_slow, compute_s > 1.01 * compute_s.min())
+    share = 1 - 0.8**4
+    assert abs(is_slow.mean() - share) < MAX_ERRORS * math.sqrt(share * (1 - share) / runs)
 
 
 @fixed_examples

@@ -81,6 +81,12 @@ class Plan:
         return sum(n_ranks * pool.peak_flop_per_s for n_ranks, pool in by_pool)
 
     @property
+    def has_episodes(self) -> bool:
+        """Whether computing may be slow in episodes."""
+        of_compute = (one for one in self.arguments["causes"] if one["affects"] == "compute")
+        return any("episode" in one and one["episode"]["per_s"] > 0 for one in of_compute)
+
+    @property
     def rate_step_s(self) -> float:
         """Seconds of a step in which causes with a rate occur as often as they do in such a time.
 

@@ -115,12 +115,18 @@ def _account(result: Result) -> Iterator[Table]:
 def _pools(result: Result) -> Table:
     rows = sorted(result.pool_rows, key=lambda row: -row["slowest_frac"])
     scenario = result.scenario
+    shares = {"slowest_frac": "slowest in", "wait_frac": "waiting"}
+    if result.has_episodes:
+        shares = {
+            "slowest_frac": "slowest in",
+            "slowest_in_episode_frac": "in episodes",
+            "wait_frac": "waiting",
+        }
     cells = [
         (
             row["pool"],
             f"{count(row['n_gpus'])} {scenario.pools[row['pool']].gpu}",
-            f"{row['slowest_frac']:.1%}",
-            f"{row['wait_frac']:.1%}",
+            *(f"{row[name]:.1%}" for name in shares),
             rounded(row["mfu"], 1e-4),
         )
         for row in rows[:POOLS]
@@ -128,8 +134,9 @@ def _pools(result: Result) -> Table:
     more = len(rows) - POOLS
     if more > 0:
         n_gpus = sum(row["n_gpus"] for row in rows[POOLS:])
-        cells.append((f"{more} more", count(n_gpus), "", "", ""))
-    return Table(("pool", "GPUs", "slowest in", "waiting", "MFU"), tuple(cells), has_rule=False)
+        cells.append((f"{more} more", count(n_gpus), *("" for _ in shares), ""))
+    headings = ("pool", "GPUs", *shares.values(), "MFU")
+    return Table(headings, tuple(cells), has_rule=False)
 
 
 def _matters(result: Result) -> Iterator[Table]:

@@ -126,7 +126,11 @@ def summary_table(result: Result, percentiles: tuple[str, ...]) -> Table:
 def pools_table(result: Result) -> Table:
     """Return pools: who computes, who waits, and who is waited for."""
     mfu, mfu_error = _by_key(result)["mfu", "mean"]
+    names = ["busy_frac", "wait_frac", "slowest_frac"]
     headings = ["pool", "GPUs", "spares", "busy", "waiting", "slowest in", "MFU"]
+    if result.has_episodes:
+        names[-1:] = ["wait_for_episodes_frac", "slowest_frac", "slowest_in_episode_frac"]
+        headings[-2:] = ["for episodes", "slowest in", "in episodes", "MFU"]
     has_energy = any(row["energy_j"] is not None for row in result.pool_rows)
     if has_energy:
         headings.append("MJ a step")
@@ -137,7 +141,7 @@ def pools_table(result: Result) -> Table:
             row["pool"],
             count(row["n_gpus"]),
             count(row["n_spares"]),
-            *(f"{row[name]:.1%}" for name in ("busy_frac", "wait_frac", "slowest_frac")),
+            *(f"{row[name]:.1%}" for name in names),
             rounded(row["mfu"], error),
             *([megajoules(row["energy_j"])] if has_energy else []),
         )

@@ -9,6 +9,7 @@ from hindmost.analyses.caps import MovedCap
 from hindmost.engines import METHODS
 from hindmost.forecasted import FORECAST_METRICS, FORECAST_STATISTICS
 from hindmost.metrics import METRICS, RUN_METRICS, STATISTICS
+from hindmost.result import EPISODES_OF_POOLS, IN_EPISODE
 from hindmost.scenario.models import Scenario
 from hindmost.whole_run.hours import NAMES
 
@@ -81,7 +82,7 @@ def result_schema() -> Schema:
                 },
                 "One row a metric and statistic.",
             ),
-            "pools": _rows(_pool(), "One row a pool."),
+            "pools": _rows(_pool(), "One row a pool.", optional=EPISODES_OF_POOLS),
             "account": _table(
                 _account(),
                 "Where the time of the cluster goes in whole runs; only with failures. All runs "
@@ -114,7 +115,9 @@ def result_schema() -> Schema:
                 **_described("object", "What `hindmost attribute --format json` prints of it."),
                 "required": ["inputs", "from", "to", "mechanisms"],
             },
-            "steps": _table(_steps(), "One list a column of the steps; only in files."),
+            "steps": _table(
+                _steps(), "One list a column of the steps; only in files.", optional=(IN_EPISODE,)
+            ),
             "terms": _table(
                 _terms(),
                 "What each step is made of, one list a column; only in files, and only with "
@@ -158,6 +161,14 @@ def _pool() -> Schema:
                 "Joules of all GPUs of the pool in a step; null where a power is not known, or the "
                 "energy is beyond all numbers."
             )
+        ),
+        "slowest_in_episode_frac": _number(
+            "Part of slowest_frac in which the slowest replica was in an episode; only where "
+            "computing may be slow in episodes."
+        ),
+        "wait_for_episodes_frac": _number(
+            "Part of wait_frac in steps that waited for a replica in an episode; only where "
+            "computing may be slow in episodes."
         ),
     }
 
@@ -241,6 +252,11 @@ def _steps() -> Schema:
         **_run_and_step(),
         **numbers,
         "slowest_pool": _list(_string(), "Pool of the slowest replica."),
+        IN_EPISODE: _list(
+            {"type": "boolean"},
+            "Whether the slowest replica is in an episode; only where computing may be slow in "
+            "episodes.",
+        ),
     }
 
 
@@ -297,8 +313,8 @@ def _table(properties: Schema, description: str = "", *, optional: tuple[str, ..
     }
 
 
-def _rows(columns: Schema, description: str) -> Schema:
-    return _list(_table(columns), description)
+def _rows(columns: Schema, description: str, *, optional: tuple[str, ...] = ()) -> Schema:
+    return _list(_table(columns, optional=optional), description)
 
 
 def _list(items: Schema, description: str) -> Schema:

@@ -466,6 +466,10 @@ fn columns(py: Python<'_>, sampled: Columns) -> PyResult<Bound<'_, PyDict>> {
     columns.set_item("exposed_comm_s", frozen(sampled.exposed_comm_s))?;
     columns.set_item("stall_s", frozen(sampled.stall_s))?;
     columns.set_item("slowest", freeze(sampled.slowest.into_pyarray(py)))?;
+    if !sampled.in_episode.is_empty() {
+        let in_episode = freeze(sampled.in_episode.into_pyarray(py));
+        columns.set_item("in_episode", in_episode)?;
+    }
     columns.set_item("busy_s", frozen(sampled.busy_s))?;
     columns.set_item("own_stall_s", frozen(sampled.own_stall_s))?;
     Ok(columns)

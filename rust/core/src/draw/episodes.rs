@@ -196,6 +196,13 @@ impl Episodes {
         list.map(|list| list as usize)
     }
 
+    /// Those that are slow in a step, by rank.
+    pub fn in_step(&self, step: u32) -> impl Iterator<Item = &SlowRanks> {
+        let near = self.near(step).iter();
+        near.map(|&place| &self.slow[place as usize])
+            .filter(move |slow| slow.steps.contains(&step))
+    }
+
     /// Those that are slow in any step of a quad, by rank, each with its place in
     /// [`Episodes::all`].
     pub fn in_quad(&self, quad: u32) -> impl Iterator<Item = (usize, &SlowRanks)> {

@@ -517,9 +517,12 @@ impl Run for DrawnRun<'_> {
         scratch: &mut Scratch,
         _: &Control,
     ) -> Result<[Slowest; QUAD_STEPS]> {
-        Slowest::of_pools(self.plan, durations, |index, nobody| {
-            Ok(self.ranks[index].best(nobody, quad, scratch))
-        })
+        Slowest::of_pools(
+            self.plan,
+            durations,
+            |index, nobody| Ok(self.ranks[index].best(nobody, quad, scratch)),
+            |index, step, rank| self.ranks[index].in_episode(quad, step, rank),
+        )
     }
 
     fn slowest_and_frontiers(
@@ -530,9 +533,12 @@ impl Run for DrawnRun<'_> {
         scratch: &mut Scratch,
         _: &Control,
     ) -> Result<SlowestAndFrontiers> {
-        Slowest::of_pools_with_frontiers(self.plan, durations, |index, nobody| {
-            Ok(self.ranks[index].best(nobody, quad, scratch))
-        })
+        Slowest::of_pools_with_frontiers(
+            self.plan,
+            durations,
+            |index, nobody| Ok(self.ranks[index].best(nobody, quad, scratch)),
+            |index, step, rank| self.ranks[index].in_episode(quad, step, rank),
+        )
     }
 
     fn slowest_ports(

@@ -115,7 +115,7 @@ pub fn gang_steps(
         .into_par_iter()
         .map(|quad| {
             let mut times = Vec::new();
-            gangs.for_each_time(quad, QUAD_STEPS, control, |_, time| {
+            gangs.for_each_time(quad, QUAD_STEPS, control, |_, time, _| {
                 if is_wanted(&time) {
                     times.push(time);
                 }

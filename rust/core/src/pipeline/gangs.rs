@@ -44,6 +44,8 @@ struct Walked {
     step_stall_s: Lanes<WALK_LANES>,
     /// For how long gangs stop as a whole, in all microbatches together.
     microbatch_stall_s: Lanes<WALK_LANES>,
+    /// Whether any rank of a gang is in an episode.
+    in_episode: [bool; WALK_LANES],
 }
 
 impl Walked {
@@ -157,6 +159,7 @@ impl<'a> Gangs<'a> {
                             compute_s,
                             stall_s,
                             duration_s,
+                            in_episode: walked.in_episode[lane],
                         };
                     }
                 }
@@ -180,7 +183,7 @@ impl<'a> Gangs<'a> {
         let nobody = vec![Frontier::NOBODY; self.plan.pools().len()];
         let mut by_pool = [(); QUAD_STEPS].map(|()| nobody.clone());
         let mut slowest = [Slowest::NOBODY; QUAD_STEPS];
-        self.for_each_time(quad, n_steps, control, |step, time| {
+        self.for_each_time(quad, n_steps, control, |step, time, in_episode| {
             let pool = time.pool as usize;
             let own_compute_s = time.compute_s - time.stall_s;
             let duration_s = durations[pool][step].seconds(own_compute_s, time.stall_s);
@@ -190,6 +193,7 @@ impl<'a> Gangs<'a> {
                     compute_s: time.compute_s,
                     stall_s: time.stall_s,
                     duration_s,
+                    in_episode,
                 };
             }
             by_pool[step][pool].offer(FrontierPoint {
@@ -214,8 +218,8 @@ impl<'a> Gangs<'a> {
         Ok((slowest, frontiers))
     }
 
-    /// Calls `met` with the step within the quad and the time of each gang, in the
-    /// first `n_steps` steps of a quad.
+    /// Calls `met` with the step within the quad, the time of each gang and whether any of its
+    /// ranks is in an episode, in the first `n_steps` steps of a quad.
     ///
     /// # Errors
     /// [`Error::Stopped`](crate::Error::Stopped) once `control` asks for it.
@@ -224,7 +228,7 @@ impl<'a> Gangs<'a> {
         quad: u32,
         n_steps: usize,
         control: &Control,
-        mut met: impl FnMut(usize, ReplicaTime),
+        mut met: impl FnMut(usize, ReplicaTime, bool),
     ) -> Result<()> {
         for batch in &self.batches {
             self.walk_batch(batch, quad, n_steps, control, |step, walked, factors| {
@@ -235,7 +239,7 @@ impl<'a> Gangs<'a> {
                         compute_s: walked.compute_s(lane),
                         stall_s: walked.stall_s(lane),
                     };
-                    met(step, time);
+                    met(step, time, walked.in_episode[lane]);
                 }
             })?;
         }
@@ -406,6 +410,7 @@ impl<'a> Gangs<'a> {
                 free_s,
                 step_stall_s,
                 microbatch_stall_s: *factors.gang_stall_s(),
+                in_episode: self.in_episode(&tiles, number),
             };
             met(step, &walked, factors.of_stages());
             control.advance(draws_per_step)?;
@@ -438,6 +443,21 @@ impl<'a> Gangs<'a> {
             });
         }
         tiles
+    }
+
+    /// Whether any rank of each gang of a batch is in an episode in a step.
+    fn in_episode(&self, tiles: &[BatchTile], step: u32) -> [bool; WALK_LANES] {
+        let mut found = [false; WALK_LANES];
+        for tile in tiles {
+            let first = self.plan.pools()[tile.pool].rank_from(tile.gpus.start);
+            for slow in self.causes[tile.pool].episodes.in_step(step) {
+                for StageRanks { lane, places, .. } in &tile.stage_ranks {
+                    let ranks = first + places.start as u32..first + places.end as u32;
+                    found[*lane] |= slow.ranks.start < ranks.end && ranks.start < slow.ranks.end;
+                }
+            }
+        }
+        found
     }
 
     /// Draws of a batch in one step.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::cause::{Cause, CauseSpec};
 use super::communication::Communication;
+use super::episode::Episode;
 use super::hops::{self, Hops};
 use super::kinds::{Affects, Effect, Scope, Span};
 use super::period::Period;
@@ -191,6 +192,15 @@ impl Plan {
         self.causes.iter().filter(move |cause| {
             cause.affects() == affects && cause.span() == span && cause.streams(pool).is_some()
         })
+    }
+
+    /// Whether any pool's computing or ports are slow in episodes.
+    #[must_use]
+    pub fn has_episodes(&self, affects: Affects) -> bool {
+        let begins = |episode: &Episode| episode.per_s() > 0.0;
+        let is_one =
+            |cause: &Cause| cause.affects() == affects && cause.episode().is_some_and(begins);
+        self.causes.iter().any(is_one)
     }
 
     /// All causes, in document order.

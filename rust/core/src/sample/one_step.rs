@@ -89,6 +89,7 @@ pub fn one_step(plan: &Plan, seed: u64, run: u32, step: u32, control: &Control) 
                 compute_s: time.compute_s,
                 stall_s: time.stall_s,
                 duration_s,
+                ..Slowest::NOBODY
             };
             slowest = (place, found);
         }

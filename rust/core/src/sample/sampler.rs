@@ -168,7 +168,7 @@ impl<'a> SampledRun<'a> {
         let mut slowest: [Vec<Placed>; QUAD_STEPS] = std::array::from_fn(|_| Vec::new());
         match &self.ranks {
             Ranks::Gangs(gangs) => {
-                gangs.for_each_time(quad, n_steps, control, |step, time| {
+                gangs.for_each_time(quad, n_steps, control, |step, time, _| {
                     let duration = &durations[time.pool as usize][step];
                     let own_compute_s = time.compute_s - time.stall_s;
                     let duration_s = duration.seconds(own_compute_s, time.stall_s);
@@ -232,7 +232,7 @@ impl<'a> SampledRun<'a> {
     ) -> Result<Vec<ReplicaTime>> {
         let mut times = Vec::new();
         if let Ranks::Gangs(gangs) = &self.ranks {
-            gangs.for_each_time(quad, row + 1, control, |step, time| {
+            gangs.for_each_time(quad, row + 1, control, |step, time, _| {
                 if step == row {
                     times.push(time);
                 }
@@ -275,9 +275,12 @@ impl Run for SampledRun<'_> {
         control: &Control,
     ) -> Result<[Slowest; QUAD_STEPS]> {
         match &self.ranks {
-            Ranks::Barrier(pools) => Slowest::of_pools(self.plan, durations, |index, nobody| {
-                pools[index].search(nobody, quad, control)
-            }),
+            Ranks::Barrier(pools) => Slowest::of_pools(
+                self.plan,
+                durations,
+                |index, nobody| pools[index].search(nobody, quad, control),
+                |index, step, rank| pools[index].in_episode(quad, step, rank),
+            ),
             Ranks::Gangs(gangs) => gangs.slowest(quad, n_steps, durations, control),
         }
     }
@@ -291,11 +294,12 @@ impl Run for SampledRun<'_> {
         control: &Control,
     ) -> Result<SlowestAndFrontiers> {
         match &self.ranks {
-            Ranks::Barrier(pools) => {
-                Slowest::of_pools_with_frontiers(self.plan, durations, |index, nobody| {
-                    pools[index].search(nobody, quad, control)
-                })
-            }
+            Ranks::Barrier(pools) => Slowest::of_pools_with_frontiers(
+                self.plan,
+                durations,
+                |index, nobody| pools[index].search(nobody, quad, control),
+                |index, step, rank| pools[index].in_episode(quad, step, rank),
+            ),
             Ranks::Gangs(gangs) => gangs.slowest_and_frontiers(quad, n_steps, durations, control),
         }
     }

@@ -142,6 +142,15 @@ impl<'a> PoolSearch<'a> {
             && self.episodes.is_empty()
     }
 
+    /// Whether a rank is in an episode in one step of a quad.
+    #[must_use]
+    pub fn in_episode(&self, quad: u32, step: usize, rank: u32) -> bool {
+        let step = quad * QUAD_STEPS as u32 + step as u32;
+        self.episodes
+            .in_step(step)
+            .any(|slow| slow.ranks.contains(&rank))
+    }
+
     /// What the search keeps in each of the four steps of a quad, starting from
     /// `nothing` in each of them.
     ///

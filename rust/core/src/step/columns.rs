@@ -3,6 +3,7 @@
 use super::expected::ExpectedTime;
 use super::slowest::Slowest;
 use crate::error::Result;
+use crate::plan::{Affects, Plan};
 use crate::room::filled;
 
 /// Rows of steps, runs one after another, and expected times by run and pool.
@@ -19,6 +20,9 @@ pub struct Columns {
     pub stall_s: Vec<f64>,
     /// Index of the pool that the barrier waited for.
     pub slowest: Vec<u32>,
+    /// Whether the replica that it waited for is in an episode; empty where there are none that
+    /// slow computing.
+    pub in_episode: Vec<bool>,
     /// Expected seconds that a rank computes in a step, by run and pool: stalls
     /// excluded, slowdowns included.
     pub busy_s: Vec<f64>,
@@ -37,6 +41,7 @@ impl Columns {
             exposed_comm_s: zeros(runs * steps)?,
             stall_s: zeros(runs * steps)?,
             slowest: filled(0, runs * steps)?,
+            in_episode: filled(false, runs * steps)?,
             busy_s: zeros(runs * n_pools)?,
             own_stall_s: zeros(runs * n_pools)?,
         })
@@ -49,6 +54,13 @@ impl Columns {
         }
     }
 
+    /// Drops whether replicas are in episodes where none can be.
+    pub(super) fn drop_what_cannot_be(&mut self, plan: &Plan) {
+        if !plan.has_episodes(Affects::Compute) {
+            self.in_episode = Vec::new();
+        }
+    }
+
     pub(super) fn rows(&mut self) -> StepRows<'_> {
         StepRows {
             step_time_s: &mut self.step_time_s,
@@ -56,6 +68,7 @@ impl Columns {
             exposed_comm_s: &mut self.exposed_comm_s,
             stall_s: &mut self.stall_s,
             slowest: &mut self.slowest,
+            in_episode: &mut self.in_episode,
         }
     }
 }
@@ -118,6 +131,7 @@ pub(super) struct StepRows<'a> {
     exposed_comm_s: &'a mut [f64],
     stall_s: &'a mut [f64],
     slowest: &'a mut [u32],
+    in_episode: &'a mut [bool],
 }
 
 impl Rows for StepRows<'_> {
@@ -133,6 +147,7 @@ impl Rows for StepRows<'_> {
         let exposed_comm_s = self.exposed_comm_s.split_at_mut(steps);
         let stall_s = self.stall_s.split_at_mut(steps);
         let slowest = self.slowest.split_at_mut(steps);
+        let in_episode = self.in_episode.split_at_mut(steps);
         (
             Self {
                 step_time_s: step_time_s.0,
@@ -140,6 +155,7 @@ impl Rows for StepRows<'_> {
                 exposed_comm_s: exposed_comm_s.0,
                 stall_s: stall_s.0,
                 slowest: slowest.0,
+                in_episode: in_episode.0,
             },
             Self {
                 step_time_s: step_time_s.1,
@@ -147,6 +163,7 @@ impl Rows for StepRows<'_> {
                 exposed_comm_s: exposed_comm_s.1,
                 stall_s: stall_s.1,
                 slowest: slowest.1,
+                in_episode: in_episode.1,
             },
         )
     }
@@ -157,6 +174,7 @@ impl Rows for StepRows<'_> {
         self.exposed_comm_s[step] = row.exposed_comm_s;
         self.stall_s[step] = row.slowest.stall_s;
         self.slowest[step] = row.slowest.pool;
+        self.in_episode[step] = row.slowest.in_episode;
     }
 }
 

@@ -125,6 +125,7 @@ pub fn simulate<E: Engine>(
         control,
     )?;
     columns.set_expected(&expected.concat());
+    columns.drop_what_cannot_be(engine.plan());
     Ok(columns)
 }
 
@@ -175,6 +176,7 @@ pub fn simulate_with_terms<E: Engine>(
         control,
     )?;
     columns.set_expected(&expected.concat());
+    columns.drop_what_cannot_be(engine.plan());
     Ok((columns, terms.into_columns()?))
 }
 

@@ -87,6 +87,7 @@ impl<'a> OtherNetwork<'a> {
                         compute_s: time.total_s,
                         stall_s: time.stall_s,
                         duration_s,
+                        ..Slowest::NOBODY
                     };
                 }
             }

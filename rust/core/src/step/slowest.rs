@@ -16,6 +16,8 @@ pub struct Slowest {
     pub stall_s: f64,
     /// Seconds of the step.
     pub duration_s: f64,
+    /// Whether its slowest rank or, with stages, any of its ranks is in an episode.
+    pub in_episode: bool,
 }
 
 /// What a replica computes in one step, and for how long it is stalled.
@@ -48,11 +50,13 @@ impl Slowest {
         compute_s: 0.0,
         stall_s: 0.0,
         duration_s: 0.0,
+        in_episode: false,
     };
 
     /// The slowest in each step of a quad where a step is one barrier: `find` gives the
     /// slowest rank of each pool, by index, starting from nobody. It may leave out ranks that
-    /// are faster than those of the pools before.
+    /// are faster than those of the pools before. `in_episode` tells of a pool, a step within the
+    /// quad and a rank that was found whether it is in an episode.
     ///
     /// # Errors
     /// Those of `find`.
@@ -63,6 +67,7 @@ impl Slowest {
             usize,
             [SlowestRank<'d>; QUAD_STEPS],
         ) -> Result<[SlowestRank<'d>; QUAD_STEPS]>,
+        in_episode: impl Fn(usize, usize, u32) -> bool,
     ) -> Result<[Self; QUAD_STEPS]> {
         let mut slowest = [Self::NOBODY; QUAD_STEPS];
         for (index, pool) in plan.pools().iter().enumerate() {
@@ -71,7 +76,7 @@ impl Slowest {
                 SlowestRank::none_below(steps[step], slowest[step].duration_s)
             });
             let found = find(index, nobody)?;
-            for (slowest, rank) in slowest.iter_mut().zip(found) {
+            for (step, (slowest, rank)) in slowest.iter_mut().zip(found).enumerate() {
                 let compute_s = pool.compute_s() * f64::from(rank.time_rel());
                 if slowest.yields_to(rank.duration_s, compute_s) {
                     *slowest = Self {
@@ -79,6 +84,7 @@ impl Slowest {
                         compute_s,
                         stall_s: pool.compute_s() * f64::from(rank.stall_rel),
                         duration_s: rank.duration_s,
+                        in_episode: in_episode(index, step, rank.rank),
                     };
                 }
             }
@@ -87,7 +93,8 @@ impl Slowest {
     }
 
     /// The slowest in each step of a quad where a step is one barrier, and the frontiers of all
-    /// pools: `find` gives that of a pool, by index, in the frontiers of nobody that it is given.
+    /// pools: `find` gives that of a pool, by index, in the frontiers of nobody that it is given,
+    /// and `in_episode` tells as in [`Slowest::of_pools`].
     ///
     /// # Errors
     /// Those of `find`.
@@ -95,30 +102,36 @@ impl Slowest {
         plan: &Plan,
         durations: &[[StepDuration; QUAD_STEPS]],
         mut find: impl FnMut(usize, PoolFrontiers) -> Result<PoolFrontiers>,
+        in_episode: impl Fn(usize, usize, u32) -> bool,
     ) -> Result<SlowestAndFrontiers> {
         let mut times_of = std::array::from_fn(|_| Vec::with_capacity(16));
         let mut frontiers = NOBODIES;
-        let slowest = Self::of_pools(plan, durations, |index, mut slowest| {
-            let unit_s = plan.pools()[index].compute_s();
-            // One memory for all pools.
-            frontiers.iter_mut().for_each(Frontier::clear);
-            frontiers = find(index, std::mem::replace(&mut frontiers, NOBODIES))?;
-            let steps = slowest.iter_mut().zip(&mut times_of).zip(&frontiers);
-            for ((slowest, times), frontier) in steps {
-                for point in frontier.points() {
-                    if slowest.yields_to(point.compute, point.stall, point.rank) {
-                        slowest.take(point.compute, point.stall, point.rank);
+        let slowest = Self::of_pools(
+            plan,
+            durations,
+            |index, mut slowest| {
+                let unit_s = plan.pools()[index].compute_s();
+                // One memory for all pools.
+                frontiers.iter_mut().for_each(Frontier::clear);
+                frontiers = find(index, std::mem::replace(&mut frontiers, NOBODIES))?;
+                let steps = slowest.iter_mut().zip(&mut times_of).zip(&frontiers);
+                for ((slowest, times), frontier) in steps {
+                    for point in frontier.points() {
+                        if slowest.yields_to(point.compute, point.stall, point.rank) {
+                            slowest.take(point.compute, point.stall, point.rank);
+                        }
+                        times.push(FrontierTime {
+                            pool: index as u32,
+                            compute_s: unit_s * f64::from(point.compute),
+                            stall_s: unit_s * f64::from(point.stall),
+                            total_s: unit_s * f64::from(point.total),
+                        });
                     }
-                    times.push(FrontierTime {
-                        pool: index as u32,
-                        compute_s: unit_s * f64::from(point.compute),
-                        stall_s: unit_s * f64::from(point.stall),
-                        total_s: unit_s * f64::from(point.total),
-                    });
                 }
-            }
-            Ok(slowest)
-        })?;
+                Ok(slowest)
+            },
+            in_episode,
+        )?;
         Ok((slowest, times_of))
     }
 

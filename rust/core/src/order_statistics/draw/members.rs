@@ -225,6 +225,12 @@ impl<'a> Members<'a> {
         self.bulk.curve()
     }
 
+    /// Whether a rank that was found to be the slowest in one step of a quad is in an episode.
+    /// That of the bulk has no number, and is in none.
+    pub fn in_episode(&self, quad: u32, step: usize, rank: u32) -> bool {
+        !self.slow.is_empty() && self.slow_in(quad, step).factor(rank).is_some()
+    }
+
     /// The slowest in each step of a quad, starting from nobody.
     pub fn best<B: Best>(
         &self,
@@ -235,10 +241,7 @@ impl<'a> Members<'a> {
         let mut best = nobody;
         let common = self.common(quad, &mut scratch.drifts);
         let mut lifts = [1.0; QUAD_STEPS];
-        let slow = |step: usize| {
-            let number = quad * QUAD_STEPS as u32 + step as u32;
-            self.slow.in_step(self.pool, self.law.block, number)
-        };
+        let slow = |step: usize| self.slow_in(quad, step);
         if !self.slow.is_empty() {
             lifts = std::array::from_fn(|step| slow(step).lift());
         }
@@ -280,6 +283,12 @@ impl<'a> Members<'a> {
         }
         self.meet_contenders(quad, scratch, common, &mut best);
         best
+    }
+
+    /// The ranks that are slow in one step of a quad.
+    fn slow_in(&self, quad: u32, step: usize) -> SlowInStep<'_> {
+        let number = quad * QUAD_STEPS as u32 + step as u32;
+        self.slow.in_step(self.pool, self.law.block, number)
     }
 
     /// What all ranks share in the steps of a quad.
