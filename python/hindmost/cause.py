@@ -90,6 +90,9 @@ def _checked_units(units: Any) -> Any:
     raise PydanticCustomError("units", "must be numbers of units")
 
 
+MAX_TREND_PER_HOUR = 100.0
+"""Growth of a factor in an hour, at most."""
+
 PhaseSteps = Annotated[
     Annotated[int, Field(ge=0, lt=MAX_STEPS), Tag("number")] | Annotated[Law, Tag("law")],
     Discriminator(number_or_law),
@@ -137,10 +140,12 @@ class Cause(Strict):
     """The first step of a run, counted from 0, in which it comes with a period: a number, or the
     law of a number for each who shares a draw, drawn once a run, whose whole steps count modulo
     the period. By default any step of the period with equal probability."""
+    trend_per_hour: Annotated[float, Field(ge=0, le=MAX_TREND_PER_HOUR)] | None = None
+    """By how much its factor grows in each hour since the run began, as a restart of the job does,
+    as a share of what it would be: it is multiplied by 1 + trend_per_hour x hours. A step counts as
+    long as it takes without any cause."""
     enabled: bool = True
     """false removes the cause."""
-
-    trend_per_hour: Later = None
 
     @model_validator(mode="after")
     def _law_can_be_drawn(self) -> Cause:
@@ -211,6 +216,16 @@ class Cause(Strict):
             return None
         # A quotient may be too small for a number; steps are independent long before.
         return max(self.correlation_s / step_s, FEWEST_CORRELATION_STEPS)
+
+    def trend_in(self, step_s: float) -> float:
+        """Return by how much its factor grows from a step to the next one; 0 if it does not.
+
+        Parameters
+        ----------
+        step_s
+            Seconds of a step without any cause.
+        """
+        return (self.trend_per_hour or 0.0) * step_s / SECONDS_PER_HOUR
 
     @property
     def episodes_at_a_time(self) -> float:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hindmost import _core
+from hindmost.cause import SECONDS_PER_HOUR
 from hindmost.engines import Deviation
 from hindmost.errors import Problem, UnknownNameError, plain
 from hindmost.file_terms import with_terms
@@ -23,7 +24,13 @@ from hindmost.metrics import METRICS, RUN_METRICS, name_problems
 from hindmost.notebook import Cells, shown
 from hindmost.order import Rows
 from hindmost.plan import Plan, PoolPlan
-from hindmost.scenario import Scenario, bases, not_modelled, scenario_warnings
+from hindmost.scenario import (
+    Scenario,
+    ScenarioWarning,
+    bases,
+    not_modelled,
+    scenario_warnings,
+)
 from hindmost.statistics import Estimate, Replicates, estimate, replicates, run_means
 from hindmost.terms import Terms, has_terms, terms_of
 
@@ -43,6 +50,8 @@ SUFFIXES = (".parquet", ".csv", ".json")
 
 BY_RUN_AND_POOL = ("busy_s", "own_stall_s")
 """Columns with one row a run and pool."""
+MOST_OFF = 1.25
+"""Factor by which the hours of a run's steps may differ from those between restarts."""
 IN_EPISODE = "slowest_in_episode"
 """Column of steps that tells whether the slowest replica is in an episode."""
 EPISODES_OF_POOLS = ("slowest_in_episode_frac", "wait_for_episodes_frac")
@@ -333,8 +342,32 @@ class Result:
 
     @cached_property
     def scenario_warnings(self) -> list[dict[str, str]]:
-        """What is allowed in the scenario and probably not meant, as path and warning."""
-        return [asdict(warning) for warning in scenario_warnings(self.scenario)]
+        """What is allowed in the scenario and probably not meant, as path and warning.
+
+        Also what of its steps whole runs do not have.
+        """
+        return [
+            asdict(warning)
+            for warning in (*scenario_warnings(self.scenario), *self._trend_warnings())
+        ]
+
+    def _trend_warnings(self) -> Iterator[ScenarioWarning]:
+        """Yield a warning where factors grow for much longer than from restart to restart."""
+        if self.account is None:
+            return
+        step_h = float(self.columns["step_time_s"].mean()) / SECONDS_PER_HOUR
+        hours, n_steps = self.account.hours_between_restarts, self.inputs["steps"]
+        simulated = n_steps * step_h
+        if hours / MOST_OFF < simulated < hours * MOST_OFF:
+            return
+        for name, cause in self.scenario.acting_causes.items():
+            if cause.trend_per_hour:
+                warning = (
+                    f"makes the mean of {n_steps:,} steps, {simulated:.3g} h, where whole runs "
+                    f"compute for {hours:.3g} h from a restart to the next one: "
+                    f"--steps {max(1, round(hours / step_h)):,} would fit"
+                )
+                yield ScenarioWarning(path=f"causes.{name}.trend_per_hour", warning=warning)
 
     @cached_property
     def assumed(self) -> list[dict[str, str]]:

@@ -340,9 +340,9 @@ def test_another_number_is_another_gpu() -> None:
     )
 
 
-def test_a_key_of_a_later_part_is_not_offered() -> None:
-    said = refusal({"causes.stall.trend": 3})
+def test_a_key_like_no_other_is_told_all_that_there_are() -> None:
+    said = refusal({"causes.stall.warmth": 3})
     assert said.endswith(
         "; there is law, affects, effect, scope, span, correlation_s, probability, per_hour, "
-        "duration, pools, units, period_steps, phase_steps, enabled"
+        "duration, pools, units, period_steps, phase_steps, trend_per_hour, enabled"
     )

@@ -76,7 +76,6 @@ KEYS = {
     'got "gpus"; did you mean "gpu"?',
     'causes.stall.span = "month"': "must be run, drift, episode, step, microbatch or layer, "
     'got "month"',
-    "causes.stall.trend_per_hour = 0.5": "is not there yet, got 0.5",
     "causes.stall.pools = []": "must name at least one pool",
     'causes.stall.pools = ["h10"]': "must name pools of this scenario, "
     'got "h10"; did you mean "h100"?',
@@ -407,7 +406,7 @@ def test_a_wrong_table_of_a_lower_layer_is_not_forgotten() -> None:
 
 
 def test_a_cause_has_all_its_problems_at_once() -> None:
-    lines = "causes.stall.correlation = 1\ncauses.stall.trend_per_hour = 1\n"
+    lines = "causes.stall.correlation = 1\ncauses.stall.trend_per_hour = -1\n"
     assert len(said(lines + "causes.stall.probability = 2").splitlines()) == 3
 
 

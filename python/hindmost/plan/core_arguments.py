@@ -121,6 +121,7 @@ def _core_cause(
         "units": cause.unit_ranges,
         **_period(cause),
         **({} if correlation_steps is None else {"correlation_steps": correlation_steps}),
+        **({"trend_per_step": cause.trend_in(step_s)} if cause.trend_per_hour else {}),
         **_episode(cause, probability, step_s, scenario.evict_after_s),
     }
 

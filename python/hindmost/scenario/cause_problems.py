@@ -71,6 +71,7 @@ def _cause(scenario: Scenario, path: str, cause: Cause, counts: Counts) -> Itera
     yield from _period(path, cause)
     yield from _drift(scenario, path, cause)
     yield from _episode(path, cause)
+    yield from _trend(path, cause)
     if cause.unit_ranges is not None:
         yield from _named_units(scenario, path, cause, cause.unit_ranges, counts)
     if cause.span in WITHIN_STEP:
@@ -214,6 +215,31 @@ def _drift(scenario: Scenario, path: str, cause: Cause) -> Iterator[Problem]:
         )
         hint = f"cap = {watchdog_s:g}"
         yield Problem(path=f"{path}.law", requirement=requirement, hint=hint)
+
+
+def _trend(path: str, cause: Cause) -> Iterator[Problem]:
+    """Yield a problem where a cause has no factor that could grow from step to step."""
+    if cause.trend_per_hour is None:
+        return
+    for key, known, hint in (
+        ("effect", ("slowdown",), "seconds do not grow"),
+        ("scope", ("pool", "cluster"), "what all ranks of a pool share grows"),
+        ("span", ("step", "drift"), 'a law of one value needs no other span than "step"'),
+    ):
+        value = getattr(cause, key)
+        if value not in known:
+            requirement = f"must be {' or '.join(known)} where {path}.trend_per_hour is given"
+            yield Problem(path=f"{path}.{key}", requirement=requirement, value=value, hint=hint)
+    given = {
+        "probability": cause.probability if cause.probability not in (None, 1) else None,
+        "per_hour": cause.per_hour,
+        "period_steps": cause.period_steps if cause.period_steps not in (None, 1) else None,
+    }
+    for key, value in given.items():
+        if value is not None:
+            requirement = f"must be left out where {path}.trend_per_hour is given"
+            hint = "what grows acts in every step"
+            yield Problem(path=f"{path}.{key}", requirement=requirement, value=value, hint=hint)
 
 
 def _named_units(

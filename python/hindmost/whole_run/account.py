@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -158,6 +159,22 @@ class Account:
         with_failures, without = reasons[worst]
         why = f"{every}, {with_failures}" if every else without.removeprefix("and ")
         return f"the job makes no progress: {why}"
+
+    @property
+    def hours_between_restarts(self) -> float:
+        """Hours for which the job computes from a restart to the next one, on average.
+
+        Of what stops it for the recovery of a replica, too; infinite if nothing does.
+        """
+        found = self.hours_of
+        n_restarts = sum(map(sum, found.interruptions)) + sum(found.regrows)
+        if not n_restarts:
+            return math.inf
+        # Kept and redone, of what the job holds while the clock on the wall runs.
+        computed, held = float(self._weighted[:, :2].sum()), float(self._held.sum())
+        share = computed / held if held else 0.0
+        hours = len(found.regrows) * found.days * SECONDS_PER_DAY / SECONDS_PER_HOUR
+        return share * hours / n_restarts
 
     @property
     def nodes_down(self) -> pl.DataFrame:

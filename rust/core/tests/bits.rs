@@ -246,6 +246,7 @@ fn a_tile_border_changes_nothing() {
             units: None,
             period: None,
             correlation_steps: None,
+            trend_per_step: 0.0,
             episode: None,
         });
         let draft = Draft {
@@ -380,16 +381,25 @@ fn any_cause(n_pools: usize) -> impl Strategy<Value = CauseSpec> {
         prop::sample::select(vec![1.0, 0.5, 0.1, 1e-6, 0.0]),
         any_law(),
         prop::sample::subsequence((0..n_pools).collect::<Vec<_>>(), 1..=n_pools),
-        (any_units(), any_period(), any_correlation()),
+        (any_units(), any_period(), any_correlation(), any_trend()),
     )
         .prop_map(
             |(affects, effect, scope, span, probability, law, pools, among)| {
-                let (units, period, correlation_steps) = among;
+                let (units, period, correlation_steps, trend_per_step) = among;
                 let may_drift = span == Span::Step
                     && matches!(scope, Scope::Node | Scope::Pool | Scope::Cluster)
                     && law.components().len() == 1;
                 let correlation_steps = correlation_steps.filter(|_| may_drift);
                 let may_come = span == Span::Step && correlation_steps.is_none();
+                let may_grow = span == Span::Step
+                    && effect == Effect::Slowdown
+                    && scope.is_pool_wide()
+                    && trend_per_step > 0.0;
+                let (probability, period) = if may_grow {
+                    (1.0, None)
+                } else {
+                    (probability, period)
+                };
                 CauseSpec {
                     name: String::new(),
                     affects,
@@ -401,6 +411,7 @@ fn any_cause(n_pools: usize) -> impl Strategy<Value = CauseSpec> {
                     units: units.filter(|_| pools.len() == 1 && !scope.is_pool_wide()),
                     period: period.filter(|_| may_come),
                     correlation_steps,
+                    trend_per_step: if may_grow { trend_per_step } else { 0.0 },
                     episode: None,
                     pools,
                 }
@@ -415,6 +426,11 @@ fn any_units() -> impl Strategy<Value = Option<Vec<(u32, u32)>>> {
         2 => Just(None),
         1 => prop::collection::vec(range, 1..4).prop_map(Some),
     ]
+}
+
+/// No growth from step to step, or some.
+fn any_trend() -> impl Strategy<Value = f64> {
+    prop::sample::select(vec![0.0, 1e-4, 0.3])
 }
 
 /// A draw for each step, or one that follows those of other steps.

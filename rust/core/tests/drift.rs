@@ -186,6 +186,7 @@ fn without_correlation_it_is_span_step_bit_for_bit() {
         let drift = || drifting(scope, law(), 1e-3, &[0, 1]);
         let step = || CauseSpec {
             correlation_steps: None,
+            trend_per_step: 0.0,
             episode: None,
             ..drift()
         };

@@ -6,7 +6,7 @@ use common::laws::{capped, constant, exponential, lognormal, mixture, pareto};
 use common::plans::{jitter, plan, pool, term, with_probability};
 use hindmost_core::control::Control;
 use hindmost_core::plan::{
-    CauseSpec, Communication, PeriodSpec, Phase, Plan, PoolSpec, Scope, Span,
+    CauseSpec, Communication, Effect, PeriodSpec, Phase, Plan, PoolSpec, Scope, Span,
 };
 use hindmost_core::sample::{rank_times, sample};
 use hindmost_core::{Error, Result};
@@ -155,6 +155,52 @@ fn what_drifts_has_a_scope_a_span_and_one_law_for_each_step() {
     for bad in [0.0, -1.0, f64::NAN, f64::INFINITY, 1.1e8] {
         let spec = CauseSpec {
             correlation_steps: Some(bad),
+            ..cluster()
+        };
+        refused(with_cause(spec), path, bad);
+    }
+}
+
+#[test]
+fn what_grows_is_a_factor_that_a_pool_shares_in_every_step() {
+    let growing = |spec: CauseSpec| CauseSpec {
+        trend_per_step: 0.1,
+        ..spec
+    };
+    let of = |scope| CauseSpec {
+        scope,
+        ..good_cause()
+    };
+    for scope in [Scope::Pool, Scope::Cluster] {
+        assert!(with_cause(growing(of(scope))).is_ok());
+    }
+    let path = "causes.jitter.trend_per_step";
+    for scope in [Scope::Gpu, Scope::Node, Scope::Rack, Scope::Replica] {
+        refused(with_cause(growing(of(scope))), path, 0.1);
+    }
+    let cluster = || of(Scope::Cluster);
+    let of_run = CauseSpec {
+        span: Span::Run,
+        ..cluster()
+    };
+    let stall = CauseSpec {
+        effect: Effect::Stall,
+        ..cluster()
+    };
+    let regular = CauseSpec {
+        period: Some(PeriodSpec {
+            steps: 3,
+            phase: Phase::Any,
+        }),
+        ..cluster()
+    };
+    let rare = with_probability(cluster(), 0.5);
+    for spec in [of_run, stall, regular, rare] {
+        refused(with_cause(growing(spec)), path, 0.1);
+    }
+    for bad in [-1.0, f64::NAN, f64::INFINITY] {
+        let spec = CauseSpec {
+            trend_per_step: bad,
             ..cluster()
         };
         refused(with_cause(spec), path, bad);

@@ -69,6 +69,8 @@ pub struct Cause {
     #[pyo3(default)]
     correlation_steps: Option<f64>,
     #[pyo3(default)]
+    trend_per_step: f64,
+    #[pyo3(default)]
     episode: Option<Episode>,
 }
 
@@ -144,6 +146,7 @@ impl Cause {
                 },
             }),
             correlation_steps: self.correlation_steps,
+            trend_per_step: self.trend_per_step,
             episode: self.episode.as_ref().map(Episode::to_spec),
         })
     }

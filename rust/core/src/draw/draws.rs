@@ -169,7 +169,7 @@ impl<'a> Draws<'a> {
     pub fn unit_value(&self, cause: usize, when: When, unit: u32, step: usize) -> f32 {
         let source = self.source(cause, when);
         let own = source.cause;
-        if own.is_certain() && own.drift().is_none() && own.acts_on(unit) {
+        if own.is_certain() && own.is_of_words() && own.acts_on(unit) {
             return source.size(unit, step, source.word(source.streams.value, unit, step));
         }
         source.unit_values(unit)[step]
@@ -181,7 +181,7 @@ impl<'a> Draws<'a> {
     pub fn value_words(&self, cause: usize, when: When, units: &[u32]) -> Option<ScatteredWords> {
         let source = self.source(cause, when);
         let own = source.cause;
-        if !own.is_certain() || own.drift().is_some() || own.names_units() {
+        if !own.is_certain() || !own.is_of_words() || own.names_units() {
             return None;
         }
         let mut lanes = [0; SCATTERED_UNITS];
@@ -264,7 +264,7 @@ impl<'a> Draws<'a> {
     #[must_use]
     pub fn unit_size(&self, cause: usize, when: When, unit: u32, step: usize) -> f32 {
         let source = self.source(cause, when);
-        if source.cause.drift().is_some() {
+        if !source.cause.is_of_words() {
             return source.unit_values(unit)[step];
         }
         source.size(unit, step, source.word(source.streams.value, unit, step))
@@ -284,7 +284,7 @@ impl<'a> Draws<'a> {
         let table = source
             .cause
             .only_table()
-            .filter(|_| source.cause.is_certain() && source.cause.drift().is_none());
+            .filter(|_| source.cause.is_certain() && source.cause.is_of_words());
         let Some(table) = table else {
             for (product, &unit) in products.iter_mut().zip(units) {
                 *product *= source.unit_values(unit)[step];
@@ -523,7 +523,8 @@ impl Source<'_, '_> {
         }
         if self.cause.is_certain() {
             let words = self.words(self.streams.value, unit);
-            return std::array::from_fn(|step| self.size(unit, step, words[step]));
+            let values = std::array::from_fn(|step| self.size(unit, step, words[step]));
+            return self.grown(values);
         }
         let due = match self.cause.period() {
             None => [true; QUAD_STEPS],
@@ -569,7 +570,7 @@ impl Source<'_, '_> {
         };
         let occurrences = (self.cause.probability() < 1.0)
             .then(|| at_quad(self.streams.occurrence, self.when.c1));
-        std::array::from_fn(|row| {
+        let values = std::array::from_fn(|row| {
             let refine = || at_quad(self.streams.refine, self.when.c1)[row];
             if let Some(words) = occurrences
                 && !self.cause.occurs(words[row], refine)
@@ -583,6 +584,19 @@ impl Source<'_, '_> {
             }
             let (word, refine) = word_of(path.at(drift, step, innovation));
             table.value(word, || refine)
+        });
+        self.grown(values)
+    }
+
+    /// Factors of the first step as they are in the steps of a quad.
+    fn grown(&self, values: [f32; QUAD_STEPS]) -> [f32; QUAD_STEPS] {
+        if !self.cause.grows() {
+            return values;
+        }
+        let mut steps = self.when.steps().0..;
+        values.map(|value| {
+            let growth = steps.next().map_or(1.0, |step| self.cause.growth(step));
+            (f64::from(value) * growth) as f32
         })
     }
 

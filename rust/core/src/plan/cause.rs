@@ -46,6 +46,9 @@ pub struct CauseSpec {
     /// Steps in which the correlation of its draws with each other falls to 1/e, where these
     /// drift; by default each step has a draw of its own.
     pub correlation_steps: Option<f64>,
+    /// How much its factor grows from each step to the next one, as a share of what it is in the
+    /// first; 0 where it does not.
+    pub trend_per_step: f64,
     /// How often episodes begin and how long they last, for span episode only.
     pub episode: Option<EpisodeSpec>,
 }
@@ -92,6 +95,8 @@ pub struct Cause {
     period: Option<Period>,
     /// How its draws follow each other from step to step, where they drift.
     drift: Option<Drift>,
+    /// How much its factor grows from each step to the next one.
+    trend_per_step: f64,
     /// How often its episodes begin and how long they last, if it has any.
     episode: Option<Episode>,
 }
@@ -117,6 +122,7 @@ impl Cause {
             None => None,
             Some(steps) => Some(drifting(steps, &spec).map_err(|error| error.within(&path))?),
         };
+        check_trend(&spec).map_err(|error| error.within(&path))?;
         let episode = episode_of(&spec).map_err(|error| error.within(&path))?;
         let mut streams = vec![None; pools.len()];
         for &index in &spec.pools {
@@ -166,6 +172,7 @@ impl Cause {
             units,
             period,
             drift,
+            trend_per_step: spec.trend_per_step,
             episode,
         })
     }
@@ -261,6 +268,25 @@ impl Cause {
         self.drift.as_ref()
     }
 
+    /// Whether its factor grows from step to step.
+    #[must_use]
+    pub fn grows(&self) -> bool {
+        self.trend_per_step > 0.0
+    }
+
+    /// Whether its value in a step follows from its own random words, and from nothing else of the
+    /// step.
+    #[must_use]
+    pub fn is_of_words(&self) -> bool {
+        self.drift.is_none() && !self.grows()
+    }
+
+    /// What its factor of the first step has grown by in another one.
+    #[must_use]
+    pub fn growth(&self, step: u32) -> f64 {
+        1.0 + self.trend_per_step * f64::from(step)
+    }
+
     /// How often its episodes begin and how long they last, if it has any.
     #[must_use]
     pub fn episode(&self) -> Option<&Episode> {
@@ -268,7 +294,7 @@ impl Cause {
     }
 
     /// Expected factor or expected seconds of one draw for the average rank and step; what does
-    /// not occur is neutral.
+    /// not occur is neutral. Of a factor that grows, that of the first step.
     #[must_use]
     pub fn mean(&self) -> f64 {
         let neutral = f64::from(self.effect.neutral());
@@ -428,6 +454,34 @@ fn episode_of(spec: &CauseSpec) -> Result<Option<Episode>> {
     Episode::compile(episode).map(Some)
 }
 
+/// Refuses a factor that cannot grow from step to step.
+fn check_trend(spec: &CauseSpec) -> Result<()> {
+    let trend = spec.trend_per_step;
+    let refuse = |requirement: &str| {
+        let requirement = requirement.to_owned();
+        Err(Error::domain("trend_per_step", trend, requirement))
+    };
+    if !(trend >= 0.0 && trend.is_finite()) {
+        return refuse("finite and >= 0");
+    }
+    if trend == 0.0 {
+        return Ok(());
+    }
+    if spec.effect != Effect::Slowdown {
+        return refuse("absent for a stall");
+    }
+    if spec.span != Span::Step {
+        return refuse("absent for any span but step");
+    }
+    if !spec.scope.is_pool_wide() {
+        return refuse("absent for any scope but pool and cluster");
+    }
+    if spec.probability < 1.0 || spec.period.is_some() {
+        return refuse("absent for what does not act in every step");
+    }
+    Ok(())
+}
+
 /// Returns how the draws of a cause follow each other from step to step.
 fn drifting(correlation_steps: f64, spec: &CauseSpec) -> Result<Drift> {
     let refuse = |requirement: &str| {
@@ -476,6 +530,7 @@ mod tests {
             units: None,
             period: None,
             correlation_steps: None,
+            trend_per_step: 0.0,
             episode: None,
         };
         Cause::compile(spec, &[]).unwrap()

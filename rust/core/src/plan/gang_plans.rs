@@ -75,6 +75,7 @@ pub fn with_random_gangs(plan: &Plan, pipeline: &Pipeline, laws: Vec<GangLaw>) -
             units: None,
             period: None,
             correlation_steps: None,
+            trend_per_step: 0.0,
             episode: None,
         })?;
     }

@@ -47,8 +47,13 @@ impl Columns {
         })
     }
 
-    pub(super) fn set_expected(&mut self, expected: &[ExpectedTime]) {
+    /// Sets expected times by run and pool, which are those of first steps.
+    pub(super) fn set_expected(&mut self, plan: &Plan, expected: &[ExpectedTime]) {
+        let n_pools = plan.pools().len();
+        let n_runs = expected.len() / n_pools.max(1);
+        let n_steps = (self.step_time_s.len() / n_runs.max(1)) as u32;
         for (row, expected) in expected.iter().enumerate() {
+            let expected = expected.over_steps(plan, row % n_pools, n_steps);
             self.busy_s[row] = expected.busy_s;
             self.own_stall_s[row] = expected.stall_s;
         }

@@ -124,7 +124,7 @@ pub fn simulate<E: Engine>(
         |job| job.expected(),
         control,
     )?;
-    columns.set_expected(&expected.concat());
+    columns.set_expected(engine.plan(), &expected.concat());
     columns.drop_what_cannot_be(engine.plan());
     Ok(columns)
 }
@@ -175,7 +175,7 @@ pub fn simulate_with_terms<E: Engine>(
         |job| job.expected(),
         control,
     )?;
-    columns.set_expected(&expected.concat());
+    columns.set_expected(engine.plan(), &expected.concat());
     columns.drop_what_cannot_be(engine.plan());
     Ok((columns, terms.into_columns()?))
 }

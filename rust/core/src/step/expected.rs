@@ -1,6 +1,6 @@
 //! Expected times of a pool's average rank, from the laws' means.
 
-use crate::plan::{Affects, Effect, Plan, Span};
+use crate::plan::{Affects, Cause, Effect, Plan, Span};
 
 /// Expected seconds of the average rank of a pool in a step of one run: from the
 /// means of the laws and what persists, not from a sampled sum.
@@ -14,7 +14,8 @@ pub struct ExpectedTime {
 
 impl ExpectedTime {
     /// Of a pool whose ranks have these mean persistent effects: a factor, and a
-    /// stall in units of the pool's noiseless compute time.
+    /// stall in units of the pool's noiseless compute time. Factors that grow from step to step
+    /// are those of the first one.
     #[must_use]
     pub fn of_pool(plan: &Plan, index: usize, mean_slowdown: f64, mean_stall: f64) -> Self {
         let compute_s = plan.pools()[index].compute_s();
@@ -36,5 +37,19 @@ impl ExpectedTime {
             }
         }
         Self { busy_s, stall_s }
+    }
+
+    /// The times in the average one of some first steps of a run.
+    #[must_use]
+    pub fn over_steps(self, plan: &Plan, index: usize, n_steps: u32) -> Self {
+        let causes = plan.causes(index, Affects::Compute, Span::Step);
+        let growing: Vec<&Cause> = causes.filter(|cause| cause.grows()).collect();
+        if growing.is_empty() || n_steps == 0 {
+            return self;
+        }
+        let in_step = |step| -> f64 { growing.iter().map(|cause| cause.growth(step)).product() };
+        let growth = (0..n_steps).map(in_step).sum::<f64>() / f64::from(n_steps);
+        let busy_s = self.busy_s * growth;
+        Self { busy_s, ..self }
     }
 }

@@ -48,6 +48,7 @@ pub fn cause(
         units: None,
         period: None,
         correlation_steps: None,
+        trend_per_step: 0.0,
         episode: None,
     }
 }

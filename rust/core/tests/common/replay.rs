@@ -259,8 +259,12 @@ impl Replay {
         }
         let component = number("component");
         let choice = choices.iter().find(|choice| component < choice.below)?;
+        let grown = |value: f32| match cause.trend_per_step {
+            0.0 => value,
+            trend => (f64::from(value) * (1.0 + trend * f64::from(step))) as f32,
+        };
         let Some(correlation_steps) = cause.correlation_steps else {
-            return Some(choice.table.value(word("value"), || word("refine")));
+            return Some(grown(choice.table.value(word("value"), || word("refine"))));
         };
         let word_at = |usage: &str, step: u64| {
             let stream = fnv_1a(&format!("{name}/{}/{usage}", cause.name));
@@ -269,7 +273,7 @@ impl Replay {
         };
         let words = |step| (word_at("value", step), word_at("refine", step));
         let (word, refine) = drifted(correlation_steps, step, words);
-        Some(choice.table.value(word, || refine))
+        Some(grown(choice.table.value(word, || refine)))
     }
 }
 

@@ -29,6 +29,7 @@ pub fn slowdown(name: &str, sigma: f64, scope: Scope, span: Span) -> CauseSpec {
         units: None,
         period: None,
         correlation_steps: None,
+        trend_per_step: 0.0,
         episode: None,
     }
 }
