@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from hindmost.scenario.models import Scenario
     from hindmost.serving.fit import ServingFit, fit_serving
     from hindmost.simulation import rank_times, simulate, slowest_replicas
+    from hindmost.sweeps.run import ExecutorError
+    from hindmost.sweeps.spaces import grid, sampled
+    from hindmost.sweeps.sweep import sweep
     from hindmost.terms import Terms
     from hindmost.timelines.draw import timeline
     from hindmost.timelines.timeline import Timeline
@@ -48,6 +51,7 @@ __all__ = [
     "CollectiveCosts",
     "Comparison",
     "Compiled",
+    "ExecutorError",
     "Explanation",
     "Failures",
     "Forecast",
@@ -78,14 +82,17 @@ __all__ = [
     "explain",
     "fit_serving",
     "forecast",
+    "grid",
     "load",
     "model_summary",
     "queue",
     "rank_times",
     "read",
+    "sampled",
     "serve",
     "simulate",
     "slowest_replicas",
+    "sweep",
     "timeline",
     "with_changes",
 ]
@@ -97,6 +104,7 @@ _MODULES = {
     "CollectiveCosts": "analyses.collectives",
     "Comparison": "analyses.compare",
     "Compiled": "compiled",
+    "ExecutorError": "sweeps.run",
     "Explanation": "analyses.explain",
     "Failures": "renewal.job",
     "Forecast": "forecasted",
@@ -127,14 +135,17 @@ _MODULES = {
     "explain": "analyses.explain",
     "fit_serving": "serving.fit",
     "forecast": "analyses.forecast",
+    "grid": "sweeps.spaces",
     "load": "scenario.load",
     "model_summary": "analyses.model_summary",
     "queue": "queues.queue",
     "rank_times": "simulation",
     "read": "reading",
+    "sampled": "sweeps.spaces",
     "serve": "analyses.serve",
     "simulate": "simulation",
     "slowest_replicas": "simulation",
+    "sweep": "sweeps.sweep",
     "timeline": "timelines.draw",
     "with_changes": "scenario.load",
 }

@@ -1,7 +1,8 @@
-"""What the page on reproducibility shows works, each block as a script."""
+"""What the pages on reproducibility and on sweeps show works, each block as a script."""
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -14,14 +15,25 @@ from hindmost import store
 from tests.docs.markdown import ROOT, blocks, text_of
 
 PAGE = text_of(ROOT / "docs" / "reproducibility.md")
+SWEEPS = text_of(ROOT / "docs" / "sweeps.md")
 
 
-@pytest.mark.parametrize("code", blocks(PAGE, "python"))
+@pytest.mark.parametrize("code", [*blocks(PAGE, "python"), *blocks(SWEEPS, "python")])
 def test_a_script_runs(code: str, tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(code)
     command = [sys.executable, "-W", "error", "script.py"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_job_of_an_array_takes_its_part(tmp_path: Path) -> None:
+    [script] = blocks(SWEEPS, "sh")
+    environment = {**os.environ, "SLURM_ARRAY_TASK_ID": "3"}
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    subprocess.run(
+        ["sh", "-ec", script], cwd=tmp_path, env={**environment, "PATH": path}, check=True
+    )
+    assert len(list((tmp_path / "points").glob("*.json"))) == 7
 
 
 def test_the_keys_of_the_metadata_are_named() -> None:

@@ -47,7 +47,7 @@ ORDER = [
     ["result"],
     ["reading"],
     ["compiled"],
-    ["simulation", "timelines"],
+    ["simulation", "timelines", "sweeps"],
     ["analyses"],
     ["report"],
     ["cli"],

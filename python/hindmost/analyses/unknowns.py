@@ -63,6 +63,10 @@ class Unknown:
         """Return a number as a value of the key, or the whole number below it."""
         return math.floor(number) if self.is_integer else number
 
+    def at(self, share: float, /) -> Number:
+        """Return the value below which a share of its law lies."""
+        return self.as_value(self.law.ppf(share))
+
     @property
     def ends(self) -> tuple[Number, Number]:
         """Both ends of its range: the quantiles p0.1 and p99.9."""

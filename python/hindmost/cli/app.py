@@ -25,6 +25,7 @@ from hindmost.cli.report import report
 from hindmost.cli.run import run
 from hindmost.cli.schema import schema
 from hindmost.cli.serve import serve
+from hindmost.cli.sweep import sweep
 from hindmost.cli.timeline import timeline
 from hindmost.cli.validate import validate
 
@@ -35,7 +36,7 @@ EXIT_TERMINATED = 143
 
 
 SECTIONS = {
-    "Predict": (run, serve, economics),
+    "Predict": (run, serve, economics, sweep),
     "Explain": (compare, attribute, explain, timeline),
     "Look up": (collective, model, catalog, schema),
     "Write": (report, init, validate),

@@ -9,6 +9,7 @@ from hindmost.report.formats import (
     render_explanation,
     render_model,
     render_served,
+    render_sweep,
     render_timeline,
     render_worth,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "render_explanation",
     "render_model",
     "render_served",
+    "render_sweep",
     "render_timeline",
     "render_worth",
 ]

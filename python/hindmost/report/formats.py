@@ -15,6 +15,8 @@ from hindmost.report.result_content import result_content
 from hindmost.result import Result
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from hindmost.analyses.collectives import CollectiveCosts
     from hindmost.analyses.compare import Comparison
     from hindmost.analyses.economics import Worth
@@ -163,6 +165,35 @@ def render_served(found: Served, style: str) -> str:
 
     return _in_style(
         style, document=found.document, rows=rows, content=lambda: serving_content(found)
+    )
+
+
+def render_sweep(
+    frame: pl.DataFrame, style: str, *, base: str, runs: int | None, steps: int | None
+) -> str:
+    """Return a sweep in one of `FORMATS`; ``table`` and ``markdown`` show the best of many points.
+
+    Parameters
+    ----------
+    frame
+        What `sweep` returns.
+    style
+        The format.
+    base
+        Name of the scenario that the points change.
+    runs, steps
+        Of each point; None for those of `simulate`.
+    """
+    from hindmost.report.sweep_content import sweep_content
+
+    return _in_style(
+        style,
+        document=lambda: {
+            "inputs": {"base": base, "runs": runs, "steps": steps},
+            "points": frame.to_dicts(),
+        },
+        rows=frame.to_dicts,
+        content=lambda: sweep_content(frame, base=base, runs=runs, steps=steps),
     )
 
 

@@ -87,7 +87,7 @@ def apply_changes(document: Document, changes: Changes, source: str) -> None:
             if numbers:
                 document.lay(numbers, source)
                 numbers = {}
-            document.lay(_nested(path, _plain(value)), source)
+            document.lay(_nested(path, plain_value(value)), source)
     if problems:
         raise ScenarioError(problems)
     if numbers:
@@ -128,7 +128,7 @@ def _unsettable(path: Any, value: Any, table: Table) -> str | None:
     return None
 
 
-def _plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
     """Return a value with NumPy's numbers as those of Python, which TOML can hold."""
     if isinstance(value, bool | int | float | str) or value is None:
         return value
@@ -137,9 +137,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Real):
         return float(value)
     if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items()}
+        return {key: plain_value(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
+        return [plain_value(inner) for inner in value]
     return value
 
 

@@ -1,0 +1,1 @@
+"""Sweeps: many scenarios at once, on any executor, kept as they are done."""
