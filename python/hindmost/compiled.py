@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,7 @@ from hindmost.arguments import (
 from hindmost.engines import Choice, Method, Progress, Reason, choose, counting, exact_engine
 from hindmost.errors import Problem, ScenarioError, plain
 from hindmost.law import compiled_law
-from hindmost.memo import Memo
+from hindmost.memo import Memo, digest
 from hindmost.parallel import in_parallel
 from hindmost.plan import Plan, make_plan
 from hindmost.result import Result
@@ -40,7 +40,13 @@ from hindmost.scenario import Changes, Scenario, to_table, with_changes
 from hindmost.scenario.change import as_changes
 from hindmost.scenario.load import judged, load
 
+if TYPE_CHECKING:
+    from hindmost.whole_run.hours import RunHours
+
 Kept = TypeVar("Kept")
+
+MOST_HOURS = 32
+"""Whole runs that are kept for changes of a scenario, at most."""
 
 DEFAULT_SIZES = {"order-statistics": (16, 10_000), "sample": (8, 250)}
 """Runs, and steps of each run, by method."""
@@ -80,6 +86,7 @@ class Compiled:
     ) -> None:
         self._memory = memory if like is None else like._memory
         self._replica_laws: Memo[Choice] = Memo(2)
+        self._hours: Memo[Any] = Memo(MOST_HOURS) if like is None else like._hours
         known = None if like is None else (like.scenario, like.plan)
         self.scenario = scenario = judged(scenario)
         self.plan = make_plan(scenario, known=known)
@@ -158,9 +165,13 @@ class Compiled:
         inputs = {**result.inputs, "days": days, "tokens": tokens, "asked": asked}
         seed, threads = inputs["seed"], result.machine["threads"]
         fleet = Fleet(scenario=compiled.scenario, plan=compiled.plan)
-        hours = run_hours(
-            fleet, seed=seed, runs=inputs["runs"], days=days, threads=threads, progress=progress
-        )
+        size = {"seed": seed, "runs": inputs["runs"], "days": days}
+
+        def simulated() -> RunHours:
+            return run_hours(fleet, **size, threads=threads, progress=progress)
+
+        # Most changes of a scenario leave its failures as they are.
+        hours = compiled._hours.get(digest((fleet.identity, size)), simulated)
         if tokens is not None:
             hours = with_budget(
                 hours, fleet, result.mean_step_s, tokens=tokens, seed=seed, threads=threads

@@ -368,3 +368,55 @@ def test_keys_tell_data_apart() -> None:
     assert _core.Law({"name": "lognormal", "sigma": 0.1, "median": 1.0}) == _core.Law(
         {"name": "lognormal", "sigma": 0.1, "median": 1.0}
     )
+
+
+FAILING: Table = {
+    "failures.node": {"scope": "node", "per_hour": 1e-3, "repair_hours": 10.0},
+    "recovery": {"restart_s": 60.0, "spares": 16},
+    "checkpoint": {"blocking_s": 5.0},
+}
+
+
+def test_whole_runs_one_after_another_are_those_of_each_change_alone() -> None:
+    """Those that are known from an equal cluster, and those that are not."""
+    base = hm.load("h100-1k", FAILING)
+    compiled = hm.compile(base)
+    size: dict[str, Any] = {"seed": 3, "runs": 2, "steps": 20}
+    changes: list[Table] = [
+        {},
+        {"pools.h100.software_efficiency": 0.9},
+        {"failures.node.per_hour": 2e-3},
+        {"recovery.spares": 32},
+        {"checkpoint.interval_s": 600.0},
+        {"ideal.idle": True},
+        {"ideal.failures": True},
+        {"layout.tensor": 4},
+    ]
+    shares = []
+    for change in (*changes, *reversed(changes)):
+        for days in (None, 5.0):
+            found = compiled.simulate(changes=change, days=days, **size)
+            alone = hm.simulate(with_changes(base, change), days=days, **size)
+            assert found == alone, (change, days)
+        assert found.account is not None
+        shares.append(found.account.gpu_hours.tobytes())
+    # All but the speed of software, and how a node is divided, act on whole runs.
+    assert len(set(shares)) == len(changes) - 2
+
+
+def test_whole_runs_that_do_not_change_are_not_simulated_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compiled = hm.compile(hm.load("h100-1k", FAILING))
+    walks = []
+
+    def walk(*arguments: Any, **call: Any) -> Any:
+        walks.append(call)
+        return fleet_runs(*arguments, **call)
+
+    fleet_runs = _core.fleet_runs
+    monkeypatch.setattr(_core, "fleet_runs", walk)
+    for efficiency in (0.8, 0.9, 1.0):
+        changes = {"pools.h100.software_efficiency": efficiency}
+        compiled.simulate(changes=changes, **SIZES)
+    assert len(walks) == 1

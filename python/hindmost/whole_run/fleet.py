@@ -131,6 +131,13 @@ class Fleet:
         interval_s = self.interval_s if interval_s is None else interval_s
         return {**self._cluster, "checkpoint": self._checkpoint(interval_s)}
 
+    @property
+    def identity(self) -> Any:
+        """What whole runs follow from, as plain data: fleets of equal ones have equal runs."""
+        saves = self._saves
+        interval_s = None if saves is None else saves.interval_s
+        return self._cluster, self._checkpoint(None), interval_s, self.scenario.ideals.idle
+
     @cached_property
     def _cluster(self) -> dict[str, Any]:
         scenario, recovery = self.scenario, self._recovery
