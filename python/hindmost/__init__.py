@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hindmost.analyses.explain import Explanation, explain
     from hindmost.analyses.forecast import forecast
     from hindmost.analyses.model_summary import ModelSummary, model_summary
+    from hindmost.analyses.sensitivity import Sensitivity, sensitivity
     from hindmost.analyses.serve import Served, serve
     from hindmost.attributed import Attribution
     from hindmost.compiled import Compiled, compile
@@ -67,6 +68,7 @@ __all__ = [
     "Result",
     "Scenario",
     "ScenarioError",
+    "Sensitivity",
     "Served",
     "ServingFit",
     "Terms",
@@ -89,6 +91,7 @@ __all__ = [
     "rank_times",
     "read",
     "sampled",
+    "sensitivity",
     "serve",
     "simulate",
     "slowest_replicas",
@@ -120,6 +123,7 @@ _MODULES = {
     "Result": "result",
     "Scenario": "scenario.models",
     "ScenarioError": "errors",
+    "Sensitivity": "analyses.sensitivity",
     "Served": "analyses.serve",
     "ServingFit": "serving.fit",
     "Terms": "terms",
@@ -142,6 +146,7 @@ _MODULES = {
     "rank_times": "simulation",
     "read": "reading",
     "sampled": "sweeps.spaces",
+    "sensitivity": "analyses.sensitivity",
     "serve": "analyses.serve",
     "simulate": "simulation",
     "slowest_replicas": "simulation",

@@ -153,13 +153,13 @@ def forecast_task(
     Parameters are those of `forecast` and trusted, but for the method; steps are by method.
     """
     given = base.scenario
-    base = base.with_changes(_stack_of(given))
+    base = as_forecast(base)
     is_exact = method != "sample" and not isinstance(base.exact, Reason)
     if method == "order-statistics" and not is_exact:
         requirement = "must be auto or sample, where order-statistics is not exact"
         hint = f"a replica law would be simulated for each of {runs} draws"
         refuse([Problem(path="method", requirement=requirement, value=method, hint=hint)])
-    drawn, held, acting = _sorted_out(base.scenario)
+    drawn, held, acting = what_is_drawn(base.scenario)
     draws = _Draws(base=base, unknowns=drawn, acting=acting, seed=seed, steps=steps, method=method)
     by_engine = "order-statistics" if is_exact else "sample"
 
@@ -193,8 +193,19 @@ def _stack_of(scenario: Scenario) -> dict[str, str]:
     return {} if name == (scenario.workload.stack or BEST_STACK) else {"workload.stack": name}
 
 
-def _sorted_out(scenario: Scenario) -> tuple[list[Unknown], tuple[str, ...], list[str]]:
-    """Return the unknowns that are drawn, and the paths of those held and of those that act."""
+def as_forecast(base: Compiled) -> Compiled:
+    """Return a compiled scenario with the stack that a forecast takes."""
+    return base.with_changes(_stack_of(base.scenario))
+
+
+def what_is_drawn(scenario: Scenario) -> tuple[list[Unknown], tuple[str, ...], list[str]]:
+    """Return the unknowns that are drawn in forecasts, and the paths of those held and that act.
+
+    Parameters
+    ----------
+    scenario
+        The scenario, with the stack of its forecast.
+    """
     unknowns = unknowns_of(scenario)
     held = held_of(scenario, unknowns)
     drawn = [unknown for unknown in unknowns if unknown.path not in held]
@@ -214,7 +225,7 @@ def task_beside(result: Result) -> Task:
         What the scenario comes to at its own values.
     """
     inputs, scenario = result.inputs, result.scenario
-    drawn, held, acting = _sorted_out(with_changes(scenario, _stack_of(scenario)))
+    drawn, held, acting = what_is_drawn(with_changes(scenario, _stack_of(scenario)))
     if not acting:
         return Task(
             items=(),

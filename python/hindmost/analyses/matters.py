@@ -46,10 +46,15 @@ class Matter:
     @property
     def name(self) -> str:
         """Its key path, with a star for what others that are drawn as it is have instead."""
-        first = self.paths[0]
-        if len(self.paths) == 1:
-            return first
-        return f"{first.split('.')[0]}.*.{first.rsplit('.', 1)[-1]}"
+        return name_of(self.paths)
+
+
+def name_of(paths: Sequence[str]) -> str:
+    """Return the key path of an unknown; of several that move together with a star in it."""
+    first = paths[0]
+    if len(paths) == 1:
+        return first
+    return f"{first.split('.')[0]}.*.{first.rsplit('.', 1)[-1]}"
 
 
 def matters(forecast: Forecast) -> list[Matter]:

@@ -24,6 +24,7 @@ from hindmost.cli.options import close_stdout, debug_option, tell
 from hindmost.cli.report import report
 from hindmost.cli.run import run
 from hindmost.cli.schema import schema
+from hindmost.cli.sensitivity import sensitivity
 from hindmost.cli.serve import serve
 from hindmost.cli.sweep import sweep
 from hindmost.cli.timeline import timeline
@@ -37,7 +38,7 @@ EXIT_TERMINATED = 143
 
 SECTIONS = {
     "Predict": (run, serve, economics, sweep),
-    "Explain": (compare, attribute, explain, timeline),
+    "Explain": (compare, attribute, explain, sensitivity, timeline),
     "Look up": (collective, model, catalog, schema),
     "Write": (report, init, validate),
 }

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hindmost.analyses.economics import Worth
     from hindmost.analyses.explain import Explanation
     from hindmost.analyses.model_summary import ModelSummary
+    from hindmost.analyses.sensitivity import Sensitivity
     from hindmost.analyses.serve import Served
     from hindmost.attributed import Attribution
     from hindmost.timelines.timeline import Timeline
@@ -165,6 +166,18 @@ def render_served(found: Served, style: str) -> str:
 
     return _in_style(
         style, document=found.document, rows=rows, content=lambda: serving_content(found)
+    )
+
+
+def render_sensitivity(found: Sensitivity, style: str) -> str:
+    """Return a sensitivity in one of `FORMATS`."""
+    from hindmost.report.sensitivity_content import sensitivity_content
+
+    return _in_style(
+        style,
+        document=found.document,
+        rows=lambda: found.rows,
+        content=lambda: sensitivity_content(found),
     )
 
 
