@@ -31,6 +31,14 @@ struct Block {
     is_leftover: bool,
 }
 
+/// GPUs of the nodes at the places of a block.
+#[derive(Debug, Clone, Copy, Default)]
+struct BlockGpus {
+    all: u32,
+    /// Those of them that are down.
+    down: u32,
+}
+
 /// What a failure takes from the job.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Loss {
@@ -48,6 +56,8 @@ pub(super) struct Nodes<'a> {
     /// The node that works at each place.
     node_at: Vec<u32>,
     blocks: Vec<Block>,
+    /// GPUs of each block, where pools have blocks of several nodes; empty otherwise.
+    block_gpus: Vec<BlockGpus>,
     block_of_slot: Vec<u32>,
     pub parts: Parts,
     ledgers: Vec<Ledger>,
@@ -85,6 +95,11 @@ impl<'a> Nodes<'a> {
             nodes,
             node_at: vec![NONE; shape.n_places as usize],
             blocks: vec![block; shape.n_blocks as usize],
+            block_gpus: if shape.pools.iter().any(PoolShape::has_blocks_of_nodes) {
+                vec![BlockGpus::default(); shape.n_blocks as usize]
+            } else {
+                Vec::new()
+            },
             block_of_slot: vec![NONE; shape.n_slots as usize],
             parts: Parts::new(shape.n_parts),
             ledgers: vec![Ledger::new(); shape.pools.len()],
@@ -159,15 +174,88 @@ impl<'a> Nodes<'a> {
     /// Removes a node's GPUs from the counts, before anything about it changes.
     fn take(&mut self, node: u32) {
         let pool = usize::from(self.shape.pool_of_node[node as usize]);
-        let tally = self.duties(pool, node);
-        self.ledgers[pool].remove(self.now_s, tally);
+        self.take_duties(pool, node);
+        if let Some((block, all, down)) = self.of_block(pool, node) {
+            self.block_gpus[block].all -= all;
+            self.block_gpus[block].down -= down;
+        }
     }
 
     /// Counts a node's GPUs again.
     fn put(&mut self, node: u32) {
         let pool = usize::from(self.shape.pool_of_node[node as usize]);
+        self.put_duties(pool, node);
+        if let Some((block, all, down)) = self.of_block(pool, node) {
+            self.block_gpus[block].all += all;
+            self.block_gpus[block].down += down;
+        }
+    }
+
+    /// The block of a node, where GPUs of blocks are counted, its GPUs, and those that are down.
+    fn of_block(&self, pool: usize, node: u32) -> Option<(usize, u32, u32)> {
+        let shape = &self.shape.pools[pool];
+        let state = self.nodes[node as usize];
+        if state.place == NONE || !shape.has_blocks_of_nodes() {
+            return None;
+        }
+        let all = shape.gpus_of(node - shape.base.node);
+        let down = if state.wide > 0 {
+            all
+        } else {
+            u32::from(state.gpus)
+        };
+        Some((self.shape.block_of(shape, state.place) as usize, all, down))
+    }
+
+    fn take_duties(&mut self, pool: usize, node: u32) {
+        let tally = self.duties(pool, node);
+        self.ledgers[pool].remove(self.now_s, tally);
+    }
+
+    fn put_duties(&mut self, pool: usize, node: u32) {
         let tally = self.duties(pool, node);
         self.ledgers[pool].add(self.now_s, tally);
+    }
+
+    /// Removes the GPUs of a block's nodes from the counts, before anything about it changes.
+    fn take_block(&mut self, block: u32) {
+        let pool = usize::from(self.shape.pool_of_block[block as usize]);
+        match self.duties_of_block(pool, block) {
+            Some(tally) => self.ledgers[pool].remove(self.now_s, tally),
+            None => self.each_node(block, |nodes, node| nodes.take_duties(pool, node)),
+        }
+    }
+
+    /// Counts the GPUs of a block's nodes again.
+    fn put_block(&mut self, block: u32) {
+        let pool = usize::from(self.shape.pool_of_block[block as usize]);
+        match self.duties_of_block(pool, block) {
+            Some(tally) => self.ledgers[pool].add(self.now_s, tally),
+            None => self.each_node(block, |nodes, node| nodes.put_duties(pool, node)),
+        }
+    }
+
+    /// What the GPUs of all nodes of a block do, if all that are up do the same.
+    fn duties_of_block(&self, pool: usize, block: u32) -> Option<Tally> {
+        let shape = &self.shape.pools[pool];
+        if !shape.has_blocks_of_nodes() {
+            return None;
+        }
+        let state = self.blocks[block as usize];
+        let duty = if state.slot == NONE {
+            Self::duty_without_slot(state)
+        } else {
+            let part = self.shape.only_part_of_slot[state.slot as usize];
+            if part == NONE {
+                return None;
+            }
+            self.duty_of_part(part)
+        };
+        let BlockGpus { all, down } = self.block_gpus[block as usize];
+        let mut found = Tally::default();
+        found.add(Duty::Repair, i64::from(down));
+        found.add(duty, i64::from(all - down));
+        Some(found)
     }
 
     /// What the GPUs of a node do.
@@ -188,12 +276,7 @@ impl<'a> Nodes<'a> {
         }
         let block = self.blocks[self.shape.block_of(shape, state.place) as usize];
         if block.slot == NONE {
-            let duty = match (block.is_leftover, block.missing) {
-                (true, _) => Duty::Leftover,
-                (false, 0) => Duty::Spare,
-                (false, _) => Duty::CutOff,
-            };
-            found.add(duty, gpus - down);
+            found.add(Self::duty_without_slot(block), gpus - down);
             return found;
         }
         if down == 0 && shape.tensor >= shape.node_gpus && gpus == i64::from(shape.node_gpus) {
@@ -235,12 +318,29 @@ impl<'a> Nodes<'a> {
         }
     }
 
+    /// What the GPUs of a block do that are up and work in no slot.
+    fn duty_without_slot(block: Block) -> Duty {
+        match (block.is_leftover, block.missing) {
+            (true, _) => Duty::Leftover,
+            (false, 0) => Duty::Spare,
+            (false, _) => Duty::CutOff,
+        }
+    }
+
     /// What the GPUs of a tensor group of a slot do.
     fn duty_of_group(&self, shape: &PoolShape, slot: u32, group: u32) -> Duty {
         match self.part(shape, slot, group) {
             NONE => Duty::Leftover,
-            part if self.parts.is_on(part) => Duty::Held,
-            _ => Duty::CutOff,
+            part => self.duty_of_part(part),
+        }
+    }
+
+    /// What the GPUs of a part do that are up.
+    fn duty_of_part(&self, part: u32) -> Duty {
+        if self.parts.is_on(part) {
+            Duty::Held
+        } else {
+            Duty::CutOff
         }
     }
 
@@ -468,11 +568,11 @@ impl<'a> Nodes<'a> {
         let is_spare = state.slot == NONE && !state.is_leftover;
         let counts_again = turns && is_spare;
         if counts_again {
-            self.each_node(block, Self::take);
+            self.take_block(block);
         }
         self.blocks[block as usize].missing = missing;
         if counts_again {
-            self.each_node(block, Self::put);
+            self.put_block(block);
         }
         if state.slot != NONE && loses {
             let slot = state.slot - self.shape.pools[pool].base.slot;
@@ -488,7 +588,7 @@ impl<'a> Nodes<'a> {
         }
     }
 
-    fn each_node(&mut self, block: u32, act: fn(&mut Self, u32)) {
+    fn each_node(&mut self, block: u32, act: impl Fn(&mut Self, u32)) {
         let first = self.shape.first_place(block);
         for place in first..first + self.shape.of_block(block).block_nodes {
             let node = self.node_at[place as usize];
@@ -571,6 +671,9 @@ impl<'a> Nodes<'a> {
     /// Puts free nodes of its domain at the open places of a block; returns whether there were any.
     fn fill(&mut self, pool: usize, block: u32) -> bool {
         let shape = &self.shape.pools[pool];
+        if !shape.has_stand_ins() {
+            return false;
+        }
         let first = self.shape.first_place(block);
         let mut fills = false;
         for place in first..first + shape.block_nodes {
@@ -587,9 +690,6 @@ impl<'a> Nodes<'a> {
 
     /// A node that is up and has no place in the domain of a block.
     fn free_node(&self, shape: &PoolShape, block: u32) -> Option<u32> {
-        if shape.first_stand_in >= shape.domain_nodes {
-            return None;
-        }
         let first = shape.base.node + block / shape.domain_blocks * shape.domain_nodes;
         (first..first + shape.domain_nodes).find(|&node| {
             let state = self.nodes[node as usize];
@@ -612,13 +712,13 @@ impl<'a> Nodes<'a> {
     /// Lets a spare block work as a slot instead of another one.
     fn swap(&mut self, pool: usize, slot: u32, old: u32, new: u32) {
         for block in [old, new] {
-            self.each_node(block, Self::take);
+            self.take_block(block);
         }
         self.blocks[old as usize].slot = NONE;
         self.blocks[new as usize].slot = slot;
         self.block_of_slot[slot as usize] = new;
         for block in [old, new] {
-            self.each_node(block, Self::put);
+            self.put_block(block);
         }
         self.add_vacant(slot, false);
         if self.blocks[old as usize].missing == 0 {
@@ -660,11 +760,11 @@ impl<'a> Nodes<'a> {
         let shape = self.shape;
         let slots = shape.slots_of_part.of(part);
         for &slot in slots {
-            self.each_node(self.block_of_slot[slot as usize], Self::take);
+            self.take_block(self.block_of_slot[slot as usize]);
         }
         self.parts.set_on(part, is_on);
         for &slot in slots {
-            self.each_node(self.block_of_slot[slot as usize], Self::put);
+            self.put_block(self.block_of_slot[slot as usize]);
         }
     }
 }

@@ -136,6 +136,16 @@ impl PoolShape {
         }
     }
 
+    /// Whether blocks are of several nodes, which then are counted as a whole.
+    pub fn has_blocks_of_nodes(&self) -> bool {
+        self.block_nodes > 1
+    }
+
+    /// Whether nodes stand in for others of their domains.
+    pub fn has_stand_ins(&self) -> bool {
+        self.first_stand_in < self.domain_nodes
+    }
+
     /// GPUs of a node, counted in the pool; the last one may have fewer.
     pub fn gpus_of(&self, node: u32) -> u32 {
         self.node_gpus.min(self.n_gpus - node * self.node_gpus)
@@ -175,6 +185,8 @@ pub(super) struct Shape {
     pub n_parts: u32,
     /// Part of each tensor group of each slot; none of those that do not work.
     pub part_of_group: Vec<u32>,
+    /// The part that all GPUs of a slot's nodes belong to; none where these do not all.
+    pub only_part_of_slot: Vec<u32>,
     /// The parts that each slot belongs to.
     pub parts_of_slot: Lists,
     /// The slots that each part has.
@@ -192,6 +204,7 @@ impl Shape {
         let mut base = Bases::default();
         let mut part_of_group = Vec::new();
         let mut parts_of_slot = Vec::new();
+        let mut only_part_of_slot = Vec::new();
         let (mut pool_of_block, mut pool_of_node) = (Vec::new(), Vec::new());
         for (index, pool) in pools.iter().enumerate() {
             let within = |error: Error| error.within(&format!("pools.{index}"));
@@ -205,6 +218,13 @@ impl Shape {
                 part_of_group.extend(std::iter::repeat_n(NONE, width - groups.len()));
                 own.sort_unstable();
                 own.dedup();
+                let is_full = groups.len() == width
+                    && shape.block_nodes * shape.node_gpus == shape.block_gpus;
+                only_part_of_slot.push(if is_full && own.len() == 1 {
+                    own[0]
+                } else {
+                    NONE
+                });
                 parts_of_slot.push(own);
             }
             pool_of_block.extend(std::iter::repeat_n(index as u16, shape.n_blocks as usize));
@@ -220,6 +240,7 @@ impl Shape {
             n_slots: base.slot,
             n_parts,
             part_of_group,
+            only_part_of_slot,
             parts_of_slot: Lists::new(&parts_of_slot),
             slots_of_part,
             pool_of_block,
