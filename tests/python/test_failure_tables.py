@@ -83,9 +83,11 @@ scopes = ["rack", "domain", "job"]
 
 # What is said of the key that the line sets.
 KEYS = {
-    'failures.host.scope = "host"': 'must be gpu, node, domain, rack, switch or job, got "host"',
-    'failures.host.scope = "cube"': 'is not there yet, got "cube"',
-    "failures.host.scope = 3": "must be gpu, node, domain, rack, switch or job, got 3",
+    'failures.host.scope = "host"': "must be gpu, node, domain, rack, switch, cube or job, "
+    'got "host"',
+    'failures.host.scope = "cube"': 'needs [slices], got "cube"; '
+    "[slices] says how many hosts a cube has",
+    "failures.host.scope = 3": "must be gpu, node, domain, rack, switch, cube or job, got 3",
     "failures.host.per_hour = -0.5": "must be >= 0, got -0.5",
     "failures.host.per_hour = 2e6": "must be <= 1e+06, got 2000000",
     "failures.host.per_hour = nan": "must be finite, got nan",
@@ -140,7 +142,7 @@ KEYS = {
 }
 
 TWENTIETH = "every = 20, blocking_s = 60"
-SCOPE = "must be gpu, node, domain, rack, switch or job"
+SCOPE = "must be gpu, node, domain, rack, switch, cube or job"
 NO_NAME = (
     "name is missing; there is constant, lognormal, exponential, gamma, weibull, normal, pareto, "
     "uniform, log-uniform, empirical, tabulated, mixture"
@@ -256,7 +258,6 @@ ELSEWHERE = {
         "without any, leave [checkpoint.global] out"
     ],
     f'checkpoint.global = {{ {TWENTIETH}, scopes = ["cube", "rock"] }}': [
-        'checkpoint.global.scopes.0 is not there yet, got "cube"',
         f'checkpoint.global.scopes.1 {SCOPE}, got "rock"; did you mean "rack"?',
     ],
     'checkpoint.global = { every = 0, blocking_s = -1, scopes = "rack", restart_s = -1 }': [
@@ -658,7 +659,7 @@ def test_the_schema_has_the_new_keys_with_their_descriptions() -> None:
         properties = defs[model.__name__]["properties"]
         assert list(properties) == list(model.model_fields)
         assert all(of_key.get("description") for of_key in properties.values())
-    scopes = {"gpu", "node", "domain", "rack", "switch", "job"}
+    scopes = {"gpu", "node", "domain", "rack", "switch", "cube", "job"}
     assert set(defs["UnitFailures"]["properties"]["scope"]["enum"]) == scopes
 
 
@@ -670,7 +671,7 @@ def test_the_schema_holds_for_tables_and_not_for_wrong_ones() -> None:
     wrong: list[Changes] = [
         {"failures": {"host": {"repair_hours": "long"}}},
         {"checkpoint": {"interval_s": "soon"}},
-        {"checkpoint": {"global": {"scopes": ["cube"]}}},
+        {"checkpoint": {"global": {"scopes": ["rock"]}}},
     ]
     for table in wrong:
         with pytest.raises(jsonschema.ValidationError):

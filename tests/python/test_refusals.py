@@ -113,7 +113,7 @@ ELSEWHERE = {
     f'basis.layout.wher {NO_KEY} "where"?',
     '"[key]" = 8': "mine.toml: [key] is not a known key; there is name, pools, fabric, gpus, "
     "fabrics, models, workload, layout, collective, serving, requests, economics, causes, "
-    "failures, recovery, checkpoint, ideal, unknowns, basis, not_modelled",
+    "failures, recovery, checkpoint, ideal, slices, unknowns, basis, not_modelled",
 }
 
 # What is said of a law, after `causes.own.law.`.

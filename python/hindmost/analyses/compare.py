@@ -246,7 +246,7 @@ def _one_method(
 
 def _is_unchanged(base: Compiled, side: Compiled) -> bool:
     """Return whether nothing that is simulated differs."""
-    keys = ("failures", "recovery", "checkpoint")
+    keys = ("failures", "recovery", "checkpoint", "slices")
     tables = (tuple(getattr(compiled.scenario, key) for key in keys) for compiled in (base, side))
     return base.plan == side.plan and next(tables) == next(tables)
 

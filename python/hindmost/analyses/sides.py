@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from hindmost.analyses.unknowns import Unknown
 from hindmost.scenario import Scenario
 
-OF_RUNS = ("failures.", "recovery.", "checkpoint.")
+OF_RUNS = ("failures.", "recovery.", "checkpoint.", "slices.")
 """Key paths of what happens between steps begin with these."""
 OF_STEPS = ("causes.", "fabric.", "collective.", "workload.")
 """Key paths of what happens in steps begin with these."""

@@ -28,7 +28,7 @@ from hindmost.catalog.schema import (
     Share,
 )
 from hindmost.catalog.transformer import Transformer
-from hindmost.cause import Cause, Later, Name
+from hindmost.cause import Cause, Name
 from hindmost.law import Law
 from hindmost.notebook import Cells, shown
 from hindmost.scenario.economics import Economics
@@ -38,6 +38,7 @@ from hindmost.scenario.merge import merged
 from hindmost.scenario.numbering import DIMENSIONS
 from hindmost.scenario.reliability import Checkpoint, Recovery, UnitFailures
 from hindmost.scenario.serving import Requests, Serving
+from hindmost.scenario.slices import SlicesTable
 from hindmost.strict import Strict
 
 __all__ = ["BEST_STACK", "Collective", "Fabric", "Layout", "Pool", "Scenario", "Workload"]
@@ -460,7 +461,8 @@ class Scenario(Strict):
     """How the state of the job is saved; without it, only as it is when a run begins."""
     ideal: Ideal | None = None
     """Mechanisms that cost nothing."""
-    slices: Later = None
+    slices: SlicesTable | None = None
+    """Cubes that slices of the pool are made of, and the slices of the job."""
     unknowns: dict[str, Law] = Field(default_factory=dict)
     """Values that data do not determine: the law of each value, by key path."""
     basis: dict[str, Basis] = Field(default_factory=dict)

@@ -27,6 +27,7 @@ from hindmost.scenario.pool_problems import (
     port_problems,
 )
 from hindmost.scenario.reliability_problems import reliability_problems
+from hindmost.scenario.slice_problems import slice_problems
 
 NUMBERS_OR_WORDS = ("checkpoint.interval_s",)
 """Key paths of numbers that may also be words."""
@@ -52,6 +53,7 @@ def problems(scenario: Scenario) -> list[Problem]:
         *cause_problems(scenario, counts, shared),
         *document_problems(scenario, counts, shared),
         *reliability_problems(scenario, counts),
+        *slice_problems(scenario, counts),
         *_ideals(scenario),
         *_unknowns(scenario, values),
         *_basis(scenario, values),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
-    BeforeValidator,
     Discriminator,
     Field,
     Tag,
@@ -18,14 +17,11 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from hindmost.catalog.schema import Count, NoneOrMore, NotNegative, Positive
-from hindmost.cause import Name, not_there_yet
+from hindmost.cause import Name
 from hindmost.law import Law, LawModel, number_or_law
 from hindmost.strict import Strict
 
 __all__ = ["Checkpoint", "FailureLaw", "GlobalCheckpoint", "Recovery", "UnitFailures"]
-
-LATER_SCOPES = ("cube",)
-"""Scopes of failures whose names are reserved."""
 
 MAX_PER_HOUR = 1e6
 """Failures of a unit in an hour, at most."""
@@ -41,16 +37,7 @@ MAX_EVERY = 1_000_000
 """Checkpoints from one global one to the next, at most."""
 
 
-def _no_scope_that_is_not_there_yet(scope: Any) -> Any:
-    if scope in LATER_SCOPES:
-        raise not_there_yet()
-    return scope
-
-
-FailureScope = Annotated[
-    Literal["gpu", "node", "domain", "rack", "switch", "job"],
-    BeforeValidator(_no_scope_that_is_not_there_yet),
-]
+FailureScope = Literal["gpu", "node", "domain", "rack", "switch", "cube", "job"]
 """What fails together: one GPU, all GPUs of a node, and so on."""
 
 RepairHours = Annotated[
@@ -85,8 +72,8 @@ class UnitFailures(Strict):
     """Failures of one kind of units, which stop the job."""
 
     scope: FailureScope
-    """What fails together: one GPU, all GPUs of a node, of a domain, of a rack or below one
-    switch, or the job as a whole, such as by its software."""
+    """What fails together: one GPU, all GPUs of a node, of a domain, of a rack, below one switch
+    or of a cube of [slices], or the job as a whole, such as by its software."""
     per_hour: Annotated[float, Field(ge=0, le=MAX_PER_HOUR)]
     """How often each unit fails in an hour in service: 1 / mean time between its failures."""
     pools: list[Name] | None = None

@@ -108,8 +108,12 @@ def _spares(scenario: Scenario) -> Iterator[Problem]:
     layout = scenario.layout
     for name, spares in scenario.spares.items():
         pool = scenario.pools[name]
-        # That no tensor group fits into a domain is told elsewhere.
-        if domain_gpus(pool) < layout.tensor or spares % block_gpus(pool, layout) == 0:
+        # That no tensor group fits into a domain is told elsewhere, and so are whole cubes.
+        if (
+            scenario.slices is not None
+            or domain_gpus(pool) < layout.tensor
+            or spares % block_gpus(pool, layout) == 0
+        ):
             continue
         path = "recovery.spares" if pool.spares is None else f"pools.{name}.spares"
         requirement = (

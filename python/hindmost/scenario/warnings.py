@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,9 +11,11 @@ from functools import cache
 from hindmost import catalog
 from hindmost.errors import did_you_mean
 from hindmost.scenario.basis import of_nothing
+from hindmost.scenario.cubes import availability_of_failures, slice_gpus
 from hindmost.scenario.ideal import MECHANISMS
 from hindmost.scenario.models import Scenario
 from hindmost.scenario.reliability import REPLICA_STALL_S
+from hindmost.scenario.slices import REWIRE_S
 from hindmost.strict import Strict
 
 LEAST_BYTES_PER_S, MOST_BYTES_PER_S = 1e8, 1e13
@@ -23,6 +26,8 @@ MOST_LATENCY_S = 1e-3
 """Latency of a hop above which it is probably in other units."""
 MOST_LATENCY_BEYOND_S = 1.0
 """That of a hop between sites, which may lie on two continents."""
+ALIKE = 0.1
+"""Share of a cube's time down by which two figures of it may differ and count as one."""
 LEAST_MEDIAN = 0.5
 """Median of a slowdown below which it is probably a stall, or a share."""
 
@@ -59,6 +64,7 @@ def scenario_warnings(scenario: Scenario) -> list[ScenarioWarning]:
         *_models(scenario),
         *_without_effect(scenario),
         *_reliability(scenario),
+        *_slices(scenario),
         *_ideals(scenario),
         *_bases_of_nothing(scenario),
     ]
@@ -289,6 +295,37 @@ def _reliability(scenario: Scenario) -> Iterator[ScenarioWarning]:
         if spares:
             warning = "is never used: repair_hours is 0 everywhere, and units are back at once"
             yield ScenarioWarning(path=path, warning=warning)
+
+
+def _slices(scenario: Scenario) -> Iterator[ScenarioWarning]:
+    """Yield a warning for each word about slices that changes nothing, or that is said twice."""
+    slices = scenario.slices
+    if slices is None:
+        return
+    if slices.placement == "aligned" and slices.rewire_s != REWIRE_S:
+        # The default says nothing of its own.
+        warning = 'changes nothing where slices.placement is "aligned"'
+        yield ScenarioWarning(path="slices.rewire_s", warning=warning)
+    ((pool_name, pool),) = scenario.pools.items()
+    of_slice, shape = slice_gpus(slices, pool), scenario.fabric.shape
+    of_torus = math.prod(shape or ()) * scenario.layout.tensor
+    if of_torus > of_slice:
+        warning = (
+            f"makes a torus of {of_torus:,} chips of pool {pool_name}, and a slice has "
+            f"{of_slice:,}: what slices exchange is priced as if links of the torus joined them; "
+            "hybrid sharding within a slice, and [fabrics.NAME.beyond], take their network"
+        )
+        yield ScenarioWarning(path="fabric.shape", warning=warning)
+    by_failures = availability_of_failures(scenario)
+    if slices.host_availability is None or by_failures is None:
+        return
+    given = slices.host_availability**slices.hosts_per_cube
+    if abs(given - by_failures) > ALIKE * (1 - by_failures):
+        warning = (
+            f"makes a cube be up for {given:.2%} of the time, and [failures] with their repairs "
+            f"for {by_failures:.2%}: whole runs go by these"
+        )
+        yield _suspect("slices.host_availability", slices.host_availability, warning)
 
 
 def _ages(scenario: Scenario) -> Iterator[ScenarioWarning]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hindmost.scenario.counts import Counts, block_gpus, domain_gpus, used_domain_gpus
+from hindmost.scenario.cubes import cube_gpus, swap_gpus
 from hindmost.scenario.models import Pool, Scenario
 from hindmost.scenario.reliability import FailureScope
 
@@ -29,6 +30,11 @@ class PoolCluster:
         Blocks that are held back behind the working ones.
     rack_gpus : int or None
         GPUs of a rack.
+    cube_gpus : int or None
+        GPUs of a cube, which slices consist of.
+    whole_gpus : int or None
+        GPUs of which a swap block takes all and nobody stands in for any: those of a cube, or of
+        a fixed block of cubes; None where blocks lie in domains.
     n_ranks : int
         Ranks, which fill working GPUs in order.
     """
@@ -42,6 +48,8 @@ class PoolCluster:
     spare_blocks: int
     rack_gpus: int | None
     n_ranks: int
+    cube_gpus: int | None = None
+    whole_gpus: int | None = None
 
     def unit_gpus(self, scope: FailureScope, below_switch: int | None) -> int:
         """Return the GPUs of a unit, in whole nodes unless it is one GPU.
@@ -60,6 +68,7 @@ class PoolCluster:
             "domain": self.domain_gpus,
             "rack": self.rack_gpus,
             "switch": below_switch,
+            "cube": self.cube_gpus,
         }
         gpus = sizes[scope]
         assert gpus is not None
@@ -95,6 +104,13 @@ def pool_cluster(pool: Pool, scenario: Scenario, *, spares: int, n_ranks: int) -
     of_a_domain = pool.domain_gpus_used or pool.accelerator.domain_gpus
     whole = pool.accelerator.domain_gpus if pool.n_gpus >= of_a_domain else used
     block = block_gpus(pool, scenario.layout)
+    n_spares = spares // block if block else 0
+    cube = in_all = None
+    if scenario.slices is not None:
+        cube = cube_gpus(scenario.slices, pool)
+        block = in_all = swap_gpus(scenario.slices, pool)
+        # Whatever is up and in no slice of the job takes the place of what is not.
+        n_spares = pool.n_gpus // block - n_ranks // block
     return PoolCluster(
         n_gpus=full * whole + rest,
         node_gpus=min(pool.accelerator.node_gpus, whole),
@@ -102,9 +118,11 @@ def pool_cluster(pool: Pool, scenario: Scenario, *, spares: int, n_ranks: int) -
         domain_gpus_used=used,
         working_gpus=used_domain_gpus(pool, scenario.layout.tensor),
         block_gpus=block,
-        spare_blocks=spares // block if block else 0,
+        spare_blocks=n_spares,
         rack_gpus=pool.rack_gpus,
         n_ranks=n_ranks,
+        cube_gpus=cube,
+        whole_gpus=in_all,
     )
 
 

@@ -14,11 +14,12 @@ from hindmost.law import Constant, LawModel
 from hindmost.plan import Plan
 from hindmost.renewal.interval import of_constant_rate
 from hindmost.scenario import Counts, Scenario
+from hindmost.scenario.cubes import slice_gpus
 from hindmost.scenario.reliability import Checkpoint, FailureScope, Recovery, UnitFailures
 from hindmost.scenario.reliability_problems import EVICTION, WATCHDOG
 from hindmost.whole_run.best_interval import best_of_stretches
 from hindmost.whole_run.cluster import PoolCluster, clusters
-from hindmost.whole_run.parts import part_replicas, parts_of_groups
+from hindmost.whole_run.parts import part_replicas, parts_of_groups, parts_of_slices
 from hindmost.whole_run.stops import evictions_per_hour, watchdog_per_hour
 
 SEARCH_SEED = 0
@@ -146,14 +147,20 @@ class Fleet:
             scenario.layout, counts.n_replicas, keeps_states=recovery.replica_level
         )
         parts = parts_of_groups(scenario, counts, replicas=replicas)
+        n_parts = -(-counts.n_replicas // replicas)
+        slices = scenario.slices
+        if slices is not None:
+            ((name, pool),) = scenario.pools.items()
+            groups = slice_gpus(slices, pool) // scenario.layout.tensor
+            parts[name], n_parts = parts_of_slices(parts[name], slice_groups=groups)
         work = sum(pool.n_ranks * pool.rank_model_flops for pool in self.plan.pools)
         pools = [
             {
                 "name": plan.name,
                 "n_gpus": pool.n_gpus,
                 "node_gpus": pool.node_gpus,
-                "domain_gpus": pool.domain_gpus,
-                "domain_gpus_used": pool.domain_gpus_used,
+                "domain_gpus": pool.whole_gpus or pool.domain_gpus,
+                "domain_gpus_used": pool.whole_gpus or pool.domain_gpus_used,
                 "tensor": scenario.layout.tensor,
                 "block_gpus": pool.block_gpus,
                 "spare_blocks": pool.spare_blocks,
@@ -163,6 +170,7 @@ class Fleet:
             }
             for plan, pool in zip(self.plan.pools, self.clusters.values(), strict=True)
         ]
+        rewire_s = slices.rewire_s if slices is not None and slices.placement == "any" else 0.0
         checkpoint = self._saves
         level = None if checkpoint is None else checkpoint.global_level
         from_global_s = self.restart_s
@@ -171,14 +179,14 @@ class Fleet:
             from_global_s += level.restart_s - recovery.restart_s
         return {
             "pools": pools,
-            "n_parts": -(-counts.n_replicas // replicas),
+            "n_parts": n_parts,
             "failures": self.kinds,
             "recovery": {
                 "detection_s": recovery.detection_s,
                 "restart_s": self.restart_s,
                 "global_restart_s": from_global_s,
                 "can_fail": recovery.restart_can_fail,
-                "swap_s": recovery.swap_s,
+                "swap_s": recovery.swap_s + rewire_s,
                 "shrinks": recovery.exhausted == "shrink",
                 "regrows_at_checkpoint": recovery.regrow == "checkpoint",
                 "replica_stall_s": recovery.replica_stall_s if recovery.replica_level else None,

@@ -59,3 +59,36 @@ def parts_of_groups(
         first_group += n_groups
         first_replica += pool.n_replicas
     return found
+
+
+def parts_of_slices(
+    parts: NDArray[np.uint32], *, slice_groups: int
+) -> tuple[NDArray[np.uint32], int]:
+    """Return the parts of a job that goes on without whole slices only, and how many there are.
+
+    A torus with a hole is none: parts that a slice has in common are one part.
+
+    Parameters
+    ----------
+    parts : array of shape (groups,)
+        The part that each tensor group of a pool belongs to.
+    slice_groups
+        Consecutive tensor groups of a slice.
+    """
+    n_parts = int(parts.max()) + 1
+    root = list(range(n_parts))
+
+    def first(part: int) -> int:
+        while root[part] != part:
+            root[part] = root[root[part]]
+            part = root[part]
+        return part
+
+    for begin in range(0, len(parts), slice_groups):
+        of_slice = [first(int(part)) for part in np.unique(parts[begin : begin + slice_groups])]
+        for part in of_slice:
+            root[part] = min(of_slice)
+    roots = np.array([first(part) for part in range(n_parts)], dtype=np.int64)
+    kept, numbers = np.unique(roots, return_inverse=True)
+    merged: NDArray[np.uint32] = numbers.astype(np.uint32)[parts]
+    return merged, len(kept)
