@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hindmost.analyses.explain import Explanation, explain
     from hindmost.analyses.forecast import forecast
     from hindmost.analyses.model_summary import ModelSummary, model_summary
+    from hindmost.analyses.placed_slices import PlacedSlices, placed_slices
     from hindmost.analyses.sensitivity import Sensitivity, sensitivity
     from hindmost.analyses.serve import Served, serve
     from hindmost.attributed import Attribution
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from hindmost.scenario.models import Scenario
     from hindmost.serving.fit import ServingFit, fit_serving
     from hindmost.simulation import rank_times, simulate, slowest_replicas
+    from hindmost.slices.moves import Moves
+    from hindmost.slices.slices import Slices
     from hindmost.sweeps.run import ExecutorError
     from hindmost.sweeps.spaces import grid, sampled
     from hindmost.sweeps.sweep import sweep
@@ -59,7 +62,9 @@ __all__ = [
     "GlobalLevel",
     "HindmostError",
     "ModelSummary",
+    "Moves",
     "OutputError",
+    "PlacedSlices",
     "Problem",
     "Queue",
     "QueueRuns",
@@ -71,6 +76,7 @@ __all__ = [
     "Sensitivity",
     "Served",
     "ServingFit",
+    "Slices",
     "Terms",
     "Timeline",
     "Worth",
@@ -87,6 +93,7 @@ __all__ = [
     "grid",
     "load",
     "model_summary",
+    "placed_slices",
     "queue",
     "rank_times",
     "read",
@@ -114,7 +121,9 @@ _MODULES = {
     "GlobalLevel": "renewal.job",
     "HindmostError": "errors",
     "ModelSummary": "analyses.model_summary",
+    "Moves": "slices.moves",
     "OutputError": "errors",
+    "PlacedSlices": "analyses.placed_slices",
     "Problem": "errors",
     "Queue": "queues.queue",
     "QueueRuns": "queues.runs",
@@ -126,6 +135,7 @@ _MODULES = {
     "Sensitivity": "analyses.sensitivity",
     "Served": "analyses.serve",
     "ServingFit": "serving.fit",
+    "Slices": "slices.slices",
     "Terms": "terms",
     "Timeline": "timelines.timeline",
     "Worth": "analyses.economics",
@@ -142,6 +152,7 @@ _MODULES = {
     "grid": "sweeps.spaces",
     "load": "scenario.load",
     "model_summary": "analyses.model_summary",
+    "placed_slices": "analyses.placed_slices",
     "queue": "queues.queue",
     "rank_times": "simulation",
     "read": "reading",

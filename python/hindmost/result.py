@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from hindmost.attributed import Attribution
     from hindmost.plots.plot import Plot
+    from hindmost.slices.account import SlicesAccount
     from hindmost.store import Parts
     from hindmost.whole_run.account import Account
     from hindmost.whole_run.hours import RunHours
@@ -298,6 +299,15 @@ class Result:
         return Account.of(self.hours, self.plan, self.mean_step_s)
 
     @cached_property
+    def slices(self) -> SlicesAccount | None:
+        """What slices take of the pod, and keep of its time; None without [slices]."""
+        if self.scenario.slices is None:
+            return None
+        from hindmost.slices.account import SlicesAccount
+
+        return SlicesAccount(scenario=self.scenario)
+
+    @cached_property
     def terms(self) -> Terms | None:
         """What each step is made of; None unless the simulation was called with ``terms=True``."""
         if not has_terms(self.columns):
@@ -428,6 +438,10 @@ class Result:
         caps
             Rows of what `caps` found; without them the document has no key ``caps``.
         """
+        account = {
+            **({} if self.account is None else self.account.document()),
+            **({} if self.slices is None else {"slices": self.slices.document()}),
+        }
         return {
             "inputs": self.inputs,
             "machine": self.machine,
@@ -435,7 +449,7 @@ class Result:
             **({} if self.forecast is None else {"forecast": self.forecast.document()}),
             "summary": self.summary_rows,
             "pools": self.pool_rows,
-            **({} if self.account is None else {"account": self.account.document()}),
+            **({"account": account} if account else {}),
             **({} if caps is None else {"caps": list(caps)}),
             **({} if self.attribution is None else {"attribution": self.attribution.document()}),
             "assumed": self.assumed,

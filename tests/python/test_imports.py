@@ -36,6 +36,7 @@ ORDER = [
     ["statistics"],
     ["forecasted"],
     ["renewal"],
+    ["slices"],
     ["queues"],
     ["serving"],
     ["money"],
