@@ -31,6 +31,8 @@ FACTS: dict[str, tuple[int, int, int, list[int]]] = {
     "llama3-405b-16384": (128, 16, 16_384, [0]),
     "megascale-175b-12288": (192, 32, 12_288, [0]),
     "palm-tpu-v4": (384, 1, 6_144, [0]),
+    "tpu-v4-optical": (192, 1, 3_072, [1_024]),
+    "tpu-v4-static": (192, 1, 3_072, [1_024]),
 }
 
 

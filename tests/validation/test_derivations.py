@@ -6,6 +6,7 @@ Most of the data lie beside the project, not in it; without them what reads them
 from __future__ import annotations
 
 import math
+import re
 import tomllib
 from typing import Any
 
@@ -288,6 +289,47 @@ def test_episodes_are_as_long_and_as_frequent_as_was_published() -> None:
     per_hour = -math.log1p(-share) * 3600 / cause["duration"]["mean"]
     assert rate["high"] == pytest.approx(per_hour, rel=5e-3)
     assert cause["per_hour"] == pytest.approx(math.sqrt(rate["low"] * rate["high"]), rel=0.01)
+
+
+@needs_data
+def test_pods_of_cubes_are_as_published() -> None:
+    scenario = hm.load("tpu-v4-optical")
+    slices, host = scenario.slices, scenario.failures["host"]
+    assert slices is not None
+
+    facts = pl.read_csv(DATA / "network_facts.csv", infer_schema=False)
+    (share,) = facts.filter(pl.col("metric") == "TPU machines failing per day")["value"]
+    assert host.per_hour * 24 == pytest.approx(float(share) / 100, rel=1e-4)
+
+    table = pl.read_csv(DATA / "reliability.csv", infer_schema=False)
+
+    def published(metric: str) -> dict[str, str]:
+        return table.filter(pl.col("metric").str.contains(metric)).row(0, named=True)
+
+    assert slices.rewire_s == float(published("rewiring cubes")["value"])
+    # What is unknown of repairs spans the availabilities for which goodput was shown.
+    shown = published("goodput with optical switching")
+    low, high = (float(each) / 100 for each in re.findall(r"9\d\.\d", shown["conditions"])[:2])
+    law: Any = scenario.unknowns["failures.host.repair_hours"]
+    of_range = [1 / (1 + host.per_hour * hours) for hours in (law.high, law.low)]
+    assert of_range == pytest.approx([low, high], abs=1e-4)
+    goodput = [float(each) / 100 for each in re.findall(r"\d\d", shown["value"])]
+    for share_of_pod, n_gpus in zip(goodput, (1024, 2048, 3072), strict=True):
+        one = hm.Slices(
+            cubes=slices.cubes,
+            hosts_per_cube=slices.hosts_per_cube,
+            host_availability=low,
+            slice_cubes=n_gpus // 64,
+        )
+        assert one.quantile(0.5) == share_of_pod
+        assert one.share_placed == pytest.approx(share_of_pod, abs=0.01)
+
+    promise = published("fully healthy cubes promised")
+    up, of = (int(each) for each in re.findall(r"\d+", promise["value"]))
+    (available,) = re.findall(r"host \(16 a cube\) (0\.\d+)", promise["conditions"])
+    pod = hm.Slices(cubes=of, hosts_per_cube=16, host_availability=float(available), slice_cubes=1)
+    assert (up, of, pod.cubes_up(0.95)) == (130, 144, 130)
+    assert f"{pod.cube_availability:.4f}" in promise["conditions"]
 
 
 @needs_data
