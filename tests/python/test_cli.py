@@ -134,6 +134,7 @@ POWERS = ("--set", "pools.h100.peak_power_w=1e6", "--set", "pools.h100.idle_powe
         ("colossus-1", "--steps", "4000"),
         ("colossus-2", "--steps", "40"),
         ("palm-tpu-v4", "--runs", "2", "--steps", "10"),
+        ("tpu-v4-optical", "--runs", "2", "--steps", "10"),
         ("llama3-405b-16384", "--runs", "2", "--steps", "10"),
         ("h100-1k", "--steps", "200", "--set", HUGE),
     ],
@@ -170,6 +171,8 @@ def test_tables_take_80_columns_and_all_percentiles_where_it_may_be_wide(
         ("gpt3-h100-10752",),
         ("deepseek-v3-2048",),
         ("palm-tpu-v4",),
+        ("tpu-v4-optical",),
+        ("tpu-v4-static",),
         ("h100-1k", "--steps", "200", "--set", HUGE),
     ],
 )

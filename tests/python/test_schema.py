@@ -121,11 +121,24 @@ def test_the_schema_of_results_holds_for_what_is_printed(of_results: Schema, cal
     assert fits(document, of_results, of_results)
 
 
-@pytest.mark.parametrize("name", ["colossus-1-pp16", "palm-tpu-v4"])
+@pytest.mark.parametrize("name", ["colossus-1-pp16", "palm-tpu-v4", "tpu-v4-optical"])
 def test_the_schema_of_results_holds_for_other_scenarios(of_results: Schema, name: str) -> None:
     result = hm.simulate(name, seed=4, runs=1, steps=1)
     document = json.loads(json.dumps(result.document()))
     assert fits(document, of_results, of_results)
+
+
+def test_the_schema_of_results_holds_for_slices_without_failures(of_results: Schema) -> None:
+    changes = {"failures.host.enabled": False, "slices.host_availability": 0.99}
+    result = hm.simulate("tpu-v4-static", seed=4, runs=1, steps=1, changes=changes)
+    document = json.loads(json.dumps(result.document()))
+    assert list(document["account"]) == ["slices"]
+    assert fits(document, of_results, of_results)
+    # Neither half of an account may be by halves.
+    document["account"]["S"] = 1.0
+    assert not fits(document, of_results, of_results)
+    del document["account"]["S"], document["account"]["slices"]["share_placed"]
+    assert not fits(document, of_results, of_results)
 
 
 def test_the_schema_of_results_holds_for_what_the_command_prints(of_results: Schema) -> None:

@@ -26,6 +26,7 @@ from hindmost.cli.run import run
 from hindmost.cli.schema import schema
 from hindmost.cli.sensitivity import sensitivity
 from hindmost.cli.serve import serve
+from hindmost.cli.slices import slices
 from hindmost.cli.sweep import sweep
 from hindmost.cli.timeline import timeline
 from hindmost.cli.validate import validate
@@ -37,7 +38,7 @@ EXIT_TERMINATED = 143
 
 
 SECTIONS = {
-    "Predict": (run, serve, economics, sweep),
+    "Predict": (run, serve, slices, economics, sweep),
     "Explain": (compare, attribute, explain, sensitivity, timeline),
     "Look up": (collective, model, catalog, schema),
     "Write": (report, init, validate),

@@ -9,6 +9,7 @@ from hindmost.arguments import DAYS
 from hindmost.metrics import RUN_METRICS
 from hindmost.report.content import Table
 from hindmost.report.numbers import count, large_count, rounded, with_error
+from hindmost.report.slices_content import size_table, slices_notes
 from hindmost.result import Result
 from hindmost.whole_run.hours import WORDS
 
@@ -22,10 +23,14 @@ SCALES = {"tokens_per_day": (1e9, ", 1e9")}
 
 
 def account_tables(result: Result) -> tuple[Table, ...]:
-    """Return the tables of whole runs: metrics, and where the time goes; none without failures."""
+    """Return the tables of whole runs, and of slices; none without failures and slices.
+
+    Those of whole runs are metrics, and where the time goes.
+    """
+    of_slices = () if result.slices is None else (size_table(result.slices),)
     account = result.account
     if account is None:
-        return ()
+        return of_slices
     by_key = {(row["metric"], row["statistic"]): row for row in result.summary_rows}
     rows = []
     for metric in SHOWN:
@@ -48,11 +53,13 @@ def account_tables(result: Result) -> tuple[Table, ...]:
             if hours[name] > 0
         ),
     )
-    return metrics, where
+    return metrics, where, *of_slices
 
 
 def account_notes(result: Result) -> Iterator[str]:
-    """Yield sentences about whole runs."""
+    """Yield sentences about slices and whole runs."""
+    if result.slices is not None:
+        yield from slices_notes(result.slices)
     account = result.account
     if account is None:
         return

@@ -11,6 +11,7 @@ from hindmost.report.account_content import verdicts
 from hindmost.report.content import Content, Table
 from hindmost.report.forecast_content import is_ceiling
 from hindmost.report.numbers import count, large_count, rounded, with_error
+from hindmost.report.slices_content import verdict
 from hindmost.result import Result
 from hindmost.scenario import Scenario, not_modelled
 from hindmost.scenario.models import BEST_STACK
@@ -161,6 +162,8 @@ def _matter(one: Matter, scenario: Scenario) -> tuple[str, ...]:
 
 
 def _notes(result: Result) -> Iterator[str]:
+    if result.slices is not None:
+        yield verdict(result.slices)
     if result.account is not None:
         yield from verdicts(result.account)
     if result.forecast is not None and not matters(result.forecast):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hindmost.analyses.economics import Worth
     from hindmost.analyses.explain import Explanation
     from hindmost.analyses.model_summary import ModelSummary
+    from hindmost.analyses.placed_slices import PlacedSlices
     from hindmost.analyses.sensitivity import Sensitivity
     from hindmost.analyses.serve import Served
     from hindmost.attributed import Attribution
@@ -178,6 +179,18 @@ def render_sensitivity(found: Sensitivity, style: str) -> str:
         document=found.document,
         rows=lambda: found.rows,
         content=lambda: sensitivity_content(found),
+    )
+
+
+def render_slices(found: PlacedSlices, style: str) -> str:
+    """Return what slices take in one of `FORMATS`; CSV holds sizes and placements alone."""
+    from hindmost.report.slices_content import slices_content
+
+    return _in_style(
+        style,
+        document=found.document,
+        rows=lambda: found.rows,
+        content=lambda: slices_content(found),
     )
 
 

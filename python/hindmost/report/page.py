@@ -123,6 +123,10 @@ def _forecast(result: Result, figures: html.Figures) -> Iterator[str]:
 def _whole_runs(result: Result, figures: html.Figures) -> Iterator[str]:
     account = result.account
     if account is None:
+        if result.slices is not None:
+            yield html.heading("Slices")
+            yield from map(html.table, account_tables(result))
+            yield from (html.paragraph(line, "note") for line in account_notes(result))
         return
     yield html.heading("Whole runs: S x R x P")
     yield figures.figure(

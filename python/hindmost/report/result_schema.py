@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any
 
@@ -11,6 +12,7 @@ from hindmost.forecasted import FORECAST_METRICS, FORECAST_STATISTICS
 from hindmost.metrics import METRICS, RUN_METRICS, STATISTICS
 from hindmost.result import EPISODES_OF_POOLS, IN_EPISODE
 from hindmost.scenario.models import Scenario
+from hindmost.slices.slices import PLACEMENTS, QUANTILES
 from hindmost.whole_run.hours import NAMES
 
 Schema = dict[str, Any]
@@ -83,11 +85,17 @@ def result_schema() -> Schema:
                 "One row a metric and statistic.",
             ),
             "pools": _rows(_pool(), "One row a pool.", optional=EPISODES_OF_POOLS),
-            "account": _table(
-                _account(),
-                "Where the time of the cluster goes in whole runs; only with failures. All runs "
-                "together, so that fleet_mfu = S x R x P.",
-            ),
+            "account": {
+                **_described(
+                    "object",
+                    "Where the time of the cluster goes in whole runs, with failures: all runs "
+                    "together, so that fleet_mfu = S x R x P. With [slices] what these take, too.",
+                ),
+                "anyOf": [
+                    _table({**_account(), "slices": _slices()}, optional=("slices",)),
+                    _table({"slices": _slices()}, "Without failures."),
+                ],
+            },
             "caps": _rows(_moved_cap(), "One row a moved cap; only with --caps."),
             "assumed": _rows(
                 {
@@ -213,6 +221,48 @@ def _account() -> Schema:
             "description": "How long the tokens take that were asked for.",
         },
     }
+
+
+def _slices() -> Schema:
+    def by_name(names: Iterable[str], description: str) -> Schema:
+        return _table({name: _number() for name in names}, description)
+
+    share = "share of the pod's cubes"
+    return _table(
+        {
+            "placement": _name(*PLACEMENTS),
+            "cubes": _integer("Cubes of the pod."),
+            "cube_gpus": _integer("GPUs of a cube."),
+            "slice_cubes": _integer("Cubes of a slice."),
+            "host_availability": _number("Share of time in which a host is up."),
+            "cube_availability": _number("Share of time in which a cube is up."),
+            "share_placed": _number(f"The {share} that slices take on average."),
+            "quantiles": by_name(QUANTILES, f"Percentiles of the {share} that slices take."),
+            "share_placed_by_placement": by_name(
+                PLACEMENTS, f"The {share} that slices take on average, with switches and without."
+            ),
+            "job_slices": _integer("Slices of the job."),
+            "job_fits_by_placement": by_name(
+                PLACEMENTS, "Share of time in which they fit, with switches and without."
+            ),
+            "by_size": _rows(
+                {
+                    "slice_cubes": _integer("Cubes of a slice."),
+                    "n_gpus": _integer("GPUs of a slice."),
+                    "placement": _name(*PLACEMENTS),
+                    "share_placed": _number(f"The {share} placed on average."),
+                    **{name: _number(f"Percentile of the {share} placed.") for name in QUANTILES},
+                    "fits": _number("Share of time in which one slice fits."),
+                    "kept": _or_null(
+                        _number("Share of its time that a slice keeps; null without closed form.")
+                    ),
+                    "goodput": _number("Share of all of the pod's time that slices keep."),
+                },
+                "One row a size and placement.",
+            ),
+        },
+        "What slices of the scenario's pod take; only with [slices].",
+    )
 
 
 def _forecast() -> Schema:
