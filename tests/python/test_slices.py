@@ -19,12 +19,15 @@ from tests.presets import WHOLE
 
 import hindmost as hm
 from hindmost import cli
+from hindmost.plan import make_plan
 from hindmost.renewal.exact import constant_rate
 from hindmost.renewal.interval import of_constant_rate
 from hindmost.report.slices_content import verdict
 from hindmost.scenario import from_table, scenario_warnings, to_table
 from hindmost.slices.binomial import probabilities, quantile
 from hindmost.slices.pack import Packing, block_mask, largest_sum
+from hindmost.whole_run.fleet import Fleet
+from hindmost.whole_run.parts import parts_of_slices
 
 Changes = dict[str, Any]
 
@@ -505,6 +508,58 @@ def test_failures_of_cubes_need_slices() -> None:
     of_hosts = (1 + 3.3333e-5 * 150.75) ** -16
     expected = of_hosts / (1 + 1e-4 * 10)
     assert account.slices.cube_availability == pytest.approx(expected, rel=1e-12)
+
+
+def test_all_that_is_in_no_slice_of_the_job_replaces_what_is() -> None:
+    def blocks(changes: Changes, name: str = OPTICAL) -> tuple[int, int, int, int]:
+        """Return the GPUs of a swap block, how many work and are spare, and parts of the job."""
+        scenario = hm.load(name, changes)
+        arguments = Fleet(scenario=scenario, plan=make_plan(scenario)).arguments()
+        (core,) = arguments["pools"]
+        assert core["domain_gpus"] == core["domain_gpus_used"] == core["block_gpus"]
+        n_gpus = len(core["parts"]) * core["tensor"]
+        n_working = n_gpus // core["block_gpus"]
+        return core["block_gpus"], n_working, core["spare_blocks"], arguments["n_parts"]
+
+    assert blocks({}) == (64, 48, 16, 1)
+    # Holding cubes back makes a job smaller that would take all, and no other.
+    assert blocks({"recovery.spares": 512}) == (64, 48, 16, 1)
+    # Of 64 cubes in fixed blocks of 48, the last 16 are of no use.
+    assert blocks({}, "tpu-v4-static") == (3072, 1, 0, 1)
+    thirds: Changes = {"slices.slice_cubes": 16}
+    assert blocks(thirds) == (64, 48, 16, 3)
+    assert blocks(thirds, "tpu-v4-static") == (1024, 3, 1, 3)
+    # Rewiring belongs to switches.
+    for name, seconds in ((OPTICAL, 47.0), ("tpu-v4-static", 7.0)):
+        scenario = hm.load(name, {"recovery.swap_s": 7.0, "slices.rewire_s": 40.0})
+        arguments = Fleet(scenario=scenario, plan=make_plan(scenario)).arguments()
+        assert arguments["recovery"]["swap_s"] == seconds
+        sizes = {"gpu": 1, "node": 4, "domain": 64, "cube": 64}
+        (cluster,) = Fleet(scenario=scenario, plan=make_plan(scenario)).clusters.values()
+        scopes: Any = list(sizes)
+        assert {scope: cluster.unit_gpus(scope, None) for scope in scopes} == sizes
+
+
+@pytest.mark.parametrize(
+    ("parts", "slice_groups", "merged"),
+    [
+        # Replicas that lie within slices.
+        ([0, 0, 1, 1, 2, 2, 3, 3], 4, [0, 0, 0, 0, 1, 1, 1, 1]),
+        # A replica over two slices.
+        ([0, 0, 0, 0, 1, 1, 1, 1], 2, [0, 0, 0, 0, 1, 1, 1, 1]),
+        # Replicas that reach from one slice into the next one hold all of them together.
+        ([0, 0, 0, 1, 1, 1, 2, 2], 2, [0, 0, 0, 0, 0, 0, 1, 1]),
+        # Stages of a replica that are far apart.
+        ([0, 1, 2, 3, 0, 1, 2, 3], 2, [0, 0, 1, 1, 0, 0, 1, 1]),
+        ([0, 1, 2, 3, 3, 1, 2, 0], 2, [0] * 8),
+    ],
+)
+def test_a_torus_with_a_hole_is_none(
+    parts: list[int], slice_groups: int, merged: list[int]
+) -> None:
+    found, n_parts = parts_of_slices(np.array(parts, dtype=np.uint32), slice_groups=slice_groups)
+    assert found.tolist() == merged
+    assert n_parts == max(merged) + 1
 
 
 def test_a_host_is_up_as_often_as_its_failures_say() -> None:
