@@ -15,7 +15,7 @@ from scipy.stats import binom
 
 import hindmost as hm
 from hindmost.plan import make_plan
-from hindmost.scenario import from_table
+from hindmost.scenario import from_table, to_table
 from hindmost.whole_run.fleet import Fleet
 from hindmost.whole_run.hours import HELD, NAMES, RunHours, run_hours
 from tests.statistics.cubes_by_hand import Failure, Pod, walk
@@ -219,6 +219,44 @@ def test_slices_on_blocks_that_a_job_goes_on_without() -> None:
     names = [NAMES.index(name) for name in ("kept", "redone")]
     kept = hours.table[:, 0, names].sum(axis=1) / (3 * CUBE * 24 * hours.days)
     assert is_near(kept, slices)
+
+
+@pytest.mark.parametrize(
+    ("slice_cubes", "switched", "fixed"),
+    [(16, 0.747358, 0.076315), (32, 0.500017, 0.005824), (48, 0.742047, 0.000333)],
+)
+def test_what_is_placed_in_a_pod_whose_hosts_fail_and_are_repaired(
+    slice_cubes: int, switched: float, fixed: float
+) -> None:
+    # Hosts are up for 99% of the time; all are when a run begins, and half of it is left out.
+    repair = {"name": "exponential", "mean": 10.0}
+    table = to_table(hm.load("tpu-v4-optical"))
+    table["failures"] = {"host": host(repair, 1 / 990, ages="new")}
+    table["unknowns"], table["basis"] = {}, {}
+    scenario = from_table(table)
+    fleet = Fleet(scenario=scenario, plan=make_plan(scenario))
+    seconds = 400 * DAY
+    found = fleet.walk(seed=SEED, runs=(0, RUNS), seconds=seconds, threads=2, keeps_log=True)
+    shares = np.zeros((2, RUNS))
+    for run in range(RUNS):
+        of_run = found["event_run"] == run
+        fails_s, units = found["event_s"][of_run], found["event_unit"][of_run]
+        mends_s = fails_s + found["event_repair_s"][of_run]
+        at_s = np.concatenate([fails_s, mends_s])
+        order = np.argsort(at_s, kind="stable")
+        change = np.repeat([1, -1], len(units))[order]
+        cubes = np.tile(units // 16, 2)[order]
+        down = np.zeros((len(order) + 1, 64), dtype=np.int64)
+        down[np.arange(1, len(order) + 1), cubes] = change
+        is_up = down.cumsum(axis=0) == 0
+        blocks = 64 // slice_cubes
+        whole = is_up[:, : blocks * slice_cubes].reshape(-1, blocks, slice_cubes).all(axis=2)
+        times = np.clip(np.concatenate([[0.0], at_s[order], [seconds]]), seconds / 2, seconds)
+        lasts = np.diff(times) / (seconds / 2)
+        shares[0, run] = lasts @ (is_up.sum(axis=1) // slice_cubes) * slice_cubes / 64
+        shares[1, run] = lasts @ whole.sum(axis=1) * slice_cubes / 64
+    assert is_near(shares[0], switched)
+    assert is_near(shares[1], fixed)
 
 
 def test_rewiring_takes_its_seconds_whenever_a_cube_is_replaced() -> None:
