@@ -1,0 +1,140 @@
+"""Power of a GPU over a step: peak while it computes, and then idle, a floor or a ramp."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Piece(NamedTuple):
+    """Some seconds in which power changes evenly."""
+
+    start_s: float
+    end_s: float
+    start_w: float
+    end_w: float
+
+    def at(self, time_s: float) -> float:
+        """Return the watts at some time within it."""
+        share = (time_s - self.start_s) / (self.end_s - self.start_s)
+        return self.start_w + share * (self.end_w - self.start_w)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GpuPower:
+    """What one GPU draws, and how fast that may change.
+
+    Attributes
+    ----------
+    peak_w, idle_w : float
+        Watts while it computes, and of an idle GPU.
+    floor_w : float
+        Watts below which it does not fall within steps; no floor by default.
+    up_w_per_s, down_w_per_s : float
+        Rates at which power rises and falls at most; unlimited by default.
+    hysteresis_s : float
+        Seconds after computing for which power stays where it is.
+    """
+
+    peak_w: float
+    idle_w: float
+    floor_w: float = 0.0
+    up_w_per_s: float = math.inf
+    down_w_per_s: float = math.inf
+    hysteresis_s: float = 0.0
+
+    @property
+    def lowest_w(self) -> float:
+        """Watts that it falls to within steps: the floor, or those of an idle GPU."""
+        return max(self.idle_w, self.floor_w)
+
+
+def step_trace(gpu: GpuPower, *, busy_s: float, step_s: float) -> tuple[Piece, ...]:
+    """Return the power of a GPU over a step that comes again and again.
+
+    Parameters
+    ----------
+    gpu
+        The GPU, with ``floor_w <= peak_w`` and ``idle_w <= peak_w``.
+    busy_s
+        Seconds in which it computes, from the beginning of the step on.
+    step_s
+        Seconds of the step, >= `busy_s`.
+
+    Returns
+    -------
+    tuple of Piece
+        Pieces of some length each, from 0 to `step_s`.
+
+    Notes
+    -----
+    With L the power when a step begins, P the peak and F the lowest, it rises to ``min(P, L + a)``
+    and falls to ``max(F, that - b)``: a is the rise while it computes and b the fall after the
+    hysteresis. Where steps are all alike, ``L = max(F, P - b)`` if a > b, and F otherwise. (For
+    a = b any L from F to P - a stays; F is the one that a job comes to which begins there.)
+    """
+    peak_w, lowest_w = gpu.peak_w, gpu.lowest_w
+    from_s = min(step_s, busy_s + gpu.hysteresis_s)
+    rise_w = _change(gpu.up_w_per_s, busy_s)
+    fall_w = _change(gpu.down_w_per_s, step_s - from_s)
+    start_w = max(lowest_w, peak_w - fall_w) if rise_w > fall_w else lowest_w
+    highest_w = min(peak_w, start_w + rise_w)
+    end_w = max(lowest_w, highest_w - fall_w)
+    risen_s = min(busy_s, (highest_w - start_w) / gpu.up_w_per_s)
+    fallen_s = min(step_s, from_s + (highest_w - end_w) / gpu.down_w_per_s)
+    pieces = (
+        Piece(0.0, risen_s, start_w, highest_w),
+        Piece(risen_s, busy_s, highest_w, highest_w),
+        Piece(busy_s, from_s, highest_w, highest_w),
+        Piece(from_s, fallen_s, highest_w, end_w),
+        Piece(fallen_s, step_s, end_w, end_w),
+    )
+    return tuple(piece for piece in pieces if piece.end_s > piece.start_s)
+
+
+def _change(w_per_s: float, seconds: float) -> float:
+    """Return by how much power changes, at most; nothing in no time, however fast it may."""
+    return w_per_s * seconds if seconds else 0.0
+
+
+def scaled(pieces: Sequence[Piece], *, times: float, less_w: float) -> tuple[Piece, ...]:
+    """Return `times` the watts of pieces above `less_w`."""
+    return tuple(
+        Piece(
+            piece.start_s,
+            piece.end_s,
+            times * (piece.start_w - less_w),
+            times * (piece.end_w - less_w),
+        )
+        for piece in pieces
+    )
+
+
+def together(traces: Sequence[Sequence[Piece]]) -> tuple[Piece, ...]:
+    """Return the sum of traces over the same seconds."""
+    times = sorted({time_s for pieces in traces for piece in pieces for time_s in piece[:2]})
+    found = []
+    places = [0] * len(traces)
+    for start_s, end_s in itertools.pairwise(times):
+        start_w = end_w = 0.0
+        for which, pieces in enumerate(traces):
+            while pieces[places[which]].end_s < end_s:
+                places[which] += 1
+            piece = pieces[places[which]]
+            start_w += piece.at(start_s)
+            end_w += piece.at(end_s)
+        found.append(Piece(start_s, end_s, start_w, end_w))
+    return tuple(found)
+
+
+def joules(pieces: Sequence[Piece], first_s: float, last_s: float) -> float:
+    """Return the energy between two times, exactly."""
+    total = 0.0
+    for piece in pieces:
+        start_s, end_s = max(piece.start_s, first_s), min(piece.end_s, last_s)
+        if end_s > start_s:
+            total += (piece.at(start_s) + piece.at(end_s)) / 2 * (end_s - start_s)
+    return total
