@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
@@ -15,6 +14,7 @@ import numpy as np
 
 from hindmost import _core
 from hindmost.cause import SECONDS_PER_HOUR
+from hindmost.energy import Energy, PoolPower, RunTime, energy, gpu_power, missing_hint
 from hindmost.engines import Deviation
 from hindmost.errors import Problem, UnknownNameError, plain
 from hindmost.file_terms import with_terms
@@ -23,7 +23,7 @@ from hindmost.forecasted import FORECAST_METRICS, Forecast
 from hindmost.metrics import METRICS, RUN_METRICS, name_problems
 from hindmost.notebook import Cells, shown
 from hindmost.order import Rows
-from hindmost.plan import Plan, PoolPlan
+from hindmost.plan import Plan
 from hindmost.scenario import (
     Scenario,
     ScenarioWarning,
@@ -187,7 +187,8 @@ class Result:
         stalls take the rest. slowest_frac is the share of steps in which the slowest replica
         belonged to the pool. Spares do not count in these; all are 0 of a pool without ranks.
         energy_j is the energy of all GPUs of the pool in a step, spares included: peak power
-        while a rank computes, idle power otherwise; null where one of the two is not known.
+        while a rank computes, idle power otherwise; null where one of the two is not known. `power`
+        divides it by phase.
 
         Where computing may be slow in episodes, slowest_in_episode_frac is the part of
         slowest_frac in which the slowest replica was in one, and wait_for_episodes_frac the part
@@ -202,6 +203,98 @@ class Result:
     def pool_rows(self) -> list[Row]:
         """Rows of `pools`, made without Polars."""
         plan, columns = self.plan, self.columns
+        step_time_s, busy_s, waited_s = self._mean_step
+        slowest = np.bincount(columns["slowest"], minlength=len(plan.pools))
+        powers, of_episodes = self._pool_powers, self._of_episodes(np.array(waited_s))
+        by_pool = zip(
+            plan.pools, powers, busy_s, waited_s, slowest.tolist(), of_episodes, strict=True
+        )
+        return [
+            {
+                "pool": pool.name,
+                "n_gpus": pool.n_gpus,
+                "n_spares": pool.n_gpus - power.n_ranks,
+                "busy_frac": busy / step_time_s,
+                "wait_frac": waited / step_time_s,
+                "slowest_frac": n_slowest / len(columns["slowest"]),
+                "mfu": (power.n_ranks > 0)
+                * pool.rank_model_flops
+                / (pool.peak_flop_per_s * step_time_s),
+                "energy_j": power.step_j,
+                **episodes,
+            }
+            for pool, power, busy, waited, n_slowest, episodes in by_pool
+        ]
+
+    @property
+    def has_episodes(self) -> bool:
+        """Whether computing may be slow in episodes."""
+        return "in_episode" in self.columns
+
+    def _of_episodes(self, waited_s: Rows) -> list[Row]:
+        """Return by pool what episodes make of two of its columns, if there can be any.
+
+        Parameters
+        ----------
+        waited_s
+            Mean seconds that a rank of each pool waits.
+        """
+        columns, n_pools = self.columns, len(self.plan.pools)
+        if "in_episode" not in columns:
+            return [{}] * n_pools
+        is_slow, compute_s = columns["in_episode"], columns["compute_s"]
+        slowest = np.bincount(columns["slowest"][is_slow], minlength=n_pools) / len(is_slow)
+        # A rank's own seconds are expected ones, and so the same in all steps.
+        own_s = compute_s.mean() - waited_s
+        there_s = (compute_s * is_slow).mean() - is_slow.mean() * own_s
+        waited = np.clip(there_s, 0.0, waited_s) / columns["step_time_s"].mean()
+        return [
+            dict(zip(EPISODES_OF_POOLS, shares, strict=True))
+            for shares in zip(slowest.tolist(), waited.tolist(), strict=True)
+        ]
+
+    @cached_property
+    def power(self) -> pl.DataFrame:
+        """Power of each pool by phase of a mean step: pool, phase, seconds, watts, joules.
+
+        A rank computes (phase ``compute``), waits for slower ranks or is stalled (``wait``), and
+        waits for communication that is exposed (``exchange``); seconds add up to the mean step
+        time. watts are those of all GPUs of the pool in the phase, spares included, on average, and
+        joules add up to its energy_j in `pools`: peak power while ranks compute, idle power
+        otherwise. Both are null where a power is not known; `energy` says what to give.
+        """
+        import polars as pl
+
+        # Without this, a column of nulls only would have no type.
+        floats = {"watts": pl.Float64, "joules": pl.Float64}
+        return pl.DataFrame(self.power_rows, schema_overrides=floats)
+
+    @property
+    def power_rows(self) -> list[Row]:
+        """Rows of `power`, made without Polars."""
+        return [row for pool in self._pool_powers for row in pool.rows]
+
+    @cached_property
+    def energy(self) -> Energy:
+        """Energy of a step, a token and a run of the whole cluster, and its power over a step.
+
+        All of it is None, with a hint, where some power of a GPU is not known.
+        """
+        hint = missing_hint(
+            {pool.name: (pool.peak_power_w, pool.idle_power_w) for pool in self.plan.pools}
+        )
+        if hint is not None:
+            return Energy(hint=hint)
+        account, runs = self.account, None
+        if account is not None:
+            tokens = float(account.kept_flops.mean()) * account.tokens_per_flop
+            runs = RunTime(hours=account.hours_by_pool, tokens=tokens)
+        return energy(self._pool_powers, tokens=self.plan.tokens, runs=runs)
+
+    @cached_property
+    def _mean_step(self) -> tuple[float, list[float], list[float]]:
+        """Mean seconds of a step, and those in which a rank of each pool computes, and waits."""
+        plan, columns = self.plan, self.columns
         shape = (self._runs, len(plan.pools))
         busy_s = columns["busy_s"].reshape(shape).mean(axis=0)
         own_stall_s = columns["own_stall_s"].reshape(shape).mean(axis=0)
@@ -212,54 +305,26 @@ class Result:
         # Mixed stages may leave a pool without ranks.
         works = np.array(plan.ranks) > 0
         # Expected seconds less sampled ones: waiting that is zero may come out below it.
-        own_s = busy_s + own_stall_s
-        waited_s = np.maximum(columns["compute_s"].mean() - own_s, 0.0)
-        slowest = np.bincount(columns["slowest"], minlength=len(plan.pools))
-        by_pool = zip(
-            plan.pools,
-            plan.ranks,
-            (works * busy_s).tolist(),
-            (works * waited_s).tolist(),
-            slowest.tolist(),
-            self._of_episodes(own_s, works * waited_s),
-            strict=True,
-        )
+        waited_s = np.maximum(columns["compute_s"].mean() - busy_s - own_stall_s, 0.0)
+        return step_time_s, (works * busy_s).tolist(), (works * waited_s).tolist()
+
+    @cached_property
+    def _pool_powers(self) -> list[PoolPower]:
+        """Power of each pool over a mean step."""
+        step_time_s, busy_s, _ = self._mean_step
+        exposed_s = float(self.columns["exposed_comm_s"].mean())
         return [
-            {
-                "pool": pool.name,
-                "n_gpus": pool.n_gpus,
-                "n_spares": pool.n_gpus - n_ranks,
-                "busy_frac": busy / step_time_s,
-                "wait_frac": waited / step_time_s,
-                "slowest_frac": n_slowest / len(columns["slowest"]),
-                "mfu": (n_ranks > 0) * pool.rank_model_flops / (pool.peak_flop_per_s * step_time_s),
-                "energy_j": _energy_j(pool, n_ranks, busy, step_time_s),
-                **of_episodes,
-            }
-            for pool, n_ranks, busy, waited, n_slowest, of_episodes in by_pool
-        ]
-
-    @property
-    def has_episodes(self) -> bool:
-        """Whether computing may be slow in episodes."""
-        return "in_episode" in self.columns
-
-    def _of_episodes(self, own_s: Rows, waited_s: Rows) -> list[Row]:
-        """Return by pool what episodes make of two of its columns, if there can be any.
-
-        Of a rank's mean seconds of computing and stalls, and of waiting.
-        """
-        columns, n_pools = self.columns, len(self.plan.pools)
-        if "in_episode" not in columns:
-            return [{}] * n_pools
-        is_slow = columns["in_episode"]
-        slowest = np.bincount(columns["slowest"][is_slow], minlength=n_pools) / len(is_slow)
-        # Expected seconds less sampled ones, as all that is waited.
-        there_s = (columns["compute_s"] * is_slow).mean() - is_slow.mean() * own_s
-        waited = np.clip(there_s, 0.0, waited_s) / columns["step_time_s"].mean()
-        return [
-            dict(zip(EPISODES_OF_POOLS, shares, strict=True))
-            for shares in zip(slowest.tolist(), waited.tolist(), strict=True)
+            PoolPower(
+                pool=pool.name,
+                n_gpus=pool.n_gpus,
+                n_ranks=n_ranks,
+                step_s=step_time_s,
+                busy_s=busy,
+                # As little as a rank that is expected to compute for longer leaves.
+                exchange_s=min(exposed_s, step_time_s - busy),
+                gpu=gpu_power(pool),
+            )
+            for pool, n_ranks, busy in zip(self.plan.pools, self.plan.ranks, busy_s, strict=True)
         ]
 
     @cached_property
@@ -449,6 +514,7 @@ class Result:
             **({} if self.forecast is None else {"forecast": self.forecast.document()}),
             "summary": self.summary_rows,
             "pools": self.pool_rows,
+            "power": {"phases": self.power_rows, "cluster": self.energy.document()},
             **({"account": account} if account else {}),
             **({} if caps is None else {"caps": list(caps)}),
             **({} if self.attribution is None else {"attribution": self.attribution.document()}),
@@ -475,12 +541,13 @@ class Result:
         kind
             ``mfu`` or ``step_time``: their distributions over steps. ``forecast``: draws of what is
             not known. ``waiting`` and ``slowest``: by pool. ``account``: from the peak of all GPUs
-            and hours to the fleet MFU.
+            and hours to the fleet MFU. ``power``: of each pool and the cluster, over a mean step.
 
         Raises
         ------
         ScenarioError
-            If there is no such kind, or the result has no forecast or no whole runs.
+            If there is no such kind, or the result has no forecast, no whole runs or
+            no powers.
         """
         from hindmost.plots.of_result import Plotted, result_plot
 
@@ -492,6 +559,8 @@ class Result:
             pools=self.pool_rows,
             forecast=self.forecast,
             account=self.account,
+            powers=self._pool_powers,
+            power_hint=self.energy.hint,
         )
         return result_plot(kind, of)
 
@@ -584,16 +653,6 @@ class Result:
     def _weights(self, metric: str) -> Rows | None:
         weights = METRICS[metric].weights
         return None if weights is None else weights(self.columns, self.plan.peak_step_s)
-
-
-def _energy_j(pool: PoolPlan, n_ranks: int, busy_s: float, step_time_s: float) -> float | None:
-    """Return the joules that a pool takes in a step, if that is known and finite."""
-    if pool.peak_power_w is None or pool.idle_power_w is None:
-        return None
-    above_idle_w = pool.peak_power_w - pool.idle_power_w
-    energy_j = pool.n_gpus * pool.idle_power_w * step_time_s + n_ranks * above_idle_w * busy_s
-    # JSON knows no number that is not finite.
-    return energy_j if math.isfinite(energy_j) else None
 
 
 def _pivoted(

@@ -26,6 +26,7 @@ ORDER = [
     ["collective"],
     ["physics"],
     ["plan"],
+    ["energy"],
     ["engines"],
     ["parallel"],
     ["arguments"],

@@ -66,6 +66,7 @@ def test_it_says_what_is_to_be_known_in_order(result: hm.Result) -> None:
         "Steps at the scenario's own values",
         "Whole runs: S x R x P",
         "Who is waited for",
+        "Power and energy",
         "What matters most",
         "What is assumed, unknown, and not modelled",
         "How far to trust it",

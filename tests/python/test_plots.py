@@ -29,7 +29,8 @@ NAME = '<script>alert("1")</script> & "more"'
 def result() -> hm.Result:
     from dataclasses import replace
 
-    made = hm.simulate("colossus-1", days=3, **SIZE)
+    idle = {f"pools.{name}.idle_power_w": 80.0 for name in ("h100", "h200", "gb200")}
+    made = hm.simulate("colossus-1", changes=idle, days=3, **SIZE)
     return replace(made, forecast=forecast_beside(made))
 
 

@@ -232,12 +232,19 @@ def _attribution(result: Result, *, days: float | None) -> Attribution:
 
 def _check_plots(wanted: dict[Path, str], scenario: Scenario, makes_forecast: bool) -> None:
     """Refuse plots of what there will not be, before the simulation, which may take long."""
+    from hindmost.energy import missing_hint
     from hindmost.errors import ScenarioError
     from hindmost.plots.of_result import kind_problem
 
     has_runs = bool(scenario.enabled_failures)
+    power_hint = missing_hint(
+        {
+            name: (pool.figure("peak_power_w"), pool.figure("idle_power_w"))
+            for name, pool in scenario.pools.items()
+        }
+    )
     found = [
-        kind_problem(kind, has_forecast=makes_forecast, has_runs=has_runs)
+        kind_problem(kind, has_forecast=makes_forecast, has_runs=has_runs, power_hint=power_hint)
         for kind in wanted.values()
     ]
     problems = [replace(one, path="--plot") for one in found if one is not None]

@@ -138,3 +138,13 @@ def joules(pieces: Sequence[Piece], first_s: float, last_s: float) -> float:
         if end_s > start_s:
             total += (piece.at(start_s) + piece.at(end_s)) / 2 * (end_s - start_s)
     return total
+
+
+def mean_w(pieces: Sequence[Piece], first_s: float, last_s: float) -> float:
+    """Return the mean power between two times; that of the time where both are one."""
+    inside = [one for one in pieces if one.end_s > first_s and one.start_s < last_s]
+    if last_s > first_s and len(inside) > 1:
+        return joules(pieces, first_s, last_s) / (last_s - first_s)
+    # Of one piece, without rounding by its seconds.
+    piece = inside[0] if inside else next(one for one in pieces if one.end_s >= first_s)
+    return (piece.at(max(first_s, piece.start_s)) + piece.at(min(last_s, piece.end_s))) / 2

@@ -4,5 +4,5 @@ from __future__ import annotations
 
 STEPS = {"mfu": "mfu", "step_time": "step_time_s"}
 """Kinds that are distributions over steps, and their metrics."""
-KINDS = (*STEPS, "forecast", "waiting", "slowest", "account")
+KINDS = (*STEPS, "forecast", "waiting", "slowest", "account", "power")
 """All kinds."""

@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hindmost.energy import PoolPower
 from hindmost.errors import Problem, ScenarioError, did_you_mean
 from hindmost.forecasted import FORECAST_METRICS, Forecast
 from hindmost.metrics import METRICS
+from hindmost.physics.power import together
 from hindmost.plots.bars import Bar, Fall, bars, waterfall
+from hindmost.plots.course import course
 from hindmost.plots.distribution import distribution
 from hindmost.plots.intervals import Interval, intervals
 from hindmost.plots.kinds import KINDS, STEPS
@@ -44,6 +47,10 @@ class Plotted:
         Its forecast.
     account : Account or None
         Its whole runs.
+    powers : sequence of PoolPower
+        Power of each pool over a mean step.
+    power_hint : str or None
+        What is missing of them, if anything is.
     """
 
     name: str
@@ -52,6 +59,8 @@ class Plotted:
     pools: Sequence[Mapping[str, Any]]
     forecast: Forecast | None
     account: Account | None
+    powers: Sequence[PoolPower]
+    power_hint: str | None
 
 
 def result_plot(kind: str, of: Plotted) -> Plot:
@@ -69,7 +78,12 @@ def result_plot(kind: str, of: Plotted) -> Plot:
     ScenarioError
         If there is no such kind, or the result has nothing of it.
     """
-    problem = kind_problem(kind, has_forecast=bool(of.forecast), has_runs=bool(of.account))
+    problem = kind_problem(
+        kind,
+        has_forecast=bool(of.forecast),
+        has_runs=bool(of.account),
+        power_hint=of.power_hint,
+    )
     if problem is not None:
         raise ScenarioError([problem])
     if kind in STEPS:
@@ -80,10 +94,14 @@ def result_plot(kind: str, of: Plotted) -> Plot:
     if kind == "account":
         assert of.account is not None
         return _account(of.name, of.account)
+    if kind == "power":
+        return _power(of)
     return _waiting(of) if kind == "waiting" else _slowest(of)
 
 
-def kind_problem(kind: Any, *, has_forecast: bool, has_runs: bool) -> Problem | None:
+def kind_problem(
+    kind: Any, *, has_forecast: bool, has_runs: bool, power_hint: str | None
+) -> Problem | None:
     """Return what is wrong with a kind of plot, if anything."""
     if kind not in KINDS:
         hint = did_you_mean(kind, KINDS) if isinstance(kind, str) else ""
@@ -95,6 +113,9 @@ def kind_problem(kind: Any, *, has_forecast: bool, has_runs: bool) -> Problem | 
     if kind == "account" and not has_runs:
         requirement = "must be of whole runs: without [failures] there are none"
         return Problem(path="kind", requirement=requirement, value=kind)
+    if kind == "power" and power_hint is not None:
+        requirement = "must be of GPUs whose powers are known"
+        return Problem(path="kind", requirement=requirement, value=kind, hint=power_hint)
     return None
 
 
@@ -129,6 +150,27 @@ def _slowest(of: Plotted) -> Plot:
         subtitle=f"share of steps in which the slowest replica is of a pool; {of.sizes}",
         axis="share of steps",
         as_percent=True,
+    )
+
+
+def _power(of: Plotted) -> Plot:
+    """Return the power of each pool over a mean step, and of all of them together."""
+    traces = {one.pool: one.trace for one in of.powers}
+    if len(traces) > 1:
+        traces["cluster"] = together(list(traces.values()))
+    return course(
+        {
+            name: [
+                point
+                for piece in trace
+                for point in ((piece.start_s, piece.start_w), (piece.end_s, piece.end_w))
+            ]
+            for name, trace in traces.items()
+        },
+        title=f"Power over a mean step, {of.name}",
+        subtitle=f"peak while ranks compute, then idle, the floor or a ramp; {of.sizes}",
+        x="seconds of the step",
+        y="power, W",
     )
 
 

@@ -95,9 +95,17 @@ def large_count(number: int) -> str:
     return f"{number / 10**exponent:.3g}e{exponent}"
 
 
-def megajoules(energy_j: float | None) -> str:
-    """Return an energy in MJ, or nothing where it is not known."""
-    return "" if energy_j is None else f"{energy_j / MEGA:.4g}"
+def mega(value: float | None) -> str:
+    """Return joules in MJ or watts in MW, to four digits, or nothing where they are not known.
+
+    Examples
+    --------
+    >>> mega(1_623_243_999.6), mega(70.0), mega(None)
+    ('1623', '7e-05', '')
+    """
+    if value is None:
+        return ""
+    return f"{value / MEGA:.4g}"
 
 
 def _is_far_from_one(value: float) -> bool:

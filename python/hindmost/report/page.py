@@ -17,6 +17,7 @@ from hindmost.report.forecast_content import forecast_lead, forecast_tables
 from hindmost.report.headline import headline
 from hindmost.report.nearest import Published, nearest, published, within
 from hindmost.report.numbers import count, rounded, with_error
+from hindmost.report.power_content import power_notes, power_tables
 from hindmost.report.result_content import pools_table, summary_table, unknown_lines
 from hindmost.result import Result
 from hindmost.scenario import not_modelled, to_table
@@ -58,6 +59,7 @@ def page(
         *_forecast(result, figures),
         *_whole_runs(result, figures),
         *_pools(result, figures),
+        *_power(result, figures),
         *_why(result.attribution, figures),
         *_matters(result, figures),
         *_assumed(result),
@@ -166,6 +168,16 @@ def _pools(result: Result, figures: html.Figures) -> Iterator[str]:
             result.plot("slowest"), "Share of steps in which the slowest replica is of a pool."
         )
         yield figures.figure(result.plot("waiting"), "Share of time in which a rank waits.")
+
+
+def _power(result: Result, figures: html.Figures) -> Iterator[str]:
+    yield html.heading("Power and energy")
+    if result.energy.hint is None:
+        yield figures.figure(
+            result.plot("power"), "Power over a mean step, of each pool and of the cluster."
+        )
+    yield from map(html.table, power_tables(result))
+    yield from (html.paragraph(line, "note") for line in power_notes(result))
 
 
 def _why(attribution: Attribution | None, figures: html.Figures) -> Iterator[str]:

@@ -11,7 +11,8 @@ from hindmost.report.account_content import account_notes, account_tables
 from hindmost.report.content import Content, Listing, Table
 from hindmost.report.forecast_content import forecast_lead, forecast_tables
 from hindmost.report.headline import headline
-from hindmost.report.numbers import count, megajoules, rounded, signed_percent, with_error
+from hindmost.report.numbers import count, mega, rounded, signed_percent, with_error
+from hindmost.report.power_content import power_notes, power_tables
 from hindmost.result import Result
 from hindmost.scenario import Counts, Scenario, not_modelled
 from hindmost.scenario.batch import Batch, batches, is_even
@@ -53,6 +54,7 @@ def result_content(result: Result, *, caps: Sequence[MovedCap] = (), wide: bool 
             *forecast_tables(result),
             summary_table(result, percentiles),
             pools_table(result),
+            *power_tables(result),
             *account_tables(result),
         ),
         notes=tuple(_notes(result, percentiles)),
@@ -74,6 +76,7 @@ def _notes(result: Result, percentiles: tuple[str, ...]) -> list[str]:
     shown = {(metric, name) for metric in SHOWN_METRICS for name in percentiles}
     if not shown.isdisjoint(result.warnings):
         notes.append(f"{FLAG} few rows lie beyond it, or most of those are of one run.")
+    notes += power_notes(result)
     notes += account_notes(result)
     return notes
 
@@ -143,7 +146,7 @@ def pools_table(result: Result) -> Table:
             count(row["n_spares"]),
             *(f"{row[name]:.1%}" for name in names),
             rounded(row["mfu"], error),
-            *([megajoules(row["energy_j"])] if has_energy else []),
+            *([mega(row["energy_j"])] if has_energy else []),
         )
 
     return Table(tuple(headings), tuple(map(cells, result.pool_rows)))

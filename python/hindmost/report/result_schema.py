@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from hindmost.analyses.caps import MovedCap
+from hindmost.energy import PHASES
 from hindmost.engines import METHODS
 from hindmost.forecasted import FORECAST_METRICS, FORECAST_STATISTICS
 from hindmost.metrics import METRICS, RUN_METRICS, STATISTICS
@@ -85,6 +86,14 @@ def result_schema() -> Schema:
                 "One row a metric and statistic.",
             ),
             "pools": _rows(_pool(), "One row a pool.", optional=EPISODES_OF_POOLS),
+            "power": _table(
+                {
+                    "phases": _rows(_phase(), "One row a pool and phase of a mean step."),
+                    "cluster": _table(_energy(), "Energy and power of all pools together."),
+                },
+                "Power and energy; null where a power of a GPU is not known, or the number is "
+                "beyond all others.",
+            ),
             "account": {
                 **_described(
                     "object",
@@ -179,6 +188,31 @@ def _pool() -> Schema:
             "computing may be slow in episodes."
         ),
     }
+
+
+def _phase() -> Schema:
+    return {
+        "pool": _string("Name of the pool."),
+        "phase": _name(*PHASES),
+        "seconds": _number("Seconds of the phase; they add up to the mean step time."),
+        "watts": _or_null(_number("Mean power of all GPUs of the pool, spares included.")),
+        "joules": _or_null(_number("Their energy; it adds up to energy_j of the pool.")),
+    }
+
+
+def _energy() -> Schema:
+    meanings = {
+        "step_j": "Joules of a mean step.",
+        "token_j": "Joules of each of its tokens.",
+        "run_j": "Joules of a whole run; null without failures.",
+        "run_token_j": "Joules of a whole run for each token of its kept steps.",
+        "mean_w": "Watts over a mean step, on average.",
+        "peak_w": "The most watts at a time.",
+        "trough_w": "The least watts at a time.",
+        "swing_w": "What lies between both.",
+    }
+    numbers = {name: _or_null(_number(meaning)) for name, meaning in meanings.items()}
+    return {**numbers, "hint": _or_null(_string("What is missing, and how it is given."))}
 
 
 def _account() -> Schema:

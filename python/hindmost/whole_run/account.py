@@ -104,6 +104,11 @@ class Account:
         return dict(zip(NAMES, of_names.tolist(), strict=True))
 
     @property
+    def hours_by_pool(self) -> list[dict[str, float]]:
+        """GPU-hours of the average run, by name, one table a pool."""
+        return [dict(zip(NAMES, row, strict=True)) for row in self.gpu_hours.mean(axis=0).tolist()]
+
+    @property
     def S(self) -> float:  # noqa: N802
         """Peak-weighted share of all time that the job holds GPUs."""
         return float(self._held.sum() / self._weighted.sum())
