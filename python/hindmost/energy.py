@@ -11,6 +11,7 @@ from typing import Any
 from hindmost.cause import SECONDS_PER_HOUR
 from hindmost.physics.power import GpuPower, Piece, joules, mean_w, scaled, step_trace, together
 from hindmost.plan import PoolPlan
+from hindmost.scenario.models import Pool
 
 PHASES = ("compute", "wait", "exchange")
 """Phases of a step, in the order in which a rank of the mean step has them."""
@@ -137,11 +138,28 @@ class Energy:
         return asdict(self)
 
 
-def gpu_power(pool: PoolPlan) -> GpuPower | None:
-    """Return what a GPU of a pool draws, where both of its powers are known."""
-    if pool.peak_power_w is None or pool.idle_power_w is None:
+def gpu_power(plan: PoolPlan, pool: Pool) -> GpuPower | None:
+    """Return what a GPU of a pool draws, where both of its powers are known.
+
+    Parameters
+    ----------
+    plan, pool
+        The pool as it is planned and as the scenario has it.
+    """
+    if plan.peak_power_w is None or plan.idle_power_w is None:
         return None
-    return GpuPower(peak_w=pool.peak_power_w, idle_w=pool.idle_power_w)
+    of_both = {"peak_w": plan.peak_power_w, "idle_w": plan.idle_power_w}
+    smoothing = pool.smoothing
+    if smoothing is None:
+        return GpuPower(**of_both)
+    return GpuPower(
+        **of_both,
+        floor_w=smoothing.floor * plan.peak_power_w,
+        # A rate of 0 is unlimited.
+        up_w_per_s=smoothing.up_w_per_s or math.inf,
+        down_w_per_s=smoothing.down_w_per_s or math.inf,
+        hysteresis_s=smoothing.hysteresis_s,
+    )
 
 
 def missing_hint(powers: Mapping[str, tuple[float | None, float | None]]) -> str | None:

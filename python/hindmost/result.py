@@ -322,7 +322,7 @@ class Result:
                 busy_s=busy,
                 # As little as a rank that is expected to compute for longer leaves.
                 exchange_s=min(exposed_s, step_time_s - busy),
-                gpu=gpu_power(pool),
+                gpu=gpu_power(pool, self.scenario.pools[pool.name]),
             )
             for pool, n_ranks, busy in zip(self.plan.pools, self.plan.ranks, busy_s, strict=True)
         ]

@@ -54,6 +54,7 @@ KINDS: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
     "frozen": (COLOSSUS_1_BARE, {"pools.gb200.software_efficiency": 0.7}, {}),
     "ports that stall": ("h100-1k", STALLING_PORTS, {}),
     "sampled": ("h100-1k", {**STALLING_PORTS, "causes.port.units": [3]}, {"exact": True}),
+    "smoothed": (COLOSSUS_1_BARE, {"pools.gb200.smoothing": {"seconds_per_transition": 5.0}}, {}),
     "stages": (from_table(MIXED, "mixed"), {}, {}),
     "mixed stages": (from_table(MIXED, "mixed"), {"layout.placement": "mixed"}, {}),
 }
@@ -118,13 +119,20 @@ def step_times(base: Compiled, coalition: Any, method: Method) -> list[Any]:
     return ranks.exact.step_times(networks, **SIZE, threads=2)
 
 
-def test_fleet_mfu_of_coalitions_is_that_of_fresh_simulations() -> None:
-    changes = {**FAILURES, **STALLING_PORTS}
+SMOOTHING: dict[str, Any] = {
+    "pools.h100.smoothing": {"seconds_per_transition": 2.0, "failures_per_transition": 1e-3}
+}
+
+
+@pytest.mark.parametrize("more", [{}, SMOOTHING], ids=["as it is", "smoothed"])
+def test_fleet_mfu_of_coalitions_is_that_of_fresh_simulations(more: dict[str, Any]) -> None:
+    changes = {**FAILURES, **STALLING_PORTS, **more}
     found = hm.attribute("h100-1k", changes=changes, days=3.0, **SIZE)
     values = lattice_of(found)
     assert values.fleet_mfu is not None
     everyone = (*values.step_players, *values.run_players)
     assert [player.name for player in values.run_players] == ["failures", "idle"]
+    assert ("power_smoothing" in [player.name for player in everyone]) == bool(more)
     base = hm.load("h100-1k", changes)
     for coalition in random.Random(3).sample(coalitions(everyone), 20):
         fresh = hm.simulate(base, changes=changes_of(base, coalition), days=3.0, **SIZE)
@@ -164,6 +172,7 @@ def test_what_is_called_absent_changes_no_step() -> None:
         "software_mismatch",
         "sequence_imbalance",
         "layer_barriers",
+        "power_smoothing",
         "stage_imbalance",
         "pipeline_bubble",
     }
@@ -178,6 +187,17 @@ def test_slow_software_that_slack_hides() -> None:
     share = found.share("software_mismatch")
     assert share.alone == 0
     assert share.shapley == pytest.approx(0.030, abs=0.002)
+
+
+def test_transitions_of_power_that_slack_hides() -> None:
+    smoothed = {"pools.gb200.smoothing": {"seconds_per_transition": 3.0}}
+    found = hm.attribute(COLOSSUS_1_BARE, changes=smoothed, **SIZE)
+    share = found.share("power_smoothing")
+    assert share.alone == 0
+    # With all else ideal, all ranks take as long at their peak, and one pool stops for 3 s.
+    at_peak_s = hm.compile(COLOSSUS_1_BARE).plan.peak_step_s
+    assert share.last == pytest.approx(3 / (at_peak_s + 3), rel=1e-6)
+    assert 0 < share.shapley < share.last
 
 
 def test_exchange_and_network_of_the_frozen_scenario() -> None:

@@ -86,6 +86,8 @@ SHAPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"layout.last_stage_forward": 1.5, "layout.last_stage_backward": 1.4},
     ),
     "measured": (MIXED, {"pools.a.forward_s": 0.3, "pools.a.backward_s": 0.9}),
+    "smoothed": (MIXED, {"pools.b.smoothing": {"seconds_per_transition": 2.0}}),
+    "smoothed barrier": (BARRIER, {"pools.a.smoothing": {"seconds_per_transition": 2.0}}),
     "experts": (
         BARRIER,
         {
@@ -161,6 +163,16 @@ BY_HAND: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {**NO_LATENCY, **{f"pools.{name}.scale_up_latency_s": 0.0 for name in "ab"}},
     ),
     "network_noise": (MIXED, {"fabric.noise.enabled": False}),
+    "power_smoothing": (
+        {
+            **MIXED,
+            "pools": {
+                **MIXED["pools"],
+                "a": {**MIXED["pools"]["a"], "smoothing": {"seconds_per_transition": 0.5}},
+            },
+        },
+        {"pools.a.power_aware": True},
+    ),
 }
 
 

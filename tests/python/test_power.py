@@ -28,7 +28,7 @@ IDLE: dict[str, dict[str, float]] = {
 
 def with_idle(name: str, **changes: Any) -> hm.Result:
     idle = {f"pools.{pool}.idle_power_w": watts for pool, watts in IDLE[name].items()}
-    days = {"days": 2.0} if hm.load(name).enabled_failures else {}
+    days: dict[str, Any] = {"days": 2.0} if hm.load(name).enabled_failures else {}
     return hm.simulate(name, changes={**idle, **changes}, **SIZE, **days)
 
 

@@ -169,10 +169,19 @@ def lattice(
     mfu = base.plan.peak_step_s * _ratios(np.ones_like(mean_step_s), mean_step_s)
     fleet_mfu = None
     if base.scenario.enabled_failures:
-        of_runs = [
-            _account(base, coalition, size, threads=threads) for coalition in coalitions(between)
+        # Of players on ranks only some change what happens between steps.
+        some = coalitions([player for player in on_ranks if player.on_runs])
+        of_runs = {
+            frozenset(of_ranks): [
+                _account(base, (*of_ranks, *coalition), size, threads=threads)
+                for coalition in coalitions(between)
+            ]
+            for of_ranks in some
+        }
+        by_place = [
+            of_runs[frozenset(one for one in coalition if one.on_runs)] for coalition in everyone
         ]
-        fleet_mfu = _fleet_mfu(plans, mean_step_s, of_runs)
+        fleet_mfu = _fleet_mfu(plans, mean_step_s, by_place)
         fleet_mfu = fleet_mfu.reshape(*(2,) * len(players), -1)
     return Lattice(
         step_players=(*on_ranks, *on_network),
@@ -291,17 +300,28 @@ def _account(base: Compiled, coalition: Coalition, size: Size, *, threads: int) 
 
 
 def _fleet_mfu(
-    plans: list[Plan], mean_step_s: NDArray[np.float64], of_runs: list[Account]
+    plans: list[Plan], mean_step_s: NDArray[np.float64], of_runs: list[list[Account]]
 ) -> Values:
-    """Return fleet MFU by coalition on ranks, on the network and between steps, and replicate."""
+    """Return fleet MFU by coalition on ranks, on the network and between steps, and replicate.
+
+    Parameters
+    ----------
+    plans
+        Plans by coalition on ranks.
+    mean_step_s : array of shape (ranks, networks, runs)
+        Mean step times by coalition.
+    of_runs
+        Accounts by coalition on ranks, and between steps.
+    """
     n_ranks, n_networks, runs = mean_step_s.shape
-    done = np.empty((n_ranks, n_networks, len(of_runs), runs))
-    kept_hours = np.array([account.kept_hours for account in of_runs])
+    done = np.empty((n_ranks, n_networks, len(of_runs[0]), runs))
+    possible = np.empty_like(done)
     for place, plan in enumerate(plans):
+        kept_hours = np.array([account.kept_hours for account in of_runs[place]])
         kept_flops = (kept_hours * rank_flops_per_hour(plan, np.ones(runs))).sum(axis=-1)
         done[place] = kept_flops / mean_step_s[place][:, np.newaxis]
-    possible = np.array([account.possible_flops for account in of_runs])
-    return _ratios(done, np.broadcast_to(possible, done.shape))
+        possible[place] = np.array([account.possible_flops for account in of_runs[place]])
+    return _ratios(done, possible)
 
 
 def _ratios(above: NDArray[np.float64], below: NDArray[np.float64]) -> Values:

@@ -42,6 +42,8 @@ class Player:
         Causes that it takes away, of a mechanism that it does not make ideal as a whole.
     on_ports : bool
         Whether it takes away causes that change ports from step to step.
+    on_runs : bool
+        Whether it changes what happens between steps, beside what it does on its side.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Player:
     flags: tuple[str, ...] = ()
     causes: tuple[str, ...] = ()
     on_ports: bool = False
+    on_runs: bool = False
 
 
 def players(scenario: Scenario, plan: Plan, by: By = "mechanism") -> list[Player]:
@@ -89,6 +92,7 @@ def players(scenario: Scenario, plan: Plan, by: By = "mechanism") -> list[Player
                     side=one.side,
                     flags=(one.name,),
                     on_ports=on_ports,
+                    on_runs=one.is_of_runs,
                 )
             )
     return found
@@ -119,6 +123,7 @@ def _groups(there: list[Mechanism], causes: dict[str, Cause | None]) -> list[Pla
             on_ports=any(
                 _is_on_ports(one.name, _of_mechanism(one.name, causes)) for one in members
             ),
+            on_runs=any(one.is_of_runs for one in members),
         )
         for group, members in found.items()
     ]
@@ -186,6 +191,12 @@ def _is_there(
                 or workload.uneven_batch != "refuse"
                 or workload.document_tokens is not None
                 or bool(_of_mechanism(one.name, causes))
+            )
+        case "power_smoothing":
+            has_failures = bool(scenario.enabled_failures)
+            return any(
+                one.seconds_per_transition > 0 or (has_failures and one.failures_per_transition > 0)
+                for one in scenario.acting_smoothing.values()
             )
         case "failures" | "idle":
             return bool(scenario.enabled_failures)

@@ -13,6 +13,7 @@ from hindmost.physics.terms import Term
 from hindmost.plan.pool_plan import PoolPlan
 from hindmost.scenario import Counts, PoolCounts, Scenario
 from hindmost.scenario.counts import domain_gpus, is_mixed
+from hindmost.scenario.smoothing import SMOOTHING
 
 CORE_ORDER = ("cp", "dp", "pp")
 """Dimensions in which the core numbers tensor groups; those of experts have the same stages."""
@@ -39,6 +40,7 @@ def core_arguments(
         "causes": [
             *(_core_cause(name, cause, places, step_s, scenario) for name, cause in named),
             *of_sequences,
+            *_of_smoothing(scenario, pools),
         ],
         "terms": [
             _core_term(pools, same_phase, scenario.acting_hop_noise) for same_phase in by_phase
@@ -156,6 +158,25 @@ def _of_sequences(pools: tuple[PoolPlan, ...], *, spread: bool) -> Iterator[dict
             "span": "microbatch",
             "law": law,
             "pools": places,
+            "units": None,
+        }
+
+
+def _of_smoothing(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> Iterator[dict[str, object]]:
+    """Yield causes that stand for what ranks lose when they go from waiting to work."""
+    for place, pool in enumerate(pools):
+        smoothing = scenario.acting_smoothing.get(pool.name)
+        if smoothing is None or not smoothing.seconds_per_transition or not pool.n_ranks:
+            continue
+        yield {
+            "name": f"{SMOOTHING}-{pool.name}",
+            "affects": "compute",
+            "effect": "stall",
+            "scope": "pool",
+            "span": "step",
+            "probability": 1.0,
+            "law": {"name": "constant", "value": smoothing.seconds_per_transition},
+            "pools": [place],
             "units": None,
         }
 

@@ -186,6 +186,7 @@ SPEEDS = (
     "products",
     "peak_power_w",
     "idle_power_w",
+    "smoothing",
     "forward_s",
     "backward_s",
     "host_bytes_per_s",

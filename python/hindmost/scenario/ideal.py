@@ -54,6 +54,8 @@ class Ideal(Strict):
     """Links are infinitely fast for collectives between replicas."""
     network_noise: bool = False
     """No slowdown of ports, and all hops take their nominal latency."""
+    power_smoothing: bool = False
+    """Smoothing of power costs neither seconds nor failures."""
     recompute_and_overhead: bool = False
     """Nothing is computed again, nothing moves to the host, and steps have no overhead."""
     failures: bool = False
@@ -101,6 +103,8 @@ class Mechanism:
         Whether it changes the seconds of pools without any cause.
     is_of_causes : bool
         Whether it takes away causes.
+    is_of_runs : bool
+        Whether it changes what happens between steps, too.
     """
 
     name: str
@@ -108,6 +112,7 @@ class Mechanism:
     group: str
     is_of_pools: bool = False
     is_of_causes: bool = False
+    is_of_runs: bool = False
 
     @property
     def words(self) -> str:
@@ -168,6 +173,7 @@ MECHANISMS = (
         is_of_causes=True,
     ),
     _of_causes("variation", "layer_barriers"),
+    Mechanism(name="power_smoothing", side="compute", group="variation", is_of_runs=True),
     _of_pools("schedule", "stage_imbalance"),
     _of_pools("schedule", "pipeline_bubble"),
     _of_pools("network", "collective_latency", "network"),

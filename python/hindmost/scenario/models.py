@@ -39,6 +39,7 @@ from hindmost.scenario.numbering import DIMENSIONS
 from hindmost.scenario.reliability import Checkpoint, Recovery, UnitFailures
 from hindmost.scenario.serving import Requests, Serving
 from hindmost.scenario.slices import SlicesTable
+from hindmost.scenario.smoothing import Smoothing
 from hindmost.strict import Strict
 
 __all__ = ["BEST_STACK", "Collective", "Fabric", "Layout", "Pool", "Scenario", "Workload"]
@@ -124,6 +125,11 @@ class Pool(Strict):
     """Greatest power of one GPU at work, in watts; the catalogue's by default."""
     idle_power_w: NotNegative | None = None
     """Power of one idle GPU, in watts; the catalogue's by default."""
+    smoothing: Smoothing | None = None
+    """How the power of its GPUs is smoothed; not at all by default."""
+    power_aware: bool = False
+    """Whether the software keeps the power of its GPUs up by itself, so that transitions cost
+    neither seconds nor failures."""
     forward_s: Positive | None = None
     """Measured seconds of a microbatch's forward pass in one replica, all stages together and
     the exchange of tensor groups included; instead of computed ones."""
@@ -573,6 +579,17 @@ class Scenario(Strict):
         """The law of one hop's latency over its nominal latency, if it acts and is not ideal."""
         ideal = self.ideals
         return None if ideal.network_noise or HOP_NOISE in ideal.causes else self.hop_noise
+
+    @property
+    def acting_smoothing(self) -> dict[str, Smoothing]:
+        """Smoothing of pools whose software is not aware of power, by name; none if it is ideal."""
+        if self.ideals.power_smoothing:
+            return {}
+        return {
+            name: pool.smoothing
+            for name, pool in self.pools.items()
+            if pool.smoothing is not None and not pool.power_aware
+        }
 
     @property
     def enabled_failures(self) -> dict[str, UnitFailures]:

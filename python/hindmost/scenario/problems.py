@@ -26,6 +26,7 @@ from hindmost.scenario.pool_problems import (
     own_name_problems,
     port_problems,
 )
+from hindmost.scenario.power_problems import power_problems
 from hindmost.scenario.reliability_problems import reliability_problems
 from hindmost.scenario.slice_problems import slice_problems
 
@@ -83,7 +84,7 @@ def _pools(scenario: Scenario, counts: Counts) -> Iterator[Problem]:
     for name, pool in scenario.pools.items():
         yield from domain_problems(f"pools.{name}", pool)
         yield from _passes(f"pools.{name}", pool)
-        yield from _power(f"pools.{name}", pool)
+        yield from power_problems(scenario, name)
         yield from _efficiency(scenario.workload, f"pools.{name}", pool)
         yield from port_problems(f"pools.{name}", pool, scenario.fabric.network)
         crosses = _crosses_scale_up(pool, scenario.layout, counts)
@@ -99,13 +100,6 @@ def _passes(path: str, pool: Pool) -> Iterator[Problem]:
             missing, given = given, missing
         requirement = f"is missing where {path}.{given} is given"
         yield Problem(path=f"{path}.{missing}", requirement=requirement)
-
-
-def _power(path: str, pool: Pool) -> Iterator[Problem]:
-    peak_w, idle_w = pool.figure("peak_power_w"), pool.figure("idle_power_w")
-    if peak_w is not None and idle_w is not None and idle_w > peak_w:
-        requirement = f"must be <= {peak_w:g}, the peak power"
-        yield Problem(path=f"{path}.idle_power_w", requirement=requirement, value=idle_w)
 
 
 def _efficiency(workload: Workload, path: str, pool: Pool) -> Iterator[Problem]:
@@ -189,6 +183,9 @@ def _values(scenario: Scenario) -> dict[str, Any]:
     if table["workload"]["document_tokens"] is None:
         # A law that there is not is no number.
         del table["workload"]["document_tokens"]
+    for pool in table["pools"].values():
+        if pool["smoothing"] is None:
+            del pool["smoothing"]
     for model in table["models"].values():
         for key in ("latent", "experts", "indexer", "linear", "state_space", "layers", "encoder"):
             if model[key] is None:

@@ -65,6 +65,7 @@ def scenario_warnings(scenario: Scenario) -> list[ScenarioWarning]:
         *_without_effect(scenario),
         *_reliability(scenario),
         *_slices(scenario),
+        *_power(scenario),
         *_ideals(scenario),
         *_bases_of_nothing(scenario),
     ]
@@ -326,6 +327,18 @@ def _slices(scenario: Scenario) -> Iterator[ScenarioWarning]:
             f"for {by_failures:.2%}: whole runs go by these"
         )
         yield _suspect("slices.host_availability", slices.host_availability, warning)
+
+
+def _power(scenario: Scenario) -> Iterator[ScenarioWarning]:
+    """Yield a warning for each word about smoothing of power that changes nothing."""
+    for name, pool in scenario.pools.items():
+        if pool.power_aware and pool.smoothing is None:
+            warning = "changes nothing: no smoothing of the pool's power is given"
+            yield ScenarioWarning(path=f"pools.{name}.power_aware", warning=warning)
+        fails = pool.smoothing is not None and pool.smoothing.failures_per_transition > 0
+        if fails and not scenario.enabled_failures:
+            path = f"pools.{name}.smoothing.failures_per_transition"
+            yield ScenarioWarning(path=path, warning="changes nothing without [failures]")
 
 
 def _ages(scenario: Scenario) -> Iterator[ScenarioWarning]:

@@ -28,6 +28,7 @@ from hindmost.physics.terms import Phase
 from hindmost.plan.core_arguments import NOISE, PACKS, UNEQUAL
 from hindmost.scenario import Changes, Counts, Scenario
 from hindmost.scenario.counts import is_mixed
+from hindmost.scenario.smoothing import SMOOTHING
 from hindmost.timelines.timeline import (
     MOST_PASSES,
     ROUNDING,
@@ -485,6 +486,8 @@ def _cause_in_words(name: str) -> str:
         return "fabric.noise"
     if name.startswith(f"{UNEQUAL}-"):
         return "more sequences than other replicas"
+    if name.startswith(f"{SMOOTHING}-"):
+        return "smoothing of power"
     if name == PACKS or name.startswith(f"{PACKS}-"):
         return "documents of its sequences"
     return name

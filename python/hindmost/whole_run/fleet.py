@@ -17,10 +17,15 @@ from hindmost.scenario import Counts, Scenario
 from hindmost.scenario.cubes import slice_gpus
 from hindmost.scenario.reliability import Checkpoint, FailureScope, Recovery, UnitFailures
 from hindmost.scenario.reliability_problems import EVICTION, WATCHDOG
+from hindmost.scenario.smoothing import SMOOTHING
 from hindmost.whole_run.best_interval import best_of_stretches
 from hindmost.whole_run.cluster import PoolCluster, clusters
 from hindmost.whole_run.parts import part_replicas, parts_of_groups, parts_of_slices
-from hindmost.whole_run.stops import evictions_per_hour, watchdog_per_hour
+from hindmost.whole_run.stops import (
+    evictions_per_hour,
+    smoothing_failures_per_hour,
+    watchdog_per_hour,
+)
 
 SEARCH_SEED = 0
 """Seed of the run whose stretches a search for the best interval goes by."""
@@ -81,6 +86,8 @@ class Fleet:
             found.append({**self._of_job(WATCHDOG, per_hour), "hang_s": self.scenario.watchdog_s})
         if per_hour := evictions_per_hour(*given):
             found.append({**self._of_job(EVICTION, per_hour), "saves_first": True})
+        if per_hour := smoothing_failures_per_hour(self.scenario, self.plan):
+            found.append(self._of_job(SMOOTHING, per_hour))
         return found
 
     def _of_job(self, name: str, per_hour: float) -> dict[str, Any]:
@@ -115,7 +122,25 @@ class Fleet:
         pools = self.clusters.values()
         n_nodes = sum(pool.units_with_ranks(pool.node_gpus) for pool in pools)
         assert recovery.restart_s is not None
-        return recovery.restart_s + recovery.restart_per_doubling_s * math.log2(max(1, n_nodes))
+        of_nodes_s = recovery.restart_per_doubling_s * math.log2(max(1, n_nodes))
+        return recovery.restart_s + of_nodes_s + self.transition_s
+
+    @cached_property
+    def transition_s(self) -> float:
+        """Seconds from waiting to work of the pool that takes longest, by smoothing of power."""
+        smoothing = self.scenario.acting_smoothing
+        return max(
+            (
+                smoothing[pool.name].seconds_per_transition
+                for pool in self.plan.pools
+                if pool.name in smoothing and pool.n_ranks
+            ),
+            default=0.0,
+        )
+
+    def _stopped_s(self, blocking_s: float) -> float:
+        """Return the seconds that a checkpoint stops the job; one that does not costs nothing."""
+        return blocking_s + self.transition_s if blocking_s else 0.0
 
     @cached_property
     def interval_s(self) -> float | None:
@@ -189,7 +214,9 @@ class Fleet:
                 "swap_s": recovery.swap_s + rewire_s,
                 "shrinks": recovery.exhausted == "shrink",
                 "regrows_at_checkpoint": recovery.regrow == "checkpoint",
-                "replica_stall_s": recovery.replica_stall_s if recovery.replica_level else None,
+                "replica_stall_s": recovery.replica_stall_s + self.transition_s
+                if recovery.replica_level
+                else None,
                 "rejoin_s": recovery.detection_s + self.restart_s,
             },
         }
@@ -201,10 +228,10 @@ class Fleet:
         level = checkpoint.global_level
         return {
             "interval_s": interval_s,
-            "blocking_s": checkpoint.blocking_s,
+            "blocking_s": self._stopped_s(checkpoint.blocking_s),
             "durable_s": checkpoint.durable_s,
             "global_every": None if level is None else level.every,
-            "global_blocking_s": 0.0 if level is None else level.blocking_s,
+            "global_blocking_s": 0.0 if level is None else self._stopped_s(level.blocking_s),
             "global_durable_s": 0.0 if level is None else level.durable_s,
         }
 
@@ -235,11 +262,11 @@ class Fleet:
         level = checkpoint.global_level
         failures = self.scenario.enabled_failures.values()
         is_constant = all(one.shape == 1 for one in failures)
+        mean_s = self._stopped_s(checkpoint.blocking_s)
         if level is None and is_constant and not self._recovery.replica_level:
-            return of_constant_rate(rate, checkpoint.blocking_s) if rate else LONGEST_INTERVAL_S
-        mean_s = checkpoint.blocking_s
+            return of_constant_rate(rate, mean_s) if rate else LONGEST_INTERVAL_S
         if level is not None:
-            mean_s += (level.blocking_s - checkpoint.blocking_s) / level.every
+            mean_s += (self._stopped_s(level.blocking_s) - mean_s) / level.every
         first_s = of_constant_rate(rate, mean_s) if rate else LONGEST_INTERVAL_S
         return self._searched_interval_s(first_s, mean_s)
 

@@ -1,4 +1,4 @@
-"""How often what slows or stalls steps stops the job: a watchdog, and whoever evicts slow units."""
+"""How often steps stop the job: by a watchdog, by evictions of slow units, by jumps of power."""
 
 from __future__ import annotations
 
@@ -64,6 +64,24 @@ def evictions_per_hour(
         share = cause.duration.sf(after_s) * (1.0 if limit is None else cause.law.cdf(limit))
         total += share * cause.per_hour * _n_units(cause, counts, clusters)
     return total
+
+
+def smoothing_failures_per_hour(scenario: Scenario, plan: Plan) -> float:
+    """Return the failures in an hour of steps that come with transitions of power; 0 of none.
+
+    Parameters
+    ----------
+    scenario, plan
+        As in `watchdog_per_hour`. Each pool with ranks has one transition a step, and steps are
+        as long as they are without any cause.
+    """
+    smoothing = scenario.acting_smoothing
+    each_step = sum(
+        smoothing[pool.name].failures_per_transition
+        for pool in plan.pools
+        if pool.name in smoothing and pool.n_ranks
+    )
+    return each_step * SECONDS_PER_HOUR / plan.rate_step_s
 
 
 def _causes(scenario: Scenario) -> Iterator[Cause]:
