@@ -154,7 +154,8 @@ def gpu_power(plan: PoolPlan, pool: Pool) -> GpuPower | None:
         return GpuPower(**of_both)
     return GpuPower(
         **of_both,
-        floor_w=smoothing.floor * plan.peak_power_w,
+        # Of the power without a cap.
+        floor_w=smoothing.floor * (pool.figure("peak_power_w") or 0.0),
         # A rate of 0 is unlimited.
         up_w_per_s=smoothing.up_w_per_s or math.inf,
         down_w_per_s=smoothing.down_w_per_s or math.inf,

@@ -88,6 +88,7 @@ SHAPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "measured": (MIXED, {"pools.a.forward_s": 0.3, "pools.a.backward_s": 0.9}),
     "smoothed": (MIXED, {"pools.b.smoothing": {"seconds_per_transition": 2.0}}),
     "smoothed barrier": (BARRIER, {"pools.a.smoothing": {"seconds_per_transition": 2.0}}),
+    "capped": (MIXED, {"pools.b.power_cap_w": 700.0, "pools.b.clock_exponent": 0.4}),
     "experts": (
         BARRIER,
         {

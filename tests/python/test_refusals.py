@@ -33,6 +33,8 @@ KEYS = {
     "pools.h100.smoothing.hysteresis_ms = 8": f'{NO_KEY} "hysteresis_s"?',
     "pools.h100.smoothing.seconds_per_transition = -1.5": "must be >= 0, got -1.5",
     "pools.h100.smoothing.failures_per_transition = 1.5": "must be <= 1, got 1.5",
+    "pools.h100.power_cap_w = 0": "must be > 0, got 0",
+    "pools.h100.clock_exponent = -0.5": "must be >= 0, got -0.5",
     "pools.h100.power_aware = 1": "must be true or false, got 1",
     "pools.h100 = 8": "must be a table, got 8; [pools.NAME] holds such keys",
     "pool = 8": f'{NO_KEY} "pools"?',

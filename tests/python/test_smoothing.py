@@ -72,7 +72,7 @@ def test_a_transition_of_all_pools_is_one_stall_a_step(name: str, method: Any) -
     }
     steps = 6 if method == "sample" or name == "h100-1k" else 2
     size: dict[str, Any] = {**SIZE, "steps": steps, "method": method}
-    days = {"days": 1.0} if hm.load(name).enabled_failures else {}
+    days: dict[str, Any] = {"days": 1.0} if hm.load(name).enabled_failures else {}
     before = hm.simulate(name, **size, **days).columns
     smoothed = hm.simulate(name, changes=pools, **size, **days).columns
     # What ranks draw stays, and all of them stop once, whatever stages they have.
@@ -93,8 +93,10 @@ def test_what_costs_nothing_changes_no_byte() -> None:
     ):
         after = hm.simulate("h100-1k", changes={**changes, **given}, **SIZE, days=5.0)
         assert after.plan == before.plan
-        for name, column in before.columns.items():
-            assert after.columns[name].tobytes() == column.tobytes()  # type: ignore[literal-required]
+        assert after.columns.keys() == before.columns.keys()
+        columns: list[dict[str, Any]] = [{**one.columns} for one in (after, before)]
+        for name in columns[0]:
+            assert columns[0][name].tobytes() == columns[1][name].tobytes()
         assert after.hours == before.hours
         assert after.power_rows == before.power_rows
         assert after.energy == before.energy

@@ -20,6 +20,8 @@ OF_STEPS_IN_POOLS = (
     "nic_bytes_per_s",
     "forward_s",
     "backward_s",
+    "power_cap_w",
+    "clock_exponent",
 )
 """Keys of pools that do the same."""
 STOPS = ("recovery.watchdog_s", "recovery.evict_after_s")

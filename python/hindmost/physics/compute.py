@@ -147,7 +147,8 @@ def compute_time(job: Job, pool: Pool, links: Links, places: PoolPlaces) -> Comp
     group, the keys and values of context ranks, and what compute does not hide of the
     tokens of experts. Products of layers run in the workload's number format, attention
     scores and the output layer in BF16. Measured passes of a pool are divided among
-    the stages in proportion to the FLOPs.
+    the stages in proportion to the FLOPs. A cap of power slows products and scores alike, as
+    ideals of the kernel efficiency undo.
 
     Measured passes hold exchange and efficiencies together, which are all of them ideal where
     the kernel efficiency is; of recomputation they have the share that it has of their FLOPs.
@@ -455,7 +456,8 @@ def _flop_time(job: Job, pool: Pool, stage: Stage) -> _FlopTime:
         assert peak_flop_per_s is not None
         assert efficiency is not None
         software = 1.0 if job.ideal.software_mismatch else pool.software_efficiency
-        flop_per_s = peak_flop_per_s * efficiency * software
+        clock = 1.0 if job.ideal.kernel_efficiency else pool.clock
+        flop_per_s = peak_flop_per_s * efficiency * software * clock
         return job.microbatch_tokens * per_token / job.stage_ranks / flop_per_s
 
     # All context ranks wait for the one with most scores.

@@ -49,7 +49,7 @@ class PoolPlan:
     peak_flop_per_s : float
         Dense peak of one GPU that MFU is measured against, in FLOP/s.
     peak_power_w, idle_power_w : float or None
-        Power of one GPU at work and without work, in watts, where they are known.
+        Power of one GPU at work and without work, in watts, where they are known; a cap counts.
     compute : ComputeTime
         Seconds that a replica computes without any cause.
     n_more, more_slowdown : int, float
@@ -323,7 +323,7 @@ def _pool_plan(
         n_gpus=pool.n_gpus,
         n_ranks=counts.pools[name].n_ranks,
         peak_flop_per_s=peak_flop_per_s,
-        peak_power_w=pool.figure("peak_power_w"),
+        peak_power_w=pool.power_cap_w or pool.figure("peak_power_w"),
         idle_power_w=pool.figure("idle_power_w"),
         compute=work.compute,
         n_more=work.n_more,

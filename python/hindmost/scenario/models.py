@@ -125,6 +125,11 @@ class Pool(Strict):
     """Greatest power of one GPU at work, in watts; the catalogue's by default."""
     idle_power_w: NotNegative | None = None
     """Power of one idle GPU, in watts; the catalogue's by default."""
+    power_cap_w: Positive | None = None
+    """Watts that a GPU does not exceed, because its clock is lowered; needs clock_exponent."""
+    clock_exponent: NotNegative | None = None
+    """Exponent of the law of that clock: products and scores run at (power_cap_w / peak_power_w) **
+    clock_exponent of their rate without a cap."""
     smoothing: Smoothing | None = None
     """How the power of its GPUs is smoothed; not at all by default."""
     power_aware: bool = False
@@ -154,6 +159,15 @@ class Pool(Strict):
         # A plan asks a hundred times, and by its name a private attribute takes 2 us.
         own: Accelerator | None = (self.__pydantic_private__ or {}).get("_own")
         return own or catalog.gpu(self.gpu)
+
+    @property
+    def clock(self) -> float:
+        """Its clock under a cap of power over that without one; 1 without a cap."""
+        peak_w = self.figure("peak_power_w")
+        if self.power_cap_w is None or self.clock_exponent is None or peak_w is None:
+            return 1.0
+        share: float = (self.power_cap_w / peak_w) ** self.clock_exponent
+        return share
 
     def efficiency(self, dtype: Dtype) -> float | None:
         """Return the kernel efficiency of a number format: the pool's own, or the catalogue's."""
