@@ -325,6 +325,7 @@ def test_colossus_1_assumes_only_what_nobody_has_published() -> None:
         path for path, basis in bases(hm.load("colossus-1")).items() if basis.kind == "assumed"
     }
     assert assumed == {
+        "pools.gb200.smoothing.seconds_per_transition",
         "workload",
         "layout",
         "collective",

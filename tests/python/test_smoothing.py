@@ -280,6 +280,15 @@ def test_what_does_not_fit_is_refused(name: str) -> None:
     assert said in str(refused.value)
 
 
+def test_software_that_is_aware_of_power_takes_no_name_and_no_time() -> None:
+    names = ("a cause of its name", "failures of its name", "longer than a watchdog waits")
+    given = {key: value for name in names for key, value in REFUSED[name][0].items()}
+    with pytest.raises(hm.ScenarioError) as refused:
+        hm.load("h100-1k", given)
+    assert len(refused.value.problems) == 3
+    hm.load("h100-1k", {**given, "pools.h100.power_aware": True})
+
+
 def test_several_refusals_are_told_at_once() -> None:
     given = [REFUSED[name][0] for name in ("failures of its name", "longer than a watchdog waits")]
     with pytest.raises(hm.ScenarioError) as refused:

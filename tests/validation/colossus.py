@@ -38,6 +38,16 @@ RESTARTS_S = (150.0, 300.0, 600.0, 900.0, 1440.0)
 HALVINGS = 30
 SLOWER = 1.001
 """Mean step time over that of the preset, from which a step counts as longer."""
+TRANSITION = "pools.gb200.smoothing.seconds_per_transition"
+TRANSITIONS_S = (0.0, 1.5, 3.0, 4.5, 6.0)
+SHOWN_S = TRANSITIONS_S[2]
+"""Seconds of a transition that are written of."""
+WORK_EQUAL, WORK_TWICE = "equal work", "twice the sequences on GB200"
+WORK: dict[str, Changes] = {
+    WORK_EQUAL: {},
+    WORK_TWICE: {"pools.gb200.microbatch_seqs": 4},
+    "work in proportion to speed": {"ideal.mixed_generations": True},
+}
 WIDTH = 100
 MOVED = 0.2
 """Standard deviations of a prior by which a posterior that says something has moved, at least."""
@@ -45,7 +55,16 @@ MOVED = 0.2
 
 def render() -> str:
     """Return the page."""
-    parts = (head(), reach(), mechanisms(), failures(), slack(), three_jobs(), assumed())
+    parts = (
+        head(),
+        reach(),
+        mechanisms(),
+        failures(),
+        slack(),
+        smoothing(),
+        three_jobs(),
+        assumed(),
+    )
     return "\n\n".join(parts) + "\n"
 
 
@@ -120,7 +139,8 @@ def reach() -> str:
     said = f"""## Is it a story of stragglers?
 
 **If {REPORTED:.0%} is of the program**, the model FLOPs of its steps over the peak: not reached.
-Over all ranges of variation below, and with 1 to 16 microbatches, it stays between
+Over all ranges of variation below, with 1 to 16 microbatches, and with up to
+{TRANSITIONS_S[-1]:g} s for each transition of GB200's power, it stays between
 {program.lowest:.3f} and
 {program.highest:.3f}, which is {program.lowest / REPORTED:.1f} times as much and more. A single GPU
 of the 220,000 could do it, if it were {slow_gpu():.1f} times as slow as the others in every step,
@@ -247,12 +267,64 @@ communication: without variation all GB200 can stop for {_down(quiet_s):.1f} s i
 any step gets longer, and for {_down(noisy_s):.1f} s with it, because the slowest of 200,000 Hopper
 GPUs is waited for anyway (until the mean step is 0.1% longer).
 
-So no step shows the smoothing of GB200's power, of which a slide says 5% where software does it,
-{0.05 * gb200_s:.1f} s here. Nor does it show slow software on GB200, down to {_up(software):.2f} of
+So no step shows slow software on GB200, down to {_up(software):.2f} of
 what the kernel benchmark reaches (`software_efficiency`): slower computing, other than a stop, also
 hides more communication. Software of 0.5 on GB200 costs
 {share.alone:.3f} alone and {share.shapley:.3f} by Shapley
 value: it would show once the mix is balanced.""")
+
+
+def smoothing() -> str:
+    """Return what smoothing of the power of GB200 costs."""
+    found = {
+        label: [_smoothed(changes, seconds) for seconds in TRANSITIONS_S]
+        for label, changes in WORK.items()
+    }
+    rows = [
+        (f"{seconds:g} s", *(f"{one[place][0]:.3f}, {one[place][1]:.3f}" for one in found.values()))
+        for place, seconds in enumerate(TRANSITIONS_S)
+    ]
+    share = hm.attribute(NAME, changes={TRANSITION: SHOWN_S}, **STEPS).share("power_smoothing")
+    gb200_s = next(pool.compute.step_s for pool in compiled().plan.pools if pool.name == "gb200")
+    return _filled(f"""## What smoothing of GB200's power costs
+
+All GPUs compute and wait together, so the power of the site swings once a step. Blackwell GPUs
+smooth theirs in hardware: a floor, ramps, a hysteresis. What going from waiting to work takes then
+is not published. A slide says 5% of another way, in software, which is {0.05 * gb200_s:.1f} s of
+what GB200 compute here; the preset takes nothing at its own values, and leaves open 0 to
+{TRANSITIONS_S[-1]:g} s. MFU of the program and of the fleet, by the seconds of one transition:
+
+{_table(["a transition", *WORK], rows)}
+
+With equal work the slack of GB200 hides smoothing: no step is longer with {SHOWN_S:g} s. Only
+restarts and checkpoints are, each by one transition, which is all that the fleet loses there. What
+gives up equal work, so that GB200 wait less, gives up what hides it: with twice the sequences on
+GB200 the program gains {found[WORK_TWICE][0][0] - found[WORK_EQUAL][0][0]:.3f} of MFU without
+smoothing, and with {SHOWN_S:g} s loses
+{found[WORK_EQUAL][2][0] - found[WORK_TWICE][2][0]:.3f} against equal work. So the same
+{SHOWN_S:g} s cost {share.alone:.3f} alone and {share.shapley:.3f} by Shapley value: what else is
+removed takes the slack away. Software that is aware of power (`pools.gb200.power_aware`) pays none
+of it.
+
+A forecast takes software that is not at its best, with which all GPUs compute for longer and GB200
+wait for longer: over 64 draws MFU is {_forecast({})} with transitions of 0 to {TRANSITIONS_S[-1]:g}
+s, and {_forecast({"pools.gb200.power_aware": True})} without any.""")
+
+
+def _forecast(changes: Changes) -> str:
+    """Return the interval of a forecast of MFU."""
+    found = hm.forecast(NAME, changes=changes, seed=SEED)
+    values = {
+        row["statistic"]: row["value"] for row in found.summary_rows if row["metric"] == "mfu"
+    }
+    return f"{values['p5']:.4f} to {values['p95']:.4f}"
+
+
+def _smoothed(changes: Changes, seconds: float) -> tuple[float, float]:
+    """Return MFU and fleet MFU with so many seconds a transition of GB200."""
+    changed = compiled().with_changes({**changes, TRANSITION: seconds})
+    result = changed.simulate(**STEPS, days=30.0)
+    return result.value("mfu"), result.value("fleet_mfu")
 
 
 def three_jobs() -> str:
@@ -388,12 +460,15 @@ def _up(number: float) -> float:
 
 def _of_one_pool(table: dict[str, Any], name: str) -> dict[str, Any]:
     """Return a scenario's table with one of its pools only."""
-    basis = {
-        path: one
-        for path, one in table["basis"].items()
-        if not path.startswith("pools.") or path.startswith(f"pools.{name}.")
+    kept: dict[str, Any] = {
+        key: {
+            path: one
+            for path, one in table[key].items()
+            if not path.startswith("pools.") or path.startswith(f"pools.{name}.")
+        }
+        for key in ("basis", "unknowns")
     }
-    return {**table, "name": name, "pools": {name: table["pools"][name]}, "basis": basis}
+    return {**table, "name": name, "pools": {name: table["pools"][name]}, **kept}
 
 
 def _job_row(label: str, result: hm.Result) -> tuple[str, ...]:
@@ -434,7 +509,7 @@ def _filled(text: str) -> str:
     )
 
 
-QUICK_PARTS = (head, mechanisms, failures, slack, three_jobs, assumed)
+QUICK_PARTS = (head, mechanisms, failures, slack, smoothing, three_jobs, assumed)
 """Parts that take seconds: they move with whatever moves the others."""
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def power_problems(scenario: Scenario, name: str) -> Iterator[Problem]:
         requirement = f"must be <= {peak_w:g}, the peak power"
         yield Problem(path=f"{path}.idle_power_w", requirement=requirement, value=idle_w)
     yield from _cap(path, pool, peak_w, idle_w)
-    if pool.smoothing is not None:
+    if pool.smoothing is not None and not pool.power_aware:
         yield from _smoothing(scenario, name, pool.smoothing)
 
 
