@@ -114,13 +114,13 @@ class Energy:
     Attributes
     ----------
     step_j, token_j : float or None
-        Joules of a mean step, and of each of its tokens.
+        Joules of a mean step, and of each of its tokens; None as all others where `hint` says why.
     run_j, run_token_j : float or None
         Joules of a whole run, and of each token of its kept steps; None without failures.
     mean_w, peak_w, trough_w, swing_w : float or None
         Watts over a mean step: on average, at most, at least, and from the least to the most.
     hint : str or None
-        What is missing, if anything is.
+        What is missing, or why there are no numbers, if there are none.
     """
 
     step_j: float | None = None
@@ -214,19 +214,21 @@ def energy(pools: Sequence[PoolPower], *, tokens: float, runs: RunTime | None) -
     """
     step_s = pools[0].step_s
     step_j = _sum([one.step_j for one in pools])
+    if step_j is None:
+        return Energy(hint="it is beyond all numbers")
     pieces = together([one.trace for one in pools])
     watts = [end for piece in pieces for end in (piece.start_w, piece.end_w)]
-    peak_w, trough_w = _finite(max(watts)), _finite(min(watts))
+    peak_w, trough_w = max(watts), min(watts)
     run_j = None if runs is None else _run_j(pools, runs.hours)
     return Energy(
         step_j=step_j,
-        token_j=None if step_j is None else step_j / tokens,
+        token_j=step_j / tokens,
         run_j=run_j,
         run_token_j=run_j / runs.tokens if runs and run_j is not None and runs.tokens else None,
-        mean_w=None if step_j is None else step_j / step_s,
+        mean_w=step_j / step_s,
         peak_w=peak_w,
         trough_w=trough_w,
-        swing_w=None if peak_w is None or trough_w is None else peak_w - trough_w,
+        swing_w=peak_w - trough_w,
     )
 
 

@@ -142,6 +142,15 @@ def test_nothing_is_said_of_power_that_is_not_known_but_how_to_give_it() -> None
     assert "--set pools.h100.idle_power_w=.." in said
 
 
+def test_an_energy_beyond_all_numbers_is_none() -> None:
+    changes = {"pools.h100.peak_power_w": 1e308, "pools.h100.idle_power_w": 1e307}
+    result = hm.simulate("h100-1k", changes=changes, **SIZE)
+    assert result.energy == Energy(hint="it is beyond all numbers")
+    assert result.power["joules"].null_count() == 3
+    with pytest.raises(hm.ScenarioError, match="it is beyond all numbers"):
+        result.plot("power")
+
+
 def test_a_tpu_v4_has_a_published_idle_power() -> None:
     result = with_idle("palm-tpu-v4")
     assert result.plan.pools[0].idle_power_w == 90.0

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+
+import numpy as np
 
 
 class Piece(NamedTuple):
@@ -115,19 +116,18 @@ def scaled(pieces: Sequence[Piece], *, times: float, less_w: float) -> tuple[Pie
 
 def together(traces: Sequence[Sequence[Piece]]) -> tuple[Piece, ...]:
     """Return the sum of traces over the same seconds."""
-    times = sorted({time_s for pieces in traces for piece in pieces for time_s in piece[:2]})
-    found = []
-    places = [0] * len(traces)
-    for start_s, end_s in itertools.pairwise(times):
-        start_w = end_w = 0.0
-        for which, pieces in enumerate(traces):
-            while pieces[places[which]].end_s < end_s:
-                places[which] += 1
-            piece = pieces[places[which]]
-            start_w += piece.at(start_s)
-            end_w += piece.at(end_s)
-        found.append(Piece(start_s, end_s, start_w, end_w))
-    return tuple(found)
+    times = np.unique([time_s for pieces in traces for piece in pieces for time_s in piece[:2]])
+    starts_s, ends_s = times[:-1], times[1:]
+    starts_w, ends_w = np.zeros(len(starts_s)), np.zeros(len(ends_s))
+    for pieces in traces:
+        own = np.array(pieces)
+        # The piece that each part of the sum lies in.
+        from_s, to_s, from_w, to_w = own[np.searchsorted(own[:, 1], ends_s)].T
+        slope = (to_w - from_w) / (to_s - from_s)
+        starts_w += from_w + (starts_s - from_s) * slope
+        ends_w += from_w + (ends_s - from_s) * slope
+    columns = (one.tolist() for one in (starts_s, ends_s, starts_w, ends_w))
+    return tuple(Piece(*row) for row in zip(*columns, strict=True))
 
 
 def joules(pieces: Sequence[Piece], first_s: float, last_s: float) -> float:
