@@ -182,7 +182,9 @@ def test_power_is_printed_in_each_format(colossus: hm.Result) -> None:
     assert document["phases"] == result.power_rows
     assert document["cluster"] == result.energy.document()
     step = f"{result.energy.step_j / 1e6:.4g} MJ a step"  # type: ignore[operator]
-    for options in ((), ("--assumed",), ("--format", "markdown")):
+    assert "Energy: " in printed()
+    assert "J a token; power" in printed()
+    for options in (("--assumed",), ("--format", "markdown")):
         assert step in printed(*options)
     for options in (("--assumed",), ("--format", "markdown")):
         assert "power of pool" in printed(*options)

@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from tests.python.test_power_trace import numerically
 from tests.scenarios import COLOSSUS_1_BARE
 
 import hindmost as hm
 from hindmost.analyses.sides import sides
 from hindmost.analyses.unknowns import unknowns_of
+from hindmost.cli import cli
 from hindmost.physics.power import GpuPower
 from hindmost.plan import make_plan
 from hindmost.whole_run.account import Account
@@ -325,6 +327,34 @@ def test_an_unknown_transition_acts_on_steps_and_on_whole_runs() -> None:
     on_steps, on_runs = sides(scenario, unknowns_of(scenario))
     assert SECONDS in on_steps
     assert on_runs == [SECONDS]
+
+
+def test_a_run_says_how_much_of_it_hides() -> None:
+    size = ["--seed", "1", "--runs", "2", "--steps", "4", "--at-values"]
+
+    def said(*words: str) -> str:
+        done = CliRunner().invoke(cli, ["run", *words, *size])
+        assert done.exit_code == 0, done.stderr
+        return " ".join(done.stdout.split())
+
+    start = "Smoothing of power: going from waiting to work takes"
+    # As much as a step without variation hides, by a stall of the pool.
+    text = said("colossus-1", "--assumed")
+    hidden_s = float(text.partition("without variation ")[2].partition(" s hide")[0])
+    assert f"{start} gb200 0 s a step (which is not known); without variation" in text
+    assert text.count(start) == 1
+    short = said("colossus-1", "--set", "pools.gb200.smoothing.seconds_per_transition=1.5")
+    hides = f"without variation {hidden_s} s hide behind slower pools."
+    assert f"Smoothing of power takes gb200 1.5 s a step; {hides}" in short
+    base_s = make_plan(hm.load("colossus-1")).noiseless_step_s
+    for seconds, is_longer in ((0.999 * hidden_s, False), (1.001 * hidden_s, True)):
+        quiet = {**QUIET, **of_gb200(seconds)}
+        found = hm.simulate("colossus-1", changes=quiet, seed=1, runs=1, steps=1, days=1.0)
+        assert (found.value("step_time_s") > base_s) == is_longer
+    alone = said("h100-1k", "--assumed", "--set", f"{SECONDS}=1.5")
+    assert f"{start} h100 1.5 s a step; no pool is slower, to hide it." in alone
+    for words in (["h100-1k"], ["colossus-1", "--set", "pools.gb200.power_aware=true"]):
+        assert start not in said(*words, "--assumed")
 
 
 def test_a_timeline_names_it() -> None:

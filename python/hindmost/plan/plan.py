@@ -357,10 +357,21 @@ def _episode_problems(scenario: Scenario, step_s: float) -> Iterator[Problem]:
 
 
 def _noiseless_step_s(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> float:
-    """Return the seconds of a step without any cause: its slowest replica's, and what that exposes.
+    """Return the seconds of a step without any cause: those of its slowest pool."""
+    return max(own_steps_s(scenario, pools).values())
 
-    A collective is complete when its slowest member is, so each term takes the time of the
-    slowest pool, and hides behind the compute of the pool that the step waits for.
+
+def own_steps_s(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> dict[str, float]:
+    """Return the seconds of a step if it waited for each pool with ranks, by its name.
+
+    Without any cause: the compute of its slowest replica, and what that exposes. A collective is
+    complete when its slowest member is, so each term takes the time of the slowest pool, and hides
+    behind the compute of the pool that the step waits for.
+
+    Parameters
+    ----------
+    scenario, pools
+        The scenario, and the plans of its pools.
     """
     phases = list(zip(*(pool.terms for pool in pools), strict=True))
     times_s = [max(term.cost.total_s for term in phase) for phase in phases]
@@ -380,4 +391,4 @@ def _noiseless_step_s(scenario: Scenario, pools: tuple[PoolPlan, ...]) -> float:
         return pool.replica_s + exposed_s
 
     by_pool = zip(pools, windows, strict=True)
-    return max(step_s(pool, shares) for pool, shares in by_pool if pool.n_ranks)
+    return {pool.name: step_s(pool, shares) for pool, shares in by_pool if pool.n_ranks}

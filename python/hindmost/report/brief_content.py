@@ -11,7 +11,7 @@ from hindmost.report.account_content import verdicts
 from hindmost.report.content import Content, Table
 from hindmost.report.forecast_content import is_ceiling
 from hindmost.report.numbers import count, large_count, rounded, with_error
-from hindmost.report.power_content import power_notes
+from hindmost.report.power_content import brief_power_notes
 from hindmost.report.slices_content import verdict
 from hindmost.result import Result
 from hindmost.scenario import Scenario, not_modelled
@@ -169,8 +169,7 @@ def _notes(result: Result) -> Iterator[str]:
         yield from verdicts(result.account)
     if result.forecast is not None and not matters(result.forecast):
         yield f"No unknown stands out among {count(len(result.forecast.mfu))} draws."
-    if result.energy.hint is None:
-        yield from power_notes(result)
+    yield from brief_power_notes(result)
     if result.deviation is not None:
         # How far approximate rows are off.
         yield f"Method {result.inputs['method']} is {result.why}."

@@ -17,7 +17,7 @@ from hindmost.report.forecast_content import forecast_lead, forecast_tables
 from hindmost.report.headline import headline
 from hindmost.report.nearest import Published, nearest, published, within
 from hindmost.report.numbers import count, rounded, with_error
-from hindmost.report.power_content import power_notes, power_tables
+from hindmost.report.power_content import power_notes, power_tables, smoothing_notes
 from hindmost.report.result_content import pools_table, summary_table, unknown_lines
 from hindmost.result import Result
 from hindmost.scenario import not_modelled, to_table
@@ -177,7 +177,8 @@ def _power(result: Result, figures: html.Figures) -> Iterator[str]:
             result.plot("power"), "Power over a mean step, of each pool and of the cluster."
         )
     yield from map(html.table, power_tables(result))
-    yield from (html.paragraph(line, "note") for line in power_notes(result))
+    notes = [*power_notes(result), *smoothing_notes(result)]
+    yield from (html.paragraph(line, "note") for line in notes)
 
 
 def _why(attribution: Attribution | None, figures: html.Figures) -> Iterator[str]:

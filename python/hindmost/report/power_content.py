@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hindmost.plan import own_steps_s
 from hindmost.report.content import Table
 from hindmost.report.numbers import mega, rounded
 from hindmost.result import Result
@@ -46,6 +47,48 @@ def power_notes(result: Result) -> Iterator[str]:
             f"Energy of whole runs: {found.run_j / JOULES_PER_MWH:,.0f} MWh a run, "
             f"{rounded(found.run_token_j, None)} J a token kept."
         )
+
+
+def brief_power_notes(result: Result) -> Iterator[str]:
+    """Yield a line on energy, if it is known, and one on each pool whose transitions take time."""
+    found, error = result.energy, _relative_error(result)
+    if found.token_j is not None:
+        token = rounded(found.token_j, error and error * found.token_j)
+        yield (
+            f"Energy: {token} J a token; power {mega(found.mean_w)} MW on average, "
+            f"{mega(found.trough_w)} to {mega(found.peak_w)} in each step."
+        )
+    for name, seconds, hides in _transitions(result):
+        if seconds:
+            yield f"Smoothing of power takes {name} {rounded(seconds, None)} s a step; {hides}."
+
+
+def smoothing_notes(result: Result) -> Iterator[str]:
+    """Yield a sentence on each pool whose transitions of power take time, or may."""
+    for name, seconds, hides in _transitions(result):
+        path = f"pools.{name}.smoothing.seconds_per_transition"
+        is_unknown = path in result.scenario.unknowns
+        if not (seconds or is_unknown):
+            continue
+        open_ = " (which is not known)" if is_unknown else ""
+        yield (
+            f"Smoothing of power: going from waiting to work takes {name} {rounded(seconds, None)} "
+            f"s a step{open_}; {hides}."
+        )
+
+
+def _transitions(result: Result) -> Iterator[tuple[str, float, str]]:
+    """Yield pools with ranks and smoothing: name, seconds of a transition, and how much hides."""
+    plan = result.plan
+    own_s = own_steps_s(result.scenario, plan.pools)
+    for name, smoothing in result.scenario.acting_smoothing.items():
+        if name not in own_s:
+            continue
+        hidden_s = plan.noiseless_step_s - own_s[name]
+        hides = "no pool is slower, to hide it"
+        if hidden_s > 0:
+            hides = f"without variation {rounded(hidden_s, None)} s hide behind slower pools"
+        yield name, smoothing.seconds_per_transition, hides
 
 
 def _swing(result: Result) -> str:

@@ -12,7 +12,7 @@ from hindmost.report.content import Content, Listing, Table
 from hindmost.report.forecast_content import forecast_lead, forecast_tables
 from hindmost.report.headline import headline
 from hindmost.report.numbers import count, mega, rounded, signed_percent, with_error
-from hindmost.report.power_content import power_notes, power_tables
+from hindmost.report.power_content import power_notes, power_tables, smoothing_notes
 from hindmost.result import Result
 from hindmost.scenario import Counts, Scenario, not_modelled
 from hindmost.scenario.batch import Batch, batches, is_even
@@ -77,6 +77,7 @@ def _notes(result: Result, percentiles: tuple[str, ...]) -> list[str]:
     if not shown.isdisjoint(result.warnings):
         notes.append(f"{FLAG} few rows lie beyond it, or most of those are of one run.")
     notes += power_notes(result)
+    notes += smoothing_notes(result)
     notes += account_notes(result)
     return notes
 
