@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hindmost.analyses.serve import Served, serve
     from hindmost.attributed import Attribution
     from hindmost.compiled import Compiled, compile
+    from hindmost.energy import Energy
     from hindmost.errors import HindmostError, OutputError, Problem, ScenarioError
     from hindmost.forecasted import Forecast
     from hindmost.queues.queue import Queue, queue
@@ -55,6 +56,7 @@ __all__ = [
     "CollectiveCosts",
     "Comparison",
     "Compiled",
+    "Energy",
     "ExecutorError",
     "Explanation",
     "Failures",
@@ -115,6 +117,7 @@ _MODULES = {
     "Comparison": "analyses.compare",
     "Compiled": "compiled",
     "ExecutorError": "sweeps.run",
+    "Energy": "energy",
     "Explanation": "analyses.explain",
     "Failures": "renewal.job",
     "Forecast": "forecasted",
