@@ -9,7 +9,16 @@ from functools import cached_property
 from typing import Any
 
 from hindmost.cause import SECONDS_PER_HOUR
-from hindmost.physics.power import GpuPower, Piece, joules, mean_w, scaled, step_trace, together
+from hindmost.physics.power import (
+    GpuPower,
+    Piece,
+    joules,
+    mean_w,
+    ramps,
+    scaled,
+    step_trace,
+    together,
+)
 from hindmost.plan import PoolPlan
 from hindmost.scenario.models import Pool
 
@@ -119,6 +128,9 @@ class Energy:
         Joules of a whole run, and of each token of its kept steps; None without failures.
     mean_w, peak_w, trough_w, swing_w : float or None
         Watts over a mean step: on average, at most, at least, and from the least to the most.
+    up_w_per_s, down_w_per_s : float or None
+        Watts a second by which it rises and falls at most; None where it jumps, which all power
+        does that no ramps smooth.
     hint : str or None
         What is missing, or why there are no numbers, if there are none.
     """
@@ -131,6 +143,8 @@ class Energy:
     peak_w: float | None = None
     trough_w: float | None = None
     swing_w: float | None = None
+    up_w_per_s: float | None = None
+    down_w_per_s: float | None = None
     hint: str | None = None
 
     def document(self) -> dict[str, Any]:
@@ -220,6 +234,7 @@ def energy(pools: Sequence[PoolPower], *, tokens: float, runs: RunTime | None) -
     watts = [end for piece in pieces for end in (piece.start_w, piece.end_w)]
     peak_w, trough_w = max(watts), min(watts)
     run_j = None if runs is None else _run_j(pools, runs.hours)
+    up_w_per_s, down_w_per_s = ramps(pieces)
     return Energy(
         step_j=step_j,
         token_j=step_j / tokens,
@@ -229,6 +244,8 @@ def energy(pools: Sequence[PoolPower], *, tokens: float, runs: RunTime | None) -
         peak_w=peak_w,
         trough_w=trough_w,
         swing_w=peak_w - trough_w,
+        up_w_per_s=_finite(up_w_per_s),
+        down_w_per_s=_finite(down_w_per_s),
     )
 
 

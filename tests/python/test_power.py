@@ -183,7 +183,7 @@ def test_power_is_printed_in_each_format(colossus: hm.Result) -> None:
     assert document["cluster"] == result.energy.document()
     step = f"{result.energy.step_j / 1e6:.4g} MJ a step"  # type: ignore[operator]
     assert "Energy: " in printed()
-    assert "J a token; power" in printed()
+    assert "MW on average" in printed()
     for options in (("--assumed",), ("--format", "markdown")):
         assert step in printed(*options)
     for options in (("--assumed",), ("--format", "markdown")):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hindmost.physics.power import GpuPower, Piece, joules, scaled, step_trace, together
+from hindmost.physics.power import GpuPower, Piece, joules, ramps, scaled, step_trace, together
 
 PEAK_W, IDLE_W = 1000.0, 100.0
 BUSY_S, STEP_S = 6.0, 10.0
@@ -123,3 +123,17 @@ def test_traces_add_up_at_every_time() -> None:
         each = sum(joules(one, first_s, last_s) for one in traces)
         assert joules(total, first_s, last_s) == pytest.approx(each, rel=1e-12)
     assert [piece.end_s for piece in total[:-1]] == [piece.start_s for piece in total[1:]]
+
+
+def test_ramps_are_the_steepest_of_a_step_that_comes_again() -> None:
+    both = gpu(floor_w=400.0, up_w_per_s=300.0, down_w_per_s=250.0)
+    assert ramps(step_trace(both, busy_s=BUSY_S, step_s=STEP_S)) == pytest.approx((300.0, 250.0))
+    only_down = gpu(floor_w=400.0, down_w_per_s=250.0)
+    found = ramps(step_trace(only_down, busy_s=BUSY_S, step_s=STEP_S))
+    assert found == pytest.approx((math.inf, 250.0))
+    assert ramps(step_trace(gpu(), busy_s=BUSY_S, step_s=STEP_S)) == (math.inf, math.inf)
+    assert ramps(step_trace(gpu(floor_w=PEAK_W), busy_s=BUSY_S, step_s=STEP_S)) == (0.0, 0.0)
+    # Two pools fall at once for a while.
+    other = scaled(step_trace(both, busy_s=BUSY_S - 0.5, step_s=STEP_S), times=2.0, less_w=0.0)
+    summed = together([step_trace(both, busy_s=BUSY_S, step_s=STEP_S), other])
+    assert ramps(summed) == pytest.approx((900.0, 750.0))

@@ -209,6 +209,11 @@ def test_energy_follows_from_the_phases_and_adds_up(name: str) -> None:
     assert result.energy.swing_w is not None
     assert plain.energy.swing_w is not None
     assert result.energy.swing_w < plain.energy.swing_w
+    for key in ("up_w_per_s", "down_w_per_s"):
+        # 1,024 ranks at once; power jumps where nothing limits it.
+        expected = pytest.approx(1024 * figures[key], rel=1e-9) if key in figures else None
+        assert getattr(result.energy, key) == expected
+        assert getattr(plain.energy, key) is None
 
 
 def test_a_floor_by_hand() -> None:
@@ -344,8 +349,7 @@ def test_a_run_says_how_much_of_it_hides() -> None:
     assert f"{start} gb200 0 s a step (which is not known); without variation" in text
     assert text.count(start) == 1
     short = said("colossus-1", "--set", "pools.gb200.smoothing.seconds_per_transition=1.5")
-    hides = f"without variation {hidden_s} s hide behind slower pools."
-    assert f"Smoothing of power takes gb200 1.5 s a step; {hides}" in short
+    assert f"Smoothing of power takes gb200 1.5 s a step; {hidden_s} s hide behind" in short
     base_s = make_plan(hm.load("colossus-1")).noiseless_step_s
     for seconds, is_longer in ((0.999 * hidden_s, False), (1.001 * hidden_s, True)):
         quiet = {**QUIET, **of_gb200(seconds)}

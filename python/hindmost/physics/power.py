@@ -10,6 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 
+JUMP = 1e-9
+"""Share of the greatest power below which two powers are one that was rounded."""
+
+
 class Piece(NamedTuple):
     """Some seconds in which power changes evenly."""
 
@@ -128,6 +132,25 @@ def together(traces: Sequence[Sequence[Piece]]) -> tuple[Piece, ...]:
         ends_w += from_w + (ends_s - from_s) * slope
     columns = (one.tolist() for one in (starts_s, ends_s, starts_w, ends_w))
     return tuple(Piece(*row) for row in zip(*columns, strict=True))
+
+
+def ramps(pieces: Sequence[Piece]) -> tuple[float, float]:
+    """Return the watts a second by which power rises and falls at most; infinite where it jumps.
+
+    Parameters
+    ----------
+    pieces
+        Power over a step that comes again: the last piece is followed by the first.
+    """
+    up = down = 0.0
+    greatest = max(max(piece.start_w, piece.end_w) for piece in pieces)
+    for piece, after in zip(pieces, [*pieces[1:], pieces[0]], strict=True):
+        slopes = [(piece.end_w - piece.start_w) / (piece.end_s - piece.start_s)]
+        jump = after.start_w - piece.end_w
+        if abs(jump) > JUMP * greatest:
+            slopes.append(math.copysign(math.inf, jump))
+        up, down = max(up, *slopes), max(down, *(-slope for slope in slopes))
+    return up, down
 
 
 def joules(pieces: Sequence[Piece], first_s: float, last_s: float) -> float:

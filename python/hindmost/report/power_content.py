@@ -55,11 +55,12 @@ def brief_power_notes(result: Result) -> Iterator[str]:
     if found.token_j is not None:
         token = rounded(found.token_j, error and error * found.token_j)
         yield (
-            f"Energy: {token} J a token; power {mega(found.mean_w)} MW on average, "
+            f"Energy: {token} J a token; {mega(found.mean_w)} MW on average, "
             f"{mega(found.trough_w)} to {mega(found.peak_w)} in each step."
         )
     for name, seconds, hides in _transitions(result):
         if seconds:
+            hides = hides.removeprefix("without variation ")
             yield f"Smoothing of power takes {name} {rounded(seconds, None)} s a step; {hides}."
 
 
@@ -96,9 +97,12 @@ def _swing(result: Result) -> str:
     found = result.energy
     if found.swing_w is None:
         return ""
+    ramps = zip(("rises", "falls"), (found.up_w_per_s, found.down_w_per_s), strict=True)
+    slopes = [f"{way} by up to {mega(rate)} MW a second" for way, rate in ramps if rate is not None]
     return (
         f" Power {mega(found.mean_w)} MW on average, from {mega(found.trough_w)} to "
-        f"{mega(found.peak_w)} MW in each step, a swing of {mega(found.swing_w)} MW."
+        f"{mega(found.peak_w)} MW in each step, a swing of {mega(found.swing_w)} MW"
+        f"{'; it ' if slopes else ''}{' and '.join(slopes)}."
     )
 
 

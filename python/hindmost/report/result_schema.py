@@ -210,6 +210,8 @@ def _energy() -> Schema:
         "peak_w": "The most watts at a time.",
         "trough_w": "The least watts at a time.",
         "swing_w": "What lies between both.",
+        "up_w_per_s": "Watts a second by which it rises at most; null where it jumps.",
+        "down_w_per_s": "Watts a second by which it falls at most; null where it jumps.",
     }
     numbers = {name: _or_null(_number(meaning)) for name, meaning in meanings.items()}
     return {**numbers, "hint": _or_null(_string("What is missing, and how it is given."))}
