@@ -13,7 +13,6 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
-from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
 from hindmost.law import Law, LawModel, domain_error, number_or_law
@@ -43,19 +42,6 @@ MAX_STEPS = 2**31
 Name = Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
 """Name of a pool, a cause or failures, which is part of the texts that random streams are hashed
 from."""
-
-
-def not_there_yet() -> PydanticCustomError:
-    """Return the validation error of a value or key that is reserved."""
-    return PydanticCustomError("not_there_yet", "is not there yet")
-
-
-def _refuse(_: Any) -> None:
-    raise not_there_yet()
-
-
-Later = Annotated[SkipJsonSchema[None], BeforeValidator(_refuse), Field(exclude=True)]
-"""A field whose name is reserved."""
 
 
 UNITS_SCHEMA = {

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-
 JUMP = 1e-9
 """Share of the greatest power below which two powers are one that was rounded."""
 

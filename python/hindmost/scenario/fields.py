@@ -102,8 +102,6 @@ def _problem(details: Mapping[str, Any], root: type[BaseModel]) -> Problem:
     if kind == "extra_forbidden":
         hint = _OTHER_KEYS.get((table, parts[-1])) or did_you_mean(parts[-1], _keys(table))
         return Problem(path=path, requirement="is not a known key", hint=hint)
-    if kind == "not_there_yet":
-        return Problem(path=path, requirement="is not there yet", value=value)
     if kind == "domain":
         path = ".".join([*parts, context["field"]])
         given = UNSET if context["value"] is None else context["value"]
