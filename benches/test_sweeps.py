@@ -40,19 +40,27 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 """
 
 
-def most_bytes(n_points: int, path: Path) -> int:
+SWEPT = """
+import sys
+import hindmost as hm
+n, folder = int(sys.argv[1]), sys.argv[2]
+points = hm.grid({"pools.h100.software_efficiency": [0.5 + 0.5 * k / n for k in range(n)]})
+frame = hm.sweep(points, "h100-1k", store=folder, seed=1, runs=1, steps=1)
+assert frame.height == frame["error"].null_count() == n
+"""
+
+
+def most_bytes(n_points: int, folder: Path) -> int:
     """Return the most memory that a sweep of so many points holds at once."""
-    over = f"pools.h100.software_efficiency=0.5:1.0:{n_points}"
-    command = [sys.executable, "-m", "hindmost", "sweep", "h100-1k", "--over", over, "--seed", "1"]
-    command += ["--runs", "1", "--steps", "1", "-o", str(path)]
+    command = [sys.executable, "-c", SWEPT, str(n_points), str(folder)]
     measured = [sys.executable, "-c", MEASURED, *command]
     found = subprocess.run(measured, check=True, capture_output=True, text=True)
     return int(found.stdout) * 1024
 
 
 def test_a_point_more_takes_less_than_two_kilobytes(benchmark: Any, tmp_path: Path) -> None:
-    """Five thousand points against one thousand, kept in files and written in the end."""
-    few = most_bytes(1_000, tmp_path / "few.parquet")
-    many = benchmark.pedantic(most_bytes, args=(5_000, tmp_path / "many.parquet"), rounds=1)
+    """Five thousand points against one thousand, kept in a folder, with their frame."""
+    few = most_bytes(1_000, tmp_path / "few")
+    many = benchmark.pedantic(most_bytes, args=(5_000, tmp_path / "many"), rounds=1)
     benchmark.extra_info["bytes_a_point"] = round((many - few) / 4_000)
     assert many - few < 4_000 * MOST_BYTES

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from hindmost.errors import OutputError, Problem, ScenarioError
 
@@ -60,7 +62,26 @@ def _unwritable(path: Path, suffixes: tuple[str, ...]) -> str:
 def replace(path: Path, data: memoryview) -> None:
     """Write a file beside `path`, sync it and rename it to `path`.
 
+    Errors are those of `replace_by`.
+    """
+
+    def write(file: BinaryIO) -> None:
+        file.write(data)
+
+    replace_by(path, write)
+
+
+def replace_by(path: Path, write: Callable[[BinaryIO], None]) -> None:
+    """Have a file written beside `path`, sync it and rename it to `path`.
+
     A symbolic link stays, and what it points to is replaced.
+
+    Parameters
+    ----------
+    path
+        Where it is to be.
+    write
+        Writes all of it to a file that is open.
 
     Raises
     ------
@@ -73,7 +94,7 @@ def replace(path: Path, data: memoryview) -> None:
         # Opened by name, so that the system takes the mask of new files into account: that mask
         # belongs to all threads of a process.
         with beside.open("xb") as file:
-            file.write(data)
+            write(file)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(target)

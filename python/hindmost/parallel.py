@@ -13,6 +13,9 @@ from hindmost.engines import Progress
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+AHEAD = 4
+"""Items that a worker is given at a time, at most."""
+
 Item = TypeVar("Item", contravariant=True)
 Value = TypeVar("Value", covariant=True)
 
@@ -98,7 +101,7 @@ def in_parallel(
                 progress(number + 1, len(items))
         return found
     # Imported where it is needed, for a quick start without it.
-    from concurrent.futures import ThreadPoolExecutor, as_completed
+    from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
     n_workers = min(threads, len(items))
     stop = threading.Event()
@@ -111,16 +114,25 @@ def in_parallel(
         look(0, 0)
         return work(item, threads=threads // n_workers, progress=look)
 
+    values: list[Any] = [None] * len(items)
+    n_done, waiting = 0, iter(enumerate(items))
+    # Items that nobody works on yet are not handed over: each of them would take a kilobyte.
+    pending: dict[Future[Any], int] = {}
     with ThreadPoolExecutor(n_workers) as pool:
-        futures: list[Future[Any]] = [pool.submit(one, item) for item in items]
         try:
-            for n_done, future in enumerate(as_completed(futures), start=1):
-                future.result()
-                if progress is not None:
-                    progress(n_done, len(items))
+            while True:
+                for place, item in islice(waiting, AHEAD * n_workers - len(pending)):
+                    pending[pool.submit(one, item)] = place
+                if not pending:
+                    return values
+                done, _ = wait(pending, return_when=FIRST_COMPLETED)
+                for future in done:
+                    values[pending.pop(future)] = future.result()
+                    n_done += 1
+                    if progress is not None:
+                        progress(n_done, len(items))
         except BaseException:
             stop.set()
-            for future in futures:
+            for future in pending:
                 future.cancel()
             raise
-    return [future.result() for future in futures]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -463,6 +464,33 @@ def test_wrong_calls_are_refused(options: tuple[str, ...], words: str) -> None:
     assert done.returncode == 2
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def no_more_than(n_bytes: int) -> Callable[[], None]:
+    """Return what limits the size of the files that a process may write, as a full disk does."""
+
+    def limit() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, n_bytes))
+
+    return limit
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".json"])
+def test_a_full_disk_keeps_the_points(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"out{suffix}"
+    many = ("--over", "pools.h100.software_efficiency=0.5:1.0:150", "--runs", "1", "--steps", "5")
+    done = said(*many, "-o", str(path), preexec_fn=no_more_than(40_000))
+    assert done.returncode == 3
+    assert f"{path} could not be written" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not path.exists()
+    parts = tmp_path / f"out{suffix}.parts"
+    before = kept(parts)
+    assert len(before) == 150
+    assert said(*many, "-o", str(path)).returncode == 0
+    assert path.exists()
+    assert not list(tmp_path.glob(".hindmost*"))
 
 
 MANY = ("--over", "pools.h100.software_efficiency=0.5:1.0:120", "--runs", "16", "--steps", "20000")

@@ -40,10 +40,12 @@ def sweep_content(
     runs, steps
         Of each point; None for those of `simulate`.
     """
-    rows = frame.to_dicts()
-    done = [row for row in rows if row["error"] is None]
-    is_long = len(rows) > MOST_ROWS
-    shown = sorted(done, key=lambda row: -row["mfu_mean"])[:MOST_ROWS] if is_long else rows
+    is_done = frame["error"].is_null()
+    is_long = frame.height > MOST_ROWS
+    shown = frame
+    if is_long:
+        shown = frame.filter(is_done).sort("mfu_mean", descending=True, maintain_order=True)
+    rows = shown.head(MOST_ROWS).to_dicts()
     changed = frame.columns[1 : frame.columns.index("seed")]
     is_wide = len(changed) > MOST_KEYS
     if is_wide:
@@ -56,9 +58,9 @@ def sweep_content(
             *(_value(row[path]) for path in changed),
             *(_number(row, name) for name in numbers),
         )
-        for row in shown
+        for row in rows
     )
-    reasons = Counter(row["error"] for row in rows if row["error"] is not None)
+    reasons = Counter(frame.filter(~is_done)["error"].to_list())
     listings = []
     if reasons:
         lines = [f"{count(n)}: {reason}" for reason, n in reasons.most_common(MOST_REASONS)]
@@ -67,13 +69,13 @@ def sweep_content(
         listings.append(Listing("Points without numbers, by reason", tuple(lines)))
     given = {"runs": runs, "steps": steps}
     sizes = [f"{count(n)} {name}" if n else f"{name} as run has them" for name, n in given.items()]
-    notes = [f"Seed {frame['seed'][0]}, {', '.join(sizes)}." if rows else "No points."]
+    notes = [f"Seed {frame['seed'][0]}, {', '.join(sizes)}." if frame.height else "No points."]
     if is_wide:
         notes.insert(0, "--output and --format json have the values of points.")
     if is_long:
-        notes.insert(0, f"The {count(len(shown))} with the highest MFU; --output keeps all.")
+        notes.insert(0, f"The {count(len(rows))} with the highest MFU; --output keeps all.")
     return Content(
-        headline=f"{base}: {count(len(done))} of {count(len(rows))} points",
+        headline=f"{base}: {count(int(is_done.sum()))} of {count(frame.height)} points",
         tables=(Table(headings, cells),),
         notes=tuple(notes),
         listings=tuple(listings),

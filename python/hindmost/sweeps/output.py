@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from hindmost import _core
-from hindmost.files import check_writable, replace
+from hindmost.files import check_writable, replace_by
 from hindmost.scenario import Scenario, to_table
 from hindmost.sweeps.store import Store
 
@@ -77,16 +76,29 @@ class Output:
         OutputError
             If writing fails; the folder stays then.
         """
-        buffer = io.BytesIO()
-        match self.path.suffix:
-            case ".csv":
-                frame.write_csv(buffer)
-            case ".json":
-                buffer.write(json.dumps(frame.to_dict(as_series=False), allow_nan=False).encode())
-            case _:
-                frame.write_parquet(buffer)
-        replace(self.path, buffer.getbuffer())
+
+        def write(file: BinaryIO) -> None:
+            match self.path.suffix:
+                case ".csv":
+                    frame.write_csv(file)
+                case ".json":
+                    columns = frame.to_dict(as_series=False)
+                    file.write(json.dumps(columns, allow_nan=False).encode())
+                case _:
+                    _write_parquet(frame, file)
+
+        replace_by(self.path, write)
         shutil.rmtree(self.parts, ignore_errors=True)
+
+
+def _write_parquet(frame: pl.DataFrame, file: BinaryIO) -> None:
+    import polars as pl
+
+    try:
+        frame.write_parquet(file)
+    except pl.exceptions.PolarsError as error:
+        # Of a frame in memory nothing but the file can fail, such as on a full disk.
+        raise OSError(str(error)) from error
 
 
 def _plain(value: Any) -> Any:

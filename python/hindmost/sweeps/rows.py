@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import sys
-from array import array
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hindmost.metrics import METRICS, RUN_METRICS, STATISTICS
 
@@ -14,7 +15,7 @@ COLUMNS = tuple(
     f"{metric}_{statistic}" for metric in (*METRICS, *RUN_METRICS) for statistic in STATISTICS
 )
 """Columns of numbers, in their order."""
-_PLACES = {name: place for place, name in enumerate(COLUMNS)}
+_KNOWN = frozenset(COLUMNS)
 
 
 def is_row(found: Any) -> bool:
@@ -24,7 +25,7 @@ def is_row(found: Any) -> bool:
             return True
         case {"method": str(), "values": dict(values)}:
             numbers = (value is None or type(value) in (int, float) for value in values.values())
-            return values.keys() <= _PLACES.keys() and all(numbers)
+            return values.keys() <= _KNOWN and all(numbers)
     return False
 
 
@@ -41,24 +42,26 @@ class Rows:
     n: int
     _methods: list[str | None] = field(init=False, repr=False)
     _errors: dict[int, str] = field(init=False, repr=False)
-    _values: array[float] = field(init=False, repr=False)
+    _columns: dict[str, NDArray[np.float64]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._methods = [None] * self.n
         self._errors = {}
-        self._values = array("d", [math.nan]) * (self.n * len(COLUMNS))
+        self._columns = {}
 
     def take(self, place: int, row: dict[str, Any]) -> None:
-        """Take the row of a point."""
+        """Take the row of a point, from any thread."""
         if "error" in row:
             self.refuse(place, row["error"])
             return
         # One text for all points.
         self._methods[place] = sys.intern(row["method"])
-        first = place * len(COLUMNS)
         for name, value in row["values"].items():
             if value is not None:
-                self._values[first + _PLACES[name]] = value
+                column = self._columns.get(name)
+                if column is None:
+                    column = self._columns.setdefault(name, np.full(self.n, np.nan))
+                column[place] = value
 
     def refuse(self, place: int, reason: str) -> None:
         """Say why a point has no row."""
@@ -74,7 +77,12 @@ class Rows:
         """Why points have no rows; None for those that have one."""
         return [self._errors.get(place) for place in range(self.n)]
 
-    def column(self, name: str) -> list[float | None]:
-        """Return a column of numbers; None where a point has none."""
-        numbers = self._values[_PLACES[name] :: len(COLUMNS)]
-        return [None if math.isnan(number) else number for number in numbers]
+    @property
+    def names(self) -> list[str]:
+        """Names of the columns of numbers that any point has, in their order."""
+        return [name for name in COLUMNS if name in self._columns]
+
+    def pop(self, name: str) -> NDArray[np.float64]:
+        """Return a column of numbers, NaN where a point has none, and forget it."""
+        column = self._columns.pop(name, None)
+        return np.full(self.n, np.nan) if column is None else column

@@ -22,12 +22,12 @@ from hindmost.arguments import (
 )
 from hindmost.engines import Method, Progress
 from hindmost.errors import Problem, Verbatim
-from hindmost.metrics import METRICS
+from hindmost.metrics import METRICS, STATISTICS
 from hindmost.scenario import Scenario
 from hindmost.scenario.change import as_changes
 from hindmost.scenario.load import judged, load
 from hindmost.sweeps.inputs import Inputs, point_problems
-from hindmost.sweeps.rows import COLUMNS, Rows
+from hindmost.sweeps.rows import Rows
 from hindmost.sweeps.run import Run
 from hindmost.sweeps.store import Store
 
@@ -161,16 +161,18 @@ def _frame(inputs: Inputs, rows: Rows) -> pl.DataFrame:
     changes = [inputs.changes(place) for place in places]
     paths = dict.fromkeys(path for one in changes for path in one)
     seeds = [inputs.size(place)["seed"] for place in places]
-    of_steps = tuple(f"{metric}_" for metric in METRICS)
-    numbers = [pl.Series(name, rows.column(name), dtype=pl.Float64) for name in COLUMNS]
+    of_steps = [f"{metric}_{name}" for metric in METRICS for name in STATISTICS]
+    # Only scenarios with failures have whole runs.
+    of_runs = [name for name in rows.names if name not in of_steps]
+    # One after another, so that numbers are not there twice.
+    numbers = [pl.Series(name, rows.pop(name)).fill_nan(None) for name in (*of_steps, *of_runs)]
     return pl.DataFrame(
         [
             pl.Series("index", places, dtype=pl.UInt32),
             *(_changed(path, [one.get(path) for one in changes]) for path in paths),
             pl.Series("seed", seeds, dtype=pl.UInt64),
             pl.Series("method", rows.methods, dtype=pl.String),
-            # Only scenarios with failures have whole runs.
-            *(one for one in numbers if one.name.startswith(of_steps) or one.count()),
+            *numbers,
             pl.Series("error", rows.errors, dtype=pl.String),
         ]
     )
