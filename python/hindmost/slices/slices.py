@@ -281,8 +281,8 @@ class Slices:
         --------
         Two slices of one cube keep one of two from its place:
 
-        >>> pod = Slices(cubes=4, hosts_per_cube=1, host_availability=1, slice_cubes=1,
-        ...              placement="aligned")
+        >>> of_one = {"cubes": 4, "hosts_per_cube": 1, "host_availability": 1, "slice_cubes": 1}
+        >>> pod = Slices(**of_one, placement="aligned")
         >>> pod.defragment([(1, 0), (1, 2)], [2], moves=1, lost_s=600).frame.rows()
         [(0, 0, 2, 0.5, 0.5, 0.0), (1, 1, 4, 1.0, 1.0, 600.0)]
         """
