@@ -31,6 +31,21 @@ def test_a_thousand_points_take_twenty_seconds(benchmark: Any) -> None:
     )
 
 
+N_LAYOUTS = 1_255
+LAYOUTS_PER_S = 200.0
+"""Five milliseconds each."""
+
+
+def test_a_layout_is_ranked_in_five_milliseconds(benchmark: Any) -> None:
+    """All of `h100-1k`, refused ones among them."""
+
+    def ranked() -> None:
+        found = hm.layouts("h100-1k", best=0, seed=SEED)
+        assert found.frame.height + found.n_refused == N_LAYOUTS
+
+    gate_of_a_count(benchmark, ours=ranked, count=N_LAYOUTS, at_least_per_s=LAYOUTS_PER_S)
+
+
 # The memory of a process counts from its fork on, when it is still that of its parent: so a small
 # process starts the one to be measured.
 MEASURED = """

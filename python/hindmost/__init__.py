@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from hindmost.simulation import rank_times, simulate, slowest_replicas
     from hindmost.slices.moves import Moves
     from hindmost.slices.slices import Slices
+    from hindmost.sweeps.layouts import Layouts, layouts
     from hindmost.sweeps.run import ExecutorError
     from hindmost.sweeps.spaces import grid, sampled
     from hindmost.sweeps.sweep import sweep
@@ -63,6 +64,7 @@ __all__ = [
     "Forecast",
     "GlobalLevel",
     "HindmostError",
+    "Layouts",
     "ModelSummary",
     "Moves",
     "OutputError",
@@ -93,6 +95,7 @@ __all__ = [
     "fit_serving",
     "forecast",
     "grid",
+    "layouts",
     "load",
     "model_summary",
     "placed_slices",
@@ -123,6 +126,7 @@ _MODULES = {
     "Forecast": "forecasted",
     "GlobalLevel": "renewal.job",
     "HindmostError": "errors",
+    "Layouts": "sweeps.layouts",
     "ModelSummary": "analyses.model_summary",
     "Moves": "slices.moves",
     "OutputError": "errors",
@@ -153,6 +157,7 @@ _MODULES = {
     "fit_serving": "serving.fit",
     "forecast": "analyses.forecast",
     "grid": "sweeps.spaces",
+    "layouts": "sweeps.layouts",
     "load": "scenario.load",
     "model_summary": "analyses.model_summary",
     "placed_slices": "analyses.placed_slices",

@@ -40,6 +40,18 @@ if TYPE_CHECKING:
     "LOW:HIGH:NUMBER, with :log for equal ratios; may be given several times.",
 )
 @click.option(
+    "--layouts",
+    is_flag=True,
+    help="Try all layouts that fit, rank them by a step without any cause, and simulate the best.",
+)
+@click.option(
+    "--best",
+    type=click.IntRange(min=0),
+    default=100,
+    show_default=True,
+    help="Layouts that are simulated, with --layouts.",
+)
+@click.option(
     "--unknowns", is_flag=True, help="Sample all unknowns of SCENARIO by their laws, too."
 )
 @click.option(
@@ -87,6 +99,8 @@ def sweep(
     settings: tuple[str, ...],
     output: Path | None,
     style: str,
+    layouts: bool,
+    best: int,
     **call: Any,
 ) -> None:
     """Simulate many points of SCENARIO: all combinations of values, or samples of ranges.
@@ -106,6 +120,10 @@ def sweep(
         base = collect(lambda: load(scenario, parsed_settings(settings), changes_from="--set"))
     assert base is not None
     tell_warnings(base)
+    if layouts:
+        _check_alone(overs, call)
+        _layouts(base, output, style, best=best, **_of_simulations(call))
+        return
     design = {name: call.pop(name) for name in ("unknowns", "sample", "design")}
     kept = None if output is None else Output(output)
     seed = call.pop("seed")
@@ -130,6 +148,42 @@ def sweep(
         tell(f"wrote {output}")
     text = render_sweep(frame, style, base=base.name, runs=call["runs"], steps=call["steps"])
     echo_data(text)
+
+
+def _of_simulations(call: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of a call that say how points are simulated."""
+    return {key: call[key] for key in ("steps", "runs", "seed", "method", "threads")}
+
+
+def _check_alone(overs: tuple[str, ...], call: dict[str, Any]) -> None:
+    """Refuse layouts beside another space."""
+    from hindmost.errors import Problem, ScenarioError
+
+    given = {"--over": overs, "--unknowns": call["unknowns"], "--sample": call["sample"]}
+    requirement = "must be left out with --layouts, which tries all of its own"
+    found = [Problem(path=name, requirement=requirement) for name, value in given.items() if value]
+    if found:
+        raise ScenarioError(found)
+
+
+def _layouts(base: Scenario, output: Path | None, style: str, **call: Any) -> None:
+    """Rank layouts, write them and print the fastest."""
+    from hindmost.report import render_layouts
+    from hindmost.sweeps.layouts import layouts as ranked
+    from hindmost.sweeps.output import Output
+
+    kept = None if output is None else Output(output)
+    if call["seed"] is None:
+        call["seed"] = _seed(kept, base, "layouts", call)
+    store = None if kept is None else kept.parts
+    with _keeping(kept), progress_bar("simulating") as progress:
+        found = ranked(base, store=store, progress=progress, **call)
+    if style == "csv":
+        tell(f"seed {found.seed}")
+    if kept is not None:
+        kept.finish(found.frame)
+        tell(f"wrote {output}")
+    echo_data(render_layouts(found, style, base=base.name))
 
 
 def _seed(kept: Any, *of: Any) -> int:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hindmost.analyses.sensitivity import Sensitivity
     from hindmost.analyses.serve import Served
     from hindmost.attributed import Attribution
+    from hindmost.sweeps.layouts import Layouts
     from hindmost.timelines.timeline import Timeline
 
 FORMATS = ("table", "json", "csv", "markdown")
@@ -179,6 +180,37 @@ def render_sensitivity(found: Sensitivity, style: str) -> str:
         document=found.document,
         rows=lambda: found.rows,
         content=lambda: sensitivity_content(found),
+    )
+
+
+def render_layouts(found: Layouts, style: str, *, base: str) -> str:
+    """Return layouts in one of `FORMATS`; ``table`` and ``markdown`` show the fastest.
+
+    Parameters
+    ----------
+    found
+        The layouts.
+    style
+        The format.
+    base
+        Name of the scenario.
+    """
+    from hindmost.report.layouts_content import layouts_content
+
+    return _in_style(
+        style,
+        document=lambda: {
+            "inputs": {
+                "base": base,
+                "seed": found.seed,
+                "global_batch_seqs": found.global_batch_seqs,
+            },
+            "layouts": found.frame.to_dicts(),
+            "n_refused": found.n_refused,
+            "reasons": found.reasons,
+        },
+        rows=found.frame.to_dicts,
+        content=lambda: layouts_content(found, base=base),
     )
 
 
