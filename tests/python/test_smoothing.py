@@ -258,7 +258,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "no seconds that can be drawn": (
         {SECONDS: 1e-60},
-        "pools.h100.smoothing.seconds_per_transition.value must be",
+        "pools.h100.smoothing.seconds_per_transition must be 0, or from 1e-09 to 1e+06, got 1e-60",
     ),
     "a share above one": (
         {"pools.h100.smoothing.floor": 20.0},

@@ -202,7 +202,9 @@ def _same_pools(scenario: Scenario, known: tuple[Scenario, Plan]) -> tuple[str, 
     other, plan = known
     if _pools_depend_on(scenario) != _pools_depend_on(other):
         return ()
-    same = tuple(name for name, pool in scenario.pools.items() if pool == other.pools[name])
+    same = tuple(
+        name for name, pool in scenario.pools.items() if _is_planned_as(pool, other.pools[name])
+    )
     has_same_overhead = scenario.workload.overhead_s == other.workload.overhead_s
     if len(same) == len(scenario.pools) and has_same_overhead:
         return same
@@ -226,6 +228,14 @@ def _has_memory_time(scenario: Scenario) -> bool:
     """Return whether an optimizer's time in memory is part of the overhead of some pool."""
     of_pools = any(pool.memory_efficiency is not None for pool in scenario.pools.values())
     return of_pools or scenario.workload.software.memory_efficiency is not None
+
+
+def _is_planned_as(pool: Pool, other: Pool) -> bool:
+    """Return whether two pools have one plan: of these smoothing of power is no part."""
+    if pool is other:
+        return True
+    plain = {"smoothing": None, "power_aware": False}
+    return pool.model_copy(update=plain) == other.model_copy(update=plain)
 
 
 def _without_speed(pool: Pool) -> Pool:

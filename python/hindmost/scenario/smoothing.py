@@ -7,11 +7,15 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from hindmost.catalog.schema import NotNegative
-from hindmost.law import Constant
+from hindmost.law import domain_error
 from hindmost.strict import Strict
 
 SMOOTHING = "power-smoothing"
 """Name of what smoothing does to steps, with the pool's behind it, and of failures by it."""
+
+
+TRANSITION_S = (1e-9, 1e6)
+"""Seconds of a transition that takes some, at least and at most."""
 
 
 class Smoothing(Strict):
@@ -34,6 +38,9 @@ class Smoothing(Strict):
 
     @model_validator(mode="after")
     def _a_transition_can_be_drawn(self) -> Smoothing:
-        if self.seconds_per_transition:
-            Constant(value=self.seconds_per_transition).check_drawable("seconds_per_transition")
+        # Within these the core draws every number; to try it out takes long in a forecast.
+        low, high = TRANSITION_S
+        seconds = self.seconds_per_transition
+        if seconds and not low <= seconds <= high:
+            raise domain_error("seconds_per_transition", seconds, f"0, or from {low:g} to {high:g}")
         return self

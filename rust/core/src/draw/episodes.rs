@@ -15,7 +15,7 @@ use crate::control::Control;
 use crate::error::Result;
 use crate::plan::{Affects, Cause, Episode, Plan, Pool, Span};
 use crate::random::{Random, Stream, run_word};
-use crate::simd::{Kernel, QUAD_STEPS, TILE_UNITS, TileAddress, TileArray};
+use crate::simd::{Kernel, QUAD_STEPS, SCATTERED_UNITS, TILE_UNITS, TileAddress, TileArray};
 use crate::table::{Table, unit_exponential};
 
 /// Steps for which the slow ranks are listed together.
@@ -63,7 +63,8 @@ pub fn episode_factor(
         return 1.0;
     };
     let mut found = Vec::new();
-    clock.events(unit, clock.words(unit, 0, WORDS), &mut found);
+    let known = [0, 1].map(|number| clock.words(unit, number, WORDS));
+    clock.events(unit, known, &mut found);
     found.iter().map(|event| event.severity).product()
 }
 
@@ -389,36 +390,51 @@ impl<'a> Clock<'a> {
 
     /// Those of some consecutive units.
     fn events_of(&self, units: Range<u32>, kernel: Kernel) -> Vec<Event> {
-        let mut found = Vec::new();
+        let mut hit = Vec::new();
         let mut words = TileArray([[0; TILE_UNITS]; QUAD_STEPS]);
         for first_unit in units.clone().step_by(TILE_UNITS) {
-            let address = TileAddress {
-                stream: self.stream,
-                first_unit,
-                c1: 0,
-                c2: run_word(self.run, WORDS),
-            };
-            kernel.words(self.random, address, &mut words);
+            kernel.words(self.random, self.address(first_unit, 0), &mut words);
             let [gaps, ..] = &words.0;
             for ((lane, &gap), unit) in gaps.iter().enumerate().zip(first_unit..units.end) {
                 // Most units have none, which their word shows without a look at the table.
                 if gap <= self.last_word && self.cause.acts_on(unit) {
-                    self.events(unit, words.0.map(|row| row[lane]), &mut found);
+                    hit.push((unit, words.0.map(|row| row[lane])));
                 }
+            }
+        }
+        let mut found = Vec::with_capacity(hit.len());
+        for hit in hit.chunks(SCATTERED_UNITS) {
+            // Whether a unit has a second one is told by its words alone.
+            let mut lanes = [0; SCATTERED_UNITS];
+            for (lane, &(unit, _)) in lanes.iter_mut().zip(hit) {
+                *lane = unit;
+            }
+            let second = kernel.scattered_words(self.random, self.address(0, 1), &lanes);
+            for (lane, &(unit, first)) in hit.iter().enumerate() {
+                let known = [first, second.map(|row| row[lane])];
+                self.events(unit, known, &mut found);
             }
         }
         found
     }
 
-    /// Adds those of one unit, the words of whose first one are known.
-    fn events(&self, unit: u32, first: [u32; 4], found: &mut Vec<Event>) {
+    /// Address of the words of the events of one number of consecutive units.
+    fn address(&self, first_unit: u32, number: u32) -> TileAddress {
+        TileAddress {
+            stream: self.stream,
+            first_unit,
+            c1: number,
+            c2: run_word(self.run, WORDS),
+        }
+    }
+
+    /// Adds those of one unit, the words of whose first two are known.
+    fn events(&self, unit: u32, known: [[u32; 4]; 2], found: &mut Vec<Event>) {
         let (episode, steps) = (self.episode, &self.steps);
         let mut sum = 0.0;
-        let mut words = first;
         for number in 0..u32::MAX {
-            if number > 0 {
-                words = self.words(unit, number, WORDS);
-            }
+            let words = known.get(number as usize).copied();
+            let words = words.unwrap_or_else(|| self.words(unit, number, WORDS));
             let [gap, duration, severity, _] = words;
             let refine = || self.words(unit, number, REFINE)[0];
             sum += f64::from(self.gaps.value(gap, refine));

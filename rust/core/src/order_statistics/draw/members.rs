@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::rare::{Events, Hit, Rare};
-use super::slow::{Slow, SlowInStep};
+use super::slow::{RankFactor, Slow, SlowInStep};
 use crate::control::Control;
 use crate::curve::Curve;
 use crate::draw::{Draws, DriftPaths, Episodes, When};
@@ -60,8 +60,8 @@ pub struct Scratch {
     events: Events,
     /// Ranks that are drawn by themselves in the step at hand.
     hits: Vec<Hit>,
-    /// Those of all steps of a quad that may be the slowest, each with its step.
-    contenders: Vec<(usize, Hit)>,
+    /// Those of all steps of a quad that may be the slowest.
+    contenders: Vec<Contender>,
     /// The blocks of these ranks, which are left out of the bulk, in order.
     blocks: Vec<Range<u32>>,
     ranks: Vec<u32>,
@@ -70,6 +70,15 @@ pub struct Scratch {
     /// Words of the compiled causes of some contenders, by cause.
     words: Vec<Option<ScatteredWords>>,
     drifts: DriftPaths,
+}
+
+/// A rank that may be the slowest in one step of a quad.
+#[derive(Debug, Clone, Copy)]
+struct Contender {
+    step: usize,
+    hit: Hit,
+    /// Its persistent factor, where that is known already.
+    persistent: Option<f32>,
 }
 
 /// Where the persistent effects of ranks come from.
@@ -386,32 +395,36 @@ impl<'a> Members<'a> {
         (quad, step): (u32, usize),
         slow: SlowInStep,
         hits: &[Hit],
-        contenders: &mut Vec<(usize, Hit)>,
+        contenders: &mut Vec<Contender>,
         common: Common,
         best: &mut B,
     ) {
-        let bound = |factor: f32| {
-            (self.law.greatest * BOUND_MARGIN * f64::from(factor)) as f32 * common.slowdown
-        };
+        let greatest = self.law.greatest * BOUND_MARGIN;
+        let bound = |factor: f32| (greatest * f64::from(factor)) as f32 * common.slowdown;
         let mut is_first = true;
         for (place, reach) in slow.by_reach() {
             if !best.yields_to(bound(reach), common.stall, 0) {
                 break;
             }
-            let ranks = self.slow.ranks(place);
-            let persistent = || self.persistent.factors(ranks.clone());
-            for &(factor, rank) in self.slow.factors(place, persistent) {
-                if !best.yields_to(bound(factor), common.stall, 0) {
+            let persistent = || self.persistent.factors(self.slow.ranks(place));
+            for &RankFactor {
+                product,
+                persistent,
+                own,
+                rank,
+            } in self.slow.factors(place, persistent)
+            {
+                if !best.yields_to(bound(product), common.stall, 0) {
                     break;
                 }
                 if hits.binary_search_by_key(&rank, |hit| hit.rank).is_ok()
-                    || !self.slow.is_of(place, rank) && slow.factor(rank).is_some()
+                    || own.is_none() && slow.factor(rank).is_some()
                 {
                     continue;
                 }
                 if is_first {
                     // It rules most of the others out.
-                    let slowdown = f64::from(factor) * self.compiled_factor_of(rank, quad, step);
+                    let slowdown = f64::from(product) * self.compiled_factor_of(rank, quad, step);
                     let slowdown = slowdown as f32 * common.slowdown;
                     if best.yields_to(slowdown, common.stall, rank) {
                         best.take(slowdown, common.stall, rank);
@@ -419,12 +432,14 @@ impl<'a> Members<'a> {
                     }
                     is_first = false;
                 } else {
-                    let slowdown = f64::from(self.slow.factor_of(place, rank));
-                    let hit = Hit {
-                        slowdown,
-                        ..Hit::untouched(rank)
-                    };
-                    contenders.push((step, hit));
+                    contenders.push(Contender {
+                        step,
+                        hit: Hit {
+                            slowdown: f64::from(own.unwrap_or(1.0)),
+                            ..Hit::untouched(rank)
+                        },
+                        persistent: Some(persistent),
+                    });
                 }
             }
         }
@@ -563,10 +578,14 @@ impl<'a> Members<'a> {
             let bound = self.surveyed.bound(hit.rank);
             let slowdown = self.bound(&hit, bound, common);
             if best.yields_to(slowdown, self.stall(&hit, common), hit.rank) {
-                contenders.push((step, hit));
+                contenders.push(Contender {
+                    step,
+                    hit,
+                    persistent: None,
+                });
             }
         }
-        contenders[first..].sort_unstable_by(|(_, a), (_, b)| b.stall.total_cmp(&a.stall));
+        contenders[first..].sort_unstable_by(|a, b| b.hit.stall.total_cmp(&a.hit.stall));
     }
 
     /// Draws the ranks of [`Members::keep_contenders`] and compares them with the best so far;
@@ -589,18 +608,20 @@ impl<'a> Members<'a> {
         if contenders.is_empty() {
             return;
         }
-        factors.clear();
-        factors.resize(contenders.len(), 1.0);
         ranks.clear();
-        ranks.extend(contenders.iter().map(|(_, hit)| hit.rank));
+        let unknown = contenders.iter().filter(|one| one.persistent.is_none());
+        ranks.extend(unknown.map(|one| one.hit.rank));
+        factors.clear();
+        factors.resize(ranks.len(), 1.0);
         self.persistent.multiply(ranks, units, factors);
+        let mut drawn = factors.iter().copied();
         let when = When::quad(quad);
-        for (contenders, factors) in contenders
-            .chunks(SCATTERED_UNITS)
-            .zip(factors.chunks(SCATTERED_UNITS))
-        {
+        for contenders in contenders.chunks(SCATTERED_UNITS) {
             self.draw_words(when, contenders, units, words);
-            for (place, (&(step, hit), &persistent)) in contenders.iter().zip(factors).enumerate() {
+            for (place, &contender) in contenders.iter().enumerate() {
+                let Contender { step, hit, .. } = contender;
+                let known = contender.persistent.or_else(|| drawn.next());
+                let persistent = known.unwrap_or(1.0);
                 let (common, best) = (common[step], &mut best[step]);
                 let stall = self.stall(&hit, common);
                 if !best.yields_to(self.bound(&hit, persistent, common), stall, hit.rank) {
@@ -621,7 +642,7 @@ impl<'a> Members<'a> {
     fn draw_words(
         &self,
         when: When,
-        contenders: &[(usize, Hit)],
+        contenders: &[Contender],
         units: &mut Vec<u32>,
         words: &mut Vec<Option<ScatteredWords>>,
     ) {
@@ -631,8 +652,8 @@ impl<'a> Members<'a> {
                 return None;
             }
             let scope = self.compiled.cause(cause).scope();
-            let unit = |(_, hit): &(usize, Hit)| {
-                let gpu = self.pool.stretch(hit.rank).0;
+            let unit = |contender: &Contender| {
+                let gpu = self.pool.stretch(contender.hit.rank).0;
                 self.pool.unit(scope, gpu).0
             };
             units.clear();

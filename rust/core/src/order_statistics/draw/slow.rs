@@ -15,8 +15,17 @@ use crate::plan::{Pool, Scope};
 /// Consecutive ranks that share a bit of a list. Few bits stay in the cache, and few of them are set.
 const RANKS_PER_BIT: u32 = 32;
 
-/// A factor, and the rank that has it.
-pub(super) type RankFactor = (f32, u32);
+/// How slow a rank is that an episode's blocks hold.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct RankFactor {
+    /// Product of its episode and persistent factors.
+    pub(super) product: f32,
+    /// That of what lasts for a whole run.
+    pub(super) persistent: f32,
+    /// That of the episode; none of a rank that is not its own.
+    pub(super) own: Option<f32>,
+    pub(super) rank: u32,
+}
 
 /// The episodes of a pool in one run, with bounds that tell in which steps they may matter.
 pub(super) struct Slow {
@@ -311,44 +320,34 @@ impl Slow {
         }
     }
 
-    /// Whether a rank is one of an episode's own, and not only of its blocks.
-    pub(super) fn is_of(&self, place: u32, rank: u32) -> bool {
-        self.episodes.all()[place as usize].ranks.contains(&rank)
-    }
-
-    /// The factor of a rank of an episode's blocks: 1 if it is none of its own.
-    pub(super) fn factor_of(&self, place: u32, rank: u32) -> f32 {
-        let slow = &self.episodes.all()[place as usize];
-        if slow.ranks.contains(&rank) {
-            slow.factor(rank)
-        } else {
-            1.0
-        }
-    }
-
     /// The ranks of an episode's blocks.
     pub(super) fn ranks(&self, place: u32) -> Range<u32> {
         self.blocks[place as usize].clone()
     }
 
-    /// The ranks of an episode's blocks, each with the product of its episode and persistent
-    /// factors, the greatest first: `persistent` gives the latter when they are asked for first.
-    ///
-    /// Ranks of these blocks that are none of its own have their persistent factors alone.
+    /// The factors of the ranks of an episode's blocks, those with the greatest product first:
+    /// `persistent` gives the persistent ones when they are asked for first.
     pub(super) fn factors(
         &self,
         place: u32,
         persistent: impl FnOnce() -> Vec<f32>,
     ) -> &[RankFactor] {
         self.factors[place as usize].get_or_init(|| {
-            let own = |rank: u32| self.factor_of(place, rank);
-            let ranks = self.ranks(place);
-            let products = ranks.zip(persistent());
-            let mut products: Box<[RankFactor]> = products
-                .map(|(rank, factor)| (own(rank) * factor, rank))
+            let slow = &self.episodes.all()[place as usize];
+            let ranks = self.ranks(place).zip(persistent());
+            let mut factors: Box<[RankFactor]> = ranks
+                .map(|(rank, persistent)| {
+                    let own = slow.ranks.contains(&rank).then(|| slow.factor(rank));
+                    RankFactor {
+                        product: own.unwrap_or(1.0) * persistent,
+                        persistent,
+                        own,
+                        rank,
+                    }
+                })
                 .collect();
-            products.sort_by(|(a, _), (b, _)| b.total_cmp(a));
-            products
+            factors.sort_by(|a, b| b.product.total_cmp(&a.product));
+            factors
         })
     }
 }
