@@ -101,7 +101,8 @@ def in_parallel(
                 progress(number + 1, len(items))
         return found
     # Imported where it is needed, for a quick start without it.
-    from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+    from concurrent.futures import ThreadPoolExecutor
+    from queue import SimpleQueue
 
     n_workers = min(threads, len(items))
     stop = threading.Event()
@@ -118,19 +119,21 @@ def in_parallel(
     n_done, waiting = 0, iter(enumerate(items))
     # Items that nobody works on yet are not handed over: each of them would take a kilobyte.
     pending: dict[Future[Any], int] = {}
+    done: SimpleQueue[Future[Any]] = SimpleQueue()
     with ThreadPoolExecutor(n_workers) as pool:
         try:
             while True:
                 for place, item in islice(waiting, AHEAD * n_workers - len(pending)):
-                    pending[pool.submit(one, item)] = place
+                    future = pool.submit(one, item)
+                    pending[future] = place
+                    future.add_done_callback(done.put)
                 if not pending:
                     return values
-                done, _ = wait(pending, return_when=FIRST_COMPLETED)
-                for future in done:
-                    values[pending.pop(future)] = future.result()
-                    n_done += 1
-                    if progress is not None:
-                        progress(n_done, len(items))
+                future = done.get()
+                values[pending.pop(future)] = future.result()
+                n_done += 1
+                if progress is not None:
+                    progress(n_done, len(items))
         except BaseException:
             stop.set()
             for future in pending:
