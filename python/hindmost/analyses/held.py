@@ -15,6 +15,8 @@ SHARES = (1e-3, 1 - 1e-3, 0.25, 0.75, 0.5)
 them where the scenario refuses these or they are the scenario's own."""
 OF_NO_TOKENS = ("causes", "fabric", "fabrics", "collective", "failures", "checkpoint", "ideal")
 """Sections of which no value changes the tokens of a step."""
+OF_RECOVERY = "spares"
+"""Key of a recovery that does; all others say what happens between steps."""
 
 
 def held_of(scenario: Scenario, unknowns: Sequence[Unknown]) -> tuple[str, ...]:
@@ -35,7 +37,9 @@ def held_of(scenario: Scenario, unknowns: Sequence[Unknown]) -> tuple[str, ...]:
 def _may_matter(path: str) -> bool:
     section, key = path.partition(".")[0], path.rpartition(".")[2]
     if section == "pools":
-        return key not in OF_STEPS_IN_POOLS
+        return key not in OF_STEPS_IN_POOLS and ".smoothing." not in path
+    if section == "recovery":
+        return key == OF_RECOVERY
     return section not in OF_NO_TOKENS and path != "workload.overhead_s"
 
 

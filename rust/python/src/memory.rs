@@ -7,19 +7,30 @@ use pyo3::prelude::*;
 
 use crate::again::{Reduced, call_again};
 
+/// Memories of laws that are kept, at most: each takes some tens of megabytes.
+const MAX_LAW_MEMORIES: usize = 4;
+
 /// What engines of similar plans share, so that it is found once. It changes no number: all
 /// memories are equal, and a copy is an empty one.
 #[pyclass(frozen, module = "hindmost._core")]
 #[derive(Default)]
 pub struct Memory {
-    laws: Mutex<LawMemory>,
+    /// One for each thread that compiles, so that none waits for another.
+    laws: Mutex<Vec<LawMemory>>,
     runs: Mutex<RunMemory>,
 }
 
 impl Memory {
-    /// Calls `work` with the laws of pools, while no other thread can.
+    /// Calls `work` with laws of pools that no other thread has at the time.
     pub fn with_laws<T>(&self, work: impl FnOnce(&mut LawMemory) -> T) -> T {
-        work(&mut self.laws.lock().unwrap_or_else(PoisonError::into_inner))
+        let all = || self.laws.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut laws = all().pop().unwrap_or_default();
+        let found = work(&mut laws);
+        let mut all = all();
+        if all.len() < MAX_LAW_MEMORIES {
+            all.push(laws);
+        }
+        found
     }
 
     /// Calls `work` with what runs have drawn, while no other thread can.

@@ -73,6 +73,119 @@ struct Errors {
     end: f64,
 }
 
+impl Errors {
+    /// Whether cubics are accurate enough.
+    fn let_cubics_do(&self) -> bool {
+        self.cubic.max(0.5 * self.log_line) <= CUBIC_TOLERANCE
+    }
+
+    /// Whether neither cubics nor straight lines are accurate enough, which no further error
+    /// changes.
+    fn are_too_large(&self) -> bool {
+        !self.let_cubics_do() && self.line > LINE_TOLERANCE
+    }
+}
+
+/// A law at even steps of ln x and halfway between them: exceedances without the jumps at atoms,
+/// and the jumps beyond.
+struct Samples {
+    step: f64,
+    first: f64,
+    atoms: Vec<GridAtom>,
+    entries: Vec<(f64, f64)>,
+    /// After each entry.
+    halfway: Vec<(f64, f64)>,
+}
+
+impl Samples {
+    /// Of so many steps between where a law is certain and where it is negligible.
+    fn of_points(curve: &Curve, n: f64, points: usize) -> Self {
+        let (low, high) = (
+            curve.place(CERTAIN_EXCEEDANCES).x,
+            curve.place(NEGLIGIBLE_EXCEEDANCES / n).x,
+        );
+        let first = libm::log(low);
+        let step = (libm::log(high) - first).max(1e-9) / points as f64;
+        Self::of(curve, n, first, step)
+    }
+
+    fn of(curve: &Curve, n: f64, first: f64, step: f64) -> Self {
+        let atoms = curve.atoms().map(|knot| {
+            let [before, after] = [knot, knot + 1].map(|knot| curve.exceedances_of(knot));
+            let after = if after <= 2.0 * MIN_EXCEEDANCES {
+                0.0
+            } else {
+                after
+            };
+            let jump = before.min(CERTAIN_EXCEEDANCES) - after.min(CERTAIN_EXCEEDANCES);
+            GridAtom {
+                log: libm::log(curve.xs()[knot + 1]),
+                jump,
+            }
+        });
+        let empty = Self {
+            step,
+            first,
+            atoms: atoms.collect(),
+            entries: Vec::new(),
+            halfway: Vec::new(),
+        };
+        empty.filled(curve, n, |_| None)
+    }
+
+    /// With half the step: every other entry is known, and so is what lay halfway.
+    fn halved(self, curve: &Curve, n: f64) -> Self {
+        let Self {
+            entries, halfway, ..
+        } = &self;
+        let finer = Self {
+            step: 0.5 * self.step,
+            first: self.first,
+            atoms: self.atoms.clone(),
+            entries: Vec::new(),
+            halfway: Vec::new(),
+        };
+        // Padding is as many entries of any step. Half of a step is exact, and so are places.
+        finer.filled(curve, n, |entry| {
+            let place = entry + PADDING;
+            let known = if place.is_multiple_of(2) {
+                entries
+            } else {
+                halfway
+            };
+            known.get(place / 2).copied()
+        })
+    }
+
+    /// With all entries, those that are not known evaluated.
+    fn filled(
+        mut self,
+        curve: &Curve,
+        n: f64,
+        known: impl Fn(usize) -> Option<(f64, f64)>,
+    ) -> Self {
+        let last = libm::log(curve.place(NEGLIGIBLE_EXCEEDANCES / n).x);
+        let n_points = ((last - self.first) / self.step) as usize + 2 + 2 * PADDING;
+        let entry = |k: usize| known(k).unwrap_or_else(|| self.at(curve, k as f64));
+        let entries = (0..n_points).map(entry).collect();
+        let halfway = (0..n_points)
+            .map(|k| self.at(curve, k as f64 + 0.5))
+            .collect();
+        self.entries = entries;
+        self.halfway = halfway;
+        self
+    }
+
+    /// The law at a place of the grid.
+    fn at(&self, curve: &Curve, place: f64) -> (f64, f64) {
+        let log = self.first + (place - PADDING as f64) * self.step;
+        let jumps = self.atoms.iter().filter(|atom| log < atom.log);
+        let jumps: f64 = jumps.map(|atom| atom.jump).sum();
+        let smooth = curve.exceedances(libm::exp(log)).min(CERTAIN_EXCEEDANCES) - jumps;
+        (smooth.max(0.0), jumps)
+    }
+}
+
 impl LogGrid {
     /// The grid of the law of `n` units whose persistent factors have a standard
     /// deviation of `spread` in ln; none where even the finest grid does not follow
@@ -83,8 +196,9 @@ impl LogGrid {
             .clamp(MAX_GRID_POINTS / 16, MAX_GRID_POINTS)
             .next_power_of_two();
         let mut points = MIN_GRID_POINTS;
+        let mut samples = Samples::of_points(curve, n, points);
         loop {
-            let mut grid = Self::with_points(curve, n, points);
+            let mut grid = Self::of_samples(&samples, n, points < most);
             // Units expected within one step of the slowest: at the law's end their
             // interpolation errors add up.
             let crowd = (n * grid.step / (2.0 * spread)).clamp(1.0, n);
@@ -96,6 +210,7 @@ impl LogGrid {
                 return (few_atoms && grid.follows()).then_some(grid);
             }
             points *= 2;
+            samples = samples.halved(curve, n);
         }
     }
 
@@ -104,50 +219,30 @@ impl LogGrid {
         self.is_smooth || self.errors.line <= MAX_LINE_ERROR
     }
 
-    fn with_points(curve: &Curve, n: f64, points: usize) -> Self {
-        let (low, high) = (
-            curve.place(CERTAIN_EXCEEDANCES).x,
-            curve.place(NEGLIGIBLE_EXCEEDANCES / n).x,
-        );
-        let first = libm::log(low);
-        let step = (libm::log(high) - first).max(1e-9) / points as f64;
-        Self::with_step(curve, n, first, step)
-    }
-
     /// The grid of a law of `n` units with a given step, from ln x = `first` on.
     pub(super) fn with_step(curve: &Curve, n: f64, first: f64, step: f64) -> Self {
-        let last = libm::log(curve.place(NEGLIGIBLE_EXCEEDANCES / n).x);
-        let n_points = ((last - first) / step) as usize + 2 + 2 * PADDING;
-        let atoms: Vec<GridAtom> = curve
-            .atoms()
-            .map(|knot| {
-                let [before, after] = [knot, knot + 1].map(|knot| curve.exceedances_of(knot));
-                let after = if after <= 2.0 * MIN_EXCEEDANCES {
-                    0.0
-                } else {
-                    after
-                };
-                let jump = before.min(CERTAIN_EXCEEDANCES) - after.min(CERTAIN_EXCEEDANCES);
-                GridAtom {
-                    log: libm::log(curve.xs()[knot + 1]),
-                    jump,
-                }
-            })
-            .collect();
-        // Exceedances without the jumps, and the jumps beyond, at a place of the grid.
-        let both_at = |place: f64| {
-            let log = first + (place - PADDING as f64) * step;
-            let jumps = atoms.iter().filter(|atom| log < atom.log);
-            let jumps: f64 = jumps.map(|atom| atom.jump).sum();
-            let smooth = curve.exceedances(libm::exp(log)).min(CERTAIN_EXCEEDANCES) - jumps;
-            (smooth.max(0.0), jumps)
-        };
-        let exceedances: Vec<f64> = (0..n_points).map(|k| both_at(k as f64).0).collect();
+        Self::of_samples(&Samples::of(curve, n, first, step), n, false)
+    }
+
+    /// The grid of a sampled law of `n` units. Where one that is too coarse will not be used
+    /// (`may_stop`), its errors are looked at until it is known to be.
+    fn of_samples(samples: &Samples, n: f64, may_stop: bool) -> Self {
+        let Samples {
+            first,
+            step,
+            ref atoms,
+            ..
+        } = *samples;
+        let n_points = samples.entries.len();
+        let exceedances: Vec<f64> = samples.entries.iter().map(|entry| entry.0).collect();
         let logs: Vec<f64> = exceedances.iter().map(|&each| libm::log(each)).collect();
         let mut errors = Errors::default();
         for k in 1..n_points.saturating_sub(2) {
+            if may_stop && errors.are_too_large() {
+                break;
+            }
             let four: &[f64] = &exceedances[k - 1..k + 3];
-            let (middle, jumps) = both_at(k as f64 + 0.5);
+            let (middle, jumps) = samples.halfway[k];
             if middle + jumps < 0.1 * NEGLIGIBLE_EXCEEDANCES / n {
                 continue;
             }
@@ -171,7 +266,7 @@ impl LogGrid {
         // Where the law ends, a straight line to the next entry puts exceedances beyond
         // the end. They count against what slower units have there: an atom's jump, or
         // the exceedances of the next entry.
-        for &GridAtom { log, jump } in &atoms {
+        for &GridAtom { log, jump } in atoms {
             // The entry before the atom, also where the atom lies on an entry.
             let entry = libm::ceil((log - first) / step - 1e-6) as usize + PADDING - 1;
             let entry = entry.min(n_points - 2);
@@ -191,8 +286,8 @@ impl LogGrid {
             step,
             first,
             exceedances,
-            atoms,
-            is_smooth: errors.cubic.max(0.5 * errors.log_line) <= CUBIC_TOLERANCE,
+            atoms: atoms.clone(),
+            is_smooth: errors.let_cubics_do(),
             errors,
         }
     }
