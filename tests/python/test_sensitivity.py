@@ -205,6 +205,13 @@ def test_wrong_calls_are_refused(call: dict[str, Any], said: str) -> None:
     assert said in str(refused.value)
 
 
+def test_problems_of_the_scenario_and_the_call_are_told_together() -> None:
+    with pytest.raises(hm.ScenarioError) as refused:
+        hm.sensitivity("h100-1k", changes={"layout.tenor": 4}, n=3, steps=0, days=-1.0)
+    said = [problem.path for problem in refused.value.problems]
+    assert said == ["layout.tenor", "n", "steps", "days"]
+
+
 def test_a_scenario_of_which_all_is_known_is_refused() -> None:
     with pytest.raises(hm.ScenarioError, match="unknowns must name at least one value"):
         hm.sensitivity(job(), seed=1)

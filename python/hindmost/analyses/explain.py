@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hindmost.analyses.points import Metric, Outcome, Points
+from hindmost.analyses.points import Metric, Outcome, Points, sizes_of, sizes_problems
 from hindmost.analyses.posterior import (
     Observed,
     Spread,
@@ -22,22 +22,9 @@ from hindmost.analyses.posterior import (
 from hindmost.analyses.reach import Lever, corners, lever_of, value_that_would_do
 from hindmost.analyses.sides import sides
 from hindmost.analyses.unknowns import MAX_POINTS, Point, drawn, some_unknowns_of
-from hindmost.arguments import (
-    DEFAULT_DAYS,
-    as_float,
-    as_int,
-    available_threads,
-    drawn_seed,
-    method_problems,
-    refuse,
-    row_problems,
-    seed_problems,
-    size_problems,
-    thread_problems,
-    whole_run_problems,
-)
+from hindmost.arguments import as_float, refuse
 from hindmost.compiled import Compiled, compile
-from hindmost.engines import Method, Progress, Reason
+from hindmost.engines import Method, Progress
 from hindmost.errors import Problem, ScenarioError
 from hindmost.plots.intervals import Interval, intervals
 from hindmost.plots.plot import Plot
@@ -46,8 +33,6 @@ from hindmost.scenario import Changes, Scenario
 if TYPE_CHECKING:
     import polars as pl
 
-SIZES = {"order-statistics": (4, 250), "sample": (2, 10)}
-"""Runs, and steps of each run, by method: of each point, so fewer than of one simulation."""
 FIRST_POINTS = 1024
 """Points by which it is judged what can be reached."""
 LEAST_POINTS = 4096
@@ -282,9 +267,7 @@ def explain(
     >>> found.reachable, found.beliefs
     (False, ())
     """
-    steps, runs, seed, threads = (as_int(each) for each in (steps, runs, seed, threads))
-    seed = drawn_seed() if seed is None else seed
-    threads = available_threads() if threads is None else threads
+    sizes = sizes_of(steps=steps, runs=runs, seed=seed, threads=threads, method=method, days=days)
 
     def call_problems(*, has_failures: bool) -> list[Problem]:
         return [
@@ -296,11 +279,7 @@ def explain(
                 tail_tolerance=tail_tolerance,
                 has_failures=has_failures,
             ),
-            *size_problems(steps=steps, runs=runs),
-            *seed_problems(seed),
-            *thread_problems(threads),
-            *method_problems(method),
-            *whole_run_problems(days=as_float(days), tokens=None, has_failures=has_failures),
+            *sizes_problems(**sizes, has_failures=has_failures),
         ]
 
     try:
@@ -311,7 +290,6 @@ def explain(
         refuse([*error.problems, *call_problems(has_failures=True)])
         raise
     refuse(call_problems(has_failures=bool(base.scenario.enabled_failures)))
-    has_failures = bool(base.scenario.enabled_failures)
     value = mfu if fleet_mfu is None else fleet_mfu
     assert value is not None
     observed = Observed(
@@ -320,30 +298,8 @@ def explain(
         tail=None if tail is None else float(tail),
         tail_tolerance=None if tail_tolerance is None else float(tail_tolerance),
     )
-    by_method = (
-        "sample" if method == "sample" or isinstance(base.exact, Reason) else "order-statistics"
-    )
-    default_runs, default_steps = SIZES[by_method]
-    points = Points(
-        base=base,
-        unknowns=unknowns,
-        metric="mfu" if fleet_mfu is None else "fleet_mfu",
-        seed=seed,
-        runs=default_runs if runs is None else runs,
-        steps=default_steps if steps is None else steps,
-        days=DEFAULT_DAYS if days is None else float(days),
-        method=method,
-        threads=threads,
-    )
-    refuse(row_problems(points.runs, points.steps))
-    inputs = {
-        "seed": seed,
-        "runs": points.runs,
-        "steps": points.steps,
-        "method": by_method if method == "auto" else method,
-        "days": points.days if has_failures else None,
-    }
-    return _explained(base, points, observed, inputs, progress)
+    points = Points.of(base, unknowns, "mfu" if fleet_mfu is None else "fleet_mfu", **sizes)
+    return _explained(base, points, observed, progress)
 
 
 def observation_problems(
@@ -391,7 +347,6 @@ def _explained(
     base: Compiled,
     points: Points,
     observed: Observed,
-    inputs: dict[str, Any],
     progress: Progress | None,
 ) -> Explanation:
     unknowns = points.unknowns
@@ -415,7 +370,7 @@ def _explained(
         scenario=base.scenario,
         metric=points.metric,
         observed=observed,
-        inputs=inputs,
+        inputs=points.inputs,
         given=given.value,
         lowest=min(one.value for _, one in reached),
         highest=max(one.value for _, one in reached),

@@ -11,9 +11,23 @@ from numpy.typing import NDArray
 
 from hindmost.analyses.sides import sides
 from hindmost.analyses.unknowns import Point, Unknown
+from hindmost.arguments import (
+    DEFAULT_DAYS,
+    as_float,
+    as_int,
+    available_threads,
+    drawn_seed,
+    method_problems,
+    refuse,
+    row_problems,
+    seed_problems,
+    size_problems,
+    thread_problems,
+    whole_run_problems,
+)
 from hindmost.compiled import Compiled
-from hindmost.engines import Method, Progress
-from hindmost.errors import ScenarioError
+from hindmost.engines import Method, Progress, Reason
+from hindmost.errors import Problem, ScenarioError
 from hindmost.parallel import in_parallel
 from hindmost.plan import Plan
 from hindmost.statistics import jackknife
@@ -22,6 +36,49 @@ from hindmost.whole_run.fleet import Fleet
 from hindmost.whole_run.hours import RunHours, run_hours
 
 Metric = Literal["mfu", "fleet_mfu"]
+SIZES = {"order-statistics": (4, 250), "sample": (2, 10)}
+"""Runs, and steps of each run, by method: of each point, so fewer than of one simulation."""
+
+
+def sizes_of(
+    *,
+    steps: int | None,
+    runs: int | None,
+    seed: int | None,
+    threads: int | None,
+    method: Method,
+    days: float | None,
+) -> dict[str, Any]:
+    """Return how points are to be simulated, with a seed and threads where none are given."""
+    steps, runs, seed, threads = (as_int(each) for each in (steps, runs, seed, threads))
+    return {
+        "steps": steps,
+        "runs": runs,
+        "seed": drawn_seed() if seed is None else seed,
+        "threads": available_threads() if threads is None else threads,
+        "method": method,
+        "days": as_float(days),
+    }
+
+
+def sizes_problems(
+    *,
+    steps: int | None,
+    runs: int | None,
+    seed: int,
+    threads: int,
+    method: str,
+    days: float | None,
+    has_failures: bool,
+) -> list[Problem]:
+    """Return the problems of how points are to be simulated."""
+    return [
+        *size_problems(steps=steps, runs=runs),
+        *seed_problems(seed),
+        *thread_problems(threads),
+        *method_problems(method),
+        *whole_run_problems(days=days, tokens=None, has_failures=has_failures),
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +137,54 @@ class Points:
     days: float
     method: Method
     threads: int
+
+    @classmethod
+    def of(
+        cls,
+        base: Compiled,
+        unknowns: Sequence[Unknown],
+        metric: Metric,
+        *,
+        steps: int | None,
+        runs: int | None,
+        seed: int,
+        threads: int,
+        method: Method,
+        days: float | None,
+    ) -> Points:
+        """Return points of default sizes where none are given.
+
+        Raises
+        ------
+        ScenarioError
+            If a point has too many rows.
+        """
+        default_runs, default_steps = SIZES[_method_of(base, method)]
+        runs = default_runs if runs is None else runs
+        steps = default_steps if steps is None else steps
+        refuse(row_problems(runs, steps))
+        return cls(
+            base=base,
+            unknowns=unknowns,
+            metric=metric,
+            seed=seed,
+            runs=runs,
+            steps=steps,
+            days=DEFAULT_DAYS if days is None else days,
+            method=method,
+            threads=threads,
+        )
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """Seed, runs, steps, method and days of each point."""
+        return {
+            "seed": self.seed,
+            "runs": self.runs,
+            "steps": self.steps,
+            "method": _method_of(self.base, self.method),
+            "days": self.days if self.base.scenario.enabled_failures else None,
+        }
 
     def outcomes(
         self, points: Sequence[Point], *, progress: Progress | None = None
@@ -158,6 +263,13 @@ class Points:
             return float(flops[:, 0].sum() / flops[:, 1].sum())
 
         return _outcome(_with_each_left_out(fleet_mfu, both), steps.tails)
+
+
+def _method_of(base: Compiled, method: Method) -> str:
+    """Return the method that a scenario is simulated by."""
+    if method != "auto":
+        return method
+    return "sample" if isinstance(base.exact, Reason) else "order-statistics"
 
 
 def _with_each_left_out(

@@ -12,35 +12,19 @@ import numpy as np
 
 from hindmost.analyses.forecast import as_forecast, what_is_drawn
 from hindmost.analyses.matters import name_of
-from hindmost.analyses.points import Metric, Points
+from hindmost.analyses.points import Metric, Points, sizes_of, sizes_problems
 from hindmost.analyses.sides import sides
 from hindmost.analyses.sobol_indices import Index, sobol_indices
 from hindmost.analyses.unknowns import MAX_POINTS, Unknown, drawn
-from hindmost.arguments import (
-    DEFAULT_DAYS,
-    as_float,
-    as_int,
-    available_threads,
-    bounds,
-    drawn_seed,
-    method_problems,
-    refuse,
-    row_problems,
-    seed_problems,
-    size_problems,
-    thread_problems,
-    whole_run_problems,
-)
+from hindmost.arguments import as_int, bounds, refuse
 from hindmost.compiled import compile
-from hindmost.engines import Method, Progress, Reason
-from hindmost.errors import Problem
+from hindmost.engines import Method, Progress
+from hindmost.errors import Problem, ScenarioError
 from hindmost.scenario import Changes, Scenario
 
 if TYPE_CHECKING:
     import polars as pl
 
-SIZES = {"order-statistics": (4, 250), "sample": (2, 10)}
-"""Runs, and steps of each run, by method, of each point."""
 DEFAULT_N = 256
 """Points that each unknown is varied in."""
 METRICS = ("mfu", "fleet_mfu")
@@ -196,50 +180,30 @@ def sensitivity(
     >>> found.shares[0].index.total > found.shares[-1].index.total
     True
     """
-    n, steps, runs, seed, threads = (as_int(each) for each in (n, steps, runs, seed, threads))
-    n = DEFAULT_N if n is None else n
-    seed = drawn_seed() if seed is None else seed
-    threads = available_threads() if threads is None else threads
-    base = as_forecast(compile(scenario, changes))
+    n = DEFAULT_N if n is None else as_int(n)
+    sizes = sizes_of(steps=steps, runs=runs, seed=seed, threads=threads, method=method, days=days)
+
+    def call_problems(*, has_failures: bool) -> list[Problem]:
+        return [
+            *_metric_problems(metric, has_failures=has_failures),
+            *bounds("n", n, 16, MAX_POINTS // 2),
+            *sizes_problems(**sizes, has_failures=has_failures),
+        ]
+
+    try:
+        base = as_forecast(compile(scenario, changes))
+    except ScenarioError as error:
+        # Whether it has failures is not known then.
+        refuse([*error.problems, *call_problems(has_failures=True)])
+        raise
     unknowns, held, _ = what_is_drawn(base.scenario)
-    has_failures = bool(base.scenario.enabled_failures)
     refuse(
         [
             *_unknown_problems(base.scenario, unknowns),
-            *_metric_problems(metric, has_failures=has_failures),
-            *bounds("n", n, 16, MAX_POINTS // 2),
-            *size_problems(steps=steps, runs=runs),
-            *seed_problems(seed),
-            *thread_problems(threads),
-            *method_problems(method),
-            *whole_run_problems(days=as_float(days), tokens=None, has_failures=has_failures),
+            *call_problems(has_failures=bool(base.scenario.enabled_failures)),
         ]
     )
-    by_method = (
-        "sample" if method == "sample" or isinstance(base.exact, Reason) else "order-statistics"
-    )
-    default_runs, default_steps = SIZES[by_method]
-    points = Points(
-        base=base,
-        unknowns=unknowns,
-        metric=metric,
-        seed=seed,
-        runs=default_runs if runs is None else runs,
-        steps=default_steps if steps is None else steps,
-        days=DEFAULT_DAYS if days is None else float(days),
-        method=method,
-        threads=threads,
-    )
-    refuse(row_problems(points.runs, points.steps))
-    inputs = {
-        "n": n,
-        "seed": seed,
-        "runs": points.runs,
-        "steps": points.steps,
-        "method": by_method if method == "auto" else method,
-        "days": points.days if has_failures else None,
-    }
-    return _found(points, inputs, held, progress)
+    return _found(Points.of(base, unknowns, metric, **sizes), n, held, progress)
 
 
 def _unknown_problems(scenario: Scenario, unknowns: Sequence[Unknown]) -> list[Problem]:
@@ -260,10 +224,8 @@ def _metric_problems(metric: Any, *, has_failures: bool) -> list[Problem]:
     return []
 
 
-def _found(
-    points: Points, inputs: dict[str, Any], held: tuple[str, ...], progress: Progress | None
-) -> Sensitivity:
-    n, base = inputs["n"], points.base
+def _found(points: Points, n: int, held: tuple[str, ...], progress: Progress | None) -> Sensitivity:
+    base = points.base
     on_steps, on_runs = sides(base.scenario, points.unknowns)
     acting = on_steps if points.metric == "mfu" else [*on_steps, *on_runs]
     groups = _groups([one for one in points.unknowns if one.path in acting])
@@ -290,7 +252,7 @@ def _found(
     return Sensitivity(
         scenario=base.scenario,
         metric=points.metric,
-        inputs=inputs,
+        inputs={"n": n, **points.inputs},
         mean=float(both.mean()),
         sd=float(both.std()),
         shares=tuple(sorted(shares, key=lambda share: -share.index.total)),

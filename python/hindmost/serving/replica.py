@@ -70,7 +70,7 @@ class Cache(NamedTuple):
     scores: float
     """FLOPs of the GPU for each pair of a token and one that it attends to."""
     prompt_scores: float
-    """The same in a prompt, where latent attention makes keys and values of all heads first."""
+    """FLOPs of such a pair in a prompt, for which latent attention makes keys and values first."""
     keeps: int | None
     """Tokens of a sequence that are kept, at most."""
     reads: int | None
