@@ -127,3 +127,10 @@ def test_layouts_and_another_space_do_not_go_together() -> None:
     done = CliRunner().invoke(cli, ["sweep", "h100-1k", "--layouts", "--over", "layout.tensor=4"])
     assert isinstance(done.exception, hm.ScenarioError)
     assert "--over must be left out with --layouts" in str(done.exception)
+
+
+def test_a_number_of_layouts_needs_layouts() -> None:
+    options = ["sweep", "h100-1k", "--over", "layout.tensor=4", "--best", "5"]
+    done = CliRunner().invoke(cli, options)
+    assert done.exit_code != 0
+    assert "--best must be left out without --layouts" in str(done.exception)

@@ -8,17 +8,22 @@ import click
 
 from hindmost.cli.completion import scenarios
 from hindmost.cli.options import (
-    MAX_SEED,
+    days_option,
     debug_option,
     echo_data,
     format_option,
+    method_option,
     parsed_plots,
     parsed_settings,
     plot_option,
     progress_bar,
+    runs_option,
+    seed_option,
     set_option,
+    steps_option,
     tell,
     tell_warnings,
+    threads_option,
     write_plots,
 )
 
@@ -40,22 +45,12 @@ from hindmost.cli.options import (
     help="Tell mechanisms apart even where every rank of each coalition is sampled, which may take "
     "hours; about how long is told first.",
 )
-@click.option("--steps", type=click.IntRange(min=1), help="Steps of a run of each coalition.")
-@click.option("--runs", type=click.IntRange(min=1), help="Runs of each coalition.")
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0, max=MAX_SEED),
-    help="Seed of all coalitions; drawn by the operating system and printed if omitted.",
-)
-@click.option(
-    "--method",
-    type=click.Choice(["auto", "order-statistics", "sample"]),
-    default="auto",
-    show_default=True,
-    help="One for all coalitions; auto takes sample if any of them needs it.",
-)
-@click.option("--threads", type=click.IntRange(min=1, max=1024), help="Threads.  [default: all]")
-@click.option("--days", type=float, help="Days of whole runs, where there are failures.")
+@steps_option("Steps of a run of each coalition.")
+@runs_option("Runs of each coalition.")
+@seed_option(" of all coalitions")
+@method_option("One for all coalitions; auto takes sample if any of them needs it.")
+@threads_option
+@days_option
 @plot_option()
 @format_option("; CSV holds the shares alone")
 @debug_option

@@ -8,14 +8,19 @@ import click
 
 from hindmost.cli.completion import scenarios
 from hindmost.cli.options import (
-    MAX_SEED,
+    days_option,
     debug_option,
     echo_data,
     format_option,
+    method_option,
     parsed_settings,
     progress_bar,
+    runs_option,
+    seed_option,
     set_option,
+    steps_option,
     tell,
+    threads_option,
 )
 
 if TYPE_CHECKING:
@@ -34,22 +39,12 @@ if TYPE_CHECKING:
     "times, such as 'fast restarts: recovery.restart_s=150'.",
 )
 @set_option
-@click.option("--steps", type=click.IntRange(min=1), help="Steps of a run.  [default: as run]")
-@click.option("--runs", type=click.IntRange(min=1), help="Runs.  [default: as run]")
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0, max=MAX_SEED),
-    help="Seed of all sides; drawn by the operating system and printed if omitted.",
-)
-@click.option(
-    "--method",
-    type=click.Choice(["auto", "order-statistics", "sample"]),
-    default="auto",
-    show_default=True,
-    help="One for all sides; auto takes sample if any of them needs it.",
-)
-@click.option("--threads", type=click.IntRange(min=1, max=1024), help="Threads.  [default: all]")
-@click.option("--days", type=float, help="Days of whole runs, where there are failures.")
+@steps_option()
+@runs_option()
+@seed_option(" of all sides")
+@method_option("One for all sides; auto takes sample if any of them needs it.")
+@threads_option
+@days_option
 @format_option()
 @debug_option
 def compare(

@@ -8,14 +8,17 @@ import click
 
 from hindmost.cli.completion import scenarios
 from hindmost.cli.options import (
-    MAX_SEED,
     debug_option,
     echo_data,
     format_option,
     parsed_settings,
     progress_bar,
+    runs_option,
+    seed_option,
     set_option,
+    steps_option,
     tell,
+    threads_option,
 )
 
 OPTIONS = {
@@ -53,14 +56,10 @@ OPTIONS = {
     help="Model that it would serve; may be given several times.",
 )
 @set_option
-@click.option("--runs", type=click.IntRange(min=2), help="Draws of the forecast.  [default: 64]")
-@click.option("--steps", type=click.IntRange(min=1), help="Steps of each.  [default: 100]")
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0, max=MAX_SEED),
-    help="Seed of the forecast; drawn from the operating system and printed when omitted.",
-)
-@click.option("--threads", type=click.IntRange(min=1, max=1024), help="Threads.  [default: all]")
+@runs_option("Draws of the forecast.  [default: 64]", least=2)
+@steps_option("Steps of each.  [default: 100]")
+@seed_option(" of the forecast")
+@threads_option
 @format_option()
 @debug_option
 def economics(

@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
+
+class Decorator(Protocol):
+    """Adds an option to a command."""
+
+    def __call__(self, command: Decorated, /) -> Decorated:
+        """Return the command with it."""
+
+
 MAX_SEED = 2**53 - 1
 """Greatest seed: the greatest integer that every JSON reader keeps."""
 
@@ -37,8 +45,46 @@ set_option = click.option(
     help="Change a value of the scenario; may be given several times.",
 )
 
+threads_option = click.option(
+    "--threads", type=click.IntRange(min=1, max=1024), help="Threads.  [default: all]"
+)
 
-def plot_option(kinds: tuple[str, ...] = ()) -> Callable[[Decorated], Decorated]:
+days_option = click.option(
+    "--days", type=float, help="Days of whole runs, where there are failures."
+)
+
+
+def steps_option(note: str = "Steps of a run.  [default: as run]") -> Decorator:
+    """Return the option ``--steps``."""
+    return click.option("--steps", type=click.IntRange(min=1), help=note)
+
+
+def runs_option(note: str = "Runs.  [default: as run]", *, least: int = 1) -> Decorator:
+    """Return the option ``--runs``."""
+    return click.option("--runs", type=click.IntRange(min=least), help=note)
+
+
+def seed_option(
+    of: str, without: str = "drawn by the operating system and printed if omitted"
+) -> Decorator:
+    """Return the option ``--seed``, with what is drawn with it and what happens without one."""
+    return click.option(
+        "--seed", type=click.IntRange(min=0, max=MAX_SEED), help=f"Seed{of}; {without}."
+    )
+
+
+def method_option(note: str = "As in run.") -> Decorator:
+    """Return the option ``--method`` of commands that simulate several scenarios."""
+    return click.option(
+        "--method",
+        type=click.Choice(["auto", "order-statistics", "sample"]),
+        default="auto",
+        show_default=True,
+        help=note,
+    )
+
+
+def plot_option(kinds: tuple[str, ...] = ()) -> Decorator:
     """Return the option ``--plot``; with several kinds of plots it may say which."""
     metavar = "[KIND=]FILE" if kinds else "FILE"
     which = f"; KIND is {', '.join(kinds)}, by default {kinds[0]}" if kinds else ""
@@ -107,7 +153,7 @@ STYLES = ("table", "json", "csv", "markdown")
 """Formats of reports."""
 
 
-def format_option(note: str = "") -> Callable[[Decorated], Decorated]:
+def format_option(note: str = "") -> Decorator:
     """Return the option ``--format``, with what is to be noted about a format."""
     return click.option(
         "--format",

@@ -10,14 +10,17 @@ import click
 
 from hindmost.cli.completion import scenarios
 from hindmost.cli.options import (
-    MAX_SEED,
     collected_problems,
     debug_option,
     parsed_settings,
     progress_bar,
+    runs_option,
+    seed_option,
     set_option,
+    steps_option,
     tell,
     tell_warnings,
+    threads_option,
 )
 
 SUFFIXES = (".html",)
@@ -34,14 +37,10 @@ SUFFIXES = (".html",)
     help="The .html file, which needs no network and runs no script.",
 )
 @set_option
-@click.option("--runs", type=click.IntRange(min=1), help="Runs.  [default: as run]")
-@click.option("--steps", type=click.IntRange(min=1), help="Steps of a run.  [default: as run]")
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0, max=MAX_SEED),
-    help="Seed; drawn by the operating system and told in the page if omitted.",
-)
-@click.option("--threads", type=click.IntRange(min=1, max=1024), help="Threads.  [default: all]")
+@runs_option()
+@steps_option()
+@seed_option("", "drawn by the operating system and told in the page if omitted")
+@threads_option
 @click.option(
     "--attribute",
     "with_attribution",

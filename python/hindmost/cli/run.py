@@ -11,7 +11,6 @@ import click
 
 from hindmost.cli.completion import scenarios
 from hindmost.cli.options import (
-    MAX_SEED,
     collected_problems,
     debug_option,
     echo_data,
@@ -20,9 +19,13 @@ from hindmost.cli.options import (
     parsed_settings,
     plot_option,
     progress_bar,
+    runs_option,
+    seed_option,
     set_option,
+    steps_option,
     tell,
     tell_warnings,
+    threads_option,
     write_plots,
 )
 from hindmost.plots.kinds import KINDS
@@ -40,19 +43,9 @@ STYLES_WITH_CAPS = ("table", "markdown")
 
 @click.command()
 @click.argument("scenario", shell_complete=scenarios(".toml", ".parquet"))
-@click.option(
-    "--steps",
-    type=click.IntRange(min=1),
-    help="Steps of a run.  [default: 10000, or 250 with method sample]",
-)
-@click.option(
-    "--runs", type=click.IntRange(min=1), help="Runs.  [default: 16, or 8 with method sample]"
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0, max=MAX_SEED),
-    help="Seed of all random numbers; drawn by the operating system and printed if omitted.",
-)
+@steps_option("Steps of a run.  [default: 10000, or 250 with method sample]")
+@runs_option("Runs.  [default: 16, or 8 with method sample]")
+@seed_option(" of all random numbers")
 @click.option(
     "--method",
     type=click.Choice(["auto", "order-statistics", "sample"]),
@@ -60,7 +53,7 @@ STYLES_WITH_CAPS = ("table", "markdown")
     "auto takes order-statistics where it is exact; named, it may be approximate.  "
     "[default: auto]",
 )
-@click.option("--threads", type=click.IntRange(min=1, max=1024), help="Threads.  [default: all]")
+@threads_option
 @click.option(
     "--days",
     type=float,

@@ -8,15 +8,20 @@ import click
 
 from hindmost.cli.completion import scenarios
 from hindmost.cli.options import (
-    MAX_SEED,
+    days_option,
     debug_option,
     echo_data,
     format_option,
+    method_option,
     parsed_settings,
     progress_bar,
+    runs_option,
+    seed_option,
     set_option,
+    steps_option,
     tell,
     tell_warnings,
+    threads_option,
 )
 
 
@@ -35,22 +40,12 @@ from hindmost.cli.options import (
     help="Points that each unknown is varied in.  [default: 256]",
 )
 @set_option
-@click.option("--steps", type=click.IntRange(min=1), help="Steps of a run of each point.")
-@click.option("--runs", type=click.IntRange(min=1), help="Runs of each point.")
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0, max=MAX_SEED),
-    help="Seed of all points; drawn by the operating system and printed if omitted.",
-)
-@click.option(
-    "--method",
-    type=click.Choice(["auto", "order-statistics", "sample"]),
-    default="auto",
-    show_default=True,
-    help="As in run.",
-)
-@click.option("--threads", type=click.IntRange(min=1, max=1024), help="Threads.  [default: all]")
-@click.option("--days", type=float, help="Days of whole runs, where there are failures.")
+@steps_option("Steps of a run of each point.")
+@runs_option("Runs of each point.")
+@seed_option(" of all points")
+@method_option()
+@threads_option
+@days_option
 @format_option()
 @debug_option
 def sensitivity(scenario: str, settings: tuple[str, ...], style: str, **call: Any) -> None:

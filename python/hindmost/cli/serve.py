@@ -12,7 +12,6 @@ import click
 
 from hindmost.cli.completion import scenarios
 from hindmost.cli.options import (
-    MAX_SEED,
     debug_option,
     echo_data,
     format_option,
@@ -20,8 +19,10 @@ from hindmost.cli.options import (
     parsed_settings,
     plot_option,
     progress_bar,
+    seed_option,
     set_option,
     tell,
+    threads_option,
     write_plots,
 )
 
@@ -90,12 +91,8 @@ GPUS = re.compile(r"([0-9][0-9_,]*)x([a-z0-9-]+)")
     help="Whole domains over which the experts of a replica may be spread, at most.  [default: 1]",
 )
 @click.option("--requests", type=int, help="Requests of the queue.  [default: 2000000]")
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0, max=MAX_SEED),
-    help="Seed of the queue; drawn from the operating system and printed when omitted.",
-)
-@click.option("--threads", type=click.IntRange(min=1, max=1024), help="Threads.  [default: all]")
+@seed_option(" of the queue")
+@threads_option
 @set_option
 @plot_option()
 @format_option()

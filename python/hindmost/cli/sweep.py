@@ -10,16 +10,20 @@ import click
 
 from hindmost.cli.completion import scenarios
 from hindmost.cli.options import (
-    MAX_SEED,
     collected_problems,
     debug_option,
     echo_data,
     format_option,
+    method_option,
     parsed_settings,
     progress_bar,
+    runs_option,
+    seed_option,
     set_option,
+    steps_option,
     tell,
     tell_warnings,
+    threads_option,
 )
 
 if TYPE_CHECKING:
@@ -47,9 +51,7 @@ if TYPE_CHECKING:
 @click.option(
     "--best",
     type=click.IntRange(min=0),
-    default=100,
-    show_default=True,
-    help="Layouts that are simulated, with --layouts.",
+    help="Layouts that are simulated, with --layouts.  [default: 100]",
 )
 @click.option(
     "--unknowns", is_flag=True, help="Sample all unknowns of SCENARIO by their laws, too."
@@ -69,21 +71,11 @@ if TYPE_CHECKING:
     help="How samples fill it; sobol takes SciPy.",
 )
 @set_option
-@click.option("--steps", type=click.IntRange(min=1), help="Steps of a run.  [default: as run]")
-@click.option("--runs", type=click.IntRange(min=1), help="Runs.  [default: as run]")
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0, max=MAX_SEED),
-    help="Seed of all points and samples; drawn by the operating system and printed if omitted.",
-)
-@click.option(
-    "--method",
-    type=click.Choice(["auto", "order-statistics", "sample"]),
-    default="auto",
-    show_default=True,
-    help="As in run.",
-)
-@click.option("--threads", type=click.IntRange(min=1, max=1024), help="Threads.  [default: all]")
+@steps_option()
+@runs_option()
+@seed_option(" of all points and samples")
+@method_option()
+@threads_option
 @click.option(
     "-o",
     "--output",
@@ -100,10 +92,10 @@ def sweep(
     output: Path | None,
     style: str,
     layouts: bool,
-    best: int,
+    best: int | None,
     **call: Any,
 ) -> None:
-    """Simulate many points of SCENARIO: all combinations of values, or samples of ranges.
+    """Simulate many points of SCENARIO: all combinations of values, samples of ranges, or layouts.
 
     What a scenario refuses, such as a layout that does not fit, is a row with the
     reason. Points share their random numbers.
@@ -120,9 +112,10 @@ def sweep(
         base = collect(lambda: load(scenario, parsed_settings(settings), changes_from="--set"))
     assert base is not None
     tell_warnings(base)
+    _check_layouts(overs, call, layouts=layouts, best=best)
     if layouts:
-        _check_alone(overs, call)
-        _layouts(base, output, style, best=best, **_of_simulations(call))
+        size = {} if best is None else {"best": best}
+        _layouts(base, output, style, **size, **_of_simulations(call))
         return
     design = {name: call.pop(name) for name in ("unknowns", "sample", "design")}
     kept = None if output is None else Output(output)
@@ -155,12 +148,18 @@ def _of_simulations(call: dict[str, Any]) -> dict[str, Any]:
     return {key: call[key] for key in ("steps", "runs", "seed", "method", "threads")}
 
 
-def _check_alone(overs: tuple[str, ...], call: dict[str, Any]) -> None:
-    """Refuse layouts beside another space."""
+def _check_layouts(
+    overs: tuple[str, ...], call: dict[str, Any], *, layouts: bool, best: int | None
+) -> None:
+    """Refuse layouts beside another space, and a number of them without any."""
     from hindmost.errors import Problem, ScenarioError
 
-    given = {"--over": overs, "--unknowns": call["unknowns"], "--sample": call["sample"]}
-    requirement = "must be left out with --layouts, which tries all of its own"
+    if layouts:
+        given = {"--over": overs, "--unknowns": call["unknowns"], "--sample": call["sample"]}
+        requirement = "must be left out with --layouts, which tries all of its own"
+    else:
+        given = {"--best": best is not None}
+        requirement = "must be left out without --layouts, whose best are simulated"
     found = [Problem(path=name, requirement=requirement) for name, value in given.items() if value]
     if found:
         raise ScenarioError(found)

@@ -9,16 +9,17 @@ import click
 
 from hindmost.cli.completion import scenarios
 from hindmost.cli.options import (
-    MAX_SEED,
     collected_problems,
     debug_option,
     echo_data,
     format_option,
     parsed_settings,
     progress_bar,
+    seed_option,
     set_option,
     tell,
     tell_warnings,
+    threads_option,
 )
 
 
@@ -36,12 +37,8 @@ from hindmost.cli.options import (
     "--step", type=int, default=0, show_default=True, help="Step of the run, counted from 0."
 )
 @click.option("--run", type=int, default=0, show_default=True, help="Run, counted from 0.")
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0, max=MAX_SEED),
-    help="Seed; drawn by the operating system and printed if omitted.",
-)
-@click.option("--threads", type=click.IntRange(min=1, max=1024), help="Threads.  [default: all]")
+@seed_option("")
+@threads_option
 @format_option()
 @debug_option
 def timeline(
