@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from hindmost.energy import Energy
     from hindmost.errors import HindmostError, OutputError, Problem, ScenarioError
     from hindmost.forecasted import Forecast
+    from hindmost.logs.read import read_log
     from hindmost.queues.queue import Queue, queue
     from hindmost.queues.runs import QueueRuns
     from hindmost.reading import read
@@ -102,6 +103,7 @@ __all__ = [
     "queue",
     "rank_times",
     "read",
+    "read_log",
     "sampled",
     "sensitivity",
     "serve",
@@ -164,6 +166,7 @@ _MODULES = {
     "queue": "queues.queue",
     "rank_times": "simulation",
     "read": "reading",
+    "read_log": "logs.read",
     "sampled": "sweeps.spaces",
     "sensitivity": "analyses.sensitivity",
     "serve": "analyses.serve",

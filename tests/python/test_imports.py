@@ -42,7 +42,7 @@ ORDER = [
     ["serving"],
     ["money"],
     ["whole_run"],
-    ["files"],
+    ["files", "logs"],
     ["plots"],
     ["attributed"],
     ["store"],

@@ -1,0 +1,127 @@
+"""Records of a log: one row each, with what is left out of the steps and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import polars as pl
+
+KINDS = {
+    "step": "a training step, or the mean of several, that nothing else is mixed into",
+    "masked": "a record of a step that is none of the usual ones; the note says why",
+    "evaluation": "an evaluation between steps",
+    "checkpoint": "a checkpoint being written",
+    "restart": "the job begins anew; seconds are those since the last record, where they are known",
+    "compute": "time that a rank computes",
+    "exposed": "time that a rank communicates and does not compute",
+    "hidden": "time that a rank communicates while it computes",
+    "idle": "time that a rank does neither",
+    "missing": "a rank of which there is no file",
+    "unread": "a part of a file, or a whole one, that could not be read; the note says why",
+}
+"""Kinds of records, and what their seconds are."""
+
+ROWS_PER_PART = 65_536
+"""Rows that wait as Python objects before they become columns: these take a tenth of the memory."""
+
+
+class Records:
+    """Rows of a log, collected into columns as they come.
+
+    Parameters
+    ----------
+    source
+        Name of the tool that wrote the log.
+    """
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.counts = dict.fromkeys(KINDS, 0)
+        self._rows: list[tuple[Any, ...]] = []
+        self._parts: list[pl.DataFrame] = []
+
+    def add(
+        self,
+        kind: str,
+        *,
+        step: int | None = None,
+        seconds: float | None = None,
+        start: float | None = None,
+        rank: int | None = None,
+        tokens: int | None = None,
+        steps: int = 1,
+        note: str | None = None,
+    ) -> None:
+        """Add a row.
+
+        Parameters
+        ----------
+        kind
+            One of `KINDS`.
+        step
+            Number of the step as the tool counts it; of several steps, that of the last one.
+        seconds
+            Seconds of one step; of several steps, their mean.
+        start
+            Seconds from the first time stamp of the log to the begin of the record.
+        rank
+            Rank that the seconds are of; none if they are of the whole job.
+        tokens
+            Tokens of one step, of the whole job.
+        steps
+            Steps that the seconds are the mean of, >= 1.
+        note
+            Why a record is masked, or what else is to be known of it.
+        """
+        self.counts[kind] += 1
+        self._rows.append((rank, step, kind, start, seconds, tokens, note, steps))
+        if len(self._rows) == ROWS_PER_PART:
+            self._flush()
+
+    def extend(self, frame: pl.DataFrame) -> None:
+        """Add the rows of a frame that has columns of `add`; those it lacks are null, or 1 step."""
+        import polars as pl
+
+        self._flush()
+        missing = [
+            pl.lit(1 if name == "steps" else None).alias(name)
+            for name in self._schema()
+            if name not in frame.columns
+        ]
+        part = frame.with_columns(missing).select(list(self._schema())).cast(self._schema())
+        for kind, count in part["kind"].cast(pl.String).value_counts().iter_rows():
+            self.counts[kind] += count
+        self._parts.append(part)
+
+    def frame(self) -> pl.DataFrame:
+        """Return all rows in the order in which they came."""
+        import polars as pl
+
+        self._flush()
+        empty = pl.DataFrame(schema=self._schema())
+        rows = pl.concat([empty, *self._parts], rechunk=False)
+        return rows.select(pl.lit(self.source, dtype=pl.Categorical).alias("source"), pl.all())
+
+    def _flush(self) -> None:
+        import polars as pl
+
+        if self._rows:
+            self._parts.append(pl.DataFrame(self._rows, schema=self._schema(), orient="row"))
+            self._rows = []
+
+    @staticmethod
+    def _schema() -> pl.Schema:
+        import polars as pl
+
+        types: dict[str, Any] = {
+            "rank": pl.Int32,
+            "step": pl.Int64,
+            "kind": pl.Enum(list(KINDS)),
+            "start": pl.Float64,
+            "seconds": pl.Float64,
+            "tokens": pl.Int64,
+            "note": pl.Categorical(),
+            "steps": pl.Int32,
+        }
+        return pl.Schema(types)

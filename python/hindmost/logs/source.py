@@ -1,0 +1,128 @@
+"""Files of a log, read from the begin to the end without holding more than a piece of them."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from io import BufferedReader
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from hindmost.errors import Problem, ScenarioError
+
+Progress = Callable[[int, int], object]
+"""Called with the bytes that are read, and those of all files."""
+
+HEAD_BYTES = 1 << 18
+"""Bytes from which it is told what a file holds."""
+PIECE_BYTES = 1 << 20
+_DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)
+LONGEST_LINE = 1 << 16
+"""Characters of a line that are read; the rest of a longer one is not of a training log."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """One file of a log, plain or compressed by gzip.
+
+    Attributes
+    ----------
+    path : Path
+        Where it is.
+    head : bytes
+        Its first bytes, decompressed.
+    n_bytes : int
+        Its size as it is stored.
+    """
+
+    path: Path
+    head: bytes
+    n_bytes: int
+    told: Callable[[int], object] = field(default=lambda _: None, compare=False, repr=False)
+    """Called with the bytes that have been read since it was called last."""
+    unread: list[str] = field(default_factory=list, compare=False)
+    """What could not be read of it so far, such as what follows a cut."""
+
+    @classmethod
+    def of(cls, path: Path, told: Callable[[int], object]) -> Source:
+        """Return the file at a path.
+
+        Raises
+        ------
+        ScenarioError
+            If it cannot be read, or holds nothing.
+        """
+        try:
+            n_bytes = path.stat().st_size
+            with _opened(path) as file:
+                head = _first(file)
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise _refused(path, f"must be a file that can be read: {reason}") from None
+        if not head:
+            raise _refused(path, "must not be empty")
+        return cls(path=path, head=head, n_bytes=n_bytes, told=told)
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether it holds bytes that no text has."""
+        return b"\0" in self.head
+
+    @property
+    def text(self) -> str:
+        """The first characters, by which a reader recognises its own."""
+        return self.head.decode("utf-8", errors="replace")
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield all bytes in pieces, decompressed; of a file that is cut, what there is."""
+        before = 0
+        with _opened(self.path) as file:
+            stored = cast("BinaryIO", getattr(file, "fileobj", None) or file)
+            try:
+                while piece := file.read1(PIECE_BYTES):
+                    yield piece
+                    now = stored.tell()
+                    self.told(now - before)
+                    before = now
+            except _DAMAGED:
+                self.unread.append(f"{self.path.name} is compressed, and is cut off or damaged")
+
+    def lines(self) -> Iterator[str]:
+        """Yield all lines without their ends; a carriage return ends a line, too.
+
+        A last line that has no end is left out: half a number is a number, too.
+        """
+        rest = b""
+        for piece in self.pieces():
+            *lines, rest = (rest + piece).replace(b"\r", b"\n").split(b"\n")
+            for line in lines:
+                yield line[:LONGEST_LINE].decode("utf-8", errors="replace")
+            rest = rest[: 2 * LONGEST_LINE]
+        if rest:
+            self.unread.append(f"the last line of {self.path.name} has no end, and may be cut off")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BufferedReader | gzip.GzipFile]:
+    with path.open("rb") as file:
+        if file.peek(2)[:2] == b"\x1f\x8b":
+            with gzip.GzipFile(fileobj=file) as inner:
+                yield inner
+        else:
+            yield file
+
+
+def _first(file: BufferedReader | gzip.GzipFile) -> bytes:
+    head = b""
+    # What comes before a cut may be enough to tell.
+    with suppress(*_DAMAGED):
+        while len(head) < HEAD_BYTES and (piece := file.read1(HEAD_BYTES - len(head))):
+            head += piece
+    return head
+
+
+def _refused(path: Path, requirement: str) -> ScenarioError:
+    return ScenarioError([Problem(path=str(path), requirement=requirement)])
