@@ -132,6 +132,7 @@ class OrderStatistics:
         steps: int,
         threads: int,
         terms: bool = False,
+        first_run: int = 0,
         progress: Callable[[int], object] | None = None,
     ) -> Columns: ...
     def seconds(
@@ -227,6 +228,7 @@ def sample(
     steps: int,
     threads: int,
     terms: bool = False,
+    first_run: int = 0,
     progress: Callable[[int], object] | None = None,
 ) -> Columns: ...
 

@@ -233,7 +233,7 @@ def _document(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
         asked = inputs.get("asked")
         fits &= asked is None or all(_is(asked[key], kind) for key, kind in _ASKED.items())
         fits &= asked is None or isinstance(asked.get("terms", False), bool)
-        for key in ("days", "tokens"):
+        for key in ("days", "tokens", "precision"):
             fits &= asked is None or _is(asked.get(key), (int, float, type(None)))
     except (LookupError, ValueError, TypeError, RecursionError):
         fits = False

@@ -49,10 +49,11 @@ def result_schema() -> Schema:
                             "terms": _truth("Whether what each step is made of is kept."),
                             "days": _or_null(_number("Days of a whole run.")),
                             "tokens": _or_null(_number("Tokens to be trained on.")),
+                            "precision": _number("Relative error of the mean step time."),
                         },
                         "What the call asked for, null for a default; a repetition with changes "
                         "asks for it again. Absent in results of older versions.",
-                        optional=("terms", "days", "tokens"),
+                        optional=("terms", "days", "tokens", "precision"),
                     ),
                 },
                 "All that a repetition takes.",
