@@ -482,6 +482,9 @@ fn columns(py: Python<'_>, sampled: Columns) -> PyResult<Bound<'_, PyDict>> {
     }
     columns.set_item("busy_s", frozen(sampled.busy_s))?;
     columns.set_item("own_stall_s", frozen(sampled.own_stall_s))?;
+    if !sampled.episode_s.is_empty() {
+        columns.set_item("episode_s", frozen(sampled.episode_s))?;
+    }
     Ok(columns)
 }
 
