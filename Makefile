@@ -9,7 +9,7 @@ STAMP := $(VENV)/built
 TWO := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick bench memcheck lint fmt references colossus wheel clean
+.PHONY: help demo test quick bench memcheck lint fmt references colossus gallery wheel clean
 
 ## This list.
 help:
@@ -65,6 +65,10 @@ references: $(STAMP)
 ## Render docs/colossus.md from the presets, in a few minutes.
 colossus: $(STAMP)
 	$(BIN)/python -m tests.validation.colossus
+
+## Draw docs/gallery.md and its files by the product's own commands, in a minute.
+gallery: $(STAMP)
+	$(BIN)/python -m tests.docs.gallery
 
 ## A wheel and a source distribution in dist/.
 wheel: $(STAMP)
