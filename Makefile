@@ -66,9 +66,10 @@ references: $(STAMP)
 colossus: $(STAMP)
 	$(BIN)/python -m tests.validation.colossus
 
-## Draw docs/gallery.md and its files by the product's own commands, in a minute.
+## Draw docs/gallery.md with its files, and run docs/notebook.ipynb, in a minute.
 gallery: $(STAMP)
 	$(BIN)/python -m tests.docs.gallery
+	$(BIN)/python -m tests.docs.notebook
 
 ## The documents as a site that needs no network, with its gallery: open site/index.html.
 site: gallery

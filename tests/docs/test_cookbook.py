@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import re
 import subprocess
@@ -12,13 +13,16 @@ from pathlib import Path
 
 import pytest
 
-import hindmost as hm
+from tests.docs import notebook
 from tests.docs.gallery import FILES
 from tests.docs.markdown import ROOT, blocks, text_of
 from tests.docs.test_gallery import said
 
 COOKBOOK = text_of(ROOT / "docs" / "cookbook.md")
 PAGES = (text_of(ROOT / "docs" / "index.md"), COOKBOOK)
+
+
+SVG = "image/svg+xml"
 
 
 def recipes() -> dict[str, list[tuple[str, str]]]:
@@ -104,7 +108,14 @@ def test_the_gate_of_ci_runs_a_command_of_the_recipe() -> None:
     assert set(gates) <= set(RECIPES["A gate in CI"][0][1].splitlines())
 
 
-def test_the_notebook_shows_the_picture_of_the_gallery(tmp_path: Path) -> None:
+def test_the_notebook_shows_what_its_cells_do(tmp_path: Path) -> None:
+    pictures = []
+    shown, anew = json.loads(text_of(notebook.FILE)), notebook.render()
+    for document in (shown, anew):
+        outputs = [output for cell in document["cells"] for output in cell["outputs"]]
+        [picture] = [data for output in outputs if (data := output.get("data", {})) if SVG in data]
+        (tmp_path / "mfu.svg").write_text(picture.pop(SVG), encoding="utf-8")
+        pictures.append(said(tmp_path / "mfu.svg"))
+    assert shown == anew, "docs/notebook.ipynb is out of date: make gallery"
+    assert pictures[0] == pictures[1] == said(FILES / "mfu.svg")
     assert "(gallery/mfu.svg)" in COOKBOOK
-    hm.simulate("colossus-1", seed=0).plot("mfu").write(tmp_path / "mfu.svg")
-    assert said(tmp_path / "mfu.svg") == said(FILES / "mfu.svg")
