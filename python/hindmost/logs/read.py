@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hindmost.errors import Problem, ScenarioError
-from hindmost.logs import megatron, mlperf, table, torchtitan
+from hindmost.logs import maxtext, megatron, mlperf, table, torchtitan
 from hindmost.logs.reader import Reader
 from hindmost.logs.records import Records
 from hindmost.logs.source import Progress, Source
@@ -16,7 +16,13 @@ from hindmost.logs.source import Progress, Source
 if TYPE_CHECKING:
     import polars as pl
 
-READERS: tuple[Reader, ...] = (mlperf.READER, megatron.READER, torchtitan.READER, table.READER)
+READERS: tuple[Reader, ...] = (
+    mlperf.READER,
+    megatron.READER,
+    torchtitan.READER,
+    maxtext.READER,
+    table.READER,
+)
 """Readers in the order in which they are asked whether a file is theirs."""
 MEASURED = ("step", "compute", "exposed", "hidden", "idle")
 """Kinds of records of which a log has at least one."""

@@ -18,10 +18,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from hindmost.logs.places import by_place
 from hindmost.logs.reader import Reader
 from hindmost.logs.records import Records
 from hindmost.logs.source import Source
-from hindmost.logs.stamps import STAMP, last_stamp
+from hindmost.logs.stamps import STAMP, last_stamp, seconds_since
 
 WORDS = (
     *(b"tps: ", b"Training starts at step ", b"Trainer is initialized with "),
@@ -79,7 +80,10 @@ class _Job:
             process = self.processes.get((place, prefix))
             if process is None:
                 rank = RANK.match(prefix)
-                process = _Process(self, int(rank[1]) if rank else None, is_other=place > 0)
+                is_other = rank is None and any(
+                    each.rank is None for each in self.processes.values()
+                )
+                process = _Process(self, int(rank[1]) if rank else None, is_other=is_other)
                 self.processes[place, prefix] = process
             return process.take(text, stamp)
         return True
@@ -125,11 +129,11 @@ class _Process:
             note = "a checkpoint is in the mean" if self.is_interrupted else None
         else:
             note = "the begin of a process may be in the mean"
-        seconds = self._seconds(tps, n, _difference(stamp, since))
+        seconds = self._seconds(tps, n, seconds_since(since, stamp))
         taken_s = n * seconds if n is not None and seconds is not None else None
         if self.last_step is not None and (self.begin is not None or step <= self.last_step):
-            gap_s = _difference(_difference(stamp, self.last_stamp), taken_s)
-            start = _difference(self.last_stamp, self.job.zero)
+            gap_s = seconds_since(taken_s, seconds_since(self.last_stamp, stamp))
+            start = seconds_since(self.job.zero, self.last_stamp)
             self._add("restart", step=step, seconds=gap_s, start=start)
         if not seconds:
             note = "no positive number of seconds"
@@ -137,7 +141,7 @@ class _Process:
             "masked" if note else "step",
             step=step,
             seconds=seconds,
-            start=_difference(_difference(stamp, self.job.zero), taken_s),
+            start=seconds_since(taken_s, seconds_since(self.job.zero, stamp)),
             tokens=self.job.batch_tokens,
             steps=n or 1,
             note=note,
@@ -155,7 +159,7 @@ class _Process:
 
     def _take_validation(self, step: int, stamp: float | None) -> None:
         is_alone = step == self.last_step and not self.is_interrupted
-        seconds = _difference(stamp, self.last_stamp) if is_alone else None
+        seconds = seconds_since(self.last_stamp, stamp) if is_alone else None
         self._add("evaluation", step=step, seconds=seconds)
         self._start_clock(step, stamp)
 
@@ -188,10 +192,6 @@ class _Process:
         )
 
 
-def _difference(a: float | None, b: float | None) -> float | None:
-    return None if a is None or b is None else a - b
-
-
 def _is_torchtitan(source: Source) -> bool:
     text = source.text
     return "[titan] " in text or STEP.search(MARKUP.sub("", text)) is not None
@@ -199,14 +199,8 @@ def _is_torchtitan(source: Source) -> bool:
 
 def _read_torchtitan(sources: Sequence[Source], records: Records) -> None:
     job = _Job(records)
-    ends: list[float] = []
-    for source in sorted(sources, key=_begin):
-        # Files of one time are of ranks; files that follow each other, of jobs that do.
-        begin = _begin(source)
-        place = next((n for n, end in enumerate(ends) if end <= begin), len(ends))
-        job.latest = 0.0
+    for place, source in by_place(sources, _begin, lambda: job.latest):
         n_damaged = sum(not job.take(line, place) for line in source.lines(*WORDS))
-        ends[place : place + 1] = [job.latest]
         if n_damaged:
             source.unread.append(f"{n_damaged} lines of {source.path.name} are damaged")
 
