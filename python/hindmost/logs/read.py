@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hindmost.errors import Problem, ScenarioError
-from hindmost.logs import maxtext, megatron, mlperf, nccl_tests, table, torchtitan
+from hindmost.logs import goodput, maxtext, megatron, mlperf, nccl_tests, table, torchtitan
 from hindmost.logs.reader import Reader
 from hindmost.logs.records import Records
 from hindmost.logs.source import Progress, Source
@@ -22,6 +22,7 @@ READERS: tuple[Reader, ...] = (
     torchtitan.READER,
     maxtext.READER,
     nccl_tests.READER,
+    goodput.READER,
     table.READER,
 )
 """Readers in the order in which they are asked whether a file is theirs."""
