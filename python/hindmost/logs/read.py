@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hindmost.errors import Problem, ScenarioError
-from hindmost.logs import goodput, maxtext, megatron, mlperf, nccl_tests, table, torchtitan
+from hindmost.logs import (
+    goodput,
+    maxtext,
+    megatron,
+    mlperf,
+    nccl_tests,
+    resiliency,
+    table,
+    torchtitan,
+)
 from hindmost.logs.reader import Reader
 from hindmost.logs.records import Records
 from hindmost.logs.source import Progress, Source
@@ -23,6 +32,7 @@ READERS: tuple[Reader, ...] = (
     maxtext.READER,
     nccl_tests.READER,
     goodput.READER,
+    resiliency.READER,
     table.READER,
 )
 """Readers in the order in which they are asked whether a file is theirs."""
