@@ -14,6 +14,7 @@ from hindmost.logs import (
     megatron,
     mlperf,
     nccl_tests,
+    nemo,
     resiliency,
     table,
     torchtitan,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 READERS: tuple[Reader, ...] = (
     mlperf.READER,
     megatron.READER,
+    nemo.READER,
     torchtitan.READER,
     maxtext.READER,
     nccl_tests.READER,
