@@ -223,7 +223,7 @@ def test_a_log_that_is_cut_anywhere_gives_the_rows_before_the_cut(tmp_path: Path
     rows = read(tmp_path, text).rows()
     path = tmp_path / "log"
     last = 0
-    for length in range(len(text)):
+    for length in range(text.index("step:  1"), len(text)):
         path.write_text(text[:length])
         try:
             frame = hm.read_log(path).filter(pl.col("kind") != "unread")

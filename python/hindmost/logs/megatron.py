@@ -24,7 +24,7 @@ from hindmost.logs.source import Source
 from hindmost.logs.stamps import last_stamp
 
 PHRASE = "elapsed time per iteration (ms):"
-BEGINS = ("[before the start of training step]", "done with setup")
+BEGINS = ("[before the start of training step]", "done with setup ...")
 """What a process prints once, before its first iteration."""
 OWN = (PHRASE, *BEGINS, "arguments ------------------------")
 """What no other tool writes."""

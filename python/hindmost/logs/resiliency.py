@@ -27,7 +27,7 @@ WORDS = (REPORT.encode(), b" Score=")
 """Of which a line that counts holds one."""
 
 SUMMARY = re.compile(
-    r"""(?:'([^']*)'|"([^"]*)"): \{Statistic\.[^{}]*Statistic\.AVG: ([^,{}]+),"""
+    r"""(?:'([^']*)'|"([^"]*)"): \{[^{}]*Statistic\.AVG: ([^,{}]+),"""
     r"""[^{}]*Statistic\.NUM: (\d{1,9})\}"""
 )
 RANK = re.compile(r", rank=(\d{1,9})\)")
