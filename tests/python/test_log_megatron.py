@@ -218,6 +218,23 @@ def test_launchers_may_put_something_before_each_line(tmp_path: Path, prefix: st
     assert read(tmp_path, prefixed).equals(read(tmp_path, text))
 
 
+def test_forks_may_print_seconds(tmp_path: Path) -> None:
+    text = process_of([60.0] + 19 * [5.0], core=5)
+    seconds = text.replace("(ms): 10500.0", "(s): 10.50").replace("(ms): 5000.0", "(s): 5.00")
+    assert "(s): 5.00 |" in seconds
+    assert read(tmp_path, seconds).equals(read(tmp_path, text))
+
+
+@pytest.mark.parametrize("core", [5, 8, 19])
+def test_lines_of_another_rank_are_masked(tmp_path: Path, core: int) -> None:
+    first, *lines = process_of([60.0] + 39 * [5.0], core=core).splitlines(keepends=True)
+    frame = read(tmp_path, first + "".join(line + "[rank1]:" + line for line in lines))
+    others = frame.filter(note="another process tells of the same iteration")
+    assert others.height == len(lines)
+    assert frame.filter(kind="restart").is_empty()
+    assert frame.filter(kind="step")["seconds"].unique().to_list() == [5.0]
+
+
 def test_files_of_ranks_are_one_log(tmp_path: Path) -> None:
     text = process_of([60.0] + 19 * [5.0])
     first, *rest = text.splitlines(keepends=True)

@@ -175,6 +175,13 @@ def test_ranks_have_rows_of_their_own(tmp_path: Path) -> None:
     ]
 
 
+def test_the_same_rank_of_another_node_is_masked(tmp_path: Path) -> None:
+    for node in range(2):
+        (tmp_path / f"node{node}").write_text(Printer().process([20.0] + 19 * [2.0]))
+    frame = hm.read_log(tmp_path)
+    assert frame.filter(kind="step").select("rank", "step").rows() == [(0, 10), (0, 20)]
+
+
 def test_files_of_one_time_are_of_ranks_and_others_of_restarts(tmp_path: Path) -> None:
     printer = Printer(prefix="")
     (tmp_path / "b").write_text(printer.process([20.0] + 19 * [2.0]))

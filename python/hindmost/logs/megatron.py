@@ -23,7 +23,7 @@ from hindmost.logs.records import Records
 from hindmost.logs.source import Source
 from hindmost.logs.stamps import last_stamp
 
-PHRASE = "elapsed time per iteration (ms):"
+PHRASE = "elapsed time per iteration ("
 BEGINS = ("[before the start of training step]", "done with setup ...")
 """What a process prints once, before its first iteration."""
 OWN = (PHRASE, *BEGINS, "arguments ------------------------")
@@ -36,7 +36,10 @@ WORDS = (
 """Of which a line that counts holds one."""
 
 NUMBER = re.compile(r"iteration +(\d{1,9})/ *\d+ \|")
-TIME = re.compile(re.escape(PHRASE) + r" *([-+]?(?:\d+\.?\d*(?:e[-+]?\d+)?|nan|inf)) \|", re.I)
+TIME = re.compile(
+    re.escape(PHRASE) + r"(ms|s)\): *([-+]?(?:\d+\.?\d*(?:e[-+]?\d+)?|nan|inf)) \|", re.IGNORECASE
+)
+"""A mean, which logs of BigScience's Megatron-DeepSpeed have in seconds."""
 BATCH = re.compile(r"global batch size: *(\d{1,9}) \|")
 SKIPPED = re.compile(r"number of skipped iterations: *(\d{1,9}) \|")
 EXACT = re.compile(r"\d\d:\d\d:\d\d\.\d+\] *$")
@@ -136,6 +139,10 @@ class _Job:
         self.end_save()
         self._see(line.stamp)
         last = self.last
+        if last is not None and not self.begins and _is_of_another(line, last):
+            note = "another process tells of the same iteration"
+            self._add("masked", line, line.mean_s, steps=1, note=note)
+            return
         is_first = (
             self.begins
             or (line.step == 1 if last is None else line.step <= last.step)
@@ -212,6 +219,15 @@ class _Job:
             self.zero = stamp
 
 
+def _is_of_another(line: _Line, last: _Line) -> bool:
+    """Return true for the line of another rank: a new process has to take its time first."""
+    if line.step != last.step:
+        return False
+    if line.stamp is None or last.stamp is None:
+        return line.mean_s == last.mean_s
+    return line.stamp - last.stamp < line.mean_s
+
+
 def _is_megatron(source: Source) -> bool:
     text = source.text
     return any(words in text for words in OWN)
@@ -253,7 +269,7 @@ def _lines_in(text: str) -> Iterator[_Line | None]:
             batch, skipped = BATCH.search(text, after, end), SKIPPED.search(text, after, end)
             yield _Line(
                 step=int(numbers[-1][1]),
-                mean_s=float(mean[1]) / 1000,
+                mean_s=float(mean[2]) / (1000 if mean[1] == "ms" else 1),
                 stamp=last_stamp(before),
                 is_exact=EXACT.search(before) is not None,
                 batch_size=int(batch[1]) if batch else None,

@@ -79,11 +79,10 @@ class _Job:
             prefix = STAMP.sub("", text.partition("[titan]")[0])
             process = self.processes.get((place, prefix))
             if process is None:
-                rank = RANK.match(prefix)
-                is_other = rank is None and any(
-                    each.rank is None for each in self.processes.values()
-                )
-                process = _Process(self, int(rank[1]) if rank else None, is_other=is_other)
+                found = RANK.match(prefix)
+                rank = int(found[1]) if found else None
+                is_other = any(each.rank == rank for each in self.processes.values())
+                process = _Process(self, rank, is_other=is_other)
                 self.processes[place, prefix] = process
             return process.take(text, stamp)
         return True
@@ -96,7 +95,7 @@ class _Process:
         self.job = job
         self.rank = rank
         self.is_other = is_other
-        """A process of the same time is recorded already, and no ranks tell them apart."""
+        """Another process of this rank, which is that within a node, is recorded already."""
         self.last_step: int | None = None
         """The step at which the clock started anew."""
         self.last_stamp: float | None = None
