@@ -176,8 +176,9 @@ def test_logs_without_stamps_have_no_times_but_those_of_steps(tmp_path: Path) ->
     assert frame.filter(kind="step").height == 5
 
 
-def test_lines_of_another_host_are_masked(tmp_path: Path) -> None:
-    texts = [Host(prefix=f"{n}: ").run([2.0] * 8) for n in (0, 1)]
+@pytest.mark.parametrize("has_stamps", [True, False])
+def test_lines_of_another_host_are_masked(tmp_path: Path, has_stamps: bool) -> None:
+    texts = [Host(prefix=f"{n}: ", has_stamps=has_stamps).run([2.0] * 8) for n in (0, 1)]
     pairs = zip(*(text.splitlines(keepends=True) for text in texts), strict=True)
     frame = read(tmp_path, "".join(line for pair in pairs for line in pair))
     assert frame.filter(kind="step")["step"].to_list() == [3, 4, 5, 6, 7]

@@ -201,6 +201,13 @@ def test_launchers_may_put_something_before_each_line(tmp_path: Path, prefix: st
     assert frame.filter(kind="step").select("rank", "seconds").rows() == 2 * [(None, 2.0)]
 
 
+def test_lines_of_others_about_checkpoints_are_none_of_its_own(tmp_path: Path) -> None:
+    text = Printer(prefix="").process([20.0] + 19 * [2.0])
+    other = "a hook: Finished saving the checkpoint in 3.00 seconds\n"
+    lines = text.splitlines(keepends=True)
+    assert read(tmp_path, other + other.join(lines)).equals(read(tmp_path, text))
+
+
 def test_color_is_no_part_of_a_number(tmp_path: Path) -> None:
     text = Printer().process([20.0] + 19 * [2.0])
     plain = text

@@ -46,6 +46,8 @@ EVALUATION_ENDS = re.compile(
     r"Completed eval after train step (\d{1,9}),|eval metrics after step: (\d{1,9}),"
     r"|average loss after step=(\d{1,9}):"
 )
+LAUNCHER = re.compile(r"\s*(?:\d+:|\[[^\]]*\]:)\s*")
+"""What srun and torchrun put before a line."""
 BEGIN = "System Information: Jax Version"
 FIRST = (
     "compilation or dispatch of the first step of a process",
@@ -187,7 +189,8 @@ def _prefix(text: str) -> str:
     """Return what a launcher puts before a line, without what changes from line to line."""
     logger = SHORT.search(text)
     if logger is None:
-        return ""
+        launcher = LAUNCHER.match(text)
+        return launcher[0] if launcher else ""
     return STAMP.sub("", "".join(filter(str.isprintable, text[: logger.start()])))
 
 

@@ -30,6 +30,7 @@ WORDS = (
 )
 """Of which a line that counts holds one."""
 
+MARK = "[titan] "
 MARKUP = re.compile(r"\x1b\[[\d;]*m|[^ -~]")
 """Colors, and bytes that no line has."""
 STEP = re.compile(r"- step: +(\d{1,9})  .*\btps: (\d[\d,]{0,14})  ")
@@ -75,8 +76,8 @@ class _Job:
                 DEGREE.findall(found[1]) if found[1] else re.findall(r"\d{1,6}", found[2] or "")
             )
             self.n_gpus = math.prod(map(int, degrees))
-        else:
-            prefix = STAMP.sub("", text.partition("[titan]")[0])
+        elif MARK in text:
+            prefix = STAMP.sub("", text.partition(MARK)[0])
             process = self.processes.get((place, prefix))
             if process is None:
                 found = RANK.match(prefix)
@@ -192,8 +193,7 @@ class _Process:
 
 
 def _is_torchtitan(source: Source) -> bool:
-    text = source.text
-    return "[titan] " in text or STEP.search(MARKUP.sub("", text)) is not None
+    return MARK in source.text
 
 
 def _read_torchtitan(sources: Sequence[Source], records: Records) -> None:
@@ -206,7 +206,7 @@ def _read_torchtitan(sources: Sequence[Source], records: Records) -> None:
 
 def _begin(source: Source) -> float:
     """Return the first time stamp of a file."""
-    lines = (line for line in source.text.splitlines() if "[titan] " in line or "tps: " in line)
+    lines = (line for line in source.text.splitlines() if MARK in line)
     return next((stamp for line in lines if (stamp := last_stamp(line)) is not None), 0.0)
 
 
