@@ -13,6 +13,7 @@ dispatch, and after what the host waits for, such as an evaluation, one is about
 
 from __future__ import annotations
 
+import math
 import re
 from array import array
 from collections.abc import Sequence
@@ -38,9 +39,7 @@ KINDS = {
     "custom_badput_event_end_time": EVENT_END,
     "checkpoint_manager_blocking_start_time": SAVE,
 }
-FIELD = re.compile(
-    rf"""["']?\b({"|".join(KINDS)}|step_count|job_name)["']?\s*:\s*["']?([^"',}}\s]+)"""
-)
+FIELD = re.compile(rf"""\b({"|".join(KINDS)}|step_count|job_name)["']?\s*:\s*["']?([^"',}}\s]+)""")
 """A field in JSON, in YAML and in what Python prints of a dictionary."""
 WORDS = (*(key.encode() for key in KINDS), b"step_count", b"job_name")
 N_FIRST = 3
@@ -110,45 +109,44 @@ def _record(events: _Events, records: Records) -> None:
     lengths_s = ends - times[at]
     typical_s = float(np.nanmedian(lengths_s)) if len(at) > 1 else float("nan")
     limit_s = max(GAP_STEPS * typical_s, GAP_S)
+    marks = kinds.tobytes()
     n_before, after_event = 0, False
-    for n, begin in enumerate(at):
+    for n, begin in enumerate(at.tolist()):
         begin_s, step, seconds = float(times[begin]), int(steps[begin]), float(lengths_s[n])
-        until = at[n + 1] if n + 1 < len(at) else len(kinds)
-        between = kinds[begin + 1 : until]
-        starts = begin + 1 + np.flatnonzero(between == BEGIN)
+        until = int(at[n + 1]) if n + 1 < len(at) else len(marks)
+        between = marks[begin + 1 : until]
         is_last = n + 1 == len(at)
         falls_back = not is_last and steps[until] <= step
         is_gap = seconds > limit_s
-        has_event = bool(((between == EVENT) | (between == SAVE)).any())
-        ends_process = len(starts) > 0 or falls_back or (is_gap and not has_event)
-        note = None
-        if n_before < N_FIRST:
-            note = FIRST
-        elif ends_process:
-            note = "the job begins anew before the next step"
-        elif has_event:
-            note = "an event that is recorded is in the time"
-        elif after_event:
-            note = "dispatch only, after an event"
-        elif not is_last and steps[until] != step + 1:
-            note = "the next step is not recorded"
-        if seconds == seconds:
-            if seconds <= 0:
-                note = "no positive number of seconds"
+        has_event = EVENT in between or SAVE in between
+        ends_process = BEGIN in between or falls_back or (is_gap and not has_event)
+        reasons = {
+            FIRST: n_before < N_FIRST,
+            "the job begins anew before the next step": ends_process,
+            "an event that is recorded is in the time": has_event,
+            "dispatch only, after an event": after_event,
+            "the next step is not recorded": not is_last and steps[until] != step + 1,
+            "no positive number of seconds": seconds <= 0,
+        }
+        note = next((reason for reason, holds in reasons.items() if holds), None)
+        # The last step has no end unless the job has one.
+        if not math.isnan(seconds):
             kind = "masked" if note else "step"
             records.add(kind, step=step, seconds=seconds, start=begin_s - zero, note=note)
-        for index in begin + 1 + np.flatnonzero(between == SAVE):
-            records.add("checkpoint", step=step, start=float(times[index]) - zero)
+        for index in range(begin + 1, until):
+            if marks[index] == SAVE:
+                records.add("checkpoint", step=step, start=float(times[index]) - zero)
         n_before, after_event = n_before + 1, has_event
         if ends_process and not is_last:
-            anew_s = float(times[starts[0]]) if len(starts) else float(times[until])
-            how = None if len(starts) else "told by the number of the step"
+            is_said = BEGIN in between
+            anew = begin + 1 + between.index(BEGIN) if is_said else until
+            how = "the number of the step" if falls_back else "the time without a step"
             records.add(
                 "restart",
                 step=int(steps[until]),
-                seconds=anew_s - begin_s,
+                seconds=float(times[anew]) - begin_s,
                 start=begin_s - zero,
-                note=how if len(starts) or falls_back else "told by the time without a step",
+                note=None if is_said else f"told by {how}",
             )
             n_before, after_event = 0, False
 
