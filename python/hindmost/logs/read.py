@@ -8,7 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hindmost.errors import Problem, ScenarioError
-from hindmost.logs import table
+from hindmost.logs import (
+    goodput,
+    maxtext,
+    megatron,
+    mlperf,
+    nccl_tests,
+    nemo,
+    resiliency,
+    table,
+    torchtitan,
+)
 from hindmost.logs.reader import Reader
 from hindmost.logs.records import Records
 from hindmost.logs.source import Progress, Source
@@ -16,9 +26,19 @@ from hindmost.logs.source import Progress, Source
 if TYPE_CHECKING:
     import polars as pl
 
-READERS: tuple[Reader, ...] = (table.READER,)
+READERS: tuple[Reader, ...] = (
+    mlperf.READER,
+    megatron.READER,
+    nemo.READER,
+    torchtitan.READER,
+    maxtext.READER,
+    nccl_tests.READER,
+    goodput.READER,
+    resiliency.READER,
+    table.READER,
+)
 """Readers in the order in which they are asked whether a file is theirs."""
-MEASURED = ("step", "compute", "exposed", "hidden", "idle")
+MEASURED = ("step", "compute", "exposed", "hidden", "idle", "collective")
 """Kinds of records of which a log has at least one."""
 
 
@@ -46,9 +66,10 @@ def read_log(
     polars.DataFrame
         ``source``, ``rank`` (null where a record is of the whole job), ``step``, ``kind``,
         ``start`` (seconds from the first time stamp), ``seconds``, ``tokens`` (of one step, of the
-        whole job), ``note``, and ``steps`` that the seconds are the mean of. Rows of kind ``step``
-        are what one would call a step time; what each tool mixes into its records otherwise is
-        ``masked``, with the reason as its note. What could not be read is ``unread``.
+        whole job), ``note``, ``steps`` that the seconds are the mean of, and ``n_bytes`` of a
+        collective. Rows of kind ``step`` are what one would call a step time; what each tool mixes
+        into its records otherwise is ``masked``, with the reason as its note. What could not be
+        read is ``unread``.
 
     Raises
     ------

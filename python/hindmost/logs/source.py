@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from io import BufferedReader
@@ -90,19 +90,42 @@ class Source:
             except _DAMAGED:
                 self.unread.append(f"{self.path.name} is compressed, and is cut off or damaged")
 
-    def lines(self) -> Iterator[str]:
-        """Yield all lines without their ends; a carriage return ends a line, too.
+    def lines(self, *words: bytes) -> Iterator[str]:
+        """Yield lines without their ends; a carriage return ends a line, too.
 
         A last line that has no end is left out: half a number is a number, too.
+
+        Parameters
+        ----------
+        *words
+            Of which a line must hold one; without any, all lines are wanted. Lines that hold none
+            cost next to nothing.
         """
         rest = b""
         for piece in self.pieces():
-            *lines, rest = (rest + piece).replace(b"\r", b"\n").split(b"\n")
-            for line in lines:
+            text = (rest + piece).replace(b"\r", b"\n")
+            end = text.rfind(b"\n") + 1
+            whole, rest = text[:end], text[end:]
+            for line in _lines_with(words, whole) if words else whole.split(b"\n")[:-1]:
                 yield line[:LONGEST_LINE].decode("utf-8", errors="replace")
             rest = rest[: 2 * LONGEST_LINE]
         if rest:
             self.unread.append(f"the last line of {self.path.name} has no end, and may be cut off")
+
+
+def _lines_with(words: Sequence[bytes], text: bytes) -> Iterator[bytes]:
+    """Yield the lines that hold a word, of a text that ends in a line's end."""
+    hits = {word: text.find(word) for word in words}
+    hits = {word: at for word, at in hits.items() if at >= 0}
+    while hits:
+        first = min(hits.values())
+        end = text.index(b"\n", first)
+        yield text[text.rfind(b"\n", 0, first) + 1 : end]
+        for word, at in list(hits.items()):
+            if at < end:
+                hits[word] = text.find(word, end)
+                if hits[word] < 0:
+                    del hits[word]
 
 
 @contextmanager
