@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -32,15 +33,15 @@ class Source:
     ----------
     path : Path
         Where it is.
-    head : bytes
-        Its first bytes, decompressed.
     n_bytes : int
         Its size as it is stored.
+    modified_ns : int
+        When it was written last.
     """
 
     path: Path
-    head: bytes
     n_bytes: int
+    modified_ns: int
     told: Callable[[int], object] = field(default=lambda _: None, compare=False, repr=False)
     """Called with the bytes that have been read since it was called last."""
     unread: list[str] = field(default_factory=list, compare=False)
@@ -56,15 +57,20 @@ class Source:
             If it cannot be read, or holds nothing.
         """
         try:
-            n_bytes = path.stat().st_size
-            with _opened(path) as file:
-                head = _first(file)
+            found = path.stat()
+            source = cls(path=path, n_bytes=found.st_size, modified_ns=found.st_mtime_ns, told=told)
+            is_empty = not source.head
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise _refused(path, f"must be a file that can be read: {reason}") from None
-        if not head:
+        if is_empty:
             raise _refused(path, "must not be empty")
-        return cls(path=path, head=head, n_bytes=n_bytes, told=told)
+        return source
+
+    @property
+    def head(self) -> bytes:
+        """Its first bytes, decompressed."""
+        return _head(self.path, self.n_bytes, self.modified_ns)
 
     @property
     def is_binary(self) -> bool:
@@ -138,10 +144,15 @@ def _opened(path: Path) -> Iterator[BufferedReader | gzip.GzipFile]:
             yield file
 
 
-def _first(file: BufferedReader | gzip.GzipFile) -> bytes:
+# Every reader looks at the head of a file, one file after another: all heads of a folder that has a
+# file of each rank would take gigabytes.
+@lru_cache(maxsize=16)
+def _head(path: Path, *identity: int) -> bytes:
+    """Return the first bytes of a file; what else identifies it tells it from earlier ones there."""
+    del identity
     head = b""
     # What comes before a cut may be enough to tell.
-    with suppress(*_DAMAGED):
+    with _opened(path) as file, suppress(*_DAMAGED):
         while len(head) < HEAD_BYTES and (piece := file.read1(HEAD_BYTES - len(head))):
             head += piece
     return head
