@@ -148,7 +148,7 @@ def _opened(path: Path) -> Iterator[BufferedReader | gzip.GzipFile]:
 # file of each rank would take gigabytes.
 @lru_cache(maxsize=16)
 def _head(path: Path, *identity: int) -> bytes:
-    """Return the first bytes of a file; what else identifies it tells it from earlier ones there."""
+    """Return the first bytes of a file; `identity` tells it from earlier ones in its place."""
     del identity
     head = b""
     # What comes before a cut may be enough to tell.
