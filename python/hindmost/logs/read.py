@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hindmost.errors import Problem, ScenarioError
-from hindmost.logs import kineto, table
+from hindmost.logs import bytedance, kineto, table
 from hindmost.logs.communication import Communication
 from hindmost.logs.reader import Reader
 from hindmost.logs.records import Records
@@ -17,7 +17,7 @@ from hindmost.logs.source import Progress, Source
 if TYPE_CHECKING:
     import polars as pl
 
-READERS: tuple[Reader, ...] = (kineto.READER, table.READER)
+READERS: tuple[Reader, ...] = (bytedance.READER, kineto.READER, table.READER)
 """Readers in the order in which they are asked whether a file is theirs."""
 MEASURED = ("step", "compute", "exposed", "hidden", "idle")
 """Kinds of records of which a log has at least one."""
