@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hindmost.errors import Problem, ScenarioError
-from hindmost.logs import bytedance, kineto, table
+from hindmost.logs import bytedance, flight_recorder, kineto, table
 from hindmost.logs.communication import Communication
 from hindmost.logs.reader import Reader
 from hindmost.logs.records import Records
@@ -17,9 +17,14 @@ from hindmost.logs.source import Progress, Source
 if TYPE_CHECKING:
     import polars as pl
 
-READERS: tuple[Reader, ...] = (bytedance.READER, kineto.READER, table.READER)
+READERS: tuple[Reader, ...] = (
+    bytedance.READER,
+    flight_recorder.READER,
+    kineto.READER,
+    table.READER,
+)
 """Readers in the order in which they are asked whether a file is theirs."""
-MEASURED = ("step", "compute", "exposed", "hidden", "idle")
+MEASURED = ("step", "compute", "exposed", "hidden", "idle", "collective")
 """Kinds of records of which a log has at least one."""
 
 
