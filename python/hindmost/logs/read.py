@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hindmost.errors import Problem, ScenarioError
-from hindmost.logs import bytedance, flight_recorder, kineto, table
+from hindmost.logs import bytedance, flight_recorder, kineto, nccl_inspector, table
 from hindmost.logs.communication import Communication
 from hindmost.logs.reader import Reader
 from hindmost.logs.records import Records
@@ -21,6 +21,7 @@ READERS: tuple[Reader, ...] = (
     bytedance.READER,
     flight_recorder.READER,
     kineto.READER,
+    nccl_inspector.READER,
     table.READER,
 )
 """Readers in the order in which they are asked whether a file is theirs."""

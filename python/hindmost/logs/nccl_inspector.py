@@ -1,0 +1,182 @@
+"""Logs of the NCCL Inspector plugin: one line of JSON for each collective of each communicator."""
+
+from __future__ import annotations
+
+import json
+import re
+from array import array
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from hindmost.logs.communication import all_wait_for_all
+from hindmost.logs.reader import Reader
+from hindmost.logs.records import Records
+from hindmost.logs.source import Source
+
+if TYPE_CHECKING:
+    import polars as pl
+
+# Keys are those of format v4.0, which NCCL 2.28.3 to 2.30.7 write (inspector_json.cc); names of
+# communicators, and sends and receives, are there since 2.30.
+_LINE = re.compile(r'\{\s*"header"\s*:\s*\{.*"inspector_output_format_version"')
+COLUMNS = ("communicator", "process", "place", "operation", "number", "lasted_us", "start_us")
+Process = tuple[str, int]
+"""Name of a host, and a process on it."""
+
+
+class _Log:
+    """Numbers of all collectives in the logs of one job."""
+
+    def __init__(self) -> None:
+        self.communicators: list[tuple[str, int]] = []
+        """Identity and number of ranks of each."""
+        self.processes: list[Process] = []
+        self.operations: list[tuple[str, str]] = []
+        """Name of each sort of collective, and what is to be said of it."""
+        self._rows = array("q")
+        self._numbers: dict[Any, int] = {}
+
+    def take(self, line: dict[str, Any]) -> None:
+        """Keep what is in a line.
+
+        Raises
+        ------
+        AttributeError, KeyError, OverflowError, TypeError, ValueError
+            If it lacks what it needs.
+        """
+        header, metadata = line["header"], line["metadata"]
+        kind = "coll" if "coll_perf" in line else "p2p"
+        performed = line[f"{kind}_perf"]
+        name, n_bytes = str(performed[kind]), int(performed[f"{kind}_msg_size_bytes"])
+        called = header.get("comm_name", "unknown")
+        called = str(header["id"]) if called == "unknown" else str(called)
+        source = performed.get(f"{kind}_timing_source", "unknown")
+        # A size is that of one rank: what it gives to an all-gather, or gets of a reduce-scatter.
+        said = f"{name} of {called}, {n_bytes} bytes of one rank, timed by {source}"
+        communicator = str(header["id"]), int(header["n_ranks"])
+        process = str(metadata["hostname"]), int(metadata["pid"])
+        row = (
+            self._number("communicators", communicator),
+            self._number("processes", process),
+            int(header["rank"]),
+            self._number("operations", (name, said)),
+            int(performed[f"{kind}_sn"]),
+            int(performed[f"{kind}_exec_time_us"]),
+            _start_us(performed, kind),
+        )
+        self._rows += array("q", row)
+
+    def frame(self) -> pl.DataFrame:
+        """Return `COLUMNS`, and the rank of each row."""
+        import numpy as np
+        import polars as pl
+
+        table = np.frombuffer(self._rows, dtype=np.int64).reshape(-1, len(COLUMNS))
+        return pl.DataFrame(table, schema=list(COLUMNS), orient="row")
+
+    def _number(self, known: str, value: Any) -> int:
+        number = self._numbers.get((known, value))
+        if number is None:
+            number = self._numbers[known, value] = len(getattr(self, known))
+            getattr(self, known).append(value)
+        return number
+
+
+def _start_us(performed: dict[str, Any], kind: str) -> int:
+    """Return when the kernels of a collective began, -1 if that is not logged."""
+    times = performed.get("event_trace_ts")
+    if not times:
+        return -1
+    starts = [each["kernel_start_ts"] for each in times.get("kernel_events", ())]
+    return int(min((each for each in starts if each), default=times[f"{kind}_start_ts"]))
+
+
+def _is_log(source: Source) -> bool:
+    return bool(_LINE.match(source.text.lstrip()))
+
+
+def _read(sources: Sequence[Source], records: Records) -> None:
+    log = _Log()
+    for source in sources:
+        n_odd = 0
+        for line in source.lines():
+            try:
+                log.take(json.loads(line))
+            except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError):
+                n_odd += bool(line.strip())
+        if n_odd:
+            source.unread.append(f"{n_odd} lines of {source.path.name} lack what they need")
+    rows = log.frame()
+    if rows.is_empty():
+        return
+    rows, world_size = _ranked(log, rows, sources)
+    _add(log, rows, records)
+    for rank in sorted(set(range(world_size)) - set(rows["rank"].unique().to_list())):
+        records.add("missing", rank=rank, note=f"one of {world_size} ranks")
+
+
+def _ranked(log: _Log, rows: pl.DataFrame, sources: Sequence[Source]) -> tuple[pl.DataFrame, int]:
+    """Return the rows with their ranks, and the number of ranks, or 0 if it is not known.
+
+    A log has the place in each communicator only. Where one communicator has all processes, as that
+    of a whole job has, the place in it is the rank; else processes are counted.
+    """
+    import polars as pl
+
+    most = max(size for _, size in log.communicators)
+    largest = [at for at, (_, size) in enumerate(log.communicators) if size == most]
+    whole = rows.filter(pl.col("communicator").is_in(largest)).select("process", "place").unique()
+    places: dict[int, list[int]] = defaultdict(list)
+    for process, place in whole.iter_rows():
+        places[process].append(place)
+    if len(largest) > 1 or len(places) < len(log.processes):
+        ranks = pl.DataFrame({"process": range(len(log.processes))}).with_columns(rank="process")
+        said = "no communicator has all processes: ranks are numbers of processes"
+        sources[0].unread.append(said)
+        return rows.join(ranks, on="process"), 0
+    one = {process: each[0] for process, each in places.items() if len(each) == 1}
+    ranks = pl.DataFrame({"process": one.keys(), "only": one.values()}, strict=False)
+    ranks = ranks.cast({"process": pl.Int64, "only": pl.Int64})
+    # Of a process with several GPUs it is known only in the communicator of all.
+    in_whole = pl.when(pl.col("communicator") == largest[0]).then("place")
+    ranked = rows.join(ranks, on="process", how="left", maintain_order="left")
+    return ranked.with_columns(rank=pl.coalesce("only", in_whole)), most
+
+
+def _add(log: _Log, rows: pl.DataFrame, records: Records) -> None:
+    """Add the collectives, and how long each rank waits in them for the last one to come."""
+    import polars as pl
+
+    said = pl.DataFrame(
+        {
+            "operation": range(len(log.operations)),
+            "note": [said for _, said in log.operations],
+            "name": [name for name, _ in log.operations],
+            "waits": [all_wait_for_all(name) for name, _ in log.operations],
+        }
+    )
+    rows = rows.join(said, on="operation", how="left", maintain_order="left")
+    start_us = pl.when(pl.col("start_us") >= 0).then("start_us")
+    records.extend(
+        rows.select(
+            "rank",
+            "note",
+            kind=pl.lit("collective"),
+            start=(start_us - start_us.min()) * 1e-6,
+            seconds=pl.col("lasted_us") * 1e-6,
+        )
+    )
+    one = "communicator", "name", "number"
+    met = rows.filter(pl.col("waits") & (pl.col("place").n_unique().over(one) > 1))
+    waits = met.with_columns(wait=pl.col("lasted_us") - pl.col("lasted_us").min().over(one))
+    records.extend(
+        waits.group_by("rank")
+        .agg(pl.col("wait").sum() * 1e-6)
+        .select("rank", kind=pl.lit("wait"), seconds="wait")
+        .sort("rank")
+    )
+
+
+READER = Reader(name="nccl inspector", recognises=_is_log, read=_read)
+"""The reader of logs of the NCCL Inspector."""
