@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 # communicators, and sends and receives, are there since 2.30.
 _LINE = re.compile(r'\{\s*"header"\s*:\s*\{.*"inspector_output_format_version"')
 COLUMNS = ("communicator", "process", "place", "operation", "number", "lasted_us", "start_us")
+ROWS_PER_PART = 1 << 18
+"""Rows that wait as numbers of 8 bytes before they become columns of smaller ones."""
 Process = tuple[str, int]
 """Name of a host, and a process on it."""
 
@@ -35,6 +37,7 @@ class _Log:
         self.operations: list[tuple[str, str]] = []
         """Name of each sort of collective, and what is to be said of it."""
         self._rows = array("q")
+        self._parts: list[pl.DataFrame] = []
         self._numbers: dict[Any, int] = {}
 
     def take(self, line: dict[str, Any]) -> None:
@@ -66,14 +69,25 @@ class _Log:
             _start_us(performed, kind),
         )
         self._rows += array("q", row)
+        if len(self._rows) == len(COLUMNS) * ROWS_PER_PART:
+            self._flush()
 
     def frame(self) -> pl.DataFrame:
-        """Return `COLUMNS`, and the rank of each row."""
+        """Return `COLUMNS` of all lines."""
+        import polars as pl
+
+        self._flush()
+        return pl.concat(self._parts)
+
+    def _flush(self) -> None:
         import numpy as np
         import polars as pl
 
         table = np.frombuffer(self._rows, dtype=np.int64).reshape(-1, len(COLUMNS))
-        return pl.DataFrame(table, schema=list(COLUMNS), orient="row")
+        part = pl.DataFrame(table, schema=list(COLUMNS), orient="row")
+        small = pl.col("communicator", "process", "place", "operation").cast(pl.Int32)
+        self._parts.append(part.with_columns(small))
+        self._rows = array("q")
 
     def _number(self, known: str, value: Any) -> int:
         number = self._numbers.get((known, value))
@@ -131,17 +145,14 @@ def _ranked(log: _Log, rows: pl.DataFrame, sources: Sequence[Source]) -> tuple[p
     for process, place in whole.iter_rows():
         places[process].append(place)
     if len(largest) > 1 or len(places) < len(log.processes):
-        ranks = pl.DataFrame({"process": range(len(log.processes))}).with_columns(rank="process")
         said = "no communicator has all processes: ranks are numbers of processes"
         sources[0].unread.append(said)
-        return rows.join(ranks, on="process"), 0
+        return rows.with_columns(rank="process"), 0
     one = {process: each[0] for process, each in places.items() if len(each) == 1}
-    ranks = pl.DataFrame({"process": one.keys(), "only": one.values()}, strict=False)
-    ranks = ranks.cast({"process": pl.Int64, "only": pl.Int64})
+    of_process = pl.col("process").replace_strict(one, default=None, return_dtype=pl.Int32)
     # Of a process with several GPUs it is known only in the communicator of all.
     in_whole = pl.when(pl.col("communicator") == largest[0]).then("place")
-    ranked = rows.join(ranks, on="process", how="left", maintain_order="left")
-    return ranked.with_columns(rank=pl.coalesce("only", in_whole)), most
+    return rows.with_columns(rank=pl.coalesce(of_process, in_whole)), most
 
 
 def _add(log: _Log, rows: pl.DataFrame, records: Records) -> None:
@@ -152,24 +163,30 @@ def _add(log: _Log, rows: pl.DataFrame, records: Records) -> None:
         {
             "operation": range(len(log.operations)),
             "note": [said for _, said in log.operations],
-            "name": [name for name, _ in log.operations],
-            "waits": [all_wait_for_all(name) for name, _ in log.operations],
-        }
+        },
+        schema_overrides={"operation": pl.Int32, "note": pl.Categorical},
     )
-    rows = rows.join(said, on="operation", how="left", maintain_order="left")
-    start_us = pl.when(pl.col("start_us") >= 0).then("start_us")
-    records.extend(
-        rows.select(
-            "rank",
-            "note",
-            kind=pl.lit("collective"),
-            start=(start_us - start_us.min()) * 1e-6,
-            seconds=pl.col("lasted_us") * 1e-6,
+    zero_us = rows["start_us"].filter(rows["start_us"] >= 0).min()
+    start_us = pl.when(pl.col("start_us") >= 0).then("start_us") - pl.lit(zero_us, pl.Int64)
+    for part in rows.iter_slices(ROWS_PER_PART):
+        records.extend(
+            part.join(said, on="operation", how="left", maintain_order="left").select(
+                "rank",
+                "note",
+                kind=pl.lit("collective"),
+                start=start_us * 1e-6,
+                seconds=pl.col("lasted_us") * 1e-6,
+            )
         )
-    )
-    one = "communicator", "name", "number"
-    met = rows.filter(pl.col("waits") & (pl.col("place").n_unique().over(one) > 1))
-    waits = met.with_columns(wait=pl.col("lasted_us") - pl.col("lasted_us").min().over(one))
+    names = list(dict.fromkeys(name for name, _ in log.operations if all_wait_for_all(name)))
+    of_name = {
+        at: names.index(name) for at, (name, _) in enumerate(log.operations) if name in names
+    }
+    called = pl.col("operation").replace_strict(of_name, default=None, return_dtype=pl.Int32)
+    attended = rows.select("rank", "communicator", "number", "lasted_us", called=called)
+    one = "communicator", "called", "number"
+    met = attended.drop_nulls("called").filter(pl.len().over(one) > 1)
+    waits = met.select("rank", wait=pl.col("lasted_us") - pl.col("lasted_us").min().over(one))
     records.extend(
         waits.group_by("rank")
         .agg(pl.col("wait").sum() * 1e-6)
