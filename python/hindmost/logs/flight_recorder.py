@@ -13,6 +13,7 @@ from hindmost.logs.clocks import Attendance
 from hindmost.logs.communication import all_wait_for_all, leave_together
 from hindmost.logs.json_items import JsonItems
 from hindmost.logs.plain_pickle import DAMAGED, load_plain
+from hindmost.logs.rank_names import last_number
 from hindmost.logs.reader import Reader
 from hindmost.logs.records import Records
 from hindmost.logs.source import Source
@@ -21,7 +22,6 @@ from hindmost.logs.source import Source
 ENTRY_BEGINS = r'\{\s*"(?:collective_seq_id|duration_ms|frames|record_id)"\s*:'
 _PICKLED = re.compile(rb"pg_config|pg_status|collective_seq_id")
 _JSON = re.compile(r'"(?:collective_seq_id|pg_status)"\s*:')
-_LAST_NUMBER = re.compile(r"(\d{1,7})(?:\.[a-z]+)*$")
 MOST_RANKS = 1 << 20
 
 Group = tuple[str, tuple[int, ...]]
@@ -61,9 +61,9 @@ def _read(sources: Sequence[Source], records: Records) -> None:
     dumps: dict[int, list[_Entry]] = {}
     members: set[int] = set()
     for place, source in enumerate(sources):
-        named = _LAST_NUMBER.search(source.path.name)
         # A dump does not say of which rank it is; PyTorch ends the name of its file with it.
-        rank = int(named[1]) if named else place
+        named = last_number(source.path)
+        rank = place if named is None else named
         if rank in dumps:
             source.unread.append(f"{source.path.name} is another dump of rank {rank}")
             continue

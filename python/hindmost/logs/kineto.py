@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, get_args
 
 from hindmost.errors import Problem, ScenarioError, did_you_mean
 from hindmost.logs.communication import Communication
+from hindmost.logs.rank_names import named_rank
 from hindmost.logs.reader import Reader
 from hindmost.logs.records import Records
 from hindmost.logs.source import Source
@@ -23,7 +24,6 @@ _EVENT = re.compile(
     r'"cat"\s*:\s*"(?:cpu_op|kernel|user_annotation|python_function|cuda_runtime|Trace'
     r'|Operator|Kernel|Memcpy)"'
 )
-_RANK = re.compile(r"rank[-_.]?(\d{1,7})", re.IGNORECASE)
 
 
 def reader_of(communication: Communication | None = None) -> Reader:
@@ -67,7 +67,7 @@ def _read(communication: Communication | None, sources: Sequence[Source], record
     for place, source in enumerate(sources):
         ranks, size = ranks_of(source, communication, n_files=len(sources))
         for one in ranks:
-            one.rank = _rank_by_name(source) if one.rank is None else one.rank
+            one.rank = named_rank(source.path) if one.rank is None else one.rank
             if one.rank is None and len(sources) > 1:
                 one.rank = place
                 records.add("unread", rank=place, note=f"{source.path.name} names no rank")
@@ -79,11 +79,6 @@ def _read(communication: Communication | None, sources: Sequence[Source], record
     for rank in range(world_size):
         if rank not in known:
             records.add("missing", rank=rank, note=f"one of {world_size} ranks")
-
-
-def _rank_by_name(source: Source) -> int | None:
-    named = _RANK.search(source.path.name)
-    return int(named[1]) if named else None
 
 
 def _rank(one: RankSteps) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hindmost.errors import Problem, ScenarioError
-from hindmost.logs import bytedance, flight_recorder, kineto, nccl_inspector, table
+from hindmost.logs import bytedance, chakra, flight_recorder, kineto, nccl_inspector, table
 from hindmost.logs.communication import Communication
 from hindmost.logs.reader import Reader
 from hindmost.logs.records import Records
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 READERS: tuple[Reader, ...] = (
     bytedance.READER,
+    chakra.READER,
     flight_recorder.READER,
     kineto.READER,
     nccl_inspector.READER,
