@@ -12,7 +12,18 @@ import pytest
 import hindmost as hm
 
 STEPS = "step,step_time_s\n1,9.5\n2,5.1\n3,5.2\n"
-COLUMNS = ["source", "rank", "step", "kind", "start", "seconds", "tokens", "note", "steps"]
+COLUMNS = [
+    "source",
+    "rank",
+    "step",
+    "kind",
+    "start",
+    "seconds",
+    "tokens",
+    "note",
+    "steps",
+    "n_bytes",
+]
 
 
 def written(path: Path, text: str) -> Path:

@@ -34,8 +34,8 @@ class _Log:
         self.communicators: list[tuple[str, int]] = []
         """Identity and number of ranks of each."""
         self.processes: list[Process] = []
-        self.operations: list[tuple[str, str]] = []
-        """Name of each sort of collective, and what is to be said of it."""
+        self.operations: list[tuple[str, str, int]] = []
+        """Name of each sort of collective, what is to be said of it, and its bytes."""
         self._rows = array("q")
         self._parts: list[pl.DataFrame] = []
         self._numbers: dict[Any, int] = {}
@@ -56,14 +56,14 @@ class _Log:
         called = str(header["id"]) if called == "unknown" else str(called)
         source = performed.get(f"{kind}_timing_source", "unknown")
         # A size is that of one rank: what it gives to an all-gather, or gets of a reduce-scatter.
-        said = f"{name} of {called}, {n_bytes} bytes of one rank, timed by {source}"
+        said = f"{name} of {called}, bytes of one rank, timed by {source}"
         communicator = str(header["id"]), int(header["n_ranks"])
         process = str(metadata["hostname"]), int(metadata["pid"])
         row = (
             self._number("communicators", communicator),
             self._number("processes", process),
             int(header["rank"]),
-            self._number("operations", (name, said)),
+            self._number("operations", (name, said, n_bytes)),
             int(performed[f"{kind}_sn"]),
             int(performed[f"{kind}_exec_time_us"]),
             _start_us(performed, kind),
@@ -162,7 +162,8 @@ def _add(log: _Log, rows: pl.DataFrame, records: Records) -> None:
     said = pl.DataFrame(
         {
             "operation": range(len(log.operations)),
-            "note": [said for _, said in log.operations],
+            "note": [said for _, said, _ in log.operations],
+            "n_bytes": [n_bytes for *_, n_bytes in log.operations],
         },
         schema_overrides={"operation": pl.Int32, "note": pl.Categorical},
     )
@@ -173,14 +174,15 @@ def _add(log: _Log, rows: pl.DataFrame, records: Records) -> None:
             part.join(said, on="operation", how="left", maintain_order="left").select(
                 "rank",
                 "note",
+                "n_bytes",
                 kind=pl.lit("collective"),
                 start=start_us * 1e-6,
                 seconds=pl.col("lasted_us") * 1e-6,
             )
         )
-    names = list(dict.fromkeys(name for name, _ in log.operations if all_wait_for_all(name)))
+    names = list(dict.fromkeys(name for name, *_ in log.operations if all_wait_for_all(name)))
     of_name = {
-        at: names.index(name) for at, (name, _) in enumerate(log.operations) if name in names
+        at: names.index(name) for at, (name, *_) in enumerate(log.operations) if name in names
     }
     called = pl.col("operation").replace_strict(of_name, default=None, return_dtype=pl.Int32)
     attended = rows.select("rank", "communicator", "number", "lasted_us", called=called)

@@ -58,9 +58,10 @@ def read_log(
     polars.DataFrame
         ``source``, ``rank`` (null where a record is of the whole job), ``step``, ``kind``,
         ``start`` (seconds from the first time stamp), ``seconds``, ``tokens`` (of one step, of the
-        whole job), ``note``, and ``steps`` that the seconds are the mean of. Rows of kind ``step``
-        are what one would call a step time; what each tool mixes into its records otherwise is
-        ``masked``, with the reason as its note. What could not be read is ``unread``.
+        whole job), ``note``, ``steps`` that the seconds are the mean of, and ``n_bytes`` of a
+        collective. Rows of kind ``step`` are what one would call a step time; what each tool mixes
+        into its records otherwise is ``masked``, with the reason as its note. What could not be
+        read is ``unread``.
 
     Raises
     ------

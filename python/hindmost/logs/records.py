@@ -17,7 +17,7 @@ KINDS = {
     "exposed": "time that a rank communicates and does not compute",
     "hidden": "time that a rank communicates while it computes",
     "idle": "time that a rank does neither",
-    "collective": "one collective of a rank, or one that it has not come to; the note says which",
+    "collective": "one collective, or one that a rank has not come to; the note says which",
     "wait": "time that a rank waits in collectives for the last one to come; a part of the above",
     "missing": "a rank of which there is no file",
     "unread": "a part of a file, or a whole one, that could not be read; the note says why",
@@ -54,6 +54,7 @@ class Records:
         tokens: int | None = None,
         steps: int = 1,
         note: str | None = None,
+        n_bytes: int | None = None,
     ) -> None:
         """Add a row.
 
@@ -75,9 +76,11 @@ class Records:
             Steps that the seconds are the mean of, >= 1.
         note
             Why a record is masked, or what else is to be known of it.
+        n_bytes
+            Bytes of a collective.
         """
         self.counts[kind] += 1
-        self._rows.append((rank, step, kind, start, seconds, tokens, note, steps))
+        self._rows.append((rank, step, kind, start, seconds, tokens, note, steps, n_bytes))
         if len(self._rows) == ROWS_PER_PART:
             self._flush()
 
@@ -125,5 +128,6 @@ class Records:
             "tokens": pl.Int64,
             "note": pl.Categorical(),
             "steps": pl.Int32,
+            "n_bytes": pl.Int64,
         }
         return pl.Schema(types)
