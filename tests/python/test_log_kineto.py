@@ -203,6 +203,27 @@ def test_kernels_of_no_step_are_masked(tmp_path: Path) -> None:
     assert seconds(frame, "masked", "note") == ["2 kernels are of no step that was profiled"]
 
 
+def test_kernels_between_steps_are_of_the_step_before(tmp_path: Path) -> None:
+    events = [
+        annotation(1, 0, 50, gpu=True),
+        annotation(2, 100, 150, gpu=True),
+        *(kernel(GEMM, 1 + at, 11 + at) for at in (0, 40, 70, 100, 140)),
+    ]
+    frame = read(tmp_path / "trace", events, 0, 1)
+    assert seconds(frame, "compute") == pytest.approx([30e-6, 20e-6])
+    assert not seconds(frame, "masked")
+
+
+def test_files_without_a_rank_are_not_taken_for_another(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(text([annotation(1, 0, 100, gpu=True), *STEP]))
+    for rank in (0, 1):
+        path = tmp_path / f"trace{rank}.json"
+        path.write_text(text([annotation(1, 0, 100, gpu=True), *STEP], rank))
+    frame = hm.read_log(tmp_path)
+    assert seconds(frame, "step", "rank") == [None, 0, 1]
+    assert seconds(frame, "unread", "note") == ["a.json names no rank"]
+
+
 def test_steps_without_kernels_are_left_out(tmp_path: Path) -> None:
     events = [annotation(n, 100 * n, 100 * n + 100) for n in range(5)]
     frame = read(tmp_path / "trace", [*events, kernel(GEMM, 110, 120), kernel(GEMM, 310, 330)], 0)
@@ -303,6 +324,8 @@ def test_the_slow_rank_waits_least_and_the_fast_clock_is_set(
     for rank in (0, 1, 3):
         expected = sum(max(each) - each[rank] for each in zip(*COMPUTES, strict=True))
         assert by_rank[rank] == pytest.approx(expected * 1e-6)
+    remark = "collectives that name no group are taken as those of all ranks"
+    assert set(seconds(frame, "wait", "note")) == {None if said else remark}
     starts = frame.filter(kind="step", step=2)["start"].to_list()
     assert starts == pytest.approx([starts[0]] * 4)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import lru_cache
 from typing import Literal
 
 Communication = Literal["name", "stream"]
 """How kernels that communicate are told from those that compute."""
+MOST_NAMES = 1 << 16
+"""Names of kernels whose answers are kept; a model has thousands."""
 _LIBRARIES = (
     "nccl",  # and RCCL, whose kernels keep the name
     "rccl",
@@ -36,7 +38,7 @@ _ALL_WAIT_FOR_ALL = re.compile("allreduce|allgather|reducescatter|alltoall|all2a
 _LEAVE_TOGETHER = re.compile("allreduce|allgather|reducescatter|barrier")
 
 
-@cache
+@lru_cache(MOST_NAMES)
 def is_communication(name: str) -> bool:
     """Return whether a kernel, or a copy, is known as communication by its name.
 
@@ -50,7 +52,7 @@ def is_communication(name: str) -> bool:
     return bool(_KNOWN.search(name) or _BETWEEN_GPUS.search(name))
 
 
-@cache
+@lru_cache(MOST_NAMES)
 def all_wait_for_all(name: str) -> bool:
     """Return whether no rank can leave a collective before all have come to it.
 
@@ -64,7 +66,7 @@ def all_wait_for_all(name: str) -> bool:
     return bool(_ALL_WAIT_FOR_ALL.search(_plain(name)))
 
 
-@cache
+@lru_cache(MOST_NAMES)
 def leave_together(name: str) -> bool:
     """Return whether all ranks leave a collective at about one time.
 

@@ -64,15 +64,19 @@ def _read(communication: Communication | None, sources: Sequence[Source], record
 
     found: list[RankSteps] = []
     world_size = 0
-    for place, source in enumerate(sources):
+    nameless: list[RankSteps] = []
+    for source in sources:
         ranks, size = ranks_of(source, communication, n_files=len(sources))
         for one in ranks:
             one.rank = named_rank(source.path) if one.rank is None else one.rank
             if one.rank is None and len(sources) > 1:
-                one.rank = place
-                records.add("unread", rank=place, note=f"{source.path.name} names no rank")
+                nameless.append(one)
+                source.unread.append(f"{source.path.name} names no rank")
         found += ranks
         world_size = max(world_size, size)
+    if len(nameless) == len(found):
+        for place, one in enumerate(nameless):
+            one.rank = place
     found.sort(key=_rank)
     _add(found, records)
     known = {one.rank for one in found}
@@ -87,7 +91,7 @@ def _rank(one: RankSteps) -> int:
 
 def _add(found: Sequence[RankSteps], records: Records) -> None:
     """Add the steps of all ranks, with what they consist of."""
-    ahead_ns, waits, doubt = _met(found)
+    ahead_ns, waits, remark, doubt = _met(found)
     zero_ns = min(
         (begin - ahead_ns.get(_rank(one), 0) for one in found for begin in one.begin_ns), default=0
     )
@@ -101,16 +105,16 @@ def _add(found: Sequence[RankSteps], records: Records) -> None:
         for place, number in enumerate(one.number):
             start, seconds = (one.begin_ns[place] - shift_ns) * 1e-9, one.span_ns[place] * 1e-9
             add = partial(records.add, step=number, rank=one.rank, start=start)
-            if number is not None and (one.rank, number) in seen:
+            if (one.rank, number) in seen:
                 add("masked", seconds=seconds, note="another file has this step of the rank")
                 continue
-            if number is not None:
+            if one.rank is not None and number is not None:
                 seen.add((one.rank, number))
             add("step", seconds=seconds, note=one.note)
             for kind, share, note in _shares(one, place):
                 add(kind, seconds=share, note=note)
             if _rank(one) in waits:
-                add("wait", seconds=waited[place] * 1e-9)
+                add("wait", seconds=waited[place] * 1e-9, note=remark)
         if one.outside:
             lasted_ns, note = one.outside
             records.add("masked", rank=one.rank, seconds=lasted_ns * 1e-9, note=note)
@@ -134,8 +138,11 @@ def _shares(one: RankSteps, place: int) -> list[tuple[str, float | None, str | N
 
 def _met(
     found: Sequence[RankSteps],
-) -> tuple[Mapping[int, int], Mapping[int, Mapping[Hashable, int]], str]:
-    """Return how far clocks are ahead, how long ranks wait in collectives, and what is in doubt."""
+) -> tuple[Mapping[int, int], Mapping[int, Mapping[Hashable, int]], str | None, str]:
+    """Return how far clocks are ahead, and how long ranks wait in collectives.
+
+    The last two are what is to be said of the waits, and what of clocks and waits is not known.
+    """
     from hindmost.logs import clocks
 
     attended: dict[int, dict[Hashable, Attendance]] = {}
@@ -143,7 +150,7 @@ def _met(
         if one.rank is not None:
             attended.setdefault(one.rank, {}).update(one.attended.at)
     if len(attended) < 2:
-        return {}, {}, ""
+        return {}, {}, None, ""
     met = clocks.meetings(attended)
     ahead_ns = clocks.offsets_ns(met, attended)
     doubts = []
@@ -152,16 +159,16 @@ def _met(
         for key, each in met.items()
         if not all(attendance.names_group for attendance in each.values())
     }
-    # One collective says nothing: its ends are together whatever they are of.
-    if unnamed and not (len(unnamed) > 1 and clocks.end_together(unnamed, ahead_ns)):
+    remark = "collectives that name no group are taken as those of all ranks" if unnamed else None
+    if unnamed and not clocks.end_together(unnamed, ahead_ns):
         met = {key: each for key, each in met.items() if key not in unnamed}
-        ahead_ns = clocks.offsets_ns(met, attended)
+        ahead_ns, remark = clocks.offsets_ns(met, attended), None
         doubts.append("some collectives name no group and do not end together: these are left out")
     if not met:
         doubts.append("ranks share no collective: waits are not known")
     if unreached := attended.keys() - ahead_ns.keys():
         doubts.append(f"clocks of ranks {sorted(unreached)} are not aligned")
-    return ahead_ns, clocks.waits_ns(met), "; ".join(doubts)
+    return ahead_ns, clocks.waits_ns(met), remark, "; ".join(doubts)
 
 
 READER = reader_of()

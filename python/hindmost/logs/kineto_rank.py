@@ -103,7 +103,7 @@ def _on_gpu(
         # No time of communication is a wrong answer, if its kernels have names of their own.
         rule = UNKNOWN
     outside = None
-    if n_outside := int((loose := steps.step < 0).sum()):
+    if n_outside := int((loose := ~steps.covers(begin)).sum()):
         union = Union.of(begin[loose], end[loose])
         said = f"{n_outside} kernels are of no step that was profiled"
         outside = int((union.end_ns - union.begin_ns).sum()), said

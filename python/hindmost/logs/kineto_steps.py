@@ -35,6 +35,12 @@ class Steps:
     end_ns: Times
     step: NDArray[np.int64]
 
+    def covers(self, time_ns: Times) -> NDArray[np.bool_]:
+        """Return which times lie in a step."""
+        place = np.searchsorted(self.begin_ns, time_ns, side="right") - 1
+        ends_ns = np.append(self.end_ns, np.iinfo(np.int64).min)
+        return time_ns < ends_ns[place]
+
 
 def steps_of(trace: Trace, device: Hashable, chosen: NDArray[np.bool_]) -> Steps:
     """Return the steps of a GPU, whose kernels are `chosen`.
