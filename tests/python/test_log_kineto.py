@@ -234,7 +234,7 @@ def test_steps_without_kernels_are_left_out(tmp_path: Path) -> None:
 def test_a_trace_of_the_cpu_has_steps_and_no_shares(tmp_path: Path) -> None:
     frame = read(tmp_path / "trace", [annotation(3, 0, 90), annotation(4, 95, 200)], 1, 2)
     assert seconds(frame, "step") == pytest.approx([90e-6, 105e-6])
-    assert seconds(frame, "step", "note") == ["there are no kernels: time on the CPU"] * 2
+    assert seconds(frame, "step", "note") == ["there are no kernels of a GPU: time on the CPU"] * 2
     assert seconds(frame, "missing", "rank") == [0]
     assert not seconds(frame, "compute")
 

@@ -148,7 +148,7 @@ def _without_kernels(source: Source, trace: Trace) -> list[RankSteps]:
             number=list(numbers),
             begin_ns=[trace.base_ns + first for first, _ in spans],
             span_ns=[last - first for first, last in spans],
-            note="there are no kernels: time on the CPU",
+            note="there are no kernels of a GPU: time on the CPU",
             attended=on_cpu(trace, numbers, spans),
         )
     ]
