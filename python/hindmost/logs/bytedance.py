@@ -69,7 +69,7 @@ def operations(path: Path) -> Iterator[pl.DataFrame]:
             .with_columns(
                 begin_ns=begin,
                 end_ns=begin + (pl.col("duration") * 1e9).round().cast(pl.Int64),
-                is_communication=pl.col("optype").is_in(COMMUNICATION),
+                is_communication=pl.col("optype").is_in(COMMUNICATION).fill_null(value=False),
             )
             .collect()
         )
@@ -82,7 +82,7 @@ def _is_job(source: Source) -> bool:
         return False
     try:
         return set(COLUMNS) <= set(pl.scan_parquet(source.path).collect_schema().names())
-    except (pl.exceptions.PolarsError, OSError):
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):
         return False
 
 
@@ -102,7 +102,7 @@ def _read(sources: Sequence[Source], records: Records) -> None:
                     said = f"{', '.join(kinds)} are not known, and count as computing"
                     source.unread.append(f"operations {said}")
                 records.extend(_shares(rows))
-        except (pl.exceptions.PolarsError, OSError):
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):
             source.unread.append(f"{source.path.name} is cut off or damaged")
         source.told(source.n_bytes)
 

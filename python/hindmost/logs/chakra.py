@@ -23,6 +23,8 @@ from hindmost.logs.source import Source
 _FIRST_NODE = re.compile(r'"type"\s*:\s*"[A-Z_]+_NODE"')
 _HOST = re.compile(r'\s*\{\s*"schema"\s*:\s*"[\d.]+-chakra')
 NODE_BEGINS = r'\{\s*"(?:id|Id)"\s*:'
+LAST_US = 1 << 52
+"""Microseconds whose nanoseconds fit into 64 bits."""
 COMPUTE = ("COMP_NODE", 4)
 COMMUNICATION = ("COMM_SEND_NODE", "COMM_RECV_NODE", "COMM_COLL_NODE", 5, 6, 7)
 """Types of nodes, by their names and numbers (et_def.proto)."""
@@ -81,7 +83,7 @@ def _nodes(source: Source) -> Iterator[_Node]:
             continue
         try:
             found = _node(node)
-        except (AttributeError, KeyError, TypeError, ValueError):
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
             n_odd += 1
             continue
         if found is not None and found.lasted_us > 0:
@@ -96,13 +98,17 @@ def _node(node: dict[str, Any]) -> _Node | None:
     kind = node.get("type", node.get("NodeType"))
     if on_cpu or kind not in (*COMPUTE, *COMMUNICATION):
         return None
+    # Numbers of 64 bits are texts in the JSON of protobuf.
+    start_us = int(node.get("startTimeMicros", 0))
+    lasted_us = int(node.get("durationMicros", node.get("runtime", 0)))
+    if not (0 <= start_us < LAST_US and 0 <= lasted_us < LAST_US):
+        raise OverflowError
     return _Node(
         name=str(node.get("name", node.get("Name", ""))),
         group=str(given.get("pg_name", {}).get("stringVal", "")),
         is_communication=kind in COMMUNICATION,
-        # Numbers of 64 bits are texts in the JSON of protobuf.
-        start_us=int(node.get("startTimeMicros", 0)),
-        lasted_us=int(node.get("durationMicros", node.get("runtime", 0))),
+        start_us=start_us,
+        lasted_us=lasted_us,
     )
 
 

@@ -12,7 +12,7 @@ from hindmost.logs import clocks
 from hindmost.logs.clocks import Attendance
 from hindmost.logs.communication import all_wait_for_all, leave_together
 from hindmost.logs.json_items import JsonItems
-from hindmost.logs.plain_pickle import DAMAGED, load_plain
+from hindmost.logs.plain_pickle import load_plain
 from hindmost.logs.rank_names import last_number
 from hindmost.logs.reader import Reader
 from hindmost.logs.records import Records
@@ -23,6 +23,8 @@ ENTRY_BEGINS = r'\{\s*"(?:collective_seq_id|duration_ms|frames|record_id)"\s*:'
 _PICKLED = re.compile(rb"pg_config|pg_status|collective_seq_id")
 _JSON = re.compile(r'"(?:collective_seq_id|pg_status)"\s*:')
 MOST_RANKS = 1 << 20
+LAST_NS = 1 << 62
+"""Nanoseconds, and milliseconds of a duration, that are no time any more."""
 
 Group = tuple[str, tuple[int, ...]]
 """Name of a process group, and its ranks, which are none if they are not said."""
@@ -101,7 +103,7 @@ def _dump(source: Source) -> dict[str, Any] | None:
         return items.others | {"entries": entries}
     try:
         dump = load_plain(source.pieces())
-    except DAMAGED:
+    except ValueError:
         source.unread.append(f"{source.path.name} is cut off, damaged, or holds more than data")
         return None
     return dump if isinstance(dump, dict) else None
@@ -146,7 +148,10 @@ def _entry(
         # Gloo's entries stay "scheduled" for ever; the state of their group has how far it came.
         last = status.get(str(each.get("pg_id")), {}).get("last_completed_collective", -1)
         state = "completed" if number <= int(last) else state
-    duration_ms = each.get("duration_ms")
+    created_ns = int(each["time_created_ns"])
+    duration_ms = float(each.get("duration_ms", -1))
+    if not (0 <= created_ns < LAST_NS and duration_ms < LAST_NS):
+        raise OverflowError
     # None in a pickle and 0 in JSON, if it has not completed.
     completed_ns = each.get("time_discovered_completed_ns") or None
     return _Entry(
@@ -154,9 +159,9 @@ def _entry(
         number=number,
         name=str(each["profiling_name"]),
         state=state,
-        created_ns=int(each["time_created_ns"]),
+        created_ns=created_ns,
         completed_ns=None if completed_ns is None else int(completed_ns),
-        seconds=None if duration_ms is None else float(duration_ms) * 1e-3,
+        seconds=duration_ms * 1e-3 if duration_ms >= 0 else None,
         is_p2p=is_p2p,
     )
 

@@ -61,12 +61,12 @@ def ranks_of(
     trace = Trace(source)
     world_size = trace.world_size or 0
     is_distributed = world_size > 1 or n_files > 1
-    if not trace.lanes:
+    if not len(trace.column("lane")):
         return _without_kernels(source, trace), world_size
     devices = list(dict.fromkeys(device for device, _ in trace.lanes))
     of_lane = np.array([devices.index(device) for device, _ in trace.lanes])
     of_kernel = of_lane[trace.column("lane")]
-    places = list(range(len(devices)))
+    places = np.unique(of_kernel).tolist()
     if is_distributed or trace.rank is not None:
         # A rank has one GPU: what runs on others is stray copies, and contexts made by mistake.
         busy_ns = np.bincount(of_kernel, weights=trace.column("end") - trace.column("begin"))

@@ -17,6 +17,8 @@ from hindmost.logs.source import Source
 
 MOST_RANKS = 1 << 20
 """Ranks from which a number of ranks is taken as damaged."""
+LAST_NS = 1 << 61
+"""Time after which, or as long before 0, no event is: differences and sums fit into 64 bits."""
 EVENT_BEGINS = r'\{\s*"(?:ph|name|cat)"\s*:'
 """How an event begins: the first key differs by the version of Kineto, and by the sort of event."""
 # The names with a capital are those before Kineto's "Trace Formatting Alignment" of May 2022.
@@ -89,6 +91,8 @@ class Trace:
                 # Microseconds with three digits after the point, or whole ones in older versions.
                 begin_ns = round(event["ts"] * 1000)
                 end_ns = begin_ns + max(round(event["dur"] * 1000), 0)
+                if max(-begin_ns, end_ns) > LAST_NS:
+                    raise OverflowError
                 taker(event, begin_ns, end_ns)
             except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
                 n_odd += 1
@@ -104,7 +108,7 @@ class Trace:
         # With one group only, it is the group of every collective.
         self.has_one_group = info.get("pg_count") == 1
         base_ns = others.get("baseTimeNanoseconds")
-        self.base_ns = base_ns if isinstance(base_ns, int) else 0
+        self.base_ns = base_ns if isinstance(base_ns, int) and 0 <= base_ns <= LAST_NS else 0
 
     def column(self, name: str) -> NDArray[np.int64]:
         """Return one of `COLUMNS`, where ``begin`` and ``end`` are nanoseconds."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # communicators, and sends and receives, are there since 2.30.
 _LINE = re.compile(r'\{\s*"header"\s*:\s*\{.*"inspector_output_format_version"')
 COLUMNS = ("communicator", "process", "place", "operation", "number", "lasted_us", "start_us")
+MOST_RANKS = 1 << 20
 ROWS_PER_PART = 1 << 18
 """Rows that wait as numbers of 8 bytes before they become columns of smaller ones."""
 Process = tuple[str, int]
@@ -52,6 +53,8 @@ class _Log:
         kind = "coll" if "coll_perf" in line else "p2p"
         performed = line[f"{kind}_perf"]
         name, n_bytes = str(performed[kind]), int(performed[f"{kind}_msg_size_bytes"])
+        if not (0 <= header["rank"] < header["n_ranks"] <= MOST_RANKS and 0 <= n_bytes < 1 << 62):
+            raise OverflowError
         called = header.get("comm_name", "unknown")
         called = str(header["id"]) if called == "unknown" else str(called)
         source = performed.get(f"{kind}_timing_source", "unknown")
