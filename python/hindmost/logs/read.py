@@ -9,16 +9,22 @@ from typing import TYPE_CHECKING
 
 from hindmost.errors import Problem, ScenarioError
 from hindmost.logs import (
+    bytedance,
+    chakra,
+    flight_recorder,
     goodput,
+    kineto,
     maxtext,
     megatron,
     mlperf,
+    nccl_inspector,
     nccl_tests,
     nemo,
     resiliency,
     table,
     torchtitan,
 )
+from hindmost.logs.communication import Communication
 from hindmost.logs.reader import Reader
 from hindmost.logs.records import Records
 from hindmost.logs.source import Progress, Source
@@ -35,6 +41,11 @@ READERS: tuple[Reader, ...] = (
     nccl_tests.READER,
     goodput.READER,
     resiliency.READER,
+    bytedance.READER,
+    chakra.READER,
+    flight_recorder.READER,
+    kineto.READER,
+    nccl_inspector.READER,
     table.READER,
 )
 """Readers in the order in which they are asked whether a file is theirs."""
@@ -46,6 +57,7 @@ def read_log(
     path: str | os.PathLike[str],
     *,
     columns: Mapping[str, str] | None = None,
+    communication: Communication | None = None,
     progress: Progress | None = None,
 ) -> pl.DataFrame:
     r"""Return the records of a log, one row each.
@@ -58,6 +70,9 @@ def read_log(
     columns
         Of tables: which of their columns are ``step``, ``seconds``, ``rank``, ``start`` and
         ``tokens``, where they have other names.
+    communication
+        Of traces: whether kernels that communicate are told by ``"name"`` or by ``"stream"``. By
+        default it is by name, and by stream for a rank of several that has none by name.
     progress
         Called with the bytes that are read, and those of all files.
 
@@ -87,6 +102,8 @@ def read_log(
     """
     path = Path(path)
     readers = READERS if columns is None else (table.reader_of(columns),)
+    if communication is not None:
+        readers = (kineto.reader_of(communication), *readers)
     paths = _files(path)
     told = _told(paths, progress)
     known: dict[str, list[Source]] = {}
@@ -105,7 +122,9 @@ def read_log(
             records.add("unread", note=note)
     if not any(records.counts[kind] for kind in MEASURED):
         found = ", ".join(f"{count} of {kind}" for kind, count in records.counts.items() if count)
-        raise _refused(path, f"must hold steps of {name}", hint=f"there are records: {found}")
+        unread = [note for source in known[name] for note in source.unread]
+        hint = "; ".join([f"there are records: {found}", *unread[:2]])
+        raise _refused(path, f"must hold steps of {name}", hint=hint)
     return records.frame()
 
 

@@ -17,7 +17,8 @@ KINDS = {
     "exposed": "time that a rank communicates and does not compute",
     "hidden": "time that a rank communicates while it computes",
     "idle": "time that a rank does neither",
-    "collective": "one collective of a size, by itself; the note says which",
+    "collective": "one collective, or one that a rank has not come to; the note says which",
+    "wait": "time that a rank waits in collectives for the last one to come; a part of the above",
     "missing": "a rank of which there is no file",
     "unread": "a part of a file, or a whole one, that could not be read; the note says why",
 }

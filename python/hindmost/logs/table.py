@@ -76,7 +76,7 @@ def _read_tables(given: Mapping[str, str], sources: Sequence[Source], records: R
         found = _found(given, names)
         try:
             table = _scan(source).select(_columns(found)).collect()
-        except (pl.exceptions.PolarsError, OSError):
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):
             source.unread.append(f"{source.path.name} is cut off or damaged")
             continue
         source.told(source.n_bytes)
@@ -106,7 +106,7 @@ def _names(source: Source) -> list[str] | None:
     if source.head.startswith(b"PAR1"):
         try:
             return pl.scan_parquet(source.path).collect_schema().names()
-        except (pl.exceptions.PolarsError, OSError):
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):
             return None
     header, end, _ = source.text.partition("\n")
     if source.is_binary or not end:
