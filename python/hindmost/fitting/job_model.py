@@ -1,0 +1,82 @@
+"""The model of a log of the whole job: white noise, drift and pauses of its steps."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from hindmost.fitting.ar1 import Measured
+from hindmost.fitting.common_steps import pauses_of, white_and_drift
+from hindmost.fitting.estimate import normal
+from hindmost.fitting.log_steps import LogSteps
+from hindmost.fitting.parts import Parts
+from hindmost.fitting.rare import rare_of
+
+
+def fit_job(log: LogSteps, *, seed: int = 0) -> Parts:
+    """Return what the step times of a job say of its causes.
+
+    Notes
+    -----
+    ``ln t[s] = mean + drift[s] + white[s]``, and in few steps a pause is added to t. All ranks wait
+    for the slowest one in each step, so the white noise is that of a maximum over ranks. Neither
+    their speeds nor their own noise can be told.
+    """
+    seconds = [one.seconds for one in log.job]
+    pauses = pauses_of(seconds)
+    usual = [
+        Measured(
+            times=one.steps[rare.is_usual],
+            values=np.log(one.seconds[rare.is_usual]),
+            averaged=one.averaged[rare.is_usual],
+        )
+        for one, rare in zip(log.job, pauses, strict=True)
+    ]
+    usual = [one for one in usual if len(one.values)]
+    common, drift, error = white_and_drift(usual, seed=seed)
+    n_steps = sum(len(one.values) for one in usual)
+    median_s = math.exp(float(np.median(np.concatenate([one.values for one in usual]))))
+    extra = [
+        one.excess_s[one.is_pause] * stretch.averaged[one.is_pause]
+        for one, stretch in zip(pauses, log.job, strict=True)
+    ]
+    chances = sum(
+        float(stretch.averaged[~(one.is_warmup | one.is_fast)].sum())
+        for one, stretch in zip(pauses, log.job, strict=True)
+    )
+    return Parts(
+        median_s=normal("median-step", "s", median_s, median_s * error),
+        n_steps=n_steps,
+        common=common,
+        drift=drift,
+        pause=rare_of(
+            "pause",
+            np.concatenate(extra),
+            chances=round(chances),
+            threshold_s=median_s * math.expm1(pauses[0].threshold),
+        ),
+        notes=(
+            "a log of the whole job does not tell how ranks and nodes differ: their laws stay "
+            "those of what this is laid over",
+            *left_out(
+                n_warmup=sum(int(one.is_warmup.sum()) for one in pauses),
+                n_fast=sum(int(one.is_fast.sum()) for one in pauses),
+                has_drift=drift is not None,
+            ),
+        ),
+    )
+
+
+def left_out(*, n_warmup: int, n_fast: int, has_drift: bool) -> list[str]:
+    """Return what was left out of a series of steps, and why."""
+    notes = []
+    if n_warmup:
+        notes.append(f"{n_warmup} slow steps at the begin of a stretch were left out as a warm-up")
+    if n_fast:
+        notes.append(
+            f"{n_fast} times far below their neighbours' were left out: no cause is faster"
+        )
+    if not has_drift:
+        notes.append("no drift is told from white noise, so there is none")
+    return notes
