@@ -12,6 +12,8 @@ ERRORS = 2
 """Standard errors of a normal number to either end of an interval."""
 LOWER = NormalDist().cdf(-ERRORS)
 """Probability below an interval, and above it: that beyond two errors of a normal number."""
+LOWER_OF_ONE = NormalDist().cdf(-1)
+"""Probability beyond one error."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,25 +25,24 @@ class Estimate:
     name : str
         What it is, such as ``persistent-rank``.
     unit : str
-        ``share`` for a standard deviation of the logarithm of times or a share, ``s``,
-        ``probability``, or empty.
+        ``share`` (such as a standard deviation of the logarithm of times), ``s``, ``steps`` or
+        ``probability``.
     value : float
         The number.
+    std_error : float
+        Its standard error; of a number that is not normal, half of the interval that holds it with
+        the probability of one error on either side.
     low, high : float
-        The ends of its two-error interval: of a normal estimate, two standard errors on either
-        side. Those of standard deviations reach further up than down.
+        The ends of its two-error interval: of a normal number, two standard errors on either side.
+        Those of standard deviations reach further up than down.
     """
 
     name: str
     unit: str
     value: float
+    std_error: float
     low: float
     high: float
-
-    @property
-    def std_error(self) -> float:
-        """A quarter of the two-error interval: the standard error of a normal estimate."""
-        return (self.high - self.low) / (2 * ERRORS)
 
     @property
     def is_clear(self) -> bool:
@@ -63,11 +64,26 @@ def of_draws(name: str, unit: str, draws: NDArray[np.float64], value: float) -> 
     draws : array of shape (n,)
         Draws from what is known of the number.
     """
-    low, high = np.quantile(draws, [LOWER, 1 - LOWER]).tolist()
-    return Estimate(name=name, unit=unit, value=value, low=min(low, value), high=max(high, value))
+    ends = [LOWER, LOWER_OF_ONE, 1 - LOWER_OF_ONE, 1 - LOWER]
+    low, below, above, high = np.quantile(draws, ends).tolist()
+    return Estimate(
+        name=name,
+        unit=unit,
+        value=value,
+        std_error=(above - below) / 2,
+        low=min(low, value),
+        high=max(high, value),
+    )
 
 
 def normal(name: str, unit: str, value: float, std_error: float) -> Estimate:
     """Return an estimate with a normal error."""
     reach = ERRORS * std_error
-    return Estimate(name=name, unit=unit, value=value, low=value - reach, high=value + reach)
+    return Estimate(
+        name=name,
+        unit=unit,
+        value=value,
+        std_error=std_error,
+        low=value - reach,
+        high=value + reach,
+    )

@@ -41,7 +41,8 @@ class LawFit:
     log_likelihood : float
         Mean logarithm of the density over the values that it was fitted to.
     held_out : float or None
-        Mean over the values that were held out; None if there were too few.
+        Mean over the values that were held out; None if there were too few, or the law has no
+        density at one of them.
     ks : float or None
         Greatest distance between its CDF and that of the values held out.
     """
@@ -130,7 +131,7 @@ def choose_law(
         fit = LawFit(
             law=law,
             log_likelihood=float(likelihoods.mean()),
-            held_out=float(conditional(law, held, above).mean()) if len(held) else None,
+            held_out=_finite(float(conditional(law, held, above).mean())) if len(held) else None,
             ks=ks_distance(law, held, above) if len(held) else None,
         )
         fits.append(fit)
@@ -214,7 +215,14 @@ def _is_better(fit: LawFit, best: LawFit, gains: Vector) -> bool:
     spread = float(gains.std(ddof=1)) if len(gains) > 1 else math.inf
     if not gains.sum() > CLEAR * spread * math.sqrt(len(gains)):
         return False
-    return fit.held_out is None or best.held_out is None or fit.held_out > best.held_out
+    if fit.ks is None:
+        return True
+    ours, theirs = (-math.inf if one.held_out is None else one.held_out for one in (fit, best))
+    return ours > theirs
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _fitted(name: str, x: Vector, above: float | None) -> Parameters | None:

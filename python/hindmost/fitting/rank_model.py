@@ -187,17 +187,7 @@ def _slow(
 def _numbered(slow: SlowUnit, name: str, numbers: NDArray[np.int64]) -> SlowUnit:
     """Return a slow unit with its own number in the place of its place."""
     unit = int(numbers[slow.unit])
-    excess = slow.excess
-    return SlowUnit(
-        unit=unit,
-        excess=Estimate(
-            name=f"slow-{name}-{unit}",
-            unit=excess.unit,
-            value=excess.value,
-            low=excess.low,
-            high=excess.high,
-        ),
-    )
+    return SlowUnit(unit=unit, excess=replace(slow.excess, name=f"slow-{name}-{unit}"))
 
 
 def _stretches(log: RankTimes, effects: Effects, has_steps: Mask) -> list[Measured]:

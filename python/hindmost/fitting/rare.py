@@ -102,6 +102,7 @@ def rare_of(name: str, seconds: Vector, *, chances: int, threshold_s: float) -> 
         name=f"{name}-probability",
         unit="probability",
         value=n / chances,
+        std_error=math.sqrt(max(n, 1)) / chances,
         low=low / chances,
         high=min(1.0, high / chances),
     )
