@@ -80,8 +80,9 @@ def fit_drift(stretches: Sequence[Measured], *, seed: int = 0) -> DriftFit:
     correlation time shows. Beforehand no scale and no ratio is more probable than another one, by
     their logarithms, and a correlation time c has the density ``1 / sqrt(c)`` by its logarithm:
     Jeffreys's for a number of which a series of T steps shows T / c independent values. With that,
-    medians of correlation times of a tenth of a series and less are right on average, and intervals
-    hold the truth as often as they say up to twice its length (``tests/statistics/test_fit.py``).
+    medians of correlation times of a tenth of a series and less are right on average, and up to
+    four tenths intervals hold the truth in nine of ten cases or more
+    (``tests/statistics/test_fit.py``).
     """
     random = np.random.default_rng(seed)
     n = sum(len(one.values) for one in stretches)

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from hindmost.fitting.ar1 import Measured
 from hindmost.fitting.common_steps import pauses_of, white_and_drift
-from hindmost.fitting.estimate import Estimate, normal, of_draws
+from hindmost.fitting.estimate import Estimate, of_draws
 from hindmost.fitting.job_model import left_out
 from hindmost.fitting.laws import LawChoice, choose_law
 from hindmost.fitting.log_steps import RankTimes
 from hindmost.fitting.parts import Parts
 from hindmost.fitting.rare import Rare, rare_of, threshold_of
 from hindmost.fitting.slow_units import SlowUnit, slow_units
-from hindmost.fitting.variance_components import Effects, components_of, effects_of
+from hindmost.fitting.variance_components import DRAWS, Effects, components_of, effects_of
 
 Vector = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -74,15 +74,12 @@ def fit_ranks(log: RankTimes, *, node_gpus: int, seed: int = 0) -> Parts:
         less=(components.residual / n_ranks, components.residual_draws / n_ranks),
         seed=seed,
     )
-    median = effects.mean + float(effects.rank[is_used].mean())
-    of_ranks = float(effects.rank[is_used].std(ddof=1)) / math.sqrt(np.count_nonzero(is_used))
-    error = math.hypot(of_ranks, mean_error)
     counts = left_out(n_warmup=0, n_fast=int(is_fast.sum()), has_drift=drift is not None)
     n_nodes = len(np.unique(nodes))
     if components.node is None:
         notes.append(f"{n_nodes} nodes of {node_gpus}: what nodes keep is not told from ranks")
     return Parts(
-        median_s=normal("median-rank", "s", math.exp(median), math.exp(median) * error),
+        median_s=_median_s(effects, nodes, is_used, mean_error, seed=seed),
         n_steps=int(has_steps.sum()),
         common=common,
         drift=drift,
@@ -99,6 +96,24 @@ def fit_ranks(log: RankTimes, *, node_gpus: int, seed: int = 0) -> Parts:
         n_nodes=n_nodes,
         notes=(*notes, *counts),
     )
+
+
+def _median_s(
+    effects: Effects, nodes: NDArray[np.intp], is_used: Mask, mean_error: float, *, seed: int
+) -> Estimate:
+    """Return the seconds of the median rank, as another cluster of such ranks would have them.
+
+    Its error is that of the mean of nodes, by Student's t, and that of the series of steps.
+    """
+    random = np.random.default_rng(seed)
+    rank, node = effects.rank[is_used], nodes[is_used]
+    median = effects.mean + float(rank.mean())
+    names, place = np.unique(node, return_inverse=True)
+    units = np.bincount(place, weights=rank) / np.bincount(place) if len(names) > 1 else rank
+    error = float(units.std(ddof=1)) / math.sqrt(len(units))
+    draws = error * random.standard_t(len(units) - 1, DRAWS)
+    draws += mean_error * random.standard_normal(DRAWS)
+    return of_draws("median-rank", "s", np.exp(median + draws), math.exp(median))
 
 
 def _known_ranks(log: RankTimes) -> tuple[RankTimes, list[str]]:
