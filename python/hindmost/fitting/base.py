@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -74,9 +75,9 @@ def lay_over(
     share and what stalls; what GPUs and nodes differ by stays, and the noise that comes of it is
     taken off the white noise of the log.
 
-    One log tells one number of speed: all software efficiencies are multiplied by one factor, by
-    the secant method on the medians of simulations with common random numbers. Where that is
-    bounded, `overhead_s` takes the rest.
+    One log tells one number of speed: all software efficiencies are divided by one factor, by
+    the secant method on the medians of simulations with common random numbers. Where these are
+    bounded, or where passes were measured, `overhead_s` takes the rest.
     """
     goal = _Goal.of(log, seed=seed, threads=threads)
     replaced = _replaced(base, of_ranks=log.ranks is not None)
@@ -176,14 +177,12 @@ def _scaled(estimate: Estimate, share: float) -> Estimate:
 
 @dataclass(frozen=True, kw_only=True)
 class _Reached:
-    """A scenario with numbers that bring its median to a goal, as far as they can."""
+    """A scenario whose numbers bring its median to a goal, as far as they can."""
 
-    scenario: Scenario
+    changes: Table
     compiled: Compiled
-    factor: float
     median_s: float
-    slope: float
-    """Seconds of the median for each unit of one over the factor."""
+    std_errors: dict[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,76 +209,110 @@ class _Goal:
 
     def reached(self, base: Scenario) -> _Reached:
         """Return a scenario with the numbers that bring its median to the goal."""
-        greatest = max(pool.software_efficiency for pool in base.pools.values())
-        overhead_s = base.workload.overhead_s
         compiled = Compiled(base)
+        greatest = max(pool.software_efficiency for pool in base.pools.values())
 
-        def median_s(inverse: float) -> float:
-            return self._median_s(compiled.with_changes(_changes(base, 1 / inverse)))
+        def changes(inverse: float, overhead_s: float) -> Table:
+            found: Table = {}
+            if inverse != 1:
+                for name, pool in base.pools.items():
+                    efficiency = min(1.0, pool.software_efficiency / inverse)
+                    found[f"pools.{name}.software_efficiency"] = rounded(efficiency)
+            if overhead_s != base.workload.overhead_s:
+                found["workload.overhead_s"] = rounded(overhead_s)
+            return found
 
-        # One over the factor, to which the time of computing is proportional.
-        least, most = greatest, greatest / LEAST_EFFICIENCY
-        before = min(max(1.0, least), most)
-        found = median_s(before)
-        inverse = min(max(before * self.median_s / found, least), most)
-        slope = found / before
-        for _ in range(MAX_ITERATIONS):
-            value = median_s(inverse)
-            if inverse != before:
-                slope = (value - found) / (inverse - before)
-            before, found = inverse, value
-            if abs(found - self.median_s) < TOLERANCE * self.median_s or not slope > 0:
-                break
-            inverse = min(max(before + (self.median_s - found) / slope, least), most)
-            if inverse == before:
-                break
-        rest = self.median_s - found
-        if abs(rest) >= TOLERANCE * self.median_s:
-            overhead_s = max(0.0, overhead_s + rest)
-        changes = _changes(base, rounded(1 / inverse))
-        if overhead_s != base.workload.overhead_s:
-            changes["workload.overhead_s"] = rounded(overhead_s)
-        scenario = with_changes(base, changes) if changes else base
-        tuned = Compiled(scenario)
-        return _Reached(
-            scenario=scenario,
-            compiled=tuned,
-            factor=1 / inverse,
-            median_s=self._median_s(tuned),
-            slope=slope,
+        def median_s(inverse: float, overhead_s: float) -> float:
+            return self._median_s(compiled.with_changes(changes(inverse, overhead_s)))
+
+        overhead_s = base.workload.overhead_s
+        # One over the efficiency, in proportion to which a rank computes.
+        inverse, slope, found = self._solved(
+            lambda inverse: median_s(inverse, overhead_s),
+            begin=1.0,
+            first=self.median_s,
+            bounds=(greatest, greatest / LEAST_EFFICIENCY),
         )
+        if abs(found - self.median_s) > TOLERANCE * self.median_s:
+            overhead_s, _, found = self._solved(
+                lambda overhead_s: median_s(inverse, overhead_s),
+                begin=overhead_s,
+                first=1.0,
+                bounds=(0.0, math.inf),
+            )
+        made = changes(inverse, overhead_s)
+        scenario = with_changes(base, made)
+        return _Reached(
+            changes=made,
+            compiled=Compiled(scenario),
+            median_s=found,
+            std_errors={
+                path: self.std_error_s / slope * value / inverse if slope > 0 else 0.0
+                for path, value in made.items()
+            }
+            | {"workload.overhead_s": self.std_error_s},
+        )
+
+    def _solved(
+        self,
+        median_s: Callable[[float], float],
+        *,
+        begin: float,
+        first: float,
+        bounds: tuple[float, float],
+    ) -> tuple[float, float, float]:
+        """Return where a median is the goal, by the secant method, its slope and the median.
+
+        Parameters
+        ----------
+        median_s
+            Median of a number that it grows with, if with anything.
+        begin
+            The number to begin with.
+        first
+            How much the median grows with it, as a guess.
+        bounds
+            The least and the greatest number; the bound is returned where the goal lies beyond.
+        """
+
+        def bounded(number: float) -> float:
+            return min(max(number, bounds[0]), bounds[1])
+
+        before, found, slope = begin, median_s(begin), first
+        best = (before, found)
+        for _ in range(MAX_ITERATIONS):
+            number = bounded(before + (self.median_s - found) / slope)
+            if number == before or abs(found - self.median_s) <= TOLERANCE * self.median_s:
+                break
+            value = median_s(number)
+            slope = (value - found) / (number - before)
+            if not slope > 0:
+                # It has no effect, such as efficiency where passes were measured.
+                return begin, 0.0, best[1]
+            before, found = number, value
+        return before, slope, found
 
     def written(
         self, base: Scenario, reached: _Reached, origin: str
     ) -> tuple[Scenario, tuple[Estimate, ...]]:
         """Return the scenario with a basis for the numbers that were fitted, and these."""
-        found = []
-        for name, pool in reached.scenario.pools.items():
-            if pool.software_efficiency != base.pools[name].software_efficiency:
-                # The median goes with one over the factor.
-                relative = self.std_error_s / max(reached.slope, 1e-300) * reached.factor
-                value = pool.software_efficiency
-                path = f"pools.{name}.software_efficiency"
-                found.append(normal(path, "share", value, value * relative))
-        if reached.scenario.workload.overhead_s != base.workload.overhead_s:
-            value = reached.scenario.workload.overhead_s
-            found.append(normal("workload.overhead_s", "s", value, self.std_error_s))
-        where = f"{origin}: median of {self.quantity} {self.median_s:.6g} s"
-        basis = {
-            one.name: {
-                "kind": "measured",
-                "where": f"{where}; {one.value:.4g}, standard error {one.std_error:.2g}",
-            }
-            for one in found
-        }
+        found = [
+            normal(path, "s" if path.endswith("_s") else "share", value, reached.std_errors[path])
+            for path, value in reached.changes.items()
+        ]
         table = as_written(base)
+        table["basis"] = dict(table.get("basis", {}))
         for one in found:
             *above, key = one.name.split(".")
             inner = table
             for name in above:
                 inner = inner[name]
             inner[key] = one.value
-        table["basis"] = {**table.get("basis", {}), **basis}
+            table["basis"][one.name] = {
+                "kind": "measured",
+                "where": f"{origin}: median of {self.quantity} {self.median_s:.6g} s; standard "
+                f"error {one.std_error:.2g}",
+            }
         return from_table(table, base.source), tuple(found)
 
     def shortfall(self, reached: _Reached) -> list[str]:
@@ -297,10 +330,3 @@ class _Goal:
             runs=RUNS, steps=STEPS, seed=self.seed, threads=self.threads
         )
         return float(np.median(result.columns[self.quantity]))
-
-
-def _changes(base: Scenario, factor: float) -> Table:
-    return {
-        f"pools.{name}.software_efficiency": min(1.0, pool.software_efficiency * factor)
-        for name, pool in base.pools.items()
-    }

@@ -12,12 +12,20 @@ from numpy.typing import NDArray
 from hindmost.fitting.ar1 import Measured
 from hindmost.fitting.drift import fit_drift
 from hindmost.fitting.estimate import Estimate, of_draws
-from hindmost.fitting.noise import running_median
+from hindmost.fitting.noise import robust_sigma, running_median
 from hindmost.fitting.parts import Drifting
 from hindmost.fitting.rare import threshold_of
 
 Vector = NDArray[np.float64]
 
+TRIM = 3.0
+"""Robust deviations beyond which steps are left out of likelihoods: tails of white noise are
+heavier than normal ones, and would widen the rest."""
+KEPT_SIGMA = 0.985
+"""Standard deviation of normal numbers that lie within three of the median of their neighbours."""
+NEIGHBOUR_SIGMA = 0.892
+"""Robust deviation of normal numbers from the median of their neighbours, which every eleventh
+one is itself."""
 WARMUP_STEPS = 5
 """First steps after a restart that are left out if they are slow, at most."""
 
@@ -63,7 +71,7 @@ def pauses_of(stretches: Sequence[Vector]) -> list[Pauses]:
     """
     medians = [running_median(seconds) for seconds in stretches]
     above = [np.log(one / median) for one, median in zip(stretches, medians, strict=True)]
-    threshold = threshold_of(np.concatenate(above))
+    threshold = threshold_of(np.concatenate(above)) / NEIGHBOUR_SIGMA
     found = []
     for seconds, median, one in zip(stretches, medians, above, strict=True):
         is_slow = one > threshold
@@ -95,9 +103,16 @@ def white_and_drift(
         differ by themselves.
     seed
         Seed of the draws.
+
+    Notes
+    -----
+    White noise has heavier tails than a normal law has: of nine published systems, the standard
+    deviation of steps about the median of their neighbours is 1.1 to 1.6 times the robust one. So
+    steps beyond three robust deviations are left out of the likelihood, and the white deviation is
+    that of a normal law which is cut off there.
     """
-    fit = fit_drift(stretches, seed=seed)
-    white = fit.white if fit.is_clear else fit.white_alone
+    fit = fit_drift(_trimmed(stretches), seed=seed)
+    white = (fit.white if fit.is_clear else fit.white_alone) / KEPT_SIGMA
     value = float(np.median(white))
     if less is not None:
         variance, draws = less
@@ -116,3 +131,18 @@ def white_and_drift(
         ),
     )
     return common, drift, fit.mean_error
+
+
+def _trimmed(stretches: Sequence[Measured]) -> list[Measured]:
+    """Return series without the values that are far from the median of their neighbours."""
+    away = [one.values - running_median(one.values) for one in stretches]
+    limit = TRIM * robust_sigma(np.concatenate(away)) / NEIGHBOUR_SIGMA
+    kept = [
+        Measured(
+            times=one.times[np.abs(far) <= limit],
+            values=one.values[np.abs(far) <= limit],
+            averaged=one.averaged[np.abs(far) <= limit],
+        )
+        for one, far in zip(stretches, away, strict=True)
+    ]
+    return [one for one in kept if len(one.values)]

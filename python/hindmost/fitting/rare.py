@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,8 @@ from hindmost.law import compiled_law
 
 Vector = NDArray[np.float64]
 
-THRESHOLD = 6.0
-"""Robust deviations above the rest from which on a time holds a stall: two of 10^9 normal ones."""
+FALSE_ALARMS = 0.05
+"""Times of a log of normal noise that are taken for a stall, on average."""
 LEAST = 1e-6
 """Share of a time below which nothing is a stall: clocks are no better."""
 LAWS = ("exponential", "lognormal", "pareto")
@@ -66,7 +67,7 @@ class Rare:
 
 
 def threshold_of(deviations: Vector) -> float:
-    """Return the deviation from which on a time holds a stall.
+    """Return the deviation from which on a time holds a stall, which normal noise hardly reaches.
 
     Parameters
     ----------
@@ -74,7 +75,8 @@ def threshold_of(deviations: Vector) -> float:
         Logarithms of times over what is expected of them; NaN for what is missing.
     """
     known = deviations[np.isfinite(deviations)]
-    return max(THRESHOLD * robust_sigma(known), LEAST)
+    normal_limit = NormalDist().inv_cdf(1 - FALSE_ALARMS / max(len(known), 1))
+    return max(normal_limit * robust_sigma(known), LEAST)
 
 
 def rare_of(name: str, seconds: Vector, *, chances: int, threshold_s: float) -> Rare:
