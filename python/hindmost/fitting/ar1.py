@@ -22,7 +22,8 @@ class Measured:
     values : array of shape (n,)
         The values.
     averaged : array of shape (n,)
-        Steps that each value is the mean of; its white noise has so much less variance.
+        Steps that each value is the mean of: its white noise has so much less variance, and its
+        drift is taken to be that of the middle, as it is where correlations last for much longer.
     """
 
     times: Vector

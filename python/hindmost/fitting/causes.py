@@ -12,7 +12,7 @@ from hindmost.cause import SECONDS_PER_HOUR
 from hindmost.fitting.estimate import Estimate
 from hindmost.fitting.laws import LawChoice, with_cap
 from hindmost.fitting.parts import Parts
-from hindmost.fitting.rare import Rare
+from hindmost.fitting.rare import LEAST, Rare
 from hindmost.law import compiled_law
 
 Table = dict[str, Any]
@@ -84,7 +84,7 @@ class _Writer:
 
     def spread(self, name: str, sigma: Estimate | None, scope: str, n: int) -> None:
         """Write what units keep for a whole run."""
-        if sigma is not None and sigma.value > 0:
+        if sigma is not None and sigma.value > LEAST:
             law = _lognormal(sigma.value, n)
             self._slowdown(name, law, scope, "run")
             self._number(name, "law.sigma", sigma)
@@ -92,14 +92,14 @@ class _Writer:
 
     def each_step(self, name: str, sigma: Estimate, scope: str, n: int) -> None:
         """Write what is new in each step."""
-        if sigma.value > 0:
+        if sigma.value > LEAST:
             self._slowdown(name, _lognormal(sigma.value, n), scope, "step")
             self._number(name, "law.sigma", sigma)
             self._cap(name, n)
 
     def residual(self, sigma: Estimate | None, choice: LawChoice | None) -> None:
         """Write what is left of a rank in each step."""
-        if sigma is None or choice is None or not sigma.value > 0:
+        if sigma is None or choice is None or not sigma.value > LEAST:
             return
         name = "residual"
         if choice.law["name"] == "lognormal":

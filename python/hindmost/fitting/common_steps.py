@@ -14,7 +14,7 @@ from hindmost.fitting.drift import fit_drift
 from hindmost.fitting.estimate import Estimate, of_draws
 from hindmost.fitting.noise import robust_sigma, running_median
 from hindmost.fitting.parts import Drifting
-from hindmost.fitting.rare import threshold_of
+from hindmost.fitting.rare import LEAST, threshold_of
 
 Vector = NDArray[np.float64]
 
@@ -26,6 +26,8 @@ KEPT_SIGMA = 0.985
 NEIGHBOUR_SIGMA = 0.892
 """Robust deviation of normal numbers from the median of their neighbours, which every eleventh
 one is itself."""
+ALIKE = {"value": 0.0, "std_error": 0.0, "low": 0.0, "high": 0.0}
+"""The deviation of steps that are all alike."""
 WARMUP_STEPS = 5
 """First steps after a restart that are left out if they are slow, at most."""
 
@@ -111,6 +113,9 @@ def white_and_drift(
     steps beyond three robust deviations are left out of the likelihood, and the white deviation is
     that of a normal law which is cut off there.
     """
+    values = np.concatenate([one.values for one in stretches])
+    if float(np.ptp(values)) < LEAST:
+        return Estimate(name="step-common", unit="share", **ALIKE), None, 0.0
     fit = fit_drift(_trimmed(stretches), seed=seed)
     white = (fit.white if fit.is_clear else fit.white_alone) / KEPT_SIGMA
     value = float(np.median(white))
