@@ -23,10 +23,12 @@ from hindmost.fitting.laws import (
     log_less_digamma,
     with_cap,
 )
-from hindmost.fitting.log_steps import log_steps
+from hindmost.fitting.log_steps import RankTimes, log_steps
 from hindmost.fitting.noise import noise_of, robust_sigma, running_median
+from hindmost.fitting.rank_model import fit_ranks
 from hindmost.fitting.rare import poisson_interval, rare_of
 from hindmost.fitting.slow_units import _limit, slow_units
+from hindmost.fitting.stall_pattern import stall_patterns
 from hindmost.fitting.variance_components import components_of, effects_of
 
 Vector = NDArray[np.float64]
@@ -363,3 +365,30 @@ def test_steps_that_are_means_lie_in_their_middle() -> None:
     (stretch,) = log_steps(log).job
     assert stretch.steps.tolist() == [5.5, 15.5]
     assert log_steps(log).averaged == 10
+
+
+def test_stalls_that_last_or_strike_nodes_are_told() -> None:
+    ranks, nodes = np.arange(16), np.arange(16) // 8
+    random = np.random.default_rng(23)
+    alone = random.random((16, 500)) < 0.005
+    assert stall_patterns(alone, ranks, nodes) == []
+    lasting = alone.copy()
+    lasting[5, 100:200] = True
+    (words,) = stall_patterns(lasting, ranks, nodes)
+    assert "of the same rank in the step before, most of them of rank 5" in words
+    of_nodes = np.repeat(random.random((2, 500)) < 0.005, 8, axis=0)
+    (words,) = stall_patterns(of_nodes, ranks, nodes)
+    assert "several ranks of a node" in words
+
+
+def test_times_that_hold_the_wait_are_told() -> None:
+    random = np.random.default_rng(24)
+    of_step = random.normal(0, 0.01, 300)
+    logs = of_step + random.normal(0, 1e-5, (16, 300))
+    log = RankTimes(
+        ranks=np.arange(16),
+        seconds=5 * np.exp(logs),
+        steps=np.arange(300.0),
+        stretch=np.zeros(300, dtype=np.int64),
+    )
+    assert any("hold the wait" in note for note in fit_ranks(log, node_gpus=8).notes)

@@ -54,6 +54,14 @@ def test_noise_is_that_which_was_published() -> None:
         assert lag1 == pytest.approx(system.lags[0], abs=LAG), system.name
 
 
+def test_noise_has_the_statistics_that_presets_were_made_by() -> None:
+    run = 5 + np.random.default_rng(1).normal(0, 0.02, 400).cumsum() * 0.1
+    found, other = noise_of([run]), drift.statistics(run[np.newaxis])
+    assert found.sigma == pytest.approx(other.sigma, rel=1e-9)
+    assert found.white == pytest.approx(other.white, rel=1e-3)
+    assert found.lag1 == pytest.approx(other.lags[0], rel=1e-9)
+
+
 @cache
 def comparisons() -> tuple[hm.LogComparison, ...]:
     """Return the fit of the first run of each system beside that run."""
@@ -75,6 +83,13 @@ def comparisons() -> tuple[hm.LogComparison, ...]:
 def test_a_fitted_scenario_has_the_percentiles_of_each_system(statistic: str) -> None:
     clear = [one.statistic(statistic) for one in comparisons()]
     assert [one for one in clear if one.is_clear] == []
+
+
+@needs_data
+def test_steps_of_three_systems_are_more_alike_than_one_correlation_time_makes_them() -> None:
+    clear = [one for one in comparisons() if one.statistic("lag 1").is_clear]
+    assert len(clear) == 3
+    assert all(one.statistic("lag 1").difference < 0 for one in clear)
 
 
 @needs_data

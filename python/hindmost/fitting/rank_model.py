@@ -17,6 +17,7 @@ from hindmost.fitting.log_steps import RankTimes
 from hindmost.fitting.parts import Parts
 from hindmost.fitting.rare import Rare, rare_of, threshold_of
 from hindmost.fitting.slow_units import SlowUnit, slow_units
+from hindmost.fitting.stall_pattern import stall_patterns
 from hindmost.fitting.variance_components import DRAWS, Effects, components_of, effects_of
 
 Vector = NDArray[np.float64]
@@ -24,6 +25,8 @@ Mask = NDArray[np.bool_]
 
 LEAST_KNOWN = 0.5
 """Share of the steps in which a rank has times, without which it is left out."""
+ALIKE = 0.1
+"""What ranks differ by over what steps do, below which their times seem to hold their waiting."""
 SHOWN = 8
 """Ranks that a message names."""
 POLISHES = 3
@@ -53,8 +56,8 @@ def fit_ranks(log: RankTimes, *, node_gpus: int, seed: int = 0) -> Parts:
     log, notes = _known_ranks(log)
     y = np.log(log.seconds)
     nodes: NDArray[np.intp] = (log.ranks // node_gpus).astype(np.intp)
-    is_usual_step, pause, of_steps = _pauses(log)
-    notes += of_steps
+    is_usual_step, pause, left = _pauses(log)
+    notes += left
     fitted = _medians(y)
     deviations = np.where(is_usual_step, y - fitted, np.nan)
     threshold = threshold_of(deviations)
@@ -62,6 +65,7 @@ def fit_ranks(log: RankTimes, *, node_gpus: int, seed: int = 0) -> Parts:
     is_fast = deviations < -threshold
     stall = _stalls(log, fitted, is_stalled & ~is_fast, deviations, threshold)
     table = np.where(is_stalled | is_fast, np.nan, np.where(is_usual_step, y, np.nan))
+    notes += stall_patterns(is_stalled, log.ranks, nodes)
     has_steps: Mask = np.asarray(np.isfinite(table).any(axis=0))
     effects = effects_of(table[:, has_steps])
 
@@ -75,6 +79,13 @@ def fit_ranks(log: RankTimes, *, node_gpus: int, seed: int = 0) -> Parts:
         seed=seed,
     )
     counts = left_out(n_warmup=0, n_fast=int(is_fast.sum()), has_drift=drift is not None)
+    of_ranks = math.sqrt(components.rank + components.residual)
+    of_steps = math.hypot(common.value, 0.0 if drift is None else drift.sigma.value)
+    if of_ranks < ALIKE * of_steps:
+        notes.append(
+            f"ranks differ by {of_ranks:.3%} and steps by {of_steps:.3%}: such times seem to hold "
+            f"the wait for the slowest rank, as those of whole steps do"
+        )
     n_nodes = len(np.unique(nodes))
     if components.node is None:
         notes.append(f"{n_nodes} nodes of {node_gpus}: what nodes keep is not told from ranks")
