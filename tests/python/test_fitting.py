@@ -23,9 +23,8 @@ from hindmost.fitting.laws import (
     log_less_digamma,
     with_cap,
 )
-from hindmost.fitting.log_steps import RankTimes, log_steps
+from hindmost.fitting.log_steps import log_steps
 from hindmost.fitting.noise import noise_of, robust_sigma, running_median
-from hindmost.fitting.rank_model import fit_ranks
 from hindmost.fitting.rare import poisson_interval, rare_of
 from hindmost.fitting.slow_units import _limit, slow_units
 from hindmost.fitting.stall_pattern import stall_patterns
@@ -381,14 +380,20 @@ def test_stalls_that_last_or_strike_nodes_are_told() -> None:
     assert "several ranks of a node" in words
 
 
-def test_times_that_hold_the_wait_are_told() -> None:
+def test_times_that_hold_the_wait_are_steps_of_the_job() -> None:
     random = np.random.default_rng(24)
-    of_step = random.normal(0, 0.01, 300)
-    logs = of_step + random.normal(0, 1e-5, (16, 300))
-    log = RankTimes(
-        ranks=np.arange(16),
-        seconds=5 * np.exp(logs),
-        steps=np.arange(300.0),
-        stretch=np.zeros(300, dtype=np.int64),
-    )
-    assert any("hold the wait" in note for note in fit_ranks(log, node_gpus=8).notes)
+    seconds = 5 * np.exp(random.normal(0, 0.01, 300) + random.normal(0, 1e-5, (16, 300)))
+    rows = [
+        (rank, step, "step", float(seconds[rank, step]))
+        for step in range(300)
+        for rank in range(16)
+    ]
+    found = log_steps(log_of(rows))
+    assert (found.ranks, found.has_job, found.quantity) == (None, True, "step_time_s")
+    assert "16 ranks are alike" in found.notes[0]
+    assert np.array_equal(found.seconds, seconds.max(axis=0))
+    alone = log_steps(log_of([row for row in rows if row[0] == 3]))
+    assert alone.notes[0].startswith("times of one rank hold")
+    # What a rank computes holds no wait, however alike ranks are.
+    computed = [(rank, step, "compute", value) for rank, step, _, value in rows]
+    assert log_steps(log_of(computed)).quantity == "compute_s"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from hindmost.compiled import Compiled, scenario_of
 from hindmost.engines import Method, Progress
 from hindmost.fitting.bootstrap import block_errors
 from hindmost.fitting.few_steps import check_steps
-from hindmost.fitting.log_steps import LogSteps, RankTimes, log_steps
+from hindmost.fitting.log_steps import LogSteps, Quantity, RankTimes, log_steps
 from hindmost.fitting.noise import noise_of
 from hindmost.notebook import Cells, shown
 from hindmost.result import Result
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     import polars as pl
 
 Vector = NDArray[np.float64]
-
-Quantity = Literal["step_time_s", "compute_s"]
-"""Which seconds of a step a log has."""
 
 RUNS = 32
 """Runs that are simulated by default."""
@@ -270,14 +267,14 @@ def held_against(
     stretches = [one.seconds[one.averaged == averaged] for one in log.job]
     stretches = [one for one in stretches if len(one)]
     n_steps = sum(map(len, stretches))
-    quantity: Quantity = "step_time_s" if log.has_job else "compute_s"
+    quantity = log.quantity
     size = min(n_steps * averaged, MOST_STEPS) if steps is None else steps
     size = max(averaged, size // averaged * averaged)
     result = compiled.simulate_steps(
         steps=size, runs=runs, seed=seed, method=method, threads=threads, progress=progress
     )
     held = _held(_rows(result, quantity, averaged), stretches, seed=seed)
-    notes = list(_notes(compiled, log, averaged, n_steps))
+    notes = [*log.notes, *_notes(compiled, log, averaged, n_steps)]
     slowest: tuple[SlowestRank, ...] = ()
     if log.ranks is not None:
         slowest = _slowest(compiled, log.ranks, seed=seed, threads=threads)

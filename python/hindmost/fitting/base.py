@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from hindmost.cause import Cause
-from hindmost.compiled import Compiled
-from hindmost.fitting.against_log import Quantity
-from hindmost.fitting.bootstrap import block_errors
-from hindmost.fitting.causes import CauseTables, causes_of, rounded
-from hindmost.fitting.estimate import Estimate, normal
+from hindmost.fitting.causes import CauseTables, causes_of
+from hindmost.fitting.common_steps import white_of_runs
+from hindmost.fitting.estimate import ERRORS, Estimate
 from hindmost.fitting.log_steps import LogSteps
-from hindmost.fitting.noise import noise_of
+from hindmost.fitting.pace import Pace, Paced
 from hindmost.fitting.parts import Parts
-from hindmost.scenario import Scenario, with_changes
+from hindmost.scenario import Scenario
 from hindmost.scenario.load import from_table
 
-RUNS, STEPS = 32, 200
-"""Runs and steps of each simulation that a number is fitted by."""
-LEAST_EFFICIENCY = 0.05
-"""Software efficiency, at least: below it, seconds of overhead take over."""
-TOLERANCE = 1e-6
-"""Error of the median step before numbers are rounded."""
-MAX_ITERATIONS = 12
+TOLD = 0.3
+"""Share of a log's white noise from which on it is told how much comes of ranks themselves."""
 
 Table = dict[str, Any]
 
@@ -75,30 +68,34 @@ def lay_over(
     share and what stalls; what GPUs and nodes differ by stays, and the noise that comes of it is
     taken off the white noise of the log.
 
-    One log tells one number of speed: all software efficiencies are divided by one factor, by
-    the secant method on the medians of simulations with common random numbers. Where these are
-    bounded, or where passes were measured, `overhead_s` takes the rest.
+    Rates and correlation times go by the noiseless step of the scenario, so its pace is found first
+    without the causes of the log, and again with them.
     """
-    goal = _Goal.of(log, seed=seed, threads=threads)
+    pace = Pace.of(log, seed=seed, threads=threads)
     replaced = _replaced(base, of_ranks=log.ranks is not None)
     notes = []
     if replaced:
         notes.append(f"replaced causes of {base.name}: {', '.join(replaced)}")
-    bare = _with_causes(base, CauseTables(), replaced)
-    tuned = goal.reached(bare)
+    bare = pace.brought(_with_causes(base, CauseTables(), replaced))
     if log.ranks is None:
-        parts, more = _less_own_noise(tuned.compiled, parts, log, seed=seed, threads=threads)
+        parts, more = _less_own_noise(bare, parts, pace)
         notes += more
-    step_s = tuned.compiled.plan.noiseless_step_s
-    pools = list(base.pools)
-    if len(pools) > 1 and (parts.slow_nodes or parts.slow_ranks):
+    if len(base.pools) > 1 and (parts.slow_nodes or parts.slow_ranks):
         parts = replace(parts, slow_nodes=(), slow_ranks=())
         notes.append("slow units are left out: of several pools it is not known whose they are")
-    tables = causes_of(parts, step_s=step_s, origin=origin)
+    tables = causes_of(parts, step_s=bare.compiled.plan.noiseless_step_s, origin=origin)
     laid = _with_causes(base, tables, replaced)
-    reached = goal.reached(laid)
-    scenario, adjusted = goal.written(laid, reached, origin)
-    return Laid(scenario=scenario, adjusted=adjusted, notes=(*notes, *goal.shortfall(reached)))
+    paced = pace.brought(laid)
+    return Laid(
+        scenario=_with_numbers(laid, paced.estimates, pace, origin),
+        adjusted=paced.estimates,
+        notes=(*notes, *pace.shortfall(paced)),
+    )
+
+
+def as_written(scenario: Scenario) -> Table:
+    """Return a scenario as a table that holds what its files set, and no defaults."""
+    return scenario.model_dump(mode="json", exclude_none=True, exclude_unset=True)
 
 
 def _replaced(base: Scenario, *, of_ranks: bool) -> list[str]:
@@ -115,6 +112,7 @@ def _replaced(base: Scenario, *, of_ranks: bool) -> list[str]:
 
 
 def _with_causes(base: Scenario, tables: CauseTables, replaced: Sequence[str]) -> Scenario:
+    """Return a scenario with other causes, and without what was said of those they replace."""
     table = as_written(base)
     gone = {*replaced, *tables.causes}
     kept = {name: cause for name, cause in table.get("causes", {}).items() if name not in gone}
@@ -129,204 +127,60 @@ def _with_causes(base: Scenario, tables: CauseTables, replaced: Sequence[str]) -
     return from_table(table, base.source)
 
 
-def as_written(scenario: Scenario) -> Table:
-    """Return a scenario as a table that holds what its files set, and no defaults."""
-    return scenario.model_dump(mode="json", exclude_none=True, exclude_unset=True)
+def _with_numbers(base: Scenario, numbers: Sequence[Estimate], pace: Pace, origin: str) -> Scenario:
+    """Return a scenario with other numbers at some key paths, and their basis."""
+    table = as_written(base)
+    basis = dict(table.get("basis", {}))
+    for one in numbers:
+        *above, key = one.name.split(".")
+        inner = table
+        for name in above:
+            inner = inner[name]
+        inner[key] = one.value
+        basis[one.name] = {
+            "kind": "measured",
+            "where": f"{origin}: median of {pace.quantity} {pace.median_s:.6g} s; standard error "
+            f"{one.std_error:.2g}",
+        }
+    unknowns = table.get("unknowns", {})
+    known = {one.name for one in numbers}
+    table["unknowns"] = {path: law for path, law in unknowns.items() if path not in known}
+    table["basis"] = basis
+    return from_table(table, base.source)
 
 
-def _less_own_noise(
-    compiled: Compiled, parts: Parts, log: LogSteps, *, seed: int, threads: int
-) -> tuple[Parts, list[str]]:
+def _less_own_noise(bare: Paced, parts: Parts, pace: Pace) -> tuple[Parts, list[str]]:
     """Return the parts of a job's log less the noise that a scenario has of its ranks.
 
     What acts on computing moves a step by the share of it that is computing.
     """
-    result = compiled.simulate_steps(runs=RUNS, steps=STEPS, seed=seed, threads=threads)
-    steps = np.asarray(result.columns["step_time_s"]).reshape(RUNS, STEPS)
-    own = float(np.median([noise_of([run]).white for run in steps]))
+    result = pace.simulated(bare.compiled)
+    steps = result.columns["step_time_s"].reshape(result.inputs["runs"], -1)
+    own = white_of_runs(steps)
     share = float(np.median(result.columns["compute_s"]) / np.median(steps))
+    white = parts.common
+
+    def left(value: float) -> float:
+        return math.sqrt(max(0.0, value**2 - own**2)) / share
+
+    low, high = left(white.low), left(white.high)
+    common = replace(
+        white, value=left(white.value), std_error=(high - low) / (2 * ERRORS), low=low, high=high
+    )
     notes = []
-    left = max(0.0, parts.common.value**2 - own**2) ** 0.5
-    if left == 0 and own > 0:
+    if common.value == 0 < own:
         notes.append(
             f"ranks of the scenario alone make {own:.3%} of white noise, and the log has "
-            f"{parts.common.value:.3%}: nothing is left for what all ranks have in common"
+            f"{white.value:.3%}: nothing is left for what all ranks have in common"
         )
-    elif own > 0.05 * parts.common.value:
+    elif own > TOLD * white.value:
         notes.append(
-            f"{own:.3%} of the log's {parts.common.value:.3%} of white noise comes of the ranks' "
-            f"own laws, which stay as they are; the rest is common to all"
+            f"{own:.3%} of the log's {white.value:.3%} of white noise comes of the ranks' own "
+            f"laws, which stay as they are; the rest is common to all"
         )
-    ends = [max(0.0, end**2 - own**2) ** 0.5 for end in (parts.common.low, parts.common.high)]
-    common = replace(parts.common, value=left, low=ends[0], high=max(ends[1], left))
-    parts = replace(parts, common=_scaled(common, share))
+    parts = replace(parts, common=common)
     if parts.drift is not None:
-        parts = replace(parts, drift=replace(parts.drift, sigma=_scaled(parts.drift.sigma, share)))
+        sigma = parts.drift.sigma
+        scaled = {key: getattr(sigma, key) / share for key in ("value", "std_error", "low", "high")}
+        parts = replace(parts, drift=replace(parts.drift, sigma=replace(sigma, **scaled)))
     return parts, notes
-
-
-def _scaled(estimate: Estimate, share: float) -> Estimate:
-    return replace(
-        estimate,
-        value=estimate.value / share,
-        std_error=estimate.std_error / share,
-        low=estimate.low / share,
-        high=estimate.high / share,
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Reached:
-    """A scenario whose numbers bring its median to a goal, as far as they can."""
-
-    changes: Table
-    compiled: Compiled
-    median_s: float
-    std_errors: dict[str, float]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Goal:
-    """The median step of a log."""
-
-    median_s: float
-    std_error_s: float
-    quantity: Quantity
-    seed: int
-    threads: int
-
-    @classmethod
-    def of(cls, log: LogSteps, *, seed: int, threads: int) -> _Goal:
-        stretches = [one.seconds for one in log.job]
-        (error,) = block_errors(stretches, [np.median], seed=seed).tolist()
-        return cls(
-            median_s=float(np.median(log.seconds)),
-            std_error_s=error,
-            quantity="step_time_s" if log.has_job else "compute_s",
-            seed=seed,
-            threads=threads,
-        )
-
-    def reached(self, base: Scenario) -> _Reached:
-        """Return a scenario with the numbers that bring its median to the goal."""
-        compiled = Compiled(base)
-        greatest = max(pool.software_efficiency for pool in base.pools.values())
-
-        def changes(inverse: float, overhead_s: float) -> Table:
-            found: Table = {}
-            if inverse != 1:
-                for name, pool in base.pools.items():
-                    efficiency = min(1.0, pool.software_efficiency / inverse)
-                    found[f"pools.{name}.software_efficiency"] = rounded(efficiency)
-            if overhead_s != base.workload.overhead_s:
-                found["workload.overhead_s"] = rounded(overhead_s)
-            return found
-
-        def median_s(inverse: float, overhead_s: float) -> float:
-            return self._median_s(compiled.with_changes(changes(inverse, overhead_s)))
-
-        overhead_s = base.workload.overhead_s
-        # One over the efficiency, in proportion to which a rank computes.
-        inverse, slope, found = self._solved(
-            lambda inverse: median_s(inverse, overhead_s),
-            begin=1.0,
-            first=self.median_s,
-            bounds=(greatest, greatest / LEAST_EFFICIENCY),
-        )
-        if abs(found - self.median_s) > TOLERANCE * self.median_s:
-            overhead_s, _, found = self._solved(
-                lambda overhead_s: median_s(inverse, overhead_s),
-                begin=overhead_s,
-                first=1.0,
-                bounds=(0.0, math.inf),
-            )
-        made = changes(inverse, overhead_s)
-        scenario = with_changes(base, made)
-        return _Reached(
-            changes=made,
-            compiled=Compiled(scenario),
-            median_s=found,
-            std_errors={
-                path: self.std_error_s / slope * value / inverse if slope > 0 else 0.0
-                for path, value in made.items()
-            }
-            | {"workload.overhead_s": self.std_error_s},
-        )
-
-    def _solved(
-        self,
-        median_s: Callable[[float], float],
-        *,
-        begin: float,
-        first: float,
-        bounds: tuple[float, float],
-    ) -> tuple[float, float, float]:
-        """Return where a median is the goal, by the secant method, its slope and the median.
-
-        Parameters
-        ----------
-        median_s
-            Median of a number that it grows with, if with anything.
-        begin
-            The number to begin with.
-        first
-            How much the median grows with it, as a guess.
-        bounds
-            The least and the greatest number; the bound is returned where the goal lies beyond.
-        """
-
-        def bounded(number: float) -> float:
-            return min(max(number, bounds[0]), bounds[1])
-
-        before, found, slope = begin, median_s(begin), first
-        best = (before, found)
-        for _ in range(MAX_ITERATIONS):
-            number = bounded(before + (self.median_s - found) / slope)
-            if number == before or abs(found - self.median_s) <= TOLERANCE * self.median_s:
-                break
-            value = median_s(number)
-            slope = (value - found) / (number - before)
-            if not slope > 0:
-                # It has no effect, such as efficiency where passes were measured.
-                return begin, 0.0, best[1]
-            before, found = number, value
-        return before, slope, found
-
-    def written(
-        self, base: Scenario, reached: _Reached, origin: str
-    ) -> tuple[Scenario, tuple[Estimate, ...]]:
-        """Return the scenario with a basis for the numbers that were fitted, and these."""
-        found = [
-            normal(path, "s" if path.endswith("_s") else "share", value, reached.std_errors[path])
-            for path, value in reached.changes.items()
-        ]
-        table = as_written(base)
-        table["basis"] = dict(table.get("basis", {}))
-        for one in found:
-            *above, key = one.name.split(".")
-            inner = table
-            for name in above:
-                inner = inner[name]
-            inner[key] = one.value
-            table["basis"][one.name] = {
-                "kind": "measured",
-                "where": f"{origin}: median of {self.quantity} {self.median_s:.6g} s; standard "
-                f"error {one.std_error:.2g}",
-            }
-        return from_table(table, base.source), tuple(found)
-
-    def shortfall(self, reached: _Reached) -> list[str]:
-        """Return what is left between the medians, in words."""
-        left = reached.median_s / self.median_s - 1
-        if left > max(1e-4, 2 * self.std_error_s / self.median_s):
-            return [
-                f"the scenario is {left:.1%} slower than the log with a software efficiency of 1 "
-                f"and no overhead: its layout, its model or its hardware is not that of the log"
-            ]
-        return []
-
-    def _median_s(self, compiled: Compiled) -> float:
-        result = compiled.simulate_steps(
-            runs=RUNS, steps=STEPS, seed=self.seed, threads=self.threads
-        )
-        return float(np.median(result.columns[self.quantity]))

@@ -9,6 +9,7 @@ from statistics import NormalDist
 from typing import Any
 
 from hindmost.cause import SECONDS_PER_HOUR
+from hindmost.fitting.digits import rounded
 from hindmost.fitting.estimate import Estimate
 from hindmost.fitting.laws import LawChoice, with_cap
 from hindmost.fitting.parts import Parts
@@ -17,8 +18,6 @@ from hindmost.law import compiled_law
 
 Table = dict[str, Any]
 
-DIGITS = 6
-"""Significant digits of a number in a scenario."""
 BEYOND = 10
 """How many times beyond its sample a tail is extrapolated, at most."""
 
@@ -67,11 +66,6 @@ def causes_of(parts: Parts, *, step_s: float, origin: str) -> CauseTables:
     writer.rare("stall", parts.stall, "gpu")
     writer.rare("pause", parts.pause, "cluster")
     return found
-
-
-def rounded(value: float) -> float:
-    """Return a number with as many digits as a scenario holds."""
-    return float(f"{value:.{DIGITS}g}")
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ TRIM = 3.0
 heavier than normal ones, and would widen the rest."""
 KEPT_SIGMA = 0.985
 """Standard deviation of normal numbers that lie within three of the median of their neighbours."""
+KEPT_OF_MEDIAN = 0.9866
+"""Standard deviation of a normal law that is cut off at three deviations on either side."""
 NEIGHBOUR_SIGMA = 0.892
 """Robust deviation of normal numbers from the median of their neighbours, which every eleventh
 one is itself."""
@@ -136,6 +138,22 @@ def white_and_drift(
         ),
     )
     return common, drift, fit.mean_error
+
+
+def white_of_runs(seconds: Vector) -> float:
+    """Return the white deviation of simulated steps that do not drift, trimmed as those of logs.
+
+    Parameters
+    ----------
+    seconds : array of shape (runs, steps)
+        Seconds of steps, with a mean of its own in each run.
+    """
+    logs = np.log(seconds)
+    away = logs - np.median(logs, axis=1, keepdims=True)
+    kept = np.where(np.abs(away) <= TRIM * robust_sigma(away.ravel()), away, np.nan)
+    squares = (kept - np.nanmean(kept, axis=1, keepdims=True)) ** 2
+    freedom = np.count_nonzero(np.isfinite(kept)) - len(kept)
+    return math.sqrt(float(np.nansum(squares)) / freedom) / KEPT_OF_MEDIAN
 
 
 def _trimmed(stretches: Sequence[Measured]) -> list[Measured]:

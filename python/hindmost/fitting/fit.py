@@ -217,7 +217,7 @@ def fit(
         if steps.ranks is None
         else fit_ranks(steps.ranks, node_gpus=size, seed=seed)
     )
-    notes = (*_restarts(steps), *parts.notes)
+    notes = (*steps.notes, *_restarts(steps), *parts.notes)
     common: dict[str, Any] = {
         "origin": origin,
         "estimates": parts.estimates,

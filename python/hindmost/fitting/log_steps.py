@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hindmost.fitting.noise import robust_sigma
 
 if TYPE_CHECKING:
     import polars as pl
 
 Vector = NDArray[np.float64]
+Quantity = Literal["step_time_s", "compute_s"]
+"""Which seconds of a step a log has: all of it, or what its slowest rank computes."""
+ALIKE = 0.1
+"""What ranks differ by over what steps do, below which their times hold their waiting."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -71,7 +77,9 @@ class LogSteps:
     n_masked : int
         Records that are none of a usual step.
     has_job : bool
-        Whether the log itself has steps of the whole job.
+        Whether these are steps of the whole job, and not what the slowest rank computes.
+    notes : tuple of str
+        What times of ranks were taken for.
     """
 
     job: tuple[Stretch, ...]
@@ -79,11 +87,17 @@ class LogSteps:
     n_restarts: int
     n_masked: int
     has_job: bool
+    notes: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> Vector:
         """Seconds of all steps of the job."""
         return np.concatenate([one.seconds for one in self.job])
+
+    @property
+    def quantity(self) -> Quantity:
+        """Which seconds of a simulated step are to be held against those of the job."""
+        return "step_time_s" if self.has_job else "compute_s"
 
     @property
     def averaged(self) -> int:
@@ -98,6 +112,8 @@ def log_steps(log: pl.DataFrame) -> LogSteps:
     """Return the steps of a log, as `hindmost.read_log` returns it.
 
     A job begins anew where there is a record of it, or where the number of the step does not grow.
+    Steps of ranks that differ by far less than steps do hold the wait for the slowest rank, and so
+    does the step of a single rank: these are steps of the whole job.
     """
     import polars as pl
 
@@ -112,14 +128,23 @@ def log_steps(log: pl.DataFrame) -> LogSteps:
     if len(of_ranks):
         ranks = _rank_times(of_ranks, rows.filter(is_restart))
     has_job = bool(job)
+    notes: tuple[str, ...] = ()
     if ranks is not None and not has_job:
         job = _slowest(ranks)
+        if times[0] == "step" and _hold_their_wait(ranks):
+            n_ranks = len(ranks.ranks)
+            of = f"{n_ranks} ranks are alike, so they" if n_ranks > 1 else "one rank"
+            notes = (
+                f"times of {of} hold the wait for the slowest one: these are steps of the job",
+            )
+            has_job, ranks = True, None
     return LogSteps(
         job=job,
         ranks=ranks,
         n_restarts=max(len(job) - 1, 0),
         n_masked=int((rows["kind"] == "masked").sum()),
         has_job=has_job,
+        notes=notes,
     )
 
 
@@ -171,6 +196,15 @@ def _rank_times(rows: pl.DataFrame, restarts: pl.DataFrame) -> RankTimes:
         steps=columns["step"].cast(float).to_numpy(),
         stretch=columns["stretch"].to_numpy(),
     )
+
+
+def _hold_their_wait(ranks: RankTimes) -> bool:
+    if len(ranks.ranks) == 1:
+        return True
+    logs = np.log(ranks.seconds)
+    medians = np.nanmedian(logs, axis=0)
+    apart = logs - medians
+    return robust_sigma(apart[np.isfinite(apart)]) < ALIKE * robust_sigma(medians)
 
 
 def _slowest(ranks: RankTimes) -> tuple[Stretch, ...]:

@@ -25,8 +25,6 @@ Mask = NDArray[np.bool_]
 
 LEAST_KNOWN = 0.5
 """Share of the steps in which a rank has times, without which it is left out."""
-ALIKE = 0.1
-"""What ranks differ by over what steps do, below which their times seem to hold their waiting."""
 SHOWN = 8
 """Ranks that a message names."""
 POLISHES = 3
@@ -79,13 +77,6 @@ def fit_ranks(log: RankTimes, *, node_gpus: int, seed: int = 0) -> Parts:
         seed=seed,
     )
     counts = left_out(n_warmup=0, n_fast=int(is_fast.sum()), has_drift=drift is not None)
-    of_ranks = math.sqrt(components.rank + components.residual)
-    of_steps = math.hypot(common.value, 0.0 if drift is None else drift.sigma.value)
-    if of_ranks < ALIKE * of_steps:
-        notes.append(
-            f"ranks differ by {of_ranks:.3%} and steps by {of_steps:.3%}: such times seem to hold "
-            f"the wait for the slowest rank, as those of whole steps do"
-        )
     n_nodes = len(np.unique(nodes))
     if components.node is None:
         notes.append(f"{n_nodes} nodes of {node_gpus}: what nodes keep is not told from ranks")
