@@ -26,7 +26,7 @@ from hindmost.fitting.laws import (
 from hindmost.fitting.log_steps import log_steps
 from hindmost.fitting.noise import noise_of, robust_sigma, running_median
 from hindmost.fitting.rare import poisson_interval, rare_of
-from hindmost.fitting.slow_units import _limit, slow_units
+from hindmost.fitting.slow_units import slow_units
 from hindmost.fitting.stall_pattern import stall_patterns
 from hindmost.fitting.variance_components import components_of, effects_of
 
@@ -170,11 +170,31 @@ def test_a_node_variance_takes_several_nodes_of_several_ranks() -> None:
         assert components_of(effects, nodes, is_used=used).node is None
 
 
-def test_limits_of_slow_units_are_rosners() -> None:
-    for n in (5, 20, 500):
+def test_slow_units_are_those_of_rosners_test() -> None:
+    random = np.random.default_rng(25)
+    for n in (5, 8, 40):
         t = stats.t(n - 2).ppf(1 - 0.01 / n)
         limit = (n - 1) * t / math.sqrt((n - 2 + t**2) * n)
-        assert _limit(n) == pytest.approx(limit, rel=1e-3)
+        for _ in range(200):
+            means = random.normal(size=n)
+            means[2] += random.uniform(0, 12)
+            deviates = (means - means.mean()) / means.std(ddof=1)
+            is_named = bool(deviates.max() > limit)
+            found = [one.unit for one in slow_units(means, "node")]
+            if n < 8:
+                # One unit at most can be named.
+                assert found == ([int(means.argmax())] if is_named else [])
+            elif is_named:
+                assert int(means.argmax()) in found
+
+
+def test_one_of_four_nodes_stands_out_where_ranks_say_how_far_nodes_differ() -> None:
+    means = np.array([0.0, 0.1, 0.012, -0.01])
+    assert slow_units(means, "node") == []
+    (slow,) = slow_units(means, "node", expected_variance=0.01**2)
+    assert slow.unit == 1
+    variance = (2 * means[[0, 2, 3]].var(ddof=1) + 8 * 0.01**2) / 10
+    assert slow.excess.std_error == pytest.approx(math.sqrt(variance * 4 / 3))
 
 
 def test_equal_units_are_hardly_ever_named_and_two_slow_ones_do_not_hide_each_other() -> None:

@@ -206,6 +206,23 @@ def test_equal_units_are_hardly_ever_named(source: Callable[[int], Vector]) -> N
     assert len(named) <= 7
 
 
+@pytest.mark.parametrize(("unit", "excess"), [("node", 0.1), ("rank", 0.08)])
+def test_a_slow_unit_is_named(unit: str, excess: float) -> None:
+    n_named, n_held = 0, 0
+    for case in range(CASES):
+        seconds = by_hand(case).copy()
+        ranks = slice(8, 16) if unit == "node" else slice(13, 14)
+        seconds[ranks] *= math.exp(excess)
+        found = fitted(seconds)
+        slow = found.slow_nodes if unit == "node" else found.slow_ranks
+        number = 1 if unit == "node" else 13
+        named = [one for one in slow if one.unit == number]
+        n_named += bool(named)
+        n_held += any(one.excess.holds(excess) for one in named)
+    assert n_named >= LIMIT
+    assert n_held >= LIMIT / CASES * n_named
+
+
 def job(case: int) -> LogSteps:
     """Return the steps of a job with white noise, a drift, pauses and a restart."""
     random = np.random.default_rng([SEED, case, 1])

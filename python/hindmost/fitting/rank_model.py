@@ -191,7 +191,10 @@ def _slow(
             for one in range(len(names))
         ]
     )
-    of_nodes = slow_units(means, "node") if len(names) < len(rank) else []
+    of_nodes = []
+    if len(names) < len(rank):
+        expected = _expected_variance(rank - means[place], is_used, len(names))
+        of_nodes = slow_units(means, "node", expected_variance=expected)
     for one in of_nodes:
         is_used &= place != one.unit
     return (
@@ -199,6 +202,15 @@ def _slow(
         tuple(_numbered(one, "node", names) for one in of_nodes),
         is_used,
     )
+
+
+def _expected_variance(within: Vector, is_used: Mask, n_nodes: int) -> float | None:
+    """Return the variance of means of nodes that differ by as much as ranks within one do."""
+    known = within[is_used]
+    freedom = len(known) - n_nodes
+    if freedom < 1:
+        return None
+    return float((known**2).sum()) / freedom * (1 + n_nodes / len(known))
 
 
 def _numbered(slow: SlowUnit, name: str, numbers: NDArray[np.int64]) -> SlowUnit:
