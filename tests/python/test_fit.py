@@ -250,11 +250,21 @@ def test_a_rank_that_is_hardly_there_is_left_out(of_ranks: Path) -> None:
     assert any("left out: 9" in note for note in found.notes)
 
 
-def test_a_log_without_noise_has_no_causes() -> None:
-    log = frame(np.full((200, 16), 5.0)).with_columns(kind=pl.lit("step"), steps=pl.lit(1))
+@pytest.mark.parametrize("noise", [0.0, 1e-12])
+def test_a_log_without_noise_has_no_causes(noise: float) -> None:
+    seconds = 5 + noise * np.random.default_rng(1).normal(size=(200, 16))
+    log = frame(seconds).with_columns(kind=pl.lit("step"), steps=pl.lit(1))
     found = hm.fit(log)
     assert found.table["causes"] == {}
     assert found.estimate("median-rank").value == pytest.approx(5)
+
+
+def test_ranks_that_are_hardly_ever_there_are_refused() -> None:
+    random = np.random.default_rng(2)
+    log = frame(5 + random.random((400, 40)))
+    log = log.filter(pl.Series(random.random(len(log)) < 0.3))
+    (problem,) = refused(log.with_columns(kind=pl.lit("step"), steps=pl.lit(1)))
+    assert str(problem).startswith("log must have 8 ranks with times in half of the steps, got")
 
 
 def test_a_scenario_that_is_too_fast_is_told_in_words(of_job: Path) -> None:

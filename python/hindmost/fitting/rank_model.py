@@ -8,14 +8,16 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from hindmost.errors import Problem, ScenarioError
 from hindmost.fitting.ar1 import Measured
 from hindmost.fitting.common_steps import pauses_of, white_and_drift
 from hindmost.fitting.estimate import Estimate, of_draws
+from hindmost.fitting.few_steps import FEWEST_RANKS
 from hindmost.fitting.job_model import left_out
 from hindmost.fitting.laws import LawChoice, choose_law
 from hindmost.fitting.log_steps import RankTimes
 from hindmost.fitting.parts import Parts
-from hindmost.fitting.rare import Rare, rare_of, threshold_of
+from hindmost.fitting.rare import LEAST, Rare, rare_of, threshold_of
 from hindmost.fitting.slow_units import SlowUnit, slow_units
 from hindmost.fitting.stall_pattern import stall_patterns
 from hindmost.fitting.variance_components import DRAWS, Effects, components_of, effects_of
@@ -123,6 +125,11 @@ def _known_ranks(log: RankTimes) -> tuple[RankTimes, list[str]]:
     is_known = np.isfinite(log.seconds).mean(axis=1) >= LEAST_KNOWN
     if is_known.all():
         return log, []
+    if is_known.sum() < FEWEST_RANKS:
+        requirement = f"must have {FEWEST_RANKS} ranks with times in half of the steps"
+        raise ScenarioError(
+            [Problem(path="log", requirement=requirement, value=int(is_known.sum()))]
+        )
     unknown = log.ranks[~is_known].tolist()
     kept = replace(log, ranks=log.ranks[is_known], seconds=log.seconds[is_known])
     has_times = np.isfinite(kept.seconds).any(axis=0)
@@ -245,6 +252,6 @@ def _residual_law(effects: Effects) -> LawChoice | None:
     scale = math.sqrt(n_ranks * n_steps / ((n_ranks - 1) * (n_steps - 1)))
     # In the order of steps, so that the fifth that is held out has all ranks.
     left = residual.T[np.isfinite(residual.T)] * scale
-    if not float(np.ptp(left)) > 0:
+    if float(np.ptp(left)) < LEAST:
         return None
     return choose_law("residual", np.exp(left), RESIDUAL_LAWS)
