@@ -26,6 +26,7 @@ from hindmost.fitting.laws import (
 from hindmost.fitting.log_steps import log_steps
 from hindmost.fitting.noise import noise_of, robust_sigma, running_median
 from hindmost.fitting.rare import poisson_interval, rare_of
+from hindmost.fitting.slow_places import slow_places
 from hindmost.fitting.slow_units import slow_units
 from hindmost.fitting.stall_pattern import stall_patterns
 from hindmost.fitting.variance_components import components_of, effects_of
@@ -206,6 +207,28 @@ def test_equal_units_are_hardly_ever_named_and_two_slow_ones_do_not_hide_each_ot
     found = slow_units(means, "node")
     assert {one.unit for one in found} == {3, 17}
     assert all(one.excess.holds(truth) for one, truth in zip(found, (0.21, 0.2), strict=True))
+
+
+def test_a_slow_rank_is_told_from_a_slow_node() -> None:
+    random = np.random.default_rng(26)
+    ranks, nodes = np.arange(64), np.arange(64) // 8
+    effects = random.normal(0, 0.01, 64)
+    effects[13] += 0.1
+    effects[nodes == 5] += 0.12
+    found = slow_places(effects, ranks + 100, nodes + 10)
+    assert [one.unit for one in found.ranks] == [113]
+    assert [one.unit for one in found.nodes] == [15]
+    assert found.is_used.sum() == 64 - 1 - 8
+    others = effects[(nodes == 1) & (ranks != 13)]
+    (slow,) = found.ranks
+    assert slow.excess.value == pytest.approx(effects[13] - others.mean())
+    # Without nodes it is a rank among all others.
+    effects = random.normal(0, 0.01, 64)
+    effects[13] += 0.1
+    for each in (np.arange(64), np.zeros(64, dtype=int)):
+        found = slow_places(effects, ranks, each)
+        assert [one.unit for one in found.ranks] == [13]
+        assert found.nodes == ()
 
 
 @pytest.mark.parametrize(

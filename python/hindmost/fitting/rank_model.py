@@ -18,7 +18,7 @@ from hindmost.fitting.laws import LawChoice, choose_law
 from hindmost.fitting.log_steps import RankTimes
 from hindmost.fitting.parts import Parts
 from hindmost.fitting.rare import LEAST, Rare, rare_of, threshold_of
-from hindmost.fitting.slow_units import SlowUnit, slow_units
+from hindmost.fitting.slow_places import slow_places
 from hindmost.fitting.stall_pattern import stall_patterns
 from hindmost.fitting.variance_components import DRAWS, Effects, components_of, effects_of
 
@@ -69,7 +69,8 @@ def fit_ranks(log: RankTimes, *, node_gpus: int, seed: int = 0) -> Parts:
     has_steps: Mask = np.asarray(np.isfinite(table).any(axis=0))
     effects = effects_of(table[:, has_steps])
 
-    slow_ranks, slow_nodes, is_used = _slow(effects.rank, nodes, log.ranks)
+    slow = slow_places(effects.rank, log.ranks, nodes)
+    is_used = slow.is_used
     components = components_of(effects, nodes, is_used=is_used, seed=seed)
     alone = components_of(effects, np.zeros_like(nodes), is_used=is_used, seed=seed)
     n_ranks = len(log.ranks)
@@ -94,8 +95,8 @@ def fit_ranks(log: RankTimes, *, node_gpus: int, seed: int = 0) -> Parts:
         residual=_sigma("residual", components.residual, components.residual_draws),
         residual_law=_residual_law(effects),
         stall=stall,
-        slow_nodes=slow_nodes,
-        slow_ranks=slow_ranks,
+        slow_nodes=slow.nodes,
+        slow_ranks=slow.ranks,
         n_ranks=n_ranks,
         n_nodes=n_nodes,
         notes=(*notes, *counts),
@@ -181,49 +182,6 @@ def _stalls(
         chances=int(np.isfinite(deviations).sum()),
         threshold_s=float(np.median(np.exp(fitted))) * math.expm1(threshold),
     )
-
-
-def _slow(
-    rank: Vector, nodes: NDArray[np.intp], ranks: NDArray[np.int64]
-) -> tuple[tuple[SlowUnit, ...], tuple[SlowUnit, ...], Mask]:
-    """Return the ranks and nodes that are slow, and which ranks are neither."""
-    names, place = np.unique(nodes, return_inverse=True)
-    middles = np.array([np.median(rank[place == one]) for one in range(len(names))])
-    of_ranks = slow_units(rank - middles[place], "rank")
-    is_used = np.ones(len(rank), dtype=bool)
-    is_used[[one.unit for one in of_ranks]] = False
-    means = np.array(
-        [
-            rank[is_used & (place == one)].mean() if (is_used & (place == one)).any() else np.nan
-            for one in range(len(names))
-        ]
-    )
-    of_nodes = []
-    if len(names) < len(rank):
-        expected = _expected_variance(rank - means[place], is_used, len(names))
-        of_nodes = slow_units(means, "node", expected_variance=expected)
-    for one in of_nodes:
-        is_used &= place != one.unit
-    return (
-        tuple(_numbered(one, "rank", ranks) for one in of_ranks),
-        tuple(_numbered(one, "node", names) for one in of_nodes),
-        is_used,
-    )
-
-
-def _expected_variance(within: Vector, is_used: Mask, n_nodes: int) -> float | None:
-    """Return the variance of means of nodes that differ by as much as ranks within one do."""
-    known = within[is_used]
-    freedom = len(known) - n_nodes
-    if freedom < 1:
-        return None
-    return float((known**2).sum()) / freedom * (1 + n_nodes / len(known))
-
-
-def _numbered(slow: SlowUnit, name: str, numbers: NDArray[np.int64]) -> SlowUnit:
-    """Return a slow unit with its own number in the place of its place."""
-    unit = int(numbers[slow.unit])
-    return SlowUnit(unit=unit, excess=replace(slow.excess, name=f"slow-{name}-{unit}"))
 
 
 def _stretches(log: RankTimes, effects: Effects, has_steps: Mask) -> list[Measured]:
