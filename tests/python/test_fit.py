@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -276,6 +277,30 @@ def test_a_scenario_that_is_too_fast_is_told_in_words(of_job: Path) -> None:
     assert "the median is" in words
     assert "% too fast." in words
     assert "lag 1" in words
+
+
+def test_a_fit_is_a_value(fitted: hm.Fit) -> None:
+    again = pickle.loads(pickle.dumps(fitted))
+    assert again == fitted
+    assert again.toml == fitted.toml
+
+
+def test_runs_are_cut_where_the_log_is() -> None:
+    seconds = hm.simulate(BASE, seed=8, runs=1, steps=300, changes={"causes.drift": DRIFT})
+    log = frame(seconds.steps["step_time_s"].to_numpy()[:, np.newaxis])
+    log = log.with_columns(kind=pl.lit("step"), steps=pl.lit(1))
+    whole = hm.compare_with_log(BASE, log, changes={"causes.drift": DRIFT}, seed=1)
+    cut = hm.compare_with_log(
+        BASE,
+        log.with_columns(step=pl.col("step") % 20),
+        changes={"causes.drift": DRIFT},
+        seed=1,
+    )
+    # In stretches of 20 steps a drift of 20 steps shows a part of itself, in both.
+    assert cut.n_restarts == 14
+    assert cut.statistic("noise").predicted < 0.9 * whole.statistic("noise").predicted
+    assert not cut.statistic("noise").is_clear
+    assert cut.statistic("p50").predicted == whole.statistic("p50").predicted
 
 
 def test_a_fit_and_a_comparison_show_themselves(fitted: hm.Fit) -> None:

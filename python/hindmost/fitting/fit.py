@@ -32,7 +32,7 @@ NODE_GPUS = 8
 SUFFIXES = (".toml",)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True)
 class Fit:
     """Causes of a job, fitted to its log.
 
