@@ -385,3 +385,23 @@ def test_writing_takes_a_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(ScenarioError, match=r"pip install 'hindmost\[report\]'"):
         text.check_writer("--output")
+
+
+@pytest.mark.parametrize("name", ["gamma", "weibull"])
+def test_a_residual_of_another_law_is_recognised_and_drawn(name: str) -> None:
+    random = np.random.default_rng(3)
+    size = (500, 32)
+    drawn = random.gamma(30.0, 1 / 30, size) if name == "gamma" else random.weibull(6.0, size)
+    log = frame(5 * drawn).with_columns(kind=pl.lit("step"), steps=pl.lit(1))
+    found = hm.fit(log, hm.load(BASE, {"pools.h100.n_gpus": 32, "layout.tensor": 8}))
+    (choice,) = (one for one in found.laws if one.name == "residual")
+    assert choice.law["name"] == name
+    assert choice.chosen.ks is not None
+    assert choice.ks_limit is not None
+    assert choice.chosen.ks < choice.ks_limit
+    assert found.scenario is not None
+    law = found.scenario.causes["residual"].law
+    # A factor of median one, as that of an ideal GPU is.
+    assert law.ppf(0.5) == pytest.approx(1, rel=1e-4)
+    spread = law.core.variance() ** 0.5 / law.core.mean()
+    assert spread == pytest.approx(drawn.std() / drawn.mean(), rel=0.03)

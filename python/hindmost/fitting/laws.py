@@ -113,9 +113,9 @@ def choose_law(
     Notes
     -----
     Each law has its maximum likelihood on four fifths of the values. Another law than the first
-    one is taken if the logarithms of its densities exceed those of the first one by more than two
-    errors of their sum (Vuong, Likelihood ratio tests for model selection, 1989), and those of the
-    values that were held out, too. Bins do not occur anywhere.
+    one is taken if the logarithms of its densities at all values exceed those of the first one by
+    more than two errors of their sum (Vuong, Likelihood ratio tests for model selection, 1989), and
+    if those at the values that were held out do so by anything. Bins do not occur anywhere.
     """
     values = values[:: math.ceil(len(values) / MOST)]
     is_held = np.arange(len(values)) % HELD_OUT == HELD_OUT - 1
@@ -127,17 +127,17 @@ def choose_law(
         law = _fitted(candidate, train, above)
         if law is None:
             continue
-        likelihoods = conditional(law, train, above)
+        likelihoods = conditional(law, values, above)
         fit = LawFit(
             law=law,
-            log_likelihood=float(likelihoods.mean()),
-            held_out=_finite(float(conditional(law, held, above).mean())) if len(held) else None,
+            log_likelihood=float(likelihoods[~is_held].mean()),
+            held_out=_finite(float(likelihoods[is_held].mean())) if len(held) else None,
             ks=ks_distance(law, held, above) if len(held) else None,
         )
         fits.append(fit)
         if len(fits) == 1:
             best_likelihoods = likelihoods
-        elif _is_better(fit, fits[best], likelihoods - best_likelihoods):
+        elif _is_better(fit, fits[best], likelihoods, best_likelihoods):
             best, best_likelihoods = len(fits) - 1, likelihoods
     taken = str(fits[best].law["name"])
     return LawChoice(
@@ -211,14 +211,18 @@ def with_cap(law: Parameters, n: int) -> Parameters:
     return {**law, "cap": compiled_law(law).upper_quantile(1 / (10 * n))}
 
 
-def _is_better(fit: LawFit, best: LawFit, gains: Vector) -> bool:
+def _is_better(fit: LawFit, best: LawFit, ours: Vector, theirs: Vector) -> bool:
+    if not np.isfinite(ours).all():
+        # It has no density at a value that was held out.
+        return False
+    # What the other law holds impossible is worth no more than the rest.
+    gains = (ours - theirs)[np.isfinite(theirs)]
     spread = float(gains.std(ddof=1)) if len(gains) > 1 else math.inf
     if not gains.sum() > CLEAR * spread * math.sqrt(len(gains)):
         return False
-    if fit.ks is None:
+    if fit.held_out is None or best.held_out is None:
         return True
-    ours, theirs = (-math.inf if one.held_out is None else one.held_out for one in (fit, best))
-    return ours > theirs
+    return fit.held_out > best.held_out
 
 
 def _finite(value: float) -> float | None:
