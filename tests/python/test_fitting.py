@@ -15,6 +15,7 @@ from hindmost.fitting.ar1 import Measured, innovations
 from hindmost.fitting.bootstrap import block_errors
 from hindmost.fitting.drift import fit_drift
 from hindmost.fitting.estimate import LOWER, normal, of_draws
+from hindmost.fitting.job_model import fit_job
 from hindmost.fitting.laws import (
     choose_law,
     conditional,
@@ -23,8 +24,8 @@ from hindmost.fitting.laws import (
     log_less_digamma,
     with_cap,
 )
-from hindmost.fitting.log_steps import log_steps
-from hindmost.fitting.noise import noise_of, robust_sigma, running_median
+from hindmost.fitting.log_steps import LogSteps, Stretch, log_steps
+from hindmost.fitting.noise import noise_of, resolution, robust_sigma, running_median
 from hindmost.fitting.rare import poisson_interval, rare_of
 from hindmost.fitting.slow_places import slow_places
 from hindmost.fitting.slow_units import slow_units
@@ -440,3 +441,18 @@ def test_times_that_hold_the_wait_are_steps_of_the_job() -> None:
     # What a rank computes holds no wait, however alike ranks are.
     computed = [(rank, step, "compute", value) for rank, step, _, value in rows]
     assert log_steps(log_of(computed)).quantity == "compute_s"
+
+
+@pytest.mark.parametrize("step_s", [0.001, 0.01, 0.05, 0.1])
+def test_rounded_times_are_no_pauses(step_s: float) -> None:
+    seconds = 5 + np.random.default_rng(27).normal(0, 0.01, 500)
+    rounded = np.round(seconds / step_s) * step_s
+    assert resolution(seconds) == 0
+    found = resolution(rounded) * np.median(rounded)
+    assert found == pytest.approx(step_s if len(np.unique(rounded)) > 1 else 0, rel=1e-4)
+    rounded[[100, 300]] += 1.0
+    stretch = Stretch(steps=np.arange(500.0), seconds=rounded, averaged=np.ones(500))
+    parts = fit_job(LogSteps(job=(stretch,), ranks=None, n_restarts=0, n_masked=0, has_job=True))
+    assert parts.pause.n == 2
+    if step_s <= 0.01:
+        assert parts.common.value * 5 == pytest.approx(0.01, rel=0.15)

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from hindmost.fitting.ar1 import Measured
 from hindmost.fitting.drift import fit_drift
 from hindmost.fitting.estimate import Estimate, of_draws
-from hindmost.fitting.noise import robust_sigma, running_median
+from hindmost.fitting.noise import resolution, robust_sigma, running_median
 from hindmost.fitting.parts import Drifting
-from hindmost.fitting.rare import LEAST, threshold_of
+from hindmost.fitting.rare import LEAST, ROUNDING, threshold_of
 
 Vector = NDArray[np.float64]
 
@@ -75,7 +75,8 @@ def pauses_of(stretches: Sequence[Vector]) -> list[Pauses]:
     """
     medians = [running_median(seconds) for seconds in stretches]
     above = [np.log(one / median) for one, median in zip(stretches, medians, strict=True)]
-    threshold = threshold_of(np.concatenate(above)) / NEIGHBOUR_SIGMA
+    rounding = resolution(np.concatenate(list(stretches)))
+    threshold = threshold_of(np.concatenate(above) / NEIGHBOUR_SIGMA, resolution=rounding)
     found = []
     for seconds, median, one in zip(stretches, medians, above, strict=True):
         is_slow = one > threshold
@@ -159,7 +160,9 @@ def white_of_runs(seconds: Vector) -> float:
 def _trimmed(stretches: Sequence[Measured]) -> list[Measured]:
     """Return series without the values that are far from the median of their neighbours."""
     away = [one.values - running_median(one.values) for one in stretches]
-    limit = TRIM * robust_sigma(np.concatenate(away)) / NEIGHBOUR_SIGMA
+    rounding = resolution(np.exp(np.concatenate([one.values for one in stretches])))
+    sigma = robust_sigma(np.concatenate(away)) / NEIGHBOUR_SIGMA
+    limit = max(TRIM * sigma, ROUNDING * rounding)
     kept = [
         Measured(
             times=one.times[np.abs(far) <= limit],

@@ -9,7 +9,9 @@ import numpy as np
 from hindmost.fitting.ar1 import Measured
 from hindmost.fitting.common_steps import pauses_of, white_and_drift
 from hindmost.fitting.estimate import normal
+from hindmost.fitting.left_out import left_out
 from hindmost.fitting.log_steps import LogSteps
+from hindmost.fitting.noise import resolution
 from hindmost.fitting.parts import Parts
 from hindmost.fitting.rare import rare_of
 
@@ -63,20 +65,7 @@ def fit_job(log: LogSteps, *, seed: int = 0) -> Parts:
                 n_warmup=sum(int(one.is_warmup.sum()) for one in pauses),
                 n_fast=sum(int(one.is_fast.sum()) for one in pauses),
                 has_drift=drift is not None,
+                resolution=resolution(np.concatenate(seconds)),
             ),
         ),
     )
-
-
-def left_out(*, n_warmup: int, n_fast: int, has_drift: bool) -> list[str]:
-    """Return what was left out of a series of steps, and why."""
-    notes = []
-    if n_warmup:
-        notes.append(f"{n_warmup} slow steps at the begin of a stretch were left out as a warm-up")
-    if n_fast:
-        notes.append(
-            f"{n_fast} times far below their neighbours' were left out: no cause is faster"
-        )
-    if not has_drift:
-        notes.append("no drift is told from white noise, so there is none")
-    return notes

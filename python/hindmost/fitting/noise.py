@@ -17,6 +17,10 @@ CLIPPED = 4.0
 """Robust deviations at which steps are clipped before they are correlated."""
 FEWEST = 12
 """Steps of a stretch below which it is left out where there is a longer one."""
+COARSEST = 0.05
+"""Share of a median above which the distance of two times is none of rounding."""
+ROUNDED_DIGITS = 7
+"""Digits behind the point to which equal shares of a median agree."""
 NEIGHBOURS = 11
 """Steps whose median a step is held against, itself included."""
 
@@ -64,6 +68,22 @@ def noise_of(stretches: Sequence[Vector]) -> Noise:
 def robust_sigma(values: Vector) -> float:
     """Return a standard deviation that a few outliers hardly move."""
     return float(MAD_TO_SIGMA * np.median(np.abs(values - np.median(values))))
+
+
+def resolution(seconds: Vector) -> float:
+    """Return the steps in which times come, as a share of their median; 0 if they are not rounded.
+
+    Parameters
+    ----------
+    seconds : array of shape (n,)
+        Times. They count as rounded where half of them are equal to others, or more.
+    """
+    median = float(np.median(seconds))
+    distinct = np.unique(np.round(seconds / median, ROUNDED_DIGITS))
+    if len(distinct) < 2 or len(distinct) > len(seconds) / 2:
+        return 0.0
+    step = float(np.diff(distinct).min())
+    return step if step <= COARSEST else 0.0
 
 
 def running_median(values: Vector) -> Vector:

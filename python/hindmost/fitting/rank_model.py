@@ -13,9 +13,10 @@ from hindmost.fitting.ar1 import Measured
 from hindmost.fitting.common_steps import pauses_of, white_and_drift
 from hindmost.fitting.estimate import Estimate, of_draws
 from hindmost.fitting.few_steps import FEWEST_RANKS
-from hindmost.fitting.job_model import left_out
 from hindmost.fitting.laws import LawChoice, choose_law
+from hindmost.fitting.left_out import left_out
 from hindmost.fitting.log_steps import RankTimes
+from hindmost.fitting.noise import resolution
 from hindmost.fitting.parts import Parts
 from hindmost.fitting.rare import LEAST, Rare, rare_of, threshold_of
 from hindmost.fitting.slow_places import slow_places
@@ -60,7 +61,8 @@ def fit_ranks(log: RankTimes, *, node_gpus: int, seed: int = 0) -> Parts:
     notes += left
     fitted = _medians(y)
     deviations = np.where(is_usual_step, y - fitted, np.nan)
-    threshold = threshold_of(deviations)
+    rounding = resolution(log.seconds[np.isfinite(log.seconds)])
+    threshold = threshold_of(deviations, resolution=rounding)
     is_stalled = deviations > threshold
     is_fast = deviations < -threshold
     stall = _stalls(log, fitted, is_stalled & ~is_fast, deviations, threshold)
@@ -79,7 +81,7 @@ def fit_ranks(log: RankTimes, *, node_gpus: int, seed: int = 0) -> Parts:
         less=(components.residual / n_ranks, components.residual_draws / n_ranks),
         seed=seed,
     )
-    counts = left_out(n_warmup=0, n_fast=int(is_fast.sum()), has_drift=drift is not None)
+    counts = left_out(n_fast=int(is_fast.sum()), has_drift=drift is not None, resolution=rounding)
     n_nodes = len(np.unique(nodes))
     if components.node is None:
         notes.append(f"{n_nodes} nodes of {node_gpus}: what nodes keep is not told from ranks")
@@ -168,7 +170,7 @@ def _pauses(log: RankTimes) -> tuple[Mask, Rare, list[str]]:
         chances=len(medians) - n_warmup - n_fast,
         threshold_s=float(np.median(medians)) * math.expm1(found[0].threshold),
     )
-    return is_usual, pause, left_out(n_warmup=n_warmup, n_fast=n_fast, has_drift=True)
+    return is_usual, pause, left_out(n_warmup=n_warmup, n_fast=n_fast)
 
 
 def _stalls(

@@ -20,6 +20,8 @@ FALSE_ALARMS = 0.05
 """Times of a log of normal noise that are taken for a stall, on average."""
 LEAST = 1e-6
 """Share of a time below which nothing is a stall: clocks are no better."""
+ROUNDING = 1.5
+"""Steps of rounded times from which on something is a stall, if the rest is all alike."""
 LAWS = ("exponential", "lognormal", "pareto")
 """Laws of seconds that are compared."""
 MOST_COUNTED = 10_000
@@ -66,17 +68,19 @@ class Rare:
         return min(1.0, self.probability.value / share)
 
 
-def threshold_of(deviations: Vector) -> float:
+def threshold_of(deviations: Vector, *, resolution: float = 0.0) -> float:
     """Return the deviation from which on a time holds a stall, which normal noise hardly reaches.
 
     Parameters
     ----------
     deviations : array
         Logarithms of times over what is expected of them; NaN for what is missing.
+    resolution
+        Steps in which times come, as a share of their median: a single one is no stall.
     """
     known = deviations[np.isfinite(deviations)]
     normal_limit = NormalDist().inv_cdf(1 - FALSE_ALARMS / max(len(known), 1))
-    return max(normal_limit * robust_sigma(known), LEAST)
+    return max(normal_limit * robust_sigma(known), ROUNDING * resolution, LEAST)
 
 
 def rare_of(name: str, seconds: Vector, *, chances: int, threshold_s: float) -> Rare:
