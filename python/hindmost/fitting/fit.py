@@ -200,8 +200,10 @@ def fit(
     >>> import hindmost as hm, polars as pl
     >>> times = hm.rank_times("h100-1k", seed=5, run=0, steps=range(120))[:, :64]
     >>> log = pl.DataFrame({"seconds": times.ravel()}).with_columns(
-    ...     rank=pl.int_range(pl.len()) % 64, step=pl.int_range(pl.len()) // 64,
-    ...     kind=pl.lit("step"), steps=1,
+    ...     rank=pl.int_range(pl.len()) % 64,
+    ...     step=pl.int_range(pl.len()) // 64,
+    ...     kind=pl.lit("step"),
+    ...     steps=1,
     ... )
     >>> found = hm.fit(log).estimate("residual")
     >>> found.holds(0.0015)
