@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from hindmost.compiled import Compiled, compile
     from hindmost.energy import Energy
     from hindmost.errors import HindmostError, OutputError, Problem, ScenarioError
+    from hindmost.fitting.against_log import LogComparison, compare_with_log
+    from hindmost.fitting.estimate import Estimate
+    from hindmost.fitting.fit import Fit, fit
     from hindmost.forecasted import Forecast
     from hindmost.logs.read import read_log
     from hindmost.queues.queue import Queue, queue
@@ -59,13 +62,16 @@ __all__ = [
     "Comparison",
     "Compiled",
     "Energy",
+    "Estimate",
     "ExecutorError",
     "Explanation",
     "Failures",
+    "Fit",
     "Forecast",
     "GlobalLevel",
     "HindmostError",
     "Layouts",
+    "LogComparison",
     "ModelSummary",
     "Moves",
     "OutputError",
@@ -90,9 +96,11 @@ __all__ = [
     "caps",
     "collective_costs",
     "compare",
+    "compare_with_log",
     "compile",
     "economics",
     "explain",
+    "fit",
     "fit_serving",
     "forecast",
     "grid",
@@ -123,12 +131,15 @@ _MODULES = {
     "Compiled": "compiled",
     "ExecutorError": "sweeps.run",
     "Energy": "energy",
+    "Estimate": "fitting.estimate",
     "Explanation": "analyses.explain",
     "Failures": "renewal.job",
+    "Fit": "fitting.fit",
     "Forecast": "forecasted",
     "GlobalLevel": "renewal.job",
     "HindmostError": "errors",
     "Layouts": "sweeps.layouts",
+    "LogComparison": "fitting.against_log",
     "ModelSummary": "analyses.model_summary",
     "Moves": "slices.moves",
     "OutputError": "errors",
@@ -153,9 +164,11 @@ _MODULES = {
     "caps": "analyses.caps",
     "collective_costs": "analyses.collectives",
     "compare": "analyses.compare",
+    "compare_with_log": "fitting.against_log",
     "compile": "compiled",
     "economics": "analyses.economics",
     "explain": "analyses.explain",
+    "fit": "fitting.fit",
     "fit_serving": "serving.fit",
     "forecast": "analyses.forecast",
     "grid": "sweeps.spaces",

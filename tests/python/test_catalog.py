@@ -83,6 +83,11 @@ def test_a_model_is_whole(name: str) -> None:
         assert given == (table.model_fields_set if table else set())
 
 
+def test_no_number_of_the_catalogue_is_fitted_to_a_log_of_ones_own() -> None:
+    texts = [catalog.text(kind, name) for kind in catalog.KINDS for name in catalog.names(kind)]
+    assert not [text for text in texts if 'kind = "measured"' in text]
+
+
 def test_a_number_without_a_basis_is_refused() -> None:
     table = catalog.gpu("h100-sxm").model_dump()
     del table["basis"]["nic_bytes_per_s"]

@@ -50,6 +50,7 @@ ORDER = [
     ["reading"],
     ["compiled"],
     ["simulation", "timelines", "sweeps"],
+    ["fitting"],
     ["analyses"],
     ["report"],
     ["cli"],

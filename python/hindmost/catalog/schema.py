@@ -20,7 +20,7 @@ Share = Annotated[float, Field(gt=0, le=1)]
 Dtype = Literal["bf16", "fp8", "fp4"]
 """Number format of matrix products."""
 
-BasisKind = Literal["quoted", "secondary", "computed", "assumed"]
+BasisKind = Literal["quoted", "secondary", "computed", "measured", "assumed"]
 
 
 class Basis(Strict):
@@ -28,7 +28,7 @@ class Basis(Strict):
 
     kind: BasisKind
     """quoted (read in the source), secondary (a report about the source), computed
-    (derived from published data) or assumed."""
+    (derived from published data), measured (fitted to a log of your own) or assumed."""
     where: str
     """The source, the derivation or the reason."""
 

@@ -18,6 +18,7 @@ from hindmost.cli.collective import collective
 from hindmost.cli.compare import compare
 from hindmost.cli.economics import economics
 from hindmost.cli.explain import explain
+from hindmost.cli.fit import fit
 from hindmost.cli.init import init
 from hindmost.cli.model import model
 from hindmost.cli.options import close_stdout, debug_option, tell
@@ -40,6 +41,7 @@ EXIT_TERMINATED = 143
 SECTIONS = {
     "Predict": (run, serve, slices, economics, sweep),
     "Explain": (compare, attribute, explain, sensitivity, timeline),
+    "Measure": (fit,),
     "Look up": (collective, model, catalog, schema),
     "Write": (report, init, validate),
 }

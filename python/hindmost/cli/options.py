@@ -45,6 +45,15 @@ set_option = click.option(
     help="Change a value of the scenario; may be given several times.",
 )
 
+column_option = click.option(
+    "--column",
+    "columns",
+    multiple=True,
+    metavar="WHAT=NAME",
+    help="Column of a table that holds step, seconds, rank, start or tokens, where it has another "
+    "name; may be given several times.",
+)
+
 threads_option = click.option(
     "--threads", type=click.IntRange(min=1, max=1024), help="Threads.  [default: all]"
 )
@@ -187,6 +196,30 @@ def parsed_settings(settings: tuple[str, ...]) -> Changes:
     if found:
         raise ScenarioError(found)
     return changes
+
+
+def parsed_columns(columns: tuple[str, ...]) -> dict[str, str] | None:
+    """Return the columns that ``--column`` options name, by what they hold; None without any.
+
+    Raises
+    ------
+    ScenarioError
+        With a problem for each option that is not of the form ``WHAT=NAME``.
+    """
+    from hindmost.errors import Problem, ScenarioError
+
+    found: dict[str, str] = {}
+    problems: list[Problem] = []
+    for text in columns:
+        what, equals, name = text.partition("=")
+        if what and equals and name:
+            found[what] = name
+        else:
+            requirement = "must be WHAT=NAME"
+            problems.append(Problem(path="--column", requirement=requirement, value=text))
+    if problems:
+        raise ScenarioError(problems)
+    return found or None
 
 
 class Collect(Protocol):

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from hindmost.analyses.sensitivity import Sensitivity
     from hindmost.analyses.serve import Served
     from hindmost.attributed import Attribution
+    from hindmost.fitting.against_log import LogComparison
+    from hindmost.fitting.fit import Fit
     from hindmost.sweeps.layouts import Layouts
     from hindmost.timelines.timeline import Timeline
 
@@ -82,6 +84,30 @@ def render_comparison(comparison: Comparison, style: str) -> str:
         document=comparison.document,
         rows=lambda: comparison.document()["differences"],
         content=lambda: comparison_content(comparison),
+    )
+
+
+def render_log_comparison(found: LogComparison, style: str) -> str:
+    """Return a scenario beside a log in one of `FORMATS`; CSV holds the statistics alone."""
+    from hindmost.report.log_comparison_content import log_comparison_content
+
+    return _in_style(
+        style,
+        document=found.document,
+        rows=lambda: found.rows,
+        content=lambda: log_comparison_content(found),
+    )
+
+
+def render_fit(found: Fit, style: str) -> str:
+    """Return a fit in one of `FORMATS`; CSV holds the numbers that were fitted alone."""
+    from hindmost.report.fit_content import fit_content
+
+    return _in_style(
+        style,
+        document=found.document,
+        rows=lambda: found.rows,
+        content=lambda: fit_content(found),
     )
 
 
