@@ -23,6 +23,7 @@ NAVIGATION = {
         "/docs/api",
         "/docs/plots",
         "/docs/sweeps",
+        "/docs/logs",
         "/docs/serving",
         "/docs/economics",
     ],

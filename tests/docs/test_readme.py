@@ -50,10 +50,24 @@ def my_cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def a_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a log of steps, which other commands read."""
+    path = tmp_path_factory.mktemp("log") / "steps.csv"
+    hm.simulate("h100-1k", seed=1, runs=1, steps=600).write(path)
+    return path
+
+
 @pytest.mark.parametrize("command", commands())
-def test_the_readmes_commands_run(command: str, my_cluster: Path, tmp_path: Path) -> None:
+def test_the_readmes_commands_run(
+    command: str, my_cluster: Path, a_log: Path, tmp_path: Path
+) -> None:
     if "hindmost init" not in command:
         shutil.copy(my_cluster, tmp_path)
+    if "steps.csv" in command:
+        shutil.copy(a_log, tmp_path)
+        # What an earlier line of the README fits to it.
+        (tmp_path / "fitted.toml").write_text('extends = ["h100-1k"]\n', encoding="utf-8")
     is_sized = any(f"hindmost {name}" in command for name in ("run", "attribute", "explain"))
     runs = "" if "--precision" in command else " --runs 2"
     quick = f"{runs} --steps 8" if is_sized else ""

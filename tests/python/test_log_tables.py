@@ -71,6 +71,23 @@ def test_steps_without_a_number_are_counted_by_rank(tmp_path: Path) -> None:
     assert frame.select("rank", "step").rows() == [(0, 0), (1, 0), (0, 1), (1, 1)]
 
 
+@pytest.mark.parametrize("has_ranks", [False, True])
+def test_a_long_table_is_read_piece_by_piece(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_ranks: bool
+) -> None:
+    monkeypatch.setattr("hindmost.logs.table.ROWS_AT_ONCE", 7)
+    n = 100
+    table = pl.DataFrame({"seconds": [1.0 + k for k in range(n)], "start": range(5, n + 5)})
+    if has_ranks:
+        table = table.with_columns(rank=pl.Series([k * k % 3 for k in range(n)]))
+    table.write_csv(tmp_path / "log.csv")
+    frame = hm.read_log(tmp_path / "log.csv")
+    assert frame["seconds"].to_list() == table["seconds"].to_list()
+    assert frame["start"].to_list() == list(range(n))
+    for [_], rows in frame.group_by("rank"):
+        assert rows["step"].to_list() == list(range(rows.height))
+
+
 def test_what_is_no_time_is_masked_with_the_reason(tmp_path: Path) -> None:
     text = "step,seconds,masked\n0,1.0,1\n1,,0\n2,-1,0\n3,nan,0\n4,abc,0\n5,1.5,0\n"
     frame = hm.read_log(written(tmp_path / "log", text))
@@ -126,6 +143,27 @@ def test_what_is_no_log_is_refused(tmp_path: Path, content: bytes, said: str) ->
     with pytest.raises(hm.ScenarioError, match=said) as refused:
         hm.read_log(path)
     assert refused.value.problems[0].path == str(path)
+
+
+def test_a_table_without_known_seconds_is_refused_with_its_columns(tmp_path: Path) -> None:
+    path = written(tmp_path / "log.csv", "n,dt,who\n4,0.25,0\n")
+    with pytest.raises(hm.ScenarioError, match="of a table with columns n, dt, who, say which one"):
+        hm.read_log(path)
+    pl.DataFrame({"n": [1], "dt": [0.5]}).write_parquet(path)
+    with pytest.raises(hm.ScenarioError, match="of a table with columns n, dt, say which one"):
+        hm.read_log(path)
+
+
+def test_what_cannot_be_read_in_a_folder_is_said(tmp_path: Path) -> None:
+    written(tmp_path / "0.csv", STEPS)
+    (tmp_path / "1.csv.gz").write_bytes(gzip.compress(b""))
+    frame = hm.read_log(tmp_path)
+    assert frame.filter(kind="step").height == 3
+    [note] = frame.filter(kind="unread")["note"]
+    assert "1.csv.gz must not be empty" in note
+    (tmp_path / "0.csv").unlink()
+    with pytest.raises(hm.ScenarioError, match="must not be empty"):
+        hm.read_log(tmp_path)
 
 
 def test_wrong_names_of_columns_are_refused_at_once(tmp_path: Path) -> None:

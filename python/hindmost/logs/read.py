@@ -49,6 +49,8 @@ READERS: tuple[Reader, ...] = (
     table.READER,
 )
 """Readers in the order in which they are asked whether a file is theirs."""
+MOST_NAMES = 8
+"""Columns of a table that a refusal names."""
 MEASURED = ("step", "compute", "exposed", "hidden", "idle", "collective")
 """Kinds of records of which a log has at least one."""
 
@@ -108,13 +110,22 @@ def read_log(
     told = _told(paths, progress)
     known: dict[str, list[Source]] = {}
     unknown: list[Source] = []
+    unreadable: list[ScenarioError] = []
     for each in paths:
-        source = Source.of(each, told)
+        try:
+            source = Source.of(each, told)
+        except ScenarioError as error:
+            unreadable.append(error)
+            continue
         reader = next((one for one in readers if one.recognises(source)), None)
         (known.setdefault(reader.name, []) if reader else unknown).append(source)
-    name = _only(path, known, readers)
+    if len(unreadable) == len(paths):
+        raise unreadable[0]
+    name = _only(path, known, unknown, readers)
     records = Records(name)
     next(reader for reader in readers if reader.name == name).read(known[name], records)
+    for refusal in unreadable:
+        records.add("unread", note=str(refusal))
     for source in unknown:
         records.add("unread", note=f"{source.path.name} holds nothing of {name}")
     for source in known[name]:
@@ -150,7 +161,12 @@ def _told(paths: Sequence[Path], progress: Progress | None) -> Callable[[int], o
     return told
 
 
-def _only(path: Path, known: Mapping[str, object], readers: Sequence[Reader]) -> str:
+def _only(
+    path: Path,
+    known: Mapping[str, object],
+    unknown: Sequence[Source],
+    readers: Sequence[Reader],
+) -> str:
     """Return the one tool that the files of a log are of."""
     names = list(known)
     if len(names) == 1:
@@ -159,6 +175,9 @@ def _only(path: Path, known: Mapping[str, object], readers: Sequence[Reader]) ->
         raise _refused(path, f"must hold logs of one tool, not of {' and '.join(names)}")
     hint = f"there are readers of {', '.join(reader.name for reader in readers)}"
     requirement = "must be a log of a tool that is known: nothing in it is recognised"
+    if columns := next(filter(None, map(table.column_names, unknown)), ()):
+        shown = ", ".join(columns[:MOST_NAMES]) + (", ..." if len(columns) > MOST_NAMES else "")
+        hint = f"of a table with columns {shown}, say which one holds seconds"
     raise _refused(path, requirement, hint=hint)
 
 

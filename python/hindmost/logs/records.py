@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -89,31 +90,54 @@ class Records:
         import polars as pl
 
         self._flush()
-        missing = [
-            pl.lit(1 if name == "steps" else None).alias(name)
-            for name in self._schema()
-            if name not in frame.columns
-        ]
-        part = frame.with_columns(missing).select(list(self._schema())).cast(self._schema())
+        schema = {name: kind for name, kind in self._schema().items() if name in frame.columns}
+        part = frame.select(list(schema)).cast(pl.Schema(schema))
         for kind, count in part["kind"].cast(pl.String).value_counts().iter_rows():
             self.counts[kind] += count
-        self._parts.append(part)
+        self._keep(part)
 
     def frame(self) -> pl.DataFrame:
         """Return all rows in the order in which they came."""
         import polars as pl
 
         self._flush()
-        empty = pl.DataFrame(schema=self._schema())
-        rows = pl.concat([empty, *self._parts], rechunk=False)
-        return rows.select(pl.lit(self.source, dtype=pl.Categorical).alias("source"), pl.all())
+        schema = self._schema()
+        if not self._parts:
+            return pl.DataFrame(schema={"source": pl.Categorical(), **schema})
+        said = [name for name in schema if any(name in part.columns for part in self._parts)]
+
+        def with_columns(names: Sequence[str], part: pl.DataFrame) -> pl.DataFrame:
+            missing = [name for name in names if name not in part.columns]
+            usual = [self._usual(name).cast(schema[name]).alias(name) for name in missing]
+            return part.with_columns(usual).select(names)
+
+        rows = pl.concat([with_columns(said, part) for part in self._parts], rechunk=False)
+        source = pl.lit(self.source, dtype=pl.Categorical()).alias("source")
+        return with_columns(list(schema), rows).select(source, pl.all())
 
     def _flush(self) -> None:
         import polars as pl
 
         if self._rows:
-            self._parts.append(pl.DataFrame(self._rows, schema=self._schema(), orient="row"))
+            self._keep(pl.DataFrame(self._rows, schema=self._schema(), orient="row"))
             self._rows = []
+
+    def _keep(self, part: pl.DataFrame) -> None:
+        """Keep those columns of some rows that say something: of a long log few do."""
+        import polars as pl
+
+        alike = part.select(
+            pl.col(name).eq_missing(self._usual(name)).all() for name in part.columns
+        )
+        says = [name for name in part.columns if name == "kind" or not alike[name].item()]
+        self._parts.append(part.select(says))
+
+    @staticmethod
+    def _usual(name: str) -> pl.Expr:
+        """Return what a column holds where nothing is said."""
+        import polars as pl
+
+        return pl.lit(1 if name == "steps" else None)
 
     @staticmethod
     def _schema() -> pl.Schema:

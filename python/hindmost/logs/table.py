@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,8 @@ ALIASES = {
 """Names of columns by what they hold; times may end in a unit."""
 UNITS = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 """Seconds of each unit at the end of a name; without one it is seconds."""
+ROWS_AT_ONCE = 1 << 18
+"""Rows of a table that are read at a time."""
 SEPARATORS = (",", "\t", ";")
 TIMES = ("seconds", "start")
 
@@ -63,6 +65,17 @@ def reader_of(columns: Mapping[str, str] | None = None) -> Reader:
     )
 
 
+def column_names(source: Source) -> list[str]:
+    """Return the names of the columns of a file that looks like a table; none of others."""
+    names = _names(source) or []
+    if source.head.startswith(b"PAR1"):
+        return names
+    header, _, rest = source.text.partition("\n")
+    separator = _separator(header)
+    is_even = rest.partition("\n")[0].count(separator) == header.count(separator) > 0
+    return names if is_even else []
+
+
 def _is_table(given: Mapping[str, str], source: Source) -> bool:
     names = _names(source)
     return names is not None and "seconds" in _found(given, names)
@@ -72,31 +85,89 @@ def _read_tables(given: Mapping[str, str], sources: Sequence[Source], records: R
     import polars as pl
 
     for source in sources:
-        names = _names(source) or []
-        found = _found(given, names)
+        found = _found(given, _names(source) or [])
+        # Rows so far, by rank, where steps have no numbers.
+        counts: dict[int | None, int] = {}
+        zero: float | None = None
         try:
-            table = _scan(source).select(_columns(found)).collect()
+            for part in _parts(source):
+                rows = part.select(_columns(found))
+                if "start" in found:
+                    zero = rows["start"].min() if zero is None else zero  # type: ignore[assignment]
+                    rows = rows.with_columns(pl.col("start") - zero)
+                rows = rows if "step" in found else _numbered(rows, counts)
+                records.extend(_told_apart(rows))
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):
             source.unread.append(f"{source.path.name} is cut off or damaged")
-            continue
+
+
+def _parts(source: Source) -> Iterator[pl.DataFrame]:
+    """Yield the rows of a table, some at a time; columns of CSV are texts."""
+    import polars as pl
+
+    if source.head.startswith(b"PAR1"):
+        yield from pl.scan_parquet(source.path).collect_batches(chunk_size=ROWS_AT_ONCE)
         source.told(source.n_bytes)
-        if "step" not in table.columns:
-            per = ["rank"] if "rank" in table.columns else []
-            count = pl.int_range(pl.len(), dtype=pl.Int64)
-            table = table.with_columns(step=count.over(per) if per else count)
-        if "start" in table.columns:
-            table = table.with_columns(pl.col("start") - pl.col("start").min())
-        is_time = pl.col("seconds").is_finite() & (pl.col("seconds") > 0)
-        is_masked = pl.col("masked") if "masked" in table.columns else pl.lit(False)
-        note = (
-            pl.when(~is_time.fill_null(False))
-            .then(pl.lit("no positive number of seconds"))
-            .when(is_masked)
-            .then(pl.lit("masked by the table"))
-        )
-        table = table.with_columns(note=note.otherwise(None))
-        kind = pl.when(pl.col("note").is_null()).then(pl.lit("step")).otherwise(pl.lit("masked"))
-        records.extend(table.with_columns(kind=kind))
+        return
+    header, rest = b"", b""
+    for piece in source.pieces():
+        text = rest + piece
+        end = text.rfind(b"\n") + 1
+        whole, rest = text[:end], text[end:]
+        if not header:
+            head, newline, whole = whole.partition(b"\n")
+            header = head + newline
+        if whole:
+            yield _parsed(header + whole)
+    if rest and header:
+        # The last row of a table seldom has an end; half of it has too few columns.
+        yield _parsed(header + rest)
+
+
+def _parsed(text: bytes) -> pl.DataFrame:
+    import polars as pl
+
+    # Numbers are parsed later, where one that is none costs its own row only.
+    return pl.read_csv(
+        text,
+        separator=_separator(text.partition(b"\n")[0].decode("utf-8", errors="replace")),
+        infer_schema=False,
+        truncate_ragged_lines=True,
+        encoding="utf8-lossy",
+    ).rename(str.strip)
+
+
+def _numbered(rows: pl.DataFrame, counts: dict[int | None, int]) -> pl.DataFrame:
+    """Return rows with the number of each among those of its rank, and count them."""
+    import polars as pl
+
+    if "rank" not in rows.columns:
+        first = counts.get(None, 0)
+        counts[None] = first + rows.height
+        return rows.with_columns(step=pl.int_range(first, first + pl.len(), dtype=pl.Int64))
+    number = pl.int_range(pl.len(), dtype=pl.Int64).over("rank")
+    before = pl.col("rank").replace_strict(list(counts), list(counts.values()), default=0)
+    steps = rows.with_columns(step=number + before if counts else number)
+    for rank, n_rows in rows["rank"].value_counts().iter_rows():
+        counts[rank] = counts.get(rank, 0) + n_rows
+    return steps
+
+
+def _told_apart(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows with their kind: steps, and what is none with the reason."""
+    import polars as pl
+
+    is_time = pl.col("seconds").is_finite() & (pl.col("seconds") > 0)
+    is_masked = pl.col("masked") if "masked" in rows.columns else pl.lit(False)
+    note = (
+        pl.when(~is_time.fill_null(False))
+        .then(pl.lit("no positive number of seconds"))
+        .when(is_masked)
+        .then(pl.lit("masked by the table"))
+    )
+    rows = rows.with_columns(note=note.otherwise(None))
+    kind = pl.when(pl.col("note").is_null()).then(pl.lit("step")).otherwise(pl.lit("masked"))
+    return rows.with_columns(kind=kind)
 
 
 def _names(source: Source) -> list[str] | None:
@@ -116,22 +187,6 @@ def _names(source: Source) -> list[str] | None:
 
 def _separator(header: str) -> str:
     return max(SEPARATORS, key=header.count)
-
-
-def _scan(source: Source) -> pl.LazyFrame:
-    import polars as pl
-
-    if source.head.startswith(b"PAR1"):
-        return pl.scan_parquet(source.path)
-    header = source.text.partition("\n")[0]
-    # Numbers are parsed below, where one that is none costs its own row only.
-    return pl.scan_csv(
-        source.path,
-        separator=_separator(header),
-        infer_schema=False,
-        truncate_ragged_lines=True,
-        with_column_names=lambda names: [name.strip() for name in names],
-    )
 
 
 def _found(given: Mapping[str, str], names: Sequence[str]) -> dict[str, tuple[str, float]]:
