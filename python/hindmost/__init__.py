@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hindmost.analyses.caps import caps
     from hindmost.analyses.collectives import CollectiveCost, CollectiveCosts, collective_costs
     from hindmost.analyses.compare import Comparison, compare
+    from hindmost.analyses.convention import ConvertedMfu, convention
     from hindmost.analyses.economics import Worth, economics
     from hindmost.analyses.explain import Explanation, explain
     from hindmost.analyses.forecast import forecast
@@ -58,6 +59,7 @@ __all__ = [
     "CollectiveCosts",
     "Comparison",
     "Compiled",
+    "ConvertedMfu",
     "Energy",
     "ExecutorError",
     "Explanation",
@@ -91,6 +93,7 @@ __all__ = [
     "collective_costs",
     "compare",
     "compile",
+    "convention",
     "economics",
     "explain",
     "fit_serving",
@@ -121,6 +124,7 @@ _MODULES = {
     "CollectiveCosts": "analyses.collectives",
     "Comparison": "analyses.compare",
     "Compiled": "compiled",
+    "ConvertedMfu": "analyses.convention",
     "ExecutorError": "sweeps.run",
     "Energy": "energy",
     "Explanation": "analyses.explain",
@@ -154,6 +158,7 @@ _MODULES = {
     "collective_costs": "analyses.collectives",
     "compare": "analyses.compare",
     "compile": "compiled",
+    "convention": "analyses.convention",
     "economics": "analyses.economics",
     "explain": "analyses.explain",
     "fit_serving": "serving.fit",

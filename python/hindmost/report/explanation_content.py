@@ -28,14 +28,20 @@ def explanation_content(found: Explanation) -> Content:
         "value.",
         f"Seed {inputs['seed']}, {each_size(inputs)} for each point, method {inputs['method']}.",
     ]
+    if found.by_tool is not None:
+        by = found.by_tool
+        notes.append(
+            f"{by.title} {by.version} printed {by.printed:g}, which is {observed.value:.4g} here; "
+            "the tolerance is converted alike. Why: hindmost convention."
+        )
     if found.n_refused:
         notes.append(f"{count(found.n_refused)} of {count(found.n_points)} points are refused.")
     if found.idle:
         notes.append(f"Not acting on {TITLES[found.metric]}: {', '.join(found.idle)}.")
     return Content(
         headline=(
-            f"{found.scenario.name}: what {TITLES[found.metric]} {observed.value:g} ± "
-            f"{observed.tolerance:g}{tail} takes"
+            f"{found.scenario.name}: what {TITLES[found.metric]} {observed.value:.6g} ± "
+            f"{observed.tolerance:.6g}{tail} takes"
         ),
         tables=tuple(tables),
         notes=tuple(notes),
