@@ -30,6 +30,7 @@ NAVIGATION = {
         "/docs/model",
         "/docs/engines",
         "/docs/collectives",
+        "/docs/conventions",
         "/docs/queues",
         "/docs/validation",
         "/docs/colossus",

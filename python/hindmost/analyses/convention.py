@@ -324,7 +324,7 @@ def _peak(scenario: Scenario, tool: Convention) -> tuple[float | NoPeak, list[st
         what = f"{dtype.upper()} jobs" if dtype != "bf16" else name
         return "none", [f"{tool.title} has no peak of {what}, and prints no MFU of it."]
     if found == "infinite":
-        return "infinite", [f"The peak of {name} is infinite in {tool.title}: its MFU is 0."]
+        return "infinite", [f"{tool.title} takes an infinite peak of {name}, so that its MFU is 0."]
     value, reason = (
         (found.flop_per_s, found.why) if isinstance(found, catalog.Peak) else (found, "")
     )

@@ -8,7 +8,7 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import Any, Literal, TypeVar, get_args
 
-from hindmost.catalog.convention import Convention
+from hindmost.catalog.counting import Convention
 from hindmost.catalog.costs import Ownership, Prices
 from hindmost.catalog.schema import Fabric, Gpu, Named
 from hindmost.catalog.serving import Engine
