@@ -267,7 +267,7 @@ def _converted(
             model,
             seq_len=workload.seq_len,
             recompute=workload.recompute,
-            name=ALIASES.get(workload.model, workload.model),
+            name=_name_in_catalogue(scenario),
         )
     flops = sum(parts.values()) if parts else None
     peak, about_peak = _peak(scenario, tool)
@@ -307,7 +307,14 @@ def _converted(
     )
 
 
+def _name_in_catalogue(scenario: Scenario) -> str | None:
+    """Return the catalogue's name of the model; None where it is one of the scenario's own."""
+    name = scenario.workload.model
+    return None if name in scenario.models else ALIASES.get(name, name)
+
+
 NoPeak = Literal["none", "infinite"]
+"""What there may be instead of a peak."""
 
 
 def _peak(scenario: Scenario, tool: Convention) -> tuple[float | NoPeak, list[str]]:

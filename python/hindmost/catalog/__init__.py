@@ -1,7 +1,7 @@
 """The catalogue, one TOML file each: GPUs, models, software, prices, conventions, presets, more."""
 
-from hindmost.catalog.counting import Convention, Counts, Peak, Peaks
 from hindmost.catalog.costs import Ownership, Prices, Range, Whose, as_range
+from hindmost.catalog.counting import Convention, Counts, Peak, Peaks
 from hindmost.catalog.encoder import Encoder
 from hindmost.catalog.entries import (
     ALIASES,

@@ -8,8 +8,8 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import Any, Literal, TypeVar, get_args
 
-from hindmost.catalog.counting import Convention
 from hindmost.catalog.costs import Ownership, Prices
+from hindmost.catalog.counting import Convention
 from hindmost.catalog.schema import Fabric, Gpu, Named
 from hindmost.catalog.serving import Engine
 from hindmost.catalog.software import Stack
