@@ -19,7 +19,12 @@ from hindmost.catalog import Convention, Counts, layers_of
 from hindmost.cli.app import cli
 from hindmost.errors import ScenarioError
 from hindmost.physics.conventions import counted_flops_by_part, unknown_to
-from hindmost.physics.flops import active_parameters, flops_by_part, model_flops_per_token
+from hindmost.physics.flops import (
+    active_parameters,
+    flops_by_part,
+    model_flops_per_token,
+    parameters,
+)
 from hindmost.report import render_convention
 
 TABLE = Path(__file__).parents[3] / "shared" / "data" / "mfu_conventions.md"
@@ -235,6 +240,26 @@ def test_a_formula_of_hidden_widths_is_that_of_the_paper() -> None:
     assert sum(found.values()) == pytest.approx(paper, rel=1e-12)
     without = counted_flops_by_part(counts, model, seq_len=s, recompute="none")
     assert sum(without.values()) == pytest.approx(paper * 3 / 4, rel=1e-12)
+
+
+def test_a_formula_by_all_parameters_counts_6_and_with_recomputation_8_each() -> None:
+    counts = catalog.convention("colossal-ai").counts
+    assert counts is not None
+    model = catalog.model("mixtral-8x7b")
+    for recompute, each in (("none", 6), ("selective", 6), ("full", 8)):
+        found = counted_flops_by_part(counts, model, seq_len=4096, recompute=recompute)
+        assert sum(found.values()) == pytest.approx(each * parameters(model), rel=1e-12)
+
+
+def test_a_model_that_a_formula_does_not_know_is_told_by_what_it_has() -> None:
+    counts = catalog.convention("llama-factory").counts
+    assert counts is not None
+    tied = catalog.model("llama3-8b").model_copy(update={"tied": True})
+    assert unknown_to(counts, tied, seq_len=4096) == ["an output layer that shares the embedding"]
+    assert unknown_to(counts, catalog.model("deepseek-v3"), seq_len=4096) == [
+        "experts",
+        "latent attention",
+    ]
 
 
 def test_windows_count_only_where_a_tool_counts_them() -> None:

@@ -10,9 +10,9 @@ from hindmost.catalog.schema import Basis, Dtype, Named, NotNegative, Positive
 from hindmost.law import domain_error
 from hindmost.strict import Strict
 
-Unknown = Literal["experts", "latent", "wide-heads"]
-"""What a formula may not know: mixtures of experts, latent attention, and heads that are together
-wider or narrower than the residual stream."""
+Unknown = Literal["experts", "latent", "wide-heads", "tied"]
+"""What a formula may not know: mixtures of experts, latent attention, heads that are together
+wider or narrower than the residual stream, and an output layer that shares the embedding."""
 
 
 class Counts(Strict):

@@ -75,11 +75,13 @@ def unknown_to(counts: Counts, model: Transformer, *, seq_len: int) -> list[str]
         "experts": model.experts is not None,
         "latent": model.latent is not None,
         "wide-heads": model.latent is None and heads != {model.hidden},
+        "tied": model.tied,
     }
     words = {
         "experts": "experts",
         "latent": "latent attention",
         "wide-heads": "heads that are together not as wide as the residual stream",
+        "tied": "an output layer that shares the embedding",
     }
     found = [words[key] for key in counts.without if has[key]]
     found += [f"{kind} attention" for kind in UNCOUNTED if kind in kinds]
