@@ -56,10 +56,11 @@ fmt: $(STAMP)
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-## Render docs/commands.md, api.md, collectives.md and train-or-serve.md from the code.
+## Render docs/commands.md, api.md, collectives.md, conventions.md and train-or-serve.md from the code.
 references: $(STAMP)
 	$(BIN)/python -m tests.docs.reference
 	$(BIN)/python -m tests.docs.collectives
+	$(BIN)/python -m tests.docs.conventions
 	$(BIN)/python -m tests.docs.train_or_serve
 
 ## Render docs/colossus.md from the presets, in a few minutes.

@@ -31,6 +31,7 @@ NAVIGATION = {
         "/docs/model",
         "/docs/engines",
         "/docs/collectives",
+        "/docs/conventions",
         "/docs/queues",
         "/docs/validation",
         "/docs/colossus",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hindmost.analyses.caps import caps
     from hindmost.analyses.collectives import CollectiveCost, CollectiveCosts, collective_costs
     from hindmost.analyses.compare import Comparison, compare
+    from hindmost.analyses.convention import ConvertedMfu, convention
     from hindmost.analyses.economics import Worth, economics
     from hindmost.analyses.explain import Explanation, explain
     from hindmost.analyses.forecast import forecast
@@ -61,6 +62,7 @@ __all__ = [
     "CollectiveCosts",
     "Comparison",
     "Compiled",
+    "ConvertedMfu",
     "Energy",
     "Estimate",
     "ExecutorError",
@@ -98,6 +100,7 @@ __all__ = [
     "compare",
     "compare_with_log",
     "compile",
+    "convention",
     "economics",
     "explain",
     "fit",
@@ -129,6 +132,7 @@ _MODULES = {
     "CollectiveCosts": "analyses.collectives",
     "Comparison": "analyses.compare",
     "Compiled": "compiled",
+    "ConvertedMfu": "analyses.convention",
     "ExecutorError": "sweeps.run",
     "Energy": "energy",
     "Estimate": "fitting.estimate",
@@ -166,6 +170,7 @@ _MODULES = {
     "compare": "analyses.compare",
     "compare_with_log": "fitting.against_log",
     "compile": "compiled",
+    "convention": "analyses.convention",
     "economics": "analyses.economics",
     "explain": "analyses.explain",
     "fit": "fitting.fit",

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 MEGA = 1e6
 GIGA = 1e9
+TERA = 1e12
 MEBI = 2**20
 
 _PREFIXES = {

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hindmost.analyses.convention import ConvertedMfu, convention
 from hindmost.analyses.points import Metric, Outcome, Points, sizes_of, sizes_problems
 from hindmost.analyses.posterior import (
     Observed,
@@ -103,6 +104,8 @@ class Explanation:
         Their effective sample size; None without a posterior.
     idle : tuple of str
         Unknowns that do not act on what was observed.
+    by_tool : ConvertedMfu or None
+        What another tool printed, where that was observed; `observed` is what it is here.
     """
 
     scenario: Scenario
@@ -122,6 +125,7 @@ class Explanation:
     n_refused: int
     ess: float | None
     idle: tuple[str, ...]
+    by_tool: ConvertedMfu | None = None
 
     def plot(self) -> Plot:
         """Return what is believed of each unknown before and after the observation.
@@ -186,6 +190,7 @@ class Explanation:
             "scenario": self.scenario.name,
             "metric": self.metric,
             "observed": asdict(self.observed),
+            "by_tool": None if self.by_tool is None else self.by_tool.document(),
             "given": self.given,
             "reached": {"lowest": self.lowest, "highest": self.highest},
             "reachable": self.reachable,
@@ -208,6 +213,7 @@ def explain(
     scenario: Scenario | str | Path,
     *,
     mfu: float | None = None,
+    mfu_of: str | Path | None = None,
     fleet_mfu: float | None = None,
     tolerance: float,
     tail: float | None = None,
@@ -235,6 +241,9 @@ def explain(
         A scenario with unknowns, or a name or path that `load` takes.
     mfu, fleet_mfu
         What was observed, one of them: of steps, or of whole runs of all GPUs.
+    mfu_of
+        Tool that printed `mfu`, as `convention` takes it; `mfu` and `tolerance` are converted. By
+        default they are as MFU is counted here.
     tolerance
         How far off that may be: a standard deviation, > 0.
     tail, tail_tolerance
@@ -271,6 +280,7 @@ def explain(
 
     def call_problems(*, has_failures: bool) -> list[Problem]:
         return [
+            *_tool_problems(mfu_of, mfu),
             *observation_problems(
                 mfu=mfu,
                 fleet_mfu=fleet_mfu,
@@ -292,14 +302,27 @@ def explain(
     refuse(call_problems(has_failures=bool(base.scenario.enabled_failures)))
     value = mfu if fleet_mfu is None else fleet_mfu
     assert value is not None
+    by_tool, factor = None, 1.0
+    if mfu_of is not None:
+        by_tool = convention(base.scenario, tool=mfu_of, mfu=mfu)
+        counts_causal = base.scenario.workload.counted_attention == "causal"
+        factor = (by_tool.causal if counts_causal else by_tool.full) / value
     observed = Observed(
-        value=float(value),
-        tolerance=float(tolerance),
+        value=float(value) * factor,
+        tolerance=float(tolerance) * factor,
         tail=None if tail is None else float(tail),
         tail_tolerance=None if tail_tolerance is None else float(tail_tolerance),
     )
     points = Points.of(base, unknowns, "mfu" if fleet_mfu is None else "fleet_mfu", **sizes)
-    return _explained(base, points, observed, progress)
+    return replace(_explained(base, points, observed, progress), by_tool=by_tool)
+
+
+def _tool_problems(mfu_of: Any, mfu: Any) -> list[Problem]:
+    """Return the problem of a tool without an MFU that it printed."""
+    if mfu_of is None or mfu is not None:
+        return []
+    requirement = "must be left out: it is of mfu, which is not given"
+    return [Problem(path="mfu_of", requirement=requirement, value=str(mfu_of))]
 
 
 def observation_problems(

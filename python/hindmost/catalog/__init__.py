@@ -1,11 +1,13 @@
-"""The catalogue, one TOML file each: GPUs, fabrics, models, software, prices and presets."""
+"""The catalogue, one TOML file each: GPUs, models, software, prices, conventions, presets, more."""
 
 from hindmost.catalog.costs import Ownership, Prices, Range, Whose, as_range
+from hindmost.catalog.counting import Convention, Counts, Peak, Peaks
 from hindmost.catalog.encoder import Encoder
 from hindmost.catalog.entries import (
     ALIASES,
     KINDS,
     Kind,
+    convention,
     engine,
     fabric,
     gpu,
@@ -45,6 +47,8 @@ __all__ = [
     "Basis",
     "BasisKind",
     "Beyond",
+    "Convention",
+    "Counts",
     "Dtype",
     "Efficiency",
     "Encoder",
@@ -58,6 +62,8 @@ __all__ = [
     "Model",
     "Network",
     "Ownership",
+    "Peak",
+    "Peaks",
     "Prices",
     "Range",
     "Software",
@@ -65,6 +71,7 @@ __all__ = [
     "Transformer",
     "Whose",
     "as_range",
+    "convention",
     "engine",
     "fabric",
     "gpu",

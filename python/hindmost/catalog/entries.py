@@ -9,12 +9,23 @@ from importlib.resources.abc import Traversable
 from typing import Any, Literal, TypeVar, get_args
 
 from hindmost.catalog.costs import Ownership, Prices
+from hindmost.catalog.counting import Convention
 from hindmost.catalog.schema import Fabric, Gpu, Named
 from hindmost.catalog.serving import Engine
 from hindmost.catalog.software import Stack
 from hindmost.catalog.transformer import Model
 
-Kind = Literal["gpus", "fabrics", "models", "stacks", "engines", "prices", "ownership", "presets"]
+Kind = Literal[
+    "gpus",
+    "fabrics",
+    "models",
+    "stacks",
+    "engines",
+    "prices",
+    "ownership",
+    "conventions",
+    "presets",
+]
 """A folder of the catalogue."""
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -80,6 +91,12 @@ def prices(name: str) -> Prices:
 def ownership(name: str) -> Ownership:
     """Return what owning GPUs takes by `name`; raises KeyError if there is no such entry."""
     return _parsed("ownership", name, Ownership)
+
+
+@cache
+def convention(name: str) -> Convention:
+    """Return the convention of the tool called `name`; raises KeyError if there is none."""
+    return _parsed("conventions", name, Convention)
 
 
 @cache

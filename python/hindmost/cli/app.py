@@ -16,6 +16,7 @@ from hindmost.cli.attribute import attribute
 from hindmost.cli.catalog import catalog
 from hindmost.cli.collective import collective
 from hindmost.cli.compare import compare
+from hindmost.cli.convention import convention
 from hindmost.cli.economics import economics
 from hindmost.cli.explain import explain
 from hindmost.cli.fit import fit
@@ -41,7 +42,7 @@ EXIT_TERMINATED = 143
 SECTIONS = {
     "Predict": (run, serve, slices, economics, sweep),
     "Explain": (compare, attribute, explain, sensitivity, timeline),
-    "Measure": (fit,),
+    "Measure": (fit, convention),
     "Look up": (collective, model, catalog, schema),
     "Write": (report, init, validate),
 }

@@ -21,6 +21,7 @@ KINDS: tuple[Kind, ...] = (
     "engines",
     "prices",
     "ownership",
+    "conventions",
     "presets",
 )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from hindmost.cli.completion import scenarios
+from hindmost.cli.completion import of_kind, scenarios
 from hindmost.cli.options import (
     days_option,
     debug_option,
@@ -35,6 +35,12 @@ ESS = re.compile(r"\s*ess\s*<\s*(\d+(?:\.\d+)?)\s*")
 @click.command(short_help="What one would have to believe for an observed MFU.")
 @click.argument("scenario", shell_complete=scenarios(".toml"))
 @click.option("--mfu", type=float, help="MFU of steps that was observed; or --fleet-mfu.")
+@click.option(
+    "--mfu-of",
+    metavar="TOOL",
+    shell_complete=of_kind("conventions"),
+    help="Tool that printed --mfu, as in convention: both it and --tolerance are converted.",
+)
 @click.option("--fleet-mfu", type=float, help="Fleet MFU that was observed.")
 @click.option(
     "--tolerance",

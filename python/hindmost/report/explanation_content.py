@@ -28,19 +28,31 @@ def explanation_content(found: Explanation) -> Content:
         "value.",
         f"Seed {inputs['seed']}, {each_size(inputs)} for each point, method {inputs['method']}.",
     ]
+    if found.by_tool is not None:
+        by = found.by_tool
+        notes.append(
+            f"{by.title} {by.version} printed {by.printed:g}, which is "
+            f"{_seen(found, observed.value)} here; the tolerance is converted alike. Why: hindmost "
+            "convention."
+        )
     if found.n_refused:
         notes.append(f"{count(found.n_refused)} of {count(found.n_points)} points are refused.")
     if found.idle:
         notes.append(f"Not acting on {TITLES[found.metric]}: {', '.join(found.idle)}.")
     return Content(
         headline=(
-            f"{found.scenario.name}: what {TITLES[found.metric]} {observed.value:g} ± "
-            f"{observed.tolerance:g}{tail} takes"
+            f"{found.scenario.name}: what {TITLES[found.metric]} {_seen(found, observed.value)} ± "
+            f"{_seen(found, observed.tolerance)}{tail} takes"
         ),
         tables=tuple(tables),
         notes=tuple(notes),
         listings=(Listing("In words", tuple(words(found))),),
     )
+
+
+def _seen(found: Explanation, number: float) -> str:
+    """Return what was observed as it was given, or rounded where it was converted."""
+    return f"{number:g}" if found.by_tool is None else f"{number:.4g}"
 
 
 def words(found: Explanation) -> list[str]:
@@ -54,7 +66,7 @@ def words(found: Explanation) -> list[str]:
         tail = "" if observed.tail is None else f" and p95 over p50 of {observed.tail:g}"
         said = [
             f"Not reached: {reach}. No point comes within {FAR:g} tolerances of "
-            f"{observed.value:g}{tail}, so that there is no posterior.",
+            f"{_seen(found, observed.value)}{tail}, so that there is no posterior.",
             _nearest_words(found),
         ]
         return [*said, *(_lever_words(lever, title) for lever in found.levers)]

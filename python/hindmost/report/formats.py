@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from hindmost.analyses.collectives import CollectiveCosts
     from hindmost.analyses.compare import Comparison
+    from hindmost.analyses.convention import ConvertedMfu
     from hindmost.analyses.economics import Worth
     from hindmost.analyses.explain import Explanation
     from hindmost.analyses.model_summary import ModelSummary
@@ -142,6 +143,18 @@ def render_model(found: ModelSummary, style: str) -> str:
         document=found.document,
         rows=lambda: found.rows,
         content=lambda: model_content(found),
+    )
+
+
+def render_convention(found: ConvertedMfu, style: str) -> str:
+    """Return the MFU of another tool in one of `FORMATS`; CSV holds the FLOPs by part alone."""
+    from hindmost.report.convention_content import convention_content
+
+    return _in_style(
+        style,
+        document=found.document,
+        rows=lambda: found.rows,
+        content=lambda: convention_content(found),
     )
 
 
