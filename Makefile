@@ -9,7 +9,7 @@ STAMP := $(VENV)/built
 TWO := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick bench memcheck lint fmt references colossus wheel clean
+.PHONY: help demo test quick bench memcheck lint fmt references colossus gallery site wheel clean
 
 ## This list.
 help:
@@ -66,13 +66,25 @@ references: $(STAMP)
 colossus: $(STAMP)
 	$(BIN)/python -m tests.validation.colossus
 
+## Draw docs/gallery.md with its files, and run docs/notebook.ipynb, in a minute.
+gallery: $(STAMP)
+	$(BIN)/python -m tests.docs.gallery
+	$(BIN)/python -m tests.docs.notebook
+
+## The documents as a site that needs no network, with its gallery: open site/index.html.
+site: gallery
+	rm -rf site
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --fresh-env \
+		--doctree-dir $(VENV)/doctrees --conf-dir docs . site
+	@echo "open site/index.html"
+
 ## A wheel and a source distribution in dist/.
 wheel: $(STAMP)
 	$(BIN)/maturin build --release --locked --sdist --out dist
 
 ## Remove all that was built.
 clean:
-	rm -rf $(VENV) target dist
+	rm -rf $(VENV) target dist site
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -57,6 +57,19 @@ def test_a_run_at_values_of_colossus_1_ends_in_the_time_of_fifteen_imports_of_cl
     )
 
 
+def test_a_precise_run_of_16384_gpus_ends_in_the_time_of_ten_imports_of_click(
+    benchmark: Any, fresh: Callable[..., None]
+) -> None:
+    # Of 16 stages, so that every rank is drawn.
+    run = ("run", "llama3-405b-16384", "--at-values", "--precision", "1e-3")
+    gate(
+        benchmark,
+        ours=lambda: fresh("-m", "hindmost", *run),
+        theirs=lambda: imports_of_click(fresh, 10),
+        at_least=1.0,
+    )
+
+
 MAX_RESIDENT_BYTES = 400e6
 MAX_BYTES_PER_ROW = 200
 

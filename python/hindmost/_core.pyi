@@ -132,6 +132,7 @@ class OrderStatistics:
         steps: int,
         threads: int,
         terms: bool = False,
+        first_run: int = 0,
         progress: Callable[[int], object] | None = None,
     ) -> Columns: ...
     def seconds(
@@ -178,7 +179,8 @@ class Columns(TypedDict):
     step is made of: frontier_times is how many rows of frontier_pool, frontier_compute_s (stalls
     excluded) and frontier_stall_s belong to it; port_slowdown and port_stall_s have one row a step
     and pool, hop_factor one a step and communication term. Where computing may be slow in episodes
-    there is in_episode: whether any rank of the slowest replica is, or its only rank that matters.
+    there is in_episode: whether any rank of the slowest replica is, or its only rank that matters;
+    and episode_s, by run and pool: the seconds of busy_s that are because of episodes.
     """
 
     step_time_s: NDArray[np.float64]
@@ -189,6 +191,7 @@ class Columns(TypedDict):
     in_episode: NotRequired[NDArray[np.bool_]]
     busy_s: NDArray[np.float64]
     own_stall_s: NDArray[np.float64]
+    episode_s: NotRequired[NDArray[np.float64]]
     frontier_times: NotRequired[NDArray[np.uint32]]
     frontier_pool: NotRequired[NDArray[np.uint32]]
     frontier_compute_s: NotRequired[NDArray[np.float64]]
@@ -227,6 +230,7 @@ def sample(
     steps: int,
     threads: int,
     terms: bool = False,
+    first_run: int = 0,
     progress: Callable[[int], object] | None = None,
 ) -> Columns: ...
 

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from hindmost import _core
 from hindmost.arguments import (
     DEFAULT_DAYS,
+    MAX_ROWS,
+    MAX_RUNS,
     as_float,
     as_int,
     available_threads,
@@ -35,6 +37,7 @@ from hindmost.law import compiled_law
 from hindmost.memo import Memo, digest
 from hindmost.parallel import in_parallel
 from hindmost.plan import Plan, make_plan
+from hindmost.precise import FIRST_RUNS, STEPS, precise_columns, precision_problems
 from hindmost.result import Result
 from hindmost.scenario import Changes, Scenario, to_table, with_changes
 from hindmost.scenario.change import as_changes
@@ -133,6 +136,7 @@ class Compiled:
         terms: bool = False,
         days: float | None = None,
         tokens: float | None = None,
+        precision: float | None = None,
         progress: Progress | None = None,
     ) -> Result:
         """Return the distribution of the scenario's step time and MFU.
@@ -151,6 +155,7 @@ class Compiled:
             method=method,
             threads=threads,
             terms=terms,
+            precision=precision,
             progress=progress,
         )
         if not has_failures:
@@ -276,6 +281,7 @@ class Compiled:
         method: Method = "auto",
         threads: int | None = None,
         terms: bool = False,
+        precision: float | None = None,
         progress: Progress | None = None,
     ) -> Result:
         """Return the same without the account of whole runs, whether or not there are failures.
@@ -284,7 +290,9 @@ class Compiled:
         """
         started = time.monotonic()
         steps, runs, seed, threads = (as_int(each) for each in (steps, runs, seed, threads))
+        precision = as_float(precision)
         asked = {"method": method, "runs": runs, "steps": steps, "terms": terms}
+        asked |= {} if precision is None else {"precision": precision}
         seed = drawn_seed() if seed is None else seed
         threads = available_threads() if threads is None else threads
         refuse(
@@ -294,22 +302,36 @@ class Compiled:
                 *thread_problems(threads),
                 *method_problems(method),
                 *terms_problems(terms),
+                *precision_problems(precision, runs=runs),
             ]
         )
         refuse(row_problems(1 if runs is None else runs, 1 if steps is None else steps))
         choice = self._choice(method, seed=seed, threads=threads, progress=progress)
         default_runs, default_steps = DEFAULT_SIZES[choice.method]
-        steps = default_steps if steps is None else steps
-        runs = default_runs if runs is None else runs
-        refuse(row_problems(runs, steps))
-        size: dict[str, Any] = {"seed": seed, "runs": runs, "steps": steps, "threads": threads}
-        core, plan = self.core, self.plan
-        if choice.engine is None:
-            tell = counting(progress, core.draws_per_step * runs * steps)
-            columns = _core.sample(core, **size, terms=terms, progress=tell)
+        if precision is None:
+            steps = default_steps if steps is None else steps
+            runs = default_runs if runs is None else runs
+            refuse(row_problems(runs, steps))
         else:
-            tell = counting(progress, runs * (plan.n_ranks + steps))
-            columns = choice.engine.run(**size, terms=terms, progress=tell)
+            steps = STEPS[choice.method] if steps is None else steps
+            refuse(row_problems(FIRST_RUNS, steps))
+        core, plan = self.core, self.plan
+
+        def draw(first_run: int, n_runs: int) -> _core.Columns:
+            size: dict[str, Any] = {"seed": seed, "runs": n_runs, "steps": steps}
+            size |= {"threads": threads, "first_run": first_run, "terms": terms}
+            if choice.engine is None:
+                tell = counting(progress, core.draws_per_step * n_runs * steps)
+                return _core.sample(core, **size, progress=tell)
+            tell = counting(progress, n_runs * (plan.n_ranks + steps))
+            return choice.engine.run(**size, progress=tell)
+
+        if precision is None:
+            assert runs is not None
+            columns = draw(0, runs)
+        else:
+            most_runs = min(MAX_RUNS, MAX_ROWS // steps)
+            columns, runs = precise_columns(draw, precision=precision, most_runs=most_runs)
         inputs = {
             "scenario": to_table(self.scenario),
             "seed": seed,

@@ -99,9 +99,15 @@ def _check_fit(path: Path, parts: Parts, scenario: Scenario) -> None:
         raise damaged(path, "a forecast of other runs than its document's")
     if not _attribution_fits(rest.attribution, parts.document):
         raise damaged(path, "an attribution other than its document's")
-    for name in BY_RUN_AND_POOL:
-        if [len(row) for row in getattr(rest, name)] != [len(names)] * runs:
+    for name in _by_run_and_pool(parts):
+        if [len(row) for row in getattr(rest, name) or []] != [len(names)] * runs:
             raise damaged(path, f"no {name} for each run and pool")
+
+
+def _by_run_and_pool(parts: Parts) -> list[str]:
+    """Return the columns with one row a run and pool that a file is to hold."""
+    has_episodes = IN_EPISODE in parts.table.columns
+    return [name for name in BY_RUN_AND_POOL if has_episodes or name != "episode_s"]
 
 
 def _hours_fit(hours: RunHours, runs: int, n_pools: int) -> bool:
@@ -149,7 +155,7 @@ def _columns(parts: Parts) -> _core.Columns:
     columns["slowest"] = parts.table["slowest_pool"].to_physical().to_numpy().astype(np.uint32)
     if IN_EPISODE in parts.table.columns:
         columns["in_episode"] = parts.table[IN_EPISODE].to_numpy()
-    for name in BY_RUN_AND_POOL:
+    for name in _by_run_and_pool(parts):
         columns[name] = np.array(getattr(parts.rest, name), dtype=np.float64).ravel()
     if wants_terms(parts.document["inputs"]):
         columns |= columns_of_lists(parts.table)

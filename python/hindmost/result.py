@@ -49,13 +49,17 @@ Row = dict[str, Any]
 SUFFIXES = (".parquet", ".csv", ".json")
 """Suffixes of the files that a result is written to."""
 
-BY_RUN_AND_POOL = ("busy_s", "own_stall_s")
-"""Columns with one row a run and pool."""
+BY_RUN_AND_POOL = ("busy_s", "own_stall_s", "episode_s")
+"""Columns with one row a run and pool, the last where computing may be slow in episodes."""
 MOST_OFF = 1.25
 """Factor by which the hours of a run's steps may differ from those between restarts."""
 IN_EPISODE = "slowest_in_episode"
 """Column of steps that tells whether the slowest replica is in an episode."""
-EPISODES_OF_POOLS = ("slowest_in_episode_frac", "wait_for_episodes_frac")
+EPISODES_OF_POOLS = (
+    "busy_for_episodes_frac",
+    "slowest_in_episode_frac",
+    "wait_for_episodes_frac",
+)
 """Columns of pools that tell what episodes make of others."""
 
 
@@ -190,7 +194,9 @@ class Result:
         while a rank computes, idle power otherwise; null where one of the two is not known. `power`
         divides it by phase.
 
-        Where computing may be slow in episodes, slowest_in_episode_frac is the part of
+        Where computing may be slow in episodes, busy_for_episodes_frac is the part of busy_frac
+        for which the average rank computes longer because of its own ones, slowest_in_episode_frac
+        the part of
         slowest_frac in which the slowest replica was in one, and wait_for_episodes_frac the part
         of wait_frac in the steps that waited for such a replica, of whatever pool.
         """
@@ -205,7 +211,10 @@ class Result:
         plan, columns = self.plan, self.columns
         step_time_s, busy_s, waited_s = self._mean_step
         slowest = np.bincount(columns["slowest"], minlength=len(plan.pools))
-        powers, of_episodes = self._pool_powers, self._of_episodes(np.array(waited_s))
+        powers, of_episodes = (
+            self._pool_powers,
+            self._of_episodes(np.array(busy_s), np.array(waited_s)),
+        )
         by_pool = zip(
             plan.pools, powers, busy_s, waited_s, slowest.tolist(), of_episodes, strict=True
         )
@@ -231,13 +240,13 @@ class Result:
         """Whether computing may be slow in episodes."""
         return "in_episode" in self.columns
 
-    def _of_episodes(self, waited_s: Rows) -> list[Row]:
-        """Return by pool what episodes make of two of its columns, if there can be any.
+    def _of_episodes(self, busy_s: Rows, waited_s: Rows) -> list[Row]:
+        """Return by pool what episodes make of some of its columns, if there can be any.
 
         Parameters
         ----------
-        waited_s
-            Mean seconds that a rank of each pool waits.
+        busy_s, waited_s
+            Mean seconds that a rank of each pool computes, and waits.
         """
         columns, n_pools = self.columns, len(self.plan.pools)
         if "in_episode" not in columns:
@@ -247,11 +256,14 @@ class Result:
         # A rank's own seconds are expected ones, and so the same in all steps.
         own_s = compute_s.mean() - waited_s
         there_s = (compute_s * is_slow).mean() - is_slow.mean() * own_s
-        waited = np.clip(there_s, 0.0, waited_s) / columns["step_time_s"].mean()
-        return [
-            dict(zip(EPISODES_OF_POOLS, shares, strict=True))
-            for shares in zip(slowest.tolist(), waited.tolist(), strict=True)
-        ]
+        step_time_s = columns["step_time_s"].mean()
+        waited = np.clip(there_s, 0.0, waited_s) / step_time_s
+        longer_s, all_s = (columns[name].reshape(-1, n_pools) for name in ("episode_s", "busy_s"))
+        # A pool without ranks computes nothing.
+        of_busy = longer_s.sum(axis=0) / np.maximum(all_s.sum(axis=0), np.finfo(float).tiny)
+        busy = of_busy * busy_s / step_time_s
+        by_pool = np.stack([busy, slowest, waited], axis=1).tolist()
+        return [dict(zip(EPISODES_OF_POOLS, shares, strict=True)) for shares in by_pool]
 
     @cached_property
     def power(self) -> pl.DataFrame:
@@ -361,7 +373,11 @@ class Result:
         # Imported where it is needed, for a quick start without failures.
         from hindmost.whole_run.account import Account
 
-        return Account.of(self.hours, self.plan, self.mean_step_s)
+        fracs = None
+        if self.has_episodes:
+            names = ("wait_for_episodes_frac", "busy_for_episodes_frac")
+            fracs = np.array([[row[name] for name in names] for row in self.pool_rows])
+        return Account.of(self.hours, self.plan, self.mean_step_s, fracs)
 
     @cached_property
     def slices(self) -> SlicesAccount | None:
@@ -622,15 +638,20 @@ class Result:
     def _parts(self, caps: Sequence[Row] | None) -> Parts:
         from hindmost.store import Parts, Rest
 
-        by_run_and_pool = (self._runs, len(self.plan.pools))
+        shape = (self._runs, len(self.plan.pools))
+        columns: dict[str, Any] = dict(self.columns)
+        by_run_and_pool: dict[str, Any] = {
+            name: columns[name].reshape(shape).tolist()
+            for name in BY_RUN_AND_POOL
+            if name in columns
+        }
         rest = Rest(
             plan=self.plan,
             deviation=self.deviation,
             hours=self.hours,
             forecast=None if self.forecast is None else self.forecast.without_scenario(),
             attribution=None if self.attribution is None else self.attribution.without_scenario(),
-            busy_s=self.columns["busy_s"].reshape(by_run_and_pool).tolist(),
-            own_stall_s=self.columns["own_stall_s"].reshape(by_run_and_pool).tolist(),
+            **by_run_and_pool,
         )
         table = self.steps
         if has_terms(self.columns):

@@ -66,6 +66,8 @@ class Rest(Strict):
     """Seconds of a step in which a rank computes, by run and pool."""
     own_stall_s: list[list[float]]
     """Seconds of a rank's own stalls in a step, by run and pool."""
+    episode_s: list[list[float]] | None = None
+    """Seconds of busy_s that are because of episodes, where there are any that slow computing."""
     hours: RunHours | None = None
     """Where the time of whole runs went; files of format 1 have none."""
     forecast: Forecast | None = None
@@ -233,7 +235,7 @@ def _document(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
         asked = inputs.get("asked")
         fits &= asked is None or all(_is(asked[key], kind) for key, kind in _ASKED.items())
         fits &= asked is None or isinstance(asked.get("terms", False), bool)
-        for key in ("days", "tokens"):
+        for key in ("days", "tokens", "precision"):
             fits &= asked is None or _is(asked.get(key), (int, float, type(None)))
     except (LookupError, ValueError, TypeError, RecursionError):
         fits = False

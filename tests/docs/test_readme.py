@@ -55,7 +55,8 @@ def test_the_readmes_commands_run(command: str, my_cluster: Path, tmp_path: Path
     if "hindmost init" not in command:
         shutil.copy(my_cluster, tmp_path)
     is_sized = any(f"hindmost {name}" in command for name in ("run", "attribute", "explain"))
-    quick = " --runs 2 --steps 8" if is_sized else ""
+    runs = "" if "--precision" in command else " --runs 2"
+    quick = f"{runs} --steps 8" if is_sized else ""
     command = command.replace("hindmost", f"{sys.executable} -m hindmost", 1) + quick
     done = subprocess.run(command, cwd=tmp_path, shell=True, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -385,6 +386,16 @@ def test_the_command_says_what_is_not_reached() -> None:
     assert csv.exit_code == 0
     assert csv.stdout == ""
     assert "there is no posterior" in csv.stderr
+
+
+@pytest.mark.usefixtures("_few_points")
+def test_what_is_found_is_said_before_a_plot_is_refused(tmp_path: Path) -> None:
+    plot = tmp_path / "plot.svg"
+    done = call(*CALL, "--mfu", "0.11", "--tolerance", "0.01", "--plot", str(plot))
+    assert "Not reached" in done.stdout
+    assert isinstance(done.exception, ScenarioError)
+    assert "observed must be reached" in str(done.exception)
+    assert not plot.exists()
 
 
 @pytest.mark.usefixtures("_few_points")

@@ -28,7 +28,7 @@ ORDER = [
     ["plan"],
     ["energy"],
     ["engines"],
-    ["parallel"],
+    ["parallel", "precise"],
     ["arguments"],
     ["order"],
     ["metrics"],

@@ -16,6 +16,7 @@ import hindmost as hm
 from hindmost import catalog
 from hindmost.analyses.caps import COLUMNS
 from hindmost.metrics import METRICS, RUN_METRICS, STATISTICS
+from hindmost.result import EPISODES_OF_POOLS
 from hindmost.scenario import to_table
 
 Schema = dict[str, Any]
@@ -208,12 +209,12 @@ def test_the_schema_of_results_refuses_others(of_results: Schema, wrong: str) ->
 
 def test_the_schema_of_results_takes_episodes(of_results: Schema, tmp_path: Path) -> None:
     path = tmp_path / "slow.toml"
-    path.write_text('extends = ["h100-1k", "fail-slow"]\n')
+    path.write_text('extends = ["h100-1k", "llama3-failures", "fail-slow"]\n')
     result = hm.simulate(path, seed=4, runs=2, steps=2)
     document = json.loads(json.dumps(result.document()))
     assert fits(document, of_results, of_results)
     [pool] = document["pools"]
-    assert {"slowest_in_episode_frac", "wait_for_episodes_frac"} <= pool.keys()
+    assert {*EPISODES_OF_POOLS} <= pool.keys()
     pool["slowest_in_episode_frac"] = "often"
     assert not fits(document, of_results, of_results)
 

@@ -369,8 +369,41 @@ def test_ranks_are_busy_for_as_long_as_episodes_make_them() -> None:
     cause = episodes(constant(1.5), at_a_time=0.2, duration=constant(50.0), mean_s=50.0)
     for method in METHODS:
         result = hm.simulate(scenario(table_of(cause)), method=method, seed=SEED, runs=2, steps=100)
-        busy_s = result.pool_rows[0]["busy_frac"] * result.value("step_time_s")
-        assert busy_s == pytest.approx(math.exp(0.2 * 0.5), rel=1e-6)
+        [pool] = result.pool_rows
+        step_s = result.value("step_time_s")
+        assert pool["busy_frac"] * step_s == pytest.approx(math.exp(0.2 * 0.5), rel=1e-6)
+        # It would be one second without them.
+        longer_s = pool["busy_for_episodes_frac"] * step_s
+        assert longer_s == pytest.approx(math.exp(0.2 * 0.5) - 1, rel=1e-6)
+
+
+def test_only_some_units_are_busy_for_longer() -> None:
+    cause = episodes(constant(1.5), at_a_time=0.2, duration=constant(50.0), mean_s=50.0)
+    some = {**cause, "units": {"first": 0, "last": 24}}
+    result = hm.simulate(scenario(table_of(some)), seed=SEED, runs=2, steps=100)
+    [pool] = result.pool_rows
+    longer_s = pool["busy_for_episodes_frac"] * result.value("step_time_s")
+    n_nodes = pool["n_gpus"] / 8
+    assert longer_s == pytest.approx(25 / n_nodes * (math.exp(0.2 * 0.5) - 1), rel=1e-6)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_account_names_what_episodes_take_of_a_run(method: Method) -> None:
+    failures = {"failures": {"host": {"scope": "node", "per_hour": 1e-4, "repair_hours": 5.0}}}
+    recovery = {"recovery": {"restart_s": 600.0}, "checkpoint": {"blocking_s": 5.0}}
+    table = {**table_of(some_are_slow(0.01)), **failures, **recovery}
+    result = hm.simulate(scenario(table), method=method, seed=SEED, runs=4, steps=200, days=10)
+    account, [pool] = result.account, result.pool_rows
+    assert account is not None
+    assert account.episodes is not None
+    kept = account.shares["kept"]
+    assert account.episodes["waiting"] == pytest.approx(kept * pool["wait_for_episodes_frac"])
+    assert account.episodes["computing"] == pytest.approx(kept * pool["busy_for_episodes_frac"])
+    assert 0 < account.episodes["computing"] < account.episodes["waiting"] < kept
+    bare = {key: value for key, value in table.items() if key != "causes"}
+    without = hm.simulate(scenario(bare), method="sample", seed=SEED, runs=1, steps=8, days=1)
+    assert without.account is not None
+    assert without.account.episodes is None
 
 
 def some_are_slow(share: float) -> Table:

@@ -83,8 +83,9 @@ def explain(
         tell(f"seed {found.inputs['seed']}")
         if not found.beliefs:
             tell("hindmost: not reached, so that there is no posterior")
-    write_plots(wanted, lambda _: found.plot())
     echo_data(render_explanation(found, style))
+    # What is said took a while, and a plot of what was not reached is refused.
+    write_plots(wanted, lambda _: found.plot())
     if least is not None and found.ess is not None and found.ess < least:
         tell(f"hindmost: {threshold} holds: the effective sample size is {found.ess:.0f}")
         sys.exit(1)

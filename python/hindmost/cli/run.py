@@ -45,6 +45,12 @@ STYLES_WITH_CAPS = ("table", "markdown")
 @click.argument("scenario", shell_complete=scenarios(".toml", ".parquet"))
 @steps_option("Steps of a run.  [default: 10000, or 250 with method sample]")
 @runs_option("Runs.  [default: 16, or 8 with method sample]")
+@click.option(
+    "--precision",
+    type=float,
+    help="Instead of --runs: 8 runs, and 4 more at a time until the mean step time has this "
+    "relative error, such as 1e-3. Runs have 1000 steps then, or 8 with method sample.",
+)
 @seed_option(" of all random numbers")
 @click.option(
     "--method",
@@ -327,7 +333,8 @@ def _loaded(scenario: str, settings: tuple[str, ...], call: dict[str, Any]) -> S
         _tell_of_another_version(stored["version"])
         repeated = from_table(stored["scenario"], scenario)
         changed = with_changes(repeated, changes, changes_from="--set")
-        again = _asked_again(stored, changed=bool(changes) or call["method"] is not None)
+        changes_method = bool(changes) or call["method"] is not None
+        again = _asked_again(stored, call, changed=changes_method)
         if not changed.enabled_failures:
             # There are no whole runs any more.
             again |= {"days": None, "tokens": None}
@@ -336,7 +343,7 @@ def _loaded(scenario: str, settings: tuple[str, ...], call: dict[str, Any]) -> S
     return load(scenario, changes, changes_from="--set")
 
 
-def _asked_again(stored: dict[str, Any], *, changed: bool) -> dict[str, Any]:
+def _asked_again(stored: dict[str, Any], call: dict[str, Any], *, changed: bool) -> dict[str, Any]:
     """Return the options that repeat a stored run, None for a default.
 
     What was left to defaults is left to them again: changes may lead to another method, with other
@@ -346,6 +353,7 @@ def _asked_again(stored: dict[str, Any], *, changed: bool) -> dict[str, Any]:
     from hindmost.store import wants_terms
 
     asked = stored.get("asked") or stored
+    precision = call["precision"] or (asked.get("precision") if call["runs"] is None else None)
     defaults = dict(zip(("runs", "steps"), DEFAULT_SIZES.get(stored["method"], ()), strict=False))
     sizes = {
         key: None
@@ -353,6 +361,9 @@ def _asked_again(stored: dict[str, Any], *, changed: bool) -> dict[str, Any]:
         else stored[key]
         for key in ("runs", "steps")
     }
+    if precision is not None:
+        # It says how many runs there are.
+        sizes |= {"runs": None, "precision": precision}
     terms = wants_terms(stored)
     whole_run = {key: asked.get(key) for key in ("days", "tokens")}
     return {"seed": stored["seed"], "method": asked["method"], "terms": terms, **sizes, **whole_run}

@@ -32,6 +32,8 @@ def plot(title: str, subtitle: str, body: Mapping[str, Any]) -> Plot:
         "titleFontWeight": "normal",
         # Cut labels would name two things alike.
         "labelLimit": 240,
+        # Labels at the ends would be moved towards those beside them.
+        "labelFlush": False,
     }
     return Plot(
         spec={

@@ -73,6 +73,13 @@ def account_notes(result: Result) -> Iterator[str]:
         f"{rounded(rate, None)} {name}" for name, rate in account.interruptions_per_day.items()
     )
     yield f"Interruptions a day: {stops}."
+    if account.episodes is not None:
+        shares = (account.episodes[name] for name in ("waiting", "computing"))
+        waiting, computing = (f"{100 * share:.2g}%" for share in shares)
+        yield (
+            f"Of all peak-weighted time {waiting} is waiting in kept steps for replicas in "
+            f"episodes, and {computing} computing longer in a rank's own."
+        )
     yield from _interval(result, account)
     yield from verdicts(account)
 

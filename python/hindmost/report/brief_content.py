@@ -102,12 +102,14 @@ def _account(result: Result) -> Iterator[Table]:
         if (row["metric"], row["statistic"]) == ("fleet_mfu", "mean")
     )
     program = "nothing kept" if account.P is None else rounded(account.P, None)
+    slow = account.episodes
+    in_steps = "" if slow is None else f"waiting for episodes {slow['waiting']:.1%}"
     yield Table(
         ("whole runs", f"{account.hours_of.days:g} days", "lost of all GPUs and hours, by peak"),
         (
             ("S, held", rounded(account.S, None), ""),
             ("R, of that kept", rounded(account.R, None), lost or "nothing"),
-            ("P, MFU of that", program, ""),
+            ("P, MFU of that", program, in_steps),
             ("fleet MFU", with_error(fleet["value"], fleet["std_error"]), ""),
         ),
         has_rule=False,

@@ -293,7 +293,8 @@ def _again(result: Result, source: str | None) -> Iterator[str]:
     yield html.heading("Do it again")
     asked = inputs["asked"]
     options = [f"--seed {inputs['seed']}"]
-    options += [f"--{key} {asked[key]}" for key in ("runs", "steps") if asked[key] is not None]
+    sizes = {key: asked.get(key) for key in ("runs", "steps", "precision")}
+    options += [f"--{key} {value}" for key, value in sizes.items() if value is not None]
     if asked["method"] != "auto":
         options.append(f"--method {asked['method']}")
     name = source or "scenario.toml"

@@ -133,8 +133,12 @@ def pools_table(result: Result) -> Table:
     names = ["busy_frac", "wait_frac", "slowest_frac"]
     headings = ["pool", "GPUs", "spares", "busy", "waiting", "slowest in", "MFU"]
     if result.has_episodes:
-        names[-1:] = ["wait_for_episodes_frac", "slowest_frac", "slowest_in_episode_frac"]
-        headings[-2:] = ["for episodes", "slowest in", "in episodes", "MFU"]
+        names = [
+            *("busy_frac", "busy_for_episodes_frac", "wait_frac", "wait_for_episodes_frac"),
+            *("slowest_frac", "slowest_in_episode_frac"),
+        ]
+        headings[3:] = ["busy", "in episodes", "waiting", "for episodes"]
+        headings += ["slowest in", "in episodes", "MFU"]
     has_energy = any(row["energy_j"] is not None for row in result.pool_rows)
     if has_energy:
         headings.append("MJ a step")

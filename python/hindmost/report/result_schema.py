@@ -49,10 +49,11 @@ def result_schema() -> Schema:
                             "terms": _truth("Whether what each step is made of is kept."),
                             "days": _or_null(_number("Days of a whole run.")),
                             "tokens": _or_null(_number("Tokens to be trained on.")),
+                            "precision": _number("Relative error of the mean step time."),
                         },
                         "What the call asked for, null for a default; a repetition with changes "
                         "asks for it again. Absent in results of older versions.",
-                        optional=("terms", "days", "tokens"),
+                        optional=("terms", "days", "tokens", "precision"),
                     ),
                 },
                 "All that a repetition takes.",
@@ -101,7 +102,7 @@ def result_schema() -> Schema:
                     "together, so that fleet_mfu = S x R x P. With [slices] what these take, too.",
                 ),
                 "anyOf": [
-                    _table({**_account(), "slices": _slices()}, optional=("slices",)),
+                    _table({**_account(), "slices": _slices()}, optional=("slices", "episodes")),
                     _table({"slices": _slices()}, "Without failures."),
                 ],
             },
@@ -179,6 +180,10 @@ def _pool() -> Schema:
                 "energy is beyond all numbers."
             )
         ),
+        "busy_for_episodes_frac": _number(
+            "Part of busy_frac in which the average rank computes longer because of its own "
+            "episodes; only where computing may be slow in episodes."
+        ),
         "slowest_in_episode_frac": _number(
             "Part of slowest_frac in which the slowest replica was in an episode; only where "
             "computing may be slow in episodes."
@@ -234,6 +239,14 @@ def _account() -> Schema:
         ),
         "hours": by_name("GPU-hours of the average run."),
         "shares": by_name("Peak-weighted shares of all time, which add up to 1."),
+        "episodes": _table(
+            {
+                "waiting": _number("For replicas that are in one."),
+                "computing": _number("Longer because of a rank's own."),
+            },
+            "Peak-weighted shares of all time that episodes take of kept steps; only where "
+            "computing may be slow in episodes.",
+        ),
         "interruptions_per_day": {
             **_described("object", "Failures a day that stop the job, by name."),
             "additionalProperties": _number(),

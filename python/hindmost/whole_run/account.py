@@ -43,6 +43,9 @@ class Account:
         Model FLOPs of a rank in an hour of kept steps.
     tokens_per_flop : float
         Tokens for each model FLOP.
+    episode_fracs : array of shape (pools, 2), or None
+        Shares of a step in which a rank waits for replicas in episodes, and in which it computes
+        longer because of its own; None where no episodes slow computing.
     """
 
     hours_of: RunHours
@@ -50,9 +53,16 @@ class Account:
     peaks: Floats
     rank_flops: Floats
     tokens_per_flop: float
+    episode_fracs: Floats | None = None
 
     @classmethod
-    def of(cls, hours: RunHours, plan: Plan, mean_step_s: Floats) -> Account:
+    def of(
+        cls,
+        hours: RunHours,
+        plan: Plan,
+        mean_step_s: Floats,
+        episode_fracs: Floats | None = None,
+    ) -> Account:
         """Return the account of runs whose steps take some mean time each."""
         return cls(
             hours_of=hours,
@@ -60,6 +70,7 @@ class Account:
             peaks=np.array([pool.peak_flop_per_s for pool in plan.pools]),
             rank_flops=rank_flops_per_hour(plan, mean_step_s),
             tokens_per_flop=plan.tokens / plan.model_flops,
+            episode_fracs=episode_fracs,
         )
 
     @cached_property
@@ -96,6 +107,18 @@ class Account:
         """Peak-weighted share of all time by name; they add up to 1."""
         sums = self._weighted.sum(axis=0)
         return dict(zip(NAMES, (sums / sums.sum()).tolist(), strict=True))
+
+    @property
+    def episodes(self) -> dict[str, float] | None:
+        """Peak-weighted shares of all time that episodes take of kept steps, or None without any.
+
+        ``waiting`` for replicas that are in one, and ``computing`` longer because of a rank's own.
+        """
+        if self.episode_fracs is None:
+            return None
+        kept = self.kept_hours.sum(axis=0) * self.peaks
+        shares = (kept @ self.episode_fracs) / self._weighted.sum()
+        return dict(zip(("waiting", "computing"), shares.tolist(), strict=True))
 
     @property
     def hours(self) -> dict[str, float]:
@@ -259,6 +282,7 @@ class Account:
             "interval_s": self.hours_of.interval_s,
             "hours": self.hours,
             "shares": self.shares,
+            **({} if self.episodes is None else {"episodes": self.episodes}),
             "interruptions_per_day": self.interruptions_per_day,
             "warning": self.warning,
             "budget": self.budget,

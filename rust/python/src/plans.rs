@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hindmost_core::order_statistics::LawMemory;
 use hindmost_core::plan::{Communication, ReplicaSpec};
 use hindmost_core::simd::InstructionSet;
-use hindmost_core::step::{Columns, Terms};
+use hindmost_core::step::{Columns, Runs, Terms};
 use numpy::{IntoPyArray, PyArray1, PyReadwriteArray2};
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
@@ -156,9 +156,9 @@ impl Plan {
     }
 }
 
-/// Samples `steps` steps of each of `runs` runs: a dictionary of columns.
+/// Samples `steps` steps of each of `runs` runs, from a first one on: a dictionary of columns.
 #[pyfunction]
-#[pyo3(signature = (plan, *, seed, runs, steps, threads, terms=false, progress=None))]
+#[pyo3(signature = (plan, *, seed, runs, steps, threads, terms=false, first_run=0, progress=None))]
 #[allow(clippy::too_many_arguments, reason = "keywords of a Python function")]
 pub fn sample<'py>(
     py: Python<'py>,
@@ -168,9 +168,14 @@ pub fn sample<'py>(
     steps: u32,
     threads: usize,
     terms: bool,
+    first_run: u32,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyDict>> {
     let plan = &plan.get().compiled;
+    let runs = Runs {
+        first: first_run,
+        count: runs,
+    };
     if terms {
         let sampled = watch(py, threads, progress, |control| {
             hindmost_core::sample::sample_with_terms(plan, seed, runs, steps, control)
@@ -273,8 +278,8 @@ impl OrderStatistics {
         hindmost_core::order_statistics::OrderStatistics::simulated_steps(&plan.get().compiled)
     }
 
-    /// Draws `steps` steps of each of `runs` runs: a dictionary of columns.
-    #[pyo3(signature = (*, seed, runs, steps, threads, terms=false, progress=None))]
+    /// Draws `steps` steps of each of `runs` runs, from a first one on: a dictionary of columns.
+    #[pyo3(signature = (*, seed, runs, steps, threads, terms=false, first_run=0, progress=None))]
     #[allow(clippy::too_many_arguments, reason = "keywords of a Python method")]
     fn run<'py>(
         &self,
@@ -284,9 +289,14 @@ impl OrderStatistics {
         steps: u32,
         threads: usize,
         terms: bool,
+        first_run: u32,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let engine = &self.engine;
+        let runs = Runs {
+            first: first_run,
+            count: runs,
+        };
         let remembering = |memory: &Py<Memory>| {
             let memory = memory.get();
             memory.with_runs(|memory| engine.remembering(seed, runs, memory))
@@ -472,6 +482,9 @@ fn columns(py: Python<'_>, sampled: Columns) -> PyResult<Bound<'_, PyDict>> {
     }
     columns.set_item("busy_s", frozen(sampled.busy_s))?;
     columns.set_item("own_stall_s", frozen(sampled.own_stall_s))?;
+    if !sampled.episode_s.is_empty() {
+        columns.set_item("episode_s", frozen(sampled.episode_s))?;
+    }
     Ok(columns)
 }
 

@@ -56,8 +56,9 @@ pub struct Descent<'a> {
     /// Points so far.
     n_points: u32,
     sum: f64,
-    /// Words of the first points of all four steps, because most steps need no other.
-    first: [u32; QUAD_STEPS],
+    /// Words of the first points of all four steps, because most steps need no other; once one of
+    /// them has been asked for.
+    first: Option<[u32; QUAD_STEPS]>,
     /// Words of their shares, once one of them has been asked for.
     first_shares: Option<[u32; QUAD_STEPS]>,
 }
@@ -65,7 +66,6 @@ pub struct Descent<'a> {
 impl<'a> Descent<'a> {
     /// The descent in the first step of a quad.
     pub fn new(random: &'a Random, streams: &'a SlowestStreams, quad: u32, run: u32) -> Self {
-        let c2 = run_word(run, streams.index);
         Self {
             random,
             streams,
@@ -75,7 +75,7 @@ impl<'a> Descent<'a> {
             run,
             n_points: 0,
             sum: 0.0,
-            first: random.words(streams.slowest, 0, quad, c2),
+            first: None,
             first_shares: None,
         }
     }
@@ -95,7 +95,7 @@ impl<'a> Descent<'a> {
                 .words(self.streams.slowest, self.n_points, self.quad, c2)
         };
         let word = if self.n_points == 0 {
-            self.first
+            *self.first.get_or_insert_with(|| words(0))
         } else {
             words(0)
         }[self.step];

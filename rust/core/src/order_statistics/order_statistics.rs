@@ -15,8 +15,8 @@ use crate::random::Random;
 use crate::search::WorstPorts;
 use crate::simd::QUAD_STEPS;
 use crate::step::{
-    Columns, Durations, Engine, ExpectedTime, OtherNetwork, Run, Slowest, SlowestAndFrontiers,
-    Terms, simulate, simulate_networks, simulate_seconds, simulate_with_terms,
+    Columns, Durations, Engine, ExpectedTime, OtherNetwork, Run, Runs, Slowest,
+    SlowestAndFrontiers, Terms, simulate, simulate_networks, simulate_seconds, simulate_with_terms,
 };
 
 /// A plan whose slowest ranks are compiled into laws.
@@ -145,14 +145,21 @@ impl OrderStatistics {
             .map_or(0, |pipeline| SimulationSize::of(plan, pipeline).n_steps())
     }
 
-    /// Draws `steps` steps of each of `runs` runs on the current rayon pool.
+    /// Draws `steps` steps of each of some runs on the current rayon pool: of the first so many
+    /// where `runs` is a number.
     ///
     /// The rows depend on the plan and the seed only, not on the number of threads.
     ///
     /// # Errors
     /// [`Error::Domain`](crate::Error::Domain) for no runs or steps or more runs than
     /// addresses; [`Error::Stopped`](crate::Error::Stopped) once `control` asks for it.
-    pub fn run(&self, seed: u64, runs: u32, steps: u32, control: &Control) -> Result<Columns> {
+    pub fn run(
+        &self,
+        seed: u64,
+        runs: impl Into<Runs>,
+        steps: u32,
+        control: &Control,
+    ) -> Result<Columns> {
         simulate(self, seed, runs, steps, control)
     }
 
@@ -163,7 +170,7 @@ impl OrderStatistics {
     pub fn run_with_terms(
         &self,
         seed: u64,
-        runs: u32,
+        runs: impl Into<Runs>,
         steps: u32,
         control: &Control,
     ) -> Result<(Columns, Terms)> {
@@ -193,23 +200,34 @@ impl OrderStatistics {
         &self,
         networks: &[OtherNetwork],
         seed: u64,
-        runs: u32,
+        runs: impl Into<Runs>,
         steps: u32,
         control: &Control,
     ) -> Result<Vec<Vec<f64>>> {
         simulate_networks(self, networks, seed, runs, steps, control)
     }
 
-    /// The engine with the persistent effects that `memory` keeps of the first `runs` runs
-    /// under a seed. What is not there yet is drawn in the runs, and kept for other engines.
+    /// The engine with the persistent effects that `memory` keeps of some runs under a seed. What is not there yet is drawn in the runs, and kept for other engines.
     /// Rows are the same as without memory.
     #[must_use]
-    pub fn remembering(&self, seed: u64, runs: u32, memory: &mut RunMemory) -> Remembering<'_> {
+    pub fn remembering(
+        &self,
+        seed: u64,
+        runs: impl Into<Runs>,
+        memory: &mut RunMemory,
+    ) -> Remembering<'_> {
+        let runs = runs.into();
         let random = Random::new(seed);
         let mut of_pools = |plan: &Plan, laws: &[Arc<PoolLaw>]| {
             let of_pool = |(index, law): (usize, &Arc<PoolLaw>)| {
                 let persistent = Persistent::new(plan, law.affects, index, &random, 0, None);
-                memory.of_pool(seed, law.affects, law.block, &persistent.by_rank, runs)
+                memory.of_pool(
+                    seed,
+                    law.affects,
+                    law.block,
+                    &persistent.by_rank,
+                    runs.end(),
+                )
             };
             laws.iter().enumerate().map(of_pool).collect()
         };
@@ -372,7 +390,7 @@ impl Engine for OfSlowest<'_> {
 pub struct Remembering<'e> {
     engine: &'e OrderStatistics,
     seed: u64,
-    runs: u32,
+    runs: Runs,
     /// By pool; none where nothing is kept.
     ranks: Vec<Option<Arc<PoolMemory>>>,
     ports: Vec<Option<Arc<PoolMemory>>>,

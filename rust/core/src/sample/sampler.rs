@@ -13,18 +13,26 @@ use crate::random::Random;
 use crate::search::{Persistent, PoolSearch, SlowestReplicas};
 use crate::simd::QUAD_STEPS;
 use crate::step::{
-    Columns, Durations, Engine, ExpectedTime, OtherNetwork, QuadNetwork, ReplicaTime, Run, Slowest,
-    SlowestAndFrontiers, Terms, rank_durations, simulate, simulate_networks, simulate_with_terms,
+    Columns, Durations, Engine, ExpectedTime, OtherNetwork, QuadNetwork, ReplicaTime, Run, Runs,
+    Slowest, SlowestAndFrontiers, Terms, rank_durations, simulate, simulate_networks,
+    simulate_with_terms,
 };
 
-/// Samples `steps` steps of each of `runs` runs on the current rayon pool.
+/// Samples `steps` steps of each of some runs on the current rayon pool: of the first so many where
+/// `runs` is a number.
 ///
 /// The rows depend on the plan and the seed only, not on the number of threads.
 ///
 /// # Errors
 /// [`Error::Domain`](crate::Error::Domain) for no runs or steps or more runs than
 /// addresses; [`Error::Stopped`](crate::Error::Stopped) once `control` asks for it.
-pub fn sample(plan: &Plan, seed: u64, runs: u32, steps: u32, control: &Control) -> Result<Columns> {
+pub fn sample(
+    plan: &Plan,
+    seed: u64,
+    runs: impl Into<Runs>,
+    steps: u32,
+    control: &Control,
+) -> Result<Columns> {
     simulate(&Sampler { plan }, seed, runs, steps, control)
 }
 
@@ -35,7 +43,7 @@ pub fn sample(plan: &Plan, seed: u64, runs: u32, steps: u32, control: &Control) 
 pub fn sample_with_terms(
     plan: &Plan,
     seed: u64,
-    runs: u32,
+    runs: impl Into<Runs>,
     steps: u32,
     control: &Control,
 ) -> Result<(Columns, Terms)> {
@@ -50,7 +58,7 @@ pub fn sample_networks(
     plan: &Plan,
     networks: &[OtherNetwork],
     seed: u64,
-    runs: u32,
+    runs: impl Into<Runs>,
     steps: u32,
     control: &Control,
 ) -> Result<Vec<Vec<f64>>> {

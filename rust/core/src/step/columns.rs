@@ -28,6 +28,9 @@ pub struct Columns {
     pub busy_s: Vec<f64>,
     /// Expected seconds that a rank is stalled in a step, by run and pool.
     pub own_stall_s: Vec<f64>,
+    /// Those of `busy_s` that are because of episodes; empty where there are none that slow
+    /// computing.
+    pub episode_s: Vec<f64>,
 }
 
 impl Columns {
@@ -44,6 +47,7 @@ impl Columns {
             in_episode: filled(false, runs * steps)?,
             busy_s: zeros(runs * n_pools)?,
             own_stall_s: zeros(runs * n_pools)?,
+            episode_s: zeros(runs * n_pools)?,
         })
     }
 
@@ -56,13 +60,15 @@ impl Columns {
             let expected = expected.over_steps(plan, row % n_pools, n_steps);
             self.busy_s[row] = expected.busy_s;
             self.own_stall_s[row] = expected.stall_s;
+            self.episode_s[row] = expected.episode_s;
         }
     }
 
-    /// Drops whether replicas are in episodes where none can be.
+    /// Drops what episodes make of steps where there are none.
     pub(super) fn drop_what_cannot_be(&mut self, plan: &Plan) {
         if !plan.has_episodes(Affects::Compute) {
             self.in_episode = Vec::new();
+            self.episode_s = Vec::new();
         }
     }
 

@@ -4,12 +4,13 @@ use super::columns::{Columns, Row, Rows, StepSeconds};
 use super::expected::ExpectedTime;
 use super::network::{Durations, QuadNetwork};
 use super::other_network::{NetworkRows, OtherNetwork};
+use super::runs::Runs;
 use super::slowest::{Slowest, SlowestAndFrontiers};
 use super::terms::{Terms, TermsBuffer, TermsRow};
 use crate::control::Control;
 use crate::error::{Error, Result};
 use crate::plan::{Plan, SlowestPort, StepDuration};
-use crate::random::{MAX_RUNS, Random};
+use crate::random::Random;
 use crate::room::filled;
 use crate::simd::QUAD_STEPS;
 
@@ -108,13 +109,14 @@ pub trait Run: Sync {
 pub fn simulate<E: Engine>(
     engine: &E,
     seed: u64,
-    runs: u32,
+    runs: impl Into<Runs>,
     steps: u32,
     control: &Control,
 ) -> Result<Columns> {
+    let runs = runs.into();
     check_size(runs, steps)?;
     let n_pools = engine.plan().pools().len();
-    let mut columns = Columns::zeros(runs as usize, steps as usize, n_pools)?;
+    let mut columns = Columns::zeros(runs.count as usize, steps as usize, n_pools)?;
     let expected = draw_runs(
         engine,
         seed,
@@ -143,7 +145,7 @@ pub fn simulate_seconds<E: Engine>(
     check_size(runs, steps)?;
     let mut seconds = filled(0.0, runs as usize * steps as usize)?;
     let rows = StepSeconds(&mut seconds);
-    draw_runs(engine, seed, runs, rows, &Lengths, |_| (), control)?;
+    draw_runs(engine, seed, runs.into(), rows, &Lengths, |_| (), control)?;
     Ok(seconds)
 }
 
@@ -154,16 +156,17 @@ pub fn simulate_seconds<E: Engine>(
 pub fn simulate_with_terms<E: Engine>(
     engine: &E,
     seed: u64,
-    runs: u32,
+    runs: impl Into<Runs>,
     steps: u32,
     control: &Control,
 ) -> Result<(Columns, Terms)> {
+    let runs = runs.into();
     check_size(runs, steps)?;
     let n_pools = engine.plan().pools().len();
     let n_terms = engine.plan().communication().terms.len();
     let n_ports = if n_terms == 0 { 0 } else { n_pools };
-    let n_steps = runs as usize * steps as usize;
-    let mut columns = Columns::zeros(runs as usize, steps as usize, n_pools)?;
+    let n_steps = runs.count as usize * steps as usize;
+    let mut columns = Columns::zeros(runs.count as usize, steps as usize, n_pools)?;
     let mut terms = TermsBuffer::new(n_steps, n_ports, n_terms)?;
     let rows = (columns.rows(), terms.rows());
     let expected = draw_runs(
@@ -189,12 +192,13 @@ pub fn simulate_networks<E: Engine>(
     engine: &E,
     networks: &[OtherNetwork],
     seed: u64,
-    runs: u32,
+    runs: impl Into<Runs>,
     steps: u32,
     control: &Control,
 ) -> Result<Vec<Vec<f64>>> {
+    let runs = runs.into();
     check_size(runs, steps)?;
-    let n_steps = runs as usize * steps as usize;
+    let n_steps = runs.count as usize * steps as usize;
     for network in networks {
         network.check(n_steps)?;
     }
@@ -205,6 +209,7 @@ pub fn simulate_networks<E: Engine>(
     let rows = NetworkRows::new(&mut columns, n_steps);
     let what = LengthsWithNetworks {
         networks,
+        first_run: runs.first,
         steps: steps as usize,
     };
     draw_runs(engine, seed, runs, rows, &what, |_| (), control)?;
@@ -215,7 +220,7 @@ pub fn simulate_networks<E: Engine>(
 fn draw_runs<E: Engine, R: Rows, T: Send>(
     engine: &E,
     seed: u64,
-    runs: u32,
+    runs: Runs,
     rows: R,
     what: &impl Draw<Row = R::Row>,
     finish: impl Fn(&E::Run<'_>) -> T + Sync,
@@ -251,31 +256,29 @@ fn draw_runs<E: Engine, R: Rows, T: Send>(
 ///
 /// # Errors
 /// [`Error::Domain`] for no runs or steps, or more runs than random addresses.
-pub fn check_size(runs: u32, steps: u32) -> Result<()> {
-    if !(1..=MAX_RUNS).contains(&runs) {
-        let requirement = format!(">= 1 and <= {MAX_RUNS}");
-        return Err(Error::domain("runs", f64::from(runs), requirement));
-    }
+pub fn check_size(runs: impl Into<Runs>, steps: u32) -> Result<()> {
+    runs.into().check()?;
     if steps == 0 {
         return Err(Error::domain("steps", 0.0, ">= 1"));
     }
     Ok(())
 }
 
-/// Divides rows among `runs` runs of equal length, has each filled, and returns
+/// Divides rows among runs of equal length, has each filled, and returns
 /// what `fill` returned, in the order of the runs.
 ///
 /// # Errors
 /// Those of `fill`.
 pub fn fill_runs<R: Rows, T: Send>(
     rows: R,
-    runs: u32,
+    runs: impl Into<Runs>,
     in_parallel: bool,
     fill: &(impl Fn(u32, R) -> Result<T> + Sync),
 ) -> Result<Vec<T>> {
+    let runs = runs.into();
     let mut results = Vec::new();
-    results.resize_with(runs as usize, || None);
-    fill_each_run(rows, 0, &mut results, in_parallel, fill)?;
+    results.resize_with(runs.count as usize, || None);
+    fill_each_run(rows, runs.first, &mut results, in_parallel, fill)?;
     Ok(results.into_iter().flatten().collect())
 }
 
@@ -466,6 +469,7 @@ impl Draw for LengthsAndTerms {
 /// How long the same steps take with other networks.
 struct LengthsWithNetworks<'n> {
     networks: &'n [OtherNetwork<'n>],
+    first_run: u32,
     steps: usize,
 }
 
@@ -482,7 +486,8 @@ impl Draw for LengthsWithNetworks<'_> {
         let Drawing { job, control, .. } = *drawing;
         let (_, frontiers) =
             job.slowest_and_frontiers(quad, n_steps, &drawing.idle, scratch, control)?;
-        let first = drawing.run as usize * self.steps + quad as usize * QUAD_STEPS;
+        let run = (drawing.run - self.first_run) as usize;
+        let first = run * self.steps + quad as usize * QUAD_STEPS;
         Ok(std::array::from_fn(|step| {
             // Steps of the last quad that are none have no transfers either.
             let networks = self.networks.iter().take_while(|_| step < n_steps);
@@ -504,6 +509,7 @@ fn rows(slowest: &[Slowest; QUAD_STEPS], network: Option<&QuadNetwork>) -> [Row;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::MAX_RUNS;
 
     /// Rows that remember who wrote them.
     struct Numbers<'a>(&'a mut [u32]);

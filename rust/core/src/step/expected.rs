@@ -10,6 +10,8 @@ pub struct ExpectedTime {
     pub busy_s: f64,
     /// Seconds that it is stalled.
     pub stall_s: f64,
+    /// Those of `busy_s` that it computes longer because of episodes.
+    pub episode_s: f64,
 }
 
 impl ExpectedTime {
@@ -24,7 +26,10 @@ impl ExpectedTime {
             .map_or(compute_s, |pipeline| pipeline.mean_busy_s(index));
         let mut busy_s = work_s * mean_slowdown;
         let mut stall_s = compute_s * mean_stall;
-        for span in [Span::Episode, Span::Step, Span::Microbatch, Span::Layer] {
+        let episodes = plan.causes(index, Affects::Compute, Span::Episode);
+        let by_episodes: f64 = episodes.map(Cause::mean).product();
+        busy_s *= by_episodes;
+        for span in [Span::Step, Span::Microbatch, Span::Layer] {
             let times = match (span, plan.pipeline()) {
                 (Span::Microbatch, Some(pipeline)) => f64::from(pipeline.spec().shape.microbatches),
                 _ => 1.0,
@@ -36,7 +41,11 @@ impl ExpectedTime {
                 }
             }
         }
-        Self { busy_s, stall_s }
+        Self {
+            busy_s,
+            stall_s,
+            episode_s: busy_s - busy_s / by_episodes,
+        }
     }
 
     /// The times in the average one of some first steps of a run.
@@ -49,7 +58,10 @@ impl ExpectedTime {
         }
         let in_step = |step| -> f64 { growing.iter().map(|cause| cause.growth(step)).product() };
         let growth = (0..n_steps).map(in_step).sum::<f64>() / f64::from(n_steps);
-        let busy_s = self.busy_s * growth;
-        Self { busy_s, ..self }
+        Self {
+            busy_s: self.busy_s * growth,
+            episode_s: self.episode_s * growth,
+            ..self
+        }
     }
 }

@@ -9,6 +9,7 @@ mod driver;
 mod expected;
 mod network;
 mod other_network;
+mod runs;
 mod slowest;
 mod terms;
 
@@ -20,5 +21,6 @@ pub use driver::{
 pub use expected::ExpectedTime;
 pub use network::{Durations, QuadNetwork};
 pub use other_network::{DrawnNetwork, OtherNetwork};
+pub use runs::Runs;
 pub use slowest::{FrontierTime, ReplicaTime, Slowest, SlowestAndFrontiers, rank_durations};
 pub use terms::{Terms, TermsRow};

@@ -51,6 +51,8 @@ pub struct Members<'a> {
     slow: Slow,
     /// None where ranks have persistent stalls.
     bound: Option<Bound>,
+    /// That of ranks that no rare cause hits.
+    bulk_bound: Option<f64>,
     streams: SlowestStreams,
 }
 
@@ -183,12 +185,15 @@ impl<'a> Members<'a> {
             let value = common_stalls.unit_values(cause, When::RUN, 0)[0];
             common_stall += value * common_stalls.stall_scale();
         }
-        let bound = (!persistent.stalls()).then(|| {
+        let bulk_bound = (!persistent.stalls()).then(|| {
             // A law on a grid may lie somewhat above the greatest values of what it is made of.
             let greatest = law.greatest * f64::from(surveyed.greatest);
             let of_law = bulk.curve().and_then(|curve| curve.xs().last().copied());
+            greatest.max(of_law.unwrap_or(0.0)) * BOUND_MARGIN
+        });
+        let bound = bulk_bound.map(|slowdown| {
             let untouched = Bound {
-                slowdown: greatest.max(of_law.unwrap_or(0.0)) * BOUND_MARGIN,
+                slowdown,
                 stall: 0.0,
             };
             rare.iter().fold(untouched, |bound, rare| Bound {
@@ -212,6 +217,7 @@ impl<'a> Members<'a> {
             surveyed,
             bulk,
             bound,
+            bulk_bound,
             streams: SlowestStreams::new(pool.name(), law.affects),
         })
     }
@@ -477,6 +483,14 @@ impl<'a> Members<'a> {
     ) {
         if matches!(self.law.bulk, BulkKind::Fixed) {
             self.meet_leaders(slow, scratch, common, best);
+            return;
+        }
+        // After a rank in an episode there is often nothing to look for.
+        let is_exceeded = self.bulk_bound.is_some_and(|bound| {
+            let slowdown = bound as f32 * common.slowdown;
+            !best.yields_to(slowdown, common.stall, 0)
+        });
+        if is_exceeded {
             return;
         }
         let factors_of = |block: &Range<u32>| self.persistent.factors(block.clone());
