@@ -50,7 +50,7 @@ ORDER = [
     ["reading"],
     ["compiled"],
     ["simulation", "timelines", "sweeps"],
-    ["analyses"],
+    ["analyses", "stragglers"],
     ["report"],
     ["cli"],
     ["__main__"],

@@ -26,6 +26,8 @@ impl Ideals {
 }
 
 /// The mean or the median of what operations of a type take; 0 where there are none.
+///
+/// The median of transfers is in single precision, as these are themselves.
 pub fn ideal_s(kind: Kind, mut seconds: Vec<f32>) -> f64 {
     let n = seconds.len();
     if n == 0 {
@@ -39,7 +41,12 @@ pub fn ideal_s(kind: Kind, mut seconds: Vec<f32>) -> f64 {
         return f64::from(middle);
     }
     let before = below.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    f64::midpoint(f64::from(before), f64::from(middle))
+    let median = f64::midpoint(f64::from(before), f64::from(middle));
+    if kind.waits_for_others() {
+        f64::from(median as f32)
+    } else {
+        median
+    }
 }
 
 #[cfg(test)]
