@@ -45,7 +45,9 @@ class Chosen(NamedTuple):
     def but_kinds(self, kinds: Iterable[str]) -> Chosen:
         """Return these without those of some types."""
         left_out = [KINDS.index(kind) for kind in kinds]
-        return self._replace(kinds=np.where(np.isin(np.arange(len(KINDS)), left_out), False, self.kinds))
+        return self._replace(
+            kinds=np.where(np.isin(np.arange(len(KINDS)), left_out), False, self.kinds)
+        )
 
     def only_workers(self, workers: NDArray[np.bool_]) -> Chosen:
         """Return those of some workers."""
@@ -67,11 +69,13 @@ def chosen(job: RecordedJob, ideal: Ideal) -> Chosen:
     if not isinstance(ideal, Mapping) or not ideal:
         hint = f"a dictionary with {', '.join(KEYS)}, or 'all'"
         requirement = "must say what is made ideal"
-        raise ScenarioError([Problem(path="ideal", requirement=requirement, value=ideal, hint=hint)])
+        raise ScenarioError(
+            [Problem(path="ideal", requirement=requirement, value=ideal, hint=hint)]
+        )
     found = Chosen.all_of(job)
     ranks = np.array(job.ranks)
     stages, replicas = np.indices(ranks.shape)
-    numbers = {"rank": ranks, "dp_rank": replicas, "stage": stages}
+    numbers: dict[str, NDArray[Any]] = {"rank": ranks, "dp_rank": replicas, "stage": stages}
     for key, value in ideal.items():
         wanted = _several(value)
         if key == "type":
@@ -80,9 +84,11 @@ def chosen(job: RecordedJob, ideal: Ideal) -> Chosen:
             _check(key, wanted, numbers[key])
             found = found.only_workers(np.isin(numbers[key], wanted))
         else:
-            hint = did_you_mean(str(key), KEYS)
+            hint = did_you_mean(str(key), KEYS, or_list=False)
             requirement = f"must be one of {', '.join(KEYS)}"
-            raise ScenarioError([Problem(path="ideal", requirement=requirement, value=key, hint=hint)])
+            raise ScenarioError(
+                [Problem(path="ideal", requirement=requirement, value=key, hint=hint)]
+            )
     return found
 
 
@@ -98,7 +104,7 @@ def _kinds(wanted: Iterable[Any]) -> list[str]:
     for name in wanted:
         if name not in names:
             requirement = f"must be one of {', '.join(names)}"
-            hint = did_you_mean(str(name), names)
+            hint = did_you_mean(str(name), names, or_list=False)
             raise ScenarioError(
                 [Problem(path="ideal.type", requirement=requirement, value=name, hint=hint)]
             )
@@ -106,7 +112,7 @@ def _kinds(wanted: Iterable[Any]) -> list[str]:
     return found
 
 
-def _check(key: str, wanted: Sequence[Any], there: NDArray[np.int64]) -> None:
+def _check(key: str, wanted: Sequence[Any], there: NDArray[Any]) -> None:
     for number in wanted:
         is_number = isinstance(number, int | np.integer) and not isinstance(number, bool)
         if is_number and number in there:

@@ -125,7 +125,9 @@ def _columns(name: str, frame: pl.DataFrame) -> dict[str, Any]:
     # shorter than a step.
     end = (pl.col("start_ts") + pl.col("duration")).cast(pl.Float64)
     replica = (
-        pl.col("dp_rank") if "dp_rank" in frame.columns else pl.col("rank").rank("dense").over("stage") - 1
+        pl.col("dp_rank")
+        if "dp_rank" in frame.columns
+        else pl.col("rank").rank("dense").over("stage") - 1
     )
     chunk, virtual_stage = (
         pl.col(column).fill_null(-1) if column in frame.columns else pl.lit(absent)
@@ -161,7 +163,8 @@ def _kinds(name: str, optype: pl.Series) -> NDArray[np.uint8]:
     codes = used.to_physical().to_numpy()
     numbers = np.zeros(int(codes.max(initial=0)) + 1, dtype=np.uint8)
     numbers[codes] = [KINDS.index(one) for one in names]
-    return numbers[optype.to_physical().to_numpy()]
+    of_rows: NDArray[np.uint8] = numbers[optype.to_physical().to_numpy()]
+    return of_rows
 
 
 def _ranks(

@@ -106,7 +106,12 @@ class WhatIf:
     @property
     def rows(self) -> list[dict[str, Any]]:
         """`frame` as plain tables."""
-        by = {"type": self.S_t, "dp_rank": self.S_dp_rank, "stage": self.S_stage, "rank": self.S_w}
+        by: dict[str, Mapping[Any, float]] = {
+            "type": self.S_t,
+            "dp_rank": self.S_dp_rank,
+            "stage": self.S_stage,
+            "rank": self.S_w,
+        }
         return [
             {"by": "all", "name": "all", "slowdown": self.S},
             *(
@@ -156,7 +161,7 @@ class WhatIf:
         )
 
     def T_with_s(self, ideal: Ideal) -> float:  # noqa: N802
-        """Return the mean seconds of a step with some operations ideal, as `step_times` takes them."""
+        """Return the mean seconds of a step with what `step_times` takes made ideal."""
         return _mean(_times_s(self.job, [chosen(self.job, ideal)], threads=1)[0])
 
     def timeline(self, *, step: int | None = None, ideal: Ideal = None) -> RecordedStep:
@@ -211,9 +216,7 @@ class WhatIf:
         return (self.T_s - without_s) / lost_s if lost_s > 0 else None
 
 
-def what_if(
-    trace: str | os.PathLike[str] | pl.DataFrame, *, threads: int | None = None
-) -> WhatIf:
+def what_if(trace: str | os.PathLike[str] | pl.DataFrame, *, threads: int | None = None) -> WhatIf:
     """Return what a job would have been without stragglers.
 
     Parameters
