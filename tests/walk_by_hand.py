@@ -67,8 +67,9 @@ class WalkByHand:
         for stage in range(shape.stages):
             count = dict.fromkeys(("forward", "backward"), 0)
             transfers = {f"{one}-{way}": 0 for one in count for way in ("send", "recv")}
-            passes = []
-            first, last = {}, {}
+            passes: list[Op] = []
+            first: dict[tuple[str, int], Op] = {}
+            last: dict[tuple[str, int], Op] = {}
             for direction, microbatch, chunk in schedule.order(stage):
                 virtual = chunk * shape.stages + stage
                 towards = 1 if direction == "forward" else -1

@@ -10,6 +10,7 @@ import pytest
 import hindmost as hm
 from tests.docs import markdown
 from tests.docs.markdown import blocks
+from tests.traced_jobs import Shape, traced_job, wavy_draw
 
 README = markdown.text_of(markdown.README)
 
@@ -54,6 +55,8 @@ def my_cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_readmes_commands_run(command: str, my_cluster: Path, tmp_path: Path) -> None:
     if "hindmost init" not in command:
         shutil.copy(my_cluster, tmp_path)
+    if "trace.parquet" in command:
+        traced_job(Shape(), wavy_draw()).write_parquet(tmp_path / "trace.parquet")
     is_sized = any(f"hindmost {name}" in command for name in ("run", "attribute", "explain"))
     runs = "" if "--precision" in command else " --runs 2"
     quick = f"{runs} --steps 8" if is_sized else ""

@@ -1,4 +1,4 @@
-"""What the pages on reproducibility and on sweeps show works, each block as a script."""
+"""What the pages on reproducibility, sweeps and what-if show works, each block as a script."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ from tests.docs.markdown import ROOT, blocks, text_of
 
 PAGE = text_of(ROOT / "docs" / "reproducibility.md")
 SWEEPS = text_of(ROOT / "docs" / "sweeps.md")
+WHAT_IF = text_of(ROOT / "docs" / "what-if.md")
 
 
-@pytest.mark.parametrize("code", [*blocks(PAGE, "python"), *blocks(SWEEPS, "python")])
+@pytest.mark.parametrize(
+    "code", [*blocks(PAGE, "python"), *blocks(SWEEPS, "python"), *blocks(WHAT_IF, "python")]
+)
 def test_a_script_runs(code: str, tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(code)
     command = [sys.executable, "-W", "error", "script.py"]

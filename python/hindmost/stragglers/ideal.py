@@ -75,7 +75,7 @@ def chosen(job: RecordedJob, ideal: Ideal) -> Chosen:
     found = Chosen.all_of(job)
     ranks = np.array(job.ranks)
     stages, replicas = np.indices(ranks.shape)
-    numbers: dict[str, NDArray[Any]] = {"rank": ranks, "dp_rank": replicas, "stage": stages}
+    numbers: dict[str, Any] = {"rank": ranks, "dp_rank": replicas, "stage": stages}
     for key, value in ideal.items():
         wanted = _several(value)
         if key == "type":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,14 +34,16 @@ class RecordedJob:
         Its operations, and which of them wait for which.
     ranks : tuple of tuple of int
         The rank of each worker, by stage and then by data-parallel rank.
-    recorded_s : tuple of float
-        Seconds of each step from its first begin to its last end, as recorded.
     """
 
     name: str
     core: _core.TracedJob
     ranks: tuple[tuple[int, ...], ...]
-    recorded_s: tuple[float, ...]
+
+    @property
+    def recorded_s(self) -> tuple[float, ...]:
+        """Seconds of each step from its first begin to its last end, as recorded."""
+        return tuple(self.core.recorded_s)
 
     @property
     def n_stages(self) -> int:
@@ -90,7 +92,6 @@ def read_job(trace: str | os.PathLike[str] | pl.DataFrame) -> RecordedJob:
         name=name,
         core=core,
         ranks=_ranks(name, frame, columns["stage"], columns["replica"]),
-        recorded_s=_recorded_s(columns),
     )
 
 
@@ -172,20 +173,13 @@ def _ranks(
 ) -> tuple[tuple[int, ...], ...]:
     """Return the rank of each worker."""
     rank = frame["rank"].to_numpy()
-    ranks = np.zeros((int(stage.max()) + 1, int(replica.max()) + 1), dtype=np.int64)
-    ranks[stage, replica] = rank
-    if np.any(ranks[stage, replica] != rank):
+    n_stages, n_replicas = int(stage.max()) + 1, int(replica.max()) + 1
+    worker = stage.astype(np.int64) * n_replicas + replica
+    ranks = np.zeros(n_stages * n_replicas, dtype=np.int64)
+    ranks[worker] = rank
+    if np.any(ranks[worker] != rank):
         raise _refused(name, "rank", "must be one of each dp_rank and stage")
-    return tuple(tuple(row) for row in ranks.tolist())
-
-
-def _recorded_s(columns: dict[str, NDArray[Any]]) -> tuple[float, ...]:
-    """Return the seconds of each step from its first begin to its last end."""
-    order = np.argsort(columns["step"], kind="stable")
-    firsts = np.flatnonzero(np.diff(columns["step"][order], prepend=np.iinfo(np.int64).min))
-    begins_s = np.minimum.reduceat(columns["start_s"][order], firsts)
-    ends_s = np.maximum.reduceat(columns["end_s"][order], firsts)
-    return tuple(cast("list[float]", (ends_s - begins_s).tolist()))
+    return tuple(tuple(row) for row in ranks.reshape(n_stages, n_replicas).tolist())
 
 
 def _refused(name: str, path: str, requirement: str, **more: Any) -> ScenarioError:

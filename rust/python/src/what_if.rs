@@ -138,6 +138,12 @@ impl TracedJob {
         self.job.n_stages()
     }
 
+    /// Seconds of each step from its first begin to its last end, as recorded.
+    #[getter]
+    fn recorded_s(&self) -> Vec<f64> {
+        self.job.recorded_s().to_vec()
+    }
+
     /// Seconds of an ideal operation of each type that is recorded.
     #[getter]
     fn ideal_s<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {

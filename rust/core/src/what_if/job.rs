@@ -11,7 +11,7 @@ use super::records::Records;
 use super::walk::{STEPS_PER_BLOCK, Seconds, later, walk};
 use crate::control::Control;
 use crate::error::{Error, Result};
-use crate::room::{filled, reserved};
+use crate::room::filled;
 
 /// Seconds by which a transfer may end before its last member has begun, for clocks that differ; one
 /// that ends sooner took no time.
@@ -27,6 +27,7 @@ pub struct Job {
     /// In single precision, as StragglerAnalysis keeps them: a rounding of 6e-8.
     work_s: Vec<[f32; STEPS_PER_BLOCK]>,
     ideal_s: [f64; Kind::ALL.len()],
+    recorded_s: Vec<f64>,
 }
 
 /// When one operation is ready, works and ends, in seconds from the beginning of its step.
@@ -59,16 +60,12 @@ impl Job {
         let layout = Layout::of(records)?;
         let table = Table::of(&layout, records)?;
         let order = order(&table.recorded(&layout, records))?;
-        let mut work_s = reserved(table.rows.len())?;
-        work_s.extend((0..table.rows.len()).map(|_| [0.0; STEPS_PER_BLOCK]));
-        for step in 0..layout.steps.len() {
-            set_work(&layout, &order, &table, records, step, &mut work_s);
-        }
         let mut job = Self {
+            work_s: work_s(&layout, &order, &table, records)?,
             layout,
             order,
-            work_s,
             ideal_s: [0.0; Kind::ALL.len()],
+            recorded_s: table.recorded_s,
         };
         job.ideal_s = Kind::ALL.map(|kind| ideal_s(kind, job.all_of(kind)));
         Ok(job)
@@ -92,6 +89,11 @@ impl Job {
     /// Seconds of an ideal operation by type, in the order of [`Kind::ALL`]; 0 where there are none.
     pub fn ideal_s(&self) -> &[f64; Kind::ALL.len()] {
         &self.ideal_s
+    }
+
+    /// Seconds of each step from its first begin to its last end, as recorded.
+    pub fn recorded_s(&self) -> &[f64] {
+        &self.recorded_s
     }
 
     /// Number of operations of a type that are recorded in all steps.
@@ -234,7 +236,7 @@ impl Job {
         let n_replicas = self.n_replicas();
         let n_slots = self.layout.n_slots();
         for block in 0..self.n_blocks() {
-            let n_steps = (self.steps().len() - block * STEPS_PER_BLOCK).min(STEPS_PER_BLOCK);
+            let n_steps = steps_of(&self.layout, block);
             for stage in 0..self.n_stages() {
                 let slots = self.layout.slots(stage, kind);
                 let rows = (block * n_slots + slots.start) * n_replicas
@@ -251,6 +253,8 @@ impl Job {
 /// Rows of a trace by block of steps, slot and replica.
 struct Table {
     rows: Vec<[u32; STEPS_PER_BLOCK]>,
+    /// Seconds of each step from its first begin to its last end.
+    recorded_s: Vec<f64>,
 }
 
 /// Mark of an operation that no row is of.
@@ -260,9 +264,8 @@ impl Table {
     fn of(layout: &Layout, records: &Records<'_>) -> Result<Self> {
         let n_blocks = layout.steps.len().div_ceil(STEPS_PER_BLOCK);
         let n = n_blocks * layout.n_slots() * layout.n_replicas;
-        let mut table = Self {
-            rows: filled([NO_ROW; STEPS_PER_BLOCK], n)?,
-        };
+        let mut rows = filled([NO_ROW; STEPS_PER_BLOCK], n)?;
+        let mut spans_s = vec![(f64::INFINITY, f64::NEG_INFINITY); layout.steps.len()];
         let mut step = 0;
         for row in 0..records.step.len() {
             // Rows of a step mostly stand together.
@@ -280,41 +283,51 @@ impl Table {
                     missing: true,
                 });
             };
-            let place = table.place(layout, slot, replica, step);
+            let at = index(layout, slot, replica, step / STEPS_PER_BLOCK);
+            let place = &mut rows[at][step % STEPS_PER_BLOCK];
             if *place != NO_ROW {
                 let field = format!("number of {}", layout.words(slot, replica, step));
                 return Err(Error::domain(&field, 2.0, "1"));
             }
             *place = row as u32;
+            let (begins_s, ends_s) = &mut spans_s[step];
+            *begins_s = begins_s.min(records.start_s[row]);
+            *ends_s = ends_s.max(records.end_s[row]);
         }
-        for step in 0..layout.steps.len() {
-            for slot in 0..layout.n_slots() {
-                for replica in 0..layout.n_replicas {
-                    if *table.place(layout, slot, replica, step) == NO_ROW {
-                        return Err(Error::Field {
-                            field: layout.words(slot, replica, step),
-                            missing: true,
-                        });
-                    }
-                }
-            }
+        let table = Self {
+            rows,
+            recorded_s: spans_s
+                .iter()
+                .map(|(begin_s, end_s)| end_s - begin_s)
+                .collect(),
+        };
+        match table.missing(layout) {
+            Some(field) => Err(Error::Field {
+                field,
+                missing: true,
+            }),
+            None => Ok(table),
         }
-        Ok(table)
     }
 
-    fn place(&mut self, layout: &Layout, slot: usize, replica: usize, step: usize) -> &mut u32 {
-        let at = index(layout, slot, replica, step);
-        &mut self.rows[at][step % STEPS_PER_BLOCK]
-    }
-
-    fn row(&self, layout: &Layout, slot: usize, replica: usize, step: usize) -> usize {
-        self.rows[index(layout, slot, replica, step)][step % STEPS_PER_BLOCK] as usize
+    /// An operation that no row is of, in words.
+    fn missing(&self, layout: &Layout) -> Option<String> {
+        self.rows.iter().enumerate().find_map(|(at, rows)| {
+            let (block, at) = (
+                at / (layout.n_slots() * layout.n_replicas),
+                at % (layout.n_slots() * layout.n_replicas),
+            );
+            let rows = &rows[..steps_of(layout, block)];
+            let lane = rows.iter().position(|&row| row == NO_ROW)?;
+            let step = block * STEPS_PER_BLOCK + lane;
+            Some(layout.words(at / layout.n_replicas, at % layout.n_replicas, step))
+        })
     }
 
     /// The first replica in the first step.
     fn recorded<'a>(&self, layout: &'a Layout, records: &Records<'_>) -> Recorded<'a> {
         let rows: Vec<usize> = (0..layout.n_slots())
-            .map(|slot| self.row(layout, slot, 0, 0))
+            .map(|slot| self.rows[index(layout, slot, 0, 0)][0] as usize)
             .collect();
         let chunk: Vec<i32> = rows.iter().map(|&row| records.chunk[row]).collect();
         let n_chunks = chunk.iter().copied().max().unwrap_or(0).max(0) + 1;
@@ -336,51 +349,68 @@ impl Table {
 }
 
 /// Place of an operation among blocks of steps, slots and replicas.
-fn index(layout: &Layout, slot: usize, replica: usize, step: usize) -> usize {
-    ((step / STEPS_PER_BLOCK) * layout.n_slots() + slot) * layout.n_replicas + replica
+fn index(layout: &Layout, slot: usize, replica: usize, block: usize) -> usize {
+    (block * layout.n_slots() + slot) * layout.n_replicas + replica
 }
 
-/// Sets how long operations of a step work: what one takes that waits for nobody, and of a group the
-/// time from the begin of its last one.
-fn set_work(
+/// How many steps a block has; the last one may have fewer than there is room for.
+fn steps_of(layout: &Layout, block: usize) -> usize {
+    (layout.steps.len() - block * STEPS_PER_BLOCK).min(STEPS_PER_BLOCK)
+}
+
+/// How long each operation works: what one takes that waits for nobody, and of a group the time from
+/// the begin of its last one.
+fn work_s(
     layout: &Layout,
     order: &Order,
     table: &Table,
     records: &Records<'_>,
-    step: usize,
-    work_s: &mut [[f32; STEPS_PER_BLOCK]],
-) {
-    let row = |slot: u32, replica: usize| table.row(layout, slot as usize, replica, step);
-    let mut met_s = vec![0.0; layout.n_replicas];
-    for group in &order.groups {
-        let waits = layout.whose(group.slots[0] as usize).1.waits_for_others();
-        if waits {
-            for (replica, met_s) in met_s.iter_mut().enumerate() {
-                let starts = group.slots.iter();
-                let starts = starts.map(|&slot| records.start_s[row(slot, replica)]);
-                *met_s = starts.fold(f64::NEG_INFINITY, f64::max);
-            }
-            if group.joins_replicas {
-                let last_s = met_s.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-                met_s.fill(last_s);
-            }
-        }
-        for &slot in &group.slots {
-            for (replica, met_s) in met_s.iter().enumerate() {
-                let row = row(slot, replica);
-                let seconds = if waits {
-                    let seconds = records.end_s[row] - met_s;
-                    if seconds > EARLIEST_END_S {
-                        seconds as f32
-                    } else {
-                        0.0
+) -> Result<Vec<[f32; STEPS_PER_BLOCK]>> {
+    let mut work_s = filled([0.0; STEPS_PER_BLOCK], table.rows.len())?;
+    let mut met_s = vec![[0.0; STEPS_PER_BLOCK]; layout.n_replicas];
+    for block in 0..layout.steps.len().div_ceil(STEPS_PER_BLOCK) {
+        let n_steps = steps_of(layout, block);
+        for group in &order.groups {
+            let waits = layout.whose(group.slots[0] as usize).1.waits_for_others();
+            if waits {
+                met_s.fill([f64::NEG_INFINITY; STEPS_PER_BLOCK]);
+                for &slot in &group.slots {
+                    let first = index(layout, slot as usize, 0, block);
+                    for (met_s, rows) in met_s.iter_mut().zip(&table.rows[first..]) {
+                        for (met_s, &row) in met_s.iter_mut().zip(&rows[..n_steps]) {
+                            *met_s = met_s.max(records.start_s[row as usize]);
+                        }
                     }
-                } else {
-                    records.duration_s[row]
-                };
-                let at = index(layout, slot as usize, replica, step);
-                work_s[at][step % STEPS_PER_BLOCK] = seconds;
+                }
+                if group.joins_replicas {
+                    let last_s = met_s.iter().copied().reduce(later).unwrap_or_default();
+                    met_s.fill(last_s);
+                }
+            }
+            for &slot in &group.slots {
+                let first = index(layout, slot as usize, 0, block);
+                for (replica, met_s) in met_s.iter().enumerate() {
+                    let rows = &table.rows[first + replica];
+                    for (step, &row) in rows[..n_steps].iter().enumerate() {
+                        let row = row as usize;
+                        work_s[first + replica][step] = if waits {
+                            transfer_s(records.end_s[row] - met_s[step])
+                        } else {
+                            records.duration_s[row]
+                        };
+                    }
+                }
             }
         }
+    }
+    Ok(work_s)
+}
+
+/// Seconds of a transfer from the begin of its last member to its end.
+fn transfer_s(seconds: f64) -> f32 {
+    if seconds > EARLIEST_END_S {
+        seconds as f32
+    } else {
+        0.0
     }
 }
