@@ -2,20 +2,18 @@
 
 use rayon::prelude::*;
 
-use super::dependencies::{Recorded, order};
+use super::dependencies::order;
 use super::ideal::{Ideals, ideal_s};
 use super::kind::Kind;
 use super::layout::Layout;
 use super::order::Order;
 use super::records::Records;
+use super::rows::{Rows, steps_of};
 use super::walk::{STEPS_PER_BLOCK, Seconds, later, walk};
+use super::work::work_s;
 use crate::control::Control;
 use crate::error::{Error, Result};
 use crate::room::filled;
-
-/// Seconds by which a transfer may end before its last member has begun, for clocks that differ; one
-/// that ends sooner took no time.
-const EARLIEST_END_S: f64 = -1e-2;
 
 /// Operations of some steps on all recorded workers.
 #[derive(Debug)]
@@ -58,14 +56,14 @@ impl Job {
     pub fn new(records: &Records<'_>) -> Result<Self> {
         records.check()?;
         let layout = Layout::of(records)?;
-        let table = Table::of(&layout, records)?;
-        let order = order(&table.recorded(&layout, records))?;
+        let rows = Rows::of(&layout, records)?;
+        let order = order(&rows.recorded(&layout, records))?;
         let mut job = Self {
-            work_s: work_s(&layout, &order, &table, records)?,
+            work_s: work_s(&layout, &order, &rows, records)?,
             layout,
             order,
             ideal_s: [0.0; Kind::ALL.len()],
-            recorded_s: table.recorded_s,
+            recorded_s: rows.recorded_s,
         };
         job.ideal_s = Kind::ALL.map(|kind| ideal_s(kind, job.all_of(kind)));
         Ok(job)
@@ -247,170 +245,5 @@ impl Job {
             }
         }
         found
-    }
-}
-
-/// Rows of a trace by block of steps, slot and replica.
-struct Table {
-    rows: Vec<[u32; STEPS_PER_BLOCK]>,
-    /// Seconds of each step from its first begin to its last end.
-    recorded_s: Vec<f64>,
-}
-
-/// Mark of an operation that no row is of.
-const NO_ROW: u32 = u32::MAX;
-
-impl Table {
-    fn of(layout: &Layout, records: &Records<'_>) -> Result<Self> {
-        let n_blocks = layout.steps.len().div_ceil(STEPS_PER_BLOCK);
-        let n = n_blocks * layout.n_slots() * layout.n_replicas;
-        let mut rows = filled([NO_ROW; STEPS_PER_BLOCK], n)?;
-        let mut spans_s = vec![(f64::INFINITY, f64::NEG_INFINITY); layout.steps.len()];
-        let mut step = 0;
-        for row in 0..records.step.len() {
-            // Rows of a step mostly stand together.
-            if layout.steps[step] != records.step[row] {
-                step = layout.steps.partition_point(|&one| one < records.step[row]);
-            }
-            let kind = Kind::numbered(records.kind[row])?;
-            let (stage, number) = (records.stage[row], records.number[row]);
-            let replica = records.replica[row] as usize;
-            let Some(slot) = layout.slot(stage, kind, number) else {
-                let field = format!("{} {number} of dp_rank 0, stage {stage}", kind.name());
-                let field = format!("{field} in step {}", layout.steps[0]);
-                return Err(Error::Field {
-                    field,
-                    missing: true,
-                });
-            };
-            let at = index(layout, slot, replica, step / STEPS_PER_BLOCK);
-            let place = &mut rows[at][step % STEPS_PER_BLOCK];
-            if *place != NO_ROW {
-                let field = format!("number of {}", layout.words(slot, replica, step));
-                return Err(Error::domain(&field, 2.0, "1"));
-            }
-            *place = row as u32;
-            let (begins_s, ends_s) = &mut spans_s[step];
-            *begins_s = begins_s.min(records.start_s[row]);
-            *ends_s = ends_s.max(records.end_s[row]);
-        }
-        let table = Self {
-            rows,
-            recorded_s: spans_s
-                .iter()
-                .map(|(begin_s, end_s)| end_s - begin_s)
-                .collect(),
-        };
-        match table.missing(layout) {
-            Some(field) => Err(Error::Field {
-                field,
-                missing: true,
-            }),
-            None => Ok(table),
-        }
-    }
-
-    /// An operation that no row is of, in words.
-    fn missing(&self, layout: &Layout) -> Option<String> {
-        self.rows.iter().enumerate().find_map(|(at, rows)| {
-            let (block, at) = (
-                at / (layout.n_slots() * layout.n_replicas),
-                at % (layout.n_slots() * layout.n_replicas),
-            );
-            let rows = &rows[..steps_of(layout, block)];
-            let lane = rows.iter().position(|&row| row == NO_ROW)?;
-            let step = block * STEPS_PER_BLOCK + lane;
-            Some(layout.words(at / layout.n_replicas, at % layout.n_replicas, step))
-        })
-    }
-
-    /// The first replica in the first step.
-    fn recorded<'a>(&self, layout: &'a Layout, records: &Records<'_>) -> Recorded<'a> {
-        let rows: Vec<usize> = (0..layout.n_slots())
-            .map(|slot| self.rows[index(layout, slot, 0, 0)][0] as usize)
-            .collect();
-        let chunk: Vec<i32> = rows.iter().map(|&row| records.chunk[row]).collect();
-        let n_chunks = chunk.iter().copied().max().unwrap_or(0).max(0) + 1;
-        let virtual_stage = (rows.iter().enumerate())
-            .map(|(slot, &row)| match records.virtual_stage[row] {
-                at if at < 0 => layout.whose(slot).0 as i32,
-                at => at,
-            })
-            .collect();
-        Recorded {
-            layout,
-            start_s: rows.iter().map(|&row| records.start_s[row]).collect(),
-            end_s: rows.iter().map(|&row| records.end_s[row]).collect(),
-            chunk,
-            virtual_stage,
-            n_virtual_stages: n_chunks.saturating_mul(layout.n_stages as i32),
-        }
-    }
-}
-
-/// Place of an operation among blocks of steps, slots and replicas.
-fn index(layout: &Layout, slot: usize, replica: usize, block: usize) -> usize {
-    (block * layout.n_slots() + slot) * layout.n_replicas + replica
-}
-
-/// How many steps a block has; the last one may have fewer than there is room for.
-fn steps_of(layout: &Layout, block: usize) -> usize {
-    (layout.steps.len() - block * STEPS_PER_BLOCK).min(STEPS_PER_BLOCK)
-}
-
-/// How long each operation works: what one takes that waits for nobody, and of a group the time from
-/// the begin of its last one.
-fn work_s(
-    layout: &Layout,
-    order: &Order,
-    table: &Table,
-    records: &Records<'_>,
-) -> Result<Vec<[f32; STEPS_PER_BLOCK]>> {
-    let mut work_s = filled([0.0; STEPS_PER_BLOCK], table.rows.len())?;
-    let mut met_s = vec![[0.0; STEPS_PER_BLOCK]; layout.n_replicas];
-    for block in 0..layout.steps.len().div_ceil(STEPS_PER_BLOCK) {
-        let n_steps = steps_of(layout, block);
-        for group in &order.groups {
-            let waits = layout.whose(group.slots[0] as usize).1.waits_for_others();
-            if waits {
-                met_s.fill([f64::NEG_INFINITY; STEPS_PER_BLOCK]);
-                for &slot in &group.slots {
-                    let first = index(layout, slot as usize, 0, block);
-                    for (met_s, rows) in met_s.iter_mut().zip(&table.rows[first..]) {
-                        for (met_s, &row) in met_s.iter_mut().zip(&rows[..n_steps]) {
-                            *met_s = met_s.max(records.start_s[row as usize]);
-                        }
-                    }
-                }
-                if group.joins_replicas {
-                    let last_s = met_s.iter().copied().reduce(later).unwrap_or_default();
-                    met_s.fill(last_s);
-                }
-            }
-            for &slot in &group.slots {
-                let first = index(layout, slot as usize, 0, block);
-                for (replica, met_s) in met_s.iter().enumerate() {
-                    let rows = &table.rows[first + replica];
-                    for (step, &row) in rows[..n_steps].iter().enumerate() {
-                        let row = row as usize;
-                        work_s[first + replica][step] = if waits {
-                            transfer_s(records.end_s[row] - met_s[step])
-                        } else {
-                            records.duration_s[row]
-                        };
-                    }
-                }
-            }
-        }
-    }
-    Ok(work_s)
-}
-
-/// Seconds of a transfer from the begin of its last member to its end.
-fn transfer_s(seconds: f64) -> f32 {
-    if seconds > EARLIEST_END_S {
-        seconds as f32
-    } else {
-        0.0
     }
 }

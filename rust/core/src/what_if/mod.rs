@@ -15,9 +15,12 @@ mod job;
 mod kind;
 mod layout;
 mod order;
+mod recorded;
 mod records;
+mod rows;
 mod transfers;
 mod walk;
+mod work;
 
 pub use ideal::Ideals;
 pub use job::{Job, Times};

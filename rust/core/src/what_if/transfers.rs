@@ -1,7 +1,7 @@
 //! Sends and receives of a pipeline: of which pass each one is, and with which one it meets.
 
-use super::dependencies::Recorded;
 use super::kind::Kind;
+use super::recorded::Recorded;
 use crate::error::{Error, Result};
 
 /// Seconds by which clocks of two workers may differ.
