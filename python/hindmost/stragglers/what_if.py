@@ -241,7 +241,8 @@ def what_if(trace: str | os.PathLike[str] | pl.DataFrame, *, threads: int | None
     ...     for step in (0, 1)
     ...     for rank, slow in ((0, 1.0), (1, 2.0))
     ...     for kind, start, seconds in (
-    ...         ("forward-compute", 0.0, 1.0), ("backward-compute", slow, 2.0),
+    ...         ("forward-compute", 0.0, 1.0),
+    ...         ("backward-compute", slow, 2.0),
     ...         ("optimizer", 6.0, 0.5 / slow),
     ...     )
     ... ]
