@@ -22,6 +22,7 @@ NAVIGATION = {
         "/docs/commands",
         "/docs/api",
         "/docs/plots",
+        "/docs/what-if",
         "/docs/sweeps",
         "/docs/logs",
         "/docs/serving",

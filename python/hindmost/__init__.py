@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from hindmost.simulation import rank_times, simulate, slowest_replicas
     from hindmost.slices.moves import Moves
     from hindmost.slices.slices import Slices
+    from hindmost.stragglers.recorded_step import RecordedStep
+    from hindmost.stragglers.what_if import WhatIf, what_if
     from hindmost.sweeps.layouts import Layouts, layouts
     from hindmost.sweeps.run import ExecutorError
     from hindmost.sweeps.spaces import grid, sampled
@@ -81,6 +83,7 @@ __all__ = [
     "Problem",
     "Queue",
     "QueueRuns",
+    "RecordedStep",
     "Renewal",
     "RenewalRuns",
     "Result",
@@ -92,6 +95,7 @@ __all__ = [
     "Slices",
     "Terms",
     "Timeline",
+    "WhatIf",
     "Worth",
     "__version__",
     "attribute",
@@ -122,6 +126,7 @@ __all__ = [
     "slowest_replicas",
     "sweep",
     "timeline",
+    "what_if",
     "with_changes",
 ]
 
@@ -151,6 +156,7 @@ _MODULES = {
     "Problem": "errors",
     "Queue": "queues.queue",
     "QueueRuns": "queues.runs",
+    "RecordedStep": "stragglers.recorded_step",
     "Renewal": "renewal.job",
     "RenewalRuns": "renewal.runs",
     "Result": "result",
@@ -162,6 +168,7 @@ _MODULES = {
     "Slices": "slices.slices",
     "Terms": "terms",
     "Timeline": "timelines.timeline",
+    "WhatIf": "stragglers.what_if",
     "Worth": "analyses.economics",
     "__version__": "_core",
     "attribute": "analyses.attribute",
@@ -192,6 +199,7 @@ _MODULES = {
     "slowest_replicas": "simulation",
     "sweep": "sweeps.sweep",
     "timeline": "timelines.draw",
+    "what_if": "stragglers.what_if",
     "with_changes": "scenario.load",
 }
 """The module that defines each public name."""

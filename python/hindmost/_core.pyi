@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __version__: str
+KINDS_OF_OPERATIONS: list[str]
 MAX_STAGES: int
 MAX_PASSES: int
 MAX_INDICES: int
@@ -170,6 +171,62 @@ class Schedule:
         *,
         transfer_s: float | Sequence[float] = 0.0,
     ) -> float: ...
+
+class TracedJob:
+    """Operations of some steps on all recorded workers of a job; equal by its columns.
+
+    One row an operation: its step, the replica and the stage of its worker, its number in
+    `KINDS_OF_OPERATIONS`, its number among those of its kind of the worker in the step, its chunk
+    of the stage and of the model (negative: none), when it begins and ends, and how long it takes.
+    """
+
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+
+    def __init__(
+        self,
+        *,
+        step: NDArray[np.int64],
+        replica: NDArray[np.uint32],
+        stage: NDArray[np.uint32],
+        kind: NDArray[np.uint8],
+        number: NDArray[np.uint32],
+        chunk: NDArray[np.int32],
+        virtual_stage: NDArray[np.int32],
+        start_s: NDArray[np.float64],
+        end_s: NDArray[np.float64],
+        duration_s: NDArray[np.float32],
+    ) -> None: ...
+    @property
+    def steps(self) -> list[int]: ...
+    @property
+    def n_replicas(self) -> int: ...
+    @property
+    def n_stages(self) -> int: ...
+    @property
+    def recorded_s(self) -> list[float]: ...
+    @property
+    def ideal_s(self) -> dict[str, float]: ...
+    def step_times_s(
+        self, kinds: NDArray[np.bool_], workers: NDArray[np.bool_], *, threads: int
+    ) -> NDArray[np.float64]: ...
+    def timeline(
+        self, kinds: NDArray[np.bool_], workers: NDArray[np.bool_], step: int
+    ) -> TracedStep: ...
+
+class TracedStep(TypedDict):
+    """Operations of a step by column, each after what it waits for.
+
+    They are ready when all that they wait for have ended, and begin when all that end with them
+    are ready, in seconds from the beginning of the step.
+    """
+
+    replica: NDArray[np.uint32]
+    stage: NDArray[np.uint32]
+    kind: NDArray[np.uint32]
+    number: NDArray[np.uint32]
+    ready_s: NDArray[np.float64]
+    begins_s: NDArray[np.float64]
+    ends_s: NDArray[np.float64]
 
 class Columns(TypedDict):
     """Rows of a simulation by column, runs one after another.

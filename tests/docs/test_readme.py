@@ -10,6 +10,7 @@ import pytest
 import hindmost as hm
 from tests.docs import markdown
 from tests.docs.markdown import blocks
+from tests.traced_jobs import Shape, traced_job, wavy_draw
 
 README = markdown.text_of(markdown.README)
 
@@ -68,6 +69,8 @@ def test_the_readmes_commands_run(
         shutil.copy(a_log, tmp_path)
         # What an earlier line of the README fits to it.
         (tmp_path / "fitted.toml").write_text('extends = ["h100-1k"]\n', encoding="utf-8")
+    if "trace.parquet" in command:
+        traced_job(Shape(), wavy_draw()).write_parquet(tmp_path / "trace.parquet")
     is_sized = any(f"hindmost {name}" in command for name in ("run", "attribute", "explain"))
     runs = "" if "--precision" in command else " --runs 2"
     quick = f"{runs} --steps 8" if is_sized else ""

@@ -1,4 +1,4 @@
-"""What the pages on reproducibility, sweeps and logs show works, each block as a script."""
+"""What pages on reproducibility, sweeps, logs and what-if show works, each block as a script."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from tests.docs.markdown import ROOT, blocks, text_of
 PAGE = text_of(ROOT / "docs" / "reproducibility.md")
 SWEEPS = text_of(ROOT / "docs" / "sweeps.md")
 LOGS = text_of(ROOT / "docs" / "logs.md")
-SCRIPTS = [code for page in (PAGE, SWEEPS, LOGS) for code in blocks(page, "python")]
+WHAT_IF = text_of(ROOT / "docs" / "what-if.md")
+SCRIPTS = [code for page in (PAGE, SWEEPS, LOGS, WHAT_IF) for code in blocks(page, "python")]
 
 
 @pytest.mark.parametrize("code", SCRIPTS)

@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.traced_jobs import Shape, traced_job, wavy_draw
 
 import hindmost as hm
 from hindmost import _core
 from hindmost.plan import make_plan
+from hindmost.stragglers.recorded_job import read_job
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 
@@ -121,6 +123,7 @@ VALUES: dict[str, Callable[[], Any]] = {
     "memory": _core.Memory,
     "curve": slowest,
     "schedule": lambda: _core.Schedule(kind="interleaved", stages=2, microbatches=4, chunks=3),
+    "job": lambda: read_job(traced_job(Shape(steps=2), wavy_draw())).core,
 }
 OTHERS: dict[str, Callable[[], Any]] = {
     "lognormal": lambda: law("lognormal", sigma=0.2),
@@ -130,6 +133,7 @@ OTHERS: dict[str, Callable[[], Any]] = {
     "engine": lambda: _core.OrderStatistics(plan("h100-1k", {"pools.h100.n_gpus": 512})),
     "curve": lambda: slowest(2),
     "schedule": lambda: _core.Schedule(kind="interleaved", stages=2, microbatches=4, chunks=2),
+    "job": lambda: read_job(traced_job(Shape(steps=3), wavy_draw())).core,
 }
 """Values of the same class, each other than the one of its name in `VALUES`."""
 

@@ -51,7 +51,7 @@ ORDER = [
     ["compiled"],
     ["simulation", "timelines", "sweeps"],
     ["fitting"],
-    ["analyses"],
+    ["analyses", "stragglers"],
     ["report"],
     ["cli"],
     ["__main__"],

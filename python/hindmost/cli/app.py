@@ -32,6 +32,7 @@ from hindmost.cli.slices import slices
 from hindmost.cli.sweep import sweep
 from hindmost.cli.timeline import timeline
 from hindmost.cli.validate import validate
+from hindmost.cli.what_if import what_if
 
 EXIT_WRONG_CALL = 2
 EXIT_INTERNAL_ERROR = 3
@@ -42,7 +43,7 @@ EXIT_TERMINATED = 143
 SECTIONS = {
     "Predict": (run, serve, slices, economics, sweep),
     "Explain": (compare, attribute, explain, sensitivity, timeline),
-    "Measure": (fit, convention),
+    "Measure": (fit, what_if, convention),
     "Look up": (collective, model, catalog, schema),
     "Write": (report, init, validate),
 }

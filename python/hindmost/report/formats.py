@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from hindmost.attributed import Attribution
     from hindmost.fitting.against_log import LogComparison
     from hindmost.fitting.fit import Fit
+    from hindmost.stragglers.ideal import Ideal
+    from hindmost.stragglers.what_if import WhatIf
     from hindmost.sweeps.layouts import Layouts
     from hindmost.timelines.timeline import Timeline
 
@@ -262,6 +264,33 @@ def render_slices(found: PlacedSlices, style: str) -> str:
         document=found.document,
         rows=lambda: found.rows,
         content=lambda: slices_content(found),
+    )
+
+
+def render_stragglers(found: WhatIf, style: str, *, ideals: Mapping[str, Ideal]) -> str:
+    """Return a job without stragglers in one of `FORMATS`; CSV holds slowdowns alone.
+
+    Parameters
+    ----------
+    found
+        The job.
+    style
+        The format.
+    ideals
+        What else is to be made ideal, by its name.
+    """
+    from hindmost.report.stragglers_content import stragglers_content
+
+    def document() -> dict[str, Any]:
+        times_s = {name: found.T_with_s(ideal) for name, ideal in ideals.items()}
+        rows = [{"ideal": name, "T_s": seconds} for name, seconds in times_s.items()]
+        return {**found.document(), **({"ideals": rows} if rows else {})}
+
+    return _in_style(
+        style,
+        document=document,
+        rows=lambda: found.rows,
+        content=lambda: stragglers_content(found, ideals),
     )
 
 

@@ -6,8 +6,8 @@
 //!
 //! Modules use only those that stand before them: `error`, `room`, `control`, `random`, `law`,
 //! `table`, `curve`, `schedule`, `simd`, `drift`, `plan`, `draw`, `search`, `step`, `pipeline`,
-//! `sample`, `order_statistics`, `renewal`, `fleet`, `queue`. Between files it is the same; a folder's `mod.rs` is its
-//! table of contents.
+//! `sample`, `order_statistics`, `renewal`, `fleet`, `queue`, `what_if`. Between files it is the
+//! same; a folder's `mod.rs` is its table of contents.
 
 pub mod control;
 pub mod curve;
@@ -29,5 +29,6 @@ pub mod search;
 pub mod simd;
 pub mod step;
 pub mod table;
+pub mod what_if;
 
 pub use error::{Error, Result};

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Top-level modules: each may use those that stand before it.
-const ORDER: [&str; 20] = [
+const ORDER: [&str; 21] = [
     "error",
     "room",
     "control",
@@ -28,6 +28,7 @@ const ORDER: [&str; 20] = [
     "renewal",
     "fleet",
     "queue",
+    "what_if",
 ];
 
 const FORBIDDEN: [&str; 14] = [

@@ -16,6 +16,7 @@ mod queue;
 mod renewal;
 mod schedules;
 mod watch;
+mod what_if;
 
 use numpy::{PyArray1, PyArrayMethods};
 use pyo3::prelude::*;
@@ -45,6 +46,8 @@ mod _core {
     use crate::renewal::renewal;
     #[pymodule_export]
     use crate::schedules::Schedule;
+    #[pymodule_export]
+    use crate::what_if::TracedJob;
 
     use super::*;
 
@@ -66,11 +69,12 @@ mod _core {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        use hindmost_core::{drift, plan, schedule};
+        use hindmost_core::{drift, plan, schedule, what_if};
         // NumPy's interface is loaded here. Where a signal came while a first call loaded it, that
         // call would panic; an import of the module that has it is only interrupted.
         module.py().import("numpy._core.multiarray")?;
         drop(PyArray1::<u32>::zeros(module.py(), 0, false).readwrite());
+        module.add("KINDS_OF_OPERATIONS", what_if::Kind::NAMES)?;
         module.add("MAX_STAGES", schedule::MAX_STAGES)?;
         module.add("MAX_PASSES", schedule::MAX_PASSES)?;
         module.add("MAX_INDICES", plan::MAX_INDICES)?;

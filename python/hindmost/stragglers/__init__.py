@@ -1,0 +1,1 @@
+"""What a recorded job would have been without stragglers."""
