@@ -66,12 +66,17 @@ def test_the_filter_has_the_likelihood_of_the_whole_covariance() -> None:
     correlation, ratio, variance, mean = 7.0, 3.0, 0.5, 1.2
     stretches, dense, n = [], 0.0, 0
     for size in (60, 25):
-        times = np.sort(random.choice(np.arange(100.0), size, replace=False))
-        averaged = random.integers(1, 5, size).astype(float)
-        apart = np.abs(times[:, np.newaxis] - times)
-        covariance = variance * (ratio * np.exp(-apart / correlation) + np.diag(1 / averaged))
+        averaged = random.integers(1, 5, size)
+        first = np.cumsum(averaged + random.integers(0, 3, size)) - averaged
+        times = first + (averaged - 1) / 2
+        steps = np.arange(first[-1] + averaged[-1])
+        is_of = (steps >= first[:, np.newaxis]) & (steps < (first + averaged)[:, np.newaxis])
+        apart = np.abs(steps[:, np.newaxis] - steps)
+        of_steps = variance * (ratio * np.exp(-apart / correlation) + np.eye(len(steps)))
+        means = is_of / averaged[:, np.newaxis]
+        covariance = means @ of_steps @ means.T
         values = random.multivariate_normal(np.full(size, mean), covariance)
-        stretches.append(Measured(times=times, values=values, averaged=averaged))
+        stretches.append(Measured(times=times, values=values, averaged=averaged.astype(float)))
         dense += float(stats.multivariate_normal(np.full(size, mean), covariance).logpdf(values))
         n += size
     found = innovations(stretches, np.array([correlation]), np.array([ratio]))
