@@ -250,7 +250,7 @@ def fit(
         scenario=laid.scenario,
         adjusted=laid.adjusted,
         comparison=comparison,
-        notes=(*notes, *laid.notes),
+        notes=(*notes, *laid.notes, *(one for one in comparison.notes if one not in notes)),
         **common,
     )
 

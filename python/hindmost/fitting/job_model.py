@@ -65,6 +65,7 @@ def fit_job(log: LogSteps, *, seed: int = 0) -> Parts:
                 n_warmup=sum(int(one.is_warmup.sum()) for one in pauses),
                 n_fast=sum(int(one.is_fast.sum()) for one in pauses),
                 has_drift=drift is not None,
+                n_steps=n_steps,
                 resolution=resolution(np.concatenate(seconds)),
             ),
         ),

@@ -140,6 +140,13 @@ class Pace:
         The log is one draw of what persists, so its median is told from that of the scenario only
         where runs differ by less.
         """
+        least = min(pool.software_efficiency for pool in found.compiled.scenario.pools.values())
+        if found.changes and "workload.overhead_s" in found.changes and least <= LEAST_EFFICIENCY:
+            return [
+                f"a software efficiency of {least:.0%} does not make the scenario as slow as the "
+                f"log: its layout or its model is not that of the log, or the log's times are no "
+                f"seconds"
+            ]
         left = found.median_s - self.median_s
         seconds = self.simulated(found.compiled).columns[self.quantity].reshape(RUNS, -1)
         error_s = math.hypot(self.std_error_s, float(np.std(np.median(seconds, axis=1), ddof=1)))

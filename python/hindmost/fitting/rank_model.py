@@ -81,10 +81,16 @@ def fit_ranks(log: RankTimes, *, node_gpus: int, seed: int = 0) -> Parts:
         less=(components.residual / n_ranks, components.residual_draws / n_ranks),
         seed=seed,
     )
-    counts = left_out(n_fast=int(is_fast.sum()), has_drift=drift is not None, resolution=rounding)
+    counts = left_out(
+        n_fast=int(is_fast.sum()),
+        has_drift=drift is not None,
+        resolution=rounding,
+        n_steps=int(has_steps.sum()),
+    )
     n_nodes = len(np.unique(nodes))
     if components.node is None:
-        notes.append(f"{n_nodes} nodes of {node_gpus}: what nodes keep is not told from ranks")
+        nodes_of = "1 node" if n_nodes == 1 else f"{n_nodes} nodes"
+        notes.append(f"{nodes_of} of {node_gpus}: what nodes keep is not told from ranks")
     return Parts(
         median_s=_median_s(effects, nodes, is_used, mean_error, seed=seed),
         n_steps=int(has_steps.sum()),
@@ -142,8 +148,9 @@ def _known_ranks(log: RankTimes) -> tuple[RankTimes, list[str]]:
         steps=kept.steps[has_times],
         stretch=kept.stretch[has_times],
     )
+    of, were = ("1 rank", "was") if len(unknown) == 1 else (f"{len(unknown)} ranks", "were")
     shown = ", ".join(map(str, unknown[:SHOWN])) + ", ..." * (len(unknown) > SHOWN)
-    return kept, [f"{len(unknown)} ranks without times in half of the steps were left out: {shown}"]
+    return kept, [f"{of} without times in half of the steps {were} left out: {shown}"]
 
 
 def _medians(y: Vector) -> Vector:
