@@ -18,6 +18,7 @@ import hindmost as hm
 from hindmost.cli import cli
 from hindmost.errors import Problem, ScenarioError
 from hindmost.fitting import text
+from hindmost.fitting.against_log import held_against
 from hindmost.report import render_fit, render_log_comparison
 
 BASE = "h100-1k"
@@ -290,6 +291,23 @@ def test_a_log_that_is_slow_beyond_belief_or_of_fewer_ranks_is_told(of_ranks: Pa
     found = hm.fit(log.with_columns(seconds=1000 * pl.col("seconds")), BASE)
     assert any("a software efficiency of 5% does not make" in note for note in found.notes)
     assert any("has 1,024 ranks and the log 64" in note for note in found.notes)
+
+
+def test_a_fit_shows_how_far_its_simulation_is(
+    of_job: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Any] = []
+
+    def held(*args: Any, **call: Any) -> Any:
+        given.append(call["progress"])
+        return held_against(*args, **call)
+
+    def told(done: int, total: int) -> None:
+        """Take progress."""
+
+    monkeypatch.setattr("hindmost.fitting.fit.held_against", held)
+    hm.fit(hm.read_log(of_job), BASE, progress=told)
+    assert given == [told]
 
 
 def test_a_fit_is_a_value(fitted: hm.Fit) -> None:

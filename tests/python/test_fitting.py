@@ -24,12 +24,13 @@ from hindmost.fitting.laws import (
     log_less_digamma,
     with_cap,
 )
+from hindmost.fitting.left_out import left_out
 from hindmost.fitting.log_steps import LogSteps, Stretch, log_steps
 from hindmost.fitting.noise import noise_of, resolution, robust_sigma, running_median
 from hindmost.fitting.rare import poisson_interval, rare_of
 from hindmost.fitting.slow_places import slow_places
 from hindmost.fitting.slow_units import slow_units
-from hindmost.fitting.stall_pattern import stall_patterns
+from hindmost.fitting.stall_pattern import pause_pattern, stall_patterns
 from hindmost.fitting.variance_components import components_of, effects_of
 
 Vector = NDArray[np.float64]
@@ -510,6 +511,17 @@ def test_stalls_that_last_or_strike_nodes_are_told() -> None:
     assert "several ranks of a node" in words
 
 
+def test_pauses_at_even_distances_are_told() -> None:
+    random = np.random.default_rng(35)
+    at_random = [np.flatnonzero(random.random(1000) < 0.02).astype(float) for _ in range(2)]
+    assert pause_pattern(at_random) == []
+    assert pause_pattern([]) == []
+    (words,) = pause_pattern([np.arange(100.0, 500.0, 100.0)])
+    assert words.startswith("3 of 4 pauses follow another one after 100 steps")
+    assert pause_pattern([np.array([100.0, 200.0, 300.0])]) == []
+    assert pause_pattern([np.arange(50.0)]) == []
+
+
 def test_times_that_hold_the_wait_are_steps_of_the_job() -> None:
     random = np.random.default_rng(24)
     seconds = 5 * np.exp(random.normal(0, 0.01, 300) + random.normal(0, 1e-5, (16, 300)))
@@ -534,6 +546,7 @@ def test_times_from_stamps_are_rounded_to_what_stamps_are() -> None:
     rounded = np.round(6 * np.exp(random.normal(0, 0.004, 1500)), 3)
     of_stamps = rounded + random.choice([-1e-7, 0, 1e-7], 1500)
     assert resolution(of_stamps) * 6 == pytest.approx(0.001, rel=0.01)
+    assert left_out(resolution=1.7e-5)[0].startswith("times are rounded to 0.0017% of a step")
     # Of a million times many are equal to seven digits, however fine clocks are.
     assert resolution(6 * np.exp(random.normal(0, 0.004, 1_000_000))) == 0
 

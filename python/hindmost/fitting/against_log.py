@@ -354,7 +354,8 @@ def _notes(compiled: Compiled, log: LogSteps, averaged: int, n_steps: int) -> li
     if log.ranks is not None and n_ranks != len(log.ranks.ranks):
         notes.append(
             f"the scenario has {n_ranks:,} ranks and the log {len(log.ranks.ranks):,}: the slowest "
-            f"of more ranks is slower, and which ones are slowest is not compared"
+            f"of more ranks is slower, so percentiles and a speed that was fitted to them are not "
+            f"those of as many, and which ranks are slowest is not compared"
         )
     return notes
 

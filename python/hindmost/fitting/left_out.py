@@ -48,6 +48,7 @@ def left_out(
         )
     if resolution:
         notes.append(
-            f"times are rounded to {resolution:.2%} of a step: noise of less is not told from none"
+            f"times are rounded to {100 * resolution:.2g}% of a step: noise of less is not told "
+            f"from none"
         )
     return notes

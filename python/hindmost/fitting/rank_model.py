@@ -20,7 +20,7 @@ from hindmost.fitting.noise import resolution
 from hindmost.fitting.parts import Parts
 from hindmost.fitting.rare import LEAST, Rare, rare_of, threshold_of
 from hindmost.fitting.slow_places import slow_places
-from hindmost.fitting.stall_pattern import stall_patterns
+from hindmost.fitting.stall_pattern import pause_pattern, stall_patterns
 from hindmost.fitting.variance_components import DRAWS, Effects, components_of, effects_of
 
 Vector = NDArray[np.float64]
@@ -177,7 +177,10 @@ def _pauses(log: RankTimes) -> tuple[Mask, Rare, list[str]]:
         chances=len(medians) - n_warmup - n_fast,
         threshold_s=float(np.median(medians)) * math.expm1(found[0].threshold),
     )
-    return is_usual, pause, left_out(n_warmup=n_warmup, n_fast=n_fast)
+    pattern = pause_pattern(
+        [log.steps[place][one.is_pause] for place, one in zip(places, found, strict=True)]
+    )
+    return is_usual, pause, pattern + left_out(n_warmup=n_warmup, n_fast=n_fast)
 
 
 def _stalls(
