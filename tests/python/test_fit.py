@@ -279,6 +279,21 @@ def test_a_scenario_that_is_too_fast_is_told_in_words(of_job: Path) -> None:
     assert "lag 1" in words
 
 
+def test_an_efficiency_has_the_error_of_gpus_that_are_drawn_once() -> None:
+    base = hm.load(BASE, SIZE)
+    changes = {**SIZE, "pools.h100.software_efficiency": 0.8}
+    n_held = 0
+    for seed in range(10):
+        seconds = hm.simulate(BASE, seed=seed, runs=1, steps=200, changes=changes).steps
+        log = seconds.select("step", seconds="step_time_s").with_columns(
+            kind=pl.lit("step"), rank=pl.lit(None, dtype=pl.Int32), steps=pl.lit(1)
+        )
+        found = hm.fit(log, base).estimate("pools.h100.software_efficiency")
+        n_held += found.holds(0.8)
+        assert found.std_error < 0.02
+    assert n_held >= 9
+
+
 def test_a_rank_that_was_never_the_slowest_is_not_shown(of_ranks: Path) -> None:
     log = hm.read_log(of_ranks)
     slow = pl.when(pl.col("rank") == 7).then(2 * pl.col("seconds")).otherwise("seconds")

@@ -451,6 +451,19 @@ def test_rows_in_any_order_are_put_into_that_of_steps() -> None:
     assert stretch.steps.tolist() == list(range(20))
 
 
+def test_steps_whose_numbers_do_not_grow_are_counted() -> None:
+    found = log_steps(log_of([(None, 7, "step", 5.0 + 0.1 * place) for place in range(20)]))
+    (stretch,) = found.job
+    assert stretch.steps.tolist() == list(range(20))
+    assert found.notes == ("numbers of steps do not grow, so records were counted instead",)
+    # In no order it cannot be told which record of a step came first.
+    rows = [(None, step, "step", 5.0 + 0.1 * step) for step in range(20)]
+    again = [(None, 7, "step", 9.0), *rows[::-1]]
+    found = log_steps(log_of(again))
+    assert [one.steps.tolist() for one in found.job] == [list(range(20))]
+    assert found.notes[0] == "other records of a step were left out: 1"
+
+
 def test_records_that_are_there_twice_are_no_restarts() -> None:
     rows = rank_rows()
     expected = log_steps(log_of(rows)).ranks

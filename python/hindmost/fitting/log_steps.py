@@ -19,6 +19,10 @@ Quantity = Literal["step_time_s", "compute_s"]
 """Which seconds of a step a log has: all of it, or what its slowest rank computes."""
 ALIKE = 0.1
 """What ranks differ by over what is new in each step, below which times hold their waiting."""
+DISORDER = 0.3
+"""Share of the records whose step does not grow, from which on they are in no order."""
+MOST_RESTARTS = 8
+"""Such records up to which they are restarts whatever their share."""
 SHOWN = 3
 """Parts of a log that could not be read of which each is told."""
 
@@ -184,6 +188,17 @@ def _in_order(rows: pl.DataFrame, *, has_restarts: bool) -> tuple[pl.DataFrame, 
             else ("records that repeat the one before them were")
         )
         notes.append(f"{n_repeats:,} {of} left out")
+    backwards = (pl.col("step").diff() <= 0).over("rank")
+    n_backwards = int(kept.select(backwards.sum()).item())
+    if n_backwards > max(MOST_RESTARTS, DISORDER * len(kept)):
+        # No job begins anew every few steps.
+        unique = kept.unique(["rank", "step"], keep="first", maintain_order=True)
+        if 2 * len(unique) < len(kept):
+            notes.append("numbers of steps do not grow, so records were counted instead")
+            return kept.with_columns(step=pl.lit(None, dtype=pl.Int64)), tuple(notes)
+        if n_others := len(kept) - len(unique):
+            notes.append(f"other records of a step were left out: {n_others:,}")
+        kept = unique
     is_each = bool((kept["steps"].fill_null(1) == 1).all())
     if is_each and goes_back(kept) and not kept.select("rank", "step").is_duplicated().any():
         kept = kept.sort("step", maintain_order=True)
