@@ -18,6 +18,7 @@ import hindmost as hm
 from hindmost.cli import cli
 from hindmost.errors import Problem, ScenarioError
 from hindmost.fitting import text
+from hindmost.fitting.against_log import held_against
 from hindmost.report import render_fit, render_log_comparison
 
 BASE = "h100-1k"
@@ -207,8 +208,7 @@ def test_overhead_takes_the_rest_where_passes_were_measured(of_job: Path) -> Non
 
 
 def test_means_of_steps_are_compared_with_means() -> None:
-    # Slow, as a mean of steps is taken to have the drift of its middle.
-    drift = {**DRIFT, "correlation_s": 1000.0}
+    drift = {**DRIFT, "correlation_s": 200.0}
     changes = {"causes.drift": drift, "causes.pause.enabled": False, "causes.stall.enabled": False}
     seconds = hm.simulate(BASE, seed=6, runs=1, steps=4000, changes=changes).steps["step_time_s"]
     means = seconds.to_numpy().reshape(-1, 10).mean(axis=1)
@@ -277,6 +277,52 @@ def test_a_scenario_that_is_too_fast_is_told_in_words(of_job: Path) -> None:
     assert "the median is" in words
     assert "% too fast." in words
     assert "lag 1" in words
+
+
+def test_an_efficiency_has_the_error_of_gpus_that_are_drawn_once() -> None:
+    base = hm.load(BASE, SIZE)
+    changes = {**SIZE, "pools.h100.software_efficiency": 0.8}
+    n_held = 0
+    for seed in range(10):
+        seconds = hm.simulate(BASE, seed=seed, runs=1, steps=200, changes=changes).steps
+        log = seconds.select("step", seconds="step_time_s").with_columns(
+            kind=pl.lit("step"), rank=pl.lit(None, dtype=pl.Int32), steps=pl.lit(1)
+        )
+        found = hm.fit(log, base).estimate("pools.h100.software_efficiency")
+        n_held += found.holds(0.8)
+        assert found.std_error < 0.02
+    assert n_held >= 9
+
+
+def test_a_rank_that_was_never_the_slowest_is_not_shown(of_ranks: Path) -> None:
+    log = hm.read_log(of_ranks)
+    slow = pl.when(pl.col("rank") == 7).then(2 * pl.col("seconds")).otherwise("seconds")
+    found = hm.compare_with_log(BASE, log.with_columns(seconds=slow), changes=SIZE, seed=1)
+    assert all(one.measured > 0 for one in found.slowest)
+
+
+def test_a_log_that_is_slow_beyond_belief_or_of_fewer_ranks_is_told(of_ranks: Path) -> None:
+    log = hm.read_log(of_ranks).filter(pl.col("rank") < 64)
+    found = hm.fit(log.with_columns(seconds=1000 * pl.col("seconds")), BASE)
+    assert any("a software efficiency of 5% does not make" in note for note in found.notes)
+    assert any("has 1,024 ranks and the log 64" in note for note in found.notes)
+
+
+def test_a_fit_shows_how_far_its_simulation_is(
+    of_job: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Any] = []
+
+    def held(*args: Any, **call: Any) -> Any:
+        given.append(call["progress"])
+        return held_against(*args, **call)
+
+    def told(done: int, total: int) -> None:
+        """Take progress."""
+
+    monkeypatch.setattr("hindmost.fitting.fit.held_against", held)
+    hm.fit(hm.read_log(of_job), BASE, progress=told)
+    assert given == [told]
 
 
 def test_a_fit_is_a_value(fitted: hm.Fit) -> None:

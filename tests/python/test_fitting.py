@@ -24,12 +24,13 @@ from hindmost.fitting.laws import (
     log_less_digamma,
     with_cap,
 )
+from hindmost.fitting.left_out import left_out
 from hindmost.fitting.log_steps import LogSteps, Stretch, log_steps
 from hindmost.fitting.noise import noise_of, resolution, robust_sigma, running_median
 from hindmost.fitting.rare import poisson_interval, rare_of
 from hindmost.fitting.slow_places import slow_places
 from hindmost.fitting.slow_units import slow_units
-from hindmost.fitting.stall_pattern import stall_patterns
+from hindmost.fitting.stall_pattern import pause_pattern, stall_patterns
 from hindmost.fitting.variance_components import components_of, effects_of
 
 Vector = NDArray[np.float64]
@@ -66,12 +67,17 @@ def test_the_filter_has_the_likelihood_of_the_whole_covariance() -> None:
     correlation, ratio, variance, mean = 7.0, 3.0, 0.5, 1.2
     stretches, dense, n = [], 0.0, 0
     for size in (60, 25):
-        times = np.sort(random.choice(np.arange(100.0), size, replace=False))
-        averaged = random.integers(1, 5, size).astype(float)
-        apart = np.abs(times[:, np.newaxis] - times)
-        covariance = variance * (ratio * np.exp(-apart / correlation) + np.diag(1 / averaged))
+        averaged = random.integers(1, 5, size)
+        first = np.cumsum(averaged + random.integers(0, 3, size)) - averaged
+        times = first + (averaged - 1) / 2
+        steps = np.arange(first[-1] + averaged[-1])
+        is_of = (steps >= first[:, np.newaxis]) & (steps < (first + averaged)[:, np.newaxis])
+        apart = np.abs(steps[:, np.newaxis] - steps)
+        of_steps = variance * (ratio * np.exp(-apart / correlation) + np.eye(len(steps)))
+        means = is_of / averaged[:, np.newaxis]
+        covariance = means @ of_steps @ means.T
         values = random.multivariate_normal(np.full(size, mean), covariance)
-        stretches.append(Measured(times=times, values=values, averaged=averaged))
+        stretches.append(Measured(times=times, values=values, averaged=averaged.astype(float)))
         dense += float(stats.multivariate_normal(np.full(size, mean), covariance).logpdf(values))
         n += size
     found = innovations(stretches, np.array([correlation]), np.array([ratio]))
@@ -329,6 +335,21 @@ def test_what_came_once_or_never_has_an_error_too() -> None:
     assert once.law == {"name": "constant", "value": 2.0}
     assert once.seconds is not None
     assert once.seconds.std_error == 2.0
+    assert once.seconds.low == pytest.approx(2 * math.exp(-2))
+
+
+def test_seconds_of_few_stalls_lie_within_their_interval() -> None:
+    random = np.random.default_rng(34)
+    for n in (2, 3, 5, 20):
+        held = 0
+        for _ in range(400):
+            found = rare_of(
+                "stall", 0.2 + random.exponential(0.6, n), chances=9999, threshold_s=0.1
+            )
+            assert found.seconds is not None
+            assert found.seconds.low > 0
+            held += found.seconds.holds(0.8)
+        assert held >= 0.88 * 400
 
 
 def test_errors_of_blocks_are_those_of_a_series_that_is_alike_for_a_while() -> None:
@@ -392,15 +413,94 @@ def test_a_restart_is_a_record_or_a_step_that_goes_back() -> None:
 
 
 def test_ranks_make_a_table_and_the_slowest_one_a_step() -> None:
-    rows = [(rank, step, "step", 5.0 + rank) for rank in (1, 0) for step in (0, 1, 1)]
+    steps = ((0, 5.0), (1, 5.0), (1, 5.5))
+    rows = [(rank, step, "step", seconds + rank) for rank in (1, 0) for step, seconds in steps]
     found = log_steps(log_of(rows[:-1]))
     assert found.ranks is not None
     assert found.ranks.ranks.tolist() == [0, 1]
-    assert found.ranks.seconds[1].tolist() == [6.0, 6.0, 6.0]
+    assert found.ranks.seconds[1].tolist() == [6.0, 6.0, 6.5]
     assert np.isnan(found.ranks.seconds[0, 2])
     assert found.ranks.stretch.tolist() == [0, 0, 1]
-    assert [one.seconds.tolist() for one in found.job] == [[6.0, 6.0], [6.0]]
+    assert [one.seconds.tolist() for one in found.job] == [[6.0, 6.0], [6.5]]
     assert not found.has_job
+
+
+def rank_rows(n_steps: int = 20, n_ranks: int = 16) -> list[tuple[int | None, int, str, float]]:
+    random = np.random.default_rng(30)
+    speeds = random.normal(0, 0.01, n_ranks)
+    seconds = 5 * np.exp(speeds + random.normal(0, 0.002, (n_steps, n_ranks)))
+    return [
+        (rank, step, "step", float(seconds[step, rank]))
+        for step in range(n_steps)
+        for rank in range(n_ranks)
+    ]
+
+
+def test_rows_in_any_order_are_put_into_that_of_steps() -> None:
+    rows = rank_rows()
+    expected = log_steps(log_of(rows)).ranks
+    random = np.random.default_rng(31)
+    found = log_steps(log_of([rows[place] for place in random.permutation(len(rows))]))
+    assert expected is not None
+    assert found.ranks is not None
+    assert np.array_equal(found.ranks.seconds, expected.seconds)
+    assert found.n_restarts == 0
+    assert found.notes == ("records were not in the order of their steps, and were put into it",)
+    job = [row for row in rows if row[0] == 0]
+    (stretch,) = log_steps(log_of([(None, *row[1:]) for row in job[::-1]])).job
+    assert stretch.steps.tolist() == list(range(20))
+
+
+def test_steps_whose_numbers_do_not_grow_are_counted() -> None:
+    found = log_steps(log_of([(None, 7, "step", 5.0 + 0.1 * place) for place in range(20)]))
+    (stretch,) = found.job
+    assert stretch.steps.tolist() == list(range(20))
+    assert found.notes == ("numbers of steps do not grow, so records were counted instead",)
+    # In no order it cannot be told which record of a step came first.
+    rows = [(None, step, "step", 5.0 + 0.1 * step) for step in range(20)]
+    again = [(None, 7, "step", 9.0), *rows[::-1]]
+    found = log_steps(log_of(again))
+    assert [one.steps.tolist() for one in found.job] == [list(range(20))]
+    assert found.notes[0] == "other records of a step were left out: 1"
+
+
+def test_records_that_are_there_twice_are_no_restarts() -> None:
+    rows = rank_rows()
+    expected = log_steps(log_of(rows)).ranks
+    found = log_steps(log_of([row for row in rows for _ in range(2)]))
+    assert expected is not None
+    assert found.ranks is not None
+    assert np.array_equal(found.ranks.seconds, expected.seconds)
+    assert found.notes == ("320 records that repeat the one before them were left out",)
+    # A step that is done again takes the same rounded time now and then.
+    again = [(rank, step, kind, seconds + (rank != 3)) for rank, step, kind, seconds in rows[-16:]]
+    restarted = log_steps(log_of([*rows, *again]))
+    assert (restarted.n_restarts, restarted.notes) == (1, ())
+
+
+def test_ranks_that_count_from_one_are_those_from_zero() -> None:
+    rows = rank_rows()
+    found = log_steps(log_of(rows).with_columns(pl.col("rank") + 1))
+    assert found.ranks is not None
+    assert found.ranks.ranks.tolist() == list(range(16))
+    assert found.notes == ("ranks 1 to 16 were taken for 0 to 15, as they count from 1",)
+    # Without their first rank, ranks keep their numbers.
+    without = log_steps(log_of([row for row in rows if row[0] != 0]))
+    assert without.ranks is not None
+    assert without.ranks.ranks.tolist() == list(range(1, 16))
+
+
+def test_ranks_that_all_get_slower_are_not_alike_for_that() -> None:
+    jump = [(rank, step, kind, t * (1 + (step > 9))) for rank, step, kind, t in rank_rows()]
+    found = log_steps(log_of(jump))
+    assert found.ranks is not None
+    assert found.notes == ()
+
+
+def test_what_could_not_be_read_is_told() -> None:
+    rows = [(None, 0, "unread", 0.0), *((None, step, "step", 5.0) for step in range(9))]
+    log = log_of(rows).with_columns(note=pl.lit("the last line of log may be cut off"))
+    assert log_steps(log).notes == ("the last line of log may be cut off",)
 
 
 def test_steps_that_are_means_lie_in_their_middle() -> None:
@@ -424,6 +524,17 @@ def test_stalls_that_last_or_strike_nodes_are_told() -> None:
     assert "several ranks of a node" in words
 
 
+def test_pauses_at_even_distances_are_told() -> None:
+    random = np.random.default_rng(35)
+    at_random = [np.flatnonzero(random.random(1000) < 0.02).astype(float) for _ in range(2)]
+    assert pause_pattern(at_random) == []
+    assert pause_pattern([]) == []
+    (words,) = pause_pattern([np.arange(100.0, 500.0, 100.0)])
+    assert words.startswith("3 of 4 pauses follow another one after 100 steps")
+    assert pause_pattern([np.array([100.0, 200.0, 300.0])]) == []
+    assert pause_pattern([np.arange(50.0)]) == []
+
+
 def test_times_that_hold_the_wait_are_steps_of_the_job() -> None:
     random = np.random.default_rng(24)
     seconds = 5 * np.exp(random.normal(0, 0.01, 300) + random.normal(0, 1e-5, (16, 300)))
@@ -441,6 +552,31 @@ def test_times_that_hold_the_wait_are_steps_of_the_job() -> None:
     # What a rank computes holds no wait, however alike ranks are.
     computed = [(rank, step, "compute", value) for rank, step, _, value in rows]
     assert log_steps(log_of(computed)).quantity == "compute_s"
+
+
+def test_times_from_stamps_are_rounded_to_what_stamps_are() -> None:
+    random = np.random.default_rng(32)
+    rounded = np.round(6 * np.exp(random.normal(0, 0.004, 1500)), 3)
+    of_stamps = rounded + random.choice([-1e-7, 0, 1e-7], 1500)
+    assert resolution(of_stamps) * 6 == pytest.approx(0.001, rel=0.01)
+    assert left_out(resolution=1.7e-5)[0].startswith("times are rounded to 0.0017% of a step")
+    # Of a million times many are equal to seven digits, however fine clocks are.
+    assert resolution(6 * np.exp(random.normal(0, 0.004, 1_000_000))) == 0
+
+
+def test_a_long_series_is_fitted_by_a_part_of_it() -> None:
+    values = drifting(np.random.default_rng(33), 100_000, correlation=30, sigma=0.004, white=0.002)
+    found = fit_drift([measured(values[:60_000]), measured(values[60_000:])])
+    assert found.is_clear
+    for draws, truth in (
+        (found.white, 0.002),
+        (found.sigma, 0.004),
+        (found.correlation_steps, 30.0),
+    ):
+        low, high = np.quantile(draws, [LOWER, 1 - LOWER])
+        assert low < truth < high
+        # A deviation of 20,000 values has an error of one in 200 at best.
+        assert 1.02 < high / low < 1.4
 
 
 @pytest.mark.parametrize("step_s", [0.001, 0.01, 0.05, 0.1])

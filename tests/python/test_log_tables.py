@@ -189,3 +189,14 @@ def test_rows_take_little_memory(tmp_path: Path) -> None:
     n = 200_000
     pl.DataFrame({"step": range(n), "seconds": [1.0] * n}).write_parquet(path)
     assert hm.read_log(path).estimated_size() < 64 * n
+
+
+def test_another_column_of_seconds_is_told_unless_one_is_named(tmp_path: Path) -> None:
+    path = written(tmp_path / "log", "step,iteration_time_ms,step_time_s\n1,5,9.5\n")
+    notes = hm.read_log(path).filter(kind="unread")["note"].to_list()
+    assert notes == [
+        "seconds are those of column step_time_s, and not those of iteration_time_ms: "
+        "--column seconds=NAME names others"
+    ]
+    named = hm.read_log(path, columns={"seconds": "iteration_time_ms"})
+    assert named["kind"].to_list() == ["step"]

@@ -82,7 +82,16 @@ def fit(
                 lambda: read_log(log, columns=parsed_columns(columns), progress=progress)
             )
     assert rows is not None
-    found = fitted(rows, loaded, node_gpus=node_gpus, origin=log.name, seed=seed, threads=threads)
+    with progress_bar("fitting") as progress:
+        found = fitted(
+            rows,
+            loaded,
+            node_gpus=node_gpus,
+            origin=log.name,
+            seed=seed,
+            threads=threads,
+            progress=progress,
+        )
     for warning in found.warnings:
         tell(f"hindmost: warning: {log}: {warning}")
     if output is not None:

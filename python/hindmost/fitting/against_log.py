@@ -353,8 +353,9 @@ def _notes(compiled: Compiled, log: LogSteps, averaged: int, n_steps: int) -> li
     n_ranks = compiled.plan.n_ranks
     if log.ranks is not None and n_ranks != len(log.ranks.ranks):
         notes.append(
-            f"the scenario has {n_ranks:,} ranks and the log {len(log.ranks.ranks):,}: which ones "
-            f"are slowest is not compared"
+            f"the scenario has {n_ranks:,} ranks and the log {len(log.ranks.ranks):,}: the slowest "
+            f"of more ranks is slower, so percentiles and a speed that was fitted to them are not "
+            f"those of as many, and which ranks are slowest is not compared"
         )
     return notes
 
@@ -366,6 +367,7 @@ def _slowest(
     slowest = np.nanargmax(log.seconds, axis=0)
     shares = np.bincount(slowest, minlength=n_ranks) / n_steps
     order = np.argsort(-shares, kind="stable")[:SLOWEST]
+    order = order[shares[order] > 0]
     predicted = None
     if compiled.plan.n_ranks == n_ranks:
         runs = [

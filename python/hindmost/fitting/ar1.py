@@ -18,12 +18,13 @@ class Measured:
     Attributes
     ----------
     times : array of shape (n,)
-        Times in steps, ascending; what is missing between them is bridged.
+        Times in steps, ascending; of a mean of several steps, that of their middle. What is missing
+        between them is bridged.
     values : array of shape (n,)
         The values.
     averaged : array of shape (n,)
-        Steps that each value is the mean of: its white noise has so much less variance, and its
-        drift is taken to be that of the middle, as it is where correlations last for much longer.
+        Steps that each value is the mean of, one after another: its white noise has so much less
+        variance, and its drift is the mean of theirs.
     """
 
     times: Vector
@@ -99,8 +100,11 @@ def innovations(
     -----
     With x the drift and w white noise, ``y_t = mean + x_t + w_t``. x is stationary, and times that
     are d apart have the correlation ``exp(-d / correlation_steps)``. The filter takes one pass
-    through the values, where the covariance would take the cube of their number.
+    through the values, where the covariance would take the cube of their number. Its state is the
+    drift of the last step that a value is of: means of steps that were taken for their middle would
+    make a drift too smooth, and leave too little white noise.
     """
+    windows: dict[float, _Window] = {}
     shape = np.shape(correlation_steps)
     log_det, squares, products, ones = (np.zeros(shape) for _ in range(4))
     for stretch in stretches:
@@ -114,23 +118,66 @@ def innovations(
             stretch.averaged.tolist(),
             strict=True,
         ):
-            if before is not None:
-                gap = time - before
+            if averaged not in windows:
+                windows[averaged] = _Window.of(averaged, correlation_steps, ratio)
+            window = windows[averaged]
+            reach = (averaged - 1) / 2
+            # From the last step of the value before to the one before the first step of this one.
+            gap = 0.0 if before is None else max(time - reach - before - 1, 0.0)
+            before = time + reach
+            if gap > 0:
                 if gap != kept_gap:
                     kept, kept_gap = np.exp(-gap / correlation_steps), gap
                 drift *= kept
                 unit *= kept
                 variance = ratio + kept**2 * (variance - ratio)
-            before = time
-            total = variance + 1 / averaged
-            surprise, of_one = value - drift, 1 - unit
+            total = window.mean**2 * variance + window.mean_variance + 1 / averaged
+            surprise, of_one = value - window.mean * drift, 1 - window.mean * unit
             log_det += np.log(total)
             squares += surprise**2 / total
             products += surprise * of_one / total
             ones += of_one**2 / total
-            gain = variance / total
-            drift += gain * surprise
-            unit += gain * of_one
-            variance = variance - gain * variance
+            shared = window.mean * window.last * variance + window.covariance
+            gain = shared / total
+            drift = window.last * drift + gain * surprise
+            unit = window.last * unit + gain * of_one
+            variance = window.last**2 * variance + window.last_variance - gain * shared
     n = sum(len(stretch.values) for stretch in stretches)
     return Innovations(n=n, log_det=log_det, squares=squares, products=products, ones=ones)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Window:
+    """Steps one after another, given the drift of the step before them, for each pair.
+
+    Attributes
+    ----------
+    mean, last : array of shape (pairs,)
+        What the mean of their drift, and that of the last one, is expected to be over that before.
+    mean_variance, last_variance, covariance : array of shape (pairs,)
+        Variances of both about that, and their covariance.
+    """
+
+    mean: Vector
+    last: Vector
+    mean_variance: Vector
+    last_variance: Vector
+    covariance: Vector
+
+    @classmethod
+    def of(cls, steps: float, correlation_steps: Vector, ratio: Vector) -> _Window:
+        """Return the window of a number of steps, a drift's correlation and variance."""
+        n = max(round(steps), 1)
+        apart = np.arange(1, n).reshape(-1, *([1] * np.ndim(correlation_steps)))
+        correlations = np.exp(-apart / correlation_steps)
+        to_last = (1 + correlations.sum(axis=0)) / n
+        of_mean = (n + 2 * ((n - apart) * correlations).sum(axis=0)) / n**2
+        mean = np.exp(-1 / correlation_steps) * to_last
+        last = np.exp(-n / correlation_steps)
+        return cls(
+            mean=mean,
+            last=last,
+            mean_variance=ratio * (of_mean - mean**2),
+            last_variance=-ratio * np.expm1(-2 * n / correlation_steps),
+            covariance=ratio * (to_last - mean * last),
+        )

@@ -27,6 +27,10 @@ CLEAR = 9.21
 """Twice the log-likelihood that a drift must gain: 99% of a chi-square of two parameters."""
 PRIOR = 0.5
 """Exponent with which the prior density of a logarithm of a correlation time falls."""
+MOST = 20_000
+"""Values of a series that its likelihood is of, at most."""
+BLOCK = 500
+"""Values in a row of a series that has more."""
 DRAWS = 20_000
 """Draws from the likelihood."""
 
@@ -85,6 +89,7 @@ def fit_drift(stretches: Sequence[Measured], *, seed: int = 0) -> DriftFit:
     (``tests/statistics/test_fit.py``).
     """
     random = np.random.default_rng(seed)
+    stretches = _spread(stretches)
     n = sum(len(one.values) for one in stretches)
     span = max(float(one.times[-1] - one.times[0]) + 1 for one in stretches)
     alone = innovations(stretches, np.ones(1), np.zeros(1))
@@ -107,6 +112,30 @@ def fit_drift(stretches: Sequence[Measured], *, seed: int = 0) -> DriftFit:
         white_alone=np.sqrt(scale * (n - 1) / random.chisquare(n - 1, DRAWS)),
         mean_error=math.sqrt(float(np.median(mean_variance)) if gain > CLEAR else of_alone),
     )
+
+
+def _spread(stretches: Sequence[Measured]) -> list[Measured]:
+    """Return some values in a row, at even distances, of a series that has too many.
+
+    The likelihood bridges what lies between, so it stays that of the model.
+    """
+    n = sum(len(one.values) for one in stretches)
+    if n <= MOST:
+        return list(stretches)
+    period = n * BLOCK // MOST
+    begins = np.cumsum([0, *(len(one.values) for one in stretches)])
+    kept = []
+    for one, begin in zip(stretches, begins.tolist(), strict=False):
+        is_kept = (begin + np.arange(len(one.values))) % period < BLOCK
+        if is_kept.any():
+            kept.append(
+                Measured(
+                    times=one.times[is_kept],
+                    values=one.values[is_kept],
+                    averaged=one.averaged[is_kept],
+                )
+            )
+    return kept
 
 
 Box = tuple[tuple[float, float], tuple[float, float]]

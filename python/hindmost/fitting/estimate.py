@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hindmost.student import student_quantile
 
 ERRORS = 2
 """Standard errors of a normal number to either end of an interval."""
@@ -73,6 +76,35 @@ def of_draws(name: str, unit: str, draws: NDArray[np.float64], value: float) -> 
         std_error=(above - below) / 2,
         low=min(low, value),
         high=max(high, value),
+    )
+
+
+def positive(name: str, unit: str, value: float, std_error: float, *, freedom: int) -> Estimate:
+    """Return an estimate of a positive number, whose logarithm has a known error.
+
+    Parameters
+    ----------
+    name, unit, value, std_error
+        As in `Estimate`.
+    freedom
+        Degrees of freedom of the error. The interval is that of Student's t, but no wider than that
+        of two errors of 100%; with none it is that.
+
+    Examples
+    --------
+    >>> one = positive("x", "s", 1.0, 0.1, freedom=1000)
+    >>> round(one.low, 2), round(one.high, 2)
+    (0.82, 1.22)
+    """
+    reach = student_quantile(1 - LOWER, freedom) if freedom else ERRORS
+    factor = math.exp(min(reach * std_error / value, ERRORS))
+    return Estimate(
+        name=name,
+        unit=unit,
+        value=value,
+        std_error=std_error,
+        low=value / factor,
+        high=value * factor,
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hindmost.arguments import available_threads
 from hindmost.compiled import Compiled, scenario_of
+from hindmost.engines import Progress
 from hindmost.errors import Problem, ScenarioError
 from hindmost.files import check_writable
 from hindmost.files import replace as write_file
@@ -165,6 +166,7 @@ def fit(
     origin: str = "a log",
     seed: int = 0,
     threads: int | None = None,
+    progress: Progress | None = None,
 ) -> Fit:
     """Return the causes of a job from its log.
 
@@ -184,6 +186,8 @@ def fit(
         Seed of draws from which intervals are read, and of simulations.
     threads
         Threads; by default as many as this process may use.
+    progress
+        With a base: called while the fitted scenario is simulated, as in `simulate`.
 
     Raises
     ------
@@ -244,13 +248,15 @@ def fit(
         )
     threads = available_threads() if threads is None else threads
     laid = lay_over(scenario, parts, steps, origin=origin, seed=seed, threads=threads)
-    comparison = held_against(Compiled(laid.scenario), steps, seed=seed, threads=threads)
+    comparison = held_against(
+        Compiled(laid.scenario), steps, seed=seed, threads=threads, progress=progress
+    )
     return Fit(
         table=as_written(laid.scenario),
         scenario=laid.scenario,
         adjusted=laid.adjusted,
         comparison=comparison,
-        notes=(*notes, *laid.notes),
+        notes=(*notes, *laid.notes, *(one for one in comparison.notes if one not in notes)),
         **common,
     )
 

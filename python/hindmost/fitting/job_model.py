@@ -14,6 +14,7 @@ from hindmost.fitting.log_steps import LogSteps
 from hindmost.fitting.noise import resolution
 from hindmost.fitting.parts import Parts
 from hindmost.fitting.rare import rare_of
+from hindmost.fitting.stall_pattern import pause_pattern
 
 
 def fit_job(log: LogSteps, *, seed: int = 0) -> Parts:
@@ -61,10 +62,14 @@ def fit_job(log: LogSteps, *, seed: int = 0) -> Parts:
         notes=(
             "a log of the whole job does not tell how ranks and nodes differ: their laws stay "
             "those of what this is laid over",
+            *pause_pattern(
+                [stretch.steps[one.is_pause] for one, stretch in zip(pauses, log.job, strict=True)]
+            ),
             *left_out(
                 n_warmup=sum(int(one.is_warmup.sum()) for one in pauses),
                 n_fast=sum(int(one.is_fast.sum()) for one in pauses),
                 has_drift=drift is not None,
+                n_steps=n_steps,
                 resolution=resolution(np.concatenate(seconds)),
             ),
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -17,7 +18,13 @@ Vector = NDArray[np.float64]
 Quantity = Literal["step_time_s", "compute_s"]
 """Which seconds of a step a log has: all of it, or what its slowest rank computes."""
 ALIKE = 0.1
-"""What ranks differ by over what steps do, below which their times hold their waiting."""
+"""What ranks differ by over what is new in each step, below which times hold their waiting."""
+DISORDER = 0.3
+"""Share of the records whose step does not grow, from which on they are in no order."""
+MOST_RESTARTS = 8
+"""Such records up to which they are restarts whatever their share."""
+SHOWN = 3
+"""Parts of a log that could not be read of which each is told."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -114,6 +121,9 @@ def log_steps(log: pl.DataFrame) -> LogSteps:
     A job begins anew where there is a record of it, or where the number of the step does not grow.
     Steps of ranks that differ by far less than steps do hold the wait for the slowest rank, and so
     does the step of a single rank: these are steps of the whole job.
+
+    Where no step comes twice the job has not gone back: rows are put in the order of their steps.
+    What repeats the record before it is left out.
     """
     import polars as pl
 
@@ -122,13 +132,19 @@ def log_steps(log: pl.DataFrame) -> LogSteps:
     is_restart = pl.col("kind") == "restart"
     times = ("compute", "step") if (rows["kind"] == "compute").any() else ("step",)
     of_job = rows.filter(pl.col("rank").is_null() & (is_restart | (pl.col("kind") == "step")))
-    job = _stretches(of_job.filter(~is_restart), of_job.filter(is_restart))
+    restarts = of_job.filter(is_restart)
+    steps, notes = _in_order(of_job.filter(~is_restart), has_restarts=len(restarts) > 0)
+    job = _stretches(steps, restarts)
     of_ranks = rows.filter(pl.col("rank").is_not_null() & (pl.col("kind") == times[0]))
     ranks = None
     if len(of_ranks):
-        ranks = _rank_times(of_ranks, rows.filter(is_restart))
+        restarts = rows.filter(is_restart)
+        of_ranks, more = _in_order(of_ranks, has_restarts=len(restarts) > 0)
+        is_missing = (pl.col("kind") == "missing") & (pl.col("rank") == 0)
+        of_ranks, from_one = _from_zero(of_ranks, has_zero=len(rows.filter(is_missing)) > 0)
+        ranks = _rank_times(of_ranks, restarts)
+        notes = (*notes, *more, *from_one)
     has_job = bool(job)
-    notes: tuple[str, ...] = ()
     if ranks is not None and not has_job:
         job = _slowest(ranks)
         if times[0] == "step" and _hold_their_wait(ranks):
@@ -136,6 +152,7 @@ def log_steps(log: pl.DataFrame) -> LogSteps:
             of = f"{n_ranks} ranks are alike, so they" if n_ranks > 1 else "one rank"
             notes = (
                 f"times of {of} hold the wait for the slowest one: these are steps of the job",
+                *notes,
             )
             has_job, ranks = True, None
     return LogSteps(
@@ -144,8 +161,72 @@ def log_steps(log: pl.DataFrame) -> LogSteps:
         n_restarts=max(len(job) - 1, 0),
         n_masked=int((rows["kind"] == "masked").sum()),
         has_job=has_job,
-        notes=notes,
+        notes=(*notes, *_unread(rows)),
     )
+
+
+def _in_order(rows: pl.DataFrame, *, has_restarts: bool) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """Return rows without repeats, by step where none comes twice, and what was done."""
+    import polars as pl
+
+    def goes_back(rows: pl.DataFrame) -> bool:
+        return bool(rows.select((pl.col("step").diff() <= 0).over("rank").any()).item())
+
+    if has_restarts or rows["step"].null_count() or not len(rows) or not goes_back(rows):
+        return rows, ()
+    notes = []
+    is_again = (pl.col("step").diff() == 0).over("rank").fill_null(value=False)
+    is_equal = (pl.col("seconds").diff() == 0).over("rank").fill_null(value=False)
+    kept = rows.filter(~(is_again & is_equal))
+    # Rounded times of a step that is done again are equal by chance now and then.
+    if 2 * (len(rows) - len(kept)) <= int(rows.select(is_again.sum()).item()):
+        kept = rows
+    if n_repeats := len(rows) - len(kept):
+        of = (
+            "record that repeats the one before it was"
+            if n_repeats == 1
+            else ("records that repeat the one before them were")
+        )
+        notes.append(f"{n_repeats:,} {of} left out")
+    backwards = (pl.col("step").diff() <= 0).over("rank")
+    n_backwards = int(kept.select(backwards.sum()).item())
+    if n_backwards > max(MOST_RESTARTS, DISORDER * len(kept)):
+        # No job begins anew every few steps.
+        unique = kept.unique(["rank", "step"], keep="first", maintain_order=True)
+        if 2 * len(unique) < len(kept):
+            notes.append("numbers of steps do not grow, so records were counted instead")
+            return kept.with_columns(step=pl.lit(None, dtype=pl.Int64)), tuple(notes)
+        if n_others := len(kept) - len(unique):
+            notes.append(f"other records of a step were left out: {n_others:,}")
+        kept = unique
+    is_each = bool((kept["steps"].fill_null(1) == 1).all())
+    if is_each and goes_back(kept) and not kept.select("rank", "step").is_duplicated().any():
+        kept = kept.sort("step", maintain_order=True)
+        notes.append("records were not in the order of their steps, and were put into it")
+    return kept, tuple(notes)
+
+
+def _from_zero(rows: pl.DataFrame, *, has_zero: bool) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """Return rows with ranks from 0 on, where they count an even number of them from 1 on."""
+    import polars as pl
+
+    n = rows["rank"].n_unique()
+    if has_zero or n % 2 or rows["rank"].min() != 1 or rows["rank"].max() != n:
+        return rows, ()
+    note = f"ranks 1 to {n} were taken for 0 to {n - 1}, as they count from 1"
+    return rows.with_columns(pl.col("rank") - 1), (note,)
+
+
+def _unread(rows: pl.DataFrame) -> tuple[str, ...]:
+    """Return what could not be read, in words."""
+    import polars as pl
+
+    if "note" not in rows.columns:
+        return ()
+    notes = rows.filter(pl.col("kind") == "unread")["note"]
+    told = notes.cast(pl.String).drop_nulls().unique(maintain_order=True).to_list()
+    more = [f"{len(told) - SHOWN} more parts of the log were not read"] if len(told) > SHOWN else []
+    return (*told[:SHOWN], *more)
 
 
 def _stretches(steps: pl.DataFrame, restarts: pl.DataFrame) -> tuple[Stretch, ...]:
@@ -204,7 +285,10 @@ def _hold_their_wait(ranks: RankTimes) -> bool:
     logs = np.log(ranks.seconds)
     medians = np.nanmedian(logs, axis=0)
     apart = logs - medians
-    return robust_sigma(apart[np.isfinite(apart)]) < ALIKE * robust_sigma(medians)
+    # What wanders or jumps moves all ranks alike, whatever their times hold.
+    white = robust_sigma(np.diff(medians)) / math.sqrt(2) if len(medians) > 1 else 0.0
+    varies = float(np.ptp(medians)) > 0
+    return varies and robust_sigma(apart[np.isfinite(apart)]) <= ALIKE * white
 
 
 def _slowest(ranks: RankTimes) -> tuple[Stretch, ...]:

@@ -19,8 +19,10 @@ FEWEST = 12
 """Steps of a stretch below which it is left out where there is a longer one."""
 COARSEST = 0.05
 """Share of a median above which the distance of two times is none of rounding."""
-ROUNDED_DIGITS = 7
-"""Digits behind the point to which equal shares of a median agree."""
+ALIKE = 1e-6
+"""Share of a median by which times that are equal differ where they are differences of stamps."""
+FINEST = 1e-5
+"""Share of a median below which the distance of two times is that of many of them."""
 NEIGHBOURS = 11
 """Steps whose median a step is held against, itself included."""
 
@@ -78,12 +80,12 @@ def resolution(seconds: Vector) -> float:
     seconds : array of shape (n,)
         Times. They count as rounded where half of them are equal to others, or more.
     """
-    median = float(np.median(seconds))
-    distinct = np.unique(np.round(seconds / median, ROUNDED_DIGITS))
-    if len(distinct) < 2 or len(distinct) > len(seconds) / 2:
+    gaps = np.diff(np.sort(seconds / float(np.median(seconds))))
+    steps = gaps[gaps > ALIKE]
+    if not len(steps) or len(steps) + 1 > len(seconds) / 2:
         return 0.0
-    step = float(np.diff(distinct).min())
-    return step if step <= COARSEST else 0.0
+    step = float(steps.min())
+    return step if FINEST <= step <= COARSEST else 0.0
 
 
 def running_median(values: Vector) -> Vector:

@@ -125,13 +125,16 @@ class Pace:
                 bounds=(0.0, math.inf),
             )
         changes = _changes(base, factor, overhead_s)
-        relative = self.std_error_s / slope / factor if slope > 0 else 0.0
+        brought = Compiled(with_changes(base, changes))
+        # The log is one draw of what persists, such as the speeds of its GPUs.
+        error_s = math.hypot(self.std_error_s, self._spread_s(brought) * math.sqrt(1 + 1 / RUNS))
+        relative = error_s / slope / factor if slope > 0 else 0.0
         std_errors = {path: value * relative for path, value in changes.items()}
         return Paced(
             changes=changes,
-            compiled=Compiled(with_changes(base, changes)),
+            compiled=brought,
             median_s=found,
-            std_errors={**std_errors, "workload.overhead_s": self.std_error_s},
+            std_errors={**std_errors, "workload.overhead_s": error_s},
         )
 
     def shortfall(self, found: Paced) -> list[str]:
@@ -140,21 +143,35 @@ class Pace:
         The log is one draw of what persists, so its median is told from that of the scenario only
         where runs differ by less.
         """
+        least = min(pool.software_efficiency for pool in found.compiled.scenario.pools.values())
+        if found.changes and "workload.overhead_s" in found.changes and least <= LEAST_EFFICIENCY:
+            return [
+                f"a software efficiency of {least:.0%} does not make the scenario as slow as the "
+                f"log: its layout or its model is not that of the log, or the log's times are no "
+                f"seconds"
+            ]
         left = found.median_s - self.median_s
-        seconds = self.simulated(found.compiled).columns[self.quantity].reshape(RUNS, -1)
-        error_s = math.hypot(self.std_error_s, float(np.std(np.median(seconds, axis=1), ddof=1)))
+        error_s = math.hypot(self.std_error_s, self._spread_s(found.compiled))
         if left <= max(1e-4 * self.median_s, CLEAR * error_s):
             return []
+        times = found.median_s / self.median_s
+        slower = f"takes {times:.3g} times as long as"
+        if times < 2:
+            slower = f"is {times - 1:.1%} slower than"
         return [
-            f"the scenario is {left / self.median_s:.1%} slower than the log with a software "
-            f"efficiency of 1 and no overhead: its layout, its model or its hardware is not that "
-            f"of the log"
+            f"the scenario {slower} the log with a software efficiency of 1 and no overhead: its "
+            f"layout, its model or its hardware is not that of the log"
         ]
 
     def simulated(self, compiled: Compiled) -> Result:
         """Return a simulation of the size that numbers are fitted by."""
         steps = SAMPLED_STEPS if isinstance(compiled.exact, Reason) else STEPS
         return compiled.simulate_steps(runs=RUNS, steps=steps, seed=self.seed, threads=self.threads)
+
+    def _spread_s(self, compiled: Compiled) -> float:
+        """Return what medians of runs differ by."""
+        seconds = self.simulated(compiled).columns[self.quantity].reshape(RUNS, -1)
+        return float(np.std(np.median(seconds, axis=1), ddof=1))
 
     def _median_s(self, compiled: Compiled) -> float:
         return float(np.median(self.simulated(compiled).columns[self.quantity]))

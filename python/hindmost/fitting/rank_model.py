@@ -20,7 +20,7 @@ from hindmost.fitting.noise import resolution
 from hindmost.fitting.parts import Parts
 from hindmost.fitting.rare import LEAST, Rare, rare_of, threshold_of
 from hindmost.fitting.slow_places import slow_places
-from hindmost.fitting.stall_pattern import stall_patterns
+from hindmost.fitting.stall_pattern import pause_pattern, stall_patterns
 from hindmost.fitting.variance_components import DRAWS, Effects, components_of, effects_of
 
 Vector = NDArray[np.float64]
@@ -81,10 +81,16 @@ def fit_ranks(log: RankTimes, *, node_gpus: int, seed: int = 0) -> Parts:
         less=(components.residual / n_ranks, components.residual_draws / n_ranks),
         seed=seed,
     )
-    counts = left_out(n_fast=int(is_fast.sum()), has_drift=drift is not None, resolution=rounding)
+    counts = left_out(
+        n_fast=int(is_fast.sum()),
+        has_drift=drift is not None,
+        resolution=rounding,
+        n_steps=int(has_steps.sum()),
+    )
     n_nodes = len(np.unique(nodes))
     if components.node is None:
-        notes.append(f"{n_nodes} nodes of {node_gpus}: what nodes keep is not told from ranks")
+        nodes_of = "1 node" if n_nodes == 1 else f"{n_nodes} nodes"
+        notes.append(f"{nodes_of} of {node_gpus}: what nodes keep is not told from ranks")
     return Parts(
         median_s=_median_s(effects, nodes, is_used, mean_error, seed=seed),
         n_steps=int(has_steps.sum()),
@@ -142,8 +148,9 @@ def _known_ranks(log: RankTimes) -> tuple[RankTimes, list[str]]:
         steps=kept.steps[has_times],
         stretch=kept.stretch[has_times],
     )
+    of, were = ("1 rank", "was") if len(unknown) == 1 else (f"{len(unknown)} ranks", "were")
     shown = ", ".join(map(str, unknown[:SHOWN])) + ", ..." * (len(unknown) > SHOWN)
-    return kept, [f"{len(unknown)} ranks without times in half of the steps were left out: {shown}"]
+    return kept, [f"{of} without times in half of the steps {were} left out: {shown}"]
 
 
 def _medians(y: Vector) -> Vector:
@@ -170,7 +177,10 @@ def _pauses(log: RankTimes) -> tuple[Mask, Rare, list[str]]:
         chances=len(medians) - n_warmup - n_fast,
         threshold_s=float(np.median(medians)) * math.expm1(found[0].threshold),
     )
-    return is_usual, pause, left_out(n_warmup=n_warmup, n_fast=n_fast)
+    pattern = pause_pattern(
+        [log.steps[place][one.is_pause] for place, one in zip(places, found, strict=True)]
+    )
+    return is_usual, pause, pattern + left_out(n_warmup=n_warmup, n_fast=n_fast)
 
 
 def _stalls(

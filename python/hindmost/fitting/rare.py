@@ -9,7 +9,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from hindmost.fitting.estimate import LOWER, Estimate, normal
+from hindmost.fitting.estimate import LOWER, Estimate, positive
 from hindmost.fitting.laws import LawChoice, choose_law, with_cap
 from hindmost.fitting.noise import robust_sigma
 from hindmost.law import compiled_law
@@ -100,7 +100,8 @@ def rare_of(name: str, seconds: Vector, *, chances: int, threshold_s: float) -> 
     Notes
     -----
     The interval of the probability is Garwood's for a Poisson number, exact for rare events: its
-    ends are quantiles of gamma laws. Laws of seconds are conditional on exceeding the threshold.
+    ends are quantiles of gamma laws. That of the mean of their seconds is Student's, of its
+    logarithm: seconds are positive. Laws of seconds are conditional on exceeding the threshold.
     """
     n = len(seconds)
     low, high = poisson_interval(n)
@@ -120,7 +121,9 @@ def rare_of(name: str, seconds: Vector, *, chances: int, threshold_s: float) -> 
     if n:
         # Of one event the error is its size, as that of an exponential law.
         spread = float(seconds.std(ddof=1)) if n > 1 else float(seconds[0])
-        mean = normal(f"{name}-seconds", "s", float(seconds.mean()), spread / math.sqrt(n))
+        mean = positive(
+            f"{name}-seconds", "s", float(seconds.mean()), spread / math.sqrt(n), freedom=n - 1
+        )
     return Rare(n=n, probability=probability, seconds=mean, threshold_s=threshold_s, choice=choice)
 
 

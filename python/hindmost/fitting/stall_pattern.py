@@ -2,15 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 TOGETHER = 0.25
 """Share of stalls that come together, from which on they are not independent."""
+TOGETHER_PAUSES = 0.5
+"""Share of pauses that follow another one at one distance, from which on they are periodic."""
+FEWEST_PERIODS = 3
+"""Pauses that do, at least."""
+SHORTEST_PERIOD = 10
+"""Steps of a period, at least: shorter ones come by chance."""
 FEWEST = 8
 """Stalls of which anything is said, at least."""
 SHOWN = 4
 """Ranks that a message names."""
+
+
+def pause_pattern(steps: Sequence[NDArray[np.float64]]) -> list[str]:
+    """Return that pauses come at even distances, in words.
+
+    Parameters
+    ----------
+    steps : sequence of arrays
+        Numbers of the steps with a pause, from one restart to the next one.
+    """
+    gaps = np.concatenate([np.diff(one) for one in steps]) if steps else np.array([])
+    gaps = gaps[gaps >= SHORTEST_PERIOD]
+    if not len(gaps):
+        return []
+    values, counts = np.unique(gaps, return_counts=True)
+    period = values[counts.argmax()]
+    n = sum(map(len, steps))
+    n_after = sum(int(np.isin(one - period, one).sum()) for one in steps)
+    if n_after < max(FEWEST_PERIODS, TOGETHER_PAUSES * (n - len(steps))):
+        return []
+    return [
+        f"{n_after} of {n} pauses follow another one after {period:.0f} steps: these come at even "
+        f"distances, as those of a cause with period_steps do, where the fit has them at random"
+    ]
 
 
 def stall_patterns(

@@ -134,7 +134,8 @@ def read_log(
     if not any(records.counts[kind] for kind in MEASURED):
         found = ", ".join(f"{count} of {kind}" for kind, count in records.counts.items() if count)
         unread = [note for source in known[name] for note in source.unread]
-        hint = "; ".join([f"there are records: {found}", *unread[:2]])
+        records_of = f"there are records: {found}" if found else "there are no records"
+        hint = "; ".join([records_of, *unread[:2]])
         raise _refused(path, f"must hold steps of {name}", hint=hint)
     return records.frame()
 

@@ -85,7 +85,9 @@ def _read_tables(given: Mapping[str, str], sources: Sequence[Source], records: R
     import polars as pl
 
     for source in sources:
-        found = _found(given, _names(source) or [])
+        names = _names(source) or []
+        found = _found(given, names)
+        source.unread.extend(_other_times(given, names, found["seconds"][0]))
         # Rows so far, by rank, where steps have no numbers.
         counts: dict[int | None, int] = {}
         zero: float | None = None
@@ -200,6 +202,15 @@ def _found(given: Mapping[str, str], names: Sequence[str]) -> dict[str, tuple[st
                 if alias in (plain, name.lower()):
                     found.setdefault(what, (name, unit))
     return found
+
+
+def _other_times(given: Mapping[str, str], names: Sequence[str], taken: str) -> list[str]:
+    """Return that other columns might hold the seconds, where nothing says which ones do."""
+    others = [name for name in names if name != taken and _split(name)[0] in ALIASES["seconds"]]
+    if "seconds" in given or not others:
+        return []
+    said = f"seconds are those of column {taken}, and not those of {', '.join(others)}"
+    return [f"{said}: --column seconds=NAME names others"]
 
 
 def _plain(name: str) -> str:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from hindmost.fitting.against_log import Held, LogComparison, SlowestRank
 from hindmost.report.content import Content, Listing, Table
-from hindmost.report.numbers import count, rounded, with_error
+from hindmost.report.numbers import count, counted, rounded, with_error
 
 _PERCENT = 100
-_OF_STEPS = {"p5": "the fastest steps (p5)", "p50": "the median", "p95": "the slow steps (p95)"}
+_OF_STEPS = {"p5": "p5 of steps", "p50": "the median", "p95": "p95 of steps"}
 _QUANTITIES = {"step_time_s": "step time", "compute_s": "computing of the slowest rank"}
 
 
 def log_comparison_content(found: LogComparison) -> Content:
     """Return the content of the report: statistics, slowest ranks, and sentences."""
-    restarts = f", {found.n_restarts} restarts" if found.n_restarts else ""
+    restarts = f", {counted(found.n_restarts, 'restart')}" if found.n_restarts else ""
     return Content(
         headline=f"{found.scenario} and what was run: {count(found.n_steps)} steps{restarts}",
         tables=log_comparison_tables(found),

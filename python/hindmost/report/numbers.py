@@ -81,6 +81,17 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
+def counted(number: int, what: str) -> str:
+    """Return a count of what has a plural in s.
+
+    Examples
+    --------
+    >>> counted(1, "restart"), counted(1200, "restart")
+    ('1 restart', '1,200 restarts')
+    """
+    return f"{count(number)} {what}{'s' * (number != 1)}"
+
+
 def large_count(number: int) -> str:
     """Return a large count to three digits, in thousands, millions, billions or more.
 
