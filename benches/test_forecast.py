@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -25,14 +26,23 @@ def test_sixty_four_draws_take_the_time_of_so_many_million_normal_numbers(
     scenario = hm.load("colossus-1", {"workload.stack": stack})
     # Another seed each time: laws of draws are kept, and would be found again.
     seeds = itertools.count(1)
-    rng = np.random.default_rng(1)
-    gate(
-        benchmark,
-        ours=lambda: hm.forecast(scenario, seed=next(seeds)),
-        theirs=lambda: rng.standard_normal(NORMALS),
-        at_least=1.0,
-        work=millions,
-    )
+    # Both sides take as long, on two threads: what slows a machine for a moment, or one of its
+    # cores, meets both alike.
+    rngs = [np.random.default_rng(seed) for seed in range(2)]
+
+    def draw(rng: np.random.Generator) -> None:
+        for _ in range(millions):
+            rng.standard_normal(NORMALS)
+
+    with ThreadPoolExecutor(len(rngs)) as pool:
+        gate(
+            benchmark,
+            ours=lambda: hm.forecast(scenario, seed=next(seeds), threads=2),
+            theirs=lambda: list(pool.map(draw, rngs)),
+            # Three quarters of what was seen, because it varies by that much where others use the
+            # machine, too.
+            at_least=0.75,
+        )
 
 
 @pytest.mark.parametrize("name", ["colossus-1", "llama3-405b-16384"])

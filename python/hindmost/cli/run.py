@@ -231,6 +231,8 @@ def _attribution(result: Result, *, days: float | None) -> Attribution:
 
 def _check_plots(wanted: dict[Path, str], scenario: Scenario, makes_forecast: bool) -> None:
     """Refuse plots of what there will not be, before the simulation, which may take long."""
+    if not wanted:
+        return
     from hindmost.energy import missing_hint
     from hindmost.errors import ScenarioError
     from hindmost.plots.of_result import kind_problem

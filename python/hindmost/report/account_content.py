@@ -9,7 +9,6 @@ from hindmost.arguments import DAYS
 from hindmost.metrics import RUN_METRICS
 from hindmost.report.content import Table
 from hindmost.report.numbers import count, large_count, rounded, with_error
-from hindmost.report.slices_content import size_table, slices_notes
 from hindmost.result import Result
 from hindmost.whole_run.hours import WORDS
 
@@ -27,7 +26,12 @@ def account_tables(result: Result) -> tuple[Table, ...]:
 
     Those of whole runs are metrics, and where the time goes.
     """
-    of_slices = () if result.slices is None else (size_table(result.slices),)
+    of_slices: tuple[Table, ...] = ()
+    if result.slices is not None:
+        # Imported where it is needed, for a quick start without slices.
+        from hindmost.report.slices_content import size_table
+
+        of_slices = (size_table(result.slices),)
     account = result.account
     if account is None:
         return of_slices
@@ -59,6 +63,8 @@ def account_tables(result: Result) -> tuple[Table, ...]:
 def account_notes(result: Result) -> Iterator[str]:
     """Yield sentences about slices and whole runs."""
     if result.slices is not None:
+        from hindmost.report.slices_content import slices_notes
+
         yield from slices_notes(result.slices)
     account = result.account
     if account is None:

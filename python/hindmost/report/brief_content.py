@@ -12,7 +12,6 @@ from hindmost.report.content import Content, Table
 from hindmost.report.forecast_content import is_ceiling
 from hindmost.report.numbers import count, large_count, rounded, with_error
 from hindmost.report.power_content import brief_power_notes
-from hindmost.report.slices_content import verdict
 from hindmost.result import Result
 from hindmost.scenario import Scenario, not_modelled
 from hindmost.scenario.models import BEST_STACK
@@ -166,6 +165,9 @@ def _matter(one: Matter, scenario: Scenario) -> tuple[str, ...]:
 
 def _notes(result: Result) -> Iterator[str]:
     if result.slices is not None:
+        # Imported where it is needed, for a quick start without slices.
+        from hindmost.report.slices_content import verdict
+
         yield verdict(result.slices)
     if result.account is not None:
         yield from verdicts(result.account)
