@@ -55,14 +55,26 @@ class LawModel(Strict):
         return self
 
     @cached_property
+    def parameters(self) -> dict[str, Any]:
+        """Its name and those parameters that have a value; not to be changed."""
+        return self.model_dump(exclude_none=True)
+
+    @cached_property
     def core(self) -> _core.Law:
         """The law, compiled."""
-        return compiled_law(self.model_dump(exclude_none=True))
+        return compiled_law(self.parameters)
+
+    @cached_property
+    def _drawable(self) -> bool:
+        """True; asking for it raises the error of a law that no table of quantiles can hold."""
+        # Equal laws of other scenarios are asked for once, too.
+        _DRAWABLE.get(digest(self.parameters), self.core.check_drawable)
+        return True
 
     def __getstate__(self) -> dict[Any, Any]:
-        # The compiled law would repeat the parameters; it is made again when it is needed.
+        # What is cached repeats the parameters; it is made again when it is needed.
         state = super().__getstate__()
-        own = {name: value for name, value in state["__dict__"].items() if name != "core"}
+        own = {name: state["__dict__"][name] for name in type(self).model_fields}
         return {**state, "__dict__": own}
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
@@ -106,7 +118,8 @@ class LawModel(Strict):
             return self
         if self.cdf(limit) == 0:
             return Constant(value=limit)
-        return self.model_copy(update={"cap": limit})
+        # A copy would keep what is cached of the law without the cap.
+        return type(self)(**{**self.parameters, "cap": limit})
 
     def check_drawable(self, key: str = "law") -> None:
         """Refuse a law that no table of quantiles can hold, such as one of infinite variance.
@@ -116,10 +129,9 @@ class LawModel(Strict):
         key
             Key of the law, for the path of what is wrong.
         """
-        parameters = self.model_dump(exclude_none=True)
         try:
             # Every change of a scenario asks for all of its laws again.
-            _DRAWABLE.get(digest(parameters), self.core.check_drawable)
+            _ = self._drawable
         except _core.DomainError as error:
             field, value, requirement = error.args
             raise domain_error(f"{key}.{field}", value, requirement) from None

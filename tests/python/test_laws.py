@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import pickle
 import re
 from typing import Any
 
@@ -234,3 +235,20 @@ def test_a_tail_reaches_ten_times_beyond_its_sample_and_the_rest_lies_on_the_cap
         assert law.sf(x) == pytest.approx(0.001, rel=1e-12)
     assert (law.sf(50.0), law.isf(0.0009)) == (0.0, 50.0)
     law.check_drawable()
+
+
+def test_a_law_of_lesser_values_is_compiled_anew() -> None:
+    law = LogNormal(sigma=0.5)
+    capped = law.at_most(1.5)
+    assert law.isf(1e-6) > 1.5
+    assert (capped.cap, capped.isf(1e-6)) == (1.5, 1.5)
+    assert capped == LogNormal(sigma=0.5, cap=1.5)
+
+
+def test_what_a_law_caches_is_not_pickled_and_makes_no_difference() -> None:
+    asked, fresh = LogNormal(sigma=0.5, cap=2.0), LogNormal(sigma=0.5, cap=2.0)
+    asked.check_drawable()
+    assert asked.parameters == {"name": "lognormal", "sigma": 0.5, "median": 1.0, "cap": 2.0}
+    assert asked == fresh
+    assert pickle.dumps(asked) == pickle.dumps(fresh)
+    assert pickle.loads(pickle.dumps(asked)).isf(0.1) == fresh.isf(0.1)

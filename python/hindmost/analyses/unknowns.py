@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from hindmost import _core
@@ -136,6 +137,7 @@ def _value(unknown: Unknown, word: int) -> Number:
     return unknown.as_value(law.isf(tail) if is_upper else law.ppf(tail))
 
 
+@cache
 def fnv_1a(text: str) -> int:
     """Return the stream of an address: FNV-1a in 32 bits."""
     found = 0x811C_9DC5

@@ -118,7 +118,7 @@ def _core_cause(
         # Of episodes it is a share of those that begin.
         "probability": 1.0 if cause.span == "episode" else probability,
         # A law of which nothing passes never occurs.
-        "law": (law or cause.law).model_dump(exclude_none=True),
+        "law": (law or cause.law).parameters,
         "pools": [places[pool] for pool in dict.fromkeys(cause.pools or places)],
         "units": cause.unit_ranges,
         **_period(cause),
@@ -192,7 +192,7 @@ def _episode(
     return {
         "episode": {
             "per_s": share * cause.per_hour / SECONDS_PER_HOUR,
-            "duration": duration.model_dump(exclude_none=True),
+            "duration": duration.parameters,
             "step_s": step_s,
         }
     }
@@ -204,8 +204,7 @@ def _period(cause: Cause) -> dict[str, Any]:
         return {}
     phase = cause.phase_steps
     if isinstance(phase, LawModel):
-        law = phase.model_dump(exclude_none=True)
-        return {"period_steps": cause.period_steps, "phase_law": law}
+        return {"period_steps": cause.period_steps, "phase_law": phase.parameters}
     return {"period_steps": cause.period_steps, "phase_step": phase}
 
 
@@ -234,4 +233,4 @@ def _hop_law(same_phase: tuple[Term, ...], hop_noise: LawModel) -> dict[str, Any
     if most_domains is None or most_domains.n_domains < 2:
         return None
     total = hop_total(hop_noise, pattern=most_domains.pattern, n=most_domains.n_domains)
-    return total.law().model_dump(exclude_none=True)
+    return total.law().parameters
