@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import textwrap
-from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -13,6 +10,7 @@ from hindmost import catalog
 from hindmost.physics.flops import parameters
 from hindmost.units import BF16_BYTES, GIGA, shown_bytes
 from tests.docs.markdown import ROOT
+from tests.docs.rendered import filled, table_of
 
 PAGE = ROOT / "docs" / "collectives.md"
 
@@ -27,7 +25,6 @@ DATA_RANKS = (SHARD_GROUP, 125, 1_250, 12_500)
 """Ranks that have the same part of the model: a shard group, and all of 1,000 to 100,000 GPUs."""
 JOB = "h100-1k"
 JOBS = (1_024, 10_240, 102_400)
-WIDTH = 100
 
 
 def render() -> str:
@@ -85,7 +82,7 @@ def head() -> str:
         for how in (("zero3", "ring"), ("zero3", "hierarchical"), ("hybrid", "ring"))
     )
     as_fast = _size(half_bytes(ring))
-    return _filled(f"""# Collectives from 1,000 to 100,000 GPUs
+    return filled(f"""# Collectives from 1,000 to 100,000 GPUs
 
 It is said that rings break at 100,000 GPUs: a ring has as many hops as ranks, so that its latency
 grows with them, where that of trees grows with the logarithm. This page checks that with
@@ -122,10 +119,10 @@ def alone() -> str:
             )
         )
     names = [f"{name}, ms" for name in ALGORITHMS]
-    table = _table(
+    table = table_of(
         ["GPUs", "bytes", *names, "latency of the ring", "ring, GB/s", "tree, GB/s"], rows
     )
-    text = _filled("""## One all-reduce over all GPUs
+    text = filled("""## One all-reduce over all GPUs
 
 Time, and bus bandwidth as nccl-tests define it. Each byte goes through a port about as often
 with all three, so that they differ by latency: a ring takes `2 (N - 1)` hops between N
@@ -160,14 +157,14 @@ def turn() -> str:
     names += [f"half of a {name}" for name in ALGORITHMS]
     names += [f"NCCL's {name}, ms" for name in ("ring", "tree")]
     ring = one("all-reduce", gpus=GPUS[-1], n_bytes="1GiB", algorithms="ring", **H100)
-    text = _filled(f"""## When latency counts more than bandwidth
+    text = filled(f"""## When latency counts more than bandwidth
 
 Latency, and the bytes for which it is half of the time. Below these a collective is paid by its
 hops. They grow with the number of GPUs in a ring: some {_size(half_bytes(ring) / GPUS[-1])} a
 GPU, whatever their number. The last two columns are the latencies that NCCL's own tuner expects,
 by which it chooses (`--latency nccl`, rules of NCCL 2.30.7): it comes to the same, and takes
 the tree.""")
-    return f"{text}\n\n{_table(names, rows)}"
+    return f"{text}\n\n{table_of(names, rows)}"
 
 
 def buckets() -> str:
@@ -194,9 +191,9 @@ def buckets() -> str:
             )
         )
     head = ["ranks", "number", "ring, ms", "its latency", "half of the ring"]
-    table = _table([*head, "PAT, ms", "PAT by NCCL's tuner, ms"], rows, left=(0,))
+    table = table_of([*head, "PAT, ms", "PAT by NCCL's tuner, ms"], rows, left=(0,))
     most = DATA_RANKS[-1]
-    text = _filled(f"""## What a training job sends at once
+    text = filled(f"""## What a training job sends at once
 
 Not 1 MiB, and not over all GPUs. Where tensor groups fill nodes of {TENSOR}, the ranks that
 have the same part of the model are one a node. Sharded weights are gathered layer by layer: one
@@ -207,7 +204,7 @@ so that latency does not set the pace of NCCL's rings
 (megatron/core/distributed/distributed_data_parallel.py).
 
 A gather of that layer:""")
-    after = _filled(f"""Among the {SHARD_GROUP} replicas of a shard group, latency is a few
+    after = filled(f"""Among the {SHARD_GROUP} replicas of a shard group, latency is a few
 percent of a ring. Among {most:,} ranks it is most of it, with layers of this size; buckets that
 grow with the ranks, as Megatron-LM's do, stay above the half. PAT takes no longer than in the
 smallest group if its latency is that of its rounds. NCCL's tuner expects 2.8 us a rank
@@ -226,8 +223,8 @@ def jobs() -> str:
         "`hierarchical`, `hybrid`": ("hybrid", "hierarchical"),
     }
     rows = [(name, *(f"{step_s(n, *how):.3f}" for n in JOBS)) for name, how in ways.items()]
-    table = _table(["seconds of a step", *(f"{n:,} GPUs" for n in JOBS)], rows, left=(0,))
-    text = _filled(f"""## What it does to a job
+    table = table_of(["seconds of a step", *(f"{n:,} GPUs" for n in JOBS)], rows, left=(0,))
+    text = filled(f"""## What it does to a job
 
 `{JOB}` (Llama 3 70B, 16,384 tokens a replica and microbatch, two microbatches, one bucket a
 layer) on more and more GPUs, without any variation. `zero3` gathers weights from all replicas,
@@ -236,7 +233,7 @@ of a phase hides its collectives.""")
     ring = [step_s(n, "zero3", "ring") for n in JOBS]
     most = JOBS[-1]
     of_groups = step_s(most, "hybrid", "ring") / step_s(most, "hybrid", "hierarchical") - 1
-    after = _filled(f"""At {JOBS[0]:,} GPUs no choice matters: all of it hides. Rings through
+    after = filled(f"""At {JOBS[0]:,} GPUs no choice matters: all of it hides. Rings through
 all replicas take {ring[1] / ring[0]:.1f} times as long at {JOBS[1]:,} and
 {ring[2] / ring[0]:.0f} times at {JOBS[2]:,}. With shard groups, only the all-reduce between them
 has so many ranks, once a step, and rings make a step {of_groups:.0%} longer. With logarithmic
@@ -270,12 +267,12 @@ def measured() -> str:
         ),
         ("the same, 1 MiB: 5.37", *(_rate(small[name]) for name in ALGORITHMS)),
     ]
-    table = _table(["measured, GB/s", *ALGORITHMS], rows, left=(0,))
-    text = _filled("""## What was measured
+    table = table_of(["measured, GB/s", *ALGORITHMS], rows, left=(0,))
+    text = filled("""## What was measured
 
 Bus bandwidth, all of few nodes: no published times of one collective by its number of ranks were
 found for 10,000 GPUs and more.""")
-    after = _filled("""Sources: nccl issue 1368; S. Bekman, Machine Learning Engineering, 32 ranks
+    after = filled("""Sources: nccl issue 1368; S. Bekman, Machine Learning Engineering, 32 ranks
 on four AWS P6-B200 (with EFA, computed here with the figures of InfiniBand NDR). `hierarchical`
 stands for an all-reduce that reduces within a node first, so that `(N - 1) / N` of the data go
 through ports and not `(n - 1) / n` as in rings: with few nodes that is much less, with many it
@@ -287,7 +284,7 @@ few nodes there is more to latency than hops.""")
 
 def left_out() -> str:
     """Return what the page does not say."""
-    return _filled("""## What is left out
+    return filled("""## What is left out
 
 - Hops of more than one latency. On a network of more than 100,000 GPUs those across racks, zones
 and buildings are reported to be 7, 15 and 30 times as long as within a rack (NCCLX, arXiv
@@ -328,32 +325,6 @@ def _size(n_bytes: float) -> str:
     )
     number = n_bytes / unit
     return f"{number:.0f} {name}" if number >= 10 else f"{number:.2g} {name}"
-
-
-def _table(head: Sequence[str], lines: Iterable[Sequence[str]], left: Sequence[int] = ()) -> str:
-    rule = [":---" if column in left else "---:" for column in range(len(head))]
-    return "\n".join("| " + " | ".join(line) + " |" for line in [head, rule, *lines])
-
-
-def _filled(text: str) -> str:
-    """Return a text with its paragraphs and items, but not its headings, in lines of one width."""
-    parts = []
-    for part in text.split("\n\n"):
-        if part.startswith("#"):
-            parts.append(part)
-        elif part.startswith("- "):
-            items = part.removeprefix("- ").split("\n- ")
-            parts.append("\n".join(_wrapped(f"- {item}", "  ") for item in items))
-        else:
-            parts.append(_wrapped(part, ""))
-    return "\n\n".join(parts)
-
-
-def _wrapped(text: str, indent: str) -> str:
-    """Return a text in lines of one width that break outside of code."""
-    joined = re.sub(r"`[^`]+`", lambda code: code[0].replace(" ", "\0"), " ".join(text.split()))
-    filled = textwrap.fill(joined, WIDTH, break_on_hyphens=False, subsequent_indent=indent)
-    return filled.replace("\0", " ")
 
 
 if __name__ == "__main__":

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import hindmost as hm
 from hindmost import catalog
@@ -13,6 +11,7 @@ from hindmost.physics.conventions import counted_flops_by_part, unknown_to
 from hindmost.physics.flops import model_flops_per_token
 from hindmost.units import TERA
 from tests.docs.markdown import ROOT
+from tests.docs.rendered import filled, table_of
 
 PAGE = ROOT / "docs" / "conventions.md"
 
@@ -26,7 +25,6 @@ MODELS = {
 JOB = "h100-1k"
 JOB_CHANGES = {"workload.model": "llama3-8b", "workload.seq_len": 8192}
 NONE = ""
-WIDTH = 100
 
 
 def render() -> str:
@@ -57,7 +55,7 @@ def head() -> str:
         hm.convention(JOB, tool=tool, mfu=mfu, changes=JOB_CHANGES)
         for tool, mfu in (("torchtitan", 0.45), ("megatron-lm", 0.42))
     )
-    return _filled(f"""# Conventions of other tools
+    return filled(f"""# Conventions of other tools
 
 Tools print an MFU each, and mean different things by it: they count other FLOPs of a token, and
 divide by other peaks. For one run of Llama 3 8B with {seq_len:,} tokens a sequence, what they
@@ -81,7 +79,7 @@ hindmost convention my-cluster.toml --tool torchtune --tokens-per-s-per-gpu 6500
 hindmost explain my-cluster.toml --mfu 0.45 --mfu-of lightning --tolerance 0.01
 hindmost catalog conventions torchtitan         # the convention, and where it was read
 ```""",
-            _filled("""The scenario says the model, the tokens of a sequence and the GPUs of the job
+            filled("""The scenario says the model, the tokens of a sequence and the GPUs of the job
 that was run; nothing is simulated. Tokens/s of a GPU are what a tool measures, and what both
 figures have in common: `tokens/s = printed x peak / FLOPs a token`, with the tool's peak and
 FLOPs. MFU here is `tokens/s x FLOPs a token / peak` with those of [the model](model.md), with
@@ -115,16 +113,16 @@ def counted() -> str:
                 *(NONE if ratio is None else f"{ratio:.4f}" for ratio in ratios),
             )
         )
-    table = _table(["tool", "version", "prints", "counts", *MODELS], rows, left=(0, 1, 2, 3))
+    table = table_of(["tool", "version", "prints", "counts", *MODELS], rows, left=(0, 1, 2, 3))
     silent = [found.title for found in conventions() if found.counts is None]
-    text = _filled("""## What they count
+    text = filled("""## What they count
 
 FLOPs of a token over the model FLOPs with causal scores, with 8,192 tokens a sequence for Llama and
 4,096 for the others. Where nothing is said, a tool counts as it is done here: 6 for each
 parameter that multiplies, of experts only those picked, with the output layer and the router, and
 neither norms nor the input embedding. There is no ratio where a tool's formula does not know the
 model.""")
-    return f"{text}\n\n{table}\n\n" + _filled(
+    return f"{text}\n\n{table}\n\n" + filled(
         f"{_listed(silent)} print neither MFU nor FLOP/s: tokens/s are all there is to convert."
     )
 
@@ -132,17 +130,17 @@ model.""")
 def peaks() -> str:
     """Return the peaks that are not those of the catalogue."""
     rows = [row for found in conventions() for row in _peaks(found)]
-    text = _filled("""## What they divide by
+    text = filled("""## What they divide by
 
 Dense BF16 peaks in TFLOP/s, where they are not within 0.1% of the catalogue's. Without one a tool
 prints no MFU, and over an infinite one it prints 0.""")
-    table = _table(["tool", "GPUs", "TFLOP/s", "catalogue", ""], rows, left=(0, 1, 4))
+    table = table_of(["tool", "GPUs", "TFLOP/s", "catalogue", ""], rows, left=(0, 1, 4))
     return f"{text}\n\n{table}"
 
 
 def limits() -> str:
     """Return what is not described."""
-    return _filled("""## What is left out
+    return filled("""## What is left out
 
 - Sparse and linear attention, state spaces, encoders, packed documents and adapters: such jobs are
 refused. So are windows that are shorter than a sequence, where a tool's way with them was not
@@ -212,32 +210,6 @@ def _peaks(found: Convention) -> Iterator[tuple[str, str, str, str, str]]:
 
 def _listed(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _table(head: Sequence[str], lines: Iterable[Sequence[str]], left: Sequence[int] = ()) -> str:
-    rule = [":---" if column in left else "---:" for column in range(len(head))]
-    return "\n".join("| " + " | ".join(line) + " |" for line in [head, rule, *lines])
-
-
-def _filled(text: str) -> str:
-    """Return a text with its paragraphs and items, but not its headings, in lines of one width."""
-    parts = []
-    for part in text.split("\n\n"):
-        if part.startswith("#"):
-            parts.append(part)
-        elif part.startswith("- "):
-            items = part.removeprefix("- ").split("\n- ")
-            parts.append("\n".join(_wrapped(f"- {item}", "  ") for item in items))
-        else:
-            parts.append(_wrapped(part, ""))
-    return "\n\n".join(parts)
-
-
-def _wrapped(text: str, indent: str) -> str:
-    """Return a text in lines of one width that break outside of code."""
-    joined = re.sub(r"`[^`]+`", lambda code: code[0].replace(" ", "\0"), " ".join(text.split()))
-    filled = textwrap.fill(joined, WIDTH, break_on_hyphens=False, subsequent_indent=indent)
-    return filled.replace("\0", " ")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from tests.cut_logs import rows_missing_of_the_longest
 
 import hindmost as hm
 
@@ -164,17 +165,7 @@ def test_no_value_of_a_field_does_harm(tmp_path: Path, key: str, value: str) -> 
 def test_a_log_that_is_cut_anywhere_gives_the_rows_before_the_cut(tmp_path: Path) -> None:
     first = process_of(range(6), 10.0, start=0.0)
     text = lines([*first, *process_of(range(4, 10), 300.0, start=200.0)])
-    rows = read(tmp_path, text).rows()
-    last = 0
-    for length in range(0, len(text), 3):
-        (tmp_path / "log").write_text(text[:length])
-        try:
-            frame = hm.read_log(tmp_path / "log").filter(pl.col("kind") != "unread")
-        except hm.ScenarioError:
-            continue
-        assert frame.rows() == rows[: frame.height]
-        last = frame.height
-    assert last == len(rows) - 1
+    assert rows_missing_of_the_longest(tmp_path, text, range(0, len(text), 3)) == 1
 
 
 def test_a_compressed_log_reads_as_a_plain_one(tmp_path: Path) -> None:

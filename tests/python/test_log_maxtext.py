@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from tests.cut_logs import rows_missing_of_the_longest
 
 import hindmost as hm
 
@@ -206,16 +207,5 @@ def test_a_log_that_is_cut_anywhere_gives_the_rows_before_the_cut(tmp_path: Path
     host = Host()
     host.run([2.0] * 6, evaluations={3: 5.0})
     text = host.run([2.0] * 5, first=4, saves={4: 1.0})
-    rows = read(tmp_path, text).rows()
-    path = tmp_path / "log"
-    last = 0
-    for length in range(text.index("completed step: 2"), len(text)):
-        path.write_text(text[:length])
-        try:
-            frame = hm.read_log(path).filter(pl.col("kind") != "unread")
-        except hm.ScenarioError:
-            continue
-        assert frame.rows() == rows[: frame.height]
-        assert frame.height >= last
-        last = frame.height
-    assert last == len(rows) - 1
+    lengths = range(text.index("completed step: 2"), len(text))
+    assert rows_missing_of_the_longest(tmp_path, text, lengths) == 1

@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from tests.cut_logs import rows_missing_of_the_longest
 
 import hindmost as hm
 
@@ -248,19 +249,7 @@ def test_no_value_of_a_field_does_harm(tmp_path: Path, field: str, value: str) -
 
 def test_a_log_that_is_cut_anywhere_gives_the_rows_before_the_cut(tmp_path: Path) -> None:
     text = run_of("samples", BLOCKS)
-    rows = read(tmp_path, text).rows()
-    path = tmp_path / "log"
-    last = 0
-    for length in range(0, len(text), 3):
-        path.write_text(text[:length])
-        try:
-            frame = hm.read_log(path).filter(pl.col("kind") != "unread")
-        except hm.ScenarioError:
-            continue
-        assert frame.rows() == rows[: frame.height]
-        assert frame.height >= last
-        last = frame.height
-    assert last == len(rows) - 1
+    assert rows_missing_of_the_longest(tmp_path, text, range(0, len(text), 3)) == 1
 
 
 def test_a_compressed_log_reads_as_a_plain_one(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from tests.cut_logs import rows_missing_of_the_longest
 
 import hindmost as hm
 
@@ -100,14 +101,4 @@ def test_launchers_may_put_something_before_each_line(tmp_path: Path, prefix: st
 
 def test_a_log_that_is_cut_anywhere_gives_the_rows_before_the_cut(tmp_path: Path) -> None:
     text = process_of([60.0] + 19 * [5.0]) + process_of(20 * [5.0], after=20)
-    rows = read(tmp_path, text).rows()
-    last = 0
-    for length in range(len(text)):
-        (tmp_path / "log").write_text(text[:length])
-        try:
-            frame = hm.read_log(tmp_path / "log").filter(pl.col("kind") != "unread")
-        except hm.ScenarioError:
-            continue
-        assert frame.rows() == rows[: frame.height]
-        last = frame.height
-    assert last == len(rows) - 1
+    assert rows_missing_of_the_longest(tmp_path, text, range(len(text))) == 1

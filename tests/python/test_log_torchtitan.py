@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from tests.cut_logs import rows_missing_of_the_longest
 
 import hindmost as hm
 
@@ -234,19 +235,8 @@ def test_a_log_that_is_cut_anywhere_gives_the_rows_before_the_cut(tmp_path: Path
     printer = Printer()
     printer.process([20.0] + 19 * [2.0], saves={10: 3.0}, validations={20: 5.0})
     text = printer.process([20.0] + 9 * [2.0], after=10)
-    rows = read(tmp_path, text).rows()
-    path = tmp_path / "log"
-    last = 0
-    for length in range(text.index("step:  1"), len(text)):
-        path.write_text(text[:length])
-        try:
-            frame = hm.read_log(path).filter(pl.col("kind") != "unread")
-        except hm.ScenarioError:
-            continue
-        assert frame.rows() == rows[: frame.height]
-        assert frame.height >= last
-        last = frame.height
-    assert last == len(rows) - 2
+    lengths = range(text.index("step:  1"), len(text))
+    assert rows_missing_of_the_longest(tmp_path, text, lengths) == 2
 
 
 def test_a_compressed_log_reads_as_a_plain_one(tmp_path: Path) -> None:

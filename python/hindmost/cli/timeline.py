@@ -55,7 +55,7 @@ def timeline(
     from hindmost.scenario.load import load
     from hindmost.timelines.draw import step_problems
     from hindmost.timelines.draw import timeline as draw
-    from hindmost.timelines.timeline import check_path
+    from hindmost.timelines.trace import check_path
 
     with collected_problems() as collect:
         collect(lambda: check_path(output, name="--output"))

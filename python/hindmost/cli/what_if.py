@@ -57,7 +57,7 @@ def what_if(
     """
     from hindmost.report import render_stragglers
     from hindmost.stragglers.what_if import what_if as find
-    from hindmost.timelines.timeline import check_path
+    from hindmost.timelines.trace import check_path
 
     wanted = {text: _parsed(text) for text in ideals}
     if output is None and step is not None:

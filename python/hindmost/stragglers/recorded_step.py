@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import gzip
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hindmost import files
 from hindmost.arguments import as_int
 from hindmost.errors import Problem, ScenarioError
 from hindmost.stragglers.ideal import Ideal, chosen
 from hindmost.stragglers.recorded_job import KINDS, RecordedJob
-from hindmost.timelines.timeline import PROCESS, check_path
-from hindmost.timelines.trace import Trace
+from hindmost.timelines.timeline import PROCESS
+from hindmost.timelines.trace import Trace, check_path
 
 if TYPE_CHECKING:
     import polars as pl
@@ -94,11 +92,7 @@ class RecordedStep:
         """
         path = Path(path)
         check_path(path)
-        data = self._drawn().text().encode()
-        if path.suffix == ".gz":
-            # Without a time, so that equal steps make equal files.
-            data = gzip.compress(data, mtime=0)
-        files.replace(path, memoryview(data))
+        self._drawn().write(path)
 
     def _drawn(self) -> Trace:
         trace = Trace({"trace": self.name, "step": self.step})

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from hindmost import files
-from hindmost.errors import Problem, ScenarioError
 from hindmost.scenario import Scenario
-from hindmost.timelines.trace import NANOSECONDS, Trace
+from hindmost.timelines.trace import NANOSECONDS, Trace, check_path
 
 Role = Literal["slowest", "median", "fastest"]
 """Why a replica is drawn: the step waits for it, or would take the median or least time with it."""
 
-SUFFIXES = (".json", ".json.gz")
-"""What names of files end in that a timeline is written to."""
 
 MOST_BYTES = 10_000_000
 """Bytes of a trace, at most, before it is compressed: viewers become slow beyond."""
@@ -342,11 +337,7 @@ class Timeline:
         path = Path(path)
         check_path(path)
         trace, left_out = self._smaller_trace()
-        data = trace.text().encode()
-        if path.suffix == ".gz":
-            # Without a time, so that equal timelines make equal files.
-            data = gzip.compress(data, mtime=0)
-        files.replace(path, memoryview(data))
+        trace.write(path)
         return left_out
 
     def _smaller_trace(self) -> tuple[Trace, str]:
@@ -596,20 +587,6 @@ class _Drawing:
                 begins=(process, process + 1 + source.stage, _middle(begins_s, source)),
                 ends=(process, process + 1 + each.stage, _middle(begins_s, each)),
             )
-
-
-def check_path(path: Path, *, name: str = "path") -> None:
-    """Refuse a path to which no timeline could be written.
-
-    Raises
-    ------
-    ScenarioError
-        If it ends in another suffix than .json or .json.gz, or could not be written.
-    """
-    if not path.name.endswith(SUFFIXES):
-        requirement = f"must end in {' or '.join(SUFFIXES)}"
-        raise ScenarioError([Problem(path=name, requirement=requirement, value=str(path))])
-    files.check_writable(path, (".json", ".gz"), name=name)
 
 
 def _pass_name(one: Pass) -> str:

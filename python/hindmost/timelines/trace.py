@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+from hindmost import files
+from hindmost.errors import Problem, ScenarioError
+
+SUFFIXES = (".json", ".json.gz")
+"""What names of files end in that a trace is written to."""
 
 MICROSECONDS = 1e6
 """Microseconds of a second: the unit of times in the format."""
@@ -133,9 +141,37 @@ class Trace:
         rest = json.dumps(found, separators=compact)
         return f'{{"traceEvents":[\n{lines}\n],{rest[1:]}\n'
 
+    def write(self, path: Path) -> None:
+        """Write the trace to a file that `check_path` takes, compressed if its name ends in .gz.
+
+        Raises
+        ------
+        OutputError
+            If writing fails.
+        """
+        data = self.text().encode()
+        if path.suffix == ".gz":
+            # Without a time, so that equal traces make equal files.
+            data = gzip.compress(data, mtime=0)
+        files.replace(path, memoryview(data))
+
     def _say(self, name: str, thread: tuple[int, int], args: Mapping[str, Any]) -> None:
         event: dict[str, Any] = {"ph": "M", "name": name, "pid": thread[0], "tid": thread[1]}
         self._events.append({**event, "args": dict(args)})
+
+
+def check_path(path: Path, *, name: str = "path") -> None:
+    """Refuse a path to which no trace could be written.
+
+    Raises
+    ------
+    ScenarioError
+        If it ends in another suffix than .json or .json.gz, or could not be written.
+    """
+    if not path.name.endswith(SUFFIXES):
+        requirement = f"must end in {' or '.join(SUFFIXES)}"
+        raise ScenarioError([Problem(path=name, requirement=requirement, value=str(path))])
+    files.check_writable(path, (".json", ".gz"), name=name)
 
 
 def _exact(begins_s: float, ends_s: float) -> tuple[float, float]:
