@@ -238,15 +238,15 @@ def test_a_tail_reaches_ten_times_beyond_its_sample_and_the_rest_lies_on_the_cap
 
 
 def test_a_law_of_lesser_values_is_compiled_anew() -> None:
-    law = LogNormal(sigma=0.5)
+    law = laws.LogNormal(sigma=0.5)
     capped = law.at_most(1.5)
     assert law.isf(1e-6) > 1.5
     assert (capped.cap, capped.isf(1e-6)) == (1.5, 1.5)
-    assert capped == LogNormal(sigma=0.5, cap=1.5)
+    assert capped == laws.LogNormal(sigma=0.5, cap=1.5)
 
 
 def test_what_a_law_caches_is_not_pickled_and_makes_no_difference() -> None:
-    asked, fresh = LogNormal(sigma=0.5, cap=2.0), LogNormal(sigma=0.5, cap=2.0)
+    asked, fresh = laws.LogNormal(sigma=0.5, cap=2.0), laws.LogNormal(sigma=0.5, cap=2.0)
     asked.check_drawable()
     assert asked.parameters == {"name": "lognormal", "sigma": 0.5, "median": 1.0, "cap": 2.0}
     assert asked == fresh
